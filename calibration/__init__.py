@@ -1,0 +1,1 @@
+"""Which frames calibrate, and how ranges are found."""

@@ -1,0 +1,43 @@
+"""The `edgeseg` command: registers one file per command and turns an EdgesegError into one sentence and exit code 1."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgeseg.errors import EdgesegError
+
+
+class Group(TyperGroup):
+    """Ends in a sentence, never in a traceback, for whatever a user can cause."""
+
+    def invoke(self, ctx: Any) -> Any:  # Any: Typer's own context type is not public
+        try:
+            return super().invoke(ctx)
+        except EdgesegError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            print("interrupted: nothing that was saved is lost; run the same command with --resume where it has one", file=sys.stderr)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train a segmentation model from mostly unlabelled footage of one site, and run it on an edge device.",
+)
+
+
+def main() -> None:
+    """Entry point of the `edgeseg` script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""How the command line shows progress: one rich bar on stderr, plain lines where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+console = Console(stderr=True)
+
+
+class RichReport:
+    """Draws `edgeseg.progress.Report` as a bar with elapsed and remaining time."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def start(self, title: str, total: int | None) -> None:
+        self.stop()
+        self._task = self._progress.add_task(title, total=total, note="")
+        if not console.is_terminal:
+            console.print(f"{title} ...", highlight=False)
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        if self._task is not None:
+            if note:
+                self._progress.update(self._task, advance=amount, note=note)
+            else:
+                self._progress.update(self._task, advance=amount)
+
+    def say(self, message: str) -> None:
+        self._progress.console.print(message, highlight=False)
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._progress.stop_task(self._task)
+            self._task = None
+
+
+@contextmanager
+def report() -> Iterator[RichReport]:
+    """A report for the length of a `with` block."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+        yield RichReport(progress)

@@ -1,0 +1,1 @@
+"""Adaptation: rounds, gate and everything that closes the loop."""

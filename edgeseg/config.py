@@ -1,0 +1,275 @@
+"""The configuration of a site (`edgeseg.toml`): frozen pydantic models, every mistake told at once by dotted path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import tomli_w
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from edgeseg.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIG_NAME = "edgeseg.toml"
+MethodName = Literal["suponly", "mean_teacher", "cutmix_mt", "u2pl"]
+METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
+Precision = Literal["auto", "32", "bf16"]
+S = TypeVar("S", bound=BaseModel)
+Backend = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+
+def _size(value: Any) -> Any:  # Any: still unvalidated input
+    return [value, value] if isinstance(value, int) else value
+
+
+def _stride(size: tuple[int, int]) -> tuple[int, int]:
+    if any(side < 32 or side % 32 for side in size):
+        raise ValueError("height and width must be multiples of 32, at least 32")
+    return size
+
+
+Size = Annotated[tuple[int, int], BeforeValidator(_size), AfterValidator(_stride)]  # (height, width); one number is a square
+
+
+class Section(BaseModel):
+    """One table of the file: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClassSpec(Section):
+    """One class; its id is its place in the list."""
+
+    name: str = Field(min_length=1)
+    color: str = Field(pattern=r"^#[0-9a-fA-F]{6}$")
+
+    @property
+    def rgb(self) -> tuple[int, int, int]:
+        value = int(self.color[1:], 16)
+        return value >> 16, value >> 8 & 255, value & 255
+
+
+class DataConfig(Section):
+    """How footage becomes frames and labels become splits."""
+
+    fps: float = Field(1.0, gt=0)  # frames kept per second of video, before near-duplicates go
+    near_duplicate: int = Field(4, ge=0, le=64)  # dHash bits that may differ for two frames to count as the same
+    max_side: int = Field(1280, ge=64)  # frames are stored no larger than this
+    val_share: float = Field(0.2, gt=0, lt=1)
+    gate_share: float = Field(0.15, gt=0, lt=1)
+    block_seconds: float = Field(20.0, gt=0)  # neighbours within a block stay in one split
+    ignore_colors: tuple[str, ...] = ()  # colours of colour masks that mean "not labelled"
+    seed: int = 0
+
+
+class U2PLConfig(Section):
+    """U2PL's own numbers (methods.md 2.1)."""
+
+    alpha: float = Field(0.2, ge=0, lt=1)  # share of unlabelled pixels called unreliable at the start
+    low_rank: int = Field(3, ge=1)
+    high_rank: int = Field(20, ge=2)
+    threshold: float = Field(0.3, ge=0, lt=1)  # delta_p
+    temperature: float = Field(0.5, gt=0)
+    anchors: int = Field(256, ge=1)
+    negatives: int = Field(50, ge=1)
+    bank: int = Field(4096, ge=1)
+    weight: float = Field(0.1, ge=0)
+
+
+class TrainConfig(Section):
+    """The site model."""
+
+    method: MethodName = "u2pl"
+    arch: str = "deeplabv3plus"
+    encoder: str = "resnet50"  # any timm encoder
+    weights: str = "imagenet"  # "imagenet", "none" or a .safetensors file
+    imgsz: Size = (384, 512)
+    steps: int = Field(4000, ge=1)
+    batch: int = Field(4, ge=1)  # labelled frames a step
+    batch_unlabelled: int = Field(4, ge=1)
+    encoder_lr: float = Field(2e-4, gt=0)
+    decoder_lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    scale: tuple[float, float] = (0.5, 2.0)  # random scale before the crop
+    class_balance: float = Field(0.4, ge=0, le=1)  # loss weight of a class ~ frequency ** -class_balance
+    ema: float = Field(0.99, ge=0, lt=1)
+    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps before the unlabelled loss has full weight
+    unlabelled_weight: float = Field(1.0, ge=0)
+    confidence: float = Field(0.0, ge=0, lt=1)  # pseudo-labels below it are ignored (mean_teacher, cutmix_mt)
+    cutmix: float = Field(0.5, ge=0, le=1)
+    rep_dim: int = Field(256, ge=8)
+    u2pl: U2PLConfig = U2PLConfig()
+    eval_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+    precision: Precision = "auto"
+    device: str = "auto"  # auto, cpu, cuda
+    devices: int = Field(1, ge=1)
+    workers: int = Field(2, ge=0)
+    seed: int = 0
+
+
+class DistillConfig(Section):
+    """The edge model."""
+
+    arch: str = "deeplabv3plus"
+    encoder: str = "mobilenetv2_100"
+    weights: str = "imagenet"
+    imgsz: Size = (384, 512)
+    steps: int = Field(3000, ge=1)
+    batch: int = Field(4, ge=1)
+    batch_unlabelled: int = Field(4, ge=1)
+    encoder_lr: float = Field(4e-4, gt=0)
+    decoder_lr: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    temperature: float = Field(2.0, gt=0)
+    kl_weight: float = Field(1.0, ge=0)
+    class_balance: float = Field(0.4, ge=0, le=1)
+    scale: tuple[float, float] = (0.75, 1.5)
+    ema: float = Field(0.99, ge=0, lt=1)
+    eval_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+    precision: Precision = "auto"
+    device: str = "auto"
+    devices: int = Field(1, ge=1)
+    workers: int = Field(2, ge=0)
+    seed: int = 0
+
+
+class ExportConfig(Section):
+    """The bundle and the gates it must pass."""
+
+    imgsz: Size | None = None  # input size of the graph; the edge model's own if left out
+    int8: bool = False
+    half: bool = False
+    alpha: float = Field(0.2, gt=0, lt=1)  # share of val pixels above gamma
+    calibration_frames: int = Field(64, ge=1)
+    max_drop: float = Field(0.5, ge=0)  # mIoU points INT8 may lose on val
+    min_speedup: float = Field(1.0, ge=0)  # INT8 against FP32 on this machine
+    threads: int = Field(0, ge=0)
+    seed: int = 0
+
+
+class InferConfig(Section):
+    """The device."""
+
+    backend: Backend = "auto"
+    precision: Literal["auto", "fp32", "int8", "fp16"] = "auto"
+    threads: int = Field(0, ge=0)  # 0: as many as there are cores
+    queue: int = Field(4, ge=1)  # frames that may wait between two stages
+
+
+class LogConfig(Section):
+    """The frame log on the device."""
+
+    max_bytes: int = Field(2_000_000_000, ge=1_000_000)
+    min_free_bytes: int = Field(500_000_000, ge=0)
+    per_hour: int = Field(60, ge=1)
+    near_duplicate: int = Field(4, ge=0, le=64)
+    random_share: float = Field(0.08, ge=0, le=1)  # share of records that are a random control
+    threshold: float | None = Field(None, ge=0, le=1)  # least score worth logging; the bundle's own if left out
+    jpeg_quality: int = Field(92, ge=50, le=100)
+
+
+class AdaptConfig(Section):
+    """One round of the adaptation loop."""
+
+    min_records: int = Field(20, ge=1)
+    max_records: int = Field(2000, ge=1)
+    train_steps: int = Field(2000, ge=1)
+    distill_steps: int = Field(1500, ge=1)
+    max_drop: float = Field(0.2, ge=0)  # mIoU points the challenger may lose on gate, beyond which it is rejected
+    max_class_drop: float = Field(3.0, ge=0)
+    draws: int = Field(2000, ge=100)
+    block: int = Field(1, ge=1)
+    min_fps: float = Field(0.0, ge=0)
+
+
+class SiteConfig(Section):
+    """All of `edgeseg.toml`."""
+
+    name: str = "site"
+    classes: tuple[ClassSpec, ...] = Field(min_length=2, max_length=64)
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    distill: DistillConfig = DistillConfig()
+    export: ExportConfig = ExportConfig()
+    infer: InferConfig = InferConfig()
+    log: LogConfig = LogConfig()
+    adapt: AdaptConfig = AdaptConfig()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> SiteConfig:
+        for what in ("name", "color"):
+            values = [getattr(spec, what).lower() for spec in self.classes]
+            twice = sorted({value for value in values if values.count(value) > 1})
+            if twice:
+                raise ValueError(f"classes share the {what} {', '.join(twice)}")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.classes)
+
+    @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(spec.rgb for spec in self.classes)
+
+
+def load(path: Path, overrides: list[str] | None = None) -> SiteConfig:
+    """Read `path` and lay `overrides` ("train.steps=2000") over it.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or holds keys or values that cannot be.
+    """
+    try:
+        table = tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; run `edgeseg init {path.parent}` to make one") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`") from None
+    for text in overrides or []:
+        _override(table, text)
+    return validate(SiteConfig, table, str(path))
+
+
+def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} is not KEY=VALUE; write it like --set train.steps=2000")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw  # a bare word: a string without its quotes
+    *parents, last = key.strip().split(".")
+    for name in parents:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {text!r}: {name} is no table; see edgeseg.toml for the keys")
+    table[last] = value
+
+
+def validate(model: type[S], values: Any, source: str) -> S:  # Any: unvalidated input
+    """Build `model` from `values`, naming every mistake by its dotted path.
+
+    Raises:
+        ConfigError: with all mistakes in one sentence.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        raise ConfigError(f"{source} has {error.error_count()} mistake(s): {faults}; correct them and run again") from None
+
+
+def dumps(config: BaseModel) -> str:
+    """`config` as TOML, complete with every default."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))

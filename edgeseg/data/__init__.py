@@ -1,0 +1,1 @@
+"""Footage, masks, splits, and what training reads from them."""

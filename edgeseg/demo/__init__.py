@@ -1,0 +1,1 @@
+"""A synthetic site with ground truth and drift."""

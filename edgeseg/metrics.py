@@ -1,0 +1,96 @@
+"""Segmentation figures in numpy: one implementation for site model, edge model, INT8 file and device.
+
+Counts are summed over the whole set before they are divided (one confusion matrix), which is what papers report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Mask = NDArray[np.uint8]
+IGNORE = 255
+
+
+def confusion(truth: Mask, predicted: Mask, classes: int) -> Counts:
+    """Count pixels by (true class, predicted class), leaving out truth == 255.
+
+    Args:
+        truth: (..., H, W) uint8 class ids, 255 = ignore.
+        predicted: the same shape, class ids below `classes`.
+
+    Returns:
+        (C, C) int64, rows are the truth.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} differ in shape")
+    kept = truth != IGNORE
+    pairs = truth[kept].astype(np.int64) * classes + predicted[kept]
+    if pairs.size and (pairs.max() >= classes * classes or int(predicted[kept].max()) >= classes):
+        raise ValueError(f"class ids must lie below {classes}")
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def iou(counts: Counts) -> NDArray[np.float64]:
+    """Intersection over union of each class, in percent; NaN for a class in neither truth nor prediction.
+
+    Args:
+        counts: (..., C, C) from `confusion`.
+    """
+    hit = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
+    union = counts.sum(-1) + counts.sum(-2) - hit
+    return np.divide(100.0 * hit, union, out=np.full(hit.shape, np.nan), where=union > 0)
+
+
+def miou(counts: Counts) -> float:
+    """Mean of `iou` over the classes that occur in the truth; NaN if none does."""
+    return float(mious(counts[None])[0])
+
+
+def mious(counts: Counts) -> NDArray[np.float64]:
+    """`miou` of many matrices at once: (K, C, C) -> (K,)."""
+    values = iou(counts)
+    present = counts.sum(-1) > 0
+    number = present.sum(-1)
+    total = np.where(present, np.nan_to_num(values), 0.0).sum(-1)
+    return np.divide(total, number, out=np.full(number.shape, np.nan), where=number > 0)
+
+
+def agreement(one: Mask, other: Mask) -> float:
+    """Share of pixels with the same class, in percent."""
+    return 100.0 * float(np.mean(one == other))
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A difference in mIoU points with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def paired_bootstrap(
+    challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
+) -> Interval:
+    """How much better the challenger is, with the frames it was measured on as the source of chance.
+
+    Args:
+        challenger, champion: (frames, C, C) counts of the same frames in the same order.
+        block: neighbouring frames drawn together; above 1 for dense video, whose frames are near-copies.
+
+    Returns:
+        mIoU(challenger) - mIoU(champion) with the 2.5 % and 97.5 % quantiles over resampled sets of frames.
+    """
+    if challenger.shape != champion.shape or not len(champion):
+        raise ValueError("both need the counts of the same frames, at least one")
+    starts = np.arange(0, len(champion), block)
+    rival = np.add.reduceat(challenger, starts, axis=0)
+    holder = np.add.reduceat(champion, starts, axis=0)
+    weights = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), size=draws)
+    deltas = mious(np.tensordot(weights, rival, 1)) - mious(np.tensordot(weights, holder, 1))
+    low, high = np.nanquantile(deltas, [0.025, 0.975])
+    return Interval(miou(challenger.sum(0)) - miou(champion.sum(0)), float(low), float(high))

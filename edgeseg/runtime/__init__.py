@@ -1,0 +1,1 @@
+"""The device: sources, pipeline, runner, frame log. No torch here."""

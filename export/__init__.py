@@ -1,0 +1,1 @@
+"""From an edge model to a bundle: ONNX, INT8, parity, gates."""
