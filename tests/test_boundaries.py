@@ -1,0 +1,80 @@
+"""What runs on a device, and what `edgeseg` needs to start, works where torch and the other training packages are absent."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TRAINING = [
+    "torch", "torchvision", "timm", "segmentation_models_pytorch", "lightning_fabric", "torchmetrics", "tensorboard",
+    "safetensors",
+]  # fmt: skip
+ABSENT = [*TRAINING, "onnx", "onnxscript", "onnxslim", "pandas", "PIL"]  # from a device
+
+BLOCK = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+DEVICE = """
+import importlib, pkgutil
+names = ["edgeseg." + name for name in "errors config durable progress metrics site bundle graphscan".split()]
+for package in ("edgeseg.runtime", "edgeseg.calibration", "edgeseg.cli"):
+    names += [item.name for item in pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")]
+for name in names:
+    importlib.import_module(name)
+print(len(names), "modules")
+"""
+
+HELP = """
+import typer
+from edgeseg.cli.app import app
+
+def paths(group, path=()):
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from paths(command, (*path, name))
+
+command = typer.main.get_command(app)
+for path in paths(command):
+    try:
+        command([*path, "--help"])
+    except SystemExit as stop:
+        assert stop.code == 0, (path, stop.code)
+"""
+
+
+def run(program: str, blocked: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run `program` in a fresh interpreter where the packages `blocked` cannot be imported."""
+    command = [sys.executable, "-c", f"BLOCKED = {blocked!r}\n{BLOCK}\n{program}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["torch", "onnx", "PIL"])
+def test_the_block_itself_works(name: str) -> None:
+    assert f"No module named '{name}'" in run(f"import {name}", ABSENT).stderr
+
+
+def test_device_modules_import_without_training_and_export_packages() -> None:
+    done = run(DEVICE, ABSENT)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) > 15
+
+
+def test_footage_masks_and_splits_import_without_the_training_packages() -> None:
+    done = run("import edgeseg.data.footage, edgeseg.data.masks, edgeseg.data.splits", TRAINING)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_shows_its_help_without_training_and_export_packages() -> None:
+    done = run(HELP, ABSENT)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout

@@ -1,0 +1,82 @@
+"""The wheel holds the whole package, nothing else, and offers the extras that the documentation names."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {"edgeseg": "edgeseg", "cli": "edgeseg/cli", "export": "edgeseg/export", "calibration": "edgeseg/calibration"}
+EXTRAS = {"device", "train", "export", "tensorrt"}
+
+
+def in_tree() -> set[str]:
+    """Every Python file of the package, as the wheel should name it."""
+    links = {ROOT / "edgeseg" / name for name in FOLDERS if name != "edgeseg"}
+    names = set()
+    for folder, package in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            if not links & set(path.parents):
+                names.add(f"{package}/{path.relative_to(ROOT / folder).as_posix()}")
+    return names
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel as built from a copy of the tree, so that no build folder is left in the checkout."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for folder in FOLDERS:
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=skip)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return zipfile.ZipFile(next(out.glob("edgeseg-*.whl")))
+
+
+def test_the_wheel_holds_nothing_but_the_package_and_its_metadata(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert "edgeseg" in tops
+    (metadata,) = tops - {"edgeseg"}
+    assert metadata.startswith("edgeseg-") and metadata.endswith(".dist-info")
+
+
+def test_every_module_of_the_tree_is_in_the_wheel_once(wheel: zipfile.ZipFile) -> None:
+    packed = [name for name in wheel.namelist() if name.endswith(".py")]
+    assert sorted(packed) == sorted(in_tree())
+
+
+def test_the_three_folders_on_top_are_subpackages(wheel: zipfile.ZipFile) -> None:
+    for package in FOLDERS.values():
+        assert f"{package}/__init__.py" in wheel.namelist()
+
+
+def test_the_metadata_offers_the_documented_extras_and_licence(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = Parser().parsestr(wheel.read(name).decode())
+    assert set(metadata.get_all("Provides-Extra") or []) == EXTRAS | {"all", "dev"}
+    assert metadata["License-Expression"] == "Apache-2.0"
+    licence = name.replace("METADATA", "licenses/LICENSE")
+    assert b"Apache License" in wheel.read(licence)
+
+
+def test_a_device_needs_no_training_package(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    wanted = Parser().parsestr(wheel.read(name).decode()).get_all("Requires-Dist") or []
+    base = {item.split(">")[0].split(";")[0].strip() for item in wanted if "extra ==" not in item}
+    device = {item.split(">")[0].strip() for item in wanted if 'extra == "device"' in item}
+    assert base == {"numpy", "typer", "pydantic", "tomli", "tomli-w"}
+    assert device == {"onnxruntime", "opencv-python-headless"}
+
+
+def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
+    (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
+    assert "edgeseg = edgeseg.cli.app:main" in wheel.read(name).decode()
