@@ -82,12 +82,11 @@ class U2PLConfig(Section):
     weight: float = Field(0.1, ge=0)
 
 
-class TrainConfig(Section):
-    """The site model."""
+class LoopConfig(Section):
+    """What every training loop needs, whatever it trains."""
 
-    method: MethodName = "u2pl"
-    arch: str = "deeplabv3plus"
-    encoder: str = "resnet50"  # any timm encoder
+    arch: str = "deeplabv3plus"  # any architecture of segmentation-models-pytorch
+    encoder: str = "mobilenetv2_100"  # any timm encoder
     weights: str = "imagenet"  # "imagenet", "none" or a .safetensors file
     imgsz: Size = (384, 512)
     steps: int = Field(4000, ge=1)
@@ -99,46 +98,38 @@ class TrainConfig(Section):
     scale: tuple[float, float] = (0.5, 2.0)  # random scale before the crop
     class_balance: float = Field(0.4, ge=0, le=1)  # loss weight of a class ~ frequency ** -class_balance
     ema: float = Field(0.99, ge=0, lt=1)
-    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps before the unlabelled loss has full weight
+    eval_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(200, ge=1)
+    precision: Precision = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1)
+    workers: int = Field(2, ge=1)  # threads that read frames
+    seed: int = Field(0, ge=0)
+
+
+class TrainConfig(LoopConfig):
+    """The site model."""
+
+    method: MethodName = "u2pl"
+    encoder: str = "resnet50"
+    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps until the unlabelled loss has its full weight
     unlabelled_weight: float = Field(1.0, ge=0)
-    confidence: float = Field(0.0, ge=0, lt=1)  # pseudo-labels below it are ignored (mean_teacher, cutmix_mt)
-    cutmix: float = Field(0.5, ge=0, le=1)
+    confidence: float = Field(0.0, ge=0, lt=1)  # pseudo-labels below it are ignored (cutmix_mt)
+    cutmix: float = Field(0.5, ge=0, le=1)  # share of the steps with CutMix
+    strong: bool = True  # colour, grey and blur on the student's view of unlabelled frames
     rep_dim: int = Field(256, ge=8)
     u2pl: U2PLConfig = U2PLConfig()
-    eval_every: int = Field(200, ge=1)
-    checkpoint_every: int = Field(200, ge=1)
-    precision: Precision = "auto"
-    device: str = "auto"  # auto, cpu, cuda
-    devices: int = Field(1, ge=1)
-    workers: int = Field(2, ge=0)
-    seed: int = 0
 
 
-class DistillConfig(Section):
+class DistillConfig(LoopConfig):
     """The edge model."""
 
-    arch: str = "deeplabv3plus"
-    encoder: str = "mobilenetv2_100"
-    weights: str = "imagenet"
-    imgsz: Size = (384, 512)
     steps: int = Field(3000, ge=1)
-    batch: int = Field(4, ge=1)
-    batch_unlabelled: int = Field(4, ge=1)
     encoder_lr: float = Field(4e-4, gt=0)
     decoder_lr: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
+    scale: tuple[float, float] = (0.75, 1.5)
     temperature: float = Field(2.0, gt=0)
     kl_weight: float = Field(1.0, ge=0)
-    class_balance: float = Field(0.4, ge=0, le=1)
-    scale: tuple[float, float] = (0.75, 1.5)
-    ema: float = Field(0.99, ge=0, lt=1)
-    eval_every: int = Field(200, ge=1)
-    checkpoint_every: int = Field(200, ge=1)
-    precision: Precision = "auto"
-    device: str = "auto"
-    devices: int = Field(1, ge=1)
-    workers: int = Field(2, ge=0)
-    seed: int = 0
 
 
 class ExportConfig(Section):

@@ -1,0 +1,90 @@
+"""Distillation: the edge model learns from the labels and from the frozen site model, on all frames of the site.
+
+A student's loss is one more method given to the loop: cross-entropy on labels, temperature-scaled KL divergence on all
+frames (Hinton et al., 2015). The student sees strong colours, the teacher the clean view of the same crop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeseg.config import DistillConfig
+from edgeseg.data.augment import strong
+from edgeseg.errors import TrainError
+from edgeseg.losses.supervised import upsample
+from edgeseg.methods import Batch, Method, StepResult
+from edgeseg.models import Network, build
+from edgeseg.models.checkpoint import load_model
+from edgeseg.progress import Report, Silent
+from edgeseg.runfolder import RunResult
+from edgeseg.site import Site
+from edgeseg.train import fit, start_from
+
+
+def distill(
+    site: Site, config: DistillConfig, teacher: Path, out: Path, *, resume: bool = False, init: Path | None = None,
+    focus: frozenset[str] = frozenset(), report: Report | None = None,
+) -> RunResult:  # fmt: skip
+    """Train the edge model into the run folder `out` from the best weights of the site-model run `teacher`.
+
+    Raises:
+        TrainError: the run cannot start or cannot go on, or the teacher has other classes.
+        DataError: frames are missing or damaged.
+    """
+    source = load_model(teacher)
+    if source.card.classes != site.config.classes:
+        raise TrainError(f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again")
+
+    def method(weight: Tensor) -> Method:
+        classes = len(site.config.classes)
+        student = build(config.arch, config.encoder, classes, "none" if init else config.weights)
+        if init:
+            start_from(student, init, config)
+        return Distillation(student, weight, config, source.module)
+
+    return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent())
+
+
+def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(target || student) of softened distributions, mean over valid pixels.
+
+    Args:
+        logits, target: (B, C, h, w) of student and teacher.
+        valid: (B, h, w) bool.
+    """
+    wanted = (target.float() / temperature).log_softmax(1)
+    found = (logits.float() / temperature).log_softmax(1)
+    loss = (wanted.exp() * (wanted - found)).sum(1)
+    return temperature**2 * (loss * valid).sum() / valid.sum().clamp(min=1)
+
+
+class Distillation(Method):
+    """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site model."""
+
+    def __init__(self, student: Network, class_weight: Tensor, config: DistillConfig, source: Network) -> None:
+        super().__init__(student, class_weight, config.ema)
+        self.temperature, self.kl_weight = config.temperature, config.kl_weight
+        self.source = source.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Distillation:
+        super().train(mode)
+        self.source.eval()
+        return self
+
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        assert unlabelled is not None
+        clean = torch.cat([labelled.images, unlabelled.images])
+        valid = torch.cat([labelled.valid, unlabelled.valid])
+        with torch.no_grad():
+            target = self.source(self.normalise(clean)).logits
+        logits = self.student(self.normalise(strong(clean))).logits
+        size = (logits.shape[2], logits.shape[3])
+        near = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
+        supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)
+        imitation = divergence(logits, upsample(target, size), near, self.temperature)
+        loss = supervised + self.kl_weight * imitation
+        return StepResult(loss, {"supervised": supervised.detach(), "imitation": imitation.detach()})

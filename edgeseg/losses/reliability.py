@@ -1,0 +1,43 @@
+"""Entropy and what follows from it: which pixels are reliable (U2PL 3.2, dynamic partition adjustment)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def entropy(probability: Tensor, dim: int = 1) -> Tensor:
+    """Entropy in nats divided by ln C, so 0..1; the class dimension goes.
+
+    Args:
+        probability: (B, C, H, W) for dim 1; float32.
+    """
+    return torch.special.entr(probability).sum(dim) / math.log(probability.shape[dim])
+
+
+def partition_share(alpha: float, progress: float) -> float:
+    """Share of pixels called unreliable: alpha (1 - t / T) (U2PL eq. 4: falls to 0 as pseudo-labels get better)."""
+    return alpha * (1.0 - progress)
+
+
+def threshold(values: Tensor, valid: Tensor, share: float, bins: int = 2048) -> Tensor:
+    """The value above which `share` of the valid entries lie, to one bin of a histogram over 0..1.
+
+    A histogram needs neither a sort nor a copy to the host, and unlike torch.quantile has no limit on the size.
+
+    Args:
+        values: any shape, 0..1.
+        valid: the same shape, bool.
+
+    Returns:
+        () float32; above 1 when share is 0 or nothing is valid, so that every entry lies below.
+    """
+    index = (values.float() * bins).long().clamp_(0, bins - 1)
+    counts = torch.zeros(bins, dtype=torch.float32, device=values.device)
+    counts.scatter_add_(0, index.flatten(), valid.flatten().float())
+    above = counts.flip(0).cumsum(0).flip(0)  # entries in this bin or a higher one
+    first = (above > share * above[0]).sum()  # bins up to the one that holds the threshold
+    none = above[0] * share <= 0
+    return torch.where(none, torch.full((), 2.0, device=values.device), first.float() / bins)

@@ -1,0 +1,43 @@
+"""CutMix-Seg (French et al., 2020): a mean teacher whose student sees two frames mixed by a box."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgeseg.losses.supervised import cross_entropy, upsample
+from edgeseg.methods.method import Batch, Method, StepResult, ramp
+from edgeseg.methods.views import look
+from edgeseg.models import Network
+
+
+class CutMixMT(Method):
+    """Cross-entropy on labels and on the teacher's confident pseudo-labels, both class-balanced."""
+
+    def __init__(
+        self, student: Network, class_weight: Tensor, ema: float, *,
+        weight: float, warmup: float, confidence: float, cutmix: float, colour: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(student, class_weight, ema)
+        self.weight, self.warmup, self.confidence, self.cutmix, self.colour = weight, warmup, confidence, cutmix, colour
+
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        assert unlabelled is not None
+        target = look(self, unlabelled, colour=self.colour, cutmix=self.cutmix)
+        logits = self.student(self.normalise(torch.cat([labelled.images, target.images]))).logits
+        number = len(labelled.images)
+        supervised = self.supervised(logits[:number], labelled.masks)
+        kept = target.valid & (target.confidence >= self.confidence)
+        label = target.label.masked_fill(~kept, 255)
+        found = upsample(logits[number:], (label.shape[1], label.shape[2]))
+        share = kept.sum() / target.valid.sum().clamp(min=1)
+        # Weighted by the kept share: divided by all valid pixels, as methods with a confidence threshold do it.
+        consistency = cross_entropy(found, label, self.class_weight) * share
+        loss = supervised + ramp(progress, self.warmup) * self.weight * consistency
+        logs = {"supervised": supervised.detach(), "unlabelled": consistency.detach(), "kept": share}
+        return StepResult(loss, logs | {"pseudo": histogram(label, len(self.class_weight))})
+
+
+def histogram(label: Tensor, classes: int) -> Tensor:
+    """(C,) pixels of each pseudo-label, 255 left out."""
+    return torch.bincount(label.flatten(), minlength=256)[:classes].float()

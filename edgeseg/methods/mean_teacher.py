@@ -1,0 +1,34 @@
+"""Mean Teacher (Tarvainen and Valpola, 2017): the student follows the softmax of its own average on noisy frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from edgeseg.losses.supervised import upsample
+from edgeseg.methods.method import Batch, Method, StepResult, ramp
+from edgeseg.methods.views import probabilities
+from edgeseg.models import Network
+
+WEIGHT = 100.0  # of the squared error, as usual for consistency on probabilities
+
+
+class MeanTeacher(Method):
+    """Cross-entropy on labelled frames, mean squared error of the softmax on unlabelled ones."""
+
+    def __init__(self, student: Network, class_weight: Tensor, ema: float, *, weight: float, warmup: float) -> None:
+        super().__init__(student, class_weight, ema)
+        self.weight, self.warmup = weight, warmup
+
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        assert unlabelled is not None
+        target = probabilities(self, unlabelled.images)
+        noisy = (unlabelled.images + 0.05 * torch.randn_like(unlabelled.images)).clamp(0, 1)
+        logits = self.student(self.normalise(torch.cat([labelled.images, noisy]))).logits
+        number = len(labelled.images)
+        supervised = self.supervised(logits[:number], labelled.masks)
+        found = upsample(logits[number:], (noisy.shape[2], noisy.shape[3])).softmax(1)
+        error = ((found - target) ** 2).mean(1)
+        consistency = (error * unlabelled.valid).sum() / unlabelled.valid.sum().clamp(min=1)
+        loss = supervised + ramp(progress, self.warmup) * self.weight * WEIGHT * consistency
+        return StepResult(loss, {"supervised": supervised.detach(), "unlabelled": consistency.detach()})

@@ -1,0 +1,104 @@
+"""What a training method is: a module whose `forward` turns two batches into a loss, and nothing else.
+
+The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.train`). Data-parallel training wraps the
+whole method, so every network that has gradients runs exactly once a step.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.losses.supervised import cross_entropy, upsample
+from edgeseg.models import MEAN, STD, Network
+
+
+class Batch(NamedTuple):
+    """Weakly augmented frames.
+
+    Attributes:
+        images: (B, 3, H, W) float 0..1 RGB.
+        masks: (B, H, W) int64, 255 = ignore; all 255 for unlabelled frames.
+        valid: (B, H, W) bool, false where the augmentation padded.
+    """
+
+    images: Tensor
+    masks: Tensor
+    valid: Tensor
+
+
+class StepResult(NamedTuple):
+    """A loss to minimise and detached figures to log."""
+
+    loss: Tensor
+    logs: dict[str, Tensor]
+
+
+class Method(nn.Module, ABC):
+    """Holds the student and its exponential moving average, the teacher.
+
+    Attributes:
+        needs_unlabelled: whether `step` reads the unlabelled batch.
+        student: the network that gets gradients.
+        teacher: its average over steps, buffers included, always in eval mode; what is evaluated and shipped.
+        class_weight: (C,) of the supervised loss.
+    """
+
+    needs_unlabelled = True
+    class_weight: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, student: Network, class_weight: Tensor, ema: float) -> None:
+        super().__init__()
+        self.student = student
+        self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
+        self.ema = ema
+        self.register_buffer("class_weight", class_weight)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        """The loss of one step; `progress` rises from 0 to 1."""
+
+    def forward(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        return self.step(labelled, unlabelled, progress)
+
+    def train(self, mode: bool = True) -> Method:
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """RGB 0..1 as the network wants it."""
+        normalised = (images - self.mean) / self.std
+        return normalised.contiguous(memory_format=torch.channels_last)
+
+    def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""
+        return cross_entropy(upsample(logits, _size(masks)), masks, self.class_weight)
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Move the teacher: keep min(1 - 1 / (k + 1), ema), so that the first weights are forgotten at once."""
+        keep = min(1 - 1 / (step + 1), self.ema)
+        average = [*self.teacher.parameters(), *(b for b in self.teacher.buffers() if b.is_floating_point())]
+        current = [*self.student.parameters(), *(b for b in self.student.buffers() if b.is_floating_point())]
+        torch._foreach_lerp_(average, [tensor.detach() for tensor in current], 1 - keep)
+        for mine, theirs in zip(self.teacher.buffers(), self.student.buffers()):
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
+
+
+def ramp(progress: float, length: float) -> float:
+    """Weight of the unlabelled loss: linear from 0 to 1 over the first `length` of the training."""
+    return 1.0 if length <= 0 else min(1.0, progress / length)
+
+
+def _size(masks: Tensor) -> tuple[int, int]:
+    return masks.shape[1], masks.shape[2]

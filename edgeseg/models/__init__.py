@@ -1,0 +1,5 @@
+"""Networks: segmentation-models-pytorch and timm behind one forward pass."""
+
+from edgeseg.models.network import MEAN, STD, Network, Output, build
+
+__all__ = ["MEAN", "STD", "Network", "Output", "build"]

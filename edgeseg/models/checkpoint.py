@@ -1,0 +1,97 @@
+"""Finished models on disk: safetensors for the weights, a small JSON card for how to build and feed the network."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from edgeseg.config import ClassSpec, Section
+from edgeseg.durable import write_atomic
+from edgeseg.errors import TrainError
+from edgeseg.models.network import MEAN, STD, Network, build
+
+Which = Literal["best", "last"]
+
+
+class ModelCard(Section):
+    """`model.json`: how to build the network and what to feed it.
+
+    Attributes:
+        height, width: size the network was trained and is evaluated at.
+        mean, std: of RGB in 0..1.
+    """
+
+    arch: str
+    encoder: str
+    rep_dim: int = Field(0, ge=0)
+    classes: tuple[ClassSpec, ...] = Field(min_length=2)
+    height: int = Field(ge=32)
+    width: int = Field(ge=32)
+    mean: tuple[float, float, float] = MEAN
+    std: tuple[float, float, float] = STD
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network in eval mode on the CPU, with its card."""
+
+    module: Network
+    card: ModelCard
+
+
+def save_card(run: Path, card: ModelCard) -> None:
+    """Write `model.json`."""
+    write_atomic(run / "model.json", card.model_dump_json(indent=2).encode())
+
+
+def save_weights(run: Path, which: Which, module: nn.Module) -> None:
+    """Write `weights/<which>.safetensors`, on the CPU and in plain memory order, atomically."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    write_atomic(run / "weights" / f"{which}.safetensors", save(state))
+
+
+def read_card(run: Path) -> ModelCard:
+    """Read `model.json`.
+
+    Raises:
+        TrainError: `run` is no run, or its card is damaged.
+    """
+    try:
+        return ModelCard.model_validate(json.loads((run / "model.json").read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise TrainError(f"{run} is no run, it has no model.json; name a folder such as runs/train/exp1") from None
+    except (OSError, ValueError, ValidationError) as error:
+        raise TrainError(f"{run / 'model.json'} cannot be used ({str(error).splitlines()[0]}); train again") from None
+
+
+def load_model(run: Path, which: Which = "best") -> LoadedModel:
+    """Build the network of a run and load its weights.
+
+    Raises:
+        TrainError: the run is unfinished or damaged.
+    """
+    card = read_card(run)
+    module = build(card.arch, card.encoder, len(card.classes), "none", card.rep_dim)
+    load_weights(module, run / "weights" / f"{which}.safetensors")
+    return LoadedModel(module.eval(), card)
+
+
+def load_weights(module: nn.Module, path: Path, *, strict: bool = True) -> None:
+    """Load a weights file into `module`.
+
+    Raises:
+        TrainError: it is missing, damaged, or made for another network.
+    """
+    try:
+        module.load_state_dict(load_file(path), strict=strict)
+    except FileNotFoundError:
+        raise TrainError(f"{path} does not exist, the run has not got that far; run it again with --resume") from None
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise TrainError(f"{path} cannot be loaded ({str(error).splitlines()[0][:200]}); train again") from None
