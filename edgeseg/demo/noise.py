@@ -1,0 +1,35 @@
+"""Tileable noise textures and their lookup: every surface, cloud and wave of the synthetic site is made of them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+SIDE = 512
+
+
+def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Field:
+    """A (SIDE, SIDE) texture that continues over its edges, mean 0, standard deviation 1.
+
+    Args:
+        roughness: exponent of the power spectrum; 1 is grainy, 2 is cloudy, 3 is smooth.
+        low: waves over the tile below which nothing is kept, so that repetition is not seen.
+    """
+    frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None]) * SIDE
+    gain = np.where(frequency >= low, np.maximum(frequency, 1.0) ** -roughness, 0.0)
+    field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIDE, SIDE))) * gain, (SIDE, SIDE))
+    return (field / field.std()).astype(np.float32)
+
+
+def sample(texture: Field, u: Field, v: Field) -> Field:
+    """`texture` at u, v (both (H, W), in tiles), bilinear and repeating."""
+    across, down = ((c - np.floor(c)).astype(np.float32) * np.float32(SIDE) for c in (u, v))
+    return cv2.remap(texture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # type: ignore[return-value]
+
+
+def smoothstep(low: float, high: float, value: Field) -> Field:
+    """0 below `low`, 1 above `high`, smooth between."""
+    share = np.clip((value - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    return share * share * (np.float32(3.0) - np.float32(2.0) * share)
