@@ -40,6 +40,7 @@ class Frame:
         height, width: pixels.
         hash: 64-bit dHash in hex, for near-duplicates.
         origin: "footage", "labels" or "log" (came back from a device).
+        withheld: unlabelled, but too near a val or gate frame to be trained on (edgeseg/data/splits.py).
     """
 
     id: str
@@ -53,6 +54,7 @@ class Frame:
     width: int
     hash: str
     origin: Literal["footage", "labels", "log"]
+    withheld: bool = False
 
 
 class Site:
@@ -84,7 +86,7 @@ class Site:
         return self.root / "bundles" / "current"
 
     def frames(self, *splits: Split) -> list[Frame]:
-        """The frames of the given splits (all without any), in camera and time order.
+        """The frames of the given splits without withheld ones, or all frames, in camera and time order.
 
         Raises:
             DataError: the index is damaged.
@@ -97,7 +99,7 @@ class Site:
                 frames.append(Frame(**json.loads(line)))
             except (ValueError, TypeError):
                 raise DataError(f"{self.index} line {number} is damaged; restore the file or add the footage again") from None
-        return [frame for frame in frames if not splits or frame.split in splits]
+        return [frame for frame in frames if not splits or (frame.split in splits and not frame.withheld)]
 
     def save_frames(self, frames: Iterable[Frame]) -> None:
         """Replace the index by `frames`, sorted by camera, source and time."""
@@ -132,6 +134,11 @@ class Site:
     def new_run(self, verb: str) -> Path:
         """Make and return the next free `runs/<verb>/expN`."""
         return new_run(self.root, verb)
+
+    def newest_run(self, verb: str) -> Path | None:
+        """The newest `runs/<verb>/expN`, finished or not."""
+        runs = _runs(self.root, verb)
+        return runs[-1] if runs else None
 
     def last_run(self, verb: str) -> Path:
         """The newest `runs/<verb>/expN` that holds finished weights.

@@ -1,0 +1,100 @@
+"""`edgeseg add`: footage and labels into the site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli import options
+from edgeseg.cli.progress import console, report
+
+if TYPE_CHECKING:
+    from edgeseg.data.footage import AddResult
+    from edgeseg.data.masks import LabelResult
+
+SHOWN = 10  # file names of one kind
+Camera = Annotated[str, typer.Option(help="Who took it; frames of different cameras never share a block.")]
+Split = Annotated[str, typer.Option(metavar="auto|train|val|gate", help="Auto keeps neighbouring frames together.")]
+Ignore = Annotated[list[int] | None, typer.Option(help="Mask index that means not labelled, beside 255; repeatable.")]
+app = typer.Typer(no_args_is_help=True, help="Add footage or labels to the site.")
+
+
+@app.command()
+def footage(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Videos, images, folders, or quoted patterns.")],
+    camera: Camera = "",
+    given: options.Set = None,
+) -> None:
+    """Add videos and images as unlabelled frames: sampled by time, without near-duplicates."""
+    from edgeseg.data.footage import add_footage
+    from edgeseg.site import Site
+
+    site = Site.open(overrides=given)
+    with report() as bar:
+        result = add_footage(site, paths, camera or None, bar)
+    _tell_footage(result)
+    has_labels = bool(site.frames("labelled"))
+    console.print(f"frames are in {site.root / 'frames'}", highlight=False)
+    console.print(f"next: {'edgeseg train' if has_labels else 'edgeseg add labels IMAGES MASKS'}", highlight=False)
+
+
+@app.command()
+def labels(
+    images: Annotated[Path, typer.Argument(help="Folder of images, or one image.")],
+    masks: Annotated[Path, typer.Argument(help="Folder of PNG masks of the same names, or one mask.")],
+    split: Split = "auto",
+    camera: Camera = "",
+    ignore: Ignore = None,
+    given: options.Set = None,
+) -> None:
+    """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colours of the classes."""
+    from edgeseg.data.masks import add_labels
+    from edgeseg.site import Site
+
+    site = Site.open(overrides=given)
+    with report() as bar:
+        result = add_labels(site, images, masks, split, camera=camera or None, ignore=ignore or (), report=bar)
+    _tell_labels(result)
+    console.print(f"masks are in {site.root / 'masks'}", highlight=False)
+    console.print("next: edgeseg status", highlight=False)
+
+
+def _tell_footage(result: AddResult) -> None:
+    counts = f"kept {result.kept}, near-duplicates {result.duplicates}, already there {result.present}"
+    _say(f"read {result.read} frames: {counts}")
+    _list("could not be read", result.unreadable)
+    _list("ended early, what could be decoded was used", result.partial)
+    _list("skipped, neither image nor video", [str(path) for path in result.skipped])
+    _withheld(result.withheld)
+
+
+def _tell_labels(result: LabelResult) -> None:
+    where = ", ".join(f"{count} {split}" for split, count in sorted(result.splits.items())) or "none"
+    parts = {
+        "new": result.added, "labelled footage": result.labelled, "changed masks": result.updated,
+        "moved from another split": result.moved, "already there": result.present,
+    }  # fmt: skip
+    _say(f"labels: {', '.join(f'{count} {what}' for what, count in parts.items() if count)}; splits: {where}")
+    for note in result.notes:
+        _say(f"note: {note}")
+    _withheld(result.withheld)
+
+
+def _withheld(count: int) -> None:
+    if count:
+        _say(f"{count} unlabelled frames of the site are kept out of training, being too near val or gate frames")
+
+
+def _list(what: str, names: list[str]) -> None:
+    if names:
+        _say(f"{len(names)} {what}:")
+        for name in names[:SHOWN]:
+            _say(f"  {name}")
+        if len(names) > SHOWN:
+            _say(f"  and {len(names) - SHOWN} more")
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False)

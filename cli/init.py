@@ -1,0 +1,26 @@
+"""`edgeseg init`: a new site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgeseg.cli.progress import console
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that becomes the site; made if missing.")],
+    classes: Annotated[str, typer.Option(help='Class names in the order of their ids: "sky,water,bank".')] = "",
+    name: Annotated[str, typer.Option(help="Name of the site; the folder's by default.")] = "",
+) -> None:
+    """Make a folder a site: write a commented edgeseg.toml into it."""
+    from edgeseg import scaffold
+
+    names = classes.split(",") if classes else scaffold.DEFAULT_CLASSES
+    path = scaffold.init(folder, names, name or None)
+    print(path)
+    if not classes:
+        console.print(f"now name the classes in {path}", highlight=False)
+    console.print(f"next: cd {folder} && edgeseg add footage PATH", highlight=False)

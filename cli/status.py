@@ -1,0 +1,75 @@
+"""`edgeseg status`: what the site holds and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeseg.cli import options
+from edgeseg.cli.progress import console, report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgeseg.data.summary import Summary
+
+
+def status(
+    as_json: options.Json = False,
+    given: options.Set = None,
+) -> None:
+    """Show frames, classes, splits, runs and bundles of the site, with warnings and the next command."""
+    import dataclasses
+    import json
+
+    from rich.console import Console
+
+    from edgeseg.data.summary import summarise
+    from edgeseg.site import Site
+
+    site = Site.open(overrides=given)
+    with report() as bar:
+        summary = summarise(site, bar)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        return
+    _show(summary, Console())
+    for warning in summary.warnings:
+        console.print(f"warning: {warning}", highlight=False, markup=False)
+    console.print(f"next: {summary.next}", highlight=False, markup=False)
+
+
+def _show(summary: Summary, out: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    out.print(f"{summary.name} in {summary.root}", highlight=False, markup=False)
+    columns = ("labelled", "unlabelled", "val", "gate", "withheld")
+    frames = Table("camera", title="frames", title_justify="left")
+    for column in columns:
+        frames.add_column(column, justify="right")
+    for camera, counts in summary.frames.items():
+        frames.add_row(escape(camera), *(str(counts[column]) for column in columns))
+    if len(summary.frames) != 1:
+        frames.add_row("all", *(str(summary.total(column)) for column in columns))
+    out.print(frames)
+
+    classes = Table("id", "class", title="classes, % of labelled pixels", title_justify="left")
+    for split in ("labelled", "val", "gate"):
+        classes.add_column(split, justify="right")
+    for index, (name, shares) in enumerate(summary.classes.items()):
+        cells = ("-" if share is None else f"{share:.2f}" if share else "0" for share in shares.values())
+        classes.add_row(str(index), escape(name), *cells)
+    out.print(classes)
+
+    if summary.runs:
+        runs = Table("run", "mIoU", title="runs", title_justify="left")
+        for run in summary.runs:
+            figure = f"{run.miou:.2f}" if run.miou is not None else "" if run.finished else "unfinished"
+            runs.add_row(escape(f"{run.verb}/{run.name}"), figure)
+        out.print(runs)
+    if summary.bundles:
+        bundles = Table("bundle", "seq", "made", "", title="bundles", title_justify="left")
+        for info in summary.bundles:
+            remark = "damaged" if info.fault else "current" if info.current else ""
+            bundles.add_row(escape(info.name), "" if info.seq is None else str(info.seq), escape(info.created), remark)
+        out.print(bundles)
