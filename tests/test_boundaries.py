@@ -1,4 +1,4 @@
-"""What runs on a device, and what `edgeseg` needs to start, works where torch and the other training packages are absent."""
+"""What runs on a device, and what `edgeseg` needs to start, works where the training packages are absent."""
 
 from __future__ import annotations
 
