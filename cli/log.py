@@ -1,0 +1,141 @@
+"""`edgeseg log`: look into the frame log of a device, or a copy of one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="List, show, export and verify the records of a frame log.")
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder given to `edgeseg infer --log`, or a copy of it.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+
+
+@app.command()
+def ls(folder: Folder, as_json: Json = False) -> None:
+    """List the records in the order in which they were logged."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgeseg.cli.progress import console
+    from edgeseg.runtime.logread import read_headers
+
+    table = Table("boot", "seq", "camera", "time (UTC)", "score", "reason", "flags", "kB", "digest", box=None)
+    found, faults = 0, []
+    for path, header in read_headers(folder):
+        if isinstance(header, str):
+            faults.append(header)
+            continue
+        found += 1
+        if as_json:
+            print(json.dumps({"path": str(path), **json.loads(header.canonical())}))
+            continue
+        when = datetime.fromtimestamp(header.time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(
+            str(header.boot), str(header.seq), escape(_plain(header.camera)),
+            when if header.clock_synced else f"{when} ?",
+            f"{header.score:.3f}", header.reason, " ".join(header.flags),
+            f"{sum(part.length for part in header.parts) / 1000:.0f}", path.stem.rpartition("-")[2][:12],
+        )  # fmt: skip
+    if found and not as_json:
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+        console.print("? = the device did not know whether its clock was right", highlight=False)
+    console.print(f"{found} records in {folder}; next: edgeseg log show {folder} DIGEST", highlight=False)
+    _end(faults)
+
+
+@app.command()
+def show(
+    folder: Folder,
+    record: Annotated[
+        str, typer.Argument(help="Any part of the record's file name that no other has, say its digest.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="The picture to write; beside you under the record's name if left out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print one record's header and write its frame with the predicted mask over it."""
+    from edgeseg.cli.progress import console
+    from edgeseg.errors import ConfigError
+    from edgeseg.runtime.logread import colours, find, write_overlay
+    from edgeseg.runtime.record import read_record
+    from edgeseg.site import Site
+
+    path = find(folder, record)
+    content = read_record(path)
+    try:
+        palette = Site.open().config.palette
+    except ConfigError:  # on a device, or anywhere else
+        palette = colours()
+    picture = output or Path(f"{path.stem}.png")
+    write_overlay(content, palette, picture)
+    facts = {"path": str(path), "id": content.id, **json.loads(content.header.canonical()), "overlay": str(picture)}
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        for key, value in facts.items():
+            print(f"{key}: {json.dumps(value)}")
+        console.print(
+            f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT", highlight=False
+        )
+
+
+@app.command()
+def export(
+    folder: Folder,
+    output: Annotated[Path, typer.Option(help="Folder for images/, masks/, entropy/ and records/.")],
+    as_json: Json = False,
+) -> None:
+    """Write every record as JPEG, mask PNG and JSON."""
+    from edgeseg.cli.progress import console, report
+    from edgeseg.runtime.logread import export as write_plain
+
+    with report() as bar:
+        result = write_plain(folder, output, bar)
+    if as_json:
+        print(json.dumps({"output": str(output), "exported": result.good, "bad": result.reasons}))
+    console.print(
+        f"exported {result.good} records to {output}; next: edgeseg add footage {output / 'images'}, "
+        f"or correct the masks and edgeseg add labels {output / 'images'} {output / 'masks'}",
+        highlight=False,
+    )
+    _end(result.reasons)
+
+
+@app.command()
+def verify(folder: Folder, as_json: Json = False) -> None:
+    """Check every record against its digests; exit code 1 and the names if anything is bad."""
+    from edgeseg.cli.progress import console, report
+    from edgeseg.runtime.logread import verify as check
+
+    with report() as bar:
+        result = check(folder, bar)
+    if as_json:
+        print(json.dumps({"good": result.good, "bad": result.reasons}))
+    else:
+        print(f"{result.good} records are good, {len(result.bad)} files are bad")
+    if not result.bad:
+        console.print(f"next: edgeseg log ls {folder}", highlight=False)
+    _end(result.reasons)
+
+
+def _plain(text: str) -> str:
+    """`text` without the characters by which a record from elsewhere could command the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _end(faults: list[str]) -> None:
+    from edgeseg.cli.progress import console
+
+    for fault in faults:
+        console.print(f"bad: {_plain(fault)}", highlight=False, markup=False)
+    if faults:
+        raise typer.Exit(1)
