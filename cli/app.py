@@ -8,6 +8,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from edgeseg.cli import adapt, add, demo, distill, init, log, methods, status, train
 from edgeseg.errors import EdgesegError
 
 
@@ -32,6 +33,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train a segmentation model from mostly unlabelled footage of one site, and run it on an edge device.",
 )
+
+
+app.command()(init.init)
+app.add_typer(add.app, name="add")
+app.command()(status.status)
+app.command()(train.train)
+app.command()(distill.distill)
+app.command()(adapt.adapt)
+app.command()(methods.methods)
+app.add_typer(log.app, name="log")
+app.command()(demo.demo)
 
 
 def main() -> None:

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.demo.geometry import Floats, Pose
 from edgeseg.demo.light import Conditions, Light
+from edgeseg.demo.noise import Floats
+from edgeseg.demo.view import Pose
 
 STRUCTURE, WATER = 4, 1
 HULLS = ((0.42, 0.06, 0.05), (0.06, 0.12, 0.30), (0.62, 0.60, 0.55), (0.06, 0.16, 0.08), (0.20, 0.13, 0.07))
@@ -31,7 +32,7 @@ class Projection:
         focal = self.pose.focal(self.width)
         columns = self.width / 2 - 0.5 + focal * (east * cosine - north * sine) / depth
         rows = self.pose.top(self.height) - 0.5 - focal * up / depth
-        return np.stack((columns, rows), -1).round().astype(np.int32)[:, None]
+        return np.asarray(np.stack((columns, rows), -1).round()[:, None], np.int32)
 
 
 def draw_boat(

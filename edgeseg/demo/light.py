@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgeseg.demo import geometry
-from edgeseg.demo.geometry import Floats, Surface, World
-from edgeseg.demo.noise import sample, smoothstep
+from edgeseg.demo import plan
+from edgeseg.demo.geometry import Surface, World
+from edgeseg.demo.noise import Floats, sample, smoothstep
 
 LATITUDE = 0.84  # radians
 HEADING = 4.9  # compass direction that the camera looks in, radians: summer's evening sun stands in the picture
@@ -61,7 +61,9 @@ def light(conditions: Conditions) -> Light:
     angle = (conditions.hour - 12) * np.pi / 12
     sine = np.sin(LATITUDE) * np.sin(declination) + np.cos(LATITUDE) * np.cos(declination) * np.cos(angle)
     elevation = float(np.arcsin(sine))
-    azimuth = np.arctan2(np.sin(angle), np.cos(angle) * np.sin(LATITUDE) - np.tan(declination) * np.cos(LATITUDE)) + np.pi
+    azimuth = (
+        np.arctan2(np.sin(angle), np.cos(angle) * np.sin(LATITUDE) - np.tan(declination) * np.cos(LATITUDE)) + np.pi
+    )
     shown = elevation if elevation > -0.1 else 0.6  # at night the moon lights the scene from where the sun is not
     turn = float(azimuth) - HEADING + (0.0 if elevation > -0.1 else 2.0)
     toward = (float(np.cos(shown) * np.sin(turn)), float(np.sin(shown)), float(np.cos(shown) * np.cos(turn)))
@@ -70,7 +72,9 @@ def light(conditions: Conditions) -> Light:
     warm = float(np.clip(1 - elevation / 0.45, 0, 1)) * up
     clear = 1 - conditions.cloud
     sun = _rgb(1.0, 0.95, 0.86) * (1 - warm) + _rgb(1.0, 0.52, 0.22) * warm
-    sun = sun * (2.1 * max(0.0, float(np.sin(max(elevation, 0) + 0.06))) ** 0.5) * clear**1.3 * up + _rgb(0.05, 0.06, 0.09) * (1 - up)
+    sun = sun * (2.1 * max(0.0, float(np.sin(max(elevation, 0) + 0.06))) ** 0.5) * clear**1.3 * up + _rgb(
+        0.05, 0.06, 0.09
+    ) * (1 - up)
     blue, gray = _rgb(0.20, 0.40, 0.82), _rgb(0.52, 0.55, 0.60)
     night = _rgb(0.012, 0.016, 0.035)
     zenith = (blue * clear + gray * (1 - clear)) * (0.25 + 0.75 * up) * up + night
@@ -91,24 +95,24 @@ def albedos(conditions: Conditions) -> tuple[Floats, Floats]:
     turned, dry = autumn(conditions.day), float(np.clip((conditions.day - 175) / 60, 0, 1))
     table = np.zeros((13, 3), np.float32)
     shift = np.zeros((13, 3), np.float32)
-    table[geometry.EARTH] = 0.22, 0.155, 0.095
-    table[geometry.STONES] = 0.30, 0.285, 0.255
-    table[geometry.GRASS] = _mix((0.115, 0.175, 0.045), (0.25, 0.215, 0.085), 0.55 * dry * (1 - turned) + 0.75 * turned)
-    table[geometry.FOREST] = _mix((0.045, 0.085, 0.03), (0.17, 0.085, 0.03), 0.8 * turned)
-    table[geometry.LEAF] = _mix((0.07, 0.145, 0.03), (0.33, 0.15, 0.025), turned)
-    table[geometry.REED] = _mix((0.16, 0.18, 0.06), (0.32, 0.24, 0.11), max(0.5 * dry, turned))
-    table[geometry.CONCRETE] = 0.33, 0.32, 0.295
-    table[geometry.WHITE] = 0.78, 0.78, 0.75
-    table[geometry.BLACK] = 0.03, 0.03, 0.035
-    table[geometry.STEEL] = 0.10, 0.105, 0.11
-    table[geometry.BRICK] = 0.27, 0.135, 0.095
-    table[geometry.ROOF] = 0.20, 0.085, 0.065
-    shift[[geometry.EARTH, geometry.STONES]] = 0.03, 0.03, 0.012
-    shift[geometry.GRASS] = 0.035, 0.01, 0.008
-    shift[geometry.FOREST] = _mix((0.012, 0.016, 0.0), (0.06, 0.02, 0.0), turned)
-    shift[geometry.LEAF] = _mix((0.022, 0.028, 0.008), (0.14, -0.06, -0.01), turned)
-    shift[geometry.CONCRETE] = -0.03, -0.022, -0.035  # moss and rain streaks
-    shift[geometry.BRICK] = 0.02, 0.02, 0.015
+    table[plan.EARTH] = 0.22, 0.155, 0.095
+    table[plan.STONES] = 0.30, 0.285, 0.255
+    table[plan.GRASS] = _mix((0.115, 0.175, 0.045), (0.25, 0.215, 0.085), 0.55 * dry * (1 - turned) + 0.75 * turned)
+    table[plan.FOREST] = _mix((0.045, 0.085, 0.03), (0.17, 0.085, 0.03), 0.8 * turned)
+    table[plan.LEAF] = _mix((0.07, 0.145, 0.03), (0.33, 0.15, 0.025), turned)
+    table[plan.REED] = _mix((0.16, 0.18, 0.06), (0.32, 0.24, 0.11), max(0.5 * dry, turned))
+    table[plan.CONCRETE] = 0.33, 0.32, 0.295
+    table[plan.WHITE] = 0.78, 0.78, 0.75
+    table[plan.BLACK] = 0.03, 0.03, 0.035
+    table[plan.STEEL] = 0.10, 0.105, 0.11
+    table[plan.BRICK] = 0.27, 0.135, 0.095
+    table[plan.ROOF] = 0.20, 0.085, 0.065
+    shift[[plan.EARTH, plan.STONES]] = 0.03, 0.03, 0.012
+    shift[plan.GRASS] = 0.035, 0.01, 0.008
+    shift[plan.FOREST] = _mix((0.012, 0.016, 0.0), (0.06, 0.02, 0.0), turned)
+    shift[plan.LEAF] = _mix((0.022, 0.028, 0.008), (0.14, -0.06, -0.01), turned)
+    shift[plan.CONCRETE] = -0.03, -0.022, -0.035  # moss and rain streaks
+    shift[plan.BRICK] = 0.02, 0.02, 0.015
     return table, shift
 
 
@@ -132,7 +136,7 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
     nx, ny, nz = surface.normal
     toward = shine.toward
     facing = np.clip(nx * toward[0] + ny * toward[1] + nz * toward[2], 0, 1)
-    leafy = (surface.material == geometry.LEAF) | (surface.material == geometry.GRASS)
+    leafy = (surface.material == plan.LEAF) | (surface.material == plan.GRASS)
     facing = np.where(leafy, 0.25 + 0.75 * facing, facing)  # light comes through leaves
     strength = np.clip(grain, 0.25, 1.9) * (1 - damp)
     sky = (0.62 + 0.38 * ny) * surface.shelter * strength
@@ -141,11 +145,11 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
     if shine.lamp:
         reach = np.square(surface.x + 6.5) + np.square(surface.y - 6.8) + np.square(surface.z - 12.5)
         total += (strength * shine.lamp * 16 / (18 + reach))[..., None] * _rgb(1.0, 0.82, 0.55)
-    return np.maximum(color, 0.01) * total
+    return np.asarray(np.maximum(color, 0.01) * total, np.float32)
 
 
 def shadows(world: World, x: Floats, y: Floats, z: Floats, toward: Vector, seconds: float, cloud: float) -> Floats:
-    """How much of the sun reaches the points x, y, z: trees, bridge and drifting clouds stand in its way, (H, W) 0..1."""
+    """Share of the sun that reaches the points x, y, z, (H, W): trees, bridge and drifting clouds stand in its way."""
     trees = np.array([(*crown.center, crown.radius) for crown in world.crowns if crown.center[2] < 60], np.float32)[::2]
     tx, ty, tz = (np.float32(c) for c in toward)
     ox, oy, oz = (p.reshape(1, -1) - trees[:, n, None] for n, p in enumerate((x, y, z)))
@@ -158,7 +162,8 @@ def shadows(world: World, x: Floats, y: Floats, z: Floats, toward: Vector, secon
         under = (t > 0) & (np.abs(z + t * tz - 49.5) < 2.6)
         open_sky = np.where(under, np.float32(0.1), open_sky)
     drift = sample(world.large, (x + 6 * np.float32(seconds)) / 420, z / 420)
-    return open_sky * (1 - smoothstep(0.9 - 1.4 * cloud, 1.5 - 1.4 * cloud, drift) * np.float32(0.75))
+    clouds = smoothstep(0.9 - 1.4 * cloud, 1.5 - 1.4 * cloud, drift) * np.float32(0.75)
+    return np.asarray(open_sky * (1 - clouds), np.float32)
 
 
 def _rgb(red: float, green: float, blue: float) -> Floats:

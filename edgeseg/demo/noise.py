@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 in truth; numpy's stubs take some of the arithmetic for float64
 SIDE = 512
 
 
-def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Field:
+def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Floats:
     """A (SIDE, SIDE) texture that continues over its edges, mean 0, standard deviation 1.
 
     Args:
@@ -20,16 +22,16 @@ def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Field:
     frequency = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None]) * SIDE
     gain = np.where(frequency >= low, np.maximum(frequency, 1.0) ** -roughness, 0.0)
     field = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((SIDE, SIDE))) * gain, (SIDE, SIDE))
-    return (field / field.std()).astype(np.float32)
+    return np.asarray(field / field.std(), np.float32)
 
 
-def sample(texture: Field, u: Field, v: Field) -> Field:
+def sample(texture: Floats, u: Floats, v: Floats) -> Floats:
     """`texture` at u, v (both (H, W), in tiles), bilinear and repeating."""
     across, down = ((c - np.floor(c)).astype(np.float32) * np.float32(SIDE) for c in (u, v))
-    return cv2.remap(texture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)  # type: ignore[return-value]
+    return np.asarray(cv2.remap(texture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
-def smoothstep(low: float, high: float, value: Field) -> Field:
+def smoothstep(low: float, high: float, value: Floats) -> Floats:
     """0 below `low`, 1 above `high`, smooth between."""
     share = np.clip((value - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-    return share * share * (np.float32(3.0) - np.float32(2.0) * share)
+    return np.asarray(share * share * (3.0 - 2.0 * share), np.float32)

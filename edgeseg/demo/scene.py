@@ -8,13 +8,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.demo import geometry, lens, sky, water
+from edgeseg.demo import lens, plan, sky, water
 from edgeseg.demo.boat import Projection, draw_boat
-from edgeseg.demo.geometry import Floats, Pose, Rays, Surface, World, bounce, rays
+from edgeseg.demo.geometry import Surface, World
 from edgeseg.demo.light import Conditions, Light, light, shade, shadows
-from edgeseg.demo.noise import sample
+from edgeseg.demo.noise import Floats, sample
+from edgeseg.demo.view import Pose, Rays, bounce, rays
 
-CLASSES = (("sky", "#7ec8f2"), ("water", "#1f5fbf"), ("bank", "#b08d57"), ("vegetation", "#3f9b3f"), ("structure", "#d9483b"))
+CLASSES = (
+    ("sky", "#7ec8f2"),
+    ("water", "#1f5fbf"),
+    ("bank", "#b08d57"),
+    ("vegetation", "#3f9b3f"),
+    ("structure", "#d9483b"),
+)
 SKY, WATER, BANK, VEGETATION, STRUCTURE = range(5)
 MASKS = np.array([0, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4], np.uint8)  # class of each material
 BOATS = 0.3  # share of frames with a boat
@@ -23,7 +30,7 @@ LEVEL_STEP = 0.1  # metres; levels between share one water plane
 
 @dataclass(frozen=True)
 class Still:
-    """What one camera sees whatever the light: its rays, surfaces, and how far each pixel sways in the wind, where the sky is."""
+    """What one camera sees whatever the light: its rays, surfaces, how far each pixel sways, where the sky is."""
 
     view: Rays
     surface: Surface
@@ -65,7 +72,7 @@ class Scene:
         backdrop = cv2.resize(above[-top // 2 :], (self.width, top), interpolation=cv2.INTER_LINEAR)
         color[:top][still.sky[:top]] = backdrop[still.sky[:top]]
         mirrored = shade(river.mirrored, shadow[top::2, ::2], conditions, shine)
-        np.copyto(mirrored, above[::-1][: len(mirrored)], where=(river.mirrored.material == geometry.SKY)[..., None])
+        np.copyto(mirrored, above[::-1][: len(mirrored)], where=(river.mirrored.material == plan.SKY)[..., None])
         mirrored = lens.haze(mirrored, river.mirrored.distance, river.rise, conditions, shine)
         surface = water.paint(self.world, river.sheet, mirrored, color[top:], shadow[top:], conditions, shine)
         color[top:][river.open] = surface[river.open]
@@ -84,10 +91,10 @@ class Scene:
             view = rays(pose, self.height, self.width)
             surface = self.world.look(view)
             below = surface.material[pose.top(self.height) :]
-            below[below == geometry.SKY] = geometry.FOREST  # a chink between far hills shows more forest, not sky
-            leaves = np.isin(surface.material, (geometry.LEAF, geometry.REED)).astype(np.float32)
+            below[below == plan.SKY] = plan.FOREST  # a chink between far hills shows more forest, not sky
+            leaves = np.isin(surface.material, (plan.LEAF, plan.REED)).astype(np.float32)
             sway = cv2.GaussianBlur(leaves, (0, 0), self.width / 200) * np.float32(self.width / 130)
-            self._stills[pose] = Still(view, surface, sway.astype(np.float32), surface.material == geometry.SKY)
+            self._stills[pose] = Still(view, surface, sway.astype(np.float32), surface.material == plan.SKY)
         return self._stills[pose]
 
     def _river(self, pose: Pose, level: float) -> River:
@@ -125,14 +132,18 @@ class Scene:
         for target, plane in zip(points, (river.sheet.x, level, river.sheet.z), strict=True):
             target[lower] = np.where(wet, plane[picked, ::4], target[lower])
         small = shadows(self.world, points[0], points[1], points[2], shine.toward, conditions.seconds, conditions.cloud)
-        return cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
+        return np.asarray(cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR), np.float32)
 
     def _shake(
         self, color: Floats, mask: NDArray[np.uint8], sway: Floats, conditions: Conditions, random: np.random.Generator
     ) -> tuple[Floats, NDArray[np.uint8]]:
         """Bend the plants and shake the camera in the wind, picture and mask alike."""
         rows, columns = np.mgrid[: self.height, : self.width].astype(np.float32)
-        gusts = sample(self.world.large, columns / (2 * self.width) + np.float32(0.11 * conditions.seconds), rows / (2 * self.height))
+        gusts = sample(
+            self.world.large,
+            columns / (2 * self.width) + np.float32(0.11 * conditions.seconds),
+            rows / (2 * self.height),
+        )
         down, right = random.normal(0, self.width / 450 * (0.4 + conditions.wind), 2)
         turn = np.float32(random.normal(0, 0.0015))
         middle = np.float32(self.width / 2)
@@ -140,7 +151,8 @@ class Scene:
         along = rows + np.float32(down) - turn * (columns - middle)
         picture = cv2.remap(color, across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture = cv2.GaussianBlur(picture, (3, 3), 0.5)
-        return picture, cv2.remap(mask, across, along, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[return-value]
+        moved = cv2.remap(mask, across, along, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(picture, np.float32), np.asarray(moved, np.uint8)
 
 
 def _below(view: Rays, top: int) -> Rays:

@@ -1,11 +1,11 @@
-"""Makes the demo's site as its owner would: footage on a card, a few masks drawn by hand, `init`, `add footage`, `add labels`.
+"""Makes the demo's site as its owner would: footage on a card, a few masks, `add footage`, `add labels`.
 
-    edgeseg.toml, frames, masks     the site
-    card/summer                     the footage, JPEG files by time
-    card/labels, val                what the owner has labelled in summer
-    card/gate                       labelled in summer and, a handful, in autumn: these judge the round and nothing else
-    card/autumn.mp4                 what the device sees after the drift
-    truth/summer, truth/autumn      frames with masks that nobody has at a real site: they measure, and never train
+edgeseg.toml, frames, masks     the site
+card/summer                     the footage, JPEG files by time
+card/labels, val                what the owner has labelled in summer
+card/gate                       labelled in summer and, a handful, in autumn: these judge the round and nothing else
+card/autumn.mp4                 what the device sees after the drift
+truth/summer, truth/autumn      frames with masks that nobody has at a real site: they measure, and never train
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.config import (
-    CONFIG_NAME, AdaptConfig, ClassSpec, DataConfig, DistillConfig, ExportConfig, LogConfig, SiteConfig, TrainConfig, dumps,
-)  # fmt: skip
+from edgeseg.config import CONFIG_NAME, SiteConfig, dumps, validate
 from edgeseg.data.footage import add_footage
 from edgeseg.data.masks import add_labels
-from edgeseg.demo.geometry import Pose
+from edgeseg.demo.lens import Image
 from edgeseg.demo.light import Conditions
 from edgeseg.demo.scene import CLASSES, Scene
 from edgeseg.demo.season import AUTUMN_POSE, autumn, mornings, summer
+from edgeseg.demo.view import Pose
 from edgeseg.durable import write_atomic
 from edgeseg.errors import DataError
 from edgeseg.progress import Report, Silent
@@ -65,24 +64,26 @@ QUICK = Amounts(
 
 def configure(amounts: Amounts) -> SiteConfig:
     """The configuration of the demo's site: a network small enough that two CPU cores train it in minutes."""
-    loop = {"encoder": "mobilenetv2_050", "weights": "none", "imgsz": amounts.imgsz, "encoder_lr": 1e-3, "seed": amounts.seed}
-    train, edge = amounts.train_steps, amounts.distill_steps
-    every = max(2, train // 4)
-    return SiteConfig(
-        name="gauge",
-        classes=tuple(ClassSpec(name=name, color=color) for name, color in CLASSES),
-        data=DataConfig(near_duplicate=1),
-        train=TrainConfig(
-            **loop, steps=train, decoder_lr=2e-3, scale=(0.75, 1.5), eval_every=every, checkpoint_every=every, rep_dim=64,
-        ),
-        distill=DistillConfig(**loop, steps=edge, eval_every=max(2, edge // 4), checkpoint_every=max(2, edge // 4)),
-        export=ExportConfig(int8=True, calibration_frames=min(48, amounts.footage), max_drop=5.0, min_speedup=0.0),
-        log=LogConfig(per_hour=3600, near_duplicate=1),
-        adapt=AdaptConfig(
-            min_records=min(20, amounts.video // 6), train_steps=amounts.round_train_steps,
-            distill_steps=amounts.round_distill_steps,
-        ),
-    )  # fmt: skip
+    loop = {
+        "encoder": "mobilenetv2_050", "weights": "none", "imgsz": amounts.imgsz, "seed": amounts.seed,
+        "encoder_lr": 2e-3, "decoder_lr": 2e-3, "scale": (0.75, 1.5),
+    }  # fmt: skip
+    train, edge = ({"steps": n, "eval_every": max(2, n // 4), "checkpoint_every": max(2, n // 4)} for n in
+                   (amounts.train_steps, amounts.distill_steps))  # fmt: skip
+    table = {
+        "name": "gauge",
+        "classes": [{"name": name, "color": color} for name, color in CLASSES],
+        "data": {"near_duplicate": 1},  # the camera never moves: frames of different weather are close in dHash
+        "train": {**loop, **train, "rep_dim": 64},
+        "distill": {**loop, **edge},
+        "export": {"int8": True, "calibration_frames": min(48, amounts.footage), "max_drop": 2.0, "min_speedup": 0.0},
+        "log": {"per_hour": 3600, "near_duplicate": 1},  # a month of footage runs through in seconds
+        "adapt": {
+            "min_records": min(20, amounts.video // 6), "train_steps": amounts.round_train_steps,
+            "distill_steps": amounts.round_distill_steps,
+        },
+    }  # fmt: skip
+    return validate(SiteConfig, table, "the demo")
 
 
 def make_site(folder: Path, amounts: Amounts | None = None, report: Report | None = None) -> Site:
@@ -104,7 +105,7 @@ def make_site(folder: Path, amounts: Amounts | None = None, report: Report | Non
     card = folder / "card"
     add_footage(site, [card / "summer"], CAMERA, report)
     for split, name in (("train", "labels"), ("val", "val"), ("gate", "gate")):
-        add_labels(site, card / name / "images", card / name / "masks", split, camera=CAMERA, report=report)  # type: ignore[arg-type]
+        add_labels(site, card / name / "images", card / name / "masks", split, camera=CAMERA, report=report)
     return site
 
 
@@ -126,7 +127,7 @@ def _film(folder: Path, amounts: Amounts, report: Report) -> None:
 
 
 def label_autumn(site: Site, report: Report | None = None) -> None:
-    """What the owner does once the device complains: label a handful of autumn frames for the gate, none for training."""
+    """What the owner does once the device complains: label a few autumn frames for the gate, none for training."""
     card = site.root / "card" / "gate-autumn"
     add_labels(site, card / "images", card / "masks", "gate", camera=CAMERA, report=report or Silent())
 
@@ -183,7 +184,7 @@ def _name(moment: Conditions) -> str:
     return f"day{moment.day:06.2f}-{int(moment.hour):02d}{int(moment.hour % 1 * 60):02d}"
 
 
-def _write(path: Path, image: np.ndarray) -> None:  # type: ignore[type-arg]
+def _write(path: Path, image: Image) -> None:
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
     _, data = cv2.imencode(path.suffix, stored, quality)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.demo.geometry import Floats, World
+from edgeseg.demo.geometry import World
 from edgeseg.demo.light import Conditions, Light
-from edgeseg.demo.noise import sample, smoothstep
+from edgeseg.demo.noise import Floats, sample, smoothstep
 
 
 def paint(world: World, direction: tuple[Floats, Floats, Floats], conditions: Conditions, shine: Light) -> Floats:
@@ -31,4 +31,4 @@ def paint(world: World, direction: tuple[Floats, Floats, Floats], conditions: Co
     lit = np.clip(np.float32(0.75) + relief * np.float32(0.55) - thick * np.float32(0.25), 0.15, 1.25)[..., None]
     white = shine.sun * np.float32(0.42) + shine.horizon * np.float32(0.45) + shine.zenith * np.float32(0.2)
     cover = (thick * np.minimum(np.float32(0.25) + height * 6, 1) * np.float32(0.95))[..., None]
-    return (color + (white * lit - color) * cover).astype(np.float32)
+    return np.asarray(color + (white * lit - color) * cover, np.float32)

@@ -1,4 +1,4 @@
-"""The river's surface: what it mirrors, what it lets through, waves, glitter, rain rings, driftwood, leaves and foam."""
+"""The river's surface: mirror image, ground seen through it, waves, glitter, rain, driftwood, leaves and foam."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeseg.demo.geometry import Floats, World
+from edgeseg.demo.geometry import World
 from edgeseg.demo.light import Conditions, Light, autumn
-from edgeseg.demo.noise import sample, smoothstep
+from edgeseg.demo.noise import Floats, sample, smoothstep
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,10 @@ def paint(
         glitter = np.clip(((dx + across) * tx + rise * ty + dz * tz) / length, 0, 1) ** 180
         color += (glitter * shadow * np.float32(1.8))[..., None] * shine.sun
     _float(color, world, sheet, shadow, conditions, shine, random)
-    return color
+    return np.asarray(color, np.float32)
 
 
-def _waves(
-    world: World, sheet: Sheet, conditions: Conditions, random: np.random.Generator
-) -> tuple[Floats, Floats]:
+def _waves(world: World, sheet: Sheet, conditions: Conditions, random: np.random.Generator) -> tuple[Floats, Floats]:
     """Slopes of the surface across and along the view."""
     run = np.float32(conditions.seconds * (0.5 + 0.5 * conditions.turbidity))
     swell = sample(world.large, sheet.x / 17, (sheet.z + run) / 26)
@@ -88,7 +86,7 @@ def _body(sheet: Sheet, bed: Floats, shadow: Floats, conditions: Conditions, shi
     if shine.lamp:
         reach = np.square(sheet.x + 6.5) + np.square(sheet.z - 12.5) + 46
         color += silt * (shine.lamp * 16 / (18 + reach))[..., None] * np.array([1.0, 0.82, 0.55], np.float32)
-    return (color + (bed * np.float32(0.6) - color) * through).astype(np.float32)
+    return np.asarray(color + (bed * np.float32(0.6) - color) * through, np.float32)
 
 
 def _float(
@@ -114,7 +112,9 @@ def _float(
     color += (white * lit * np.float32(0.55) - color) * (foam * np.float32(0.7))[..., None]
     fallen = autumn(conditions.day)
     if fallen > 0:
-        specks = sample(world.fine, sheet.x / 4 + 0.4, (sheet.z + run) / 4) + 0.6 * sample(world.large, sheet.x / 30, sheet.z / 50)
+        specks = sample(world.fine, sheet.x / 4 + 0.4, (sheet.z + run) / 4) + 0.6 * sample(
+            world.large, sheet.x / 30, sheet.z / 50
+        )
         leaves = smoothstep(2.5 - 0.7 * fallen, 2.8 - 0.7 * fallen, specks)
         color += (np.array([0.36, 0.17, 0.03], np.float32) * lit - color) * (leaves * np.float32(0.85))[..., None]
 

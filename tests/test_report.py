@@ -1,0 +1,90 @@
+"""The HTML report: one valid file, everything inside, nothing unescaped."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeseg.report import Page, Series, _ticks, data_uri
+
+VOID = {"meta", "img", "br", "line", "rect", "circle", "polyline"}
+
+
+class Balance(HTMLParser):
+    """Every tag that opens closes again, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if name in ("src", "href") and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+
+def _decode(uri: str) -> np.ndarray:
+    data = np.frombuffer(base64.b64decode(uri.split(",", 1)[1]), np.uint8)
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1]
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8), (0, 0), 4)
+
+
+def test_masks_are_exact_and_photos_are_small(photo: np.ndarray) -> None:
+    mask = np.zeros((40, 60, 3), np.uint8)
+    mask[10:, 20:] = 63, 155, 63
+    assert data_uri(mask).startswith("data:image/png") and np.array_equal(_decode(data_uri(mask)), mask)
+    assert data_uri(photo).startswith("data:image/jpeg")
+    assert np.abs(_decode(data_uri(photo)).astype(int) - photo).mean() < 6
+
+
+def test_a_whole_page_is_balanced_and_needs_no_other_file(tmp_path: Path, photo: np.ndarray) -> None:
+    page = Page("Gauge <7>", "lead & more")
+    page.heading("Table")
+    page.tiles([("71.2", "mIoU")])
+    page.paragraph("type `edgeseg adapt <LOG>` now")
+    page.table(["model", "mIoU"], [["a<b", "1.0"], ["c", "2.0"]], best=[(1, 1)])
+    page.pictures(["frame", "truth"], [[(photo, ""), (photo, "score 0.3")]])
+    page.curves([Series("one", [0, 10, 20], [1.0, float("nan"), 3.0]), Series("empty", [], [])], "steps", "mIoU")
+    page.bars(["before", "after"], ["fp32", "int8"], [[50.0, 49.5], [60.0, None]], "mIoU")
+    page.write(tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    reader = Balance()
+    reader.feed(text)
+    assert reader.open == []
+    assert len(reader.links) == 2 and all(link.startswith("data:") for link in reader.links)
+    assert "a&lt;b" in text and "Gauge &lt;7&gt;" in text and "<code>edgeseg adapt &lt;LOG&gt;</code>" in text
+    assert "http" not in text and "<script" not in text
+    assert text.count("<rect") == 3  # the missing bar leaves a gap
+    assert "empty" not in text and "nan" not in text
+
+
+def test_heights_of_bars_follow_their_values() -> None:
+    page = Page("t")
+    page.bars(["g"], ["a", "b"], [[10.0, 20.0]], "x")
+    low, high = (float(value) for value in re.findall(r'<rect[^>]* height="([\d.]+)"', page.html()))
+    assert high == pytest.approx(2 * low, rel=0.01)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 400), (31.2, 78.9), (55.0, 55.0), (-3, 4), (0, 0.004)])
+def test_ticks_are_round_and_span_the_values(low: float, high: float) -> None:
+    ticks = _ticks(low, high)
+    assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 9
+    assert len({round(b - a, 9) for a, b in itertools.pairwise(ticks)}) == 1
