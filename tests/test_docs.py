@@ -2,7 +2,7 @@
 
 A block under `<!-- run -->` runs in a fresh folder, after the marked blocks above it in the same document. The folder
 holds `footage/` (one clip, river.mp4), `images/` and `masks/` (labelled frames of the same river; the masks hold the
-class ids 0 sky, 1 water, 2 bank, 3 vegetation, 4 structure). Settings in the comment, as in `<!-- run train.steps=2 -->`,
+class ids 0 sky, 1 water, 2 bank, 3 vegetation, 4 structure). Settings in the comment (`<!-- run train.steps=2 -->`)
 are given as --set to every command of the block that takes it: the text shows the plain command, the test stays small.
 """
 
