@@ -1,0 +1,166 @@
+"""`edgeseg adapt`: one round of adaptation, its history, and the way back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgeseg.cli import options
+
+if TYPE_CHECKING:
+    from edgeseg.adapt.rounds import RoundResult
+    from edgeseg.adapt.status import RoundStatus
+    from edgeseg.site import Site
+
+
+Logs = Annotated[list[Path] | None, typer.Argument(metavar="[LOGDIR]...", help="Frame logs of devices, or copies.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue the round that was cut off; start none.")]
+Rollback = Annotated[bool, typer.Option("--rollback", help="Point bundles/current back at the bundle before.")]
+Abandon = Annotated[bool, typer.Option("--abandon", help="End the round that was cut off without a verdict.")]
+Status = Annotated[bool, typer.Option("--status", help="Show the rounds and their figures.")]
+
+
+def adapt(
+    logs: Logs = None,
+    resume: Resume = False,
+    rollback: Rollback = False,
+    abandon: Abandon = False,
+    status: Status = False,
+    as_json: options.Json = False,
+    set_: options.Set = None,
+) -> None:
+    """Learn from what devices logged: retrain, distil, export, and publish the new bundle if it passes the gate.
+
+    A round that was cut off is continued by the next start. A rejected one leaves the champion running and says why.
+    """
+    from edgeseg.errors import ConfigError
+    from edgeseg.site import Site
+
+    chosen = [flag for flag, given in (("--resume", resume), ("--rollback", rollback), ("--abandon", abandon),
+                                       ("--status", status)) if given]  # fmt: skip
+    if len(chosen) > 1:
+        raise ConfigError(f"{' and '.join(chosen)} exclude each other; give one of them")
+    if logs and chosen and not resume:
+        raise ConfigError(f"{chosen[0]} takes no log folders; leave them out")
+    site = Site.open(overrides=set_)
+    if rollback:
+        _rollback(site, as_json)
+    elif abandon:
+        _abandon(site, as_json)
+    elif status:
+        _status(site, as_json)
+    else:
+        _round(site, logs or [], resume, as_json)
+
+
+def _round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
+    from edgeseg.adapt.rounds import run_round
+    from edgeseg.cli.progress import report
+
+    with report() as bar:
+        result = run_round(site, logs, resume=resume, report=bar)
+    if as_json:
+        bundle = result.bundle and str(result.bundle)
+        table = {"round": result.number, "verdict": result.verdict, "reason": result.reason, "bundle": bundle}
+        print(json.dumps({**table, "folder": str(result.folder), "figures": result.figures}))
+    else:
+        _print_figures(result)
+    _print_end(result)
+
+
+def _print_figures(result: RoundResult) -> None:
+    from rich.table import Table
+
+    from edgeseg.cli.progress import console
+
+    before, after, difference = (result.figures[key] for key in ("before", "after", "difference"))
+    table = Table("gate", "champion", "challenger", "change")
+    for name, (old, new) in result.figures["classes"].items():
+        table.add_row(name, _figure(old), _figure(new), "-" if old is None or new is None else f"{new - old:+.1f}")
+    table.add_section()
+    interval = f"{difference['mean']:+.2f} ({difference['low']:+.2f} to {difference['high']:+.2f})"
+    table.add_row("mIoU", _figure(before["miou"]), _figure(after["miou"]), interval, style="bold")
+    table.add_row("FPS", _figure(before["fps"]), _figure(after["fps"]), f"{after['fps'] / before['fps']:.2f}x")
+    console.print(table)
+
+
+def _print_end(result: RoundResult) -> None:
+    from edgeseg.cli.progress import console
+
+    if result.bundle is None:
+        console.print(f"round {result.number:04d} is rejected, the champion stays: {result.reason}", highlight=False)
+        following = "edgeseg adapt --status"
+    else:
+        console.print(f"round {result.number:04d} is published: {result.reason}", highlight=False)
+        console.print(f"bundles/current is now {result.bundle}", highlight=False, soft_wrap=True)
+        following = "edgeseg infer --source VIDEO (back to the old bundle: edgeseg adapt --rollback)"
+    console.print(f"Decision saved to {result.folder / 'decision.json'}", highlight=False, soft_wrap=True)
+    console.print(f"Next: {following}", highlight=False)
+
+
+def _rollback(site: Site, as_json: bool) -> None:
+    from edgeseg.adapt.rounds import rollback
+    from edgeseg.cli.progress import console
+
+    left, now = rollback(site)
+    if as_json:
+        print(json.dumps({"left": left.path.name, "current": now.path.name, "seq": now.manifest.seq}))
+    console.print(f"bundles/current is {now.path.name} again; {left.path.name} stays in bundles/", highlight=False)
+    console.print("Next: edgeseg adapt --status", highlight=False)
+
+
+def _abandon(site: Site, as_json: bool) -> None:
+    from edgeseg.adapt.rounds import abandon
+    from edgeseg.cli.progress import console
+
+    state = abandon(site)
+    if as_json:
+        print(json.dumps({"round": state.number, "verdict": state.verdict, "reason": state.reason}))
+    console.print(f"round {state.number:04d} is {state.reason}; its records are free for the next", highlight=False)
+    console.print("Next: edgeseg adapt LOGDIR", highlight=False)
+
+
+def _status(site: Site, as_json: bool) -> None:
+    import dataclasses
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgeseg.adapt.status import rounds
+    from edgeseg.cli.progress import console
+
+    found = rounds(site)
+    current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None
+    if as_json:
+        print(json.dumps({"current": current, "rounds": [dataclasses.asdict(each) for each in found]}))
+        return
+    columns = "round", "started (UTC)", "verdict", "records", "champion", "challenger", "95 % interval", "FPS", "bundle"
+    table = Table(*columns)
+    for each in found:
+        table.add_row(*_cells(each))
+    if found:
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for each in found:
+        if each.reason:
+            console.print(f"round {each.number:04d}: {each.reason}", highlight=False, markup=False)
+    opened = any(each.verdict == "open" for each in found)
+    where = f"{len(found)} rounds in {site.root / 'rounds'}; bundles/current is {current or 'missing'}"
+    console.print(where, highlight=False, soft_wrap=True)
+    console.print(f"Next: edgeseg adapt {'--resume' if opened else 'LOGDIR'}", highlight=False)
+
+
+def _cells(each: RoundStatus) -> list[str]:
+    interval = "-" if each.low is None or each.high is None else f"{each.low:+.2f} to {each.high:+.2f}"
+    verdict = f"open, next: {each.step}" if each.verdict == "open" else each.verdict
+    return [
+        f"{each.number:04d}", each.started[:16].replace("T", " "), verdict, _figure(each.records, 0),
+        _figure(each.before), _figure(each.after), interval, _figure(each.fps), each.bundle or "-",
+    ]  # fmt: skip
+
+
+def _figure(value: Any, digits: int = 1) -> str:  # Any: a number or None, from JSON
+    return "-" if value is None else f"{value:.{digits}f}"

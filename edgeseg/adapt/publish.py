@@ -1,0 +1,136 @@
+"""Published bundles: `bundles/<name>` are never changed or deleted, `bundles/current` is a link moved in one rename.
+
+The history is in the bundles themselves: each manifest names its parent, so going back needs no second file that could
+disagree. Nothing here loads a model.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from edgeseg.bundle import Bundle, write
+from edgeseg.durable import lock, replace_link
+from edgeseg.errors import AdaptError, BundleError
+from edgeseg.site import Site
+
+
+def champion(site: Site) -> Bundle:
+    """The bundle that `bundles/current` points at.
+
+    Raises:
+        AdaptError: the link is missing, or leads out of `bundles/`.
+        BundleError: it leads to something that is no bundle.
+    """
+    if not site.current_bundle.is_symlink():
+        raise AdaptError(f"{site.current_bundle} does not exist, so there is no champion; run `edgeseg export` first")
+    bundle = Bundle.open(site.current_bundle)
+    if bundle.path.parent != (site.root / "bundles").resolve():
+        raise AdaptError(f"{site.current_bundle} leads out of bundles/; export the champion into the site again")
+    return bundle
+
+
+def published(site: Site) -> list[Bundle]:
+    """Every readable bundle in `bundles/`, by `seq`."""
+    found = []
+    for path in sorted((site.root / "bundles").glob("*")):
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
+            try:
+                found.append(Bundle.open(path))
+            except BundleError:
+                continue  # a damaged bundle of the past must not block the next one
+    return sorted(found, key=lambda bundle: bundle.manifest.seq)
+
+
+def next_seq(site: Site) -> int:
+    """One above every bundle of the site: after a rollback the number of the rejected one is not used again."""
+    return max((bundle.manifest.seq for bundle in published(site)), default=0) + 1
+
+
+def ancestry(site: Site) -> list[Bundle]:
+    """The champion, its parent, and so on as far as they can be read.
+
+    Raises:
+        AdaptError, BundleError: there is no champion, or it cannot be read.
+    """
+    line = [champion(site)]
+    while True:
+        try:
+            parent = _parent(site, line[-1])
+        except BundleError:
+            return line
+        if parent is None or parent.path in [bundle.path for bundle in line]:
+            return line
+        line.append(parent)
+
+
+def publish(site: Site, challenger: Path, name: str, parent: Bundle, notes: dict[str, Any]) -> Bundle:
+    """Copy `challenger` to `bundles/<name>` and make it current; repeating it after a kill completes it.
+
+    Args:
+        parent: the champion it was judged against; the place to go back to.
+        notes: added to the manifest's provenance.
+
+    Raises:
+        AdaptError: another bundle became current since the judgement.
+        BundleError: a file of the challenger is damaged.
+    """
+    target = site.root / "bundles" / name
+    with lock(site.root / "bundles", AdaptError):
+        if champion(site).path == target.resolve():
+            return Bundle.open(target)
+        if champion(site).path != parent.path:
+            raise AdaptError(f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge again")
+        for leftover in target.parent.glob(f".{name}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for link in target.parent.glob(f".{site.current_bundle.name}.*.tmp"):
+            link.unlink(missing_ok=True)
+        if not _sound(target):
+            bundle = Bundle.open(challenger)
+            files = {file: bundle.read(file) for file in bundle.manifest.files}
+            origin = {"parent": {"name": parent.path.name, "seq": parent.manifest.seq}, **notes}
+            manifest = bundle.manifest.model_copy(update={"provenance": {**bundle.manifest.provenance, **origin}})
+            write(target, manifest, files).verify()
+        replace_link(site.current_bundle, name)
+        return Bundle.open(target)
+
+
+def rollback(site: Site) -> tuple[Bundle, Bundle]:
+    """Point `bundles/current` back at the parent of the champion; nothing is deleted.
+
+    Returns:
+        The bundle that was current and the one that is now.
+
+    Raises:
+        AdaptError: the champion has no parent here.
+        BundleError: the parent is damaged; the champion stays.
+    """
+    with lock(site.root / "bundles", AdaptError):
+        bundle = champion(site)
+        parent = _parent(site, bundle)
+        if parent is None:
+            raise AdaptError(
+                f"{bundle.path.name} is the first bundle of its line, there is nothing to go back to; "
+                f"see the bundles with `edgeseg adapt --status`"
+            )
+        parent.verify()
+        replace_link(site.current_bundle, parent.path.name)
+        return bundle, parent
+
+
+def _sound(path: Path) -> bool:
+    try:
+        Bundle.open(path).verify()
+    except BundleError:
+        return False
+    return True
+
+
+def _parent(site: Site, bundle: Bundle) -> Bundle | None:
+    entry = bundle.manifest.provenance.get("parent")
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if not isinstance(name, str) or Path(name).name != name or name.startswith("."):
+        return None
+    path = site.root / "bundles" / name
+    return Bundle.open(path) if path.is_dir() else None
