@@ -185,8 +185,8 @@ def _logged(page: Page, site: Site, done: Done) -> None:
     page.heading("What the device sent home")
     infer = done["infer"]
     page.paragraph(
-        f"INT8 ran over {infer['frames']} autumn frames at {infer['fps']:.0f} FPS, decoding, overlay video and frame "
-        f"log included, and logged {infer['logged']} of them: those with a high share of unreliable pixels (the score), "
+        f"The bundle ran over {infer['frames']} autumn frames at {infer['fps']:.0f} FPS, with decoding, overlay and "
+        f"frame log, and logged {infer['logged']} of them: those with a high share of unreliable pixels (the score), "
         "and a random control stream. These have the highest scores:"
     )
     records = [read_record(path) for path in iter_records(site.root / "device" / "log")]
@@ -201,9 +201,8 @@ def _gate(page: Page, site: Site, done: Done, result: DemoResult) -> None:
     page.heading("The gate")
     gate = len(site.frames("gate"))
     page.paragraph(
-        f"The round was {result.verdict}: {result.reason}. The challenger is judged on {gate} frames of `gate`,"
-        " 
-        f"{gate - done['site']['gate']} of which the owner has labelled in autumn; they judge bundles and never train."
+        f"The round was {result.verdict}: {result.reason}. The challenger is judged on {gate} frames of `gate`; "
+        f"{gate - done['site']['gate']} of them the owner has labelled in autumn. They judge bundles and never train."
     )
     page.paragraph("To go back to the bundle before: `edgeseg adapt --rollback`.")
 
