@@ -1,0 +1,175 @@
+"""What surrounds the network in the shipped graph: normalisation in front; mask, entropy, score and area behind.
+
+    image uint8 [N,H,W,3] -> Cast, Transpose, Sub, Mul -> network -> logits float32 [N,C,h,w]
+    logits -> Resize (bilinear, half pixel) -> ArgMax -> mask uint8 [N,H,W]
+    logits -> entropy at the temperature, at the logits' own size -> entropy float32 [N,h,w], 0..1
+    entropy -> share above gamma -> score float32 [N]
+    mask -> one pixel for each of the logits -> share of each class -> area float32 [N,C]
+
+The choices are those that TensorRT 8.5 to 11 and ONNX Runtime both read, and that cost little on a CPU: a full-size
+entropy map alone would take longer than an INT8 network. Normalisation is not folded into the first convolution, where
+zero padding would change its meaning at the border.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edgeseg.export.graph import Constants, assemble
+
+BEFORE, AFTER = "before.", "after."  # how the names of the added nodes begin; what is between them is the network
+OUTPUTS = ("mask", "entropy", "score", "area")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interface:
+    """What the graph is made for.
+
+    Attributes:
+        height, width: of the image; whole multiples of the logits' size.
+        classes: C.
+        mean, std: of RGB in 0..1.
+        temperature: what the logits are divided by before the entropy; the mask does not depend on it.
+        gamma: entropy above which a pixel counts as unreliable.
+        batch: N.
+    """
+
+    height: int
+    width: int
+    classes: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    temperature: float = 1.0
+    gamma: float = 0.5
+    batch: int = 1
+
+    def with_thresholds(self, temperature: float, gamma: float) -> Interface:
+        """The same with fitted values."""
+        return replace(self, temperature=temperature, gamma=gamma)
+
+
+def logits_size(network: ModelProto) -> tuple[int, int]:
+    """(h, w) of the logits of a network from `edgeseg.export.graph.lower`."""
+    sides = network.graph.output[0].type.tensor_type.shape.dim
+    return sides[2].dim_value, sides[3].dim_value
+
+
+def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = False, extra: list[str] | None = None) -> ModelProto:
+    """The whole graph.
+
+    Args:
+        network: at opset 17, takes `normalised` float32 [N,3,H,W] and gives `logits` float32 [N,C,h,w].
+        channels_last: enlarge the logits with their channels last: the same mask, and faster in ONNX Runtime behind INT8
+            convolutions, but TensorRT refuses it.
+        extra: tensors of the network to give as well; for checks and calibration, never shipped.
+    """
+    height, width = logits_size(network)
+    before, nodes, constants = _before(interface), list(network.graph.node), _constants(network)
+    after, more = _after(interface, height, width, channels_last)
+    constants |= before[1] | more
+    batch, full = interface.batch, (interface.height, interface.width)
+    shell = ModelProto()
+    shell.graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, *full, 3]))
+    shell.graph.output.extend([
+        helper.make_tensor_value_info("mask", TensorProto.UINT8, [batch, *full]),
+        helper.make_tensor_value_info("entropy", TensorProto.FLOAT, [batch, height, width]),
+        helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch]),
+        helper.make_tensor_value_info("area", TensorProto.FLOAT, [batch, interface.classes]),
+    ])  # fmt: skip
+    shell.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in extra or [])
+    return assemble(shell, [*before[0], *nodes, *after], constants)
+
+
+def _constants(network: ModelProto) -> Constants:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
+
+
+def _node(operator: str, name: str, inputs: list[str], output: str, **attributes: int | list[int] | str) -> NodeProto:
+    return helper.make_node(operator, inputs, [output], name, **attributes)
+
+
+def _before(interface: Interface) -> tuple[list[NodeProto], Constants]:
+    """uint8 NHWC to normalised NCHW.
+
+    TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are handled as rows of 3 W
+    values: INT8 convolutions in ONNX Runtime want the channels last, and arithmetic along a last axis of 3 is slow.
+    """
+    mean, std = (255 * np.array(values, np.float64) for values in (interface.mean, interface.std))
+    batch, height, width = interface.batch, interface.height, interface.width
+    nodes = [
+        _node("Cast", f"{BEFORE}cast", ["image"], f"{BEFORE}float", to=TensorProto.FLOAT),
+        _node("Reshape", f"{BEFORE}flatten", [f"{BEFORE}float", f"{BEFORE}rows"], f"{BEFORE}row"),
+        _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], f"{BEFORE}centred"),
+        _node("Mul", f"{BEFORE}mul", [f"{BEFORE}centred", f"{BEFORE}scale"], f"{BEFORE}scaled"),
+        _node("Reshape", f"{BEFORE}unflatten", [f"{BEFORE}scaled", f"{BEFORE}pixels"], f"{BEFORE}pixel"),
+        _node("Transpose", f"{BEFORE}transpose", [f"{BEFORE}pixel"], "normalised", perm=[0, 3, 1, 2]),
+    ]
+    return nodes, {
+        f"{BEFORE}rows": np.array([batch, height, 3 * width], np.int64),
+        f"{BEFORE}mean": np.tile(mean, width).astype(np.float32).reshape(1, 1, -1),
+        f"{BEFORE}scale": np.tile(1 / std, width).astype(np.float32).reshape(1, 1, -1),
+        f"{BEFORE}pixels": np.array([batch, height, width, 3], np.int64),
+    }
+
+
+def _after(interface: Interface, height: int, width: int, channels_last: bool) -> tuple[list[NodeProto], Constants]:
+    """Logits to the outputs. A uint8 output must come from a Cast whose input is float (TensorRT)."""
+    down, right = interface.height // height, interface.width // width
+    a = AFTER
+    constants: Constants = {
+        f"{a}temperature": np.float32(1 / interface.temperature).reshape(()),
+        f"{a}channel": np.array([1], np.int64),
+        f"{a}unit": np.float32(1 / math.log(interface.classes)).reshape(()),
+        f"{a}gamma": np.float32(interface.gamma).reshape(()),
+        f"{a}zero": np.float32(0).reshape(()),
+        f"{a}one": np.float32(1).reshape(()),
+        f"{a}starts": np.array([down // 2, right // 2], np.int64),
+        f"{a}ends": np.array([interface.height, interface.width], np.int64),
+        f"{a}axes": np.array([1, 2], np.int64),
+        f"{a}steps": np.array([down, right], np.int64),
+        f"{a}ids": np.arange(interface.classes, dtype=np.float32).reshape(1, -1, 1, 1),
+        f"{a}shape": np.array([interface.batch, interface.classes], np.int64),
+    }
+    scales = [1, interface.height / height, interface.width / width]
+    constants[f"{a}scales"] = np.array([*scales, 1] if channels_last else [1, *scales], np.float32)
+    mask = [
+        _node("Resize", f"{a}resize", [f"{a}last" if channels_last else "logits", "", f"{a}scales"], f"{a}upsampled",
+              mode="linear", coordinate_transformation_mode="half_pixel"),
+        _node("ArgMax", f"{a}argmax", [f"{a}upsampled"], f"{a}index", axis=3 if channels_last else 1, keepdims=0),
+        _node("Cast", f"{a}index_cast", [f"{a}index"], f"{a}class", to=TensorProto.FLOAT),
+        _node("Cast", f"{a}mask_cast", [f"{a}class"], "mask", to=TensorProto.UINT8),
+    ]  # fmt: skip
+    if channels_last:
+        mask.insert(0, _node("Transpose", f"{a}transpose", ["logits"], f"{a}last", perm=[0, 2, 3, 1]))
+    entropy = [
+        _node("Mul", f"{a}temper", ["logits", f"{a}temperature"], f"{a}tempered"),
+        _node("ReduceMax", f"{a}max", [f"{a}tempered"], f"{a}highest", axes=[1], keepdims=1),
+        _node("Sub", f"{a}shift", [f"{a}tempered", f"{a}highest"], f"{a}shifted"),
+        _node("Exp", f"{a}exp", [f"{a}shifted"], f"{a}weight"),
+        _node("ReduceSum", f"{a}sum", [f"{a}weight", f"{a}channel"], f"{a}total", keepdims=0),
+        _node("Mul", f"{a}product", [f"{a}weight", f"{a}shifted"], f"{a}terms"),
+        _node("ReduceSum", f"{a}terms_sum", [f"{a}terms", f"{a}channel"], f"{a}weighted", keepdims=0),
+        _node("Div", f"{a}divide", [f"{a}weighted", f"{a}total"], f"{a}expected"),
+        _node("Log", f"{a}log", [f"{a}total"], f"{a}log_total"),
+        _node("Sub", f"{a}subtract", [f"{a}log_total", f"{a}expected"], f"{a}nats"),
+        _node("Mul", f"{a}normalise", [f"{a}nats", f"{a}unit"], f"{a}unclipped"),
+        _node("Clip", f"{a}clip", [f"{a}unclipped", f"{a}zero", f"{a}one"], "entropy"),
+    ]
+    score = [
+        _node("Greater", f"{a}greater", ["entropy", f"{a}gamma"], f"{a}unreliable"),
+        _node("Cast", f"{a}unreliable_cast", [f"{a}unreliable"], f"{a}unreliable_float", to=TensorProto.FLOAT),
+        _node("ReduceMean", f"{a}mean", [f"{a}unreliable_float"], "score", axes=[1, 2], keepdims=0),
+    ]
+    area = [
+        _node("Slice", f"{a}slice", [f"{a}class", *(f"{a}{name}" for name in ("starts", "ends", "axes", "steps"))], f"{a}sampled"),
+        _node("Unsqueeze", f"{a}unsqueeze", [f"{a}sampled", f"{a}channel"], f"{a}plane"),
+        _node("Equal", f"{a}equal", [f"{a}plane", f"{a}ids"], f"{a}is_class"),
+        _node("Cast", f"{a}is_class_cast", [f"{a}is_class"], f"{a}one_hot", to=TensorProto.FLOAT),
+        _node("GlobalAveragePool", f"{a}pool", [f"{a}one_hot"], f"{a}shares"),
+        _node("Reshape", f"{a}reshape", [f"{a}shares", f"{a}shape"], "area"),
+    ]
+    return [*mask, *entropy, *score, *area], constants

@@ -1,0 +1,26 @@
+"""ONNX Runtime sessions for checks on this machine: on the CPU, silent, one frame at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+QUIET = 3  # errors only
+
+
+def open_session(data: bytes, threads: int = 0, *, optimised: Path | None = None) -> Any:  # Any: onnxruntime has no types
+    """A session made from the bytes of a graph.
+
+    Args:
+        threads: 0 for as many as there are cores.
+        optimised: where to write the graph as ONNX Runtime optimised it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = QUIET
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # one session's idle threads would tax the next
+    if optimised is not None:
+        options.optimized_model_filepath = str(optimised)
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
