@@ -218,15 +218,33 @@ def load(path: Path, overrides: list[str] | None = None) -> SiteConfig:
     Raises:
         ConfigError: the file is missing, is no TOML, or holds keys or values that cannot be.
     """
+    return load_model(SiteConfig, path, overrides)
+
+
+def load_model(model: type[S], path: Path, overrides: list[str] | None = None) -> S:
+    """Read a TOML file that holds all of `model`, such as the `config.toml` beside a run.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or holds keys or values that cannot be.
+    """
     try:
         table = tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; run `edgeseg init {path.parent}` to make one") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`") from None
+    return resolve(model, table, overrides, str(path))
+
+
+def resolve(model: type[S], table: dict[str, Any], overrides: list[str] | None, source: str) -> S:  # Any: TOML values
+    """Lay `overrides` over `table` and build `model`; for a place without an edgeseg.toml as well.
+
+    Raises:
+        ConfigError: with all mistakes in one sentence that begins with `source`.
+    """
     for text in overrides or []:
         _override(table, text)
-    return validate(SiteConfig, table, str(path))
+    return validate(model, table, source)
 
 
 def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values

@@ -20,21 +20,27 @@ from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Report, Silent
-from edgeseg.runfolder import RunResult
+from edgeseg.runfolder import RunResult, origin
 from edgeseg.site import Site
 from edgeseg.train import fit, start_from
 
 
 def distill(
-    site: Site, config: DistillConfig, teacher: Path, out: Path, *, resume: bool = False, init: Path | None = None,
+    site: Site, config: DistillConfig, teacher: Path | None, out: Path, *, resume: bool = False, init: Path | None = None,
     focus: frozenset[str] = frozenset(), report: Report | None = None,
 ) -> RunResult:  # fmt: skip
     """Train the edge model into the run folder `out` from the best weights of the site-model run `teacher`.
+
+    On resumption `teacher` and `init` may be left out: the run remembers them.
 
     Raises:
         TrainError: the run cannot start or cannot go on, or the teacher has other classes.
         DataError: frames are missing or damaged.
     """
+    origins = origin(out, {"teacher": teacher, "init": init}, resume=resume)
+    teacher, init = origins["teacher"], origins["init"]
+    if teacher is None:
+        raise TrainError(f"{out} does not say which site model it learns from; name that run")
     source = load_model(teacher)
     if source.card.classes != site.config.classes:
         raise TrainError(f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again")
@@ -78,6 +84,7 @@ class Distillation(Method):
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         clean = torch.cat([labelled.images, unlabelled.images])
+        self.look_at(clean)
         valid = torch.cat([labelled.valid, unlabelled.valid])
         with torch.no_grad():
             target = self.source(self.normalise(clean)).logits

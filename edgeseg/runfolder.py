@@ -61,6 +61,24 @@ class Progress:
     sums: dict[str, float]
 
 
+def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[str, Path | None]:
+    """Remember which runs `out` starts from, and recall them on resumption where they are not given again.
+
+    Raises:
+        TrainError: other ones are given than the run was begun with.
+    """
+    stored = out / "origin.json"
+    if resume and stored.exists():
+        begun = {name: value and Path(value) for name, value in json.loads(stored.read_bytes()).items()}
+        for name, value in given.items():
+            if value is not None and value.resolve() != begun.get(name):
+                raise TrainError(f"{out} was begun with {name} {begun.get(name)}, not {value}; leave it out or start a new run")
+        return begun
+    resolved = {name: value and value.resolve() for name, value in given.items()}
+    write_json(stored, {name: value and str(value) for name, value in resolved.items()})
+    return resolved
+
+
 class RunFolder:
     """The folder of one run and everything written into it."""
 

@@ -26,7 +26,7 @@ from edgeseg.methods import METHODS, REP_METHODS, Batch, Method
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
 from edgeseg.progress import Report, Silent
-from edgeseg.runfolder import Progress, Row, RunFolder, RunResult
+from edgeseg.runfolder import Progress, Row, RunFolder, RunResult, origin
 from edgeseg.site import Site
 from edgeseg.validate import Validation
 
@@ -49,6 +49,7 @@ def train(
         TrainError: the run cannot start or cannot go on.
         DataError: frames are missing or damaged.
     """
+    init = origin(out, {"init": init}, resume=resume)["init"]
     rep_dim = config.rep_dim if config.method in REP_METHODS else 0
 
     def method(weight: Tensor) -> Method:

@@ -132,7 +132,7 @@ def info_nce(
     empty = ~mask.any(0)
     index = torch.multinomial(weight.masked_fill(empty[:, None], 1.0), number, replacement=True)  # (C, M)
     anchor = F.normalize(rep.float()[index], dim=2)
-    attract = torch.einsum("cmd,cd->cm", anchor, positive.float())[..., None] / temperature
+    attract = torch.einsum("cmd,cd->cm", anchor, positive.float()) / temperature
     repel = torch.einsum("cmd,cnd->cmn", anchor, negative.float()) / temperature
-    loss = (torch.cat([attract, repel], 2).logsumexp(2) - attract[..., 0]).mean(1)
+    loss = F.softplus(repel.logsumexp(2) - attract).mean(1)  # the same as eq. 5, exact also where it is tiny
     return torch.where(valid, loss, 0.0 * loss).sum() / valid.sum().clamp(min=1)

@@ -36,8 +36,7 @@ class Target:
 @torch.no_grad()
 def probabilities(method: Method, images: Tensor) -> Tensor:
     """The teacher's (B, C, H, W) float32 softmax on weak views."""
-    logits = method.teacher(method.normalise(images)).logits
-    return upsample(logits, (images.shape[2], images.shape[3])).softmax(1)
+    return upsample(method.look_at(images), (images.shape[2], images.shape[3])).softmax(1)
 
 
 @torch.no_grad()

@@ -1,0 +1,10 @@
+"""DHCN, a walk through one building, 20 of 480 training frames labelled; see real_footage.py."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.real_footage import main
+
+if __name__ == "__main__":
+    main("dhcn")

@@ -1,0 +1,300 @@
+"""Training: every method learns, a killed run resumes bit for bit, and bad numbers never reach the weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgeseg.config import METHOD_NAMES, TrainConfig, validate
+from edgeseg.data.dataset import Order
+from edgeseg.distill import distill
+from edgeseg.errors import DataError, EdgesegError, TrainError
+from edgeseg.evaluate import evaluate_frames
+from edgeseg.methods import METHODS
+from edgeseg.metrics import miou
+from edgeseg.models import build
+from edgeseg.models.checkpoint import load_model
+from edgeseg.site import Frame, Site
+from edgeseg.train import train
+
+TINY = {
+    "encoder": "mobilenetv2_035", "weights": "none", "imgsz": [64, 64], "batch": 2, "batch_unlabelled": 2, "steps": 4,
+    "eval_every": 2, "checkpoint_every": 2, "rep_dim": 16, "workers": 1, "precision": "32", "device": "cpu",
+}  # fmt: skip
+
+
+def config(**changes: object) -> TrainConfig:
+    return validate(TrainConfig, TINY | changes, "test")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """Coloured rectangles: class and colour go together, so a network can learn them in seconds."""
+    root = tmp_path_factory.mktemp("site")
+    colors = [(40, 90, 40), (200, 60, 60), (60, 60, 220)]
+    lines = [f'[[classes]]\nname = "c{i}"\ncolor = "#{r:02x}{g:02x}{b:02x}"\n' for i, (r, g, b) in enumerate(colors)]
+    (root / "edgeseg.toml").write_text("".join(lines))
+    rng = np.random.default_rng(0)
+    frames = []
+    for number, split in enumerate(["labelled"] * 4 + ["unlabelled"] * 5 + ["val"] * 3):
+        mask = np.zeros((64, 64), np.uint8)
+        for name in (1, 2):
+            top, left = rng.integers(0, 36, 2)
+            mask[top : top + 26, left : left + 26] = name
+        image = np.asarray(colors, np.float32)[mask] + rng.normal(0, 12, (64, 64, 3))
+        stored = np.clip(image, 0, 255).astype(np.uint8)[..., ::-1]
+        cv2.imwrite(str(root / f"{number}.png"), stored)
+        cv2.imwrite(str(root / f"{number}-mask.png"), mask)
+        frames.append(
+            Frame(
+                id=f"f{number}", camera="cam", time=float(number), source="s", split=split, image=f"{number}.png",
+                mask=None if split == "unlabelled" else f"{number}-mask.png", height=64, width=64, hash="0" * 16,
+                origin="footage" if split == "unlabelled" else "labels",
+            )  # fmt: skip
+        )
+    site = Site.open(root)
+    site.save_frames(frames)
+    return site
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "weights" / "last.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    mine, theirs = weights(one), weights(other)
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def test_names_in_config_and_registry_are_the_same() -> None:
+    assert set(METHODS) == set(METHOD_NAMES)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_every_method_learns_and_leaves_all_its_results(site: Site, tmp_path: Path, method: str) -> None:
+    steps = 30
+    result = train(site, config(method=method, steps=steps, eval_every=10, decoder_lr=1e-2, warmup=0.3), tmp_path / "run")
+    assert result.miou > 45  # three classes: chance is below 20
+    for name in ("weights/best.safetensors", "weights/last.safetensors", "model.json", "config.toml", "val.png"):
+        assert (result.path / name).stat().st_size > 0
+    rows = list(csv.DictReader((result.path / "results.csv").open()))
+    assert [float(row["step"]) for row in rows] == [10, 20, 30]
+    assert float(rows[-1]["supervised"]) < float(rows[0]["supervised"])
+    metrics = json.loads((result.path / "metrics.json").read_text())
+    assert metrics["last"]["step"] == steps and set(metrics["last"]["ema"]["per_class"]) == {"c0", "c1", "c2"}
+    model = load_model(result.path)
+    again = miou(evaluate_frames(model, site, site.frames("val")).sum(0))
+    assert again == pytest.approx(result.miou, abs=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_u2pl_runs_with_few_classes_and_with_one_frame_a_batch(classes: int) -> None:
+    from edgeseg.methods import Batch
+
+    torch.manual_seed(0)
+    settings = config(method="u2pl")
+    method = METHODS["u2pl"](build("deeplabv3plus", "mobilenetv2_035", classes, "none", 16), torch.ones(classes), settings)
+    method.eval()  # batch norm cannot take statistics of one pixel
+    images, everywhere = torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool)
+    labelled = Batch(images, torch.randint(0, classes, (1, 64, 64)), everywhere)
+    ignored = Batch(images, torch.full((1, 64, 64), 255), ~everywhere)
+    for first, second in ((labelled, labelled), (labelled, ignored), (ignored, ignored)):
+        result = method(first, second, 0.5)
+        result.loss.backward()
+        assert torch.isfinite(result.loss)
+    gradients = [p.grad for p in method.student.parameters() if p.grad is not None]
+    assert gradients and all(bool(torch.isfinite(g).all()) for g in gradients)
+    assert all(p.grad is None for p in method.teacher.parameters())
+
+
+def test_teacher_is_the_warm_average_of_the_weights() -> None:
+    method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config(ema=0.99))
+    with torch.no_grad():
+        for value, step, expected in ((1.0, 0, 1.0), (2.0, 999, 1.01)):  # keep 0: the student itself; then keep 0.99
+            for tensor in method.student.parameters():
+                tensor.fill_(value)
+            method.after_step(step)
+            for tensor in method.teacher.parameters():
+                assert bool(torch.isclose(tensor, torch.full_like(tensor, expected), atol=1e-5).all())
+
+
+def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> None:
+    torch.manual_seed(0)
+    method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config(ema=0.9))
+    images = torch.rand(4, 3, 64, 64)
+    for step in range(3):
+        with torch.no_grad():
+            for tensor in method.student.parameters():
+                tensor.add_(0.01 * torch.randn_like(tensor))
+        method.after_step(step)
+    for _ in range(120):
+        method.look_at(images)
+    eval_logits = method.teacher(method.normalise(images)).logits
+    norms = [m for m in method.teacher.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.train()
+    batch_logits = method.teacher(method.normalise(images)).logits
+    # Evaluated with the statistics it gathered, it gives what the statistics of this very batch give.
+    assert torch.allclose(eval_logits, batch_logits, atol=0.05 * float(batch_logits.std()))
+
+
+@pytest.mark.parametrize("method", ["suponly", "u2pl"])
+def test_a_run_cut_off_at_any_checkpoint_ends_with_the_same_weights(site: Site, tmp_path: Path, method: str) -> None:
+    settings = config(method=method, steps=6)
+    whole = train(site, settings, tmp_path / "whole")
+
+    class Stop(Exception):
+        pass
+
+    class Watcher:
+        done = 0
+
+        def start(self, title: str, total: int | None) -> None: ...
+        def say(self, message: str) -> None: ...
+        def stop(self) -> None: ...
+        def advance(self, amount: int = 1, note: str = "") -> None:
+            self.done += amount
+            if self.done == 5:
+                raise Stop
+
+    with pytest.raises(Stop):
+        train(site, settings, tmp_path / "cut", report=Watcher())
+    again = train(site, settings, tmp_path / "cut", resume=True)
+    assert same(whole.path, again.path)
+    assert (whole.path / "results.csv").read_text() == (again.path / "results.csv").read_text()
+    assert train(site, settings, tmp_path / "cut", resume=True).metrics == again.metrics  # finished: nothing to do
+
+
+def test_kill_9_at_random_moments_then_resume_is_bit_exact(site: Site, tmp_path: Path) -> None:
+    settings = ["method=u2pl", "steps=8", "eval_every=4", "checkpoint_every=1"]
+    whole = train(site, config(method="u2pl", steps=8, eval_every=4, checkpoint_every=1), tmp_path / "whole")
+    overrides = [f"{key}={json.dumps(value)}" for key, value in TINY.items()] + settings
+    command = [sys.executable, "-m", "edgeseg.cli.app", "train", "--resume"]
+    for text in overrides:
+        command += ["--set", f"train.{text}"]
+    run = site.root / "runs" / "train" / "exp1"
+    run.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for _ in range(3):
+        before = len(list((run / "checkpoint").glob("*"))) and max(p.name for p in (run / "checkpoint").glob("step*"))
+        process = subprocess.Popen(command, cwd=site.root, env=environment, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:  # until it has got further than before
+            names = [p.name for p in (run / "checkpoint").glob("step*")]
+            if names and max(names) != before:
+                break
+            time.sleep(0.02)
+        time.sleep(float(rng.uniform(0, 0.4)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finished = subprocess.run(command, cwd=site.root, env=environment, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert "Next: edgeseg distill" in finished.stderr
+    mine, theirs = weights(whole.path), weights(run)
+    assert all(torch.allclose(mine[name].float(), theirs[name].float(), atol=1e-4) for name in mine)
+
+
+def test_a_damaged_checkpoint_is_skipped_for_the_one_before(site: Site, tmp_path: Path) -> None:
+    settings = config(steps=6, method="suponly")
+    whole = train(site, settings, tmp_path / "run")
+    (whole.path / "metrics.json").unlink()
+    newest = max((whole.path / "checkpoint").glob("step*"))
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    before = weights(whole.path)
+    again = train(site, settings, whole.path, resume=True)
+    assert not newest.exists() or newest.read_bytes() != data
+    assert all(torch.equal(before[name], tensor) for name, tensor in weights(again.path).items())
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_and_names_step_and_frames(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"not finite at step \d+ with the frames f\d"):
+        train(site, config(method="suponly", steps=40, encoder_lr=1e30, decoder_lr=1e30), tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoint").glob("*"):
+        teacher = {n: t for n, t in load_file(path).items() if n.startswith("module.teacher")}
+        assert teacher and all(bool(torch.isfinite(t.float()).all()) for t in teacher.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "resume", "text"),
+    [
+        ({}, False, "already holds a run"),
+        ({"steps": 9}, True, r"begun with another configuration .*steps"),
+    ],
+)
+def test_a_folder_with_another_run_is_refused(
+    site: Site, tmp_path: Path, change: dict[str, object], resume: bool, text: str
+) -> None:
+    train(site, config(method="suponly", steps=1), tmp_path / "run")
+    with pytest.raises(TrainError, match=text):
+        train(site, config(method="suponly", **{"steps": 1, **change}), tmp_path / "run", resume=resume)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"encoder": "nosuchnet"}, "nosuchnet"),
+        ({"arch": "nosucharch"}, "nosucharch"),
+        ({"weights": "missing.safetensors"}, "does not exist"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_a_sentence(
+    site: Site, tmp_path: Path, change: dict[str, object], text: str
+) -> None:
+    with pytest.raises(EdgesegError, match=text):
+        train(site, config(**change), tmp_path / "run")
+
+
+def test_a_mask_with_a_class_the_site_does_not_have_names_the_file(site: Site, tmp_path: Path) -> None:
+    frames = site.frames()
+    bad = site.root / "bad-mask.png"
+    cv2.imwrite(str(bad), np.full((64, 64), 7, np.uint8))
+    broken = Site(site.root, site.config)
+    changed = [Frame(**{**vars(f), "mask": "bad-mask.png"}) if f.id == "f0" else f for f in frames]
+    broken.save_frames(changed)
+    try:
+        with pytest.raises(DataError, match=r"bad-mask.png holds class 7 but the site has 3"):
+            train(broken, config(method="suponly"), tmp_path / "run")
+    finally:
+        site.save_frames(frames)
+
+
+def test_order_visits_every_frame_once_an_epoch_and_focus_takes_half() -> None:
+    order = Order(10, 2, seed=3)
+    seen = [index for step in range(5) for index in order.indices(step)]
+    assert sorted(seen) == list(range(10))
+    assert Order(10, 2, seed=3).indices(17) == order.indices(17)  # a function of the step, not of the history
+    focused = Order(10, 4, seed=3, focus=[7, 8])
+    assert all(set(focused.indices(step)[2:]) <= {7, 8} for step in range(6))
+
+
+def test_distillation_starts_from_the_site_model_and_remembers_it(site: Site, tmp_path: Path) -> None:
+    from edgeseg.config import DistillConfig
+
+    teacher = train(site, config(method="suponly", steps=30, decoder_lr=1e-2, eval_every=30), tmp_path / "teacher")
+    plain = {key: value for key, value in TINY.items() if key != "rep_dim"}
+    settings = validate(DistillConfig, plain | {"steps": 30, "eval_every": 30, "decoder_lr": 1e-2}, "test")
+    student = distill(site, settings, teacher.path, tmp_path / "student")
+    assert student.miou > 45
+    again = distill(site, settings, None, tmp_path / "student", resume=True)
+    assert again.miou == student.miou
+    with pytest.raises(TrainError, match="begun with teacher"):
+        distill(site, settings, tmp_path / "other", tmp_path / "student", resume=True)
+    rng = torch.Generator().manual_seed(0)
+    image = torch.rand(1, 3, 64, 64, generator=rng)
+    logits = load_model(student.path).module(image).logits
+    assert logits.shape == (1, 3, 16, 16)
