@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
@@ -64,19 +65,13 @@ def show(
 ) -> None:
     """Print one record's header and write its frame with the predicted mask over it."""
     from edgeseg.cli.progress import console
-    from edgeseg.errors import ConfigError
-    from edgeseg.runtime.logread import colours, find, write_overlay
+    from edgeseg.runtime.logread import find, write_overlay
     from edgeseg.runtime.record import read_record
-    from edgeseg.site import Site
 
     path = find(folder, record)
     content = read_record(path)
-    try:
-        palette = Site.open().config.palette
-    except ConfigError:  # on a device, or anywhere else
-        palette = colours()
     picture = output or Path(f"{path.stem}.png")
-    write_overlay(content, palette, picture)
+    write_overlay(content, _palette(), picture)
     facts = {"path": str(path), "id": content.id, **json.loads(content.header.canonical()), "overlay": str(picture)}
     if as_json:
         print(json.dumps(facts))
@@ -99,7 +94,7 @@ def export(
     from edgeseg.runtime.logread import export as write_plain
 
     with report() as bar:
-        result = write_plain(folder, output, bar)
+        result = write_plain(folder, output, _palette(), bar)
     if as_json:
         print(json.dumps({"output": str(output), "exported": result.good, "bad": result.reasons}))
     console.print(
@@ -125,6 +120,18 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     if not result.bad:
         console.print(f"next: edgeseg log ls {folder}", highlight=False)
     _end(result.reasons)
+
+
+def _palette() -> Sequence[tuple[int, int, int]]:
+    """The classes' colours inside a site, others elsewhere, as on a device."""
+    from edgeseg.errors import ConfigError
+    from edgeseg.runtime.logread import colours
+    from edgeseg.site import Site
+
+    try:
+        return Site.open().config.palette
+    except ConfigError:
+        return colours()
 
 
 def _plain(text: str) -> str:

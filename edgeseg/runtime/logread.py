@@ -5,18 +5,21 @@ from __future__ import annotations
 import colorsys
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edgeseg.durable import write_atomic, write_json
 from edgeseg.errors import FrameLogError
 from edgeseg.progress import Report, Silent
-from edgeseg.runtime.pictures import Image, encode_grey
+from edgeseg.runtime.opencv import cv2
+from edgeseg.runtime.pictures import Image
+from edgeseg.runtime.png import palette_png
 from edgeseg.runtime.record import NAME, Header, Mask, Record, read_header, read_record
+
+Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 
 
 @dataclass
@@ -91,13 +94,16 @@ def find(folder: Path, text: str) -> Path:
     return found[0]
 
 
-def export(folder: Path, output: Path, report: Report | None = None) -> VerifyResult:
+def export(folder: Path, output: Path, palette: Palette, report: Report | None = None) -> VerifyResult:
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
         output/images/NAME.jpg     the frame, byte for byte as it was logged
-        output/masks/NAME.png      the predicted class ids at the frame's size, where they were logged
+        output/masks/NAME.png      the predicted class ids at the frame's size in colours, where they were logged
         output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where it was logged
         output/records/NAME.json   everything else
+
+    Args:
+        palette: RGB of each class.
 
     Raises:
         FrameLogError: `folder` is no frame log, or `output` cannot be written.
@@ -115,7 +121,7 @@ def export(folder: Path, output: Path, report: Report | None = None) -> VerifyRe
                 result.bad.append((path, str(error)))
         else:
             try:
-                _export(record, mask, output)
+                _export(record, mask, output, palette)
             except OSError as error:
                 raise FrameLogError(f"{output} cannot be written ({error.strerror}); choose another --output") from None
             result.good += 1
@@ -137,7 +143,7 @@ def full_mask(record: Record) -> Mask | None:
     return cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8, copy=False)
 
 
-def overlay(record: Record, palette: tuple[tuple[int, int, int], ...]) -> Image:
+def overlay(record: Record, palette: Palette) -> Image:
     """The frame with its mask laid over it half transparent, (H, W, 3) uint8 RGB.
 
     Args:
@@ -155,7 +161,7 @@ def overlay(record: Record, palette: tuple[tuple[int, int, int], ...]) -> Image:
     return np.where(mask[..., None] < len(palette), mixed, image).astype(np.uint8)
 
 
-def write_overlay(record: Record, palette: tuple[tuple[int, int, int], ...], path: Path) -> None:
+def write_overlay(record: Record, palette: Palette, path: Path) -> None:
     """Write `overlay` as a PNG.
 
     Raises:
@@ -168,17 +174,17 @@ def write_overlay(record: Record, palette: tuple[tuple[int, int, int], ...], pat
         raise FrameLogError(f"{path} cannot be written ({error.strerror}); choose another --output") from None
 
 
-def colours(number: int = 64) -> tuple[tuple[int, int, int], ...]:
+def colours(number: int = 64) -> Palette:
     """RGB colours far apart, for logs seen outside the site that names its classes' own."""
     hues = (index * 0.618 % 1.0 for index in range(number))
     return tuple(tuple(int(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues)  # type: ignore[misc]
 
 
-def _export(record: Record, mask: Mask | None, output: Path) -> None:
+def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -> None:
     stem = record.name.removesuffix(".esr")
     write_atomic(output / "images" / f"{stem}.jpg", record.parts["image"])
     if mask is not None:
-        write_atomic(output / "masks" / f"{stem}.png", encode_grey(mask))
+        write_atomic(output / "masks" / f"{stem}.png", palette_png(mask, palette))
     if "entropy" in record.parts:
         write_atomic(output / "entropy" / f"{stem}.png", record.parts["entropy"])
     write_json(output / "records" / f"{stem}.json", {"id": record.id, **json.loads(record.header.canonical())})

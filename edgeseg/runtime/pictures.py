@@ -6,9 +6,10 @@ intact: callers compare digests first.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edgeseg.runtime.opencv import cv2
 
 Image = NDArray[np.uint8]
 
