@@ -24,7 +24,7 @@ else:
 
 DEFAULT_CLASSES = ("background", "object")
 COLORS = (
-    "#4d4d4d", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#8c564b", "#7fdbca",
+    "#4d4d4d", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#7a3e00", "#7fdbca",
     "#b10dc9", "#ffffff",
 )  # fmt: skip  # told apart by most eyes; further ones are computed
 TITLES = {
@@ -140,15 +140,17 @@ def default_colors(number: int) -> tuple[str, ...]:
     """Distinct colours as "#rrggbb", any number up to 64."""
     colors = list(COLORS[:number])
     step = 0
-    while len(colors) < number:  # turns of the golden angle never meet; brightness alternates
-        red, green, blue = colorsys.hsv_to_rgb(
-            step * 0.618034 % 1, 0.9 - 0.4 * (step // 3 % 2), 0.95 - 0.25 * (step % 3)
-        )
-        color = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
-        if color not in colors:
-            colors.append(color)
+    while len(colors) < number:  # turns of the golden angle never meet; brightness and saturation alternate
         step += 1
+        hue, saturation, value = step * 0.618034 % 1, (0.9, 0.55)[step // 3 % 2], (0.95, 0.7, 0.45)[step % 3]
+        color = "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hsv_to_rgb(hue, saturation, value))
+        if all(_apart(color, other) >= 36 for other in colors):
+            colors.append(color)
     return tuple(colors)
+
+
+def _apart(one: str, other: str) -> int:
+    return sum(abs(int(one[i : i + 2], 16) - int(other[i : i + 2], 16)) for i in (1, 3, 5))
 
 
 def template(name: str, classes: Sequence[str]) -> str:

@@ -152,7 +152,7 @@ def _add_video(store: Store, path: Path, camera: str, result: AddResult, report:
             hashed = dhash(rgb)
             small = shrink(rgb, data_config.max_side)
             data = encode(small, ".jpg")
-            if store.find(digest(data)):
+            if store.had(digest(data)):
                 result.present += 1
             elif store.near(hashed):
                 result.duplicates += 1
@@ -178,7 +178,7 @@ def _add_images(store: Store, paths: list[Path], camera: str, result: AddResult,
         try:
             data = read_bytes(path)
             content = digest(data)
-            if store.find(content):
+            if store.had(content):
                 result.read += 1
                 result.present += 1
                 continue

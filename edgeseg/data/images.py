@@ -20,7 +20,7 @@ from edgeseg.errors import DataError
 
 Rgb = NDArray[np.uint8]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow knows more, some of which start other programs
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow knows more, some of which start other programs
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1_000_000_000
 JPEG_QUALITY = 95

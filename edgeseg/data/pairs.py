@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from edgeseg.data.images import is_image, natural
 from edgeseg.errors import DataError
+from edgeseg.runtime.frames import is_image, natural
 
 
 def pair_files(images: Path, masks: Path) -> tuple[list[tuple[Path, Path]], list[str]]:

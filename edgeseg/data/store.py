@@ -45,6 +45,7 @@ class Store:
         self._digests = {identity.rpartition("-")[2]: identity for identity in self._frames}
         self._hashes = HashSet([int(frame.hash, 16) for frame in self._frames.values()])
         self._unsaved = 0
+        self._before = frozenset(self._frames)
 
     def frames(self) -> list[Frame]:
         return list(self._frames.values())
@@ -57,6 +58,10 @@ class Store:
         """The frame made from content with this `digest`, whatever its camera."""
         identity = self._digests.get(content)
         return None if identity is None else self._frames[identity]
+
+    def had(self, content: str) -> bool:
+        """Whether the site held a frame of this content before it was opened."""
+        return self._digests.get(content) in self._before
 
     def near(self, value: int) -> bool:
         """Whether the site holds a near-duplicate, by the configuration's distance, of a frame with this hash."""
