@@ -8,7 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from edgeseg.cli import adapt, add, demo, distill, init, log, methods, status, train
+from edgeseg.cli import adapt, add, bench, demo, distill, doctor, infer, init, log, methods, status, train
+from edgeseg.cli import eval as evaluation
 from edgeseg.errors import EdgesegError
 
 
@@ -40,8 +41,12 @@ app.add_typer(add.app, name="add")
 app.command()(status.status)
 app.command()(train.train)
 app.command()(distill.distill)
+app.command()(infer.infer)
+app.command()(bench.bench)
+app.command("eval")(evaluation.evaluate)
 app.command()(adapt.adapt)
 app.command()(methods.methods)
+app.command()(doctor.doctor)
 app.add_typer(log.app, name="log")
 app.command()(demo.demo)
 

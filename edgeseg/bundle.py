@@ -46,7 +46,7 @@ class Manifest(Section):
         gamma: entropy above which a pixel counts as unreliable.
         temperature: what the logits are divided by before the entropy.
         log_threshold: score from which a frame is worth sending home (95 % quantile on val).
-        figures: every step of the parity chain, by file.
+        figures: every step of the parity chain, by flavour; `speedup` in it is how much faster than FP32 the file ran.
         provenance: method, run, configuration, data digest, code version.
     """
 
@@ -68,11 +68,18 @@ class Manifest(Section):
 
 
 class Bundle:
-    """A bundle whose manifest was read and whose files are all there with the right sizes."""
+    """A bundle whose manifest was read and whose files are all there with the right sizes.
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    Attributes:
+        path: the folder.
+        manifest: what it says of itself.
+        digest: sha256 of the manifest, and so of everything it lists.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, digest: str) -> None:
         self.path = path
         self.manifest = manifest
+        self.digest = digest
 
     @classmethod
     def open(cls, path: Path) -> Bundle:
@@ -86,10 +93,11 @@ class Bundle:
         try:
             if source.stat().st_size > MAX_MANIFEST:
                 raise BundleError(f"{source} is larger than any manifest; export the bundle again")
-            manifest = Manifest.model_validate(json.loads(source.read_bytes()))
+            data = source.read_bytes()
+            manifest = Manifest.model_validate(json.loads(data))
         except (FileNotFoundError, NotADirectoryError):
             raise BundleError(f"{path} is no bundle, it has no {MANIFEST}; make one with `edgeseg export`") from None
-        except (OSError, ValueError, ValidationError) as error:
+        except (OSError, ValueError, ValidationError, RecursionError) as error:
             what = str(error).splitlines()[0]
             raise BundleError(f"{source} cannot be used ({what}); export the bundle again, or update edgeseg here") from None
         foreign = sorted(set(manifest.files) - set(FILE_NAMES))
@@ -100,7 +108,7 @@ class Bundle:
             file = path / name
             if file.is_symlink() or not file.is_file() or file.stat().st_size != entry.size:
                 raise BundleError(f"{file} is missing or has the wrong size; copy the bundle again")
-        return cls(path, manifest)
+        return cls(path, manifest, hashlib.sha256(data).hexdigest())
 
     def read(self, name: str) -> bytes:
         """The bytes of one file, after their digest was checked.
@@ -111,11 +119,20 @@ class Bundle:
         entry = self.manifest.files.get(name)
         if entry is None:
             raise BundleError(f"{self.path} holds no {name}; export it again with the option that makes it")
-        with open(self.path / name, "rb") as file:
-            data = file.read(entry.size + 1)
+        try:
+            with open(self.path / name, "rb") as file:
+                data = file.read(entry.size + 1)
+        except OSError as error:
+            raise BundleError(f"{self.path / name} cannot be read ({error.strerror}); copy the bundle again") from None
         if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
             raise BundleError(f"{self.path / name} is damaged, its digest is wrong; copy the bundle again")
         return data
+
+    def speedup(self, flavour: str) -> float:
+        """How many times as fast as FP32 the file of `flavour` was when it was exported; 0 where nobody measured."""
+        figures = self.manifest.figures.get(flavour)
+        value = figures.get("speedup") if isinstance(figures, dict) else None
+        return float(value) if isinstance(value, (int, float)) else 0.0
 
     def verify(self) -> None:
         """Check the content of every file.

@@ -1,0 +1,138 @@
+"""`edgeseg infer`: run a bundle on a camera, a video or pictures."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli.device import Backend, BundleArgument, Precision, Threads
+from edgeseg.cli.options import Set, overrides
+
+if TYPE_CHECKING:
+    from edgeseg.runtime.job import Outputs, Result
+
+AUTO = Path("auto")
+Address = Annotated[
+    str, typer.Option(help="Camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder or a quoted glob.")
+]
+Save = Annotated[
+    Path | None, typer.Option(metavar="PATH|auto", help="Overlay: a video such as out.mp4, or a folder of pictures.")
+]
+Masks = Annotated[Path | None, typer.Option(metavar="DIR|auto", help="Predicted masks, palette PNGs of class ids.")]
+Log = Annotated[Path | None, typer.Option(metavar="DIR|auto", help="Frame log: keeps frames that the model doubts.")]
+Camera = Annotated[str | None, typer.Option(help="Name of the camera in logs; from the source if left out.")]
+Lines = Annotated[bool, typer.Option("--json", help="Print a JSON line per frame on stdout.")]
+
+
+def infer(
+    source: Address,
+    bundle: BundleArgument = None,
+    save: Save = None,
+    masks: Masks = None,
+    log: Log = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+    camera: Camera = None,
+    backend: Backend = None,
+    precision: Precision = None,
+    threads: Threads = None,
+    as_json: Lines = False,
+    set_: Set = None,
+) -> None:
+    """Run a bundle on a source. Needs no torch; `--save auto` and the like write to runs/infer/expN."""
+    from edgeseg.cli.device import place
+    from edgeseg.cli.progress import console, report
+    from edgeseg.config import dumps
+    from edgeseg.durable import write_atomic, write_json
+    from edgeseg.runtime.frames import safe_name
+    from edgeseg.runtime.job import Outputs, default_save
+    from edgeseg.runtime.job import infer as run
+    from edgeseg.runtime.sources import open_source
+    from edgeseg.site import new_run
+
+    given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
+    site, opened, config = place(bundle, given)
+    stop, folder = Event(), None
+    with report() as bar, stopping(stop):
+        frames = open_source(source, camera=safe_name(camera) if camera else None, say=bar.say)
+        if AUTO in (save, masks, log):
+            folder = new_run(site.root if site else Path.cwd(), "infer")
+            write_atomic(folder / "config.toml", dumps(config).encode())
+            save = default_save(frames, folder) if save == AUTO else save
+            masks = folder / "masks" if masks == AUTO else masks
+            log = folder / "log" if log == AUTO else log
+        outputs = Outputs(save=save, masks=masks, log=log, lines=sys.stdout if as_json else None)
+        result = run(opened, frames, outputs, config.infer, config.log, limit=limit, stop=stop, report=bar)
+    if folder is not None:
+        write_json(folder / "metrics.json", result.as_dict())
+    if result.unheard:  # or Python would complain about the closed pipe when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    show(result, outputs)
+    console.print(f"next: {_next(outputs, bundle)}", highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def stopping(stop: Event) -> Iterator[None]:
+    """The first SIGINT or SIGTERM sets `stop`, so that work in progress is finished; the second one interrupts."""
+
+    def handle(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def show(result: Result, outputs: Outputs) -> None:
+    """Print how the run went, on stderr."""
+    from rich.table import Table
+
+    from edgeseg.cli.progress import console
+
+    summary, account = result.summary, result.summary.account
+    beside = f", {result.streams} at once" if result.streams > 1 else ""
+    console.print(
+        f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS "
+        f"({result.flavour} on {result.backend}{beside}); ended by {summary.ended}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    table = Table("ms per frame", "p50", "p95", "p99", box=None)
+    for stage, values in summary.stages.items():
+        table.add_row(stage, *(f"{value:.1f}" for value in values))
+    console.print(table)
+    lines = []
+    if account.dropped or account.reconnects:
+        lines.append(f"dropped {account.dropped} older frames, reconnected {account.reconnects} times")
+    if account.unreadable:
+        shown = ", ".join(account.unreadable[:5]) + (" ..." if len(account.unreadable) > 5 else "")
+        lines.append(f"{len(account.unreadable)} unreadable files left out: {shown}")
+    lines += account.notes
+    if result.logged is not None:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.log_counts.items()))
+        lines.append(f"logged {result.logged} frames ({reasons})")
+        lines += [result.log_problem] if result.log_problem else []
+    places = {"overlay": outputs.save, "masks": outputs.masks, "frame log": outputs.log}
+    lines += [f"{what}: {path}" for what, path in places.items() if path is not None]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _next(outputs: Outputs, bundle: Path | None) -> str:
+    if outputs.log is not None:
+        return f"edgeseg log ls {outputs.log}"
+    named = f" {bundle}" if bundle else ""
+    if outputs.save is not None:
+        return f"edgeseg infer{named} --source ... --log auto keeps the frames worth labelling"
+    return f"edgeseg infer{named} --source ... --save auto draws the predictions"

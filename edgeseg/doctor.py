@@ -1,0 +1,202 @@
+"""What this machine has for edgeseg and what it lacks: packages, engines, processor, GPU, disk."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import edgeseg
+
+EXTRAS = {
+    "base": ("numpy", "typer", "pydantic", "tomli-w"),
+    "device": ("onnxruntime", "opencv-python-headless"),
+    "train": (
+        "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "torchmetrics",
+        "tensorboard", "safetensors", "pillow",
+    ),
+    "export": ("onnx", "onnxscript", "onnxslim"),
+    "tensorrt": ("tensorrt",),
+}  # fmt: skip
+STAND_INS = {
+    "onnxruntime": ("onnxruntime-gpu",),
+    "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+}
+MODULES = {"opencv-python-headless": "cv2"}  # a Jetson's own OpenCV and TensorRT are no pip packages
+FEATURES = {
+    "x86": ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
+    "arm": ("asimd", "asimddp", "i8mm", "bf16", "sve"),
+}  # fmt: skip
+FAST_INT8 = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
+JETSON = Path("/etc/nv_tegra_release")
+LOW_DISK = 2_000_000_000
+SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package: its version, None where it is absent, and the extra that brings it."""
+
+    name: str
+    version: str | None
+    extra: str
+
+
+@dataclass
+class Findings:
+    """What was found.
+
+    Attributes:
+        features: of the processor, those that matter for INT8.
+        gpus: name and driver, as NVIDIA's tool prints them.
+        jetson: model and release, None elsewhere.
+        advice: sentences: what is missing and the command that gets it.
+    """
+
+    edgeseg: str
+    python: str
+    system: str
+    processor: str
+    cores: int
+    features: list[str]
+    packages: list[Package]
+    providers: list[str]
+    gpus: list[str]
+    cuda: str | None
+    jetson: str | None
+    free_bytes: int
+    advice: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:  # Any: what json can hold
+        return asdict(self)
+
+
+def examine(folder: Path) -> Findings:
+    """Look around; takes about a second and imports nothing heavier than ONNX Runtime.
+
+    Args:
+        folder: whose disk counts.
+    """
+    cpu = _read(Path("/proc/cpuinfo"))
+    report = Findings(
+        edgeseg=edgeseg.__version__,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        processor=_processor(cpu),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        features=_features(cpu),
+        packages=[_package(name, extra) for extra, names in EXTRAS.items() for name in names],
+        providers=_providers(),
+        gpus=_gpus(),
+        cuda=_cuda(),
+        jetson=_jetson(),
+        free_bytes=shutil.disk_usage(folder).free,
+    )
+    report.advice = _advice(report)
+    return report
+
+
+def _package(name: str, extra: str) -> Package:
+    for candidate in (name, *STAND_INS.get(name, ())):
+        try:
+            version = importlib.metadata.version(candidate)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return Package(name, version if candidate == name else f"{version} ({candidate})", extra)
+    module = MODULES.get(name, name.replace("-", "_"))
+    found = importlib.util.find_spec(module) is not None
+    return Package(name, "found, version unknown" if found else None, extra)
+
+
+def _providers() -> list[str]:
+    try:
+        import onnxruntime  # noqa: PLC0415  # optional
+    except ImportError:
+        return []
+    return [str(name) for name in onnxruntime.get_available_providers()]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _processor(cpu: str) -> str:
+    found = re.search(r"^(?:model name|Model)\s*:\s*(.+)$", cpu, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _features(cpu: str) -> list[str]:
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", cpu, re.MULTILINE)
+    present = set(found[1].split()) if found else set()
+    return [name for names in FEATURES.values() for name in names if name in present]
+
+
+def _gpus() -> list[str]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+        done = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _cuda() -> str | None:
+    """The CUDA version that the driver offers."""
+    for name in ("libcuda.so.1", "libcuda.so"):
+        try:
+            driver = ctypes.CDLL(name)
+            version = ctypes.c_int()
+            if driver.cuDriverGetVersion(ctypes.byref(version)) == 0 and version.value:
+                return f"{version.value // 1000}.{version.value % 1000 // 10}"
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _jetson() -> str | None:
+    model = _read(Path("/proc/device-tree/model")).strip("\0\n ")
+    release = _read(JETSON).partition(",")[0].strip("# \n")
+    return f"{model} {release}".strip() if release or "jetson" in model.lower() else None
+
+
+def _advice(report: Findings) -> list[str]:
+    advice = []
+    missing: dict[str, list[str]] = {}
+    for package in report.packages:
+        if package.version is None and not (package.extra == "tensorrt" and not report.gpus and report.jetson is None):
+            missing.setdefault(package.extra, []).append(package.name)
+    purposes = {
+        "device": "to run bundles",
+        "train": "to train",
+        "export": "to export bundles",
+        "tensorrt": "for TensorRT",
+    }
+    for extra, names in missing.items():
+        command = "pip install edgeseg" if extra == "base" else f"pip install 'edgeseg[{extra}]'"
+        advice.append(f"{', '.join(names)} missing, needed {purposes.get(extra, 'by everything')}: {command}")
+    if (report.gpus or report.jetson) and report.providers and "CUDAExecutionProvider" not in report.providers:
+        where = "NVIDIA's build for your JetPack" if report.jetson else "pip install onnxruntime-gpu"
+        advice.append(f"there is a GPU, but this ONNX Runtime cannot use it: {where}, in place of onnxruntime")
+    if not FAST_INT8 & set(report.features):
+        advice.append(
+            "this processor has no INT8 dot product, so expect little from --int8; `edgeseg bench` measures it"
+        )
+    if report.free_bytes < LOW_DISK:
+        advice.append(
+            f"only {report.free_bytes / 1e9:.1f} GB are free on this disk: make room before training or logging"
+        )
+    return advice

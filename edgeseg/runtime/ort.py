@@ -1,0 +1,166 @@
+"""ONNX Runtime as a back end: sessions made from checked bytes, on the CPU, CUDA or its TensorRT provider."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.errors import BundleError, DependencyError
+from edgeseg.runtime.runner import Backend, Prediction
+
+PROVIDERS: dict[Backend, str] = {
+    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
+}  # fmt: skip
+OUTPUTS = ("mask", "entropy", "score", "area")
+QUIET = 3  # errors only: ONNX Runtime warns about things that a user cannot change
+
+try:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as _state
+except ImportError:
+    raise DependencyError(
+        "ONNX Runtime, which runs the bundle, is not installed; run `pip install 'edgeseg[device]'`"
+    ) from None
+
+ENGINE_ERRORS = tuple(
+    getattr(_state, name)
+    for name in (
+        "EPFail",
+        "EngineError",
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NotImplemented",
+        "RuntimeException",
+    )
+    if hasattr(_state, name)
+)  # they share no base but Exception, and versions differ in which there are
+
+
+def fastest() -> Backend:
+    """CUDA where this ONNX Runtime has it and there is a device, else the CPU."""
+    return "cuda" if PROVIDERS["cuda"] in onnxruntime.get_available_providers() and has_gpu() else "cpu"
+
+
+def has_gpu() -> bool:
+    """Whether the system shows an NVIDIA device."""
+    return any(Path(name).exists() for name in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0", "/dev/dxg"))
+
+
+def require(backend: Backend) -> None:
+    """Raises:
+    DependencyError: this ONNX Runtime was built without `backend`.
+    """
+    if PROVIDERS[backend] not in onnxruntime.get_available_providers():
+        raise DependencyError(
+            f"this ONNX Runtime ({onnxruntime.__version__}) cannot use {backend}; install onnxruntime-gpu in place of "
+            "onnxruntime (on a Jetson: NVIDIA's build for your JetPack), or use --backend cpu"
+        )
+
+
+class OrtRunner:
+    """One session; see `edgeseg.runtime.runner.Runner`."""
+
+    def __init__(
+        self, bundle: Bundle, data: bytes, flavour: Flavour, backend: Backend, *, threads: int, streams: int
+    ) -> None:
+        """Make the session.
+
+        Args:
+            data: the graph; already scanned.
+
+        Raises:
+            BundleError: ONNX Runtime refuses the graph, or its inputs and outputs are not those of the manifest.
+            DependencyError: the back end cannot start on this machine.
+        """
+        self.bundle, self.flavour, self.backend, self.streams = bundle, flavour, backend, streams
+        self._file = bundle.path / GRAPHS[flavour]
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
+        options.intra_op_num_threads = max(1, threads // streams)
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding and writing need the cores
+        options.add_session_config_entry("session.load_model_format", "ONNX")
+        if backend == "tensorrt":
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=_providers(backend, flavour, data))
+        except ENGINE_ERRORS as error:
+            raise BundleError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot load {self._file} ({_first_line(error)}); "
+                "update onnxruntime or export the bundle again"
+            ) from None
+        if self._session.get_providers()[0] != PROVIDERS[backend]:
+            raise DependencyError(
+                f"ONNX Runtime could not start {backend} on this machine; `edgeseg doctor` shows what is missing, "
+                "--backend cpu runs without it"
+            )
+        self.batch = self._check_interface()
+
+    def __call__(self, frames: NDArray[np.uint8]) -> Prediction:
+        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size; N calls where the graph takes one frame.
+
+        Raises:
+            BundleError: the engine fails.
+        """
+        try:
+            if self.batch is None or len(frames) == 1:
+                return Prediction(*self._session.run(OUTPUTS, {"image": frames}))
+            parts = [self._session.run(OUTPUTS, {"image": frames[index : index + 1]}) for index in range(len(frames))]
+        except ENGINE_ERRORS as error:
+            raise BundleError(
+                f"{self._file} failed on {self.backend} ({_first_line(error)}); try --precision fp32 or --backend cpu"
+            ) from None
+        return Prediction(*(np.concatenate(part) for part in zip(*parts)))
+
+    def _check_interface(self) -> int | None:
+        """The graph's fixed batch of one, or None if any number of frames fits."""
+        manifest = self.bundle.manifest
+        height, width, classes = manifest.height, manifest.width, len(manifest.classes)
+        inputs, outputs = self._session.get_inputs(), {out.name: out for out in self._session.get_outputs()}
+        wanted = {
+            "mask": ("tensor(uint8)", [height, width]),
+            "entropy": ("tensor(float)", [manifest.entropy_height, manifest.entropy_width]),
+            "score": ("tensor(float)", []),
+            "area": ("tensor(float)", [classes]),
+        }
+        right = len(inputs) == 1 and _matches(inputs[0], "image", "tensor(uint8)", [height, width, 3])
+        right = right and all(name in outputs and _matches(outputs[name], name, *wanted[name]) for name in OUTPUTS)
+        batch = inputs[0].shape[0] if right else 0
+        if not right or (isinstance(batch, int) and batch != 1):
+            raise BundleError(
+                f"{self._file} does not take one {width}x{height} RGB frame, or not give {', '.join(OUTPUTS)} as its "
+                "manifest says; export the bundle again"
+            )
+        return 1 if batch == 1 else None
+
+
+def _matches(node: Any, name: str, kind: str, shape: list[int]) -> bool:  # Any: onnxruntime has no types
+    return bool(node.name == name and node.type == kind and list(node.shape[1:]) == shape)
+
+
+def _providers(backend: Backend, flavour: Flavour, data: bytes) -> list[Any]:  # Any: names, or names with options
+    if backend == "cpu":
+        return [PROVIDERS["cpu"]]
+    if backend == "cuda":
+        return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = home / "edgeseg" / "engines" / hashlib.sha256(data).hexdigest()[:32]
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options = {
+        "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": True, "trt_timing_cache_path": str(cache),
+        "trt_fp16_enable": flavour != "fp32", "trt_int8_enable": flavour == "int8-trt",
+    }  # fmt: skip
+    return [(PROVIDERS["tensorrt"], options), PROVIDERS["cuda"], PROVIDERS["cpu"]]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0][:200]

@@ -1,0 +1,15 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real bundle with FP32 and INT8; tests that change it copy it first."""
+    from tests.bundles import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny").path
