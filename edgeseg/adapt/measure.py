@@ -30,12 +30,9 @@ def compare(site: Site, challenger: Path, champion: Path, report: Report) -> tup
     frames = site.require("gate")
     pairs = [(site.path(frame.image), site.path(frame.mask)) for frame in frames if frame.mask is not None]
     bundles = [Bundle.open(challenger), Bundle.open(champion)]
-    report.start("gate", 2)
+    report.start("gate", 2 * len(pairs))
     with _open(bundles[0], site) as one, _open(bundles[1], site) as other:
-        counts = []
-        for run in (one, other):
-            counts.append(evaluate_runner(run, pairs, len(site.config.classes)))
-            report.advance(1)
+        counts = [evaluate_runner(run, pairs, len(site.config.classes), report=report) for run in (one, other)]
         seconds = _seconds(one, other)
     report.stop()
     first, second = (

@@ -27,7 +27,7 @@ from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Report, Silent
 from edgeseg.site import Frame, Site
 
-LEVELS = 255  # entropy is kept as one byte between the two passes
+LEVELS = 65535  # entropy is kept in 16 bits between the two passes
 
 
 def pseudo_label(site: Site, run: Path, frames: Sequence[Frame], out: Path, *, alpha: float, device: str = "auto",
@@ -89,14 +89,14 @@ def _predict(site: Site, run: Path, frames: Sequence[Frame], folder: Path, devic
     for frame in frames:
         image, _ = read_frame(site, frame)
         masks, entropies = predict(model.module, [resize_image(image, (model.card.height, model.card.width))], place)
-        levels = (entropies[0].clamp(0, 1) * LEVELS).round().byte().numpy()
+        levels = (entropies[0].numpy().clip(0, 1) * LEVELS).round().astype(np.uint16)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, mask=resize_mask(masks[0].numpy(), image.shape[:2]), entropy=levels)
         write_atomic(_prediction(folder, frame), buffer.getvalue())
         report.advance(1)
 
 
-def _gamma(entropies: Iterable[NDArray[np.uint8]], alpha: float) -> int:
+def _gamma(entropies: Iterable[NDArray[np.uint16]], alpha: float) -> int:
     """The least level with at most a share `alpha` of the pixels above it."""
     counts = sum((np.bincount(entropy.ravel(), minlength=LEVELS + 1) for entropy in entropies), np.zeros(LEVELS + 1))
     above = 1 - np.cumsum(counts) / counts.sum()
@@ -107,6 +107,6 @@ def _prediction(folder: Path, frame: Frame) -> Path:
     return folder / f"{frame.id}.npz"
 
 
-def _read(folder: Path, frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _read(folder: Path, frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     with np.load(_prediction(folder, frame), allow_pickle=False) as arrays:
         return arrays["mask"], arrays["entropy"]
