@@ -65,7 +65,9 @@ def main(name: str) -> None:
     parser.add_argument("--jobs", type=int, default=0, help="runs at a time; 2 single-threaded ones on a 2-core CPU")
     parser.add_argument("--skip-edge", action="store_true", help="stop after the training table")
     parser.add_argument("--edge-from", default="u2pl", help="method whose seed-0 model is distilled")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON", help="a TrainConfig value, for tuning")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=JSON", help="a TrainConfig value, for tuning"
+    )
     options = parser.parse_args()
 
     site = make_site(options.out, name, options.data)
@@ -90,16 +92,23 @@ def main(name: str) -> None:
         for (method, seed), future in futures.items():
             metrics = future.result()
             results.setdefault(method, []).append(metrics)
-            print(f"{name} {method} seed {seed}: last {metrics['last']['ema']['miou']:.2f} best {metrics['miou']:.2f}", flush=True)
+            print(
+                f"{name} {method} seed {seed}: last {metrics['last']['ema']['miou']:.2f} best {metrics['miou']:.2f}",
+                flush=True,
+            )
 
     report: dict[str, Any] = {"data": name, "preset": options.preset, "steps": values["steps"], "machine": machine()}
     report["methods"] = _table(name, options.preset, values, results)
     if not options.skip_edge:
-        report["edge"] = edge(options.out, name, options.preset, options.weights.resolve(), runs / f"{options.edge_from}-0")
+        report["edge"] = edge(
+            options.out, name, options.preset, options.weights.resolve(), runs / f"{options.edge_from}-0"
+        )
     print(json.dumps(report))
 
 
-def _table(name: str, preset: str, values: dict[str, Any], results: dict[str, list[dict[str, Any]]]) -> Any:  # Any: JSON
+def _table(
+    name: str, preset: str, values: dict[str, Any], results: dict[str, list[dict[str, Any]]]
+) -> Any:  # Any: JSON
     table = Table("method", "last mIoU, mean", "sd", "each seed", "best on val, mean", "gain", "s a step")
     table.title = f"{name}, {preset} preset, {values['steps']} steps, {values['imgsz'][0]}x{values['imgsz'][1]}"
     rows: dict[str, Any] = {}
@@ -111,7 +120,9 @@ def _table(name: str, preset: str, values: dict[str, Any], results: dict[str, li
         rows[method] = {"last": last, "mean": mean, "sd": spread, "best": best, "seconds_per_step": speed}
         gain = mean - rows["suponly"]["mean"] if "suponly" in rows else float("nan")
         each = " ".join(f"{value:.1f}" for value in last)
-        table.add_row(method, f"{mean:.2f}", f"{spread:.2f}", each, f"{statistics.mean(best):.2f}", f"{gain:+.2f}", f"{speed:.3f}")
+        table.add_row(
+            method, f"{mean:.2f}", f"{spread:.2f}", each, f"{statistics.mean(best):.2f}", f"{gain:+.2f}", f"{speed:.3f}"
+        )
     Console(width=120).print(table)
     return rows
 
@@ -124,11 +135,20 @@ def edge(root: Path, name: str, preset: str, weights: Path, teacher: Path) -> di
 
     site = Site.open(root)
     base = {key: value for key, value in settings(name, preset, weights).items() if key in DistillConfig.model_fields}
-    run = distill(site, validate(DistillConfig, base, name), teacher, teacher.with_name(f"{teacher.name}-edge"), resume=True)
-    sheltered = ExportConfig(int8=True, max_drop=100.0, min_speedup=0.0)  # a benchmark reports failures, a gate hides them
+    run = distill(
+        site, validate(DistillConfig, base, name), teacher, teacher.with_name(f"{teacher.name}-edge"), resume=True
+    )
+    sheltered = ExportConfig(
+        int8=True, max_drop=100.0, min_speedup=0.0
+    )  # a benchmark reports failures, a gate hides them
     result = export(site, sheltered, run.path, teacher.with_name(f"{teacher.name}-bundle"))
     whole = json.loads((teacher / "metrics.json").read_text())["miou"]
-    summary = {"site_model": whole, "edge_model": run.miou, "kept_percent": 100 * run.miou / whole, "bundle": str(result.bundle)}
+    summary = {
+        "site_model": whole,
+        "edge_model": run.miou,
+        "kept_percent": 100 * run.miou / whole,
+        "bundle": str(result.bundle),
+    }
     print(f"edge model keeps {summary['kept_percent']:.1f} % of {whole:.2f} mIoU; bundle {result.bundle}")
     return summary | {"figures": result.figures}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,12 +30,14 @@ def calibration_frames(site: Site, number: int, seed: int = 0) -> list[Frame]:
         return spread(unlabelled, number, seed)
     chosen = unlabelled + spread(site.frames("labelled"), number - len(unlabelled), seed)
     if not chosen:
-        raise DataError("the site has no unlabelled or labelled frames to calibrate with; add some with `edgeseg add footage PATH`")
+        raise DataError(
+            "the site has no unlabelled or labelled frames to calibrate with; add some with `edgeseg add footage PATH`"
+        )
     return sorted(chosen, key=_order)
 
 
 def spread(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
-    """`number` of `frames` (all, if there are no more): equal shares for the cameras, one frame from each stretch of time."""
+    """`number` of `frames`, or all: equal shares for the cameras, one frame from each stretch of time."""
     cameras: dict[str, list[Frame]] = defaultdict(list)
     for frame in sorted(frames, key=_order):
         cameras[frame.camera].append(frame)
@@ -46,7 +49,7 @@ def spread(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
         share = min(len(mine), left // (len(cameras) - place))  # what it cannot give, the larger ones do
         left -= share
         edges = np.linspace(0, len(mine), share + 1).astype(int)
-        chosen += [mine[int(random.integers(low, high))] for low, high in zip(edges, edges[1:])]
+        chosen += [mine[int(random.integers(low, high))] for low, high in pairwise(edges)]
     return sorted(chosen, key=_order)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from edgeseg.cli import adapt, add, bench, demo, distill, doctor, infer, init, log, methods, status, train
+from edgeseg.cli import adapt, add, bench, demo, distill, doctor, export, infer, init, log, methods, status, train
 from edgeseg.cli import eval as evaluation
 from edgeseg.errors import EdgesegError
+
+
+DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
 
 
 class Group(TyperGroup):
@@ -22,8 +26,20 @@ class Group(TyperGroup):
         except EdgesegError as error:
             print(f"error: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
+        except OSError as error:
+            if error.errno not in DISK_FAULTS:
+                raise  # ours to mend, so it keeps its traceback
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+            print(
+                f"error: cannot write {what}; mend that and run the same command again, nothing saved is lost",
+                file=sys.stderr,
+            )
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            print("interrupted: nothing that was saved is lost; run the same command with --resume where it has one", file=sys.stderr)
+            print(
+                "interrupted: nothing that was saved is lost; run the same command with --resume where it has one",
+                file=sys.stderr,
+            )
             raise typer.Exit(130) from None
 
 
@@ -41,6 +57,7 @@ app.add_typer(add.app, name="add")
 app.command()(status.status)
 app.command()(train.train)
 app.command()(distill.distill)
+app.command()(export.export)
 app.command()(infer.infer)
 app.command()(bench.bench)
 app.command("eval")(evaluation.evaluate)

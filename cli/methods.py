@@ -23,4 +23,6 @@ def methods(json: options.Json = False) -> None:
         table.add_row(name, info.family, info.does, info.needs, info.cost, info.paper)
     console = Console()
     console.print(table)
-    console.print("B frames a step of either kind, g with gradient, n without. Next: edgeseg train --method u2pl", highlight=False)
+    console.print(
+        "B frames a step of either kind, g with gradient, n without. Next: edgeseg train --method u2pl", highlight=False
+    )

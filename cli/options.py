@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="LoopConfig")
 
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of edgeseg.toml, repeatable.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of edgeseg.toml, repeatable.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ImageSize = Annotated[str | None, typer.Option("--imgsz", metavar="N|HxW", help="Height and width, multiples of 32.")]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
@@ -45,7 +47,7 @@ def overrides(section: str, given: list[str] | None, **flags: object) -> list[st
 
 
 def size(text: str | None) -> str | None:
-    """"256x320" as a TOML list, "256" as a square.
+    """ "256x320" as a TOML list, "256" as a square.
 
     Raises:
         ConfigError: it is neither.

@@ -21,7 +21,12 @@ from edgeseg.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-GRAPHS = {"fp32": "model.onnx", "int8-cpu": "model.int8-cpu.onnx", "int8-trt": "model.int8-trt.onnx", "fp16": "model.fp16.onnx"}
+GRAPHS = {
+    "fp32": "model.onnx",
+    "int8-cpu": "model.int8-cpu.onnx",
+    "int8-trt": "model.int8-trt.onnx",
+    "fp16": "model.fp16.onnx",
+}
 FILE_NAMES = (*GRAPHS.values(), "calibration.json", "golden.npz", "card.md")
 MAX_MANIFEST = 1_000_000
 MAX_FILE = 2_000_000_000
@@ -99,7 +104,9 @@ class Bundle:
             raise BundleError(f"{path} is no bundle, it has no {MANIFEST}; make one with `edgeseg export`") from None
         except (OSError, ValueError, ValidationError, RecursionError) as error:
             what = str(error).splitlines()[0]
-            raise BundleError(f"{source} cannot be used ({what}); export the bundle again, or update edgeseg here") from None
+            raise BundleError(
+                f"{source} cannot be used ({what}); export the bundle again, or update edgeseg here"
+            ) from None
         foreign = sorted(set(manifest.files) - set(FILE_NAMES))
         if foreign or GRAPHS["fp32"] not in manifest.files:
             what = f"lists foreign files {', '.join(foreign)}" if foreign else f"lists no {GRAPHS['fp32']}"

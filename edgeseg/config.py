@@ -34,7 +34,9 @@ def _stride(size: tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-Size = Annotated[tuple[int, int], BeforeValidator(_size), AfterValidator(_stride)]  # (height, width); one number is a square
+Size = Annotated[
+    tuple[int, int], BeforeValidator(_size), AfterValidator(_stride)
+]  # (height, width); one number is a square
 
 
 class Section(BaseModel):
@@ -112,7 +114,8 @@ class TrainConfig(LoopConfig):
 
     method: MethodName = "u2pl"
     encoder: str = "resnet50"
-    warmup: float = Field(0.1, ge=0, lt=1)  # share of the steps until the unlabelled loss has its full weight
+    warmup: float = Field(0.3, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
+    ramp: float = Field(0.2, ge=0, le=1)  # share of the steps after it until the unlabelled loss has its full weight
     unlabelled_weight: float = Field(1.0, ge=0)
     confidence: float = Field(0.0, ge=0, lt=1)  # pseudo-labels below it are ignored (cutmix_mt)
     cutmix: float = Field(0.5, ge=0, le=1)  # share of the steps with CutMix
@@ -232,7 +235,9 @@ def load_model(model: type[S], path: Path, overrides: list[str] | None = None) -
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; run `edgeseg init {path.parent}` to make one") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`") from None
+        raise ConfigError(
+            f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`"
+        ) from None
     return resolve(model, table, overrides, str(path))
 
 
@@ -276,7 +281,9 @@ def validate(model: type[S], values: Any, source: str) -> S:  # Any: unvalidated
             f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         )
-        raise ConfigError(f"{source} has {error.error_count()} mistake(s): {faults}; correct them and run again") from None
+        raise ConfigError(
+            f"{source} has {error.error_count()} mistake(s): {faults}; correct them and run again"
+        ) from None
 
 
 def dumps(config: BaseModel) -> str:

@@ -43,7 +43,9 @@ def distill(
         raise TrainError(f"{out} does not say which site model it learns from; name that run")
     source = load_model(teacher)
     if source.card.classes != site.config.classes:
-        raise TrainError(f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again")
+        raise TrainError(
+            f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again"
+        )
 
     def method(weight: Tensor) -> Method:
         classes = len(site.config.classes)

@@ -1,15 +1,15 @@
 """Errors a user can cause; each message is one sentence that says what, why and how to mend.
 
-    EdgesegError
-    +-- ConfigError       edgeseg.toml, flags, --set
-    +-- DataError         footage, images, masks, splits
-    +-- DependencyError   an extra that is not installed
-    +-- TrainError        training and distillation
-    +-- ExportError       ONNX, INT8, parity, gates
-    +-- BundleError       a bundle that is damaged, foreign or of the wrong flavour
-    +-- SourceError       a camera, video or folder that cannot be read
-    +-- FrameLogError     the device's frame log
-    +-- AdaptError        adaptation rounds
+EdgesegError
++-- ConfigError       edgeseg.toml, flags, --set
++-- DataError         footage, images, masks, splits
++-- DependencyError   an extra that is not installed
++-- TrainError        training and distillation
++-- ExportError       ONNX, INT8, parity, gates
++-- BundleError       a bundle that is damaged, foreign or of the wrong flavour
++-- SourceError       a camera, video or folder that cannot be read
++-- FrameLogError     the device's frame log
++-- AdaptError        adaptation rounds
 """
 
 

@@ -50,7 +50,7 @@ class Progress:
         best: highest mIoU on val so far, -1 before the first evaluation.
         best_step: the step it was reached at.
         seconds: spent training, over all resumptions.
-        sums: figures summed since the last line.
+        sums: sum and number of every figure since the last line.
     """
 
     step: int
@@ -58,7 +58,7 @@ class Progress:
     best: float
     best_step: int
     seconds: float
-    sums: dict[str, float]
+    sums: dict[str, list[float]]
 
 
 def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[str, Path | None]:
@@ -72,7 +72,9 @@ def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[st
         begun = {name: value and Path(value) for name, value in json.loads(stored.read_bytes()).items()}
         for name, value in given.items():
             if value is not None and value.resolve() != begun.get(name):
-                raise TrainError(f"{out} was begun with {name} {begun.get(name)}, not {value}; leave it out or start a new run")
+                raise TrainError(
+                    f"{out} was begun with {name} {begun.get(name)}, not {value}; leave it out or start a new run"
+                )
         return begun
     resolved = {name: value and value.resolve() for name, value in given.items()}
     write_json(stored, {name: value and str(value) for name, value in resolved.items()})

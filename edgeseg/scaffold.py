@@ -73,7 +73,8 @@ COMMENTS: dict[str, dict[str, str]] = {
     "train": {
         **_LOOP,
         "method": "see `edgeseg methods`",
-        "warmup": "share of the steps until the unlabelled loss has its full weight",
+        "warmup": "share of the steps that are supervised only, while the teacher is poor",
+        "ramp": "share of the steps after it until the unlabelled loss has its full weight",
         "unlabelled_weight": "of the unlabelled loss",
         "confidence": "pseudo-labels below it are ignored",
         "cutmix": "share of the steps with CutMix",

@@ -1,12 +1,12 @@
 """A site: the folder with `edgeseg.toml`, its frames, masks and splits, and everything made from them.
 
-    edgeseg.toml      the configuration
-    frames.jsonl      one line per frame, the only index
-    frames/           images as JPEG or PNG, by camera
-    masks/            8-bit PNGs of class ids, 255 = ignore
-    runs/<verb>/expN  results of train, distill, infer, ...
-    bundles/          published bundles; `current` points at the one in use
-    rounds/           adaptation rounds
+edgeseg.toml      the configuration
+frames.jsonl      one line per frame, the only index
+frames/           images as JPEG or PNG, by camera
+masks/            8-bit PNGs of class ids, 255 = ignore
+runs/<verb>/expN  results of train, distill, infer, ...
+bundles/          published bundles; `current` points at the one in use
+rounds/           adaptation rounds
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Site:
         for folder in (start, *start.parents):
             if (folder / CONFIG_NAME).is_file():
                 return cls(folder, load(folder / CONFIG_NAME, overrides))
-        raise ConfigError(f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with `edgeseg init DIR`")
+        raise ConfigError(
+            f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with `edgeseg init DIR`"
+        )
 
     @property
     def index(self) -> Path:
@@ -98,7 +100,9 @@ class Site:
             try:
                 frames.append(Frame(**json.loads(line)))
             except (ValueError, TypeError):
-                raise DataError(f"{self.index} line {number} is damaged; restore the file or add the footage again") from None
+                raise DataError(
+                    f"{self.index} line {number} is damaged; restore the file or add the footage again"
+                ) from None
         return [frame for frame in frames if not splits or (frame.split in splits and not frame.withheld)]
 
     def save_frames(self, frames: Iterable[Frame]) -> None:

@@ -176,7 +176,7 @@ def _fabric(config: LoopConfig) -> tuple[Fabric, bool]:
     bf16 = config.precision == "bf16"
     if config.precision == "auto":
         bf16 = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
-    strategy = DDPStrategy(broadcast_buffers=False) if config.devices > 1 else "auto"
+    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if config.devices > 1 else "auto"
     # Precision stays out of Fabric's hands: it would cut the images themselves down to bfloat16.
     return Fabric(accelerator="cuda" if cuda else "cpu", devices=config.devices, strategy=strategy), bf16
 
@@ -215,16 +215,15 @@ def _title(config: LoopConfig) -> str:
     return f"train {config.method}" if isinstance(config, TrainConfig) else "distil"
 
 
-def _add(sums: dict[str, float], logs: dict[str, Tensor]) -> None:
-    sums["steps"] = sums.get("steps", 0.0) + 1
+def _add(sums: dict[str, list[float]], logs: dict[str, Tensor]) -> None:
     for name, value in logs.items():
         for key, number in [(name, value)] if value.ndim == 0 else [(f"{name}/{i}", v) for i, v in enumerate(value)]:
-            sums[key] = sums.get(key, 0.0) + float(number)
+            total, times = sums.get(key, (0.0, 0.0))
+            sums[key] = [total + float(number), times + 1]
 
 
 def _mean_row(progress: Progress) -> Row:
-    steps = progress.sums.pop("steps", 1.0)
-    row = {"step": float(progress.step)} | {name: total / steps for name, total in progress.sums.items()}
+    row = {"step": float(progress.step)} | {name: total / times for name, (total, times) in progress.sums.items()}
     progress.sums.clear()
     return row
 

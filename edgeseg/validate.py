@@ -47,7 +47,10 @@ class Validation:
         self, method: Method, progress: Progress, device: torch.device, names: Sequence[str]
     ) -> dict[str, Any]:  # Any: numbers, lists and tables of them
         """What `metrics.json` holds."""
-        last = {"ema": self._figures(method.teacher, device, names), "student": self._figures(method.student, device, names)}
+        last = {
+            "ema": self._figures(method.teacher, device, names),
+            "student": self._figures(method.student, device, names),
+        }
         rows = progress.rows
         summary: dict[str, Any] = {"miou": progress.best, "best": {"step": progress.best_step, "miou": progress.best}}
         summary |= {"last": {"step": progress.step} | last, "seconds": round(progress.seconds, 1)}
@@ -71,7 +74,9 @@ class Validation:
             small = resize_image(image, self._size)
             mask, entropy = predict(module, [small], device)
             unsure = cv2.resize(entropy[0].numpy(), self._size[::-1])
-            rows.append([small, paint(resize_mask(truth, self._size), palette), paint(mask[0].numpy(), palette), heat(unsure)])
+            rows.append(
+                [small, paint(resize_mask(truth, self._size), palette), paint(mask[0].numpy(), palette), heat(unsure)]
+            )
         picture = grid(rows, ("image", "truth", "prediction", "entropy"))
         names = legend(self._site.config.class_names, palette, picture.shape[1])
         save_png(path, np.concatenate([picture, names]))

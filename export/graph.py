@@ -25,8 +25,11 @@ REDUCTIONS = frozenset(
 )  # axes are an attribute up to opset 17; ReduceSum has had them as an input since 13
 RESIZE_NEWS = {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"}  # attributes of opset 18 and what 17 always does
 WEIGHTED = ("input", "weight", "bias")
-ROLES = {"Conv": WEIGHTED, "ConvTranspose": WEIGHTED, "Gemm": WEIGHTED, "MatMul": WEIGHTED, "Clip": ("input", "min", "max"),
-         "Resize": ("input", "roi", "scales", "sizes")}  # fmt: skip  # what the inputs of these are called
+ROLES = {  # what the inputs of these are called
+    **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), WEIGHTED),
+    "Clip": ("input", "min", "max"),
+    "Resize": ("input", "roi", "scales", "sizes"),
+}
 Constants = dict[str, NDArray[Any]]  # Any: of whatever type the exporter wrote
 Shapes = dict[str, tuple[int, ...]]
 
@@ -44,7 +47,9 @@ def lower(model: ModelProto) -> ModelProto:
     nodes: list[NodeProto] = []
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
-            raise ExportError(f"the network needs {node.domain}.{node.op_type}, which no device reads; choose another arch")
+            raise ExportError(
+                f"the network needs {node.domain}.{node.op_type}, which no device reads; choose another arch"
+            )
         if node.op_type in REDUCTIONS:
             _lower_reduction(node, constants, shapes)
         elif node.op_type == "Resize":
@@ -75,7 +80,9 @@ def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) ->
         onnx.checker.check_model(made, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         what = (str(error).strip().splitlines() or [""])[0][:200]
-        raise ExportError(f"the network cannot be written at opset {OPSET} ({what}); choose another arch or encoder") from None
+        raise ExportError(
+            f"the network cannot be written at opset {OPSET} ({what}); choose another arch or encoder"
+        ) from None
     return made
 
 
@@ -123,7 +130,7 @@ def _role(node: NodeProto, place: int) -> str:
 
 
 def _clean(model: ModelProto) -> ModelProto:
-    """A copy without documentation, value infos and metadata: the exporter writes stack traces with local paths there."""
+    """A copy without documentation and metadata, where the exporter writes stack traces with local paths."""
     copy = ModelProto()
     copy.CopyFrom(model)
     for message in (copy, copy.graph, *copy.graph.node, *copy.graph.initializer, *copy.graph.input, *copy.graph.output):
@@ -176,13 +183,14 @@ def _lower_reduction(node: NodeProto, constants: Constants, shapes: Shapes) -> N
         node.op_type = "GlobalAveragePool"  # the same, and ONNX Runtime runs it on 8-bit codes
         return
     node.attribute.extend(
-        [helper.make_attribute("axes", axes or list(range(rank))), helper.make_attribute("keepdims", attributes.get("keepdims", 1))]
+        [
+            helper.make_attribute("axes", axes or list(range(rank))),
+            helper.make_attribute("keepdims", attributes.get("keepdims", 1)),
+        ]
     )
 
 
-def _lower_resize(
-    node: NodeProto, shapes: Shapes, constants: Constants
-) -> None:
+def _lower_resize(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
     attributes = _attributes(node)
     for name, usual in RESIZE_NEWS.items():
         if attributes.get(name, usual) != usual:
@@ -203,9 +211,7 @@ def _lower_resize(
     node.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(attributes.items()))
 
 
-def _lower_split(
-    node: NodeProto, shapes: Shapes, constants: Constants
-) -> None:
+def _lower_split(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
     attributes = _attributes(node)
     axis = int(attributes.get("axis", 0))
     if len(node.input) < 2 or not node.input[1]:
@@ -222,5 +228,6 @@ def _attributes(node: NodeProto) -> dict[str, Any]:  # Any: attributes have many
 
 def _refuse(node: NodeProto, why: str) -> NoReturn:
     raise ExportError(
-        f"the network's {node.op_type} {why}, so devices with TensorRT 8 could not read it; choose another arch or encoder"
+        f"the network's {node.op_type} {why}, "
+        "so devices with TensorRT 8 could not read it; choose another arch or encoder"
     )

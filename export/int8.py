@@ -1,9 +1,9 @@
 """The INT8 file for ONNX Runtime on a CPU: 8-bit activations and per-channel 8-bit weights as Q/DQ nodes.
 
-Its CPU kernels are fast for unsigned activations with signed weights, and fuse a convolution only where 8-bit codes go in
-and come out. So every tensor between layers gets codes, uint8 with zero point 0 (nothing negative) or 128, and weights
-get one scale per channel: per-tensor weights cost MobileNets tens of mIoU points. ONNX Runtime's quantiser places the
-nodes. The ranges are our own, since its calibrators keep every activation of every frame in memory.
+Its CPU kernels are fast for unsigned activations with signed weights, and fuse a convolution only where 8-bit codes go
+in and come out. So every tensor between layers gets codes, uint8 with zero point 0 (nothing negative) or 128, and
+weights get one scale per channel: per-tensor weights cost MobileNets tens of mIoU points. ONNX Runtime's quantiser
+places the nodes. The ranges are our own, since its calibrators keep every activation of every frame in memory.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from edgeseg.progress import Report, Silent
 METHOD = "percentile 99.99"
 SAMPLES = 16384  # values looked at per tensor and frame
 OPERATORS = [
-    "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool", "Mul",
-    "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Split", "Transpose",
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "Gemm", "GlobalAveragePool", "LeakyRelu", "MatMul", "MaxPool",
+    "Mul", "Relu", "Reshape", "Resize", "Sigmoid", "Slice", "Split", "Transpose",
 ]  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
 ABSORBED = ("Clip", "Relu")  # dropped behind a convolution: the codes of its output begin and end where they do
 SMALLEST = 1e-6  # range of a tensor that is always zero; a scale must be above 0
@@ -56,7 +56,12 @@ class Kernels:
 
 
 def collect_ranges(
-    network: ModelProto, interface: Interface, images: Iterable[NDArray[np.uint8]], *, threads: int = 0, report: Report | None = None
+    network: ModelProto,
+    interface: Interface,
+    images: Iterable[NDArray[np.uint8]],
+    *,
+    threads: int = 0,
+    report: Report | None = None,
 ) -> Ranges:
     """Run frames through the exported graph and find what range each tensor of the network needs.
 
@@ -74,7 +79,9 @@ def collect_ranges(
     session = open_session(model.SerializeToString(), threads)
     observers = {name: Percentile() for name in wanted}
     for image in images:
-        for (name, observer), values in zip(observers.items(), session.run([f"{name}.sample" for name in wanted], {"image": image[None]})):
+        for (name, observer), values in zip(
+            observers.items(), session.run([f"{name}.sample" for name in wanted], {"image": image[None]})
+        ):
             try:
                 observer.collect(values)
             except ValueError:
@@ -101,8 +108,8 @@ def quantise(network: ModelProto, interface: Interface, ranges: Ranges) -> Model
         low = -high * 128 / 127 if low < 0 else 0.0  # makes the quantiser's zero point exactly 128, else 0
         limits[name] = TensorData(lowest=np.float32(low), highest=np.float32(high))
     quantiser = QDQQuantizer(
-        infer_shapes(network), True, False, QuantType.QInt8, QuantType.QUInt8, TensorsData(CalibrationMethod.MinMax, limits),
-        [node.name for node in network.graph.node], [], OPERATORS, {},
+        infer_shapes(network), True, False, QuantType.QInt8, QuantType.QUInt8,
+        TensorsData(CalibrationMethod.MinMax, limits), [node.name for node in network.graph.node], [], OPERATORS, {},
     )  # fmt: skip  # True: per channel, False: all 8 bits
     quantiser.quantize_model()
     quantiser.model.topological_sort()
@@ -127,7 +134,11 @@ def _tensors(network: ModelProto) -> list[str]:
     uses = Counter(name for node in network.graph.node for name in node.input)
     absorbed = {node.input[0] for node in network.graph.node if node.op_type in ABSORBED and uses[node.input[0]] == 1}
     shaped = infer_shapes(network).graph
-    floats = {value.name for value in (*shaped.value_info, *shaped.output) if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+    floats = {
+        value.name
+        for value in (*shaped.value_info, *shaped.output)
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT
+    }
     given = [name for node in network.graph.node for name in node.output if name in floats]
     return ["normalised", *(name for name in given if name not in absorbed)]
 
@@ -149,12 +160,14 @@ def _sampled(model: ModelProto, network: ModelProto, wanted: list[str]) -> Model
         nodes.append(helper.make_node("Slice", [f"{name}.flat", *bounds], [f"{name}.sample"]))
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     outputs = [helper.make_empty_tensor_value_info(f"{name}.sample") for name in wanted]
-    graph = helper.make_graph([*model.graph.node, *nodes], "sampled", model.graph.input, outputs, [*model.graph.initializer, *tensors])
+    graph = helper.make_graph(
+        [*model.graph.node, *nodes], "sampled", model.graph.input, outputs, [*model.graph.initializer, *tensors]
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def _stride(size: int) -> int:
-    """A step that gives about SAMPLES values and shares no factor with the size, so that no row or column is favoured."""
+    """A step that gives about SAMPLES values and has no factor in common with the size, so no column is favoured."""
     step = max(1, size // SAMPLES)
     while math.gcd(step, size) > 1:
         step += 1

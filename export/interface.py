@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -58,14 +59,13 @@ def logits_size(network: ModelProto) -> tuple[int, int]:
     return sides[2].dim_value, sides[3].dim_value
 
 
-def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = False, extra: list[str] | None = None) -> ModelProto:
+def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = False) -> ModelProto:
     """The whole graph.
 
     Args:
         network: at opset 17, takes `normalised` float32 [N,3,H,W] and gives `logits` float32 [N,C,h,w].
-        channels_last: enlarge the logits with their channels last: the same mask, and faster in ONNX Runtime behind INT8
-            convolutions, but TensorRT refuses it.
-        extra: tensors of the network to give as well; for checks and calibration, never shipped.
+        channels_last: enlarge the logits with their channels last. The mask is the same, and ONNX Runtime is faster
+            behind INT8 convolutions, but TensorRT refuses it.
     """
     height, width = logits_size(network)
     before, nodes, constants = _before(interface), list(network.graph.node), _constants(network)
@@ -80,7 +80,6 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
         helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch]),
         helper.make_tensor_value_info("area", TensorProto.FLOAT, [batch, interface.classes]),
     ])  # fmt: skip
-    shell.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in extra or [])
     return assemble(shell, [*before[0], *nodes, *after], constants)
 
 
@@ -88,7 +87,9 @@ def _constants(network: ModelProto) -> Constants:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
 
 
-def _node(operator: str, name: str, inputs: list[str], output: str, **attributes: int | list[int] | str) -> NodeProto:
+def _node(
+    operator: str, name: str, inputs: list[str], output: str, **attributes: Any
+) -> NodeProto:  # Any: what ONNX knows as an attribute
     return helper.make_node(operator, inputs, [output], name, **attributes)
 
 
@@ -165,7 +166,12 @@ def _after(interface: Interface, height: int, width: int, channels_last: bool) -
         _node("ReduceMean", f"{a}mean", [f"{a}unreliable_float"], "score", axes=[1, 2], keepdims=0),
     ]
     area = [
-        _node("Slice", f"{a}slice", [f"{a}class", *(f"{a}{name}" for name in ("starts", "ends", "axes", "steps"))], f"{a}sampled"),
+        _node(
+            "Slice",
+            f"{a}slice",
+            [f"{a}class", *(f"{a}{name}" for name in ("starts", "ends", "axes", "steps"))],
+            f"{a}sampled",
+        ),
         _node("Unsqueeze", f"{a}unsqueeze", [f"{a}sampled", f"{a}channel"], f"{a}plane"),
         _node("Equal", f"{a}equal", [f"{a}plane", f"{a}ids"], f"{a}is_class"),
         _node("Cast", f"{a}is_class_cast", [f"{a}is_class"], f"{a}one_hot", to=TensorProto.FLOAT),

@@ -10,7 +10,9 @@ import onnxruntime
 QUIET = 3  # errors only
 
 
-def open_session(data: bytes, threads: int = 0, *, optimised: Path | None = None) -> Any:  # Any: onnxruntime has no types
+def open_session(
+    data: bytes, threads: int = 0, *, optimised: Path | None = None
+) -> Any:  # Any: onnxruntime has no types
     """A session made from the bytes of a graph.
 
     Args:
@@ -20,7 +22,9 @@ def open_session(data: bytes, threads: int = 0, *, optimised: Path | None = None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # one session's idle threads would tax the next
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # one session's idle threads would tax the next
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -28,10 +28,10 @@ def site(folder: Path, classes: Sequence[str] = ("sky", "water", "bank"), overri
     return Site.open(folder, overrides)
 
 
-def save(path: Path, picture: Picture, **options: int) -> Path:
+def save(path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16], quality: int = 95) -> Path:
     """Write RGB, RGBA or grey in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, **options)
+    Image.fromarray(picture).save(path, quality=quality)
     return path
 
 

@@ -30,7 +30,7 @@ CLASSES = (
     ClassSpec(name="bank", color="#806040"),
 )
 LOOP = {
-    "encoder": "mobilenetv2_100", "weights": "none", "imgsz": [64, 96], "steps": 4, "batch": 2, "batch_unlabelled": 2,
+    "encoder": "mobilenetv2_050", "weights": "none", "imgsz": [64, 96], "steps": 4, "batch": 2, "batch_unlabelled": 2,
     "eval_every": 4, "checkpoint_every": 2, "workers": 1, "precision": "32",
 }  # fmt: skip
 SECTIONS = {
@@ -71,11 +71,11 @@ def add_frame(site: Site, seed: int, split: Split) -> Frame:
 
 
 def make_site(root: Path, config: SiteConfig = CONFIG) -> Site:
-    """A site with 4 labelled, 2 val, 3 gate and 4 unlabelled frames and no runs."""
+    """A site with 4 labelled, 3 val, 3 gate and 4 unlabelled frames and no runs."""
     root.mkdir(parents=True)
     (root / "edgeseg.toml").write_text(dumps(config))
     site = Site(root, config)
-    splits: list[tuple[Split, int]] = [("labelled", 4), ("val", 2), ("gate", 3), ("unlabelled", 4)]
+    splits: list[tuple[Split, int]] = [("labelled", 4), ("val", 3), ("gate", 3), ("unlabelled", 4)]
     order = [split for split, number in splits for _ in range(number)]
     site.save_frames([add_frame(site, seed, split) for seed, split in enumerate(order)])
     return site
@@ -84,7 +84,7 @@ def make_site(root: Path, config: SiteConfig = CONFIG) -> Site:
 def add_run(path: Path, site: Site, teacher: Path | None = None, init: Path | None = None) -> None:
     """What a finished run leaves, with weights that nobody can load."""
     (path / "weights").mkdir(parents=True, exist_ok=True)
-    write_json(path / "model.json", {"arch": "deeplabv3plus", "encoder": "mobilenetv2_100"})
+    write_json(path / "model.json", {"arch": "deeplabv3plus", "encoder": "mobilenetv2_050"})
     if teacher is not None:
         write_json(path / "origin.json", {"teacher": str(teacher), "init": init and str(init)})
     (path / "weights" / "best.safetensors").write_bytes(f"weights of {path.name}".encode())

@@ -101,7 +101,7 @@ def test_every_commented_default_is_the_default(tmp_path: Path) -> None:
             table = table[section]
         shown = table.get(name)
         assert (list(value) if isinstance(value, tuple) else value) == shown, key
-        assert COMMENTS[".".join(sections)].get(name), f"{key} has no comment"
+        assert COMMENTS[".".join(sections)].get(name), f"{key} needs a comment in edgeseg/scaffold.py"
     assert SiteConfig.model_validate(written) == config
     assert {f"{section}.{key}" for section, comments in COMMENTS.items() for key in comments} == set(expected)
 

@@ -74,7 +74,7 @@ def test_all_usual_kinds_of_images(empty: Site, tmp_path: Path) -> None:
     save(folder / "alpha.png", np.dstack([scene(1), np.full((96, 128), 9, np.uint8)]))
     save(folder / "grey.png", scene(2)[..., 0])
     save(folder / "grey.jpg", scene(3)[..., 0])
-    save(folder / "deep.png", (scene(4)[..., 0].astype(np.uint16) * 257))  # type: ignore[arg-type]
+    save(folder / "deep.png", scene(4)[..., 0].astype(np.uint16) * np.uint16(257))
     Image.fromarray(scene(5)).convert("P").save(folder / "palette.png")
     Image.fromarray(scene(6)).convert("CMYK").save(folder / "print.jpg")
     save(folder / "old.bmp", scene(7))
@@ -89,9 +89,9 @@ def test_all_usual_kinds_of_images(empty: Site, tmp_path: Path) -> None:
         assert (picture.mode, picture.size) == ("RGB", (frame.width, frame.height)) == ("RGB", (128, 96)), frame.source
     assert empty.path(stored["plain.jpg"].image).read_bytes() == plain.read_bytes()
     for name, seed in (("deep.png", 4), ("turned.jpg", 8)):
-        picture = np.asarray(Image.open(empty.path(stored[name].image))).astype(int)
+        pixels = np.asarray(Image.open(empty.path(stored[name].image))).astype(int)
         truth = scene(seed) if seed == 8 else scene(seed)[..., :1]
-        assert np.abs(picture - truth).mean() < 8, name
+        assert np.abs(pixels - truth).mean() < 8, name
 
 
 def test_large_frames_are_made_smaller(empty: Site, tmp_path: Path) -> None:

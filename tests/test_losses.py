@@ -163,7 +163,9 @@ def test_cross_entropy_ignores_ignored_pixels_and_leaves_its_arguments_alone() -
     logits, target = torch.randn(1, 3, 2, 2), torch.tensor([[[0, 255], [2, 255]]])
     before = logits.clone(), target.clone()
     loss = cross_entropy(logits, target)
-    wanted = (F.cross_entropy(logits[:, :, 0, 0], target[:, 0, 0]) + F.cross_entropy(logits[:, :, 1, 0], target[:, 1, 0])) / 2
+    wanted = (
+        F.cross_entropy(logits[:, :, 0, 0], target[:, 0, 0]) + F.cross_entropy(logits[:, :, 1, 0], target[:, 1, 0])
+    ) / 2
     assert float(loss) == pytest.approx(float(wanted))
     assert torch.equal(logits, before[0]) and torch.equal(target, before[1])
 
@@ -194,4 +196,6 @@ def test_divergence_is_zero_for_equals_falls_as_the_student_improves_and_skips_p
     half[:, :2] = False
     target[:, :, :2] = 99 * torch.randn(2, 5, 2, 4)
     spoiled = divergence(start, target, half, 2.0)
-    assert float(spoiled) == pytest.approx(float(divergence(start[:, :, 2:], target[:, :, 2:], half[:, 2:], 2.0)), rel=1e-5)
+    assert float(spoiled) == pytest.approx(
+        float(divergence(start[:, :, 2:], target[:, :, 2:], half[:, 2:], 2.0)), rel=1e-5
+    )

@@ -59,8 +59,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         cv2.imwrite(str(root / f"{number}-mask.png"), mask)
         frames.append(
             Frame(
-                id=f"f{number}", camera="cam", time=float(number), source="s", split=split, image=f"{number}.png",
-                mask=None if split == "unlabelled" else f"{number}-mask.png", height=64, width=64, hash="0" * 16,
+                id=f"f{number}",
+                camera="cam",
+                time=float(number),
+                source="s",
+                split=split,
+                image=f"{number}.png",
+                mask=None if split == "unlabelled" else f"{number}-mask.png",
+                height=64,
+                width=64,
+                hash="0" * 16,
                 origin="footage" if split == "unlabelled" else "labels",
             )  # fmt: skip
         )
@@ -85,7 +93,9 @@ def test_names_in_config_and_registry_are_the_same() -> None:
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_every_method_learns_and_leaves_all_its_results(site: Site, tmp_path: Path, method: str) -> None:
     steps = 30
-    result = train(site, config(method=method, steps=steps, eval_every=10, decoder_lr=1e-2, warmup=0.3), tmp_path / "run")
+    result = train(
+        site, config(method=method, steps=steps, eval_every=10, decoder_lr=1e-2, warmup=0.3), tmp_path / "run"
+    )
     assert result.miou > 45  # three classes: chance is below 20
     for name in ("weights/best.safetensors", "weights/last.safetensors", "model.json", "config.toml", "val.png"):
         assert (result.path / name).stat().st_size > 0
@@ -105,7 +115,9 @@ def test_u2pl_runs_with_few_classes_and_with_one_frame_a_batch(classes: int) -> 
 
     torch.manual_seed(0)
     settings = config(method="u2pl")
-    method = METHODS["u2pl"](build("deeplabv3plus", "mobilenetv2_035", classes, "none", 16), torch.ones(classes), settings)
+    method = METHODS["u2pl"](
+        build("deeplabv3plus", "mobilenetv2_035", classes, "none", 16), torch.ones(classes), settings
+    )
     method.eval()  # batch norm cannot take statistics of one pixel
     images, everywhere = torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool)
     labelled = Batch(images, torch.randint(0, classes, (1, 64, 64)), everywhere)
@@ -221,7 +233,9 @@ def test_a_damaged_checkpoint_is_skipped_for_the_one_before(site: Site, tmp_path
     assert all(torch.equal(before[name], tensor) for name, tensor in weights(again.path).items())
 
 
-def test_a_loss_that_is_not_finite_stops_before_the_weights_and_names_step_and_frames(site: Site, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_before_the_weights_and_names_step_and_frames(
+    site: Site, tmp_path: Path
+) -> None:
     with pytest.raises(TrainError, match=r"not finite at step \d+ with the frames f\d"):
         train(site, config(method="suponly", steps=40, encoder_lr=1e30, decoder_lr=1e30), tmp_path / "run")
     for path in (tmp_path / "run" / "checkpoint").glob("*"):

@@ -74,7 +74,9 @@ def _luma(images: Tensor) -> Tensor:
 
 def _shift_hue(images: Tensor, turn: Tensor) -> Tensor:
     # A rotation of the chroma plane of YIQ, which is linear and so one 3x3 matrix an image; `turn` in full circles.
-    to_yiq = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], device=images.device)
+    to_yiq = torch.tensor(
+        [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], device=images.device
+    )
     angle = 2 * torch.pi * turn.flatten()
     rotate = torch.zeros(len(images), 3, 3, device=images.device)
     rotate[:, 0, 0] = 1

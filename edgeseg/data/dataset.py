@@ -44,7 +44,9 @@ def read_frame(site: Site, frame: Frame) -> tuple[Image, Image | None]:
     """
     image = cv2.imread(str(site.path(frame.image)), cv2.IMREAD_COLOR)
     if image is None:
-        raise DataError(f"{site.path(frame.image)} is missing or damaged; add the footage again with `edgeseg add footage`")
+        raise DataError(
+            f"{site.path(frame.image)} is missing or damaged; add the footage again with `edgeseg add footage`"
+        )
     mask = None
     if frame.mask is not None:
         mask = cv2.imread(str(site.path(frame.mask)), cv2.IMREAD_UNCHANGED)

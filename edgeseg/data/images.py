@@ -11,12 +11,18 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, DependencyError
+from edgeseg.runtime.opencv import cv2
+
+try:
+    from PIL import Image, ImageOps
+except ImportError:
+    raise DependencyError(
+        "Pillow, which reads images and masks, is missing; run `pip install 'edgeseg[train]'`"
+    ) from None
 
 Rgb = NDArray[np.uint8]
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +13,7 @@ from edgeseg.config import SiteConfig
 from edgeseg.data.images import open_image, read_bytes
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.metrics import IGNORE, Mask
+from edgeseg.runtime.opencv import cv2
 
 UNKNOWN = 254  # in the colour table: a colour of neither a class nor "not labelled"; classes end at 63
 SHOWN = 5  # ids or colours named in a message

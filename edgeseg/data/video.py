@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edgeseg.data.images import MAX_PIXELS, Rgb
 from edgeseg.errors import DataError
+from edgeseg.runtime.opencv import cv2, hush
 
 VIDEO_SUFFIXES = frozenset({
     ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
@@ -87,9 +86,7 @@ def open_video(path: Path) -> Iterator[Video]:
             raise DataError(f"{path}: is empty")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg would write its own complaints between ours
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    hush()
     capture = cv2.VideoCapture()
     try:
         if not capture.open(str(path), cv2.CAP_FFMPEG):
@@ -97,4 +94,3 @@ def open_video(path: Path) -> Iterator[Video]:
         yield Video(path, capture)
     finally:
         capture.release()
-        cv2.utils.logging.setLogLevel(level)

@@ -9,7 +9,7 @@ from torch import Tensor
 from edgeseg.config import TrainConfig
 from edgeseg.methods.cutmix_mt import CutMixMT
 from edgeseg.methods.mean_teacher import MeanTeacher
-from edgeseg.methods.method import Batch, Method, StepResult
+from edgeseg.methods.method import Batch, Method, Schedule, StepResult
 from edgeseg.methods.suponly import SupOnly
 from edgeseg.methods.u2pl import U2PL
 from edgeseg.models import Network
@@ -19,25 +19,28 @@ __all__ = ["METHODS", "REP_METHODS", "Batch", "Method", "StepResult"]
 REP_METHODS = frozenset({"u2pl"})  # those that need the representation head
 
 
+def _schedule(config: TrainConfig) -> Schedule:
+    return Schedule(config.unlabelled_weight, config.warmup, config.ramp)
+
+
 def _suponly(student: Network, weight: Tensor, config: TrainConfig) -> Method:
     return SupOnly(student, weight, config.ema)
 
 
 def _mean_teacher(student: Network, weight: Tensor, config: TrainConfig) -> Method:
-    return MeanTeacher(student, weight, config.ema, weight=config.unlabelled_weight, warmup=config.warmup)
+    return MeanTeacher(student, weight, config.ema, schedule=_schedule(config))
 
 
 def _cutmix_mt(student: Network, weight: Tensor, config: TrainConfig) -> Method:
     return CutMixMT(
-        student, weight, config.ema, weight=config.unlabelled_weight, warmup=config.warmup,
+        student, weight, config.ema, schedule=_schedule(config),
         confidence=config.confidence, cutmix=config.cutmix, colour=config.strong,
     )  # fmt: skip
 
 
 def _u2pl(student: Network, weight: Tensor, config: TrainConfig) -> Method:
     return U2PL(
-        student, weight, config.ema, settings=config.u2pl, rep_dim=config.rep_dim, weight=config.unlabelled_weight,
-        warmup=config.warmup, cutmix=config.cutmix, colour=config.strong,
+        student, weight, config.ema, settings=config.u2pl, rep_dim=config.rep_dim, schedule=_schedule(config), cutmix=config.cutmix, colour=config.strong,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.losses.supervised import cross_entropy, upsample
-from edgeseg.methods.method import Batch, Method, StepResult, ramp
+from edgeseg.methods.method import Batch, Method, Schedule, StepResult
 from edgeseg.methods.views import look
 from edgeseg.models import Network
 
@@ -16,13 +16,16 @@ class CutMixMT(Method):
 
     def __init__(
         self, student: Network, class_weight: Tensor, ema: float, *,
-        weight: float, warmup: float, confidence: float, cutmix: float, colour: bool,
+        schedule: Schedule, confidence: float, cutmix: float, colour: bool,
     ) -> None:  # fmt: skip
         super().__init__(student, class_weight, ema)
-        self.weight, self.warmup, self.confidence, self.cutmix, self.colour = weight, warmup, confidence, cutmix, colour
+        self.schedule, self.confidence, self.cutmix, self.colour = schedule, confidence, cutmix, colour
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
+        weight = self.schedule.at(progress)
+        if weight == 0:
+            return self.supervised_step(labelled)
         target = look(self, unlabelled, colour=self.colour, cutmix=self.cutmix)
         logits = self.student(self.normalise(torch.cat([labelled.images, target.images]))).logits
         number = len(labelled.images)
@@ -33,7 +36,7 @@ class CutMixMT(Method):
         share = kept.sum() / target.valid.sum().clamp(min=1)
         # Weighted by the kept share: divided by all valid pixels, as methods with a confidence threshold do it.
         consistency = cross_entropy(found, label, self.class_weight) * share
-        loss = supervised + ramp(progress, self.warmup) * self.weight * consistency
+        loss = supervised + weight * consistency
         logs = {"supervised": supervised.detach(), "unlabelled": consistency.detach(), "kept": share}
         return StepResult(loss, logs | {"pseudo": histogram(label, len(self.class_weight))})
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.losses.supervised import upsample
-from edgeseg.methods.method import Batch, Method, StepResult, ramp
+from edgeseg.methods.method import Batch, Method, Schedule, StepResult
 from edgeseg.methods.views import probabilities
 from edgeseg.models import Network
 
@@ -16,12 +16,15 @@ WEIGHT = 100.0  # of the squared error, as usual for consistency on probabilitie
 class MeanTeacher(Method):
     """Cross-entropy on labelled frames, mean squared error of the softmax on unlabelled ones."""
 
-    def __init__(self, student: Network, class_weight: Tensor, ema: float, *, weight: float, warmup: float) -> None:
+    def __init__(self, student: Network, class_weight: Tensor, ema: float, *, schedule: Schedule) -> None:
         super().__init__(student, class_weight, ema)
-        self.weight, self.warmup = weight, warmup
+        self.schedule = schedule
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
+        weight = self.schedule.at(progress)
+        if weight == 0:
+            return self.supervised_step(labelled)
         target = probabilities(self, unlabelled.images)
         noisy = (unlabelled.images + 0.05 * torch.randn_like(unlabelled.images)).clamp(0, 1)
         logits = self.student(self.normalise(torch.cat([labelled.images, noisy]))).logits
@@ -30,5 +33,5 @@ class MeanTeacher(Method):
         found = upsample(logits[number:], (noisy.shape[2], noisy.shape[3])).softmax(1)
         error = ((found - target) ** 2).mean(1)
         consistency = (error * unlabelled.valid).sum() / unlabelled.valid.sum().clamp(min=1)
-        loss = supervised + ramp(progress, self.warmup) * self.weight * WEIGHT * consistency
+        loss = supervised + weight * WEIGHT * consistency
         return StepResult(loss, {"supervised": supervised.detach(), "unlabelled": consistency.detach()})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -85,6 +86,12 @@ class Method(nn.Module, ABC):
         self.teacher.eval()
         return self
 
+    def supervised_step(self, labelled: Batch) -> StepResult:
+        """A step on labelled frames alone; the teacher sees them too, for its statistics."""
+        self.look_at(labelled.images)
+        loss = self.supervised(self.student(self.normalise(labelled.images)).logits, labelled.masks)
+        return StepResult(loss, {"supervised": loss.detach()})
+
     def normalise(self, images: Tensor) -> Tensor:
         """RGB 0..1 as the network wants it."""
         normalised = (images - self.mean) / self.std
@@ -107,7 +114,9 @@ class Method(nn.Module, ABC):
         finally:
             self._tracks = False
 
-    def _track(self, module: nn.modules.batchnorm._BatchNorm, inputs: tuple[Any, ...]) -> None:  # Any: torch's hook type
+    def _track(
+        self, module: nn.modules.batchnorm._BatchNorm, inputs: tuple[Any, ...]
+    ) -> None:  # Any: torch's hook type
         if not self._tracks:
             return
         assert module.running_mean is not None and module.running_var is not None
@@ -126,9 +135,25 @@ class Method(nn.Module, ABC):
         torch._foreach_lerp_(list(self.teacher.parameters()), current, 1 - keep)
 
 
-def ramp(progress: float, length: float) -> float:
-    """Weight of the unlabelled loss: linear from 0 to 1 over the first `length` of the training."""
-    return 1.0 if length <= 0 else min(1.0, progress / length)
+@dataclass(frozen=True)
+class Schedule:
+    """How much the unlabelled loss counts.
+
+    Attributes:
+        weight: in the end.
+        warmup: share of the steps with supervision only.
+        ramp: share of the steps after it over which the weight rises from 0.
+    """
+
+    weight: float
+    warmup: float
+    ramp: float
+
+    def at(self, progress: float) -> float:
+        """The weight at `progress` 0..1."""
+        if progress < self.warmup:
+            return 0.0
+        return self.weight * (1.0 if self.ramp <= 0 else min(1.0, (progress - self.warmup) / self.ramp))
 
 
 def _size(masks: Tensor) -> tuple[int, int]:

@@ -11,6 +11,4 @@ class SupOnly(Method):
     needs_unlabelled = False
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
-        self.look_at(labelled.images)
-        loss = self.supervised(self.student(self.normalise(labelled.images)).logits, labelled.masks)
-        return StepResult(loss, {"supervised": loss.detach()})
+        return self.supervised_step(labelled)

@@ -22,7 +22,7 @@ from edgeseg.losses.contrast import (
 from edgeseg.losses.reliability import partition_share, threshold
 from edgeseg.losses.supervised import cross_entropy, upsample
 from edgeseg.methods.cutmix_mt import histogram
-from edgeseg.methods.method import Batch, Method, StepResult, ramp
+from edgeseg.methods.method import Batch, Method, Schedule, StepResult
 from edgeseg.methods.views import Target, look
 from edgeseg.models import Network, Output
 
@@ -35,15 +35,18 @@ class U2PL(Method):
 
     def __init__(
         self, student: Network, class_weight: Tensor, ema: float, *,
-        settings: U2PLConfig, rep_dim: int, weight: float, warmup: float, cutmix: float, colour: bool,
+        settings: U2PLConfig, rep_dim: int, schedule: Schedule, cutmix: float, colour: bool,
     ) -> None:  # fmt: skip
         super().__init__(student, class_weight, ema)
-        self.settings, self.weight, self.warmup = settings, weight, warmup
+        self.settings, self.schedule = settings, schedule
         self.cutmix, self.colour = cutmix, colour
         self.bank = NegativeBank(len(class_weight), settings.bank, rep_dim)
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
+        weight = self.schedule.at(progress)
+        if weight == 0:
+            return self.supervised_step(labelled)
         target = look(self, unlabelled, colour=self.colour, cutmix=self.cutmix)
         number = len(labelled.images)
         images = self.normalise(torch.cat([labelled.images, target.images]))
@@ -59,9 +62,14 @@ class U2PL(Method):
         consistency = boost * cross_entropy(found, label, self.class_weight)
 
         contrast = self.contrast(images, output, labelled.masks, target, label, reliable)
-        unlabelled_part = self.weight * consistency + self.settings.weight * contrast
-        loss = supervised + ramp(progress, self.warmup) * unlabelled_part
-        logs = {"supervised": supervised, "unlabelled": consistency, "contrast": contrast, "gamma": gamma, "kept": share}
+        loss = supervised + weight * (consistency + self.settings.weight * contrast)
+        logs = {
+            "supervised": supervised,
+            "unlabelled": consistency,
+            "contrast": contrast,
+            "gamma": gamma,
+            "kept": share,
+        }
         logs |= {"pseudo": histogram(label, len(self.class_weight))}
         return StepResult(loss, {name: value.detach() for name, value in logs.items()})
 
@@ -109,5 +117,3 @@ def _pixels(maps: Tensor) -> Tensor:
 def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, H, W) -> (B, *size), nearest."""
     return F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0].to(maps.dtype)
-
-

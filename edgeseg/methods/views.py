@@ -45,7 +45,9 @@ def look(method: Method, unlabelled: Batch, *, colour: bool, cutmix: float) -> T
     probability = probabilities(method, unlabelled.images)
     confidence, label = probability.max(1)
     images = strong(unlabelled.images) if colour else unlabelled.images
-    target = Target(images, label.masked_fill(~unlabelled.valid, 255), confidence, entropy(probability), unlabelled.valid)
+    target = Target(
+        images, label.masked_fill(~unlabelled.valid, 255), confidence, entropy(probability), unlabelled.valid
+    )
     if float(torch.rand(())) >= cutmix:
         return target
     batch, _, height, width = images.shape

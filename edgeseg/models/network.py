@@ -70,7 +70,9 @@ def build(arch: str, encoder: str, classes: int, weights: str = "none", rep_dim:
         TrainError: an unknown name, or weights that cannot be had or do not fit.
     """
     try:
-        model = smp.create_model(arch, f"tu-{encoder}", encoder_weights="imagenet" if weights == "imagenet" else None, classes=classes)
+        model = smp.create_model(
+            arch, f"tu-{encoder}", encoder_weights="imagenet" if weights == "imagenet" else None, classes=classes
+        )
     except (KeyError, RuntimeError, ValueError, OSError) as error:
         if weights == "imagenet" and isinstance(error, (RuntimeError, OSError)) and "nknown model" not in str(error):
             raise TrainError(
@@ -96,10 +98,16 @@ def _load_encoder(module: nn.Module, path: Path, encoder: str) -> None:
     except FileNotFoundError:
         raise TrainError(f"the weights file {path} does not exist; correct `weights`, or set it to none") from None
     except (OSError, SafetensorError) as error:
-        raise TrainError(f"{path} is no safetensors file ({_first_line(error)}); convert the weights with timm first") from None
+        raise TrainError(
+            f"{path} is no safetensors file ({_first_line(error)}); convert the weights with timm first"
+        ) from None
     try:
         missing = module.load_state_dict(state, strict=False).missing_keys
     except RuntimeError as error:
-        raise TrainError(f"{path} does not fit {encoder} ({_first_line(error)}); name the encoder it was made for") from None
+        raise TrainError(
+            f"{path} does not fit {encoder} ({_first_line(error)}); name the encoder it was made for"
+        ) from None
     if missing:
-        raise TrainError(f"{path} lacks {len(missing)} tensors of {encoder}, such as {missing[0]}; name the encoder it was made for")
+        raise TrainError(
+            f"{path} lacks {len(missing)} tensors of {encoder}, such as {missing[0]}; name the encoder it was made for"
+        )

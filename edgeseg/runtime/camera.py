@@ -65,6 +65,7 @@ class Camera:
         self.name, self.fps, self.account = name, fps, Account()
         self._connect, self._camera, self._say, self._pauses = connect, camera, say, pauses
         self._newest: tuple[Image, int, int] | None = None
+        self._lost = False
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._grab, args=(first,), name="camera", daemon=True)
@@ -88,23 +89,19 @@ class Camera:
         self._thread.join(2 * LOOK_UP)
 
     def _grab(self, capture: Capture | None) -> None:
-        number, pause = 0, self._pauses[0]
+        number, pauses = 0, growing(*self._pauses)
         while not self._stop.is_set():
             if capture is not None:
                 before = number
                 number = self._read_all(capture, number)
                 capture.release()
                 if number > before:
-                    pause = self._pauses[0]
-                if self._stop.is_set():
-                    return
-                self._say(f"{self.name} was lost after {number} frames; trying to get it back")
-            self._stop.wait(pause * random.uniform(0.75, 1.25))  # many devices must not knock at one server together
-            pause = min(2 * pause, self._pauses[1])
+                    pauses = growing(*self._pauses)
+                if not self._lost and not self._stop.is_set():
+                    self._lost = True
+                    self._say(f"{self.name} was lost after {number} frames; trying again until it returns")
+            self._stop.wait(next(pauses))
             capture = None if self._stop.is_set() else self._connect()
-            if capture is not None:
-                self.account.reconnects += 1
-                self._say(f"{self.name} is back")
         if capture is not None:
             capture.release()
 
@@ -114,12 +111,24 @@ class Camera:
             done, image = capture.read()
             if not done:
                 break
+            if self._lost:
+                self._lost = False
+                self.account.reconnects += 1
+                self._say(f"{self.name} is back")
             with self._changed:
                 self.account.dropped += self._newest is not None
                 self._newest = np.asarray(image, np.uint8), number, time.monotonic_ns()
                 self._changed.notify()
             number += 1
         return number
+
+
+def growing(first: float, longest: float) -> Iterator[float]:
+    """Seconds to wait before each attempt: doubling up to a limit, and never the same on two devices."""
+    pause = first
+    while True:
+        yield pause * random.uniform(0.75, 1.25)  # many devices must not knock at one server together
+        pause = min(2 * pause, longest)
 
 
 def connector(device: int | str, backend: int, *, timeouts: bool = False) -> Callable[[], Capture | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edgeseg.runtime.opencv import cv2
 
 MARGIN = 1.0  # grey levels; what is closer counts as equal, or the noise of flat areas would set bits at random
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)

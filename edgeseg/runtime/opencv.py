@@ -23,3 +23,5 @@ def hush() -> None:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     if hasattr(cv2, "setLogLevel"):
         cv2.setLogLevel(0)
+    elif hasattr(cv2.utils, "logging"):  # OpenCV 5
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -1,0 +1,89 @@
+"""Kill -9 a real `edgeseg train` at random moments; every next start must continue, and the end must be the same.
+
+    python benchmarks/kill_train.py --kills 50
+
+Makes a small rendered site, trains it once without interruption, then a second time with kills at random moments between
+0 and `--longest` seconds after the start, resuming each time. Prints a table and one JSON line; exit code 1 on any loss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from edgeseg.demo.site import make_site
+from edgeseg.site import Site
+
+SETTINGS = (
+    'train.encoder="mobilenetv2_035"', 'train.weights="none"', "train.imgsz=[64, 96]", "train.rep_dim=16", "train.batch=2",
+    "train.batch_unlabelled=2", "train.eval_every=20", "train.checkpoint_every=5", "train.workers=1", 'train.precision="32"',
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--longest", type=float, default=8.0, help="seconds until a kill at most")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "site"
+        make_site(root)
+        command = [sys.executable, "-m", "edgeseg.cli.app", "train"]
+        for text in (*SETTINGS, f"train.steps={options.steps}"):
+            command += ["--set", text]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run(command, cwd=root, env=environment, check=True, stderr=subprocess.DEVNULL)
+        whole = root / "runs" / "train" / "exp1"
+        site = Site.open(root)
+        run = site.new_run("train")
+        dice = random.Random(options.seed)
+        killed, steps, failures = 0, [0], []
+        while killed < options.kills and not (run / "metrics.json").exists():
+            process = subprocess.Popen(
+                [*command, "--resume"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True
+            )
+            try:
+                _, text = process.communicate(timeout=dice.uniform(0, options.longest))
+                if process.returncode:
+                    failures.append(text.strip().splitlines()[-1])
+                    break
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.communicate()
+                killed += 1
+            names = sorted(path.name for path in (run / "checkpoint").glob("step-*"))
+            steps.append(int(names[-1].split("-")[1]) if names else 0)
+            if steps[-1] < steps[-2]:
+                failures.append(f"fell back from step {steps[-2]} to {steps[-1]}")
+            time.sleep(0.01)
+        done = subprocess.run([*command, "--resume"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            failures.append(done.stderr.strip().splitlines()[-1])
+        mine, theirs = (load_file(path / "weights" / "last.safetensors") for path in (whole, run))
+        equal = all(torch.equal(mine[name], theirs[name]) for name in mine)
+        leftovers = [str(path) for path in run.rglob(".*.tmp")]
+    print(f"{killed} kills, checkpoints reached {steps[-1]} of {options.steps} steps, {len(failures)} failed starts")
+    print(f"weights equal to the uninterrupted run: {equal}; temporary files left: {len(leftovers)}")
+    for failure in failures:
+        print(failure)
+    print(json.dumps({"kills": killed, "failures": len(failures), "bit_exact": equal, "leftovers": len(leftovers)}))
+    sys.exit(bool(failures or leftovers or not equal))
+
+
+if __name__ == "__main__":
+    main()
