@@ -1,0 +1,218 @@
+"""kill -9 at random moments of a real round of adaptation: nothing may be corrupt, and the next start must finish it.
+
+python benchmarks/kill_adapt.py [--kills 50] [--seed N]
+
+A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed after a random time,
+started again and killed again, until the round comes to its end; then the site is put back and it begins anew. The
+round is the real one with networks that learn for a few steps; processes are forked from one that has torch imported
+already, so that the moments fall on the round and not on the imports. At the end of each round its networks and graphs
+must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing fsync: that takes a power
+cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+import edgeseg
+import edgeseg.adapt.heavy  # everything a round needs, imported before the forks
+from edgeseg.adapt.publish import champion, published
+from edgeseg.adapt.state import STEPS, load_all
+from edgeseg.cli.app import app
+from edgeseg.config import LogConfig, validate
+from edgeseg.demo.site import QUICK, make_site
+from edgeseg.distill import distill
+from edgeseg.durable import replace_link
+from edgeseg.errors import EdgesegError
+from edgeseg.export.run import export
+from edgeseg.runtime.framelog import FrameLog, verify
+from edgeseg.runtime.selection import Candidate
+from edgeseg.site import Site
+from edgeseg.train import train
+
+RECORDS = 12
+COMPARED = ("train/weights/best.safetensors", "distill/weights/best.safetensors", "bundle/model.onnx",
+            "bundle/model.int8-cpu.onnx", "selected.json", "pseudo/statistics.json")  # fmt: skip
+SETTINGS = ("adapt.min_records=3", "adapt.train_steps=12", "adapt.distill_steps=12", "train.checkpoint_every=3",
+            "distill.checkpoint_every=3", "export.max_drop=100", "adapt.max_class_drop=100")  # fmt: skip
+
+
+def in_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: nobody looks at it
+    """Fork, do the work, and return the child's process id."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if quiet:
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, 1)
+                os.dup2(nothing, 2)
+            work()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        except Exception:  # noqa: BLE001  # the child must not return into the parent's loop
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def ended(child: int, seconds: float | None = None) -> int | None:
+    """The exit code of the child, or None if it still runs after `seconds`."""
+    deadline = None if seconds is None else time.monotonic() + seconds
+    while deadline is None or time.monotonic() < deadline:
+        done, status = os.waitpid(child, 0 if deadline is None else os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    return None
+
+
+def prepare(root: Path) -> None:
+    """A site with a champion made from networks that have hardly learnt, and the log of a device."""
+    site = make_site(root, QUICK)
+    brief = {"steps": 1, "eval_every": 1}
+    teacher = train(site, site.config.train.model_copy(update=brief), site.new_run("train")).path
+    edge = distill(site, site.config.distill.model_copy(update=brief), teacher, site.new_run("distill")).path
+    bundle = export(site, site.config.export.model_copy(update={"max_drop": 100.0}), edge, seq=1).bundle
+    replace_link(site.current_bundle, bundle.name)
+    chance = random.Random(0)
+    config = validate(LogConfig, {"min_free_bytes": 0}, "benchmark")
+    video = cv2.VideoCapture(str(root / "card" / "autumn.mp4"))
+    with FrameLog.open(root.parent / "log", config, device="box", model="none", threshold=0.1) as log:
+        for number in range(RECORDS):
+            image = np.ascontiguousarray(video.read()[1][..., ::-1])
+            log.put(image, camera="gauge", score=chance.random(), mask=None, entropy=None, monotonic_ns=number * 10**9,
+                    candidate=Candidate("score", 1.0, ()))  # fmt: skip
+
+
+def adapt(root: Path) -> None:
+    """`edgeseg adapt`, as typed."""
+    os.chdir(root)
+    app(["adapt", str(root.parent / "log"), *(word for text in SETTINGS for word in ("--set", text))])
+
+
+def faults(root: Path) -> list[str]:
+    """What is corrupt in the site."""
+    found: list[str] = []
+    try:
+        site = Site.open(root)
+        champion(site).verify()
+        for bundle in published(site):
+            bundle.verify()
+        load_all(site)
+        for frame in site.frames():
+            if cv2.imread(str(site.path(frame.image))) is None:
+                found.append(f"{frame.image} cannot be read")
+        found += verify(root.parent / "log").reasons
+    except EdgesegError as error:
+        found.append(str(error))
+    return found
+
+
+def where(root: Path) -> str:
+    """The step that the newest round stands at."""
+    states = load_all(Site.open(root))
+    return (states[-1].next_step or "over") if states else "before the first"
+
+
+def results(root: Path) -> dict[str, str]:
+    """Digests of what the round has made."""
+    folder = root / "rounds" / "0001"
+    return {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in COMPARED if (folder / name).exists()
+    }
+
+
+def main() -> int:
+    """Print the table and one JSON line; 1 if anything was corrupt or a start failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    given = parser.parse_args()
+    chance, work = random.Random(given.seed), Path(tempfile.mkdtemp(prefix="kill_adapt-"))
+    root, pristine = work / "site", work / "pristine"
+    struck: Counter[str] = Counter()
+    corrupt: list[str] = []
+    rounds = equal = failed = leftovers = 0
+    try:
+        if ended(in_child(lambda: prepare(root))):
+            raise SystemExit("the site could not be made")
+        shutil.copytree(root, pristine, symlinks=True)
+        began = time.monotonic()
+        if ended(in_child(lambda: adapt(root))):
+            raise SystemExit("a round that nobody killed has failed")
+        length, reference = time.monotonic() - began, results(root)
+        verdict = load_all(Site.open(root))[-1].verdict
+        while struck.total() < given.kills:
+            shutil.rmtree(root)
+            shutil.copytree(pristine, root, symlinks=True)
+            while True:
+                child = in_child(lambda: adapt(root), quiet=True)
+                code = ended(child, chance.uniform(0, length) if struck.total() < given.kills else None)
+                if code is None:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                    struck[where(root)] += 1
+                    corrupt += faults(root)
+                    continue
+                over = where(root) == "over"
+                failed += code != 0 and not over  # killed after its last step, the next start finds nothing new
+                break
+            rounds += 1
+            corrupt += faults(root)
+            equal += results(root) == reference
+            leftovers += len(list(root.rglob("*.tmp")))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(work)
+    versions = f"edgeseg {edgeseg.__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    print(
+        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; a round takes {length:.1f} s\n"
+    )
+    print("killed at      times")
+    for name in ("before the first", *STEPS, "over"):
+        if struck[name]:
+            print(f"{name:<16} {struck[name]:>3}")
+    print(
+        f"\n{struck.total()} kills in {rounds} rounds ({verdict}), {equal} of them ended byte for byte like the unkilled one;"
+    )
+    print(f"{len(corrupt)} corrupt, {failed} starts failed, {leftovers} files left over")
+    for fault in corrupt:
+        print(f"corrupt: {fault}")
+    clean = not corrupt and not failed and not leftovers and equal == rounds
+    summary = {
+        "kills": struck.total(),
+        "rounds": rounds,
+        "corrupt": len(corrupt),
+        "failed": failed,
+        "leftovers": leftovers,
+    }
+    figures = {**summary, "equal": equal, "seconds": round(length, 2), "by_step": dict(struck), "clean": clean}
+    print("\n" + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, **figures}))
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
