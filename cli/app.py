@@ -13,7 +13,6 @@ from edgeseg.cli import adapt, add, bench, demo, distill, doctor, export, infer,
 from edgeseg.cli import eval as evaluation
 from edgeseg.errors import EdgesegError
 
-
 DISK_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENAMETOOLONG}
 
 

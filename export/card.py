@@ -1,0 +1,93 @@
+"""card.md: what a person should know before running the bundle, in one page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgeseg.bundle import Manifest
+
+STEPS = {
+    "torch": "torch, the trained model",
+    "fp32": "ONNX, FP32",
+    "int8-cpu": "ONNX, INT8 for CPUs",
+    "fp16": "ONNX, FP16",
+}
+
+
+def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
+    """The text of card.md."""
+    origin, classes = manifest.provenance, manifest.classes
+    lines = [
+        f"# {manifest.site}",
+        "",
+        f"A segmentation model for one site: {origin['arch']} on {origin['encoder']}, made by {origin['method']} in "
+        f"`{origin['run']}`, exported {manifest.created} by edgeseg {origin['edgeseg']}.",
+        "",
+        f"- Input: one {manifest.width}x{manifest.height} RGB frame, uint8.",
+        f"- Classes ({len(classes)}): {', '.join(spec.name for spec in classes)}.",
+        f"- Entropy: {manifest.entropy_width}x{manifest.entropy_height}, with temperature {manifest.temperature:.3f}. "
+        f"A pixel is unreliable above {manifest.gamma:.4f}; a frame is worth keeping from a score of "
+        f"{manifest.log_threshold:.4f}.",
+        "- Made for the cameras and conditions of this site; anywhere else its figures say nothing.",
+        "",
+        f"## Figures on {val_frames} val frames",
+        "",
+        *table(manifest.figures),
+        "",
+        *class_table(manifest.figures),
+        "",
+        "Agreement is the share of pixels with the same class: of ONNX FP32 with torch, of the others with FP32. The "
+        "drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on the "
+        "exporting machine "
+        f"({origin['machine']}, {manifest.figures['fp32']['threads']} threads).",
+        "The INT8 file needs a CPU with VNNI, or ARM's dot product, to keep its figures; check with `edgeseg bench`.",
+        "",
+        *(["## Refused", "", *(f"- {sentence}" for sentence in refused), ""] if refused else []),
+        "## Terms",
+        "",
+        *(f"- {sentence}" for sentence in terms),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def rows(figures: dict[str, Any]) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.verify.figures
+    """The parity chain as text: step, mIoU, agreement, drop with interval, worst class, milliseconds and speed-up."""
+    found: list[tuple[str, ...]] = []
+    for step, name in STEPS.items():
+        if step not in figures:
+            continue
+        one, worst = figures[step], figures[step].get("worst_class")
+        drop = "-"
+        if "drop" in one:
+            low, high = one["drop_interval"]
+            drop = f"{one['drop']:+.2f} ({low:+.2f} to {high:+.2f})"
+        found.append((
+            name,
+            f"{one['miou']:.2f}",
+            f"{one['agreement']:.2f} %" if "agreement" in one else "-",
+            drop,
+            f"{worst['name']} {worst['drop']:+.2f}" if worst else "-",
+            f"{one['ms']:.1f}" if "ms" in one else "-",
+            f"{one['speedup']:.2f}x" if "speedup" in one else "-",
+        ))  # fmt: skip
+    return found
+
+
+HEADER = ("step", "mIoU", "agreement", "drop (95 %)", "worst class", "ms", "speed")
+
+
+def table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
+    """`rows` in Markdown."""
+    lines = [HEADER, ("---",) * len(HEADER), *rows(figures)]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def class_table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
+    """IoU of each class at each step, in Markdown."""
+    steps = [step for step in STEPS if step in figures]
+    lines = [("IoU", *(STEPS[step] for step in steps)), ("---",) * (len(steps) + 1)]
+    for name in figures["torch"]["per_class"]:
+        values = [figures[step]["per_class"][name] for step in steps]
+        lines.append((name, *("-" if value is None else f"{value:.1f}" for value in values)))
+    return [f"| {' | '.join(cells)} |" for cells in lines]
