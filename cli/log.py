@@ -47,8 +47,10 @@ def ls(folder: Folder, as_json: Json = False) -> None:
         )  # fmt: skip
     if found and not as_json:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
-        console.print("? = the device did not know whether its clock was right", highlight=False)
-    console.print(f"{found} records in {folder}; next: edgeseg log show {folder} DIGEST", highlight=False)
+        console.print("? = the device did not know whether its clock was right", highlight=False, soft_wrap=True)
+    console.print(
+        f"{found} records in {folder}; next: edgeseg log show {folder} DIGEST", highlight=False, soft_wrap=True
+    )
     _end(faults)
 
 
@@ -79,7 +81,9 @@ def show(
         for key, value in facts.items():
             print(f"{key}: {json.dumps(value)}")
         console.print(
-            f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT", highlight=False
+            f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT",
+            highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -97,11 +101,11 @@ def export(
         result = write_plain(folder, output, _palette(), bar)
     if as_json:
         print(json.dumps({"output": str(output), "exported": result.good, "bad": result.reasons}))
-    console.print(
-        f"exported {result.good} records to {output}; next: edgeseg add footage {output / 'images'}, "
-        f"or correct the masks and edgeseg add labels {output / 'images'} {output / 'masks'}",
-        highlight=False,
-    )
+    images, masks = output / "images", output / "masks"
+    then = f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} {masks}"
+    if not result.good:
+        then = f"edgeseg log ls {folder}"
+    console.print(f"exported {result.good} records to {output}; next: {then}", highlight=False, soft_wrap=True)
     _end(result.reasons)
 
 
@@ -118,7 +122,7 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     else:
         print(f"{result.good} records are good, {len(result.bad)} files are bad")
     if not result.bad:
-        console.print(f"next: edgeseg log ls {folder}", highlight=False)
+        console.print(f"next: edgeseg log ls {folder}", highlight=False, soft_wrap=True)
     _end(result.reasons)
 
 
@@ -143,6 +147,6 @@ def _end(faults: list[str]) -> None:
     from edgeseg.cli.progress import console
 
     for fault in faults:
-        console.print(f"bad: {_plain(fault)}", highlight=False, markup=False)
+        console.print(f"bad: {_plain(fault)}", highlight=False, soft_wrap=True, markup=False)
     if faults:
         raise typer.Exit(1)
