@@ -69,13 +69,14 @@ if [ ! -e "$arm/.complete" ]; then
     fi
     touch "$arm/.complete"
 fi
-for point in proc sys dev tmp; do
+for point in proc dev tmp; do
     mountpoint -q "$arm/$point" && umount -l "$arm/$point"
 done
 mount -t proc proc "$arm/proc"
-mount --bind -o ro /sys "$arm/sys" # onnxruntime reads the processors there
 mount --rbind /dev "$arm/dev"
 mount -t tmpfs tmpfs "$arm/tmp"
+# No /sys: qemu shows this machine's there, and ONNX Runtime crashes on an ARM processor that /sys calls an x86. Without it
+# ONNX Runtime warns that it knows no processor features and goes on.
 inside uname -m
 
 echo "3. pip's and the resolver's settings as on this machine"
@@ -87,12 +88,14 @@ for file in "${XDG_CONFIG_HOME:-$HOME/.config}/pip/pip.conf" "$HOME/.pip/pip.con
 done
 
 echo "4. the wheel with the device extra"
-rm -rf "$arm/edgeseg" && mkdir -p "$arm/edgeseg" "$work/source"
+mkdir -p "$arm/edgeseg" "$work/source"
+find "$arm/edgeseg" -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
 cd "$root"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$work/source"
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$arm/edgeseg" "$work/source"
-inside python3 -m venv /edgeseg/venv
+[ -x "$arm/edgeseg/venv/bin/pip" ] || inside python3 -m venv /edgeseg/venv
 wheel=$(cd "$arm/edgeseg" && echo edgeseg-*.whl)
+inside pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "/edgeseg/$wheel"
 inside pip install --quiet --disable-pip-version-check "/edgeseg/$wheel[device]"
 
 echo "5. edgeseg on ARM"
@@ -102,7 +105,7 @@ inside edgeseg doctor
 for precision in fp32 int8; do
     options=(--limit "$frames" --precision $precision)
     inside edgeseg infer /edgeseg/bundle --source "/edgeseg/${clip##*/}" "${options[@]}" \
-        --log "/edgeseg/log-$precision" --masks "/edgeseg/$precision"
+        --log "/edgeseg/log-$precision" --set log.threshold=0 --masks "/edgeseg/$precision"
     inside edgeseg log verify "/edgeseg/log-$precision"
     "$python" -m edgeseg.cli.app infer "$bundle" --source "$clip" "${options[@]}" --masks "$work/$precision"
 done

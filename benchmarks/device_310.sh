@@ -46,7 +46,8 @@ PY
 
 "$bin/edgeseg" --help >/dev/null
 "$bin/edgeseg" doctor
-"$bin/edgeseg" infer "$bundle" --source "$clip" --limit 20 --log "$work/log" --save "$work/out.mp4"
+"$bin/edgeseg" infer "$bundle" --source "$clip" --limit 20 --log "$work/log" --save "$work/out.mp4" \
+    --set log.threshold=0
 test -s "$work/out.mp4"
 "$bin/edgeseg" log verify "$work/log"
-echo "device_310: the bundle ran; $(find "$work/log" -type f | wc -l) files in the frame log, overlay $(stat -c %s "$work/out.mp4") bytes"
+echo "device_310: the bundle ran; the overlay has $(stat -c %s "$work/out.mp4") bytes"

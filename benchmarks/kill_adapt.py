@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import hashlib
 import json
 import os
@@ -61,6 +62,7 @@ def in_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: nobod
     """Fork, do the work, and return the child's process id."""
     child = os.fork()
     if child == 0:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: the child goes when this process goes
         code = 1
         try:
             if quiet:
@@ -102,7 +104,7 @@ def prepare(root: Path) -> None:
     video = cv2.VideoCapture(str(root / "card" / "autumn.mp4"))
     with FrameLog.open(root.parent / "log", config, device="box", model="none", threshold=0.1) as log:
         for number in range(RECORDS):
-            image = np.ascontiguousarray(video.read()[1][..., ::-1])
+            image = np.ascontiguousarray(video.read()[1][..., ::-1], np.uint8)
             log.put(image, camera="gauge", score=chance.random(), mask=None, entropy=None, monotonic_ns=number * 10**9,
                     candidate=Candidate("score", 1.0, ()))  # fmt: skip
 
@@ -196,9 +198,9 @@ def main() -> int:
         if struck[name]:
             print(f"{name:<16} {struck[name]:>3}")
     print(
-        f"\n{struck.total()} kills in {rounds} rounds ({verdict}), {equal} of them ended byte for byte like the unkilled one;"
+        f"\n{struck.total()} kills in {rounds} rounds; {equal} of these ended byte for byte like one that nobody killed"
     )
-    print(f"{len(corrupt)} corrupt, {failed} starts failed, {leftovers} files left over")
+    print(f"({verdict}); {len(corrupt)} corrupt, {failed} starts failed, {leftovers} files left over")
     for fault in corrupt:
         print(f"corrupt: {fault}")
     clean = not corrupt and not failed and not leftovers and equal == rounds

@@ -2,8 +2,8 @@
 
     python benchmarks/kill_train.py --kills 50
 
-Makes a small rendered site, trains it once without interruption, then a second time with kills at random moments between
-0 and `--longest` seconds after the start, resuming each time. Prints a table and one JSON line; exit code 1 on any loss.
+Makes a small rendered site, trains it once without interruption, then a second time with kills at random moments from
+0 to `--longest` seconds after the start, resuming each time. Prints what it saw and a JSON line; exit code 1 on a loss.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from edgeseg.demo.site import make_site
 from edgeseg.site import Site
 
 SETTINGS = (
-    'train.encoder="mobilenetv2_035"', 'train.weights="none"', "train.imgsz=[64, 96]", "train.rep_dim=16", "train.batch=2",
-    "train.batch_unlabelled=2", "train.eval_every=20", "train.checkpoint_every=5", "train.workers=1", 'train.precision="32"',
+    'train.encoder="mobilenetv2_035"', 'train.weights="none"', "train.imgsz=[64, 96]", "train.rep_dim=16",
+    "train.batch=2", "train.batch_unlabelled=2", "train.eval_every=20", "train.checkpoint_every=5", "train.workers=1",
+    'train.precision="32"',
 )  # fmt: skip
 
 

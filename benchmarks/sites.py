@@ -19,9 +19,9 @@ CAMVID: Colors = (
     ("pedestrian", "#404000"), ("bicyclist", "#0080c0"),
 )  # fmt: skip
 DHCN: Colors = (
-    ("background", "#000000"), ("cabinet", "#e69f00"), ("ceiling", "#56b4e9"), ("chair", "#009e73"), ("door", "#f0e442"),
-    ("elevator", "#0072b2"), ("railing", "#d55e00"), ("road", "#804080"), ("stair", "#cc79a7"), ("tree", "#006400"),
-    ("wall", "#a0a0a0"),
+    ("background", "#000000"), ("cabinet", "#e69f00"), ("ceiling", "#56b4e9"), ("chair", "#009e73"),
+    ("door", "#f0e442"), ("elevator", "#0072b2"), ("railing", "#d55e00"), ("road", "#804080"),
+    ("stair", "#cc79a7"), ("tree", "#006400"), ("wall", "#a0a0a0"),
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ DATA_SETS = {
 def make_site(root: Path, name: str, data: Path) -> Site:
     """Build the site once; a second call opens it.
 
-    No near-duplicates are removed and no footage is withheld: the published splits decide what is train and what is val.
+    No near-duplicates are removed or withheld: the published splits decide what is train and what is val.
     """
     done = root / "done.json"
     if done.exists():
@@ -76,6 +76,6 @@ def make_site(root: Path, name: str, data: Path) -> Site:
     add_footage(site, [staging / "footage"], camera="train")
     add_labels(site, data / "images" / "val", data / "labels" / "val", split="val", camera="val", ignore=what.ignore)
     shutil.rmtree(staging)
-    counts = {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")}  # type: ignore[arg-type]
+    counts = {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")}
     write_atomic(done, json.dumps(counts).encode())
     return site

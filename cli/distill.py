@@ -29,9 +29,10 @@ def distill(
     """Distil the site model into the small edge model that ships."""
     from edgeseg.site import Site
 
-    flags = {"encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch, "batch_unlabelled": batch,
-             "device": device, "devices": devices, "workers": workers, "weights": options.weights(weights),
-             "seed": seed}  # fmt: skip
+    flags = {
+        "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch, "batch_unlabelled": batch,
+        "device": device, "devices": devices, "workers": workers, "weights": options.weights(weights), "seed": seed,
+    }  # fmt: skip
     given = options.overrides("distill", set_, **flags)
     site = Site.open(overrides=given)
     teacher = None if resume else run or site.last_run("train")

@@ -12,6 +12,10 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="List, show, export and verify the records of a frame log.")
+Newest = Annotated[
+    Path | None,
+    typer.Argument(metavar="DIR", help="The frame log; the newest of `edgeseg infer --log auto` if left out."),
+]
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder given to `edgeseg infer --log`, or a copy of it.")
 ]
@@ -19,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command()
-def ls(folder: Folder, as_json: Json = False) -> None:
+def ls(directory: Newest = None, as_json: Json = False) -> None:
     """List the records in the order in which they were logged."""
     from rich.console import Console
     from rich.markup import escape
@@ -28,6 +32,7 @@ def ls(folder: Folder, as_json: Json = False) -> None:
     from edgeseg.cli.progress import console
     from edgeseg.runtime.logread import read_headers
 
+    folder = directory or _newest()
     table = Table("boot", "seq", "camera", "time (UTC)", "score", "reason", "flags", "kB", "digest", box=None)
     found, faults = 0, []
     for path, header in read_headers(folder):
@@ -89,14 +94,15 @@ def show(
 
 @app.command()
 def export(
-    folder: Folder,
     output: Annotated[Path, typer.Option(help="Folder for images/, masks/, entropy/ and records/.")],
+    directory: Newest = None,
     as_json: Json = False,
 ) -> None:
     """Write every record as JPEG, mask PNG and JSON."""
     from edgeseg.cli.progress import console, report
     from edgeseg.runtime.logread import export as write_plain
 
+    folder = directory or _newest()
     with report() as bar:
         result = write_plain(folder, output, _palette(), bar)
     if as_json:
@@ -110,11 +116,12 @@ def export(
 
 
 @app.command()
-def verify(folder: Folder, as_json: Json = False) -> None:
+def verify(directory: Newest = None, as_json: Json = False) -> None:
     """Check every record against its digests; exit code 1 and the names if anything is bad."""
     from edgeseg.cli.progress import console, report
     from edgeseg.runtime.logread import verify as check
 
+    folder = directory or _newest()
     with report() as bar:
         result = check(folder, bar)
     if as_json:
@@ -124,6 +131,23 @@ def verify(folder: Folder, as_json: Json = False) -> None:
     if not result.bad:
         console.print(f"next: edgeseg log ls {folder}", highlight=False, soft_wrap=True)
     _end(result.reasons)
+
+
+def _newest() -> Path:
+    """The log of the newest run that wrote one, in the site or else here."""
+    from edgeseg.errors import ConfigError, FrameLogError
+    from edgeseg.site import Site
+
+    try:
+        root = Site.open().root
+    except ConfigError:
+        root = Path.cwd()
+    found = list(root.glob("runs/infer/exp*/log/ready"))
+    if not found:
+        raise FrameLogError(
+            f"{root} has no run with a frame log; name the log's folder, or make one with `edgeseg infer --log auto`"
+        )
+    return max(found, key=lambda path: path.stat().st_mtime).parent
 
 
 def _palette() -> Sequence[tuple[int, int, int]]:

@@ -38,7 +38,7 @@ CATALOGUE: dict[str, MethodInfo] = {
     ),
     "u2pl": MethodInfo(
         "online mean teacher + contrast",
-        "as cutmix_mt, without the pixels of high entropy; those still say, in a contrastive loss, which classes they are not",
+        "as cutmix_mt, less the pixels of high entropy, which tell a contrastive loss what they are not",
         "labels, footage; 3 classes or more for its negatives from footage", "2B g + 3B n", "Wang et al., CVPR 2022",
     ),
 }  # fmt: skip

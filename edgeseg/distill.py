@@ -26,8 +26,8 @@ from edgeseg.train import fit, start_from
 
 
 def distill(
-    site: Site, config: DistillConfig, teacher: Path | None, out: Path, *, resume: bool = False, init: Path | None = None,
-    focus: frozenset[str] = frozenset(), report: Report | None = None,
+    site: Site, config: DistillConfig, teacher: Path | None, out: Path, *, resume: bool = False,
+    init: Path | None = None, focus: frozenset[str] = frozenset(), report: Report | None = None,
 ) -> RunResult:  # fmt: skip
     """Train the edge model into the run folder `out` from the best weights of the site-model run `teacher`.
 

@@ -31,7 +31,7 @@ def heat(entropy: NDArray[np.float32]) -> Image:
 def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Image:
     """Pictures of one size in rows, a title above each column."""
     gap = 4
-    height, width = rows[0][0].shape[:2]
+    width = rows[0][0].shape[1]
     head = np.full((24, len(titles) * (width + gap), 3), 255, np.uint8)
     for column, title in enumerate(titles):
         place = (column * (width + gap) + 4, 17)

@@ -54,7 +54,7 @@ def write_json(path: Path, value: Any) -> None:  # Any: whatever json can hold
 def replace_link(link: Path, target: str) -> None:
     """Point the symbolic link `link` at `target` in one rename, so that it never dangles or vanishes."""
     temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.tmp")
-    os.symlink(target, temporary)
+    temporary.symlink_to(target)
     os.replace(temporary, link)
     fsync_dir(link.parent)
 
@@ -80,7 +80,8 @@ def lock(folder: Path, error: type[EdgesegError] = EdgesegError) -> Iterator[Non
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
             raise error(
-                f"{folder} is in use by another edgeseg process (pid {holder}); wait for it, stop it, or choose another folder"
+                f"{folder} is in use by another edgeseg process (pid {holder}); "
+                "wait for it, stop it, or choose another folder"
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)

@@ -42,7 +42,9 @@ def iou(counts: Counts) -> NDArray[np.float64]:
     """
     hit = np.diagonal(counts, axis1=-2, axis2=-1).astype(np.float64)
     union = counts.sum(-1) + counts.sum(-2) - hit
-    return np.divide(100.0 * hit, union, out=np.full(hit.shape, np.nan), where=union > 0)
+    result = np.full(hit.shape, np.nan)
+    np.divide(100.0 * hit, union, out=result, where=union > 0)
+    return result
 
 
 def miou(counts: Counts) -> float:
@@ -56,7 +58,9 @@ def mious(counts: Counts) -> NDArray[np.float64]:
     present = counts.sum(-1) > 0
     number = present.sum(-1)
     total = np.where(present, np.nan_to_num(values), 0.0).sum(-1)
-    return np.divide(total, number, out=np.full(number.shape, np.nan), where=number > 0)
+    result = np.full(number.shape, np.nan)
+    np.divide(total, number, out=result, where=number > 0)
+    return result
 
 
 def agreement(one: Mask, other: Mask) -> float:

@@ -102,7 +102,8 @@ class RunFolder:
             if stored.read_text() != text:
                 keys = sorted(set(text.splitlines()) ^ set(stored.read_text().splitlines()))
                 raise TrainError(
-                    f"{path} was begun with another configuration ({'; '.join(keys[:4])}); undo the change or start a new run"
+                    f"{path} was begun with another configuration ({'; '.join(keys[:4])}); "
+                    "undo the change or start a new run"
                 )
         write_atomic(stored, text.encode())
         self._board: SummaryWriter | None = None

@@ -120,7 +120,8 @@ class Site:
         if len(frames) < least:
             how = "footage PATH" if split == "unlabelled" else "labels IMAGES MASKS"
             raise DataError(
-                f"the site has {len(frames)} {split} frames but needs at least {least}; add some with `edgeseg add {how}`"
+                f"the site has {len(frames)} {split} frames but needs at least {least}; "
+                f"add some with `edgeseg add {how}`"
             )
         return frames
 

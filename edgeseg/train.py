@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from edgeseg.config import LoopConfig, TrainConfig
@@ -95,14 +96,14 @@ def fit(
         validation = Validation(site, site.require("val"), config.imgsz)
         weight = class_weights(labelled.pixels(len(site.config.classes)), config.class_balance)
         torch.manual_seed(config.seed)
-        method = make(weight).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        method = make(weight).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(_groups(method.student, config), weight_decay=config.weight_decay, foreach=True)
-        spread = {"workers": config.workers, "rank": fabric.global_rank, "world": fabric.world_size}
-        loader = Loader(labelled, config.batch, config.seed, **spread)
+        load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
+        loader = load(labelled, config.batch, config.seed)
         footage = None
         if method.needs_unlabelled:
             store = FrameStore(site, site.require("unlabelled"), config.imgsz)
-            footage = Loader(store, config.batch_unlabelled, config.seed + 1, focus=focus, **spread)
+            footage = load(store, config.batch_unlabelled, config.seed + 1, focus=focus)
         card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
                          height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
         save_card(out, card)
@@ -149,7 +150,7 @@ def fit(
                     folder.log(row)
             if progress.step % config.checkpoint_every == 0 and fabric.is_global_zero and progress.step < config.steps:
                 progress.seconds = time.monotonic() - began
-                folder.save(method, optimizer.optimizer, progress)  # type: ignore[attr-defined]
+                folder.save(method, optimizer.optimizer, progress)
             note = f"mIoU {progress.rows[-1]['miou_ema']:.1f}" if progress.rows else ""
             report.advance(1, note)
 

@@ -57,8 +57,8 @@ class Validation:
         summary["seconds_per_step"] = round(progress.seconds / max(1, progress.step), 4)
         if any("kept" in row for row in rows):
             summary["kept_share"] = [round(row["kept"], 4) for row in rows if "kept" in row]
-        pseudo = [rows[-1].get(f"pseudo/{index}") for index in range(len(names))] if rows else []
-        if pseudo and all(value is not None for value in pseudo):
+        if rows and "pseudo/0" in rows[-1]:
+            pseudo = [rows[-1][f"pseudo/{index}"] for index in range(len(names))]
             total = sum(pseudo) or 1.0
             summary["pseudo_label_share"] = {name: round(value / total, 5) for name, value in zip(names, pseudo)}
         return summary
@@ -73,7 +73,7 @@ class Validation:
             image, truth = self._read(self._frames[place])
             small = resize_image(image, self._size)
             mask, entropy = predict(module, [small], device)
-            unsure = cv2.resize(entropy[0].numpy(), self._size[::-1])
+            unsure = np.asarray(cv2.resize(entropy[0].numpy(), self._size[::-1]), np.float32)
             rows.append(
                 [small, paint(resize_mask(truth, self._size), palette), paint(mask[0].numpy(), palette), heat(unsure)]
             )

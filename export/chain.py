@@ -116,7 +116,7 @@ def half_file(work: Work, reference: Outcome) -> None:
 def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) -> bytes:
     """Put a graph among the files, once it was found fit for devices."""
     helper.set_model_props(model, {FLAVOUR_KEY: flavour, **metadata})
-    data = model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
     try:
         scan(data, name=GRAPHS[flavour], flavour=flavour)
     except BundleError as error:

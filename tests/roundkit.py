@@ -29,11 +29,11 @@ CLASSES = (
     ClassSpec(name="water", color="#2040c0"),
     ClassSpec(name="bank", color="#806040"),
 )
-LOOP = {
+LOOP: dict[str, Any] = {
     "encoder": "mobilenetv2_050", "weights": "none", "imgsz": [64, 96], "steps": 4, "batch": 2, "batch_unlabelled": 2,
     "eval_every": 4, "checkpoint_every": 2, "workers": 1, "precision": "32",
 }  # fmt: skip
-SECTIONS = {
+SECTIONS: dict[str, Any] = {
     "classes": CLASSES,
     "train": {**LOOP, "method": "mean_teacher"},
     "distill": LOOP,

@@ -371,8 +371,9 @@ def test_there_are_at_least_25_kinds() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-def test_a_full_disk_is_said_and_leaves_the_site_usable(tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                        capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_full_disk_is_said_and_leaves_the_site_usable(
+    tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     place = Place(tmp_path, bundle_path)
     small = tmp_path / "small"
     small.mkdir()

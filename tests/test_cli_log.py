@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -147,6 +149,25 @@ def test_damage_is_named_and_the_rest_is_exported(log: Path, tmp_path: Path) -> 
     report = json.loads(run("verify", log, "--json").stdout)
     assert report["good"] == 1
     assert sorted(Path(line.split()[0]).name for line in report["bad"]) == sorted([bad.name, "note.txt"])
+
+
+def test_the_newest_log_is_found_in_site_and_run_folder(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("ls")
+    assert result.exit_code == 1
+    assert "--log auto" in result.stderr
+    for number in (9, 10):
+        shutil.copytree(log, tmp_path / "runs" / "infer" / f"exp{number}" / "log")
+    newest = tmp_path / "runs" / "infer" / "exp10" / "log"
+    next(iter_records(newest)).unlink()
+    os.utime(newest.parent.with_name("exp9") / "log" / "ready", (1, 1))
+    for arguments in (("ls", "--json"), ("verify",), ("export", "--output", "out")):
+        result = run(*arguments)
+        assert result.exit_code == 0, result.output
+        assert "2 records" in result.output
+    assert f"edgeseg log ls {newest}" in run("verify").stderr
 
 
 def test_verify_is_quiet_about_a_good_log(log: Path) -> None:

@@ -118,9 +118,12 @@ def test_a_stuck_disk_never_stops_inference(tmp_path: Path, monkeypatch: pytest.
         assert stuck.wait(30)
         for seed in range(1, 21):
             offer(log, seed)
-        assert log.counts == {"queue": 12}
+        assert log.counts == {"queue": 14}
+        monkeypatch.setattr(log._selection, "consider", lambda *_: CONTROL)
+        for seed in range(2):  # the control stream still finds room
+            offer(log, seed)
         free.set()
-    assert log.counts == {"queue": 12, "score": 9}
+    assert log.counts == {"queue": 14, "score": 7, "random": 2}
     assert verify(tmp_path).good == 9
 
 

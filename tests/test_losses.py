@@ -121,7 +121,7 @@ def test_info_nce_without_any_class_is_a_differentiable_zero() -> None:
     rep = torch.randn(6, 4, requires_grad=True)
     none = torch.zeros(6, 3, dtype=torch.bool)
     loss = info_nce(rep, none, torch.zeros(3, 4), torch.zeros(3, 5, 4), torch.zeros(3, dtype=torch.bool), 2, 0.5)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert float(loss) == 0 and rep.grad is not None and not rep.grad.any()
 
 
@@ -173,7 +173,7 @@ def test_cross_entropy_ignores_ignored_pixels_and_leaves_its_arguments_alone() -
 def test_cross_entropy_with_nothing_to_count_is_a_differentiable_zero() -> None:
     logits = torch.randn(1, 3, 2, 2, requires_grad=True)
     loss = cross_entropy(logits, torch.full((1, 2, 2), 255))
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert float(loss) == 0 and logits.grad is not None and not logits.grad.any()
 
 

@@ -46,7 +46,7 @@ def test_the_reliable_pixels_carry_the_models_classes(site: Site, run: Path, tmp
         mask = cv2.imread(str(tmp_path / "out" / f"{frame.id}.png"), cv2.IMREAD_UNCHANGED)
         seed = int(frame.id.rpartition("-")[2], 16)
         wanted = predict(model.module, [scene(seed)[0]])[0][0].numpy()
-        assert mask.shape == wanted.shape
+        assert mask is not None and mask.shape == wanted.shape
         assert np.array_equal(mask[mask != 255], wanted[mask != 255])
     assert found.frames == len(frames)
     assert read(tmp_path / "out/statistics.json")["kl"] == found.kl
@@ -62,8 +62,6 @@ def test_about_a_share_alpha_is_left_open(site: Site, run: Path, tmp_path: Path)
 def test_a_start_after_a_kill_predicts_only_what_is_missing(
     site: Site, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgeseg.adapt import pseudo as module
-
     frames = site.frames("unlabelled")
     whole = pseudo_label(site, run, frames, tmp_path / "whole", alpha=0.2)
     calls: list[int] = []
@@ -77,7 +75,7 @@ def test_a_start_after_a_kill_predicts_only_what_is_missing(
             raise Killed
         return predict(*args, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "predict", count)
+    monkeypatch.setattr("edgeseg.adapt.pseudo.predict", count)
     with pytest.raises(Killed):
         pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
     assert pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2) == whole

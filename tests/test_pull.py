@@ -16,6 +16,7 @@ from edgeseg.adapt.select import Candidate, select
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.progress import Silent
 from edgeseg.runtime.dhash import dhash
+from edgeseg.runtime.record import read_record
 from edgeseg.site import Frame, Site
 from tests.roundkit import make_log, make_site, scene
 
@@ -46,7 +47,7 @@ def test_records_become_unlabelled_frames_with_what_the_device_said(site: Site, 
     assert {frame.split for frame in frames} == {"unlabelled"}
     for frame, seed in zip(sorted(frames, key=lambda frame: frame.time), range(100, 103)):
         picture = cv2.imread(str(site.path(frame.image)))
-        assert picture.shape == (frame.height, frame.width, 3)
+        assert picture is not None and picture.shape == (frame.height, frame.width, 3)
         assert np.abs(picture[..., ::-1].astype(int) - scene(seed)[0]).mean() < 8, "the frame itself, but for JPEG"
     origins = load_origins(site)
     assert {origin.record for origin in origins.values()} == {path.name for path in paths}
@@ -107,16 +108,13 @@ def test_a_record_evicted_while_we_read_is_no_damage(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = make_log(tmp_path / "log", range(100, 103))
-    from edgeseg.adapt import pull as module
-
-    real = module.read_record
 
     def evict(path: Path) -> Any:
         if path == paths[1]:
             path.unlink()
-        return real(path)
+        return read_record(path)
 
-    monkeypatch.setattr(module, "read_record", evict)
+    monkeypatch.setattr("edgeseg.adapt.pull.read_record", evict)
     result = take(site, tmp_path / "log")
     assert (result.added, result.damaged) == (2, ())
 
@@ -134,7 +132,8 @@ def test_large_frames_are_stored_no_larger_than_the_site_says(tmp_path: Path) ->
     take(Site(site.root, small), tmp_path / "log")
     frame = logged(site)[0]
     assert (frame.height, frame.width) == (43, 64)
-    assert cv2.imread(str(site.path(frame.image))).shape == (43, 64, 3)
+    picture = cv2.imread(str(site.path(frame.image)))
+    assert picture is not None and picture.shape == (43, 64, 3)
 
 
 def test_a_kill_before_the_index_is_written_loses_nothing(

@@ -330,7 +330,7 @@ def test_a_damaged_state_names_the_file(site: Site) -> None:
 
 def test_a_champion_that_changed_before_publishing_is_judged_too(site: Site) -> None:
     stand = Stand()
-    seen = []
+    seen: list[str] = []
 
     def swap(name: str) -> None:
         if name == "compare" and not seen:

@@ -26,7 +26,7 @@ from edgeseg.methods import METHODS
 from edgeseg.metrics import miou
 from edgeseg.models import build
 from edgeseg.models.checkpoint import load_model
-from edgeseg.site import Frame, Site
+from edgeseg.site import Frame, Site, Split
 from edgeseg.train import train
 
 TINY = {
@@ -48,7 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (root / "edgeseg.toml").write_text("".join(lines))
     rng = np.random.default_rng(0)
     frames = []
-    for number, split in enumerate(["labelled"] * 4 + ["unlabelled"] * 5 + ["val"] * 3):
+    splits: list[Split] = ["labelled"] * 4 + ["unlabelled"] * 5 + ["val"] * 3  # type: ignore[assignment,list-item]
+    for number, split in enumerate(splits):
         mask = np.zeros((64, 64), np.uint8)
         for name in (1, 2):
             top, left = rng.integers(0, 36, 2)
@@ -70,7 +71,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
                 width=64,
                 hash="0" * 16,
                 origin="footage" if split == "unlabelled" else "labels",
-            )  # fmt: skip
+            )
         )
     site = Site.open(root)
     site.save_frames(frames)

@@ -14,7 +14,8 @@ def entropy(probability: Tensor, dim: int = 1) -> Tensor:
     Args:
         probability: (B, C, H, W) for dim 1; float32.
     """
-    return torch.special.entr(probability).sum(dim) / math.log(probability.shape[dim])
+    total: Tensor = torch.special.entr(probability).sum(dim)
+    return total / math.log(probability.shape[dim])
 
 
 def partition_share(alpha: float, progress: float) -> float:

@@ -40,7 +40,8 @@ def _cutmix_mt(student: Network, weight: Tensor, config: TrainConfig) -> Method:
 
 def _u2pl(student: Network, weight: Tensor, config: TrainConfig) -> Method:
     return U2PL(
-        student, weight, config.ema, settings=config.u2pl, rep_dim=config.rep_dim, schedule=_schedule(config), cutmix=config.cutmix, colour=config.strong,
+        student, weight, config.ema, settings=config.u2pl, rep_dim=config.rep_dim, schedule=_schedule(config),
+        cutmix=config.cutmix, colour=config.strong,
     )  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from edgeseg.losses.supervised import cross_entropy, upsample
 from edgeseg.models import MEAN, STD, Network
 
-
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
 
 
@@ -129,7 +128,7 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), so that the first weights are forgotten at once."""
+        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones at once."""
         keep = min(1 - 1 / (step + 1), self.ema)
         current = [parameter.detach() for parameter in self.student.parameters()]
         torch._foreach_lerp_(list(self.teacher.parameters()), current, 1 - keep)

@@ -94,6 +94,7 @@ class U2PL(Method):
             labelled = torch.zeros_like(near, dtype=torch.bool)
             labelled[: len(masks)] = True
             chance = _pixels(F.interpolate(seen.logits.float().softmax(1), size=size, mode="area"))
+            assert seen.rep is not None
             theirs = _pixels(seen.rep.float())
             low, high = rank_bounds(chance.shape[1], self.settings.low_rank, self.settings.high_rank)
             anchors = anchor_mask(near.flatten(), chance, trusted, self.settings.threshold)

@@ -1,4 +1,4 @@
-"""One network type for site and edge models: encoder, decoder, classifier and, where a method asks, a representation head."""
+"""One network type for site and edge models: encoder, decoder, classifier, and a representation head for who asks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Network(nn.Module):
 
 
 def representation_head(channels: int, rep_dim: int) -> nn.Module:
-    """U2PL's head (two 3x3 convolutions and a 1x1), at half the decoder's resolution to save three quarters of its cost."""
+    """U2PL's head (two 3x3 convolutions and a 1x1), at half the decoder's resolution and so a quarter of its cost."""
 
     def block(inside: int, stride: int) -> list[nn.Module]:
         convolution = nn.Conv2d(inside, rep_dim, 3, stride=stride, padding=1, bias=False)

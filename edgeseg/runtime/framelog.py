@@ -31,6 +31,9 @@ from edgeseg.runtime.store import LAST_HOUR, NO_SPACE, Full, Store, set_aside
 __all__ = ["FrameLog", "Record", "VerifyResult", "iter_records", "read_record", "verify"]
 
 QUEUE = 8
+SPARED = (
+    2  # places of the queue that score frames leave free: control frames lost in a rush would no longer be a sample
+)
 RETRY_NS = {"full": 10_000_000_000, "degraded": 60_000_000_000}
 CLOSE_SECONDS = 30  # a disk that hangs for longer at the end is given up
 OWN = {".lock", "boot", "tmp", "ready", "sent", "bad", "lost+found"}
@@ -164,6 +167,9 @@ class FrameLog:
         chosen = self._selection.consider(image_rgb, camera, score, monotonic_ns)
         if isinstance(chosen, str):
             self._count(chosen)
+            return
+        if chosen.reason == "score" and self._queue.qsize() >= QUEUE - SPARED:
+            self._count("queue")
             return
         try:
             self._queue.put_nowait(_Job(chosen, image_rgb, camera, score, mask, entropy, monotonic_ns))
