@@ -117,6 +117,7 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(site: Site) -> No
     assert decision["figures"]["champion"]["miou"] > decision["figures"]["challenger"]["miou"]
     assert decision["thresholds"]["max_drop"] == 0.5
     assert set(decision["inputs"]) == {"champion", "challenger", "selected", "gate"}
+    assert decision["pseudo_labels"]["alarms"] == ["classes differ"]
 
 
 def test_a_refused_int8_file_rejects_the_round_with_its_reason(site: Site) -> None:

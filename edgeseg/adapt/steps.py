@@ -220,6 +220,7 @@ def _gate(round: Round) -> Outcome:
         },
         "thresholds": limits.model_dump(include={"max_drop", "max_class_drop", "draws", "block", "min_fps"}),
         "figures": figures,
+        "pseudo_labels": round.state.steps["pseudo-label"].output,
     }
     write_json(round.folder / "decision.json", decision)
     output = {"champion": champion.path.name, "before": figures["champion"], "after": figures["challenger"]}
