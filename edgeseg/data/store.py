@@ -131,7 +131,7 @@ class Store:
 
     def save_sometimes(self) -> None:
         """Write the index if so much is new that losing it would hurt; rarer the longer the index is."""
-        if self._unsaved >= max(100, len(self._frames) // 20):
+        if self._unsaved >= max(20, len(self._frames) // 20):
             self.save()
 
 
