@@ -99,32 +99,51 @@ inside pip install --quiet --disable-pip-version-check --no-deps --force-reinsta
 inside pip install --quiet --disable-pip-version-check "/edgeseg/$wheel[device]"
 
 echo "5. edgeseg on ARM"
+mkdir "$work/frames" "$work/here" "$arm/edgeseg/there"
+"$python" - "$clip" "$work/frames" "$frames" <<'PY'
+import sys
+
+import cv2
+
+clip = cv2.VideoCapture(sys.argv[1])
+for number in range(int(sys.argv[3])):
+    read, frame = clip.read()
+    if not read or not cv2.imwrite(f"{sys.argv[2]}/{number:06}.png", frame):
+        sys.exit(f"arm64: {sys.argv[1]} has only {number} frames; name a longer clip or set FRAMES")
+PY
 cp -r "$bundle" "$arm/edgeseg/bundle"
-cp "$clip" "$arm/edgeseg/${clip##*/}"
+cp -r "$work/frames" "$arm/edgeseg/frames"
+cp "$clip" "$arm/edgeseg/clip.${clip##*.}"
 inside edgeseg doctor
-for precision in fp32 int8; do
-    options=(--limit "$frames" --precision $precision)
-    inside edgeseg infer /edgeseg/bundle --source "/edgeseg/${clip##*/}" "${options[@]}" \
-        --log "/edgeseg/log-$precision" --set log.threshold=0 --masks "/edgeseg/$precision"
-    inside edgeseg log verify "/edgeseg/log-$precision"
-    "$python" -m edgeseg.cli.app infer "$bundle" --source "$clip" "${options[@]}" --masks "$work/$precision"
+there() {
+    inside edgeseg infer /edgeseg/bundle --limit "$frames" --set log.threshold=0 "$@"
+}
+here() {
+    "$python" -m edgeseg.cli.app infer "$bundle" --limit "$frames" "$@"
+}
+there --source "/edgeseg/clip.${clip##*.}" --log /edgeseg/log --masks /edgeseg/there/clip
+inside edgeseg log verify /edgeseg/log
+here --source "$clip" --masks "$work/here/clip"
+for precision in fp32 int8; do # the same pictures on both, since video decoders differ by a grey level or two
+    there --source /edgeseg/frames --precision $precision --masks /edgeseg/there/$precision
+    here --source "$work/frames" --precision $precision --masks "$work/here/$precision"
 done
 
 echo "6. masks on ARM and here"
-"$python" - "$arm/edgeseg" "$work" "$frames" <<'PY'
+"$python" - "$arm/edgeseg/there" "$work/here" "$frames" <<'PY'
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-arm, here, frames = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-for precision, least in (("fp32", 0.999), ("int8", 0.98)):
-    masks = sorted((here / precision).glob("*.png"))
-    if len(masks) != frames or [m.name for m in masks] != sorted(m.name for m in (arm / precision).glob("*.png")):
-        sys.exit(f"arm64: {precision}: the two machines did not write the same {frames} masks")
-    same = [np.mean(cv2.imread(str(m), -1) == cv2.imread(str(arm / precision / m.name), -1)) for m in masks]
-    print(f"{precision}: pixel agreement mean {np.mean(same):.5f}, least {min(same):.5f} over {len(same)} frames")
+there, here, frames = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+for name, least in (("clip", 0.0), ("fp32", 0.999), ("int8", 0.95)):
+    masks = sorted((here / name).glob("*.png"))
+    if len(masks) != frames or [m.name for m in masks] != sorted(m.name for m in (there / name).glob("*.png")):
+        sys.exit(f"arm64: {name}: the two machines did not write the same {frames} masks")
+    same = [np.mean(cv2.imread(str(m), -1) == cv2.imread(str(there / name / m.name), -1)) for m in masks]
+    print(f"{name}: pixel agreement mean {np.mean(same):.5f}, least {min(same):.5f} over {len(same)} frames")
     if min(same) < least:
-        sys.exit(f"arm64: {precision}: masks agree on {min(same):.5f} of the pixels, wanted {least}")
+        sys.exit(f"arm64: {name}: masks agree on {min(same):.5f} of the pixels, wanted {least}")
 PY
