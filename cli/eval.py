@@ -119,11 +119,11 @@ def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[t
 
 def _reader(config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int]) -> Callable[[Path], Mask]:
     """Reads masks of every kind where Pillow is installed, else those of class ids."""
+    from edgeseg.errors import DependencyError
+
     try:
         from edgeseg.data.maskfile import MaskReader
-    except ModuleNotFoundError as error:
-        if error.name != "PIL":
-            raise
+    except DependencyError:
         from edgeseg.runtime.evaluate import read_index
 
         return partial(read_index, ignore=ignore)

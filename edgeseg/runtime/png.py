@@ -22,7 +22,7 @@ def palette_png(mask: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]
     """
     height, width = mask.shape
     table = np.full((256, 3), IGNORED, np.uint8)
-    table[: len(palette)] = palette
+    table[: len(palette)] = np.reshape(palette, (-1, 3))
     rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: 0, none
     rows[:, 1:] = mask
     return b"".join(
