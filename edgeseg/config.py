@@ -92,7 +92,7 @@ class LoopConfig(Section):
     weights: str = "imagenet"  # "imagenet", "none" or a .safetensors file
     imgsz: Size = (384, 512)
     steps: int = Field(4000, ge=1)
-    batch: int = Field(4, ge=1)  # labelled frames a step
+    batch: int = Field(4, ge=2)  # labelled frames a step; batch norm cannot do with one
     batch_unlabelled: int = Field(4, ge=1)
     encoder_lr: float = Field(2e-4, gt=0)
     decoder_lr: float = Field(1e-3, gt=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import os
@@ -93,15 +94,14 @@ def test_names_in_config_and_registry_are_the_same() -> None:
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_every_method_learns_and_leaves_all_its_results(site: Site, tmp_path: Path, method: str) -> None:
-    steps = 30
-    result = train(
-        site, config(method=method, steps=steps, eval_every=10, decoder_lr=1e-2, warmup=0.3), tmp_path / "run"
-    )
-    assert result.miou > 45  # three classes: chance is below 20
+    steps = 45
+    settings = config(method=method, steps=steps, eval_every=15, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.9)
+    result = train(site, settings, tmp_path / "run")
+    assert result.miou > 35  # three classes, one of them in two thirds of the pixels: a constant answer gives 20
     for name in ("weights/best.safetensors", "weights/last.safetensors", "model.json", "config.toml", "val.png"):
         assert (result.path / name).stat().st_size > 0
     rows = list(csv.DictReader((result.path / "results.csv").open()))
-    assert [float(row["step"]) for row in rows] == [10, 20, 30]
+    assert [float(row["step"]) for row in rows] == [15, 30, 45]
     assert float(rows[-1]["supervised"]) < float(rows[0]["supervised"])
     metrics = json.loads((result.path / "metrics.json").read_text())
     assert metrics["last"]["step"] == steps and set(metrics["last"]["ema"]["per_class"]) == {"c0", "c1", "c2"}
@@ -152,15 +152,29 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
             for tensor in method.student.parameters():
                 tensor.add_(0.01 * torch.randn_like(tensor))
         method.after_step(step)
+    norms = [m for m in method.teacher.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+    def error() -> float:
+        """How far the teacher is from what the statistics of this very batch would give, in standard deviations."""
+        with torch.no_grad():
+            own = method.teacher(method.normalise(images)).logits
+            other = copy.deepcopy(method.teacher)
+            for norm in (m for m in other.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+                norm.train()
+            wanted = other(method.normalise(images)).logits
+        return float((own - wanted).abs().mean() / wanted.std())
+
+    before = error()
     for _ in range(120):
         method.look_at(images)
-    eval_logits = method.teacher(method.normalise(images)).logits
-    norms = [m for m in method.teacher.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.train()
-    batch_logits = method.teacher(method.normalise(images)).logits
-    # Evaluated with the statistics it gathered, it gives what the statistics of this very batch give.
-    assert torch.allclose(eval_logits, batch_logits, atol=0.05 * float(batch_logits.std()))
+    assert norms and error() < 0.05 < 0.3 < before
+
+
+def test_one_frame_at_a_time_leaves_the_statistics_finite() -> None:
+    method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config())
+    for _ in range(3):
+        method.look_at(torch.rand(1, 3, 64, 64))  # one pixel is left where the decoder pools over the image
+    assert all(bool(torch.isfinite(buffer).all()) for buffer in method.teacher.buffers())
 
 
 @pytest.mark.parametrize("method", ["suponly", "u2pl"])
@@ -300,11 +314,19 @@ def test_order_visits_every_frame_once_an_epoch_and_focus_takes_half() -> None:
 def test_distillation_starts_from_the_site_model_and_remembers_it(site: Site, tmp_path: Path) -> None:
     from edgeseg.config import DistillConfig
 
-    teacher = train(site, config(method="suponly", steps=30, decoder_lr=1e-2, eval_every=30), tmp_path / "teacher")
+    teacher = train(
+        site,
+        config(method="suponly", steps=45, encoder_lr=2e-3, decoder_lr=1e-2, eval_every=45, ema=0.9),
+        tmp_path / "teacher",
+    )
     plain = {key: value for key, value in TINY.items() if key != "rep_dim"}
-    settings = validate(DistillConfig, plain | {"steps": 30, "eval_every": 30, "decoder_lr": 1e-2}, "test")
+    settings = validate(
+        DistillConfig,
+        plain | {"steps": 45, "eval_every": 45, "encoder_lr": 2e-3, "decoder_lr": 1e-2, "ema": 0.9},
+        "test",
+    )
     student = distill(site, settings, teacher.path, tmp_path / "student")
-    assert student.miou > 45
+    assert student.miou > 35
     again = distill(site, settings, None, tmp_path / "student", resume=True)
     assert again.miou == student.miou
     with pytest.raises(TrainError, match="begun with teacher"):

@@ -7,10 +7,9 @@ from torch import Tensor
 
 from edgeseg.losses.supervised import upsample
 from edgeseg.methods.method import Batch, Method, Schedule, StepResult
-from edgeseg.methods.views import probabilities
 from edgeseg.models import Network
 
-WEIGHT = 100.0  # of the squared error, as usual for consistency on probabilities
+WEIGHT = 10.0  # of the squared error: on probabilities its gradients are small beside those of a cross-entropy
 
 
 class MeanTeacher(Method):
@@ -25,12 +24,13 @@ class MeanTeacher(Method):
         weight = self.schedule.at(progress)
         if weight == 0:
             return self.supervised_step(labelled)
-        target = probabilities(self, unlabelled.images)
+        size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
+        target = upsample(self.look_at(unlabelled.images), size).softmax(1)
         noisy = (unlabelled.images + 0.05 * torch.randn_like(unlabelled.images)).clamp(0, 1)
         logits = self.student(self.normalise(torch.cat([labelled.images, noisy]))).logits
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)
-        found = upsample(logits[number:], (noisy.shape[2], noisy.shape[3])).softmax(1)
+        found = upsample(logits[number:], size).softmax(1)
         error = ((found - target) ** 2).mean(1)
         consistency = (error * unlabelled.valid).sum() / unlabelled.valid.sum().clamp(min=1)
         loss = supervised + weight * WEIGHT * consistency

@@ -96,6 +96,15 @@ class Method(nn.Module, ABC):
         normalised = (images - self.mean) / self.std
         return normalised.contiguous(memory_format=torch.channels_last)
 
+    def unbiased(self, logits: Tensor) -> Tensor:
+        """Softmax of (B, C, h, w) logits with the bias of the weighted loss taken off, float32.
+
+        At the optimum of a cross-entropy weighted by w, softmax is proportional to w p. A pseudo-label stands in for a
+        true label, which the loss then weighs, so it must come from p; from w p the weights would count twice, and a
+        rare class that the teacher over-predicts grows with every step.
+        """
+        return (logits.float() - self.class_weight.log().view(1, -1, 1, 1)).softmax(1)
+
     def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""
         return cross_entropy(upsample(logits, _size(masks)), masks, self.class_weight)
@@ -120,7 +129,10 @@ class Method(nn.Module, ABC):
             return
         assert module.running_mean is not None and module.running_var is not None
         assert module.num_batches_tracked is not None
-        variance, mean = torch.var_mean(inputs[0].float(), (0, 2, 3))
+        seen = inputs[0].float()
+        if seen.numel() == seen.shape[1]:
+            return  # one value has no variance
+        variance, mean = torch.var_mean(seen, (0, 2, 3))
         module.num_batches_tracked += 1
         share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
         module.running_mean.lerp_(mean, share)

@@ -93,7 +93,7 @@ class U2PL(Method):
             unreliable = _shrink(torch.cat([torch.zeros_like(masks, dtype=torch.bool), target.valid & ~reliable]), size)
             labelled = torch.zeros_like(near, dtype=torch.bool)
             labelled[: len(masks)] = True
-            chance = _pixels(F.interpolate(seen.logits.float().softmax(1), size=size, mode="area"))
+            chance = _pixels(F.interpolate(self.unbiased(seen.logits), size=size, mode="area"))
             assert seen.rep is not None
             theirs = _pixels(seen.rep.float())
             low, high = rank_bounds(chance.shape[1], self.settings.low_rank, self.settings.high_rank)

@@ -34,15 +34,10 @@ class Target:
 
 
 @torch.no_grad()
-def probabilities(method: Method, images: Tensor) -> Tensor:
-    """The teacher's (B, C, H, W) float32 softmax on weak views."""
-    return upsample(method.look_at(images), (images.shape[2], images.shape[3])).softmax(1)
-
-
-@torch.no_grad()
 def look(method: Method, unlabelled: Batch, *, colour: bool, cutmix: float) -> Target:
     """Label the weak view, then change colours for the student and, with chance `cutmix`, mix everything alike."""
-    probability = probabilities(method, unlabelled.images)
+    size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
+    probability = method.unbiased(upsample(method.look_at(unlabelled.images), size))
     confidence, label = probability.max(1)
     images = strong(unlabelled.images) if colour else unlabelled.images
     target = Target(
