@@ -2,8 +2,9 @@
 
 python benchmarks/kill_adapt.py [--kills 50] [--seed N]
 
-A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed after a random time,
-started again and killed again, until the round comes to its end; then the site is put back and it begins anew. The
+A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed at a random moment of
+a random step that is still to come, started again and killed again, until the round comes to its end; then the site is
+put back and it begins anew. (Moments spread over the whole time alone would nearly all fall on training and export.) The
 round is the real one with networks that learn for a few steps; processes are forked from one that has torch imported
 already, so that the moments fall on the round and not on the imports. At the end of each round its networks and graphs
 must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing fsync: that takes a power
@@ -80,14 +81,23 @@ def in_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: nobod
     return child
 
 
-def ended(child: int, seconds: float | None = None) -> int | None:
-    """The exit code of the child, or None if it still runs after `seconds`."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    while deadline is None or time.monotonic() < deadline:
-        done, status = os.waitpid(child, 0 if deadline is None else os.WNOHANG)
+def ended(child: int) -> int:
+    """The exit code of the child, once it has come to its end."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
+    """Kill the child `seconds` after its round reaches `step`; its exit code if it came to its end before that."""
+    moment: float | None = None
+    while moment is None or time.monotonic() < moment:
+        done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
+        if moment is None and where(root) == step:
+            moment = time.monotonic() + seconds
         time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
     return None
 
 
@@ -136,7 +146,7 @@ def faults(root: Path) -> list[str]:
 def where(root: Path) -> str:
     """The step that the newest round stands at."""
     states = load_all(Site.open(root))
-    return (states[-1].next_step or "over") if states else "before the first"
+    return (states[-1].next_step or "over") if states else STEPS[0]
 
 
 def results(root: Path) -> dict[str, str]:
@@ -162,26 +172,25 @@ def main() -> int:
         if ended(in_child(lambda: prepare(root))):
             raise SystemExit("the site could not be made")
         shutil.copytree(root, pristine, symlinks=True)
-        began = time.monotonic()
         if ended(in_child(lambda: adapt(root))):
             raise SystemExit("a round that nobody killed has failed")
-        length, reference = time.monotonic() - began, results(root)
-        verdict = load_all(Site.open(root))[-1].verdict
+        state, reference = load_all(Site.open(root))[-1], results(root)
+        seconds = {name: max(0.05, done.seconds) for name, done in state.steps.items()}
         while struck.total() < given.kills:
             shutil.rmtree(root)
             shutil.copytree(pristine, root, symlinks=True)
-            while True:
+            while (now := where(root)) != "over":
                 child = in_child(lambda: adapt(root), quiet=True)
-                code = ended(child, chance.uniform(0, length) if struck.total() < given.kills else None)
-                if code is None:
-                    os.kill(child, signal.SIGKILL)
-                    os.waitpid(child, 0)
-                    struck[where(root)] += 1
-                    corrupt += faults(root)
-                    continue
-                over = where(root) == "over"
-                failed += code != 0 and not over  # killed after its last step, the next start finds nothing new
-                break
+                if struck.total() == given.kills:
+                    failed += ended(child) != 0
+                    break
+                step = chance.choice([name for name in STEPS[STEPS.index(now) :] if name in seconds])
+                code = strike(child, root, step, chance.uniform(0, seconds[step]))
+                if code is not None:  # the step was over sooner than it was the first time
+                    failed += code != 0
+                    break
+                struck[where(root)] += 1
+                corrupt += faults(root)
             rounds += 1
             corrupt += faults(root)
             equal += results(root) == reference
@@ -191,16 +200,16 @@ def main() -> int:
             shutil.rmtree(work)
     versions = f"edgeseg {edgeseg.__version__}, torch {torch.__version__}, Python {platform.python_version()}"
     print(
-        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; a round takes {length:.1f} s\n"
+        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; a round takes {sum(seconds.values()):.1f} s\n"
     )
     print("killed at      times")
-    for name in ("before the first", *STEPS, "over"):
+    for name in (*STEPS, "over"):
         if struck[name]:
             print(f"{name:<16} {struck[name]:>3}")
     print(
         f"\n{struck.total()} kills in {rounds} rounds; {equal} of these ended byte for byte like one that nobody killed"
     )
-    print(f"({verdict}); {len(corrupt)} corrupt, {failed} starts failed, {leftovers} files left over")
+    print(f"({state.verdict}); {len(corrupt)} corrupt, {failed} starts failed, {leftovers} files left over")
     for fault in corrupt:
         print(f"corrupt: {fault}")
     clean = not corrupt and not failed and not leftovers and equal == rounds
@@ -211,7 +220,13 @@ def main() -> int:
         "failed": failed,
         "leftovers": leftovers,
     }
-    figures = {**summary, "equal": equal, "seconds": round(length, 2), "by_step": dict(struck), "clean": clean}
+    figures = {
+        **summary,
+        "equal": equal,
+        "seconds": round(sum(seconds.values()), 1),
+        "by_step": dict(struck),
+        "clean": clean,
+    }
     print("\n" + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, **figures}))
     return 0 if clean else 1
 

@@ -44,8 +44,8 @@ class DataSet:
 
 
 DATA_SETS = {
-    "camvid": DataSet(CAMVID, 16, (11,), (352, 480), (192, 256)),
-    "dhcn": DataSet(DHCN, 24, (), (480, 480), (192, 192)),
+    "camvid": DataSet(CAMVID, 16, (11,), (352, 480), (128, 160)),
+    "dhcn": DataSet(DHCN, 24, (), (480, 480), (128, 128)),
 }
 
 

@@ -114,7 +114,7 @@ class TrainConfig(LoopConfig):
 
     method: MethodName = "u2pl"
     encoder: str = "resnet50"
-    warmup: float = Field(0.3, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
+    warmup: float = Field(0.2, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
     ramp: float = Field(0.2, ge=0, le=1)  # share of the steps after it until the unlabelled loss has its full weight
     unlabelled_weight: float = Field(1.0, ge=0)
     confidence: float = Field(0.0, ge=0, lt=1)  # pseudo-labels below it are ignored (cutmix_mt)
