@@ -18,11 +18,12 @@ def methods(json: options.Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("method", "family", "what it does", "needs", "a step costs", "paper")
-    for name, info in CATALOGUE.items():
-        table.add_row(name, info.family, info.does, info.needs, info.cost, info.paper)
     console = Console()
-    console.print(table)
-    console.print(
-        "B frames a step of either kind, g with gradient, n without. Next: edgeseg train --method u2pl", highlight=False
-    )
+    for name, info in CATALOGUE.items():
+        table = Table.grid(padding=(0, 2))
+        for what, text in (("does", info.does), ("needs", info.needs), ("costs", info.cost), ("paper", info.paper)):
+            table.add_row(f"  [dim]{what}[/dim]", text)
+        console.print(f"[bold]{name}[/bold]  {info.family}", highlight=False)
+        console.print(table)
+    console.print("costs: forward passes a step over B labelled and B unlabelled frames, g with gradient, n without")
+    console.print("Next: edgeseg train --method u2pl", highlight=False)

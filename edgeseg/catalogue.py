@@ -26,7 +26,7 @@ class MethodInfo:
 CATALOGUE: dict[str, MethodInfo] = {
     "suponly": MethodInfo(
         "supervised", "learns from the labelled frames alone; the floor every other method has to beat",
-        "labels", "B g", "-",
+        "labels", "B g + B n", "-",
     ),
     "mean_teacher": MethodInfo(
         "online mean teacher", "the student's softmax follows that of its own average over time on noisy frames",
