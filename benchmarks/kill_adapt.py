@@ -2,9 +2,9 @@
 
 python benchmarks/kill_adapt.py [--kills 50] [--seed N]
 
-A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed at a random moment of
-a random step that is still to come, started again and killed again, until the round comes to its end; then the site is
-put back and it begins anew. (Moments spread over the whole time alone would nearly all fall on training and export.) The
+A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed at a random moment
+of a random step that is still to come, started again and killed again, until the round comes to its end; then the site
+is put back and it begins anew. (Moments drawn over the whole time would nearly all fall on training and export.) The
 round is the real one with networks that learn for a few steps; processes are forked from one that has torch imported
 already, so that the moments fall on the round and not on the imports. At the end of each round its networks and graphs
 must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing fsync: that takes a power
@@ -14,7 +14,6 @@ cut.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import hashlib
 import json
@@ -29,6 +28,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -157,78 +157,92 @@ def results(root: Path) -> dict[str, str]:
     }
 
 
+@dataclass
+class Tally:
+    """What was seen.
+
+    Attributes:
+        struck: kills by the step that the round then stood at.
+        equal: rounds that ended byte for byte like one that nobody killed.
+    """
+
+    struck: Counter[str] = field(default_factory=Counter)
+    corrupt: list[str] = field(default_factory=list)
+    rounds: int = 0
+    equal: int = 0
+    failed: int = 0
+    leftovers: int = 0
+
+    @property
+    def clean(self) -> bool:
+        return not (self.corrupt or self.failed or self.leftovers) and self.equal == self.rounds
+
+
+def torment(root: Path, seconds: dict[str, float], kills: int, chance: random.Random, tally: Tally) -> None:
+    """One round from its start to its end, killed again and again while kills are left."""
+    while (now := where(root)) != "over":
+        child = in_child(lambda: adapt(root), quiet=True)
+        if tally.struck.total() == kills:
+            tally.failed += ended(child) != 0
+            return
+        step = chance.choice(STEPS[STEPS.index(now) :])
+        code = strike(child, root, step, chance.uniform(0, seconds[step]))
+        if code is not None:  # the round was over sooner than it was the first time
+            tally.failed += code != 0
+            return
+        tally.struck[where(root)] += 1
+        tally.corrupt += faults(root)
+
+
+def measure(work: Path, kills: int, chance: random.Random) -> tuple[Tally, dict[str, float], str]:
+    """The tally, the seconds of each step when nobody kills, and how such a round ends."""
+    root, pristine, tally = work / "site", work / "pristine", Tally()
+    if ended(in_child(lambda: prepare(root))):
+        raise SystemExit("the site could not be made")
+    shutil.copytree(root, pristine, symlinks=True)
+    if ended(in_child(lambda: adapt(root))):
+        raise SystemExit("a round that nobody killed has failed")
+    state, reference = load_all(Site.open(root))[-1], results(root)
+    if state.verdict != "published":
+        raise SystemExit(f"a round that nobody killed was {state.verdict}: {state.reason}")
+    seconds: dict[str, float] = {name: max(0.05, done.seconds) for name, done in state.steps.items()}
+    while tally.struck.total() < kills:
+        shutil.rmtree(root)
+        shutil.copytree(pristine, root, symlinks=True)
+        torment(root, seconds, kills, chance, tally)
+        tally.rounds += 1
+        tally.corrupt += faults(root)
+        tally.equal += results(root) == reference and len(published(Site.open(root))) == 2
+        tally.leftovers += len(list(root.rglob("*.tmp")))
+    return tally, seconds, state.reason
+
+
 def main() -> int:
     """Print the table and one JSON line; 1 if anything was corrupt or a start failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
-    chance, work = random.Random(given.seed), Path(tempfile.mkdtemp(prefix="kill_adapt-"))
-    root, pristine = work / "site", work / "pristine"
-    struck: Counter[str] = Counter()
-    corrupt: list[str] = []
-    rounds = equal = failed = leftovers = 0
+    work = Path(tempfile.mkdtemp(prefix="kill_adapt-"))
     try:
-        if ended(in_child(lambda: prepare(root))):
-            raise SystemExit("the site could not be made")
-        shutil.copytree(root, pristine, symlinks=True)
-        if ended(in_child(lambda: adapt(root))):
-            raise SystemExit("a round that nobody killed has failed")
-        state, reference = load_all(Site.open(root))[-1], results(root)
-        seconds = {name: max(0.05, done.seconds) for name, done in state.steps.items()}
-        while struck.total() < given.kills:
-            shutil.rmtree(root)
-            shutil.copytree(pristine, root, symlinks=True)
-            while (now := where(root)) != "over":
-                child = in_child(lambda: adapt(root), quiet=True)
-                if struck.total() == given.kills:
-                    failed += ended(child) != 0
-                    break
-                step = chance.choice([name for name in STEPS[STEPS.index(now) :] if name in seconds])
-                code = strike(child, root, step, chance.uniform(0, seconds[step]))
-                if code is not None:  # the step was over sooner than it was the first time
-                    failed += code != 0
-                    break
-                struck[where(root)] += 1
-                corrupt += faults(root)
-            rounds += 1
-            corrupt += faults(root)
-            equal += results(root) == reference
-            leftovers += len(list(root.rglob("*.tmp")))
+        tally, seconds, reason = measure(work, given.kills, random.Random(given.seed))
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)
     versions = f"edgeseg {edgeseg.__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    print(
-        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; a round takes {sum(seconds.values()):.1f} s\n"
-    )
-    print("killed at      times")
+    print(f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; unkilled: {reason}\n")
+    print("step             seconds   killed")
     for name in (*STEPS, "over"):
-        if struck[name]:
-            print(f"{name:<16} {struck[name]:>3}")
+        print(f"{name:<16} {seconds.get(name, 0):>7.2f} {tally.struck[name]:>8}")
+    kills = tally.struck.total()
     print(
-        f"\n{struck.total()} kills in {rounds} rounds; {equal} of these ended byte for byte like one that nobody killed"
+        f"\n{kills} kills in {tally.rounds} rounds, {tally.equal} of which ended byte for byte as if nobody had killed"
     )
-    print(f"({state.verdict}); {len(corrupt)} corrupt, {failed} starts failed, {leftovers} files left over")
-    for fault in corrupt:
+    print(f"{len(tally.corrupt)} corrupt, {tally.failed} starts failed, {tally.leftovers} files left over")
+    for fault in tally.corrupt:
         print(f"corrupt: {fault}")
-    clean = not corrupt and not failed and not leftovers and equal == rounds
-    summary = {
-        "kills": struck.total(),
-        "rounds": rounds,
-        "corrupt": len(corrupt),
-        "failed": failed,
-        "leftovers": leftovers,
-    }
-    figures = {
-        **summary,
-        "equal": equal,
-        "seconds": round(sum(seconds.values()), 1),
-        "by_step": dict(struck),
-        "clean": clean,
-    }
-    print("\n" + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, **figures}))
-    return 0 if clean else 1
+    figures = {**vars(tally), "struck": dict(tally.struck), "seconds": seconds, "clean": tally.clean}
+    print("\n" + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, "kills": kills, **figures}))
+    return 0 if tally.clean else 1
 
 
 if __name__ == "__main__":

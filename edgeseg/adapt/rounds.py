@@ -116,7 +116,10 @@ def _real() -> Steps:
 def _open(site: Site, logs: list[Path], resume: bool, report: Report) -> State:
     """The state to go on from: that of the open round, or of a new one."""
     _tidy(site)
+    opened = any(state.next_step is not None for state in load_all(site)[-1:])
     state = _settled(site)
+    if state is not None and opened and state.next_step is None:
+        return state  # all that was missing was to say that it had published
     if state is None or state.next_step is None:
         if resume:
             raise AdaptError("no round is open, so there is nothing to resume; start one with `edgeseg adapt LOGDIR`")
