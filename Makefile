@@ -36,7 +36,7 @@ types: $(VENV)/.installed-dev
 	@$(BIN)/mypy
 
 tests: $(VENV)/.installed-dev
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS)
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
 
 clean:
 	rm -rf $(VENV) demo-site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
