@@ -63,6 +63,7 @@ def main(name: str) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=0, help="another step budget than the preset's")
     parser.add_argument("--jobs", type=int, default=0, help="runs at a time; 2 single-threaded ones on a 2-core CPU")
+    parser.add_argument("--threads", type=int, default=0, help="of each run; 1 where several run at a time")
     parser.add_argument("--skip-edge", action="store_true", help="stop after the training table")
     parser.add_argument("--edge-from", default="u2pl", help="method whose seed-0 model is distilled")
     parser.add_argument(
@@ -76,9 +77,10 @@ def main(name: str) -> None:
     if options.steps:
         values["steps"] = options.steps
     jobs = options.jobs or (2 if options.preset == "cpu" else 1)
-    threads = 1 if options.preset == "cpu" and jobs > 1 else 0
+    threads = options.threads or (1 if jobs > 1 else 0)
     wanted = [(method, seed) for seed in range(options.seeds) for method in options.methods.split(",")]
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads or os.cpu_count()))
+    if threads:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
     runs = options.out / "runs" / f"bench-{options.preset}-{values['steps']}"
     results: dict[str, list[dict[str, Any]]] = {}  # Any: metrics.json
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
