@@ -95,7 +95,7 @@ def _show(result: ExportResult, *, json: bool) -> None:
         found: dict[str, Any] = {"bundle": str(result.bundle), "refused": result.refused, "figures": result.figures}
         print(encoder.dumps(found))
     table = Table(*HEADER, title="the same val frames through every file")
-    for cells in rows(result.figures):
+    for cells in rows(result.figures, interval=False):
         table.add_row(*cells)
     console.print(table)
     console.print(

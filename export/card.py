@@ -6,17 +6,13 @@ from typing import Any
 
 from edgeseg.bundle import Manifest
 
-STEPS = {
-    "torch": "torch, the trained model",
-    "fp32": "ONNX, FP32",
-    "int8-cpu": "ONNX, INT8 for CPUs",
-    "fp16": "ONNX, FP16",
-}
+STEPS = {"torch": "torch", "fp32": "FP32", "int8-cpu": "INT8 (CPU)", "fp16": "FP16"}
 
 
 def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
     """The text of card.md."""
     origin, classes = manifest.provenance, manifest.classes
+    has_int8 = "int8-cpu" in manifest.figures and "refused" not in manifest.figures["int8-cpu"]
     lines = [
         f"# {manifest.site}",
         "",
@@ -36,12 +32,11 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
         "",
         *class_table(manifest.figures),
         "",
-        "Agreement is the share of pixels with the same class: of ONNX FP32 with torch, of the others with FP32. The "
-        "drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on the "
-        "exporting machine "
+        "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
+        "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
+        "the exporting machine "
         f"({origin['machine']}, {manifest.figures['fp32']['threads']} threads).",
-        "The INT8 file needs a CPU with VNNI, or ARM's dot product, to keep its figures; check with `edgeseg bench`.",
-        "",
+        *(["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy.", ""] if has_int8 else [""]),
         *(["## Refused", "", *(f"- {sentence}" for sentence in refused), ""] if refused else []),
         "## Terms",
         "",
@@ -51,8 +46,10 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
     return "\n".join(lines)
 
 
-def rows(figures: dict[str, Any]) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.verify.figures
-    """The parity chain as text: step, mIoU, agreement, drop with interval, worst class, milliseconds and speed-up."""
+def rows(
+    figures: dict[str, Any], *, interval: bool = True
+) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.verify.figures
+    """The parity chain as text, in the columns of HEADER; `interval` adds its bounds to each drop."""
     found: list[tuple[str, ...]] = []
     for step, name in STEPS.items():
         if step not in figures:
@@ -61,20 +58,24 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, ...]]:  # Any: see edgeseg.
         drop = "-"
         if "drop" in one:
             low, high = one["drop_interval"]
-            drop = f"{one['drop']:+.2f} ({low:+.2f} to {high:+.2f})"
+            drop = _points(one["drop"]) + (f" ({_points(low)}, {_points(high)})" if interval else "")
         found.append((
             name,
             f"{one['miou']:.2f}",
             f"{one['agreement']:.2f} %" if "agreement" in one else "-",
             drop,
-            f"{worst['name']} {worst['drop']:+.2f}" if worst else "-",
+            f"{worst['name']} {_points(worst['drop'])}" if worst else "-",
             f"{one['ms']:.1f}" if "ms" in one else "-",
             f"{one['speedup']:.2f}x" if "speedup" in one else "-",
         ))  # fmt: skip
     return found
 
 
-HEADER = ("step", "mIoU", "agreement", "drop (95 %)", "worst class", "ms", "speed")
+def _points(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # adding 0 turns -0 into 0
+
+
+HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
 
 
 def table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`

@@ -71,7 +71,9 @@ def make_run(site: Site, steps: int = 30) -> Path:
         loss.backward()
         optimizer.step()
     run = site.root / "runs" / "distill" / "exp1"
-    save_card(run, ModelCard(arch="deeplabv3plus", encoder=ENCODER, classes=site.config.classes, height=HEIGHT, width=WIDTH))
+    save_card(
+        run, ModelCard(arch="deeplabv3plus", encoder=ENCODER, classes=site.config.classes, height=HEIGHT, width=WIDTH)
+    )
     save_weights(run, "best", network.eval())
     (run / "config.toml").write_text(f'encoder = "{ENCODER}"\nweights = "none"\n')
     (run / "origin.json").write_text(json.dumps({"teacher": str(site.root / "runs" / "train" / "exp1"), "init": None}))

@@ -18,8 +18,8 @@ from edgeseg.site import Frame, Site, Split
 def frame(camera: str, time: float, split: Split = "unlabelled") -> Frame:
     name = f"{camera}-{time:g}-{split}"
     return Frame(
-        id=name, camera=camera, time=time, source="video", split=split, image=f"frames/{name}.png", mask=None, height=64,
-        width=96, hash="0" * 16, origin="footage",
+        id=name, camera=camera, time=time, source="video", split=split, image=f"frames/{name}.png", mask=None,
+        height=64, width=96, hash="0" * 16, origin="footage",
     )  # fmt: skip
 
 

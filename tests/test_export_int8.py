@@ -1,4 +1,4 @@
-"""The INT8 file: every convolution on 8-bit codes, zero points 0 or 128, a scale per channel, and close to the float one."""
+"""The INT8 file: every convolution on codes, zero points 0 or 128, per-channel weights, close to the float file."""
 
 from __future__ import annotations
 
@@ -84,9 +84,7 @@ def test_only_the_network_is_quantised(quantised: ModelProto) -> None:
 
 
 def test_it_is_close_to_the_float_file(network: ModelProto, quantised: ModelProto) -> None:
-    ours, theirs = (
-        open_session(model.SerializeToString(), 1) for model in (quantised, wrap(network, INTERFACE))
-    )
+    ours, theirs = (open_session(model.SerializeToString(), 1) for model in (quantised, wrap(network, INTERFACE)))
     for seed in range(50, 53):  # frames that calibrated nothing
         image = picture(seed)[0][None]
         one, other = (session.run(["entropy"], {"image": image})[0] for session in (ours, theirs))

@@ -99,7 +99,9 @@ def test_a_device_runs_it_and_scores_are_about_alpha(done: Done, precision: Any)
         prediction = run(frames_of(done.site))
     manifest = done.bundle.manifest
     unreliable = float(np.mean(prediction.entropy > np.float32(manifest.gamma)))
-    assert prediction.score == pytest.approx(np.mean(prediction.entropy > np.float32(manifest.gamma), axis=(1, 2)), abs=1e-6)
+    assert prediction.score == pytest.approx(
+        np.mean(prediction.entropy > np.float32(manifest.gamma), axis=(1, 2)), abs=1e-6
+    )
     assert unreliable == pytest.approx(0.2, abs=0.002 if precision == "fp32" else 0.1)
     assert np.mean(prediction.score <= manifest.log_threshold + 1e-6) >= 0.6
     np.testing.assert_allclose(prediction.area.sum(1), 1, atol=1e-5)
@@ -137,7 +139,7 @@ def test_calibration_is_recorded_and_saw_no_val_frame(done: Done) -> None:
 
 def test_the_card_names_figures_and_terms(done: Done) -> None:
     text = done.bundle.read("card.md").decode()
-    assert "ONNX, INT8 for CPUs" in text and "## Terms" in text and "started from random weights" in text
+    assert "INT8 (CPU)" in text and "## Terms" in text and "started from random weights" in text
     for name in ("sky", "water", "bank"):
         assert f"| {name} |" in text
 
@@ -156,7 +158,11 @@ def test_a_slow_int8_file_is_refused_by_name_and_the_rest_is_written(copy: tuple
     site, run = copy
     config = CONFIG.model_copy(update={"half": False, "min_speedup": 1000.0})
     result = export(site, config, run, tmp_path / "out")
-    assert len(result.refused) == 1 and "model.int8-cpu.onnx" in result.refused[0] and "--min-speedup 1000" in result.refused[0]
+    assert (
+        len(result.refused) == 1
+        and "model.int8-cpu.onnx" in result.refused[0]
+        and "--min-speedup 1000" in result.refused[0]
+    )
     bundle = Bundle.open(tmp_path / "out")
     bundle.verify()
     assert set(bundle.manifest.files) == {"model.onnx", "golden.npz", "card.md"}
@@ -175,7 +181,7 @@ def test_another_size_is_exported_and_measured_at_the_frames_own(copy: tuple[Sit
 def test_too_few_val_frames(tmp_path: Path, done: Done) -> None:
     site = make_site(tmp_path / "site", val=2)
     shutil.copytree(done.run, tmp_path / "run")
-    with pytest.raises(ExportError, match="2 val frames .*edgeseg add labels"):
+    with pytest.raises(ExportError, match=r"2 val frames .*edgeseg add labels"):
         export(site, CONFIG, tmp_path / "run", tmp_path / "out")
 
 
