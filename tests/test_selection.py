@@ -144,13 +144,20 @@ def test_a_storm_of_uncertain_frames_leaves_every_hour_its_share() -> None:
 
 @pytest.mark.parametrize(("fps", "hours"), [(0.02, 2000), (1.0, 40), (30.0, 1)])
 def test_the_control_stream_takes_its_share_at_any_frame_rate(fps: float, hours: int) -> None:
-    control = Control(4.8, seed=0)
+    control = Control(4.8, 0.08, seed=0)
     expected = sum(control.probability(int(frame * SECOND / fps)) for frame in range(int(hours * 3600 * fps)))
     assert expected == pytest.approx(4.8 * hours + 4.8, rel=0.1)  # and one hour's share at the start
 
 
+def test_a_large_quota_does_not_make_a_short_run_all_control() -> None:
+    gates = selection(per_hour=100_000, random_share=0.1, near_duplicate=0)
+    kept = [run(gates, picture(frame), frame * SECOND // 30) for frame in range(600)]
+    assert kept.count("score") + kept.count("random") == 600
+    assert 0.05 < kept.count("random") / 600 < 0.15
+
+
 def test_a_pause_of_the_camera_does_not_flood_the_control_stream() -> None:
-    control = Control(4.8, seed=0)
+    control = Control(4.8, 0.08, seed=0)
     times = [*range(0, 600 * SECOND, SECOND // 10), *range(36_000 * SECOND, 36_060 * SECOND, SECOND // 10)]
     after = [control.probability(now) for now in times][-600:]
     assert sum(after) < 0.5
@@ -170,7 +177,7 @@ def test_estimates_weighted_by_the_stored_probabilities_are_true() -> None:
     scores = np.random.default_rng(0).random(4000) ** 3
     estimates = []
     for seed in range(30):
-        control, total = Control(300.0, seed), 0.0
+        control, total = Control(300.0, 0.5, seed), 0.0
         for frame, score in enumerate(scores):
             probability = control.probability(frame * SECOND // 5)
             total += score / probability if control.draw(probability) else 0.0

@@ -83,11 +83,13 @@ class Control:
     """The random control stream: each frame's chance does not depend on the frame.
 
     In the long run `per_hour` frames are drawn an hour, whatever the frame rate; the first few hundred frames have a
-    higher chance on top, so that short runs get their share too.
+    higher chance on top, so that short runs get their share too. No frame's chance is above `share`, or short runs with
+    a large quota would log little else.
     """
 
-    def __init__(self, per_hour: float, seed: int | None) -> None:
+    def __init__(self, per_hour: float, share: float, seed: int | None) -> None:
         self._per_hour = per_hour
+        self._share = share
         self._random = random.Random(seed)
         self._frames = 0
         self._gap_ns = HOUR_NS / 3600 / 30  # mean time between frames
@@ -101,7 +103,7 @@ class Control:
         self._then = now_ns
         first = math.exp(-self._frames / FIRST_FRAMES) / FIRST_FRAMES
         self._frames += 1
-        return min(1.0, self._per_hour * (self._gap_ns / HOUR_NS + first))
+        return min(self._share, self._per_hour * (self._gap_ns / HOUR_NS + first))
 
     def draw(self, probability: float) -> bool:
         """Whether the frame is picked."""
@@ -124,7 +126,7 @@ class Selection:
         self._threshold = threshold
         self._near = config.near_duplicate
         self._quality = Quality()
-        self._control = Control(config.per_hour * config.random_share, seed)
+        self._control = Control(config.per_hour * config.random_share, config.random_share, seed)
         self._quota = TokenBucket(config.per_hour * (1 - config.random_share))
         self._poor = TokenBucket(1)
         self._hash = 0
