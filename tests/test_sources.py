@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import threading
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -279,3 +280,30 @@ def test_a_waiting_camera_stops_at_once_and_a_hanging_driver_holds_nobody() -> N
     assert not list(source.frames(stop))
     source.close()
     hang.set()
+
+
+def test_a_network_camera_is_read_and_read_again_after_it_was_lost() -> None:
+    """Through FFmpeg and a real socket: a server that hangs up after ten pictures."""
+    data = cv2.imencode(".jpg", scene(1))[1].tobytes()
+    part = b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data) + data + b"\r\n"
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=x")
+            self.end_headers()
+            self.wfile.write(part * 10)
+
+        def log_message(self, *arguments: object) -> None:
+            return None
+
+    said: list[str] = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://bob:s3cr3t@127.0.0.1:{server.server_port}/live"
+        source = open_source(address, say=said.append)
+        frame = next(frame for frame in source.frames(threading.Event()) if source.account.reconnects)
+        source.close()
+        server.shutdown()
+    assert frame.number >= 10 and frame.image.shape == (96, 128, 3)
+    assert frame.camera == f"127.0.0.1-{server.server_port}-live" and "s3cr3t" not in "".join([source.name, *said])
