@@ -3,9 +3,9 @@
 python benchmarks/kill_adapt.py [--kills 50] [--seed N]
 
 A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed at a random moment
-of a random step that is still to come, started again and killed again, until the round comes to its end; then the site
-is put back and it begins anew. (Moments drawn over the whole time would nearly all fall on training and export.) The
-round is the real one with networks that learn for a few steps; processes are forked from one that has torch imported
+of a random step, started again and killed again, until the step drawn is one that is done already: then the round is
+left to finish, the site put back, and it begins anew. (Moments drawn over the whole time would nearly all fall on
+training and export.) The round is the real one with networks that learn for a few steps; processes are forked from one that has torch imported
 already, so that the moments fall on the round and not on the imports. At the end of each round its networks and graphs
 must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing fsync: that takes a power
 cut.
@@ -182,10 +182,10 @@ def torment(root: Path, seconds: dict[str, float], kills: int, chance: random.Ra
     """One round from its start to its end, killed again and again while kills are left."""
     while (now := where(root)) != "over":
         child = in_child(lambda: adapt(root), quiet=True)
-        if tally.struck.total() == kills:
+        step = chance.choice(STEPS)
+        if tally.struck.total() == kills or STEPS.index(step) < STEPS.index(now):
             tally.failed += ended(child) != 0
             return
-        step = chance.choice(STEPS[STEPS.index(now) :])
         code = strike(child, root, step, chance.uniform(0, seconds[step]))
         if code is not None:  # the round was over sooner than it was the first time
             tally.failed += code != 0

@@ -47,12 +47,12 @@ def distill(
             f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again"
         )
 
-    def method(weight: Tensor) -> Method:
+    def method(pixels: Tensor) -> Method:
         classes = len(site.config.classes)
         student = build(config.arch, config.encoder, classes, "none" if init else config.weights)
         if init:
             start_from(student, init, config)
-        return Distillation(student, weight, config, source.module)
+        return Distillation(student, pixels, config, source.module)
 
     return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent())
 
@@ -73,8 +73,8 @@ def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float
 class Distillation(Method):
     """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site model."""
 
-    def __init__(self, student: Network, class_weight: Tensor, config: DistillConfig, source: Network) -> None:
-        super().__init__(student, class_weight, config.ema)
+    def __init__(self, student: Network, pixels: Tensor, config: DistillConfig, source: Network) -> None:
+        super().__init__(student, pixels, config.ema, config.class_balance)
         self.temperature, self.kl_weight = config.temperature, config.kl_weight
         self.source = source.requires_grad_(False)
 

@@ -22,7 +22,6 @@ from edgeseg.data.augment import weak
 from edgeseg.data.dataset import FrameStore, Loader, RawBatch
 from edgeseg.durable import lock
 from edgeseg.errors import TrainError
-from edgeseg.losses.supervised import class_weights
 from edgeseg.methods import METHODS, REP_METHODS, Batch, Method
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
@@ -53,12 +52,12 @@ def train(
     init = origin(out, {"init": init}, resume=resume)["init"]
     rep_dim = config.rep_dim if config.method in REP_METHODS else 0
 
-    def method(weight: Tensor) -> Method:
+    def method(pixels: Tensor) -> Method:
         classes = len(site.config.classes)
         student = build(config.arch, config.encoder, classes, "none" if init else config.weights, rep_dim)
         if init:
             start_from(student, init, config)
-        return METHODS[config.method](student, weight, config)
+        return METHODS[config.method](student, pixels, config)
 
     return fit(site, config, out, method, rep_dim=rep_dim, resume=resume, focus=focus, report=report or Silent())
 
@@ -82,7 +81,7 @@ def fit(
     site: Site, config: LoopConfig, out: Path, make: Callable[[Tensor], Method], *, rep_dim: int = 0,
     resume: bool = False, focus: frozenset[str] = frozenset(), report: Report,
 ) -> RunResult:  # fmt: skip
-    """Run the loop for the method that `make` builds from the class weights (C,)."""
+    """Run the loop for the method that `make` builds from the labelled pixels of each class (C,)."""
     fabric, bf16 = _fabric(config)
     fabric.launch()
     with lock(out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError):
@@ -94,9 +93,8 @@ def fit(
         # What is trained, on what.
         labelled = FrameStore(site, site.require("labelled"), config.imgsz)
         validation = Validation(site, site.require("val"), config.imgsz)
-        weight = class_weights(labelled.pixels(len(site.config.classes)), config.class_balance)
         torch.manual_seed(config.seed)
-        method = make(weight).to(memory_format=torch.channels_last)
+        method = make(labelled.pixels(len(site.config.classes))).to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(_groups(method.student, config), weight_decay=config.weight_decay, foreach=True)
         load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
         loader = load(labelled, config.batch, config.seed)

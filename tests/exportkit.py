@@ -68,7 +68,7 @@ def make_run(site: Site, steps: int = 30) -> Path:
         target = torch.from_numpy(np.stack(masks)).long()
         loss = F.cross_entropy(F.interpolate(logits, scale_factor=4, mode="bilinear"), target)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     run = site.root / "runs" / "distill" / "exp1"
     save_card(

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edgeseg.calibration.percentile import Percentile
 from edgeseg.config import ExportConfig
 from edgeseg.errors import ExportError
 from edgeseg.export.gates import refusal
@@ -118,11 +119,9 @@ def test_calibration_takes_a_bounded_sample_from_tensors_of_any_size() -> None:
         ir_version=8,
     )
     onnx.checker.check_model(large)
-    from edgeseg.export import int8
-
     seen: list[int] = []
 
-    class Spy(int8.Percentile):
+    class Spy(Percentile):
         def collect(self, values: NDArray[np.float32]) -> None:
             seen.append(values.size)
             super().collect(values)
@@ -131,7 +130,7 @@ def test_calibration_takes_a_bounded_sample_from_tensors_of_any_size() -> None:
     image = np.zeros((side, side, 3), np.uint8)
     image[:, 17] = 255  # a single bright column is seen, whatever the step of the sample
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(int8, "Percentile", Spy)
+        patch.setattr("edgeseg.export.int8.Percentile", Spy)
         found = collect_ranges(large, interface, [image], threads=1)
     assert found["logits"] == (0.0, 3.0)
     assert seen and max(seen) < 1.1 * SAMPLES

@@ -17,10 +17,10 @@ from onnx import ModelProto
 from torch import nn
 from typer.testing import CliRunner
 
-import edgeseg.bundle
 from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import ExportConfig
+from edgeseg.durable import write_atomic
 from edgeseg.errors import ExportError
 from edgeseg.evaluate import evaluate_frames
 from edgeseg.export.onnx import export_network
@@ -215,15 +215,14 @@ def test_an_export_that_dies_while_writing_leaves_nothing_or_the_old_bundle(
 ) -> None:
     site, run = copy
     quick = ExportConfig(threads=1)
-    written = edgeseg.bundle.write_atomic
 
     def die(path: Path, data: bytes) -> None:
         if path.name == "manifest.json":
             raise KeyboardInterrupt
-        written(path, data)
+        write_atomic(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(edgeseg.bundle, "write_atomic", die)
+        patch.setattr("edgeseg.bundle.write_atomic", die)
         with pytest.raises(KeyboardInterrupt):
             export(site, quick, run, tmp_path / "bundles" / "out")
     assert list((tmp_path / "bundles").iterdir()) == []

@@ -23,24 +23,24 @@ def _schedule(config: TrainConfig) -> Schedule:
     return Schedule(config.unlabelled_weight, config.warmup, config.ramp)
 
 
-def _suponly(student: Network, weight: Tensor, config: TrainConfig) -> Method:
-    return SupOnly(student, weight, config.ema)
+def _suponly(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
+    return SupOnly(student, pixels, config.ema, config.class_balance)
 
 
-def _mean_teacher(student: Network, weight: Tensor, config: TrainConfig) -> Method:
-    return MeanTeacher(student, weight, config.ema, schedule=_schedule(config))
+def _mean_teacher(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
+    return MeanTeacher(student, pixels, config.ema, config.class_balance, schedule=_schedule(config))
 
 
-def _cutmix_mt(student: Network, weight: Tensor, config: TrainConfig) -> Method:
+def _cutmix_mt(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
     return CutMixMT(
-        student, weight, config.ema, schedule=_schedule(config),
+        student, pixels, config.ema, config.class_balance, schedule=_schedule(config),
         confidence=config.confidence, cutmix=config.cutmix, colour=config.strong,
     )  # fmt: skip
 
 
-def _u2pl(student: Network, weight: Tensor, config: TrainConfig) -> Method:
+def _u2pl(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
     return U2PL(
-        student, weight, config.ema, settings=config.u2pl, rep_dim=config.rep_dim, schedule=_schedule(config),
+        student, pixels, config.ema, config.class_balance, settings=config.u2pl, rep_dim=config.rep_dim, schedule=_schedule(config),
         cutmix=config.cutmix, colour=config.strong,
     )  # fmt: skip
 

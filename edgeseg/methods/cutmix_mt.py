@@ -15,10 +15,10 @@ class CutMixMT(Method):
     """Cross-entropy on labels and on the teacher's confident pseudo-labels, both class-balanced."""
 
     def __init__(
-        self, student: Network, class_weight: Tensor, ema: float, *,
+        self, student: Network, pixels: Tensor, ema: float, class_balance: float, *,
         schedule: Schedule, confidence: float, cutmix: float, colour: bool,
     ) -> None:  # fmt: skip
-        super().__init__(student, class_weight, ema)
+        super().__init__(student, pixels, ema, class_balance)
         self.schedule, self.confidence, self.cutmix, self.colour = schedule, confidence, cutmix, colour
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:

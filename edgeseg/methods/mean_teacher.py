@@ -15,8 +15,10 @@ WEIGHT = 10.0  # of the squared error: on probabilities its gradients are small 
 class MeanTeacher(Method):
     """Cross-entropy on labelled frames, mean squared error of the softmax on unlabelled ones."""
 
-    def __init__(self, student: Network, class_weight: Tensor, ema: float, *, schedule: Schedule) -> None:
-        super().__init__(student, class_weight, ema)
+    def __init__(
+        self, student: Network, pixels: Tensor, ema: float, class_balance: float, *, schedule: Schedule
+    ) -> None:
+        super().__init__(student, pixels, ema, class_balance)
         self.schedule = schedule
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.supervised import cross_entropy, upsample
+from edgeseg.losses.supervised import class_weights, cross_entropy, upsample
 from edgeseg.models import MEAN, STD, Network
 
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
+SHARE_MOMENTUM = 0.02
+MOST_ALIGNED = 10.0  # a class absent from the labels, or from the footage so far, must not turn the rest upside down
 
 
 class Batch(NamedTuple):
@@ -50,15 +52,20 @@ class Method(nn.Module, ABC):
         teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its batch-norm statistics
             are those of its own activations (see `look_at`): averaging the student's instead cost 6 mIoU after 200
             steps, because averaged weights do not produce averaged activations.
-        class_weight: (C,) of the supervised loss.
+        class_weight: (C,) of the losses.
+        class_share: (C,) of the labelled pixels.
+        seen_share: (C,) of the teacher's softmax over unlabelled pixels, averaged over steps.
     """
 
     needs_unlabelled = True
     class_weight: Tensor
+    class_share: Tensor
+    seen_share: Tensor
     mean: Tensor
     std: Tensor
 
-    def __init__(self, student: Network, class_weight: Tensor, ema: float) -> None:
+    def __init__(self, student: Network, pixels: Tensor, ema: float, class_balance: float) -> None:
+        """Take `student`, the number of labelled pixels of each class (C,), the EMA keep and the power of the weights."""
         super().__init__()
         self.student = student
         self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
@@ -69,7 +76,10 @@ class Method(nn.Module, ABC):
                 assert module.num_batches_tracked is not None
                 module.num_batches_tracked.zero_()  # the first pass replaces what was loaded
                 module.register_forward_pre_hook(self._track)
-        self.register_buffer("class_weight", class_weight)
+        self.register_buffer("class_weight", class_weights(pixels, class_balance))
+        share = pixels.float() / pixels.sum().clamp(min=1)
+        self.register_buffer("class_share", share)
+        self.register_buffer("seen_share", share.clone())
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
@@ -96,14 +106,23 @@ class Method(nn.Module, ABC):
         normalised = (images - self.mean) / self.std
         return normalised.contiguous(memory_format=torch.channels_last)
 
-    def unbiased(self, logits: Tensor) -> Tensor:
-        """Softmax of (B, C, h, w) logits with the bias of the weighted loss taken off, float32.
+    def aligned(self, logits: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Softmax of the teacher's (B, C, h, w) logits, its classes brought to their share in the labels.
 
-        At the optimum of a cross-entropy weighted by w, softmax is proportional to w p. A pseudo-label stands in for a
-        true label, which the loss then weighs, so it must come from p; from w p the weights would count twice, and a
-        rare class that the teacher over-predicts grows with every step.
+        Distribution alignment (Berthelot et al., ReMixMatch, 2020): p is multiplied by class_share / seen_share and
+        normalised. Without it a rare class that the weighted loss makes the teacher over-predict grows with every step,
+        and one that it under-predicts is forgotten.
+
+        Args:
+            valid: (B, h, w) bool, pixels from which `seen_share` learns; none where the class shares stay as they are.
         """
-        return (logits.float() - self.class_weight.log().view(1, -1, 1, 1)).softmax(1)
+        probability = logits.float().softmax(1)
+        if valid is not None:
+            seen = (probability * valid[:, None]).sum((0, 2, 3)) / valid.sum().clamp(min=1)
+            self.seen_share.lerp_(seen, SHARE_MOMENTUM)
+        ratio = (self.class_share / self.seen_share.clamp(min=1e-8)).clamp(1 / MOST_ALIGNED, MOST_ALIGNED)
+        scaled = probability * ratio.view(1, -1, 1, 1)
+        return scaled / scaled.sum(1, keepdim=True).clamp(min=1e-12)
 
     def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""

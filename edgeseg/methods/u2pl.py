@@ -34,13 +34,13 @@ class U2PL(Method):
     """L_s + lambda_u L_u + lambda_c L_c (eq. 1)."""
 
     def __init__(
-        self, student: Network, class_weight: Tensor, ema: float, *,
+        self, student: Network, pixels: Tensor, ema: float, class_balance: float, *,
         settings: U2PLConfig, rep_dim: int, schedule: Schedule, cutmix: float, colour: bool,
     ) -> None:  # fmt: skip
-        super().__init__(student, class_weight, ema)
+        super().__init__(student, pixels, ema, class_balance)
         self.settings, self.schedule = settings, schedule
         self.cutmix, self.colour = cutmix, colour
-        self.bank = NegativeBank(len(class_weight), settings.bank, rep_dim)
+        self.bank = NegativeBank(len(pixels), settings.bank, rep_dim)
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -93,7 +93,7 @@ class U2PL(Method):
             unreliable = _shrink(torch.cat([torch.zeros_like(masks, dtype=torch.bool), target.valid & ~reliable]), size)
             labelled = torch.zeros_like(near, dtype=torch.bool)
             labelled[: len(masks)] = True
-            chance = _pixels(F.interpolate(self.unbiased(seen.logits), size=size, mode="area"))
+            chance = _pixels(F.interpolate(self.aligned(seen.logits), size=size, mode="area"))
             assert seen.rep is not None
             theirs = _pixels(seen.rep.float())
             low, high = rank_bounds(chance.shape[1], self.settings.low_rank, self.settings.high_rank)
