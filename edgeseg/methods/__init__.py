@@ -40,8 +40,8 @@ def _cutmix_mt(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
 
 def _u2pl(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
     return U2PL(
-        student, pixels, config.ema, config.class_balance, settings=config.u2pl, rep_dim=config.rep_dim, schedule=_schedule(config),
-        cutmix=config.cutmix, colour=config.strong,
+        student, pixels, config.ema, config.class_balance, settings=config.u2pl, rep_dim=config.rep_dim,
+        schedule=_schedule(config), cutmix=config.cutmix, colour=config.strong,
     )  # fmt: skip
 
 

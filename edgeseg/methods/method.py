@@ -65,7 +65,7 @@ class Method(nn.Module, ABC):
     std: Tensor
 
     def __init__(self, student: Network, pixels: Tensor, ema: float, class_balance: float) -> None:
-        """Take `student`, the number of labelled pixels of each class (C,), the EMA keep and the power of the weights."""
+        """Take the student, the labelled pixels of each class (C,), the EMA keep and the power of the weights."""
         super().__init__()
         self.student = student
         self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
