@@ -74,6 +74,7 @@ class U2PLConfig(Section):
     """U2PL's own numbers (methods.md 2.1)."""
 
     alpha: float = Field(0.2, ge=0, lt=1)  # share of unlabelled pixels called unreliable at the start
+    per_class: bool = True  # that share of each class; false: of all pixels together, as in the paper
     low_rank: int = Field(3, ge=1)
     high_rank: int = Field(20, ge=2)
     threshold: float = Field(0.3, ge=0, lt=1)  # delta_p

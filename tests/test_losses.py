@@ -19,7 +19,7 @@ from edgeseg.losses.contrast import (
     rank_bounds,
     ranks,
 )
-from edgeseg.losses.reliability import entropy, partition_share, threshold
+from edgeseg.losses.reliability import class_thresholds, entropy, partition_share, threshold
 from edgeseg.losses.supervised import class_weights, cross_entropy
 
 SEED_PIXEL = torch.tensor([[0.60, 0.18, 0.14, 0.03, 0.03, 0.02]], dtype=torch.float64)
@@ -199,3 +199,17 @@ def test_divergence_is_zero_for_equals_falls_as_the_student_improves_and_skips_p
     assert float(spoiled) == pytest.approx(
         float(divergence(start[:, :, 2:], target[:, :, 2:], half[:, 2:], 2.0)), rel=1e-5
     )
+
+
+def test_class_thresholds_keep_the_same_share_of_a_rare_and_uncertain_class() -> None:
+    generator = torch.Generator().manual_seed(0)
+    label = torch.zeros(1, 100, 100, dtype=torch.int64)
+    label[:, :5] = 1  # 5 % of the pixels, all of them less certain than the rest
+    values = 0.3 * torch.rand(1, 100, 100, generator=generator) + 0.5 * label
+    everywhere = torch.ones_like(label, dtype=torch.bool)
+    gammas = class_thresholds(values, label, everywhere, 0.2, 3)
+    kept = values < gammas[label]
+    for name in (0, 1):
+        assert float(kept[label == name].float().mean()) == pytest.approx(0.8, abs=0.02)
+    assert float((values < threshold(values, everywhere, 0.2))[label == 1].float().mean()) < 0.05
+    assert float(gammas[2]) > 1  # nothing to cut in a class without pixels

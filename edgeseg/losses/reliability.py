@@ -35,10 +35,24 @@ def threshold(values: Tensor, valid: Tensor, share: float, bins: int = 2048) -> 
     Returns:
         () float32; above 1 when share is 0 or nothing is valid, so that every entry lies below.
     """
-    index = (values.float() * bins).long().clamp_(0, bins - 1)
-    counts = torch.zeros(bins, dtype=torch.float32, device=values.device)
+    return class_thresholds(values, torch.zeros_like(values, dtype=torch.int64), valid, share, 1, bins)[0]
+
+
+def class_thresholds(
+    values: Tensor, label: Tensor, valid: Tensor, share: float, classes: int, bins: int = 2048
+) -> Tensor:
+    """`threshold` for the entries of each class by itself, so that `share` of every class lies above its own.
+
+    Args:
+        label: as `values`, int64 class ids where `valid`.
+
+    Returns:
+        (C,) float32.
+    """
+    index = (values.float() * bins).long().clamp_(0, bins - 1) + bins * label.clamp(0, classes - 1)
+    counts = torch.zeros(classes * bins, dtype=torch.float32, device=values.device)
     counts.scatter_add_(0, index.flatten(), valid.flatten().float())
-    above = counts.flip(0).cumsum(0).flip(0)  # entries in this bin or a higher one
-    first = (above > share * above[0]).sum()  # bins up to the one that holds the threshold
-    none = above[0] * share <= 0
-    return torch.where(none, torch.full((), 2.0, device=values.device), first.float() / bins)
+    above = counts.view(classes, bins).flip(1).cumsum(1).flip(1)  # entries in this bin or a higher one
+    total = above[:, :1]
+    first = (above > share * total).sum(1)  # bins up to the one that holds the threshold
+    return torch.where(total[:, 0] * share <= 0, 2.0, first.float() / bins)

@@ -19,7 +19,7 @@ from edgeseg.losses.contrast import (
     prototypes,
     rank_bounds,
 )
-from edgeseg.losses.reliability import partition_share, threshold
+from edgeseg.losses.reliability import class_thresholds, partition_share, threshold
 from edgeseg.losses.supervised import cross_entropy, upsample
 from edgeseg.methods.cutmix_mt import histogram
 from edgeseg.methods.method import Batch, Method, Schedule, StepResult
@@ -53,8 +53,7 @@ class U2PL(Method):
         output = self.student(images)
         supervised = self.supervised(output.logits[:number], labelled.masks)
 
-        gamma = threshold(target.entropy, target.valid, partition_share(self.settings.alpha, progress))
-        reliable = target.valid & (target.entropy < gamma)
+        reliable, gamma = self.partition(target, partition_share(self.settings.alpha, progress))
         label = target.label.masked_fill(~reliable, 255)
         share = reliable.sum() / target.valid.sum().clamp(min=1)
         found = upsample(output.logits[number:], (label.shape[1], label.shape[2]))
@@ -72,6 +71,20 @@ class U2PL(Method):
         }
         logs |= {"pseudo": histogram(label, len(self.class_weight))}
         return StepResult(loss, {name: value.detach() for name, value in logs.items()})
+
+    def partition(self, target: Target, share: float) -> tuple[Tensor, Tensor]:
+        """Reliable pixels (B, H, W) bool, and the threshold (), of all pixels or the mean over classes.
+
+        With one threshold for all, nearly every pixel of a rare class lies above it: the class gets no pseudo-labels
+        and is forgotten. With `per_class` each class keeps the same share of its pixels.
+        """
+        if not self.settings.per_class:
+            gamma = threshold(target.entropy, target.valid, share)
+            return target.valid & (target.entropy < gamma), gamma
+        classes = len(self.class_weight)
+        gammas = class_thresholds(target.entropy, target.label, target.valid, share, classes)
+        own = gammas[target.label.clamp(0, classes - 1)]
+        return target.valid & (target.entropy < own), gammas.clamp(max=1).mean()
 
     def contrast(
         self, images: Tensor, output: Output, masks: Tensor, target: Target, label: Tensor, reliable: Tensor
