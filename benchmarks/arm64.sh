@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs a bundle on 64-bit ARM: a Debian made by debootstrap, run by qemu-user, with the wheel and the `device` extra.
-# The masks are then compared with those that this machine computes.
+# The masks are then compared with those that this machine computes; an untrained bundle turns rounding into other masks.
 #
 #   sudo benchmarks/arm64.sh BUNDLE CLIP      with PYTHON=.venv/bin/python for the comparison; FRAMES=5
 #
@@ -138,7 +138,7 @@ import cv2
 import numpy as np
 
 there, here, frames = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-for name, least in (("clip", 0.0), ("fp32", 0.999), ("int8", 0.95)):
+for name, least in (("clip", 0.95), ("fp32", 0.999), ("int8", 0.98)):
     masks = sorted((here / name).glob("*.png"))
     if len(masks) != frames or [m.name for m in masks] != sorted(m.name for m in (there / name).glob("*.png")):
         sys.exit(f"arm64: {name}: the two machines did not write the same {frames} masks")
