@@ -115,7 +115,8 @@ def test_the_figures_are_those_of_the_common_evaluation(done: Done) -> None:
     assert figures["fp32"]["agreement"] > 99.9 and figures["int8-cpu"]["agreement"] > 90
     assert figures["torch"]["miou"] > 60  # it has learnt something, so agreement means something
     assert figures["int8-cpu"]["quantised"] == figures["int8-cpu"]["convolutions"] > 50
-    assert figures["int8-cpu"]["speedup"] == pytest.approx(figures["fp32"]["ms"] / figures["int8-cpu"]["ms"], rel=0.01)
+    ratios = [figures["fp32"][name] / figures["int8-cpu"][name] for name in ("ms", "ms_median")]
+    assert figures["int8-cpu"]["speedup"] == pytest.approx(min(ratios), rel=0.01)
     assert "speedup" not in figures["fp16"]
     low, high = figures["int8-cpu"]["drop_interval"]
     assert low <= figures["int8-cpu"]["drop"] <= high
