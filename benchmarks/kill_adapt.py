@@ -5,10 +5,10 @@ python benchmarks/kill_adapt.py [--kills 50] [--seed N]
 A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed at a random moment
 of a random step, started again and killed again, until the step drawn is one that is done already: then the round is
 left to finish, the site put back, and it begins anew. (Moments drawn over the whole time would nearly all fall on
-training and export.) The round is the real one with networks that learn for a few steps; processes are forked from one that has torch imported
-already, so that the moments fall on the round and not on the imports. At the end of each round its networks and graphs
-must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing fsync: that takes a power
-cut.
+training and export.) The round is the real one with networks that learn for a few steps; processes are forked from one
+that has torch imported already, so that the moments fall on the round and not on the imports. At the end of each round
+its networks and graphs must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing
+fsync: that takes a power cut.
 """
 
 from __future__ import annotations

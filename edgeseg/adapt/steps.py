@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeseg.adapt import publish
 from edgeseg.adapt.base import HALF, bundle_name, digest_of, find_base, fingerprint, learnt
@@ -20,12 +20,13 @@ from edgeseg.adapt.pull import load_origins, pull
 from edgeseg.adapt.select import Candidate, select
 from edgeseg.adapt.state import State, StepName, Verdict, digest, folder_of, load_all
 from edgeseg.bundle import MANIFEST, Bundle
-from edgeseg.config import dumps
+from edgeseg.config import LoopConfig, dumps
 from edgeseg.durable import write_atomic, write_json
 from edgeseg.errors import AdaptError
 from edgeseg.progress import Report
 from edgeseg.site import Site
 
+LoopT = TypeVar("LoopT", bound=LoopConfig)
 ENDED: dict[str | None, str] = {
     "published": "published and rolled back", "rejected": "rejected", "stopped": "stopped",
 }  # fmt: skip
@@ -163,9 +164,16 @@ def _pseudo_label(round: Round) -> Outcome:
     return Outcome(output, ("pseudo/statistics.json", "decision.json"), "stopped", reason)
 
 
+def _once(config: LoopT, steps: int, report: Report) -> LoopT:
+    """The configuration of one training in a round: fewer steps, one device (several would start the command anew)."""
+    if config.devices > 1:
+        report.say(f"a round trains on one device; devices = {config.devices} holds for train and distill only")
+    return config.model_copy(update={"steps": steps, "devices": 1})
+
+
 def _train(round: Round) -> Outcome:
     config = round.site.config
-    once = config.train.model_copy(update={"steps": config.adapt.train_steps, "devices": 1})
+    once = _once(config.train, config.adapt.train_steps, round.report)
     result = round.steps.train(
         round.site, once, round.folder / "train", resume=True, init=round.site.root / round.start["site_run"],
         focus=frozenset(round.chosen), report=round.report,
@@ -175,7 +183,7 @@ def _train(round: Round) -> Outcome:
 
 def _distill(round: Round) -> Outcome:
     config = round.site.config
-    once = config.distill.model_copy(update={"steps": config.adapt.distill_steps, "devices": 1})
+    once = _once(config.distill, config.adapt.distill_steps, round.report)
     result = round.steps.distill(
         round.site, once, round.folder / "train", round.folder / "distill", resume=True,
         init=round.site.root / round.start["edge_run"], focus=frozenset(round.chosen), report=round.report,
