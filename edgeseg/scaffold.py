@@ -83,7 +83,7 @@ COMMENTS: dict[str, dict[str, str]] = {
     },
     "train.u2pl": {
         "alpha": "share of unlabelled pixels called unreliable at the start",
-        "per_class": "take that share of every class by itself, so that rare ones keep pseudo-labels; false is the paper",
+        "per_class": "that share of every class by itself, so that rare ones keep pseudo-labels; false: the paper",
         "low_rank": "ranks of class probability between which an unreliable pixel is a negative",
         "high_rank": "see low_rank",
         "threshold": "least probability of an anchor pixel",

@@ -28,7 +28,7 @@ def subgraph() -> onnx.GraphProto:
     return helper.make_graph([], "inner", [], [], [external()])
 
 
-def with_attribute(**fields: object) -> Callable[[ModelProto], None]:
+def with_attribute(**fields: Any) -> Callable[[ModelProto], None]:
     def spoil(model: ModelProto) -> None:
         attribute = AttributeProto(name="hidden", **fields)
         model.graph.node.append(NodeProto(op_type="Constant", output=["hidden"], attribute=[attribute]))

@@ -49,7 +49,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (root / "edgeseg.toml").write_text("".join(lines))
     rng = np.random.default_rng(0)
     frames = []
-    splits: list[Split] = ["labelled"] * 4 + ["unlabelled"] * 5 + ["val"] * 3  # type: ignore[assignment,list-item]
+    splits: list[Split] = ["labelled"] * 4 + ["unlabelled"] * 5 + ["val"] * 3  # type: ignore[assignment]
     for number, split in enumerate(splits):
         mask = np.zeros((64, 64), np.uint8)
         for name in (1, 2):
