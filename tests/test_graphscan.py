@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+from typing import Any
 
 import onnx
 import pytest
@@ -28,7 +30,7 @@ def subgraph() -> onnx.GraphProto:
     return helper.make_graph([], "inner", [], [], [external()])
 
 
-def with_attribute(**fields: Any) -> Callable[[ModelProto], None]:
+def with_attribute(**fields: Any) -> Callable[[ModelProto], None]:  # Any: as protobuf has it
     def spoil(model: ModelProto) -> None:
         attribute = AttributeProto(name="hidden", **fields)
         model.graph.node.append(NodeProto(op_type="Constant", output=["hidden"], attribute=[attribute]))
