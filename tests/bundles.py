@@ -159,7 +159,11 @@ def make_bundle(path: Path, *, int8: bool = True, **changes: Any) -> Bundle:  # 
     generator = np.random.default_rng(1)
     frames = np.stack([painted(generator.integers(0, len(CLASSES), (4, 6))) for _ in range(4)])
     golden = io.BytesIO()
-    np.savez_compressed(golden, frames=frames)
+    np.savez_compressed(
+        golden,
+        frames=frames,
+        masks=np.abs(frames[..., None, :] - COLORS.astype(int)).sum(-1).argmin(-1).astype(np.uint8),
+    )
     files = {"model.onnx": model.SerializeToString(), "golden.npz": golden.getvalue()}
     if int8:
         files["model.int8-cpu.onnx"] = int8_cpu(model)

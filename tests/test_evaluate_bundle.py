@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle
 from edgeseg.errors import BundleError, DataError
 from edgeseg.metrics import iou, miou
-from edgeseg.runtime.bench import STAGES, bench, figures, golden_frames
+from edgeseg.runtime.bench import STAGES, bench, figures, read_golden
 from edgeseg.runtime.evaluate import evaluate_runner
 from edgeseg.runtime.png import palette_png
 from edgeseg.runtime.runner import open_runner
@@ -19,7 +20,7 @@ from tests.bundles import CLASSES, make_bundle, painted
 from tests.footagekit import save
 
 
-def pair(folder: Path, name: str, tiles: np.ndarray, scale: int = 1) -> tuple[Path, Path]:  # type: ignore[type-arg]
+def pair(folder: Path, name: str, tiles: NDArray[np.int64], scale: int = 1) -> tuple[Path, Path]:
     """A picture of tiles with its mask, `scale` times as large as the graph's input."""
     image = save(folder / "images" / f"{name}.png", painted(tiles, 64 * scale, 96 * scale))
     rows, columns = 64 * scale // tiles.shape[0], 96 * scale // tiles.shape[1]
@@ -63,9 +64,12 @@ def test_faulty_pairs_are_named(bundle_path: Path, tmp_path: Path) -> None:
 
 def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
     bundle = Bundle.open(bundle_path)
-    images = golden_frames(bundle)
-    assert len(images) == 4 and images[0].shape == (64, 96, 3)
-    timings = bench(bundle, [*images, cv2.resize(images[0], (200, 100))], frames=6, threads=1)
+    golden = read_golden(bundle)
+    assert golden is not None and len(golden.images) == 4 and golden.images[0].shape == (64, 96, 3)
+    images = [*golden.images, np.asarray(cv2.resize(golden.images[0], (200, 100)), np.uint8)]
+    timings = bench(bundle, images, frames=6, threads=1, golden=golden)
+    assert all(timing.agreement is not None and 97 < timing.agreement <= 100 for timing in timings.values())
+    assert bench(bundle, images, frames=2, threads=1)["fp32"].agreement is None
     assert set(timings) == {"fp32", "int8-cpu"}
     for timing in timings.values():
         assert all(len(timing.seconds[stage]) == 6 and min(timing.seconds[stage]) > 0 for stage in STAGES)
@@ -76,7 +80,7 @@ def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
     assert figures(timings["fp32"], timings["fp32"])["infer"]["ratio"] == 1
 
 
-def test_golden_frames_of_another_size_or_kind_are_refused(tmp_path: Path) -> None:
+def test_read_golden_of_another_size_or_kind_are_refused(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "b", int8=False, width=128)
     with pytest.raises(BundleError, match="no frames of 128x64"):
-        golden_frames(bundle)
+        read_golden(bundle)

@@ -32,7 +32,8 @@ def nothing(*arguments: object) -> None:
 class Pattern:
     """A source of `count` frames, each of one class, told by its number."""
 
-    name, fps = "pattern", None
+    name = "pattern"
+    fps: float | None = None
 
     def __init__(self, count: int = COUNT, before: Callable[[int], None] = nothing, live: bool = False) -> None:
         self.total: int | None = count
@@ -104,7 +105,7 @@ def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> Summary:
 def test_every_frame_arrives_once_in_order_with_its_own_prediction(bundle_path: Path) -> None:
     one, other = Kept(), Kept()
     with open_runner(bundle_path, "cpu", "fp32", 2, streams=2) as runner:
-        summary = run(Pattern(), runner, [one, other])
+        summary = run(cast(Source, Pattern()), runner, [one, other])
     assert one.numbers == other.numbers == list(range(COUNT))
     assert one.classes == [number % len(CLASSES) for number in range(COUNT)]
     assert one.ended == other.ended == "finished"

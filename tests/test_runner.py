@@ -13,6 +13,7 @@ import pytest
 
 from edgeseg.bundle import MANIFEST, Bundle, write
 from edgeseg.errors import BundleError, DependencyError
+from edgeseg.graphscan import scan
 from edgeseg.runtime import runner as module
 from edgeseg.runtime.runner import choose, cores, open_runner
 from tests.bundles import CLASSES, HEIGHT, STRIDE, WIDTH, make_bundle, manifest, marked, network, painted
@@ -124,7 +125,7 @@ def test_the_engine_gets_the_bytes_that_were_checked(
 ) -> None:
     path = tmp_path / "b"
     shutil.copytree(bundle_path, path)
-    checked = module.scan
+    checked = scan
 
     def swap(data: bytes, **rest: Any) -> object:
         (path / "model.onnx").write_bytes(b"something else")  # between check and use

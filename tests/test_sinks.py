@@ -37,7 +37,7 @@ def frame(number: int = 0, height: int = 120, width: int = 160) -> Frame:
 
 def prediction(mask: NDArray[np.uint8] = MASK) -> Prediction:
     return Prediction(
-        mask[None], np.zeros((1, 4, 4), np.float32), np.float32([0.25]), np.full((1, 4), 0.25, np.float32)
+        mask[None], np.zeros((1, 4, 4), np.float32), np.full(1, 0.25, np.float32), np.full((1, 4), 0.25, np.float32)
     )
 
 

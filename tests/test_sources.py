@@ -24,8 +24,8 @@ from tests.footagekit import huge_png, save, scene, video
 Picture = NDArray[np.uint8]
 
 
-def every(address: str, **options: str) -> list[Frame]:
-    return list(open_source(address, **options).frames(threading.Event()))
+def every(address: str, camera: str | None = None) -> list[Frame]:
+    return list(open_source(address, camera=camera).frames(threading.Event()))
 
 
 def pictures(folder: Path, names: list[str]) -> list[Path]:
@@ -211,7 +211,7 @@ def test_safe_names_are_file_names() -> None:
 class FakeCapture:
     """Gives `number` pictures, one whenever `ready` allows, then fails."""
 
-    def __init__(self, number: int, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, number: int, ready: Callable[[], object] = lambda: None) -> None:
         self.left, self.ready, self.released = number, ready, False
 
     def read(self) -> tuple[bool, Picture | None]:
@@ -274,7 +274,11 @@ def test_a_camera_that_never_was_there_is_an_error() -> None:
 
 def test_a_waiting_camera_stops_at_once_and_a_hanging_driver_holds_nobody() -> None:
     hang = threading.Event()
-    source = Camera(lambda: FakeCapture(1, lambda: hang.wait(30) and None), "fake", "fake", say=print)
+
+    def hanging() -> None:
+        hang.wait(30)
+
+    source = Camera(lambda: FakeCapture(1, hanging), "fake", "fake", say=print)
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     assert not list(source.frames(stop))

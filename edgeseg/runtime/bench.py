@@ -6,14 +6,17 @@ import io
 import random
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.errors import BundleError
+from edgeseg.metrics import agreement
 from edgeseg.progress import Report, Silent
 from edgeseg.runtime.frames import Image
 from edgeseg.runtime.overlay import Overlay
@@ -31,9 +34,11 @@ class Timing:
     Attributes:
         backend: what ran it.
         seconds: for each of `STAGES` the time of every frame; "total" is the three before it, one after another.
+        agreement: with the golden masks, in percent of the pixels; None where there are none.
     """
 
     backend: Backend
+    agreement: float | None = None
     seconds: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
 
     def quantile(self, stage: str, share: float) -> float:
@@ -45,23 +50,43 @@ class Timing:
         return 1000 / self.quantile(stage, 0.5)
 
 
-def golden_frames(bundle: Bundle) -> list[Image]:
-    """The frames that the bundle brings along, (H, W, 3) uint8 BGR each; empty if it brings none.
+@dataclass(frozen=True)
+class Golden:
+    """Frames that the bundle brings along, with what its FP32 file said of them when it was exported.
+
+    Attributes:
+        images: (H, W, 3) uint8 BGR each, at the graph's size.
+        masks: (N, H, W) uint8.
+    """
+
+    images: list[Image]
+    masks: NDArray[np.uint8]
+
+
+def read_golden(bundle: Bundle) -> Golden | None:
+    """The golden frames, None if the bundle has none.
 
     Raises:
         BundleError: the file is damaged.
     """
     if GOLDEN not in bundle.manifest.files:
-        return []
-    size = bundle.manifest.height, bundle.manifest.width, 3
+        return None
+    size = bundle.manifest.height, bundle.manifest.width
     try:
         with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-            frames = golden["frames"]
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            frames, masks = golden["frames"], golden["masks"]
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"{bundle.path / GOLDEN} cannot be used ({error}); export the bundle again") from None
-    if frames.dtype != np.uint8 or frames.shape[1:] != size:
+    right = frames.dtype == masks.dtype == np.uint8 and frames.shape[1:] == (*size, 3) and len(frames)
+    if not right or masks.shape != frames.shape[:3]:
         raise BundleError(f"{bundle.path / GOLDEN} holds no frames of {size[1]}x{size[0]}; export the bundle again")
-    return [np.ascontiguousarray(frame[..., ::-1]) for frame in frames]
+    return Golden([np.ascontiguousarray(frame[..., ::-1]) for frame in frames], masks)
+
+
+def agrees(runner: Runner, golden: Golden) -> float:
+    """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at export."""
+    masks = [runner(np.ascontiguousarray(image[None, ..., ::-1])).mask[0] for image in golden.images]
+    return agreement(np.stack(masks), golden.masks)
 
 
 def bench(
@@ -72,6 +97,7 @@ def bench(
     frames: int = 100,
     threads: int = 0,
     seed: int = 0,
+    golden: Golden | None = None,
     report: Report | None = None,
 ) -> dict[Flavour, Timing]:
     """Time the files that `backend` runs: each frame goes to each file, in a new order every time.
@@ -80,6 +106,7 @@ def bench(
         images: (H, W, 3) uint8 BGR of any size, used in turn.
         frames: timed for each file.
         threads: for inference, 0 for as many as there are cores.
+        golden: also see whether this machine computes what the exporting one did.
 
     Raises:
         BundleError, DependencyError: as `open_runner`.
@@ -98,6 +125,9 @@ def bench(
             for runner in order.sample(runners, len(runners)):
                 _time(runner, image, overlay, timings[runner.flavour])
             report.advance()
+        if golden is not None:
+            for runner in runners:
+                timings[runner.flavour].agreement = agrees(runner, golden)
     report.stop()
     return timings
 

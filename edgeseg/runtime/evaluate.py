@@ -87,6 +87,6 @@ def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
         mask = None
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         raise DataError(f"{path} is missing, damaged or no 8-bit PNG of class ids; for colour masks pip install pillow")
-    mask = np.array(mask, np.uint8)
-    mask[np.isin(mask, list(ignore))] = IGNORE
-    return mask
+    indices = np.array(mask, np.uint8)
+    indices[np.isin(indices, list(ignore))] = IGNORE
+    return indices
