@@ -23,16 +23,16 @@ from edgeseg.site import Site
 from edgeseg.train import train
 from tests.roundkit import SECTIONS, make_log, make_site, read, scene
 
-BRIEF = {"steps": 2, "encoder_lr": 2e-3, "decoder_lr": 4e-3}
+FAST = {"encoder_lr": 2e-3, "decoder_lr": 4e-3, "ema": 0.8, "eval_every": 20}
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """A site whose champion has hardly learnt anything, and a log."""
+    """A site whose site model has learnt a little and whose champion hardly anything, and a log."""
     table = {
         **SECTIONS,
-        "train": {**SECTIONS["train"], **BRIEF},
-        "distill": {**SECTIONS["distill"], **BRIEF},
+        "train": {**SECTIONS["train"], **FAST, "steps": 20},
+        "distill": {**SECTIONS["distill"], **FAST, "steps": 2},
         "export": {**SECTIONS["export"], "int8": True},
         "adapt": {**SECTIONS["adapt"], "train_steps": 30, "distill_steps": 30},
     }
@@ -49,10 +49,11 @@ def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(site: Site
     first = champion(site)
     command = [sys.executable, "-m", "edgeseg.cli.app", "adapt", str(tmp_path / "log")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, cwd=site.root, env=environment, stderr=subprocess.DEVNULL) as process:
+    said = tmp_path / "said"
+    with said.open("w") as file, subprocess.Popen(command, cwd=site.root, env=environment, stderr=file) as process:
         checkpoints = site.root / "rounds/0001/train/checkpoint"
         while not any(checkpoints.glob("step-*.safetensors")):
-            assert process.poll() is None, "the round ended before its first checkpoint"
+            assert process.poll() is None, f"the round ended before its first checkpoint: {said.read_text()}"
             time.sleep(0.02)
         process.kill()
     assert champion(site).path == first.path
