@@ -77,6 +77,8 @@ def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[st
                 )
         return begun
     resolved = {name: value and value.resolve() for name, value in given.items()}
+    if not resume and (out / "config.toml").exists():
+        return resolved  # somebody else's run, which RunFolder is about to refuse
     write_json(stored, {name: value and str(value) for name, value in resolved.items()})
     return resolved
 
