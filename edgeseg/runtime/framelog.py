@@ -31,6 +31,7 @@ from edgeseg.runtime.store import LAST_HOUR, NO_SPACE, Full, Store, set_aside
 __all__ = ["FrameLog", "Record", "VerifyResult", "iter_records", "read_record", "verify"]
 
 QUEUE = 8
+LONGEST_WAIT = 30.0  # seconds that recorded footage waits for the disk before a frame is dropped after all
 SPARED = (
     2  # places of the queue that score frames leave free: control frames lost in a rush would no longer be a sample
 )
@@ -153,9 +154,9 @@ class FrameLog:
 
     def offer(
         self, image_rgb: Image, *,
-        camera: str, score: float, mask: Mask | None, entropy: Entropy | None, monotonic_ns: int,
+        camera: str, score: float, mask: Mask | None, entropy: Entropy | None, monotonic_ns: int, wait: bool = False,
     ) -> None:  # fmt: skip
-        """Log the frame if it is worth it; to be called with every frame, never waits for the disk.
+        """Log the frame if it is worth it; to be called with every frame, never waits for the disk unless told to.
 
         Args:
             image_rgb: (H, W, 3) uint8. This and the next two must not be written to afterwards.
@@ -163,16 +164,18 @@ class FrameLog:
             mask: (h, w) uint8 class ids.
             entropy: (h, w) float32 in 0..1.
             monotonic_ns: when the frame was taken, on the monotonic clock.
+            wait: for recorded footage, which can wait for the disk where a camera cannot.
         """
         chosen = self._selection.consider(image_rgb, camera, score, monotonic_ns)
         if isinstance(chosen, str):
             self._count(chosen)
             return
-        if chosen.reason == "score" and self._queue.qsize() >= QUEUE - SPARED:
+        if not wait and chosen.reason == "score" and self._queue.qsize() >= QUEUE - SPARED:
             self._count("queue")
             return
         try:
-            self._queue.put_nowait(_Job(chosen, image_rgb, camera, score, mask, entropy, monotonic_ns))
+            job = _Job(chosen, image_rgb, camera, score, mask, entropy, monotonic_ns)
+            self._queue.put(job, block=wait, timeout=LONGEST_WAIT if wait else None)
         except queue.Full:
             self._count("queue")
 

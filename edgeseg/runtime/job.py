@@ -117,7 +117,7 @@ def infer(
             device = platform.node() or "device"
             log = FrameLog.open(outputs.log, log_config, device=device, model=bundle.digest, threshold=threshold)
             stack.enter_context(log)
-            sinks.append(LogSink(log))
+            sinks.append(LogSink(log, wait=not source.live))
         streams = 1 if source.live else 0
         runner = stack.enter_context(
             open_runner(bundle, config.backend, config.precision, config.threads, streams=streams)

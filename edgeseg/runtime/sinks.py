@@ -58,8 +58,9 @@ class Log(Protocol):
         mask: Image | None,
         entropy: NDArray[np.float32] | None,
         monotonic_ns: int,
+        wait: bool = False,
     ) -> None:
-        """Take the frame if it is worth keeping; never waits."""  # fmt: skip
+        """Take the frame if it is worth keeping; waits for the disk only if told to."""  # fmt: skip
 
 
 class VideoSink(Sink):
@@ -206,8 +207,9 @@ class JsonSink(Sink):
 class LogSink(Sink):
     """Offers every frame to the frame log, which has its own thread and decides by itself."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, *, wait: bool = False) -> None:
+        """Take the log; `wait` for recorded footage, of which no frame has to be missed."""
+        self._log, self._wait = log, wait
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Offer one frame."""
@@ -218,6 +220,7 @@ class LogSink(Sink):
             mask=prediction.mask[0],
             entropy=prediction.entropy[0],
             monotonic_ns=frame.monotonic_ns,
+            wait=self._wait,
         )
 
 
