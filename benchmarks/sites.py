@@ -49,8 +49,8 @@ DATA_SETS = {
 }
 
 
-def make_site(root: Path, name: str, data: Path) -> Site:
-    """Build the site once; a second call opens it.
+def make_site(root: Path, name: str, data: Path, every: int = 0) -> Site:
+    """Build the site once; a second call opens it. `every` replaces the data set's; 1 labels every frame.
 
     No near-duplicates are removed or withheld: the published splits decide what is train and what is val.
     """
@@ -67,13 +67,14 @@ def make_site(root: Path, name: str, data: Path) -> Site:
     write_atomic(root / "edgeseg.toml", text.encode())
     site = Site.open(root)
     for number, image in enumerate(sorted((data / "images" / "train").iterdir())):
-        kind = "footage" if number % what.every else "labelled"
+        kind = "footage" if number % (every or what.every) else "labelled"
         (staging / kind / image.name).symlink_to(image.resolve())
         if kind == "labelled":
             mask = data / "labels" / "train" / f"{image.stem}.png"
             (staging / "masks" / mask.name).symlink_to(mask.resolve())
     add_labels(site, staging / "labelled", staging / "masks", split="train", camera="train", ignore=what.ignore)
-    add_footage(site, [staging / "footage"], camera="train")
+    if every != 1:
+        add_footage(site, [staging / "footage"], camera="train")
     add_labels(site, data / "images" / "val", data / "labels" / "val", split="val", camera="val", ignore=what.ignore)
     shutil.rmtree(staging)
     counts = {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")}

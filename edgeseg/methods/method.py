@@ -18,8 +18,6 @@ from edgeseg.losses.supervised import class_weights, cross_entropy, upsample
 from edgeseg.models import MEAN, STD, Network
 
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
-SHARE_MOMENTUM = 0.02
-MOST_ALIGNED = 10.0  # a class absent from the labels, or from the footage so far, must not turn the rest upside down
 
 
 class Batch(NamedTuple):
@@ -52,15 +50,11 @@ class Method(nn.Module, ABC):
         teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its batch-norm statistics
             are those of its own activations (see `look_at`): averaging the student's instead cost 6 mIoU after 200
             steps, because averaged weights do not produce averaged activations.
-        class_weight: (C,) of the losses.
-        class_share: (C,) of the labelled pixels.
-        seen_share: (C,) of the teacher's softmax over unlabelled pixels, averaged over steps.
+        class_weight: (C,) of the supervised loss; pseudo-labels already carry the bias that it gives the teacher.
     """
 
     needs_unlabelled = True
     class_weight: Tensor
-    class_share: Tensor
-    seen_share: Tensor
     mean: Tensor
     std: Tensor
 
@@ -77,9 +71,6 @@ class Method(nn.Module, ABC):
                 module.num_batches_tracked.zero_()  # the first pass replaces what was loaded
                 module.register_forward_pre_hook(self._track)
         self.register_buffer("class_weight", class_weights(pixels, class_balance))
-        share = pixels.float() / pixels.sum().clamp(min=1)
-        self.register_buffer("class_share", share)
-        self.register_buffer("seen_share", share.clone())
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
@@ -105,24 +96,6 @@ class Method(nn.Module, ABC):
         """RGB 0..1 as the network wants it."""
         normalised = (images - self.mean) / self.std
         return normalised.contiguous(memory_format=torch.channels_last)
-
-    def aligned(self, logits: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Softmax of the teacher's (B, C, h, w) logits, its classes brought to their share in the labels.
-
-        Distribution alignment (Berthelot et al., ReMixMatch, 2020): p is multiplied by class_share / seen_share and
-        normalised. Without it a rare class that the weighted loss makes the teacher over-predict grows with every step,
-        and one that it under-predicts is forgotten.
-
-        Args:
-            valid: (B, h, w) bool, pixels from which `seen_share` learns; none where the class shares stay as they are.
-        """
-        probability = logits.float().softmax(1)
-        if valid is not None:
-            seen = (probability * valid[:, None]).sum((0, 2, 3)) / valid.sum().clamp(min=1)
-            self.seen_share.lerp_(seen, SHARE_MOMENTUM)
-        ratio = (self.class_share / self.seen_share.clamp(min=1e-8)).clamp(1 / MOST_ALIGNED, MOST_ALIGNED)
-        scaled = probability * ratio.view(1, -1, 1, 1)
-        return scaled / scaled.sum(1, keepdim=True).clamp(min=1e-12)
 
     def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""

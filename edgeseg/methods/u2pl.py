@@ -58,7 +58,7 @@ class U2PL(Method):
         share = reliable.sum() / target.valid.sum().clamp(min=1)
         found = upsample(output.logits[number:], (label.shape[1], label.shape[2]))
         boost = (1 / share.clamp(min=1e-6)).clamp(max=LARGEST_BOOST)
-        consistency = boost * cross_entropy(found, label, self.class_weight)
+        consistency = boost * cross_entropy(found, label)
 
         contrast = self.contrast(images, output, labelled.masks, target, label, reliable)
         loss = supervised + weight * (consistency + self.settings.weight * contrast)
@@ -106,7 +106,7 @@ class U2PL(Method):
             unreliable = _shrink(torch.cat([torch.zeros_like(masks, dtype=torch.bool), target.valid & ~reliable]), size)
             labelled = torch.zeros_like(near, dtype=torch.bool)
             labelled[: len(masks)] = True
-            chance = _pixels(F.interpolate(self.aligned(seen.logits), size=size, mode="area"))
+            chance = _pixels(F.interpolate(seen.logits.float().softmax(1), size=size, mode="area"))
             assert seen.rep is not None
             theirs = _pixels(seen.rep.float())
             low, high = rank_bounds(chance.shape[1], self.settings.low_rank, self.settings.high_rank)

@@ -37,7 +37,7 @@ class Target:
 def look(method: Method, unlabelled: Batch, *, colour: bool, cutmix: float) -> Target:
     """Label the weak view, then change colours for the student and, with chance `cutmix`, mix everything alike."""
     size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
-    probability = method.aligned(upsample(method.look_at(unlabelled.images), size), unlabelled.valid)
+    probability = upsample(method.look_at(unlabelled.images), size).softmax(1)
     confidence, label = probability.max(1)
     images = strong(unlabelled.images) if colour else unlabelled.images
     target = Target(
