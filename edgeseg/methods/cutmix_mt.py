@@ -12,7 +12,7 @@ from edgeseg.models import Network
 
 
 class CutMixMT(Method):
-    """Class-balanced cross-entropy on labels, plain cross-entropy on the teacher's confident pseudo-labels."""
+    """Class-balanced cross-entropy on labels and, half as much so, on the teacher's confident pseudo-labels."""
 
     def __init__(
         self, student: Network, pixels: Tensor, ema: float, class_balance: float, *,
@@ -35,7 +35,7 @@ class CutMixMT(Method):
         found = upsample(logits[number:], (label.shape[1], label.shape[2]))
         share = kept.sum() / target.valid.sum().clamp(min=1)
         # Weighted by the kept share: divided by all valid pixels, as methods with a confidence threshold do it.
-        consistency = cross_entropy(found, label) * share
+        consistency = cross_entropy(found, label, self.pseudo_weight) * share
         loss = supervised + weight * consistency
         logs = {"supervised": supervised.detach(), "unlabelled": consistency.detach(), "kept": share}
         return StepResult(loss, logs | {"pseudo": histogram(label, len(self.class_weight))})

@@ -58,7 +58,7 @@ class U2PL(Method):
         share = reliable.sum() / target.valid.sum().clamp(min=1)
         found = upsample(output.logits[number:], (label.shape[1], label.shape[2]))
         boost = (1 / share.clamp(min=1e-6)).clamp(max=LARGEST_BOOST)
-        consistency = boost * cross_entropy(found, label)
+        consistency = boost * cross_entropy(found, label, self.pseudo_weight)
 
         contrast = self.contrast(images, output, labelled.masks, target, label, reliable)
         loss = supervised + weight * (consistency + self.settings.weight * contrast)
