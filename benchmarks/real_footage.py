@@ -9,6 +9,7 @@ Every run is kept and resumed, so the script can be stopped and started again at
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import multiprocessing
 import os
@@ -106,6 +107,7 @@ def main(name: str) -> None:
 
     report: dict[str, Any] = {"data": name, "preset": options.preset, "steps": values["steps"], "machine": machine()}
     report["methods"] = _table(name, options.preset, values, results)
+    report["curves"] = _curves(runs, wanted)
     if not options.skip_edge:
         report["edge"] = edge(
             options.out, name, options.preset, options.weights.resolve(), runs / f"{options.edge_from}-0"
@@ -132,6 +134,26 @@ def _table(
         )
     Console(width=120).print(table)
     return rows
+
+
+def _curves(runs: Path, wanted: list[tuple[str, int]]) -> dict[str, list[float]]:
+    """Mean mIoU over seeds of every method at every evaluation, printed with the gain over suponly."""
+    rows: dict[str, list[list[float]]] = {}
+    steps: list[str] = []
+    for method, seed in wanted:
+        with (runs / f"{method}-{seed}" / "results.csv").open(newline="") as file:
+            read = list(csv.DictReader(file))
+        steps = [row["step"] for row in read]
+        rows.setdefault(method, []).append([float(row["miou_ema"]) for row in read])
+    curves = {method: [statistics.mean(values) for values in zip(*each)] for method, each in rows.items()}
+    table = Table("step", *steps, title="mean over seeds")
+    for method, curve in curves.items():
+        table.add_row(method, *(f"{value:.1f}" for value in curve))
+        if method != "suponly" and "suponly" in curves:
+            gains = (value - base for value, base in zip(curve, curves["suponly"]))
+            table.add_row("  gain", *(f"{gain:+.1f}" for gain in gains))
+    Console(width=140).print(table)
+    return curves
 
 
 def edge(root: Path, name: str, preset: str, weights: Path, teacher: Path) -> dict[str, Any]:  # Any: figures

@@ -76,6 +76,7 @@ def export(
     apply_gates(work)
     work.files["golden.npz"] = _golden(work)
     height, width = logits_size(work.network)
+    target = out or _default_target(site, run, work.files)
     manifest = Manifest(
         seq=seq,
         site=site.config.name,
@@ -89,12 +90,12 @@ def export(
         temperature=work.interface.temperature,
         log_threshold=log_from,
         figures=work.figures,
-        provenance=provenance(site, run, model.card),
+        provenance=provenance(site, run, model.card) | ({} if out else _parent(site, target)),
         files={},
     )
     text = card(manifest, len(work.val.frames), terms(run, model.card), work.refused)
     work.files["card.md"] = text.encode()
-    bundle = _store(out or _default_target(site, run, work.files), manifest, work.files, keep=out is None)
+    bundle = _store(target, manifest, work.files, keep=out is None)
     report.stop()
     return ExportResult(bundle.path, work.figures, work.refused)
 
@@ -136,6 +137,17 @@ def _golden(work: Work) -> bytes:
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:
     graphs = hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in GRAPHS.values() if name in files))
     return site.root / "bundles" / f"{run.resolve().parent.name}-{run.resolve().name}-{graphs.hexdigest()[:8]}"
+
+
+def _parent(site: Site, target: Path) -> dict[str, dict[str, str | int]]:
+    """What `adapt --rollback` goes back to once the bundle at `target` is current: the one that is current now."""
+    try:
+        current = Bundle.open(site.current_bundle)
+    except BundleError:
+        return {}
+    if current.path == target.resolve():
+        return {}
+    return {"parent": {"name": current.path.name, "seq": current.manifest.seq}}
 
 
 def _store(out: Path, manifest: Manifest, files: dict[str, bytes], *, keep: bool) -> Bundle:

@@ -249,6 +249,8 @@ def test_the_command_publishes_the_first_bundle_and_says_where_it_is(
     assert Bundle.open(Path(json.loads(second.stdout)["bundle"])).manifest.seq == 2
     third = CliRunner().invoke(app, [*arguments, "--int8", "--max-drop", "100", "--min-speedup", "0", "--publish"])
     assert third.exit_code == 0 and site.current_bundle.resolve() == Path(json.loads(third.stdout)["bundle"]) != held
+    back = CliRunner().invoke(app, ["adapt", "--rollback"])
+    assert back.exit_code == 0 and site.current_bundle.resolve() == held
 
 
 def test_the_command_fails_when_a_file_is_refused(copy: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch) -> None:
