@@ -29,7 +29,7 @@ from edgeseg.config import DistillConfig, ExportConfig, TrainConfig, validate
 
 # What the two presets change in edgeseg's defaults; `full` and `small` are the data set's frame sizes.
 CPU = {"steps": 1200, "eval_every": 100, "checkpoint_every": 100, "batch": 4, "batch_unlabelled": 4, "ema": 0.98}
-CPU |= {"encoder_lr": 5e-4, "decoder_lr": 2e-3}  # 1200 steps are few: with the default rates both methods end lower
+CPU |= {"encoder_lr": 5e-4, "decoder_lr": 2e-3}  # suponly, CamVid, seed 0: 57.1; default rates, EMA 0.99: 55.2
 GPU = {"steps": 6000, "eval_every": 500, "checkpoint_every": 500, "batch": 8, "batch_unlabelled": 8}
 EXTRA: dict[str, dict[str, Any]] = {  # Any: configuration values
     "cpu": {"rep_dim": 64, "warmup": 0.5, "ramp": 0.1, "unlabelled_weight": 0.5},
