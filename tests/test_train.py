@@ -132,6 +132,32 @@ def test_u2pl_runs_with_few_classes_and_with_one_frame_a_batch(classes: int) -> 
     assert all(p.grad is None for p in method.teacher.parameters())
 
 
+@pytest.mark.parametrize("name", ["cutmix_mt", "u2pl"])
+def test_pseudo_labels_are_weighted_by_the_root_of_the_class_weights(name: str) -> None:
+    from edgeseg.methods import Batch, StepResult
+
+    torch.manual_seed(0)
+    network = build("deeplabv3plus", "mobilenetv2_035", 3, "none", 16)
+    method = METHODS[name](network, torch.tensor([100.0, 10.0, 1.0]), config(method=name)).eval()
+    torch.testing.assert_close(method.pseudo_weight**2, method.class_weight)
+    everywhere = torch.ones(2, 64, 64, dtype=torch.bool)
+    batch = Batch(torch.rand(2, 3, 64, 64), torch.randint(0, 3, (2, 64, 64)), everywhere)
+    state = {key: value.clone() for key, value in method.state_dict().items()}
+
+    def logs() -> dict[str, torch.Tensor]:
+        method.load_state_dict(state)
+        torch.manual_seed(1)
+        result: StepResult = method(batch, batch, 0.9)
+        return result.logs
+
+    once = logs()
+    method.pseudo_weight.mul_(2)
+    twice = logs()
+    assert once["unlabelled"] > 0
+    torch.testing.assert_close(twice["unlabelled"], 2 * once["unlabelled"])
+    torch.testing.assert_close(twice["supervised"], once["supervised"])
+
+
 def test_teacher_is_the_warm_average_of_the_weights() -> None:
     method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config(ema=0.99))
     with torch.no_grad():
