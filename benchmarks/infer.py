@@ -7,8 +7,8 @@ rounds of a row's FPS by that of a bare row in the same round, so a machine that
 busy machine look at "CPU ms", the processor time per frame, which other work disturbs less. "bare" is one ONNX Runtime
 session with its default options, called on frames that were decoded and scaled beforehand; "bare, no spinning" does
 not burn the cores while it waits, which is what helps beside other threads and on a busy machine; "bare, side by side"
-runs as many frames at once as the pipeline. A short clip spends the log's quota of a whole hour (60 records) at once;
-"1 an hour" is what the log costs after that. Loading and warming up are not timed, nor is the interpreter's start.
+runs as many frames at once as the pipeline. A new log takes its first 10 records at once; "1 an hour" is what the log
+costs after that. Loading and warming up are not timed, nor is the interpreter's start.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ COMMENTS: dict[str, dict[str, str]] = {
     "log": {
         "max_bytes": "the frame log never grows beyond",
         "min_free_bytes": "and leaves so much of the disk free",
-        "per_hour": "frames logged in an hour at most",
+        "per_hour": "frames logged in an hour at most, a sixth of them at once",
         "near_duplicate": "as in [data]",
         "random_share": "share of logged frames drawn at random, as a control",
         "threshold": "least score worth logging; the bundle's own if unset",

@@ -77,7 +77,7 @@ def configure(amounts: Amounts) -> SiteConfig:
         "train": {**loop, **train, "rep_dim": 64},
         "distill": {**loop, **edge},
         "export": {"int8": True, "calibration_frames": min(48, amounts.footage), "max_drop": 2.0, "min_speedup": 0.0},
-        "log": {"per_hour": 400, "near_duplicate": 1},  # a month of footage runs through in seconds
+        "log": {"per_hour": 2400, "near_duplicate": 1},  # a month of footage runs through in seconds
         "adapt": {
             "min_records": min(20, amounts.video // 6), "train_steps": amounts.round_train_steps,
             "distill_steps": amounts.round_distill_steps,

@@ -20,6 +20,7 @@ from edgeseg.runtime.pictures import Image
 from edgeseg.runtime.record import Flag, Reason
 
 HOUR_NS = 3_600_000_000_000
+SAVED = 1 / 6  # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no rush
 FROZEN_NS = 10_000_000_000  # so long must every picture of a camera be the same before it counts as frozen
 GRID = 16  # sound pictures are told from poor ones by GRID x GRID pixels
 DARK, BRIGHT = 24, 231  # a picture with 98 % of its samples beyond either is black or saturated
@@ -28,11 +29,11 @@ FIRST_FRAMES = 200  # over about so many frames a new run spends one hour's shar
 
 
 class TokenBucket:
-    """A quota per hour that saves up at most one hour; one thread may `take` while others ask whether it `has`."""
+    """A quota per hour that saves up ten minutes at most; one thread may `take` while others ask whether it `has`."""
 
     def __init__(self, per_hour: float) -> None:
         self._per_hour = per_hour
-        self._size = max(1.0, per_hour) if per_hour > 0 else 0.0
+        self._size = max(1.0, per_hour * SAVED) if per_hour > 0 else 0.0
         self._state: tuple[float, int | None] = self._size, None  # tokens at a time; replaced whole, so never seen half
 
     def _level(self, now_ns: int) -> float:
