@@ -17,8 +17,19 @@ else:
     import tomli as tomllib
 
 CONFIG_NAME = "edgeseg.toml"
-MethodName = Literal["suponly", "mean_teacher", "cutmix_mt", "u2pl"]
+MethodName = Literal[
+    "suponly", "suponly_strong", "mean_teacher", "cutmix_mt", "classmix", "fixmatch", "u2pl", "u2pl_ael", "ael",
+    "cps", "cps_cutmix", "fpl_cps", "fpl_cps_cutmix", "fpl_ael", "st", "stpp", "unimatch", "unimatch_v2", "psmt", "ucc",
+    "naive_student", "noisy_student",
+    "cct", "gct", "cac", "pseudoseg", "pc2seg", "dmt", "dsbn", "ecs", "s4gan", "advssl", "s4l",
+]  # fmt: skip
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
+ALIASES = {  # other names under which papers and people know them
+    "mt": "mean_teacher", "cutmix": "cutmix_mt", "cutmix_seg": "cutmix_mt", "u2pl_cutmix": "u2pl",
+    "fpl": "fpl_cps_cutmix", "st++": "stpp", "ps_mt": "psmt", "dcc": "cac", "unimatchv2": "unimatch_v2",
+}  # fmt: skip
+PluginName = Literal["u2pl_contrast", "fpl", "ael", "augseg", "prevmatch", "corrmatch"]
+PLUGIN_NAMES: tuple[str, ...] = get_args(PluginName)
 Precision = Literal["auto", "32", "bf16"]
 S = TypeVar("S", bound=BaseModel)
 Backend = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -26,6 +37,10 @@ Backend = Literal["auto", "cpu", "cuda", "tensorrt"]
 
 def _size(value: Any) -> Any:  # Any: still unvalidated input
     return [value, value] if isinstance(value, int) else value
+
+
+def _method(value: Any) -> Any:  # Any: still unvalidated input
+    return ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 def _stride(size: tuple[int, int]) -> tuple[int, int]:
@@ -85,6 +100,23 @@ class U2PLConfig(Section):
     weight: float = Field(0.1, ge=0)
 
 
+class AELConfig(Section):
+    """AEL's own numbers (methods.md 2.4)."""
+
+    keep: float = Field(0.999, ge=0, lt=1)  # of the confidence bank
+    least_keep: float = Field(0.05, ge=0, le=1)  # a class is never sampled with a lower chance
+    copy_paste: float = Field(0.5, ge=0, le=1)  # share of labelled frames that get a class pasted
+    common: float = Field(0.2, gt=0, le=1)  # classes with a larger share of the labelled pixels are never pasted
+
+
+class FPLConfig(Section):
+    """FPL's own numbers (methods.md 2.3)."""
+
+    mass: float = Field(0.9, gt=0, lt=1)  # T_u: so much probability the positives and the next class reach together
+    most: int = Field(3, ge=1)  # positives of a pixel
+    weight: Literal["none", "linear", "convex", "concave"] = "none"
+
+
 class LoopConfig(Section):
     """What every training loop needs, whatever it trains."""
 
@@ -113,16 +145,20 @@ class LoopConfig(Section):
 class TrainConfig(LoopConfig):
     """The site model."""
 
-    method: MethodName = "u2pl"
+    method: Annotated[MethodName, BeforeValidator(_method)] = "u2pl"
+    plugins: tuple[PluginName, ...] = ()  # added to the method, see `edgeseg methods`
     encoder: str = "resnet50"
     warmup: float = Field(0.2, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
     ramp: float = Field(0.2, ge=0, le=1)  # share of the steps after it until the unlabelled loss has its full weight
     unlabelled_weight: float = Field(1.0, ge=0)
-    confidence: float = Field(0.0, ge=0, lt=1)  # pseudo-labels below it are ignored (cutmix_mt)
+    confidence: float | None = Field(None, ge=0, lt=1)  # least probability of a pseudo-label; each method has its own
     cutmix: float = Field(0.5, ge=0, le=1)  # share of the steps with CutMix
+    teacher: Literal["auto", "ema", "self"] = "auto"  # who labels online: auto = what the method's paper says
     strong: bool = True  # colour, grey and blur on the student's view of unlabelled frames
     rep_dim: int = Field(256, ge=8)
     u2pl: U2PLConfig = U2PLConfig()
+    ael: AELConfig = AELConfig()
+    fpl: FPLConfig = FPLConfig()
 
 
 class DistillConfig(LoopConfig):

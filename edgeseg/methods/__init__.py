@@ -4,50 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
-
 from edgeseg.config import TrainConfig
-from edgeseg.methods.cutmix_mt import CutMixMT
-from edgeseg.methods.mean_teacher import MeanTeacher
-from edgeseg.methods.method import Batch, Method, Schedule, StepResult
-from edgeseg.methods.suponly import SupOnly
-from edgeseg.methods.u2pl import U2PL
-from edgeseg.models import Network
+from edgeseg.methods.ael import ael, fpl_ael
+from edgeseg.methods.classmix import classmix
+from edgeseg.methods.cps import cps, cps_cutmix, fpl_cps, fpl_cps_cutmix
+from edgeseg.methods.cutmix_mt import cutmix_mt
+from edgeseg.methods.fixmatch import fixmatch
+from edgeseg.methods.mean_teacher import mean_teacher
+from edgeseg.methods.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.psmt import psmt
+from edgeseg.methods.suponly import suponly, suponly_strong
+from edgeseg.methods.u2pl import u2pl, u2pl_ael
+from edgeseg.methods.ucc import ucc
+from edgeseg.methods.unimatch import unimatch
+from edgeseg.methods.unimatch_v2 import unimatch_v2
 
-__all__ = ["METHODS", "REP_METHODS", "Batch", "Method", "StepResult"]
+__all__ = ["METHODS", "Batch", "Kit", "Method", "StepResult", "needs_representation"]
 
-REP_METHODS = frozenset({"u2pl"})  # those that need the representation head
-
-
-def _schedule(config: TrainConfig) -> Schedule:
-    return Schedule(config.unlabelled_weight, config.warmup, config.ramp)
-
-
-def _suponly(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
-    return SupOnly(student, pixels, config.ema, config.class_balance)
-
-
-def _mean_teacher(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
-    return MeanTeacher(student, pixels, config.ema, config.class_balance, schedule=_schedule(config))
-
-
-def _cutmix_mt(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
-    return CutMixMT(
-        student, pixels, config.ema, config.class_balance, schedule=_schedule(config),
-        confidence=config.confidence, cutmix=config.cutmix, colour=config.strong,
-    )  # fmt: skip
-
-
-def _u2pl(student: Network, pixels: Tensor, config: TrainConfig) -> Method:
-    return U2PL(
-        student, pixels, config.ema, config.class_balance, settings=config.u2pl, rep_dim=config.rep_dim,
-        schedule=_schedule(config), cutmix=config.cutmix, colour=config.strong,
-    )  # fmt: skip
-
-
-METHODS: dict[str, Callable[[Network, Tensor, TrainConfig], Method]] = {
-    "suponly": _suponly,
-    "mean_teacher": _mean_teacher,
-    "cutmix_mt": _cutmix_mt,
-    "u2pl": _u2pl,
+METHODS: dict[str, Callable[[Kit], Method]] = {
+    "suponly": suponly,
+    "suponly_strong": suponly_strong,
+    "mean_teacher": mean_teacher,
+    "cutmix_mt": cutmix_mt,
+    "classmix": classmix,
+    "fixmatch": fixmatch,
+    "ael": ael,
+    "u2pl": u2pl,
+    "u2pl_ael": u2pl_ael,
+    "cps": cps,
+    "cps_cutmix": cps_cutmix,
+    "fpl_cps": fpl_cps,
+    "fpl_cps_cutmix": fpl_cps_cutmix,
+    "fpl_ael": fpl_ael,
+    "psmt": psmt,
+    "ucc": ucc,
+    "unimatch": unimatch,
+    "unimatch_v2": unimatch_v2,
 }
+
+
+def needs_representation(config: TrainConfig) -> bool:
+    """Whether the network needs a representation head."""
+    return config.method in ("u2pl", "u2pl_ael", "pc2seg") or "u2pl_contrast" in config.plugins

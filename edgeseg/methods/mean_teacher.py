@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from edgeseg.losses.supervised import upsample
-from edgeseg.methods.method import Batch, Method, Schedule, StepResult
-from edgeseg.models import Network
+from edgeseg.losses.consistency import squared_error
+from edgeseg.methods.method import Kit, Method
+from edgeseg.methods.online import PseudoLabel
+from edgeseg.methods.plugins import plugins
+from edgeseg.methods.select import everything
+from edgeseg.methods.views import Target
 
 WEIGHT = 10.0  # of the squared error: on probabilities its gradients are small beside those of a cross-entropy
+NOISE = 0.05
 
 
-class MeanTeacher(Method):
-    """Cross-entropy on labelled frames, mean squared error of the softmax on unlabelled ones."""
+def mean_teacher(kit: Kit) -> Method:
+    """Mean squared error of the softmax on all pixels, without strong views."""
+    return PseudoLabel(kit, plugins(kit), select=everything, pixel=_error, scale=WEIGHT, view=_noisy)
 
-    def __init__(
-        self, student: Network, pixels: Tensor, ema: float, class_balance: float, *, schedule: Schedule
-    ) -> None:
-        super().__init__(student, pixels, ema, class_balance)
-        self.schedule = schedule
 
-    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
-        assert unlabelled is not None
-        weight = self.schedule.at(progress)
-        if weight == 0:
-            return self.supervised_step(labelled)
-        size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
-        target = upsample(self.look_at(unlabelled.images), size).softmax(1)
-        noisy = (unlabelled.images + 0.05 * torch.randn_like(unlabelled.images)).clamp(0, 1)
-        logits = self.student(self.normalise(torch.cat([labelled.images, noisy]))).logits
-        number = len(labelled.images)
-        supervised = self.supervised(logits[:number], labelled.masks)
-        found = upsample(logits[number:], size).softmax(1)
-        error = ((found - target) ** 2).mean(1)
-        consistency = (error * unlabelled.valid).sum() / unlabelled.valid.sum().clamp(min=1)
-        loss = supervised + weight * WEIGHT * consistency
-        return StepResult(loss, {"supervised": supervised.detach(), "unlabelled": consistency.detach()})
+def _error(logits: Tensor, target: Target) -> Tensor:
+    return squared_error(logits, target.probability)
+
+
+def _noisy(target: Target) -> Target:
+    return replace(target, images=(target.images + NOISE * torch.randn_like(target.images)).clamp(0, 1))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from edgeseg.config import TrainConfig
 from edgeseg.losses.supervised import class_weights, cross_entropy, upsample
-from edgeseg.models import MEAN, STD, Network
+from edgeseg.models import MEAN, STD, Network, Output
 
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
 
@@ -39,6 +41,23 @@ class StepResult(NamedTuple):
 
     loss: Tensor
     logs: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a method is made from.
+
+    Attributes:
+        student: the network to train, with a representation head if the method asks for one.
+        pixels: (C,) labelled pixels of each class.
+        config: of the run.
+        another: builds one more network like the student, whose decoder and heads start from other random numbers.
+    """
+
+    student: Network
+    pixels: Tensor
+    config: TrainConfig
+    another: Callable[[], Network]
 
 
 class Method(nn.Module, ABC):
@@ -67,12 +86,7 @@ class Method(nn.Module, ABC):
         self.student = student
         self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
         self.ema = ema
-        self._tracks = False
-        for module in self.teacher.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                assert module.num_batches_tracked is not None
-                module.num_batches_tracked.zero_()  # the first pass replaces what was loaded
-                module.register_forward_pre_hook(self._track)
+        self._tracker = Tracker(self.teacher)
         self.register_buffer("class_weight", class_weights(pixels, class_balance))
         self.register_buffer("pseudo_weight", self.class_weight.sqrt(), persistent=False)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
@@ -90,12 +104,6 @@ class Method(nn.Module, ABC):
         self.teacher.eval()
         return self
 
-    def supervised_step(self, labelled: Batch) -> StepResult:
-        """A step on labelled frames alone; the teacher sees them too, for its statistics."""
-        self.look_at(labelled.images)
-        loss = self.supervised(self.student(self.normalise(labelled.images)).logits, labelled.masks)
-        return StepResult(loss, {"supervised": loss.detach()})
-
     def normalise(self, images: Tensor) -> Tensor:
         """RGB 0..1 as the network wants it."""
         normalised = (images - self.mean) / self.std
@@ -106,22 +114,42 @@ class Method(nn.Module, ABC):
         return cross_entropy(upsample(logits, _size(masks)), masks, self.class_weight)
 
     @torch.no_grad()
-    def look_at(self, images: Tensor) -> Tensor:
-        """The teacher's (B, C, h, w) logits of clean views (B, 3, H, W) 0..1, whose statistics it takes in on the way.
+    def look_at(self, images: Tensor) -> Output:
+        """What the teacher sees in clean views (B, 3, H, W) 0..1, whose statistics it takes in on the way.
 
         Every method passes clean views of the site's frames through here once a step.
         """
-        self._tracks = True
-        try:
-            logits: Tensor = self.teacher(self.normalise(images)).logits
-            return logits
-        finally:
-            self._tracks = False
+        with self._tracker:
+            output: Output = self.teacher(self.normalise(images))
+        return output
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones at once."""
+        follow(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
+
+
+class Tracker:
+    """While entered, the batch norms of an eval-mode network take in the statistics of what passes through them."""
+
+    def __init__(self, network: Network) -> None:
+        self._active = False
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                assert module.num_batches_tracked is not None
+                module.num_batches_tracked.zero_()  # the first pass replaces what was loaded
+                module.register_forward_pre_hook(self._track)
+
+    def __enter__(self) -> None:
+        self._active = True
+
+    def __exit__(self, *error: object) -> None:
+        self._active = False
 
     def _track(
         self, module: nn.modules.batchnorm._BatchNorm, inputs: tuple[Any, ...]
     ) -> None:  # Any: torch's hook type
-        if not self._tracks:
+        if not self._active:
             return
         assert module.running_mean is not None and module.running_var is not None
         assert module.num_batches_tracked is not None
@@ -134,12 +162,12 @@ class Method(nn.Module, ABC):
         module.running_mean.lerp_(mean, share)
         module.running_var.lerp_(variance, share)
 
-    @torch.no_grad()
-    def after_step(self, step: int) -> None:
-        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones at once."""
-        keep = min(1 - 1 / (step + 1), self.ema)
-        current = [parameter.detach() for parameter in self.student.parameters()]
-        torch._foreach_lerp_(list(self.teacher.parameters()), current, 1 - keep)
+
+@torch.no_grad()
+def follow(average: Network, student: Network, keep: float) -> None:
+    """Move the weights of `average` towards the student's: keep * average + (1 - keep) * student."""
+    current = [parameter.detach() for parameter in student.parameters()]
+    torch._foreach_lerp_(list(average.parameters()), current, 1 - keep)
 
 
 @dataclass(frozen=True)

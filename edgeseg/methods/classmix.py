@@ -1,0 +1,20 @@
+"""ClassMix (Olsson et al., WACV 2021): the pixels of half of a frame's classes are pasted into another frame.
+
+All pixels weigh the same, by the share that the teacher is sure of; below four classes a box takes the classes' place.
+"""
+
+from __future__ import annotations
+
+from edgeseg.methods.method import Kit, Method
+from edgeseg.methods.online import PseudoLabel
+from edgeseg.methods.plugins import plugins
+from edgeseg.methods.select import confident_share
+from edgeseg.methods.views import classmix as by_class
+
+CONFIDENCE = 0.968
+
+
+def classmix(kit: Kit) -> Method:
+    """A mean teacher with class-wise mixing."""
+    least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
+    return PseudoLabel(kit, plugins(kit), select=confident_share(least), region=by_class(kit.config.cutmix))

@@ -1,0 +1,20 @@
+"""FixMatch for segmentation (Sohn et al., 2020; the floor of UniMatch): the student's own confident labels of the clean
+frame are what it shall say about the strong view."""
+
+from __future__ import annotations
+
+from edgeseg.methods.method import Kit, Method
+from edgeseg.methods.online import PseudoLabel
+from edgeseg.methods.plugins import plugins
+from edgeseg.methods.select import confident
+from edgeseg.methods.views import cutmix
+
+CONFIDENCE = 0.95
+
+
+def fixmatch(kit: Kit) -> Method:
+    """One strong view; `teacher = "ema"` lets the average label instead."""
+    least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
+    return PseudoLabel(
+        kit, plugins(kit), select=confident(least), region=cutmix(kit.config.cutmix), source="self"
+    )  # fmt: skip

@@ -1,0 +1,29 @@
+"""Plug-ins by name: ideas that can be added to any method with online pseudo-labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edgeseg.methods.method import Kit
+from edgeseg.methods.plugin import Plugin
+from edgeseg.methods.plugins.ael import AEL
+from edgeseg.methods.plugins.augseg import AugSeg
+from edgeseg.methods.plugins.corrmatch import CorrMatch
+from edgeseg.methods.plugins.fpl import FPL
+from edgeseg.methods.plugins.prevmatch import PrevMatch
+from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
+
+PLUGINS: dict[str, Callable[[Kit], Plugin]] = {
+    "u2pl_contrast": U2PLContrast,
+    "fpl": FPL,
+    "ael": AEL,
+    "augseg": AugSeg,
+    "prevmatch": PrevMatch,
+    "corrmatch": CorrMatch,
+}
+
+
+def plugins(kit: Kit, own: Sequence[str] = ()) -> list[Plugin]:
+    """The plug-ins that a method brings along, then those the user added."""
+    names = dict.fromkeys([*own, *kit.config.plugins])
+    return [PLUGINS[name](kit) for name in names]

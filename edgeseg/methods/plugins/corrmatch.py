@@ -1,0 +1,60 @@
+"""CorrMatch-style propagation (Sun et al., CVPR 2024), from the paper's description: pixels that look alike share a label.
+
+The correlation of features carries labels over to similar pixels; regions that are mostly confident and mostly of one
+class take that class as a whole, and the least confidence follows the classes' best pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeseg.losses.correlation import AdaptiveThreshold, grow, propagate
+from edgeseg.losses.supervised import IGNORE, cross_entropy, upsample
+from edgeseg.methods.method import Kit, Method
+from edgeseg.methods.plugin import Plugin, Seen
+from edgeseg.methods.select import Selected
+from edgeseg.methods.views import Target
+from edgeseg.models import Output
+
+SAMPLES = 64  # pixels whose look-alikes make up a region; the paper takes 128 on far larger maps
+WEIGHT = 0.25  # of the loss on propagated logits
+LEVEL = -3  # of the encoder's maps: a quarter of the finest side's pixels would be too many to correlate
+
+
+class CorrMatch(Plugin):
+    """Grows the teacher's labels and supervises the student's propagated logits with them."""
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__()
+        self.threshold = AdaptiveThreshold()
+
+    @torch.no_grad()
+    def believe(self, target: Target, output: Output) -> Target:
+        features = output.features[LEVEL].float()
+        size = (features.shape[2], features.shape[3])
+        self.threshold.update(target.confidence, target.label, target.valid)
+        small = F.interpolate(target.probability, size=size, mode="area")
+        confidence, label = small.max(1)
+        valid = F.interpolate(target.valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
+        label, sure = grow(features, label.masked_fill(~valid, IGNORE), confidence, valid, self.threshold.value, SAMPLES)
+        classes = target.probability.shape[1]
+        whole = (target.valid.shape[1], target.valid.shape[2])
+        grown = F.interpolate((sure & (label < classes))[:, None].float(), size=whole, mode="nearest-exact") > 0
+        wanted = F.interpolate(label[:, None].float(), size=whole, mode="nearest-exact")[:, 0].long()
+        certain = F.one_hot(wanted.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
+        return replace(target, probability=torch.where(grown, certain, target.probability))
+
+    def weigh(self, target: Target, selected: Selected) -> Selected:
+        return Selected(selected.weight * (target.confidence >= self.threshold.value), selected.divisor)
+
+    def extra(self, method: Method, seen: Seen) -> Tensor | None:
+        number = len(seen.target.images)
+        features = seen.output.features[LEVEL][-number:]
+        logits = F.adaptive_avg_pool2d(seen.output.logits[-number:].float(), features.shape[2:])
+        spread = upsample(propagate(features.float(), logits), seen.target.valid.shape[1:])
+        label = torch.where(seen.target.confidence >= self.threshold.value, seen.target.label, IGNORE)
+        return WEIGHT * cross_entropy(spread, label, method.pseudo_weight)

@@ -1,0 +1,31 @@
+"""FPL (Qiao et al., CVPR 2023): a pixel that may be one of several classes is pulled to all of them, away from the rest.
+
+Replaces the cross-entropy on pseudo-labels of any host; free of further passes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
+from edgeseg.methods.method import Kit
+from edgeseg.methods.plugin import Plugin
+from edgeseg.methods.views import Target
+
+
+class FPL(Plugin):
+    """Fuzzy positive assignment and regularisation, scaled to the mean of the cross-entropy it replaces."""
+
+    def __init__(self, kit: Kit) -> None:
+        super().__init__()
+        self.settings = kit.config.fpl
+
+    def pixel_loss(self, logits: Tensor, target: Target) -> Tensor | None:
+        with torch.no_grad():
+            positives = fuzzy_positives(target.probability, self.settings.mass, self.settings.most)
+            weight = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
+            plain = F.cross_entropy(logits.float(), target.label, ignore_index=255, reduction="none").sum()
+        loss = fuzzy_loss(logits.float(), positives) * weight
+        return loss * (plain / loss.detach().sum().clamp(min=1e-6))
