@@ -4,41 +4,154 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgeseg.config import TrainConfig
+from edgeseg.errors import TrainError
+
 
 @dataclass(frozen=True)
 class MethodInfo:
     """One method.
 
     Attributes:
+        family: of methods.
         does: in a sentence.
-        needs: labels and footage it cannot do without.
-        cost: of a step with B labelled and B unlabelled frames; g with gradient, n without.
+        cost: forward passes of a step with B labelled and B unlabelled frames; g with gradient, n without.
+        memory: of a training step, as a multiple of suponly's at the same number of labelled frames, roughly.
         paper: where it comes from.
+        classes: least number of classes it works with.
+        plugins: whether plug-ins can be added, which work on online pseudo-labels.
+        baseline: kept for comparison, faithful to the core idea alone.
     """
 
     family: str
     does: str
-    needs: str
     cost: str
+    memory: float
     paper: str
+    classes: int = 2
+    plugins: bool = False
+    baseline: bool = False
 
+
+SUPERVISED, TEACHER, SELF = "supervised", "online mean teacher", "online self-teaching"
+CO, STAGED, ADVERSARIAL = "co-training", "offline self-training", "adversarial or pretext"
 
 CATALOGUE: dict[str, MethodInfo] = {
     "suponly": MethodInfo(
-        "supervised", "learns from the labelled frames alone; the floor every other method has to beat",
-        "labels", "B g + B n", "-",
+        SUPERVISED, "learns from the labelled frames alone; the floor every other method has to beat", "B g + B n", 1, "-"
+    ),
+    "suponly_strong": MethodInfo(
+        SUPERVISED, "suponly with strong colours on the labelled frames too", "B g + B n", 1, "-"
     ),
     "mean_teacher": MethodInfo(
-        "online mean teacher", "the student's softmax follows that of its own average over time on noisy frames",
-        "labels, footage", "2B g + B n", "Tarvainen and Valpola, NeurIPS 2017",
+        TEACHER, "the student's softmax follows that of its own average over time on noisy frames", "2B g + B n", 2,
+        "Tarvainen and Valpola, NeurIPS 2017", plugins=True,
     ),
     "cutmix_mt": MethodInfo(
-        "online mean teacher", "a mean teacher labels footage; the student sees two frames mixed by a box",
-        "labels, footage", "2B g + B n", "French et al., BMVC 2020",
+        TEACHER, "a mean teacher labels footage; the student sees two frames mixed by a box", "2B g + B n", 2,
+        "French et al., BMVC 2020", plugins=True,
+    ),
+    "classmix": MethodInfo(
+        TEACHER, "as cutmix_mt, but half of a frame's classes are pasted instead of a box (a box below 4 classes)",
+        "2B g + B n", 2, "Olsson et al., WACV 2021", plugins=True,
+    ),
+    "fixmatch": MethodInfo(
+        SELF, "the student's own confident labels of a frame, learnt on a strong view of it", "2B g + 2B n", 2,
+        "Sohn et al., NeurIPS 2020", plugins=True,
+    ),
+    "ael": MethodInfo(
+        TEACHER, "classes that go badly are pasted, mixed and sampled more often", "2B g + B n", 2,
+        "Hu et al., NeurIPS 2021", plugins=True,
     ),
     "u2pl": MethodInfo(
-        "online mean teacher + contrast",
-        "as cutmix_mt, less the pixels of high entropy, which tell a contrastive loss what they are not",
-        "labels, footage; 3 classes or more for its negatives from footage", "2B g + 3B n", "Wang et al., CVPR 2022",
+        TEACHER + " + contrast",
+        "as cutmix_mt, less the pixels of high entropy, which tell a contrastive loss what they are not", "2B g + 3B n",
+        2.3, "Wang et al., CVPR 2022", plugins=True,
+    ),
+    "u2pl_ael": MethodInfo(
+        TEACHER + " + contrast", "u2pl's contrastive loss on ael", "2B g + 3B n", 2.3, "Wang et al., CVPR 2022",
+        plugins=True,
+    ),
+    "cps": MethodInfo(
+        CO, "two networks with different heads label all frames for each other", "4B g + 5B n", 4,
+        "Chen et al., CVPR 2021", plugins=True,
+    ),
+    "cps_cutmix": MethodInfo(
+        CO, "cps on mixed frames", "4B g + 3B n", 4, "Chen et al., CVPR 2021", plugins=True
+    ),
+    "fpl_cps": MethodInfo(
+        CO, "cps with fuzzy positives: a pixel that may be one of several classes is pulled to all of them",
+        "4B g + 5B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True,
+    ),
+    "fpl_cps_cutmix": MethodInfo(
+        CO, "fuzzy positives on cps_cutmix", "4B g + 3B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True
+    ),
+    "fpl_ael": MethodInfo(
+        TEACHER, "fuzzy positives on ael", "2B g + B n", 2, "Qiao et al., CVPR 2023", classes=3, plugins=True
+    ),
+    "st": MethodInfo(
+        STAGED, "a supervised teacher labels the footage once, a fresh student learns it under strong views",
+        "2B g + 2B n, labels once", 2, "Yang et al., CVPR 2022",
+    ),
+    "stpp": MethodInfo(
+        STAGED, "st in two rounds, beginning with the frames that the teacher labelled alike over time",
+        "2B g + 2B n, labels twice", 2, "Yang et al., CVPR 2022",
+    ),
+    "psmt": MethodInfo(
+        TEACHER, "two teachers in turns, confident pixels only, adversarial noise on features", "2B g + 3B n + 8B decoder",
+        3.5, "Liu et al., CVPR 2022", plugins=True,
+    ),
+    "ucc": MethodInfo(
+        CO, "two heads on one encoder label strong views for each other, weighted by agreement (no public code)",
+        "2B g + 2B n", 2.4, "Fan et al., CVPR 2022", plugins=True,
+    ),
+    "unimatch": MethodInfo(
+        SELF, "fixmatch with a second strong view and a stream of perturbed features; for convolutional encoders",
+        "4B g + 2B n + B decoder", 4.2, "Yang et al., CVPR 2023", plugins=True,
+    ),
+    "unimatch_v2": MethodInfo(
+        TEACHER, "two strong views with complementary dropout of features; made for a DINOv2 encoder with arch dpt",
+        "3B g + B n", 3, "Yang et al., 2024", plugins=True,
+    ),
+    "naive_student": MethodInfo(
+        STAGED, "many-view labels of the footage alone, then tuning on real labels, twice over; made for video",
+        "B g + B n, labels twice", 1, "Chen et al., ECCV 2020",
+    ),
+    "noisy_student": MethodInfo(
+        STAGED, "soft labels of a frozen teacher, noise on the student, who then becomes the teacher", "2B g + 3B n", 2,
+        "Xie et al., CVPR 2020",
     ),
 }  # fmt: skip
+
+PLUGINS: dict[str, str] = {
+    "u2pl_contrast": "U2PL's contrastive loss on unreliable pixels (Wang et al., CVPR 2022)",
+    "fpl": "fuzzy positives in place of the cross-entropy; 3 classes or more (Qiao et al., CVPR 2023)",
+    "ael": "sampling, pasting and weights that favour classes that go badly (Hu et al., NeurIPS 2021)",
+    "augseg": "boxes of labelled frames pasted into uncertain ones (Zhao et al., CVPR 2023)",
+    "prevmatch": "earlier checkpoints give a second opinion (Shin et al., 2024)",
+    "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",
+}
+NO_CONTRAST = ("psmt",)  # perturbed features have no representation of their own
+
+
+def check(config: TrainConfig, classes: int) -> None:
+    """Refuse a method or plug-in that cannot work.
+
+    Raises:
+        TrainError: with the reason and what to take instead.
+    """
+    name, info = config.method, CATALOGUE[config.method]
+    if classes < info.classes:
+        raise TrainError(
+            f"{name} needs at least {info.classes} classes and the site has {classes}: with two every fuzzy positive is "
+            "the plain pseudo-label; take cps_cutmix or u2pl"
+        )
+    if config.plugins and not info.plugins:
+        able = ", ".join(other for other, each in CATALOGUE.items() if each.plugins)
+        raise TrainError(f"plug-ins work on online pseudo-labels, which {name} has not; leave them out or take {able}")
+    if "fpl" in config.plugins and classes < 3:
+        raise TrainError(
+            "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; leave it out"
+        )
+    if "u2pl_contrast" in config.plugins and name in NO_CONTRAST:
+        raise TrainError(f"the plug-in u2pl_contrast needs representations, which {name} does not form; take u2pl")

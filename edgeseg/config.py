@@ -127,6 +127,7 @@ class LoopConfig(Section):
     steps: int = Field(4000, ge=1)
     batch: int = Field(4, ge=2)  # labelled frames a step; batch norm cannot do with one
     batch_unlabelled: int = Field(4, ge=1)
+    accumulate: int = Field(1, ge=1)  # so many such batches make up a step, one after the other
     encoder_lr: float = Field(2e-4, gt=0)
     decoder_lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong
 from edgeseg.errors import TrainError
+from edgeseg.loop import fit, start_from
 from edgeseg.losses.supervised import upsample
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
@@ -22,7 +23,6 @@ from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Report, Silent
 from edgeseg.runfolder import RunResult, origin
 from edgeseg.site import Site
-from edgeseg.train import fit, start_from
 
 
 def distill(
@@ -54,7 +54,7 @@ def distill(
             start_from(student, init, config)
         return Distillation(student, pixels, config, source.module)
 
-    return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent())
+    return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent(), title="distil")
 
 
 def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float) -> Tensor:

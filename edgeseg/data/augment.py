@@ -49,6 +49,26 @@ def strong(images: Tensor) -> Tensor:
         return _blur(_recolour(images.float()))
 
 
+def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """With chance 0.5 a box of 2 to 40 % of a frame becomes noise, and its labels are ignored (the set of ST++).
+
+    Args:
+        images: (B, 3, H, W) float 0..1; left as it is.
+        masks: (B, H, W) int64; left as it is.
+    """
+    batch, _, height, width = images.shape
+    device = images.device
+    share = 0.02 + 0.38 * torch.rand(batch, device=device)
+    ratio = 0.3 * (1 / 0.3**2) ** torch.rand(batch, device=device)  # log-uniform from 0.3 to 1 / 0.3
+    tall, wide = (share * ratio).sqrt().clamp(max=1.0), (share / ratio).sqrt().clamp(max=1.0)
+    top, left = (torch.rand(batch, device=device) * (1 - side) for side in (tall, wide))
+    y, x = ((torch.arange(side, device=device) + 0.5) / side for side in (height, width))
+    rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
+    columns = (x >= left[:, None]) & (x < (left + wide)[:, None])
+    hole = rows[:, :, None] & columns[:, None, :] & (torch.rand(batch, device=device) < 0.5)[:, None, None]
+    return torch.where(hole[:, None], torch.rand_like(images), images), masks.masked_fill(hole, IGNORE)
+
+
 def _recolour(images: Tensor) -> Tensor:
     batch, device = len(images), images.device
 

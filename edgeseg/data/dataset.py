@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -111,6 +113,46 @@ class FrameStore:
         return torch.from_numpy(counts[:classes])
 
 
+class Store(Protocol):
+    """Frames at training size, by place."""
+
+    frames: Sequence[Frame]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Image, Image]:
+        """(H, W, 3) uint8 RGB and (H, W) uint8."""
+
+
+class LabelledStore:
+    """The frames of another store with masks of their own, such as pseudo-labels; only those that have one."""
+
+    def __init__(self, store: Store, folder: Path, frames: Sequence[Frame]) -> None:
+        """Take masks `folder/<frame id>.png` at training size for the given frames of `store`."""
+        wanted = {frame.id for frame in frames}
+        self._places = [place for place, frame in enumerate(store.frames) if frame.id in wanted]
+        self._store, self._folder = store, folder
+        self.frames = [store.frames[place] for place in self._places]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> tuple[Image, Image]:
+        return self._store[self._places[index]][0], read_mask(self._folder / f"{self.frames[index].id}.png")
+
+
+def read_mask(path: Path) -> Image:
+    """(H, W) uint8 class ids that edgeseg wrote.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if mask is None or mask.ndim != 2:
+        raise DataError(f"{path} is missing or damaged; delete its folder and run again with --resume")
+    return np.asarray(mask, np.uint8)
+
+
 class Order:
     """Which frames make up the batch of a step: epochs of shuffled frames, a function of seed and step only.
 
@@ -145,7 +187,7 @@ class Loader:
     With several processes (`world`), each takes its own part of the same order.
     """
 
-    def __init__(self, store: FrameStore, batch: int, seed: int, *, workers: int, rank: int = 0, world: int = 1,
+    def __init__(self, store: Store, batch: int, seed: int, *, workers: int, rank: int = 0, world: int = 1,
                  focus: frozenset[str] = frozenset()) -> None:  # fmt: skip
         places = [index for index, frame in enumerate(store.frames) if frame.id in focus]
         self._store, self._batch, self._rank = store, batch, rank

@@ -12,14 +12,19 @@ from edgeseg.methods.cutmix_mt import cutmix_mt
 from edgeseg.methods.fixmatch import fixmatch
 from edgeseg.methods.mean_teacher import mean_teacher
 from edgeseg.methods.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.naive_student import naive_student
+from edgeseg.methods.noisy_student import noisy_student
 from edgeseg.methods.psmt import psmt
+from edgeseg.methods.st import st
+from edgeseg.methods.staged import Staged
+from edgeseg.methods.stpp import stpp
 from edgeseg.methods.suponly import suponly, suponly_strong
 from edgeseg.methods.u2pl import u2pl, u2pl_ael
 from edgeseg.methods.ucc import ucc
 from edgeseg.methods.unimatch import unimatch
 from edgeseg.methods.unimatch_v2 import unimatch_v2
 
-__all__ = ["METHODS", "Batch", "Kit", "Method", "StepResult", "needs_representation"]
+__all__ = ["METHODS", "STAGED", "Batch", "Kit", "Method", "StepResult", "needs_representation"]
 
 METHODS: dict[str, Callable[[Kit], Method]] = {
     "suponly": suponly,
@@ -40,6 +45,13 @@ METHODS: dict[str, Callable[[Kit], Method]] = {
     "ucc": ucc,
     "unimatch": unimatch,
     "unimatch_v2": unimatch_v2,
+}
+
+STAGED: dict[str, Staged] = {
+    "st": st,
+    "stpp": stpp,
+    "naive_student": naive_student,
+    "noisy_student": noisy_student,
 }
 
 

@@ -61,5 +61,3 @@ class UniMatchV2(Online):
 def unimatch_v2(kit: Kit) -> Method:
     """Version 2."""
     return UniMatchV2(kit)
-
-

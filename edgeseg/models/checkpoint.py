@@ -51,7 +51,7 @@ def save_card(run: Path, card: ModelCard) -> None:
     write_atomic(run / "model.json", card.model_dump_json(indent=2).encode())
 
 
-def save_weights(run: Path, which: Which, module: nn.Module) -> None:
+def save_weights(run: Path, which: str, module: nn.Module) -> None:
     """Write `weights/<which>.safetensors`, on the CPU and in plain memory order, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     write_atomic(run / "weights" / f"{which}.safetensors", save(state))

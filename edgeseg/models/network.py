@@ -54,11 +54,14 @@ class Network(nn.Module):
         logits: Tensor = self.classifier(self.decoder(features))
         return logits
 
-    def forward(self, image: Tensor) -> Output:
-        features = self.encode(image)
+    def finish(self, features: list[Tensor]) -> Output:
+        """The rest of a forward pass from features that `encode` gave, as they are or perturbed."""
         decoded = self.decoder(features)
         rep = None if self.rep_head is None else self.rep_head(decoded)
         return Output(self.classifier(decoded), features, rep)
+
+    def forward(self, image: Tensor) -> Output:
+        return self.finish(self.encode(image))
 
 
 def representation_head(channels: int, rep_dim: int) -> nn.Module:

@@ -40,7 +40,9 @@ class CorrMatch(Plugin):
         small = F.interpolate(target.probability, size=size, mode="area")
         confidence, label = small.max(1)
         valid = F.interpolate(target.valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
-        label, sure = grow(features, label.masked_fill(~valid, IGNORE), confidence, valid, self.threshold.value, SAMPLES)
+        label, sure = grow(
+            features, label.masked_fill(~valid, IGNORE), confidence, valid, self.threshold.value, SAMPLES
+        )
         classes = target.probability.shape[1]
         whole = (target.valid.shape[1], target.valid.shape[2])
         grown = F.interpolate((sure & (label < classes))[:, None].float(), size=whole, mode="nearest-exact") > 0

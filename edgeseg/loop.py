@@ -1,0 +1,234 @@
+"""The loop that trains every method.
+
+The loop is deterministic in its seed and its step: batches are a function of both, and the random generator is seeded
+anew at every step, so a run that was killed and resumed ends with the very same weights (on a CPU, bit for bit).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, nn
+
+from edgeseg.config import LoopConfig
+from edgeseg.data.augment import weak
+from edgeseg.data.dataset import FrameStore, Loader, RawBatch, Store
+from edgeseg.durable import lock
+from edgeseg.errors import TrainError
+from edgeseg.methods import Batch, Method
+from edgeseg.models import Network
+from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
+from edgeseg.progress import Report
+from edgeseg.runfolder import Progress, Row, RunFolder, RunResult
+from edgeseg.site import Site
+from edgeseg.validate import Validation
+
+GRADIENT_NORM = 5.0  # gradients beyond it are scaled down; a good step has a norm of about 1
+LR_WARMUP = 0.03  # share of the steps in which the learning rate rises from 0
+
+
+def start_from(student: Network, run: Path, config: LoopConfig) -> None:
+    """Load the best weights of `run`; a representation head that only one of the two has is left as it is.
+
+    Raises:
+        TrainError: the run is unfinished or of another network.
+    """
+    card = read_card(run)
+    if (card.arch, card.encoder) != (config.arch, config.encoder):
+        raise TrainError(
+            f"{run} holds {card.arch}/{card.encoder} but the configuration says {config.arch}/{config.encoder}; "
+            "make them equal or start without it"
+        )
+    load_weights(student, run / "weights" / "best.safetensors", strict=False)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a run's step budget that one training has; all of it unless the method works in stages.
+
+    Attributes:
+        first, last: steps done before it, and when it ends.
+        keep: steps after which the average's weights are kept.
+        seconds: spent on the stages before it.
+    """
+
+    first: int
+    last: int
+    keep: frozenset[int] = frozenset()
+    seconds: float = 0.0
+
+
+def fit(
+    site: Site, config: LoopConfig, out: Path, make: Callable[[Tensor], Method], *, rep_dim: int = 0,
+    resume: bool = False, focus: frozenset[str] = frozenset(), report: Report, span: Span | None = None,
+    footage: Store | None = None, title: str = "train",
+) -> RunResult:  # fmt: skip
+    """Run the loop for the method that `make` builds from the labelled pixels of each class (C,).
+
+    Args:
+        span: which steps of the run; all of them unless given.
+        footage: the unlabelled frames, perhaps with pseudo-labels; all that the site has unless given.
+        title: of the progress bar.
+    """
+    fabric, bf16 = _fabric(config)
+    fabric.launch()
+    span = span or Span(0, config.steps)
+    with lock(out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError):
+        folder = RunFolder(out, config, resume=resume or fabric.global_rank > 0)
+        done = folder.finished()
+        if done is not None and resume:
+            return done
+
+        # What is trained, on what.
+        labelled = FrameStore(site, site.require("labelled"), config.imgsz)
+        validation = Validation(site, site.require("val"), config.imgsz)
+        torch.manual_seed(config.seed)
+        method = make(labelled.pixels(len(site.config.classes))).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(_groups(method, config), weight_decay=config.weight_decay, foreach=True)
+        load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
+        loaders = [load(labelled, config.batch, config.seed)]
+        if method.needs_unlabelled:
+            store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz)
+            loaders.append(load(store, config.batch_unlabelled, config.seed + 1, focus=focus))
+        card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
+                         height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
+        save_card(out, card)
+
+        # Where it stood.
+        progress = folder.load(method, optimizer) or Progress(span.first, [], -1.0, 0, span.seconds, {})
+        wrapped, optimizer = fabric.setup(method, optimizer)
+        learnt = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        report.start(f"{title} {out.name}", span.last - span.first)
+        report.advance(progress.step - span.first)
+        method.train()
+        began = time.monotonic() - progress.seconds
+
+        for step in range(progress.step, span.last):
+            done_share = (step - span.first) / (span.last - span.first)
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * _schedule(done_share)
+            for part in range(config.accumulate):
+                torch.manual_seed(_seed(config.seed, step * config.accumulate + part, fabric.global_rank))
+                raw = [loader.batch(step * config.accumulate + part) for loader in loaders]
+                ours, others = (*(_augment(batch, config, fabric.device) for batch in raw), None)[:2]
+                with fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1):
+                    with torch.autocast(fabric.device.type, torch.bfloat16, enabled=bf16):
+                        result = wrapped(ours, others, done_share)
+                    fabric.backward(result.loss / config.accumulate)
+                _add(progress.sums, result.logs)
+            norm = nn.utils.clip_grad_norm_(learnt, GRADIENT_NORM, foreach=True)
+            if not bool(torch.isfinite(norm + result.loss.detach())):  # before the optimiser and the average see it
+                names = ", ".join(name for batch in raw for name in batch.names)
+                raise TrainError(
+                    f"the loss is not finite at step {step + 1} with the frames {names}; "
+                    "lower encoder_lr and decoder_lr or set precision to 32, then run again with --resume"
+                )
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            method.after_step(step - span.first)
+            progress.step = step + 1
+
+            if fabric.is_global_zero and progress.step in span.keep:
+                save_weights(out, f"step-{progress.step:08d}", method.teacher)
+            if progress.step % config.eval_every == 0 or progress.step == span.last:
+                row = _mean_row(progress)
+                if fabric.is_global_zero:
+                    row |= _evaluate(validation, method, fabric.device)
+                    progress.rows.append(row)
+                    if row["miou_ema"] > progress.best:
+                        progress.best, progress.best_step = row["miou_ema"], progress.step
+                        save_weights(out, "best", method.teacher)
+                    progress.seconds = time.monotonic() - began
+                    folder.write_rows(progress.rows)
+                    folder.log(row)
+            if progress.step % config.checkpoint_every == 0 and fabric.is_global_zero and progress.step < span.last:
+                progress.seconds = time.monotonic() - began
+                folder.save(method, optimizer.optimizer, progress)
+            note = f"mIoU {progress.rows[-1]['miou_ema']:.1f}" if progress.rows else ""
+            report.advance(1, note)
+
+        report.stop()
+        for loader in loaders:
+            loader.close()
+        fabric.barrier()
+        if not fabric.is_global_zero:
+            return RunResult(out, progress.best, {})
+        save_weights(out, "last", method.teacher)
+        metrics = validation.summary(method, progress, fabric.device, site.config.class_names)
+        metrics["config"] = config.model_dump(mode="json")
+        validation.picture(method.teacher, fabric.device, out / "val.png")
+        return folder.finish(metrics)
+
+
+def _fabric(config: LoopConfig) -> tuple[Fabric, bool]:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise TrainError("device is cuda but torch sees no GPU; set device to auto or cpu, or install torch with CUDA")
+    cuda = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+    if cuda and config.devices > torch.cuda.device_count():
+        raise TrainError(f"devices is {config.devices} but there are {torch.cuda.device_count()} GPUs; lower --devices")
+    bf16 = config.precision == "bf16"
+    if config.precision == "auto":
+        bf16 = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
+    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if config.devices > 1 else "auto"
+    # Precision stays out of Fabric's hands: it would cut the images themselves down to bfloat16.
+    return Fabric(accelerator="cuda" if cuda else "cpu", devices=config.devices, strategy=strategy), bf16
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 itself; emulated it would be slower than float32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _groups(method: Method, config: LoopConfig) -> list[dict[str, object]]:
+    """Encoders of all networks of the method, and the rest of what it trains, each with its own rate."""
+    encoders = [module.encoder for module in method.modules() if isinstance(module, Network)]
+    known = {id(parameter) for encoder in encoders for parameter in encoder.parameters()}
+    learnt = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    parts = (
+        ([parameter for parameter in learnt if id(parameter) in known], config.encoder_lr),
+        ([parameter for parameter in learnt if id(parameter) not in known], config.decoder_lr),
+    )
+    return [{"params": params, "lr": rate, "base_lr": rate} for params, rate in parts if params]
+
+
+def _schedule(progress: float) -> float:
+    return min(1.0, (progress + 1e-3) / LR_WARMUP) * float((1 - progress) ** 0.9)
+
+
+def _seed(seed: int, step: int, rank: int) -> int:
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _augment(raw: RawBatch, config: LoopConfig, device: torch.device) -> Batch:
+    return Batch(*weak(raw.images.to(device), raw.masks.to(device), config.scale))
+
+
+def _add(sums: dict[str, list[float]], logs: dict[str, Tensor]) -> None:
+    for name, value in logs.items():
+        for key, number in [(name, value)] if value.ndim == 0 else [(f"{name}/{i}", v) for i, v in enumerate(value)]:
+            total, times = sums.get(key, (0.0, 0.0))
+            sums[key] = [total + float(number), times + 1]
+
+
+def _mean_row(progress: Progress) -> Row:
+    row = {"step": float(progress.step)} | {name: total / times for name, (total, times) in progress.sums.items()}
+    progress.sums.clear()
+    return row
+
+
+def _evaluate(validation: Validation, method: Method, device: torch.device) -> Row:
+    row = {"miou_ema": validation.miou(method.teacher, device), "miou_student": validation.miou(method.student, device)}
+    method.train()
+    return row

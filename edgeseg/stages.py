@@ -1,0 +1,142 @@
+"""Staged methods on a site: every stage is a run folder of its own under `stages/`, the last one the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeseg.config import TrainConfig
+from edgeseg.data.dataset import FrameStore, LabelledStore, read_mask
+from edgeseg.durable import write_atomic, write_json
+from edgeseg.errors import TrainError
+from edgeseg.evaluate import normalised
+from edgeseg.loop import Span, fit
+from edgeseg.losses.supervised import upsample
+from edgeseg.methods import Kit, Method
+from edgeseg.methods.staged import Mask
+from edgeseg.models import Network, build
+from edgeseg.models.checkpoint import load_weights
+from edgeseg.progress import Report
+from edgeseg.runfolder import RunResult
+from edgeseg.site import Frame, Site
+
+SCALES = (1.0, 0.75, 1.25)
+STRIDE = 32  # sides of scaled views are multiples of it
+
+
+class SiteStages:
+    """`edgeseg.methods.staged.Stages` for a run folder; stages that are finished are not trained again."""
+
+    def __init__(
+        self, site: Site, config: TrainConfig, out: Path, kit: Callable[[Tensor], Kit], *,
+        resume: bool, focus: frozenset[str], report: Report,
+    ) -> None:  # fmt: skip
+        self.config, self.classes = config, len(site.config.classes)
+        self.footage: Sequence[Frame] = site.require("unlabelled")
+        self._site, self._out, self._kit, self._resume, self._focus, self._report = (
+            site, out, kit, resume, focus, report,
+        )  # fmt: skip
+        self._store = FrameStore(site, self.footage, config.imgsz)
+        self._done = 0  # steps of the stages before
+        self._seconds = 0.0
+        self._result: RunResult | None = None
+
+    def result(self) -> RunResult:
+        """Of the last stage.
+
+        Raises:
+            TrainError: there was none.
+        """
+        if self._result is None:
+            raise TrainError(f"the method {self.config.method} ended without a last stage; report this as a bug")
+        return self._result
+
+    def train(
+        self, name: str, share: float, make: Callable[[Kit], Method], *,
+        labels: Path | None = None, frames: Sequence[Frame] | None = None, start: Path | None = None,
+        keep: Sequence[float] = (), last: bool = False,
+    ) -> Path:  # fmt: skip
+        """See `Stages.train`."""
+        end = self.config.steps if last else min(self.config.steps - 1, self._done + round(share * self.config.steps))
+        span = Span(self._done, max(end, self._done + 1), seconds=self._seconds)
+        span = replace(span, keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep))
+        folder = self._out if last else self._out / "stages" / name
+        footage = LabelledStore(self._store, labels, frames or self.footage) if labels else None
+
+        def method(pixels: Tensor) -> Method:
+            kit = self._kit(pixels)
+            if start:
+                load_weights(kit.student, start)
+            # A method counts the steps of its own stage.
+            return make(replace(kit, config=kit.config.model_copy(update={"steps": span.last - span.first})))
+
+        result = fit(
+            self._site, self.config, folder, method, resume=self._resume or not last, focus=self._focus,
+            report=self._report, span=span, footage=footage, title=f"{self.config.method} {name}",
+        )  # fmt: skip
+        self._done, self._seconds = span.last, float(result.metrics.get("seconds", 0.0))
+        self._result = result
+        return folder / "weights" / "last.safetensors"
+
+    def snapshots(self, name: str) -> list[Path]:
+        """See `Stages.snapshots`."""
+        return sorted((self._out / "stages" / name / "weights").glob("step-*.safetensors"))
+
+    def network(self, weights: Path) -> Network:
+        """See `Stages.network`."""
+        module = build(self.config.arch, self.config.encoder, self.classes, "none")
+        load_weights(module, weights)
+        return module.requires_grad_(False).eval()
+
+    def mask(self, labels: Path, frame: Frame) -> Mask:
+        """See `Stages.mask`."""
+        return read_mask(labels / f"{frame.id}.png")
+
+    def label(self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6) -> Path:
+        """See `Stages.label`; masks are at training size, and complete when `done.json` is there."""
+        folder = self._out / "stages" / name
+        wanted = list(frames or self.footage)
+        if (folder / "done.json").exists():
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        device = _device(self.config)
+        network = self.network(weights).to(device)
+        missing = {frame.id for frame in wanted if not (folder / f"{frame.id}.png").exists()}
+        self._report.start(f"{self.config.method} {name}", len(wanted))
+        self._report.advance(len(wanted) - len(missing))
+        for place, frame in enumerate(self._store.frames):
+            if frame.id in missing:
+                mask = _vote(network, self._store[place][0], views, device)
+                write_atomic(folder / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes(), sync=False)
+                self._report.advance(1)
+        self._report.stop()
+        write_json(folder / "done.json", {"frames": len(wanted)})
+        return folder
+
+
+def _device(config: TrainConfig) -> torch.device:
+    cuda = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if cuda else "cpu")
+
+
+@torch.inference_mode()
+def _vote(network: Network, image: Mask, views: int, device: torch.device) -> Mask:
+    """The most likely class (H, W) by the mean softmax over scaled and flipped views of an image (H, W, 3)."""
+    picture = normalised([image], device)
+    size = (image.shape[0], image.shape[1])
+    total = torch.zeros(())
+    plans = [(scale, flip) for scale in SCALES for flip in (False, True)][: max(1, views)]
+    for scale, flip in plans:
+        sides = [max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in size]
+        view = picture if scale == 1 else F.interpolate(picture, sides, mode="bilinear", antialias=True)
+        logits = network(view.flip(3) if flip else view).logits
+        chance = upsample(logits, size).softmax(1)
+        total = total.to(device) + (chance.flip(3) if flip else chance)
+    return np.asarray(total.argmax(1)[0].to(torch.uint8).cpu().numpy(), np.uint8)
