@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.losses.precision import exact, wide
+from edgeseg.losses.world import gather, total, world_size
+
 IGNORE = 255
 
 
@@ -74,8 +77,11 @@ def one_hot(label: Tensor, classes: int) -> Tensor:
 
 
 def prototypes(rep: Tensor, mask: Tensor) -> Tensor:
-    """Mean representation of each class (eq. 8), normalised; (P, D), (P, C) -> (C, D)."""
-    return F.normalize(mask.to(rep.dtype).T @ rep / mask.sum(0).clamp(min=1)[:, None], dim=1)
+    """Mean representation of each class over all processes (eq. 8), normalised; (P, D), (P, C) -> (C, D)."""
+    rep = wide(rep)
+    with exact(rep):
+        sums = total(mask.to(rep.dtype).T @ rep)
+    return F.normalize(sums / total(mask.sum(0)).clamp(min=1)[:, None], dim=1)
 
 
 class NegativeBank(nn.Module):
@@ -93,14 +99,22 @@ class NegativeBank(nn.Module):
 
     @torch.no_grad()
     def push(self, rep: Tensor, mask: Tensor, most: int) -> None:
-        """Keep up to `most` random pixels of each class; (P, D), (P, C)."""
+        """Keep up to `most` random pixels of each class out of those of all processes; (P, D), (P, C).
+
+        Every process offers up to `most`; the same ones are then kept everywhere, so the banks stay equal. P has to be
+        the same on all processes.
+        """
         length = self.store.shape[1]
         most = min(most, length, mask.shape[0])
         order, index = torch.rand_like(mask.T, dtype=torch.float32).masked_fill_(~mask.T, -1.0).topk(most, dim=1)
-        fresh = order >= 0  # (C, most): chosen pixels come first, the rest is padding
-        place = (self.pointer[:, None] + torch.arange(most, device=index.device)) % length
-        row = torch.arange(len(place), device=index.device)[:, None].expand_as(place)
         value = F.normalize(rep[index].to(self.store.dtype), dim=2)
+        if world_size() > 1:
+            order, chosen = gather(order).movedim(0, 1).flatten(1).topk(most, dim=1)
+            value = gather(value).movedim(0, 1).flatten(1, 2)
+            value = value.gather(1, chosen[..., None].expand(-1, -1, value.shape[2]))
+        fresh = order >= 0  # (C, most): chosen pixels come first, the rest is padding
+        place = (self.pointer[:, None] + torch.arange(most, device=value.device)) % length
+        row = torch.arange(len(place), device=value.device)[:, None].expand_as(place)
         self.store[row, place] = torch.where(fresh[..., None], value, self.store[row, place])
         added = fresh.sum(1)
         self.pointer.copy_((self.pointer + added) % length)
@@ -118,21 +132,28 @@ def info_nce(
 ) -> Tensor:
     """Mean over the valid classes of -log( e^pos / (e^pos + sum e^neg) ), cosines over tau (eq. 5).
 
-    The negatives of a class are shared by its anchors: the same expectation as drawing for each, M times cheaper.
+    The negatives of a class are shared by its anchors: the same expectation as drawing for each, M times cheaper. Every
+    process draws from its own anchors, and counts in a class by its share of all anchors of that class.
 
     Args:
         rep: (P, D) of the student, with gradient.
         mask: (P, C) bool from `anchor_mask`.
         positive: (C, D) normalised.
         negative: (C, N, D) normalised.
-        valid: (C,) bool, classes that have anchors and negatives; none at all gives a differentiable 0.
+        valid: (C,) bool, classes that have anchors and negatives, here or on any process; none at all gives a
+            differentiable 0.
         number: anchors drawn for each class with replacement.
     """
     weight = mask.T.float()
     empty = ~mask.any(0)
     index = torch.multinomial(weight.masked_fill(empty[:, None], 1.0), number, replacement=True)  # (C, M)
-    anchor = F.normalize(rep.float()[index], dim=2)
-    attract = torch.einsum("cmd,cd->cm", anchor, positive.float()) / temperature
-    repel = torch.einsum("cmd,cnd->cmn", anchor, negative.float()) / temperature
+    with exact(rep):
+        anchor = F.normalize(wide(rep)[index], dim=2)
+        attract = torch.einsum("cmd,cd->cm", anchor, positive.to(anchor.dtype)) / temperature
+        repel = torch.einsum("cmd,cnd->cmn", anchor, negative.to(anchor.dtype)) / temperature
     loss = F.softplus(repel.logsumexp(2) - attract).mean(1)  # the same as eq. 5, exact also where it is tiny
-    return torch.where(valid, loss, 0.0 * loss).sum() / valid.sum().clamp(min=1)
+    here = mask.sum(0)
+    everywhere, claims = total(torch.stack([here, valid.to(here.dtype)]))
+    share = here / everywhere.clamp(min=1) * world_size()  # data-parallel training averages over processes
+    valid = claims > 0
+    return torch.where(valid, share * loss, 0.0 * loss).sum() / valid.sum().clamp(min=1)

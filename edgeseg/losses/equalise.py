@@ -1,4 +1,5 @@
-"""How well each class is learnt, and more chances for the ones that are not (AEL, Hu et al., NeurIPS 2021, 3.1 to 3.4).
+"""How well each class is learnt, and more chances for the ones that are not (AEL, Hu et al., NeurIPS 2021;
+methods.md 2.4).
 
 Legend: B batch, C classes, H W pixels; g_c is the running confidence of class c, 0..1.
 """

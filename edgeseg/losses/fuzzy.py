@@ -1,7 +1,8 @@
-"""Fuzzy positives (Qiao et al., CVPR 2023): where the target is torn between classes, all of them may be right.
+"""Fuzzy positives (FPL, Qiao et al., CVPR 2023): where a target is torn between classes, all of them may be right.
 
-A plug-in for any method whose target is a probability: `fuzzy_positives` is the paper's assignment (FPA), `fuzzy_loss`
-its regularisation (FPR), `fuzzy_weight` the weights of pixels its code adds. Legend: B batch, C classes, H W pixels.
+A plug-in for any method whose target is a probability (methods.md 2.3): `fuzzy_positives` is the paper's assignment
+(FPA), `fuzzy_loss` its regularisation (FPR), `fuzzy_weight` the weights of pixels that its code adds. Legend: B batch,
+C classes, H W pixels.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from edgeseg.losses.world import total
+
 
 def entropy(probability: Tensor, dim: int = 1) -> Tensor:
     """Entropy in nats divided by ln C, so 0..1; the class dimension goes.
@@ -43,6 +45,8 @@ def class_thresholds(
 ) -> Tensor:
     """`threshold` for the entries of each class by itself, so that `share` of every class lies above its own.
 
+    The entries of all processes count together, and each process gets the same thresholds.
+
     Args:
         label: as `values`, int64 class ids where `valid`.
 
@@ -51,8 +55,8 @@ def class_thresholds(
     """
     index = (values.float() * bins).long().clamp_(0, bins - 1) + bins * label.clamp(0, classes - 1)
     counts = torch.zeros(classes * bins, dtype=torch.float32, device=values.device)
-    counts.scatter_add_(0, index.flatten(), valid.flatten().float())
+    counts = total(counts.scatter_add_(0, index.flatten(), valid.flatten().float()))
     above = counts.view(classes, bins).flip(1).cumsum(1).flip(1)  # entries in this bin or a higher one
-    total = above[:, :1]
-    first = (above > share * total).sum(1)  # bins up to the one that holds the threshold
-    return torch.where(total[:, 0] * share <= 0, 2.0, first.float() / bins)
+    everything = above[:, :1]
+    first = (above > share * everything).sum(1)  # bins up to the one that holds the threshold
+    return torch.where(everything[:, 0] * share <= 0, 2.0, first.float() / bins)

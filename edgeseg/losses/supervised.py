@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.losses.precision import wide
+from edgeseg.losses.world import ratio
+
 IGNORE = 255
 
 
@@ -15,7 +18,7 @@ def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = None) -> Tensor:
-    """Mean over the pixels that are not 255; a class weight scales its pixels and leaves the divisor alone.
+    """Mean over all processes' pixels that are not 255; a class weight scales its pixels, not the divisor.
 
     Dividing by the number of pixels rather than by the sum of weights keeps the scale of the loss equal between
     batches with and without rare classes.
@@ -25,8 +28,10 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = 
         target: (B, H, W) int64, 255 = ignore.
         class_weight: (C,), 1 on average over the labelled pixels.
     """
-    loss = F.cross_entropy(logits.float(), target, class_weight, ignore_index=IGNORE, reduction="sum")
-    return loss / (target != IGNORE).sum().clamp(min=1)
+    logits = wide(logits)
+    weight = None if class_weight is None else class_weight.to(logits.dtype)
+    loss = F.cross_entropy(logits, target, weight, ignore_index=IGNORE, reduction="sum")
+    return ratio(loss, (target != IGNORE).sum())
 
 
 def class_weights(pixels: Tensor, power: float) -> Tensor:
