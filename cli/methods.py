@@ -6,24 +6,48 @@ from edgeseg.cli import options
 
 
 def methods(json: options.Json = False) -> None:
-    """List the training methods: what each does, needs and costs."""
+    """List the training methods and plug-ins: what each does, needs and costs, and which this site cannot use."""
     import dataclasses
     import json as encoder
 
-    from edgeseg.catalogue import CATALOGUE
+    from edgeseg.catalogue import CATALOGUE, PLUGINS
+    from edgeseg.config import ALIASES
+    from edgeseg.errors import ConfigError
+    from edgeseg.site import Site
 
     if json:
-        print(encoder.dumps({name: dataclasses.asdict(info) for name, info in CATALOGUE.items()}, indent=2))
+        found = {name: dataclasses.asdict(info) for name, info in CATALOGUE.items()}
+        print(encoder.dumps({"methods": found, "plugins": PLUGINS}, indent=2))
         return
     from rich.console import Console
     from rich.table import Table
 
+    try:
+        classes = len(Site.open().config.classes)
+    except ConfigError:
+        classes = 0  # outside a site nothing is refused
     console = Console()
-    for name, info in CATALOGUE.items():
-        table = Table.grid(padding=(0, 2))
-        for what, text in (("does", info.does), ("needs", info.needs), ("costs", info.cost), ("paper", info.paper)):
-            table.add_row(f"  [dim]{what}[/dim]", text)
-        console.print(f"[bold]{name}[/bold]  {info.family}", highlight=False)
-        console.print(table)
-    console.print("costs: forward passes a step over B labelled and B unlabelled frames, g with gradient, n without")
-    console.print("Next: edgeseg train --method u2pl", highlight=False)
+    table = Table("method", "what it does", "forward passes", "memory", "paper", title="Methods", show_lines=False)
+    family = ""
+    for name, info in sorted(CATALOGUE.items(), key=lambda item: (item[1].baseline, item[1].family)):
+        heading = f"{info.family}{' (baselines)' if info.baseline else ''}"
+        if heading != family:
+            table.add_section()
+            table.add_row(f"[bold]{heading}[/bold]")
+            family = heading
+        known = [alias for alias, meant in ALIASES.items() if meant == name]
+        does = f"{info.does} [dim](also {', '.join(known)})[/dim]" if known else info.does
+        if 0 < classes < info.classes:
+            does = f"[red]not here: needs {info.classes} classes, this site has {classes}[/red]; {does}"
+        table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
+    console.print(table)
+    more = Table("plug-in", "what it adds", title="Plug-ins (--plugin NAME, repeatable) for methods that label online")
+    for name, text in PLUGINS.items():
+        more.add_row(name, text)
+    console.print(more)
+    console.print(
+        "forward passes: of a step over B labelled and B unlabelled frames, g with gradient, n without; "
+        "memory: of a step, as a multiple of suponly's, roughly; least classes: 2, fpl_* 3",
+        highlight=False,
+    )
+    console.print("Next: edgeseg train --method u2pl, or edgeseg compare", highlight=False)

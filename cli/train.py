@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 def train(
     method: Annotated[str | None, typer.Option(help="See `edgeseg methods`.")] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option(help="Add a plug-in to the method, repeatable; see `edgeseg methods`.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Any timm encoder.")] = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
@@ -34,7 +37,7 @@ def train(
 
     flags = {"method": method, "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch,
              "batch_unlabelled": batch, "device": device, "devices": devices, "workers": workers,
-             "weights": options.weights(weights), "seed": seed}  # fmt: skip
+             "weights": options.weights(weights), "seed": seed, "plugins": plugin or None}  # fmt: skip
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)
     out = options.run_folder(site, "train", resume=resume)

@@ -38,7 +38,7 @@ CO, STAGED, ADVERSARIAL = "co-training", "offline self-training", "adversarial o
 
 CATALOGUE: dict[str, MethodInfo] = {
     "suponly": MethodInfo(
-        SUPERVISED, "learns from the labelled frames alone; the floor every other method has to beat", "B g + B n", 1, "-"
+        SUPERVISED, "learns from the labelled frames alone; the floor that others have to beat", "B g + B n", 1, "-"
     ),
     "suponly_strong": MethodInfo(
         SUPERVISED, "suponly with strong colours on the labelled frames too", "B g + B n", 1, "-"
@@ -98,8 +98,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         "2B g + 2B n, labels twice", 2, "Yang et al., CVPR 2022",
     ),
     "psmt": MethodInfo(
-        TEACHER, "two teachers in turns, confident pixels only, adversarial noise on features", "2B g + 3B n + 8B decoder",
-        3.5, "Liu et al., CVPR 2022", plugins=True,
+        TEACHER, "two teachers in turns, confident pixels only, adversarial noise on features",
+        "2B g + 3B n + 8B decoder", 3.5, "Liu et al., CVPR 2022", plugins=True,
     ),
     "ucc": MethodInfo(
         CO, "two heads on one encoder label strong views for each other, weighted by agreement (no public code)",
@@ -143,7 +143,7 @@ def check(config: TrainConfig, classes: int) -> None:
     name, info = config.method, CATALOGUE[config.method]
     if classes < info.classes:
         raise TrainError(
-            f"{name} needs at least {info.classes} classes and the site has {classes}: with two every fuzzy positive is "
+            f"{name} needs at least {info.classes} classes and the site has {classes}: with two a fuzzy positive is "
             "the plain pseudo-label; take cps_cutmix or u2pl"
         )
     if config.plugins and not info.plugins:

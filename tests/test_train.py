@@ -18,14 +18,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from edgeseg.config import METHOD_NAMES, TrainConfig, validate
+from edgeseg.catalogue import CATALOGUE
+from edgeseg.catalogue import PLUGINS as PLUGIN_TEXTS
+from edgeseg.config import METHOD_NAMES, PLUGIN_NAMES, TrainConfig, validate
 from edgeseg.data.dataset import Order
 from edgeseg.distill import distill
 from edgeseg.errors import DataError, EdgesegError, TrainError
 from edgeseg.evaluate import evaluate_frames
-from edgeseg.methods import METHODS
+from edgeseg.methods import METHODS, STAGED, Kit
+from edgeseg.methods.plugins import PLUGINS
 from edgeseg.metrics import miou
-from edgeseg.models import build
+from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_model
 from edgeseg.site import Frame, Site, Split
 from edgeseg.train import train
@@ -79,6 +82,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return site
 
 
+def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> Kit:
+    """The parts of a method for a small network with a representation head."""
+
+    def network() -> Network:
+        return build("deeplabv3plus", "mobilenetv2_035", classes, "none", 16)
+
+    return Kit(network(), torch.ones(classes) if pixels is None else pixels, config(**changes), network)
+
+
 def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "weights" / "last.safetensors")
 
@@ -89,7 +101,9 @@ def same(one: Path, other: Path) -> bool:
 
 
 def test_names_in_config_and_registry_are_the_same() -> None:
-    assert set(METHODS) == set(METHOD_NAMES)
+    assert {*METHODS, *STAGED} == set(METHOD_NAMES) == set(CATALOGUE)
+    assert not set(METHODS) & set(STAGED)
+    assert set(PLUGINS) == set(PLUGIN_NAMES) == set(PLUGIN_TEXTS)
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -115,10 +129,7 @@ def test_u2pl_runs_with_few_classes_and_with_one_frame_a_batch(classes: int) -> 
     from edgeseg.methods import Batch
 
     torch.manual_seed(0)
-    settings = config(method="u2pl")
-    method = METHODS["u2pl"](
-        build("deeplabv3plus", "mobilenetv2_035", classes, "none", 16), torch.ones(classes), settings
-    )
+    method = METHODS["u2pl"](kit(classes, method="u2pl"))
     method.eval()  # batch norm cannot take statistics of one pixel
     images, everywhere = torch.rand(1, 3, 64, 64), torch.ones(1, 64, 64, dtype=torch.bool)
     labelled = Batch(images, torch.randint(0, classes, (1, 64, 64)), everywhere)
@@ -137,8 +148,7 @@ def test_pseudo_labels_are_weighted_by_the_root_of_the_class_weights(name: str) 
     from edgeseg.methods import Batch, StepResult
 
     torch.manual_seed(0)
-    network = build("deeplabv3plus", "mobilenetv2_035", 3, "none", 16)
-    method = METHODS[name](network, torch.tensor([100.0, 10.0, 1.0]), config(method=name)).eval()
+    method = METHODS[name](kit(3, torch.tensor([100.0, 10.0, 1.0]), method=name)).eval()
     torch.testing.assert_close(method.pseudo_weight**2, method.class_weight)
     everywhere = torch.ones(2, 64, 64, dtype=torch.bool)
     batch = Batch(torch.rand(2, 3, 64, 64), torch.randint(0, 3, (2, 64, 64)), everywhere)
@@ -159,7 +169,7 @@ def test_pseudo_labels_are_weighted_by_the_root_of_the_class_weights(name: str) 
 
 
 def test_teacher_is_the_warm_average_of_the_weights() -> None:
-    method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config(ema=0.99))
+    method = METHODS["suponly"](kit(3, ema=0.99))
     with torch.no_grad():
         for value, step, expected in ((1.0, 0, 1.0), (2.0, 999, 1.01)):  # keep 0: the student itself; then keep 0.99
             for tensor in method.student.parameters():
@@ -171,7 +181,7 @@ def test_teacher_is_the_warm_average_of_the_weights() -> None:
 
 def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> None:
     torch.manual_seed(0)
-    method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config(ema=0.9))
+    method = METHODS["suponly"](kit(3, ema=0.9))
     images = torch.rand(4, 3, 64, 64)
     for step in range(3):
         with torch.no_grad():
@@ -197,7 +207,7 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
 
 
 def test_one_frame_at_a_time_leaves_the_statistics_finite() -> None:
-    method = METHODS["suponly"](build("deeplabv3plus", "mobilenetv2_035", 3), torch.ones(3), config())
+    method = METHODS["suponly"](kit(3))
     for _ in range(3):
         method.look_at(torch.rand(1, 3, 64, 64))  # one pixel is left where the decoder pools over the image
     assert all(bool(torch.isfinite(buffer).all()) for buffer in method.teacher.buffers())

@@ -116,7 +116,8 @@ class FrameStore:
 class Store(Protocol):
     """Frames at training size, by place."""
 
-    frames: Sequence[Frame]
+    @property
+    def frames(self) -> Sequence[Frame]: ...
 
     def __len__(self) -> int: ...
 

@@ -1,4 +1,4 @@
-"""What a plug-in may do to a method with online pseudo-labels; every hook does nothing unless a plug-in says otherwise."""
+"""What a plug-in may do to a method with online pseudo-labels; each hook does nothing unless overridden."""
 
 from __future__ import annotations
 

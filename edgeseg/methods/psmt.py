@@ -1,8 +1,8 @@
 """PS-MT (Liu et al., CVPR 2022, arXiv 2111.12903): two teachers that move in turns, and adversarial noise on features.
 
-The mean of both teachers labels; of the one whose turn it is not, only its seven most likely classes count. T-VAT pushes
-the student's features to where the teachers' decoders change their mind most. Only one network can be shipped: that is
-the student's ordinary average, where the paper infers with the mean of both teachers.
+The mean of both teachers labels; of the one whose turn it is not, only its seven most likely classes count. T-VAT
+pushes the student's features to where the teachers' decoders change their mind most. Only one network can be shipped:
+that is the student's ordinary average, where the paper infers with the mean of both teachers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """U2PL (Wang et al., CVPR 2022, arXiv 2203.03884): L_s + lambda_u L_u + lambda_c L_c (eq. 1).
 
-Reliable pixels, those of low entropy, are pseudo-labels; the others still tell a contrastive loss which classes they are
-not (`plugins/u2pl_contrast.py`). Labels and entropies come from the clean view in eval mode.
+Reliable pixels, those of low entropy, are pseudo-labels; the others still tell a contrastive loss which classes they
+are not (`plugins/u2pl_contrast.py`). Labels and entropies come from the clean view in eval mode.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from edgeseg.methods.views import Target, believed, by_peer
 
 
 class CrossSetPaste(Plugin):
-    """Dynamic cross-set copy-paste: a class of a labelled frame, drawn with softmax(sqrt(1 - g)), into an unlabelled one."""
+    """A class of a labelled frame, drawn with softmax(sqrt(1 - g)), pasted into an unlabelled one (DCSCP)."""
 
     def __init__(self, kit: Kit) -> None:
         super().__init__()

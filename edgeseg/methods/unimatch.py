@@ -41,7 +41,7 @@ class UniMatch(Online):
         frames = [labelled.images, views[0].images, views[1].images, unlabelled.images]
         images = self.normalise(torch.cat(frames))
         output = self.student(images)
-        ours, first, second, _ = output.logits.split([len(part) for part in frames])
+        ours, first, second, _ = torch.split(output.logits, [len(part) for part in frames])
 
         supervised = self.supervise(ours, labelled)
         one, selected = self.term(first, views[0], progress)

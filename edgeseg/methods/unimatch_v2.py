@@ -1,7 +1,7 @@
 """UniMatch V2 (Yang et al., 2024, arXiv 2410.10777): an EMA teacher, two strong views, complementary dropout.
 
-Of every channel of the encoder's features one view gets double and the other nothing, in half of the frames. Meant for a
-DINOv2 encoder with a DPT decoder (`arch = "dpt"`), works with any.
+Of every channel of the encoder's features one view gets double and the other nothing, in half of the frames. Meant for
+a DINOv2 encoder with a DPT decoder (`arch = "dpt"`), works with any.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class UniMatchV2(Online):
         images = self.normalise(torch.cat(frames))
         features = self.student.encode(images)
         output = self.student.finish(self._drop(features, len(labelled.images)))
-        ours, first, second = output.logits.split([len(part) for part in frames])
+        ours, first, second = torch.split(output.logits, [len(part) for part in frames])
 
         supervised = self.supervise(ours, labelled)
         one, selected = self.term(first, views[0], progress)

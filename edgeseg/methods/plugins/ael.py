@@ -1,8 +1,8 @@
-"""AEL's sampling and re-weighting (Hu et al., NeurIPS 2021): classes that the student is bad at get more of everything.
+"""AEL's sampling and re-weighting (Hu et al., NeurIPS 2021): classes that go badly get more of everything.
 
-A confidence bank holds how sure the student is of the true class. Bad classes are pasted more often into labelled frames
-(adaptive copy-paste), mixed more often into unlabelled ones (adaptive CutMix), and good ones are thinned out among the
-pseudo-labels (equalisation sampling), which count by the square of their confidence (dynamic re-weighting).
+A confidence bank holds how sure the student is of the true class. Bad classes are pasted more often into labelled
+frames (adaptive copy-paste), mixed more often into unlabelled ones (adaptive CutMix), and good ones are thinned out
+among the pseudo-labels (equalisation sampling), which count by the square of their confidence (dynamic re-weighting).
 
 Other than the official code: the box of CutMix is laid around a random pixel of the class instead of a connected
 component of a stored prediction, pasting takes a class from the next labelled frame of the batch without resizing it,
@@ -80,7 +80,7 @@ def draw_present(label: Tensor, chances: Tensor) -> Tensor:
 
 def _centre(box: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Move each box (B, H, W) so that its middle comes to (row, column), as far as the frame allows."""
-    batch, height, width = box.shape
+    height, width = box.shape[1:]
     rows, columns = box.any(2), box.any(1)
     tall, wide = rows.sum(1), columns.sum(1)
     top = (row - tall // 2).clamp(min=0).minimum(height - tall)

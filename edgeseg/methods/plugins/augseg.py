@@ -1,4 +1,4 @@
-"""AugSeg's label-injecting CutMix (Zhao et al., CVPR 2023): uncertain frames get a box of a labelled one with its truth.
+"""AugSeg's label-injecting CutMix (Zhao et al., CVPR 2023): uncertain frames get a box of a labelled one.
 
 The box covers 1 - lambda of the frame, lambda ~ Beta(8, 2); a frame gets one with the chance 1 - its mean certainty,
 certainty being (1 - entropy) times confidence of a pixel.

@@ -1,4 +1,4 @@
-"""CorrMatch-style propagation (Sun et al., CVPR 2024), from the paper's description: pixels that look alike share a label.
+"""CorrMatch-style propagation (Sun et al., CVPR 2024), from its description: like pixels share a label.
 
 The correlation of features carries labels over to similar pixels; regions that are mostly confident and mostly of one
 class take that class as a whole, and the least confidence follows the classes' best pixels.
@@ -56,7 +56,7 @@ class CorrMatch(Plugin):
     def extra(self, method: Method, seen: Seen) -> Tensor | None:
         number = len(seen.target.images)
         features = seen.output.features[LEVEL][-number:]
-        logits = F.adaptive_avg_pool2d(seen.output.logits[-number:].float(), features.shape[2:])
-        spread = upsample(propagate(features.float(), logits), seen.target.valid.shape[1:])
+        logits = F.adaptive_avg_pool2d(seen.output.logits[-number:].float(), (features.shape[2], features.shape[3]))
+        spread = upsample(propagate(features.float(), logits), (seen.target.valid.shape[1], seen.target.valid.shape[2]))
         label = torch.where(seen.target.confidence >= self.threshold.value, seen.target.label, IGNORE)
         return WEIGHT * cross_entropy(spread, label, method.pseudo_weight)

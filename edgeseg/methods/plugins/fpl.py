@@ -1,4 +1,4 @@
-"""FPL (Qiao et al., CVPR 2023): a pixel that may be one of several classes is pulled to all of them, away from the rest.
+"""FPL (Qiao et al., CVPR 2023): a pixel that may be one of several classes is pulled to all of them.
 
 Replaces the cross-entropy on pseudo-labels of any host; free of further passes.
 """

@@ -1,7 +1,8 @@
 """PrevMatch (Shin et al., 2024): earlier checkpoints, randomly weighted, give a second opinion on every view.
 
-Snapshots of the teacher are taken at equal distances after the warm-up; the paper's "best so far on val" would need a val
-set that is not reported on. In each step one to three of them are drawn and their logits averaged with Dirichlet weights.
+Snapshots of the teacher are taken at equal distances after the warm-up; the paper's "best so far on val" would need a
+val set that is not reported on. In each step one to three of them are drawn and their logits averaged with Dirichlet
+weights.
 """
 
 from __future__ import annotations
