@@ -38,9 +38,8 @@ def entropy(probability: Tensor) -> Tensor:
 
 
 def threshold(values: Tensor, valid: Tensor, share: float) -> float:
-    """The value above which `share` of the valid entries lie, by sorting all of them on the host."""
-    kept = sorted(float(v) for v, ok in zip(values.flatten().tolist(), valid.flatten().tolist(), strict=True) if ok)
-    return kept[min(len(kept) - 1, math.ceil((1 - share) * len(kept)))] if kept and share > 0 else 2.0
+    """The value above which `share` of the valid entries lie: an exact percentile on the host."""
+    return float(np.percentile(values[valid].cpu().numpy(), 100 * (1 - share)))
 
 
 def ranks(probability: Tensor) -> Tensor:
