@@ -68,8 +68,8 @@ def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
         (); means run over all processes.
     """
     real, fake = wide(real.detach()), wide(fake)
-    goal = total(real.sum(0)) / total(real.new_tensor(len(real))).clamp(min=1)
-    count = total(fake.new_tensor(len(fake))).clamp(min=1)
+    goal = total(real.sum(0)) / total(real.new_full((), len(real))).clamp(min=1)
+    count = total(fake.new_full((), len(fake))).clamp(min=1)
     own = fake.sum(0)
     mean = total(own) / count + world_size() * (own - own.detach()) / count  # whose gradients are averaged later
     return (mean - goal).abs().mean()
@@ -127,7 +127,7 @@ def learners(flaw_one: Tensor, flaw_other: Tensor, bad: float = 0.6) -> tuple[Te
 
 def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
-        return ratio(values.sum(), values.new_tensor(values.numel()))
+        return ratio(values.sum(), values.new_full((), values.numel()))
     return ratio((values * valid).sum(), valid.sum())
 
 

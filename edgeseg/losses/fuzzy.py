@@ -54,10 +54,16 @@ def fuzzy_loss(logits: Tensor, positives: Tensor) -> Tensor:
         (B, H, W); 0 without gradient where Y is empty or has every class.
     """
     logits = wide(logits)
-    least = torch.finfo(logits.dtype).min / 4  # finite, so that two of them have a sum and a gradient
-    pull = (-logits).masked_fill(~positives, least).logsumexp(1)
-    push = logits.masked_fill(positives, least).logsumexp(1)
-    return F.softplus(pull + push)
+    signed = torch.where(positives, -logits, logits)
+    with torch.no_grad():  # the largest term of each sum, so that one exponential of everything serves both
+        least = torch.finfo(logits.dtype).min / 4  # finite, so that two of them have a sum and a gradient
+        pull_top = signed.masked_fill(~positives, least).amax(1, keepdim=True)
+        push_top = signed.masked_fill(positives, least).amax(1, keepdim=True)
+        top = torch.where(positives, pull_top, push_top)
+    terms = (signed - top).exp()
+    pull, push = (terms * positives).sum(1), (terms * ~positives).sum(1)  # 1 or more, 0 for an empty side
+    exponent = pull.clamp(min=0.5).log() + push.clamp(min=0.5).log() + (pull_top + push_top)[:, 0]
+    return F.softplus(exponent)
 
 
 @torch.no_grad()

@@ -1,0 +1,271 @@
+"""What the losses cost: U2PL's contrastive part, fuzzy positives and AEL's bank, beside the formulas written out.
+
+    python -m benchmarks.losses [--size cpu] [--device cpu] [--rounds 15] [--threads 1]
+
+Both sides of a row are timed in one process, interleaved in random order round by round; a ratio is the median over
+rounds of the two times of a round, the spread is the fastest and the slowest one. On a CPU it is processor time that
+counts, which other work on the machine disturbs least; with one thread and nothing else to do that is the time on the
+clock. Losses are timed with their backward pass. The formulas (`benchmarks/literal.py`) are the plain version: loops
+over classes, own negatives for every anchor, queues that are cut and joined, copies to the host. So the ratio says what
+vectorising is worth here and nothing about other repositories. Last comes the share of a whole training step of U2PL
+that its contrastive loss takes, and the teacher's second pass that it needs; the representation head is counted to the
+network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks import literal
+from edgeseg.config import TrainConfig
+from edgeseg.losses.contrast import (
+    NegativeBank,
+    anchor_mask,
+    info_nce,
+    negative_mask,
+    prototypes,
+    rank_bounds,
+    ranks,
+)
+from edgeseg.losses.equalise import ConfidenceBank, keep_chances
+from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives
+from edgeseg.losses.reliability import entropy, threshold
+from edgeseg.methods import METHODS
+from edgeseg.methods.method import Batch
+from edgeseg.methods.u2pl import U2PL
+from edgeseg.models import build
+
+ANCHORS, NEGATIVES, FRESH, TEMPERATURE, LEAST, SHARE = 256, 50, 256, 0.5, 0.3, 0.1
+Row = tuple[Callable[[], object], Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A batch: half of the frames are labelled, the representation has an eighth of the sides."""
+
+    frames: int
+    height: int
+    width: int
+    classes: int
+    features: int
+    bank: int = 4096
+
+
+SIZES = {"cpu": Size(8, 128, 160, 11, 64), "gpu": Size(16, 512, 512, 21, 256)}
+
+
+class Scene:
+    """Inputs of all rows: smooth class maps, so that confident regions and doubtful borders both occur."""
+
+    def __init__(self, size: Size, device: torch.device) -> None:
+        torch.manual_seed(0)
+        self.size, small = size, (size.height // 8, size.width // 8)
+        coarse = torch.randn(size.frames, size.classes, size.height // 16, size.width // 16, device=device)
+        self.logits = 4 * torch.nn.functional.interpolate(coarse, size=(size.height, size.width), mode="bilinear")
+        self.probability = self.logits.softmax(1)
+        self.label = self.probability.argmax(1)
+        self.valid = torch.ones_like(self.label, dtype=torch.bool)
+        self.entropy = entropy(self.probability)
+        near = torch.nn.functional.interpolate(self.probability, size=small, mode="area")
+        self.chance = near.movedim(1, -1).flatten(0, 2)
+        self.near = self.chance.argmax(1)
+        pixels = len(self.near)
+        self.labelled = torch.arange(pixels, device=device) < pixels // 2
+        doubt = entropy(near).flatten()
+        self.unreliable = ~self.labelled & (doubt > doubt.quantile(1 - 2 * SHARE))
+        self.rep = torch.randn(pixels, size.features, device=device)
+        self.low, self.high = rank_bounds(size.classes, 3, 20)
+        self.negatives = negative_mask(self.near, self.chance, self.labelled, self.unreliable, self.low, self.high)
+
+
+def rows(scene: Scene) -> dict[str, Row]:
+    """Both sides of every row, by name; the banks are full."""
+    size, device = scene.size, scene.rep.device
+    bank = NegativeBank(size.classes, size.bank, size.features).to(device)
+    queues = literal.Queues(size.classes, size.bank, size.features)
+    everything = torch.ones(len(scene.rep), size.classes, dtype=torch.bool, device=device)
+    for _ in range(size.bank // FRESH):
+        bank.push(scene.rep, everything, FRESH)
+        queues.push(scene.rep, everything, FRESH)
+    trusted = ~scene.unreliable
+    half = size.frames // 2
+    target, logits = scene.probability[half:], scene.logits[:half]
+    confident, slow = ConfidenceBank(size.classes).to(device), literal.ConfidenceBank(size.classes)
+
+    def contrast() -> Tensor:
+        rep = scene.rep.clone().requires_grad_(True)
+        with torch.no_grad():
+            anchors = anchor_mask(scene.near, scene.chance, trusted, LEAST)
+            mask = negative_mask(scene.near, scene.chance, scene.labelled, scene.unreliable, scene.low, scene.high)
+            positive = prototypes(scene.rep, anchors)
+            bank.push(scene.rep, mask, FRESH)
+            negative = bank.draw(NEGATIVES)
+            valid = anchors.any(0) & (bank.size > 0)
+        loss = info_nce(rep, anchors, positive, negative, valid, ANCHORS, TEMPERATURE)
+        return torch.autograd.grad(loss, rep)[0]
+
+    def slow_contrast() -> Tensor:
+        rep = scene.rep.clone().requires_grad_(True)
+        loss = literal.contrast(
+            rep, scene.rep, scene.chance, scene.near, trusted, scene.labelled, scene.unreliable, queues, scene.low,
+            scene.high, LEAST, ANCHORS, NEGATIVES, TEMPERATURE, FRESH,
+        )  # fmt: skip
+        return torch.autograd.grad(loss, rep)[0]
+
+    def fuzzy(positives: Callable[..., Tensor], loss: Callable[..., Tensor]) -> Tensor:
+        source = logits.clone().requires_grad_(True)
+        return torch.autograd.grad(loss(source, positives(target, 0.9, 3)).mean(), source)[0]
+
+    def equalise() -> Tensor:
+        confident.update(scene.probability[:half], scene.label[:half])
+        chance = keep_chances(confident.value)[scene.label[half:]]
+        return torch.rand(chance.shape, device=device) < chance
+
+    def slow_equalise() -> Tensor:
+        slow.update(scene.probability[:half], scene.label[:half])
+        return literal.equalised(scene.label[half:], literal.keep_chances(slow.value))
+
+    return {
+        "U2PL contrast": (contrast, slow_contrast),
+        "entropy threshold": (
+            lambda: threshold(scene.entropy, scene.valid, SHARE),
+            lambda: literal.threshold(scene.entropy, scene.valid, SHARE),
+        ),
+        "ranks": (lambda: ranks(scene.chance), lambda: literal.ranks(scene.chance)),
+        "bank push": (
+            lambda: bank.push(scene.rep, scene.negatives, FRESH),
+            lambda: queues.push(scene.rep, scene.negatives, FRESH),
+        ),
+        "FPL loss": (
+            lambda: fuzzy(fuzzy_positives, fuzzy_loss),
+            lambda: fuzzy(literal.fuzzy_positives, literal.fuzzy_loss),
+        ),
+        "AEL bank, sampling": (equalise, slow_equalise),
+    }
+
+
+def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], object]]:
+    """A whole step of U2PL with optimiser and average, its contrastive loss alone, the teacher's second pass alone."""
+    torch.manual_seed(0)
+    config = TrainConfig(method="u2pl", encoder="mobilenetv2_100", weights="none", cutmix=0.0, rep_dim=size.features)
+    network = build(config.arch, config.encoder, size.classes, "none", size.features)
+    method = METHODS["u2pl"](network, torch.ones(size.classes), config).to(device).train()
+    assert isinstance(method, U2PL)
+    optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4)
+    shape = (size.frames // 2, 3, size.height, size.width)
+    masks = torch.randint(0, size.classes, (shape[0], *shape[2:]), device=device)
+    valid = torch.ones_like(masks, dtype=torch.bool)
+    labelled = Batch(torch.rand(shape, device=device), masks, valid)
+    unlabelled = Batch(torch.rand(shape, device=device), torch.full_like(masks, 255), valid)
+    caught: list[Any] = []  # arguments of a method under test
+    inner = method._contrast
+
+    def catch(*given: Any) -> Tensor:
+        caught[:] = given
+        return inner(*given)
+
+    method._contrast = catch  # type: ignore[method-assign, assignment]
+    images = method.normalise(torch.cat([labelled.images, unlabelled.images]))
+
+    def step() -> None:
+        method(labelled, unlabelled, 0.5).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        method.after_step(100)
+
+    def contrast() -> None:
+        rep = caught[0].detach().clone().requires_grad_(True)
+        torch.autograd.grad(inner(rep, *caught[1:]), rep)
+
+    @torch.no_grad()
+    def second_pass() -> object:
+        return method.teacher(images)
+
+    step()
+    return {"whole step": step, "contrastive loss": contrast, "teacher's second pass": second_pass}
+
+
+def time_all(functions: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Milliseconds of each function, round by round in random order, after a round to warm up.
+
+    Time of the processor, or with a GPU on the clock until it is done.
+    """
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    found: dict[str, list[float]] = {name: [] for name in functions}
+    order = list(functions)
+    for number in range(rounds + 1):
+        random.shuffle(order)
+        for name in order:
+            _wait(device)
+            began = clock()
+            functions[name]()
+            _wait(device)
+            if number:
+                found[name].append(1000 * (clock() - began))
+    return found
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main() -> None:
+    """Print both tables and one JSON line."""
+    parser = argparse.ArgumentParser(description="What the losses cost beside their formulas written out.")
+    parser.add_argument("--size", default="cpu", choices=list(SIZES))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    device, size = torch.device(given.device), SIZES[given.size]
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    report: dict[str, Any] = {  # what JSON holds
+        "benchmark": "losses", "size": given.size, "device": name, "threads": given.threads, "rounds": given.rounds,
+        "torch": torch.__version__, "python": platform.python_version(),
+    }  # fmt: skip
+    print(", ".join(f"{key} {value}" for key, value in report.items()))
+    print(
+        f"{size.frames} frames of {size.width}x{size.height}, {size.classes} classes, representation "
+        f"{size.width // 8}x{size.height // 8} with {size.features} features, bank {size.bank}\n"
+    )
+    table = rows(Scene(size, device))
+    pairs = {f"{row} {side}": table[row][side] for row in table for side in (0, 1)}
+    times = time_all(pairs, given.rounds, device)
+    print(f"{'milliseconds':22}{'edgeseg':>9}{'spread':>16}{'formula':>10}{'spread':>18}{'times':>8}")
+    for row in table:
+        ours, theirs = times[f"{row} 0"], times[f"{row} 1"]
+        gain = statistics.median(slow / fast for slow, fast in zip(theirs, ours, strict=True))
+        print(
+            f"{row:22}{statistics.median(ours):9.2f}{_spread(ours):>16}"
+            f"{statistics.median(theirs):10.2f}{_spread(theirs):>18}{gain:8.1f}"
+        )
+        report[row] = {"ms": statistics.median(ours), "formula_ms": statistics.median(theirs), "times": gain}
+    parts = time_all(step_parts(size, device), given.rounds, device)
+    whole = parts["whole step"]
+    print(f"\n{'a step of u2pl':22}{'ms':>9}{'spread':>19}{'share':>9}")
+    for row, spent in parts.items():
+        share = statistics.median(one / all_of_it for one, all_of_it in zip(spent, whole, strict=True))
+        print(f"{row:22}{statistics.median(spent):9.2f}{_spread(spent):>19}{100 * share:8.1f}%")
+        report[row] = {"ms": statistics.median(spent), "share": share}
+    print("\n" + json.dumps(report))
+
+
+def _spread(values: list[float]) -> str:
+    return f"{min(values):.2f}..{max(values):.2f}"
+
+
+if __name__ == "__main__":
+    main()
