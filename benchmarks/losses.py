@@ -21,7 +21,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -41,10 +41,11 @@ from edgeseg.losses.contrast import (
 from edgeseg.losses.equalise import ConfidenceBank, keep_chances
 from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives
 from edgeseg.losses.reliability import entropy, threshold
-from edgeseg.methods import METHODS
-from edgeseg.methods.method import Batch
-from edgeseg.methods.u2pl import U2PL
-from edgeseg.models import build
+from edgeseg.methods import METHODS, Batch, Kit
+from edgeseg.methods.online import Online
+from edgeseg.methods.plugin import Seen
+from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
+from edgeseg.models import Network, Output, build
 
 ANCHORS, NEGATIVES, FRESH, TEMPERATURE, LEAST, SHARE = 256, 50, 256, 0.5, 0.3, 0.1
 Row = tuple[Callable[[], object], Callable[[], object]]
@@ -159,23 +160,28 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
     """A whole step of U2PL with optimiser and average, its contrastive loss alone, the teacher's second pass alone."""
     torch.manual_seed(0)
     config = TrainConfig(method="u2pl", encoder="mobilenetv2_100", weights="none", cutmix=0.0, rep_dim=size.features)
-    network = build(config.arch, config.encoder, size.classes, "none", size.features)
-    method = METHODS["u2pl"](network, torch.ones(size.classes), config).to(device).train()
-    assert isinstance(method, U2PL)
+
+    def network() -> Network:
+        return build(config.arch, config.encoder, size.classes, "none", size.features)
+
+    method = METHODS["u2pl"](Kit(network(), torch.ones(size.classes), config, network)).to(device).train()
+    assert isinstance(method, Online)
+    (plugin,) = method.plugins
+    assert isinstance(plugin, U2PLContrast)
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4)
     shape = (size.frames // 2, 3, size.height, size.width)
     masks = torch.randint(0, size.classes, (shape[0], *shape[2:]), device=device)
     valid = torch.ones_like(masks, dtype=torch.bool)
     labelled = Batch(torch.rand(shape, device=device), masks, valid)
     unlabelled = Batch(torch.rand(shape, device=device), torch.full_like(masks, 255), valid)
-    caught: list[Any] = []  # arguments of a method under test
-    inner = method._contrast
+    caught: list[tuple[Seen, Output, Tensor]] = []  # arguments of the plug-in's contrast
+    inner = plugin.contrast
 
-    def catch(*given: Any) -> Tensor:
-        caught[:] = given
-        return inner(*given)
+    def catch(seen: Seen, theirs: Output, reliable: Tensor) -> Tensor:
+        caught[:] = [(seen, theirs, reliable)]
+        return inner(seen, theirs, reliable)
 
-    method._contrast = catch  # type: ignore[method-assign, assignment]
+    plugin.contrast = catch  # type: ignore[method-assign]
     images = method.normalise(torch.cat([labelled.images, unlabelled.images]))
 
     def step() -> None:
@@ -185,8 +191,10 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
         method.after_step(100)
 
     def contrast() -> None:
-        rep = caught[0].detach().clone().requires_grad_(True)
-        torch.autograd.grad(inner(rep, *caught[1:]), rep)
+        seen, theirs, reliable = caught[0]
+        assert seen.output.rep is not None
+        rep = seen.output.rep.detach().clone().requires_grad_(True)
+        torch.autograd.grad(inner(replace(seen, output=seen.output._replace(rep=rep)), theirs, reliable), rep)
 
     @torch.no_grad()
     def second_pass() -> object:

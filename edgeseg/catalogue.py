@@ -132,6 +132,7 @@ PLUGINS: dict[str, str] = {
     "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",
 }
 NO_CONTRAST = ("psmt",)  # perturbed features have no representation of their own
+NO_VIEW = ("mean_teacher", "cps", "fpl_cps")
 
 
 def check(config: TrainConfig, classes: int) -> None:
@@ -153,5 +154,7 @@ def check(config: TrainConfig, classes: int) -> None:
         raise TrainError(
             "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; leave it out"
         )
+    if "augseg" in config.plugins and name in NO_VIEW:
+        raise TrainError(f"the plug-in augseg pastes into strong views and {name} has no strong view; take cutmix_mt")
     if "u2pl_contrast" in config.plugins and name in NO_CONTRAST:
         raise TrainError(f"the plug-in u2pl_contrast needs representations, which {name} does not form; take u2pl")

@@ -17,6 +17,7 @@ from edgeseg.data.augment import strong
 from edgeseg.errors import TrainError
 from edgeseg.loop import fit, start_from
 from edgeseg.losses.supervised import upsample
+from edgeseg.losses.world import ratio
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_model
@@ -67,7 +68,7 @@ def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float
     wanted = (target.float() / temperature).log_softmax(1)
     found = (logits.float() / temperature).log_softmax(1)
     loss = (wanted.exp() * (wanted - found)).sum(1)
-    return temperature**2 * (loss * valid).sum() / valid.sum().clamp(min=1)
+    return temperature**2 * ratio((loss * valid).sum(), valid.sum())
 
 
 class Distillation(Method):

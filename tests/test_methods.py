@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("site"))
 
 
-def made(name: str, classes: int, **changes: object) -> Method:
+def made(name: str, classes: int, **changes: Any) -> Method:  # Any: configuration values
     torch.manual_seed(0)
     return METHODS[name](kit(classes, method=name, **changes)).train()
 
@@ -102,7 +103,9 @@ def test_every_method_works_at_its_limits(name: str, classes: int) -> None:
 def test_every_plugin_works_on_every_kind_of_host_and_changes_its_loss(host: str, plugin: str) -> None:
     if host == "u2pl" and plugin == "u2pl_contrast":
         pytest.skip("has it already")
-    losses = []
+    if plugin == "augseg" and host in ("mean_teacher", "cps"):
+        pytest.skip("refused, see below")
+    gradients = []
     for plugins in ([], [plugin]):
         method = made(host, 4, plugins=plugins, steps=4, warmup=0.0, ramp=0.0, confidence=0.0, cutmix=1.0)
         for step in range(2):
@@ -111,8 +114,9 @@ def test_every_plugin_works_on_every_kind_of_host_and_changes_its_loss(host: str
             result.loss.backward()
             method.after_step(step)
         assert torch.isfinite(result.loss)
-        losses.append(float(result.loss.detach()))
-    assert losses[0] != losses[1]
+        slopes = [p.grad for p in method.student.classifier.parameters() if p.grad is not None]
+        gradients.append(torch.cat([slope.flatten() for slope in slopes]))
+    assert not torch.allclose(gradients[0], gradients[1])
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -155,9 +159,10 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(site: Site, tmp_path:
     staged = method in STAGED
     settings = config(method=method, steps=16 if staged else 6, warmup=0.3, ramp=0.2)
     whole = train(site, settings, tmp_path / "whole")
-    for after in (3, 11, 17) if staged else (5,):
+    first = 3 if staged else 5
+    for after in (3, 9, 6) if staged else (5,):
         with pytest.raises(Stop):
-            train(site, settings, tmp_path / "cut", resume=after > 5, report=Watcher(after))
+            train(site, settings, tmp_path / "cut", resume=after != first, report=Watcher(after))
     again = train(site, settings, tmp_path / "cut", resume=True)
     assert same(whole.path, again.path)
     assert (whole.path / "results.csv").read_text() == (again.path / "results.csv").read_text()
@@ -192,6 +197,7 @@ def test_stages_share_the_budget_and_add_up_their_seconds(site: Site, tmp_path: 
         ({"method": "fpl_ael"}, 2, "needs at least 3 classes"),
         ({"method": "cutmix_mt", "plugins": ["fpl"]}, 2, "at least 3 classes"),
         ({"method": "stpp", "plugins": ["ael"]}, 3, "which stpp has not"),
+        ({"method": "cps", "plugins": ["augseg"]}, 3, "has no strong view"),
         ({"method": "psmt", "plugins": ["u2pl_contrast"]}, 3, "needs representations"),
     ],
 )

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from edgeseg.config import DistillConfig, validate
 from edgeseg.data.dataset import Order
 from edgeseg.distill import distill
 from edgeseg.errors import DataError, EdgesegError, TrainError
@@ -25,7 +26,7 @@ from edgeseg.evaluate import evaluate_frames
 from edgeseg.methods import METHODS
 from edgeseg.metrics import miou
 from edgeseg.models.checkpoint import load_model
-from edgeseg.site import Site
+from edgeseg.site import Frame, Site
 from edgeseg.train import train
 from tests.methodkit import TINY, config, kit, make_site, weights
 
@@ -231,8 +232,6 @@ def test_order_visits_every_frame_once_an_epoch_and_focus_takes_half() -> None:
 
 
 def test_distillation_starts_from_the_site_model_and_remembers_it(site: Site, tmp_path: Path) -> None:
-    from edgeseg.config import DistillConfig
-
     teacher = train(
         site,
         config(method="suponly", steps=45, encoder_lr=2e-3, decoder_lr=1e-2, eval_every=45, ema=0.9),

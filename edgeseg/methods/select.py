@@ -93,5 +93,6 @@ def kept_share(selected: Selected, target: Target) -> Tensor:
 def histogram(target: Target, selected: Selected) -> Tensor:
     """(C,) pixels of each pseudo-label that counts."""
     classes = target.probability.shape[1]
-    label = torch.where(selected.weight > 0, target.label, 255)
-    return torch.bincount(label.flatten(), minlength=256)[:classes].float()
+    label = torch.where(selected.weight > 0, target.label.clamp(max=classes), classes).flatten()
+    counts = torch.zeros(classes + 1, device=label.device)  # not bincount, which waits for a GPU
+    return counts.scatter_add_(0, label, torch.ones_like(label, dtype=counts.dtype))[:classes]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
+from edgeseg.losses.world import total
 from edgeseg.methods.method import Kit
 from edgeseg.methods.plugin import Plugin
 from edgeseg.methods.views import Target
@@ -28,4 +29,4 @@ class FPL(Plugin):
             weight = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
             plain = F.cross_entropy(logits.float(), target.label, ignore_index=255, reduction="none").sum()
         loss = fuzzy_loss(logits.float(), positives) * weight
-        return loss * (plain / loss.detach().sum().clamp(min=1e-6))
+        return loss * (total(plain) / total(loss.sum()).clamp(min=1e-6))

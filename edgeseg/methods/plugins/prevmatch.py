@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.losses.supervised import upsample
+from edgeseg.losses.world import ratio
 from edgeseg.methods.method import Kit, Method
 from edgeseg.methods.plugin import Plugin, Seen
 from edgeseg.methods.select import confident
@@ -52,7 +53,7 @@ class PrevMatch(Plugin):
         found = upsample(seen.output.logits[-len(target.images) :], (target.valid.shape[1], target.valid.shape[2]))
         label = torch.where(selected.weight > 0, target.label, 255)
         loss = nn.functional.cross_entropy(found, label, method.pseudo_weight, ignore_index=255, reduction="sum")
-        return min(1.0, seen.progress / FULL_AT) * loss / selected.divisor.clamp(min=1)
+        return min(1.0, seen.progress / FULL_AT) * ratio(loss, selected.divisor)
 
     @torch.no_grad()
     def _ensemble(self, images: Tensor, available: int) -> Tensor:

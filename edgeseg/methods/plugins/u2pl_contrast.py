@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from edgeseg.losses.contrast import NegativeBank, anchor_mask, info_nce, negative_mask, prototypes, rank_bounds
 from edgeseg.losses.supervised import IGNORE
+from edgeseg.losses.world import total
 from edgeseg.methods.method import Kit, Method
 from edgeseg.methods.plugin import Plugin, Seen
 from edgeseg.methods.select import partition
@@ -46,7 +47,7 @@ class U2PLContrast(Plugin):
             positive = prototypes(teacher_rep, anchors)
             self.bank.push(teacher_rep, negatives, NEW_NEGATIVES)
             negative = self.bank.draw(self.settings.negatives)
-            valid = anchors.any(0) & (self.bank.size > 0)
+            valid = (total(anchors.any(0).long()) > 0) & (self.bank.size > 0)
             # One class alone has nothing to be told from: its loss would only push features apart.
             valid = valid & (valid.sum() > 1)
         return info_nce(
