@@ -1,0 +1,230 @@
+"""The report of a comparison: the table, the curves, every class, and what each model sees on the same frames."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.compare.figures import FLOOR, RARE, Standing, rare_classes
+from edgeseg.compare.verdict import Verdict
+from edgeseg.config import TrainConfig
+from edgeseg.data.dataset import read_frame, resize_image, resize_mask
+from edgeseg.draw import paint
+from edgeseg.evaluate import predict
+from edgeseg.metrics import confusion, miou
+from edgeseg.models.checkpoint import load_model
+from edgeseg.report import Page, Series
+from edgeseg.site import Site
+
+SHOWN = 4  # val frames
+ACROSS = 6  # pictures side by side at most
+DRIFT = 0.5  # divergence of pseudo-labels from labels beyond which something is wrong
+Cell = tuple[NDArray[np.uint8], str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was compared, on what data, where.
+
+    Attributes:
+        pixels: labelled pixels of each class.
+        causes: what may have kept footage from helping here.
+        frames: number of frames in each split.
+    """
+
+    config: TrainConfig
+    methods: Sequence[str]
+    seeds: int
+    pixels: Mapping[str, int]
+    causes: Sequence[str]
+    frames: Mapping[str, int]
+    machine: Mapping[str, str]
+
+
+def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: Facts, path: Path) -> None:
+    """Write the report of a comparison whose runs are over."""
+    config = facts.config
+    page = Page(
+        f"{site.config.name}: {len(found)} methods compared",
+        f"{_number(facts.seeds, 'seed')} each, {config.steps} steps at {config.imgsz[0]}x{config.imgsz[1]} with "
+        f"{config.encoder}; {facts.frames['labelled']} labelled and {facts.frames['unlabelled']} unlabelled frames, "
+        f"measured on {facts.frames['val']} val frames.",
+    )
+    able = [each for each in found if each.runs]
+    _headline(page, able, verdict)
+    _table(page, found, facts)
+    if able:
+        page.heading("Training")
+        page.paragraph(
+            "mIoU on val of the averaged weights"
+            + (", mean over seeds; the band spans the lowest and the highest of them." if facts.seeds > 1 else ".")
+        )
+        page.curves([_curve(each) for each in able], "steps", "mIoU on val")
+        _classes(page, able, facts)
+        _pictures(page, site, able, config)
+    _settings(page, facts)
+    page.write(path)
+
+
+def head_of(found: Sequence[Standing]) -> list[str]:
+    """Column heads of the table."""
+    on_gpu = any(run.on_gpu for each in found for run in each.runs)
+    memory = "peak GPU memory" if on_gpu else "peak memory"
+    return ["method", "mIoU", "sd", "gain", "rare classes", "s a step", memory, "kept", "seeds"]
+
+
+def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
+    """The table's rows for people; the seeds that failed are counted in the last cell."""
+    floor = next((each for each in found if each.method == FLOOR and each.runs), None)
+    rows = []
+    for each in found:
+        if not each.runs:
+            rows.append([each.method, *["-"] * 7, _failed(each)])
+            continue
+        gain = "-" if floor is None or each is floor else f"{each.mean - floor.mean:+.2f}"
+        memory = "-" if each.memory is None else f"{each.memory / 1e9:.2f} GB"
+        kept = "-" if each.kept is None else f"{100 * each.kept:.0f} %"
+        seeds = str(len(each.runs)) + (f", {_failed(each)}" if each.failed else "")
+        rows.append([each.method, f"{each.mean:.2f}", _figure(each.spread, 2), gain, _figure(each.rare(rare)),
+                     f"{each.seconds_per_step:.3f}", memory, kept, seeds])  # fmt: skip
+    return rows
+
+
+def _headline(page: Page, able: Sequence[Standing], verdict: Verdict) -> None:
+    chosen = next((each for each in able if each.method == verdict.method), None)
+    floor = next((each for each in able if each.method == FLOOR), None)
+    if chosen is not None:
+        tiles = [(chosen.method, "recommended"), (f"{chosen.mean:.1f}", "its mIoU on val")]
+        best = next((each for each in able if each is not floor), None)
+        if floor is not None and best is not None:
+            shown = best if chosen is floor else chosen
+            tiles.append((f"{shown.mean - floor.mean:+.1f}", f"{shown.method} over {FLOOR}"))
+        if verdict.noise is not None:
+            tiles.append((f"{verdict.noise:.1f}", "points that chance alone may do"))
+        page.tiles(tiles)
+    page.paragraph(" ".join(f"{text[0].upper()}{text[1:]}." for text in verdict.sentences))
+
+
+def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
+    rare = rare_classes(facts.pixels)
+    page.heading("Where the methods stand")
+    page.table(head_of(found), cells_of(found, rare), best=[(0, 1)] if found and found[0].runs else [])
+    page.paragraph(
+        "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
+        f"{FLOOR}, which has seen the labels alone. Rare classes: the mean IoU over {', '.join(rare)} (below "
+        f"{RARE:.0%} of the labelled pixels, or the rarest). Kept is the share of pseudo-labels used at the end."
+    )
+    for each in found:
+        for seed, reason in each.failed.items():
+            page.paragraph(f"{each.method} with seed {seed} failed: {reason}.")
+
+
+def _curve(each: Standing) -> Series:
+    """Mean over the seeds that were evaluated at a step, from the lowest to the highest."""
+    at: dict[float, list[float]] = {}
+    for run in each.runs:
+        for step, value in run.curve:
+            at.setdefault(step, []).append(value)
+    steps = sorted(at)
+    band = [(min(at[step]), max(at[step])) for step in steps] if len(each.runs) > 1 else []
+    return Series(each.method, steps, [statistics.mean(at[step]) for step in steps], band)
+
+
+def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
+    page.heading("Every class")
+    total = max(1, sum(facts.pixels.values()))
+    rows, best = [], []
+    for place, (name, number) in enumerate(facts.pixels.items()):
+        values = [each.per_class(name) for each in able]
+        known = [value for value in values if value is not None]
+        best += [(place, 2 + n) for n, value in enumerate(values) if known and value == max(known) > 0]
+        rows.append([name, f"{100 * number / total:.2f} %", *(_figure(value) for value in values)])
+    page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
+    page.paragraph("IoU on val after the last step, mean over seeds; a class that val does not have shows a dash.")
+    for each in able:
+        drift = max((_divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0)
+        if drift > DRIFT:
+            page.paragraph(
+                f"The pseudo-labels of {each.method} have drifted from the labels (divergence {drift:.1f}, {DRIFT} is "
+                "much): look whether the footage shows another mix of classes than the labelled frames."
+            )
+
+
+def _divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
+    """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without pseudo-labels."""
+    total = sum(pixels.values()) + len(pixels)  # one pixel more of each: a class without labels stays finite
+    return sum(
+        share * math.log(share * total / (pixels[name] + 1)) for name, share in pseudo.items() if share and pixels
+    )
+
+
+def _pictures(page: Page, site: Site, able: Sequence[Standing], config: TrainConfig) -> None:
+    page.heading("The same frames")
+    seed = able[0].runs[0].seed
+    page.paragraph(
+        f"Frames spread over val, seed {seed} of every method (its first finished one where that failed); the figure "
+        "is the mIoU on this frame alone."
+    )
+    palette, classes = site.config.palette, len(site.config.classes)
+    frames = list(_frames(site, config.imgsz))
+    found = {each.method: load_model(each.runs[0].path, "last").module for each in able}
+    page.legend([(spec.name, spec.color) for spec in site.config.classes])
+    for image, truth in frames:
+        cells: list[Cell] = [(image, "frame"), (paint(truth, palette), "truth")]
+        for name, module in found.items():
+            mask = predict(module, [image])[0][0].numpy()
+            cells.append((paint(mask, palette), f"{name} {miou(confusion(truth, mask, classes)):.1f}"))
+        page.pictures([], list(_chunks(cells)))
+
+
+def _frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Image and truth at training size of frames spread over val."""
+    frames = site.frames("val")
+    for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2).round().astype(int))[: SHOWN + 2][1:-1]:
+        image, mask = read_frame(site, frames[place])
+        assert mask is not None, f"{frames[place].id} is a val frame without mask"
+        yield resize_image(image, size), resize_mask(mask, size)
+
+
+def _chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+    """Rows of about the same length."""
+    rows = math.ceil(len(cells) / ACROSS)
+    width = math.ceil(len(cells) / rows)
+    for start in range(0, len(cells), width):
+        yield cells[start : start + width]
+
+
+def _settings(page: Page, facts: Facts) -> None:
+    page.heading("Configuration and machine")
+    page.table(["machine", ""], [[name, value] for name, value in facts.machine.items()])
+    page.paragraph("Common to all runs; the file `config.toml` in the folder of each holds all of its configuration.")
+    values = _flat(facts.config.model_dump(mode="json", exclude={"method", "seed"}))
+    page.table(["key", "value"], [[name, str(value)] for name, value in values])
+
+
+def _flat(table: Mapping[str, Any], path: str = "train") -> Iterator[tuple[str, Any]]:  # Any: configuration values
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}.{name}")
+        else:
+            yield f"{path}.{name}", value
+
+
+def _failed(each: Standing) -> str:
+    (reason,) = each.failed.values() if len(each.failed) == 1 and not each.runs else ("",)
+    return f"failed: {reason}" if reason else f"{len(each.failed)} failed"
+
+
+def _number(amount: int, word: str) -> str:
+    return f"{amount} {word}{'' if amount == 1 else 's'}"
+
+
+def _figure(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
