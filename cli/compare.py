@@ -64,10 +64,10 @@ def compare(
         begun, runs = stored_plan(out)
         names = [*begun, *_names(methods, "")] if begun else names
         number = (runs or None) if seeds is None else seeds
-    wanted = plan(site, config, names, 3 if number is None else number)
+    wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
     out = out if resume else options.run_folder(site, "compare", resume=False)
     with report() as progress:
-        result = run(site, wanted, out, jobs=jobs, threads=threads, resume=resume, report=progress)
+        result = run(site, wanted, out, resume=resume, report=progress)
     _finish(result, json=json)
 
 
@@ -96,6 +96,7 @@ def _finish(result: Comparison, *, json: bool) -> None:
     if json:
         print(encoder.dumps({"run": str(result.path), **result.metrics}))
     table = Table(*head_of(result.found), title="val after the last step")
+    table.columns[0].no_wrap = True
     for column in table.columns[1:-1]:
         column.justify = "right"
     for line in cells_of(result.found, result.rare):

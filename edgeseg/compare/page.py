@@ -66,7 +66,7 @@ def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: F
             "mIoU on val of the averaged weights"
             + (", mean over seeds; the band spans the lowest and the highest of them." if facts.seeds > 1 else ".")
         )
-        page.curves([_curve(each) for each in able], "steps", "mIoU on val")
+        page.curves([curve(each) for each in able], "steps", "mIoU on val")
         _classes(page, able, facts)
         _pictures(page, site, able, config)
     _settings(page, facts)
@@ -109,7 +109,10 @@ def _headline(page: Page, able: Sequence[Standing], verdict: Verdict) -> None:
         if verdict.noise is not None:
             tiles.append((f"{verdict.noise:.1f}", "points that chance alone may do"))
         page.tiles(tiles)
-    page.paragraph(" ".join(f"{text[0].upper()}{text[1:]}." for text in verdict.sentences))
+    texts = [f"{text[0].upper()}{text[1:]}." for text in verdict.sentences]
+    page.paragraph(texts[0])
+    if texts[1:]:
+        page.paragraph(" ".join(texts[1:]))
 
 
 def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
@@ -118,15 +121,15 @@ def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
     page.table(head_of(found), cells_of(found, rare), best=[(0, 1)] if found and found[0].runs else [])
     page.paragraph(
         "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
-        f"{FLOOR}, which has seen the labels alone. Rare classes: the mean IoU over {', '.join(rare)} (below "
-        f"{RARE:.0%} of the labelled pixels, or the rarest). Kept is the share of pseudo-labels used at the end."
+        f"{FLOOR}, which has seen the labels alone. Rare classes: the mean IoU over {', '.join(rare)} "
+        f"(below {100 * RARE:.0f} % of the labelled pixels, or the rarest). Kept: pseudo-labels used at the end."
     )
     for each in found:
         for seed, reason in each.failed.items():
             page.paragraph(f"{each.method} with seed {seed} failed: {reason}.")
 
 
-def _curve(each: Standing) -> Series:
+def curve(each: Standing) -> Series:
     """Mean over the seeds that were evaluated at a step, from the lowest to the highest."""
     at: dict[float, list[float]] = {}
     for run in each.runs:
@@ -144,12 +147,12 @@ def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
     for place, (name, number) in enumerate(facts.pixels.items()):
         values = [each.per_class(name) for each in able]
         known = [value for value in values if value is not None]
-        best += [(place, 2 + n) for n, value in enumerate(values) if known and value == max(known) > 0]
+        best += [(place, 2 + n) for n, value in enumerate(values) if known and value == max(known) >= 0.05]
         rows.append([name, f"{100 * number / total:.2f} %", *(_figure(value) for value in values)])
     page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
     page.paragraph("IoU on val after the last step, mean over seeds; a class that val does not have shows a dash.")
     for each in able:
-        drift = max((_divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0)
+        drift = max((divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0)
         if drift > DRIFT:
             page.paragraph(
                 f"The pseudo-labels of {each.method} have drifted from the labels (divergence {drift:.1f}, {DRIFT} is "
@@ -157,7 +160,7 @@ def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
             )
 
 
-def _divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
+def divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
     """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without pseudo-labels."""
     total = sum(pixels.values()) + len(pixels)  # one pixel more of each: a class without labels stays finite
     return sum(
@@ -181,19 +184,19 @@ def _pictures(page: Page, site: Site, able: Sequence[Standing], config: TrainCon
         for name, module in found.items():
             mask = predict(module, [image])[0][0].numpy()
             cells.append((paint(mask, palette), f"{name} {miou(confusion(truth, mask, classes)):.1f}"))
-        page.pictures([], list(_chunks(cells)))
+        page.pictures([], list(chunks(cells)))
 
 
 def _frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Image and truth at training size of frames spread over val."""
     frames = site.frames("val")
-    for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2).round().astype(int))[: SHOWN + 2][1:-1]:
+    for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2)[1:-1].round().astype(int)):
         image, mask = read_frame(site, frames[place])
         assert mask is not None, f"{frames[place].id} is a val frame without mask"
         yield resize_image(image, size), resize_mask(mask, size)
 
 
-def _chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+def chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
     """Rows of about the same length."""
     rows = math.ceil(len(cells) / ACROSS)
     width = math.ceil(len(cells) / rows)

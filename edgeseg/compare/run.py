@@ -32,19 +32,24 @@ PLAN = "comparison.json"
 class Plan:
     """What is compared: every method with the seeds `config.seed`, `config.seed + 1`, ...
 
-    `config.method` is of no account.
+    Attributes:
+        config: of every run; its method is of no account.
+        at_once: runs at a time.
+        threads: CPU threads of each run, 0 for torch's own choice.
     """
 
     config: TrainConfig
     methods: tuple[str, ...]
     seeds: int
+    at_once: int = 1
+    threads: int = 0
 
-    def jobs(self, root: Path, out: Path, threads: int) -> list[Job]:
+    def jobs(self, root: Path, out: Path) -> list[Job]:
         """Seed by seed, so that every method has a figure early."""
         base = self.config.model_dump(mode="json")
         return [
             Job(root, validate(TrainConfig, base | {"method": method, "seed": seed}, "the comparison"),
-                out / f"{method}-{seed}", threads)
+                out / f"{method}-{seed}", self.threads)
             for seed in range(self.config.seed, self.config.seed + self.seeds) for method in self.methods
         ]  # fmt: skip
 
@@ -73,11 +78,17 @@ class Comparison:
         }  # fmt: skip
 
 
-def plan(site: Site, config: TrainConfig, methods: Sequence[str], seeds: int) -> Plan:
+def plan(
+    site: Site, config: TrainConfig, methods: Sequence[str], seeds: int, *, jobs: int = 1, threads: int = 0
+) -> Plan:
     """What is to be compared, before anything is written.
 
+    Args:
+        jobs: runs at a time.
+        threads: CPU threads of each run, 0 to share the cores among `jobs`.
+
     Raises:
-        ConfigError: a method is unknown, there are no seeds, or the configuration is none for a comparison.
+        ConfigError: a method is unknown, a number cannot be, or the configuration is none for a comparison.
         DataError: the site lacks labels or footage.
         TrainError: the network cannot be built.
     """
@@ -89,6 +100,8 @@ def plan(site: Site, config: TrainConfig, methods: Sequence[str], seeds: int) ->
         )
     if seeds < 1:
         raise ConfigError(f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to decide")
+    if jobs < 1 or threads < 0:
+        raise ConfigError("--jobs must be 1 or more and --threads 0 or more; leave them out for one run at a time")
     if config.devices > 1:
         raise ConfigError(
             f"train.devices is {config.devices} but a comparison trains each run on one; leave it at 1, "
@@ -99,38 +112,31 @@ def plan(site: Site, config: TrainConfig, methods: Sequence[str], seeds: int) ->
     if len(chosen) > 1:
         site.require("unlabelled")
     build(config.arch, config.encoder, len(site.config.classes), config.weights)  # says now what every run would
-    return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds)
+    share = threads or (max(1, cores() // jobs) if jobs > 1 else 0)
+    return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share)
 
 
-def compare(
-    site: Site, wanted: Plan, out: Path, *, jobs: int = 1, threads: int = 0, resume: bool = False,
-    report: Report | None = None,
-) -> Comparison:  # fmt: skip
+def compare(site: Site, wanted: Plan, out: Path, *, resume: bool = False, report: Report | None = None) -> Comparison:
     """Train what is planned into `out`; a run that fails is told in the result.
 
     Args:
-        jobs: runs at a time.
-        threads: CPU threads of each run, 0 to share the cores among `jobs`.
         resume: continue the comparison in `out`; finished runs are left alone, methods and seeds may be added.
 
     Raises:
-        ConfigError: `jobs` or `threads` cannot be.
         TrainError: `out` holds another comparison, or one with other settings.
         DataError: labelled frames are missing or damaged.
     """
-    if jobs < 1 or threads < 0:
-        raise ConfigError("--jobs must be 1 or more and --threads 0 or more; leave them out for one run at a time")
     report = report or Silent()
     with lock(out, TrainError):
         facts = _claim(site, wanted, out, resume=resume)
-        todo = wanted.jobs(site.root, out, threads or (max(1, cores() // jobs) if jobs > 1 else 0))
+        todo = wanted.jobs(site.root, out)
         results = [run for job in todo if (run := _result(job))]
         open_jobs = [job for job in todo if _result(job) is None]
         failed: dict[tuple[str, int], str] = {}
         report.start(f"compare {out.name}", len(todo) * wanted.config.steps)
         report.advance(len(results) * wanted.config.steps)
         try:
-            with closing(run_all(open_jobs, jobs, report)) as ended:
+            with closing(run_all(open_jobs, wanted.at_once, report)) as ended:
                 for job, reason in ended:
                     run = _result(job)
                     if run is not None:

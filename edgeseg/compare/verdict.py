@@ -113,7 +113,7 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
         share = chosen.seconds_per_step / best.seconds_per_step
         sentences.append(
             f"{best.method} is {best.mean - chosen.mean:.1f} points higher, which is within noise, and "
-            f"{chosen.method} takes {share:.0%} of its time a step"
+            f"{chosen.method} takes {100 * share:.0f} % of its time a step"
         )
     others = [each.method for each in peers if each not in (chosen, best)]
     if others:
@@ -141,7 +141,7 @@ def causes(pixels: Mapping[str, int], labelled: int, cameras: Sequence[str], oth
     if strange:
         found.append(f"footage of {', '.join(strange)}, of which no frame is labelled")
     if pixels[main] > LOPSIDED * total:
-        found.append(f"{pixels[main] / total:.0%} of the labelled pixels are {main}")
+        found.append(f"{100 * pixels[main] / total:.0f} % of the labelled pixels are {main}")
     return found
 
 
@@ -160,7 +160,11 @@ def _floor_wins(best: Standing, gain: float, limit: float, noise: Noise, here: S
         "footage from other cameras than the labels, more than 95 % of the pixels in one class"
     )
     shown = f"this site shows: {'; '.join(here)}" if here else "this site shows none of these four"
-    more = ["more seeds or more steps may still tell them apart"] if abs(gain) <= limit else []
+    more = (
+        ["more seeds or more steps may still tell them apart (`edgeseg compare --resume --seeds N` adds seeds)"]
+        if abs(gain) <= limit
+        else []
+    )
     return [first, typical, shown, *more]
 
 

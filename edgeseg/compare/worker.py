@@ -61,7 +61,7 @@ class Forward:
 
 def work(job: Job, line: Connection) -> None:
     """Train `job`; the entry point of the process. Sends `("failed", reason)` where it can still say why."""
-    _end_with_parent()
+    end_with_parent()
     job.out.mkdir(parents=True, exist_ok=True)
     with (job.out / LOG).open("ab") as log:
         os.dup2(log.fileno(), 1)  # libraries print too, and the parent draws on this screen
@@ -99,7 +99,7 @@ def _train(job: Job, line: Connection) -> None:
     train(Site.open(job.root), job.config, job.out, resume=True, report=Forward(line, job.out))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A parent that is killed takes this process along, so that its runs are free to be resumed."""
     parent = parent_process()
     assert parent is not None, "work() runs in a child process"
