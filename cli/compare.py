@@ -53,8 +53,8 @@ def compare(
     site = Site.open(overrides=given)
 
     from edgeseg.cli.progress import report
+    from edgeseg.compare.plan import plan, stored_plan
     from edgeseg.compare.run import compare as run
-    from edgeseg.compare.run import plan, stored_plan
 
     names, number = _names(methods, site.config.train.method), seeds
     config = site.config.train

@@ -98,3 +98,21 @@ def paired_bootstrap(
     deltas = mious(np.tensordot(weights, rival, 1)) - mious(np.tensordot(weights, holder, 1))
     low, high = np.nanquantile(deltas, [0.025, 0.975])
     return Interval(miou(challenger.sum(0)) - miou(champion.sum(0)), float(low), float(high))
+
+
+def iou_margins(counts: Counts, *, draws: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+    """How far the IoU of each class may be off by chance of the frames it was measured on.
+
+    Args:
+        counts: (frames, C, C) from `confusion`.
+
+    Returns:
+        (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that is nowhere.
+    """
+    weights = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=draws)
+    drawn = np.stack([iou(np.tensordot(each, counts, 1)) for each in weights])
+    found = np.full(drawn.shape[1], np.nan)
+    for name in np.flatnonzero(np.isfinite(drawn).any(0)):
+        low, high = np.nanquantile(drawn[:, name], [0.025, 0.975])
+        found[name] = (high - low) / 2
+    return found

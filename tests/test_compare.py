@@ -20,10 +20,12 @@ from edgeseg.cli.app import app
 from edgeseg.compare import pool
 from edgeseg.compare.figures import RARE, rare_classes, row, standings
 from edgeseg.compare.page import chunks, curve, divergence
+from edgeseg.compare.plan import Plan, claim, stored_plan
 from edgeseg.compare.pool import run_all
 from edgeseg.compare.verdict import Noise, causes, recommend
 from edgeseg.compare.worker import Job
 from edgeseg.config import METHOD_NAMES, TrainConfig, validate
+from edgeseg.errors import TrainError
 from edgeseg.site import Site
 from edgeseg.train import train
 from tests.comparekit import SET, TINY, make_site, play, standing
@@ -207,7 +209,7 @@ def test_kill_9_then_resume_ends_as_if_nothing_had_happened(site: Site) -> None:
     command += ["--threads", "1"]
     out = site.root / "runs" / "compare" / "exp1"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while (
         not list((out / "mean_teacher-0").glob("checkpoint/step*"))
         and process.poll() is None
@@ -243,15 +245,27 @@ def test_kill_9_then_resume_ends_as_if_nothing_had_happened(site: Site) -> None:
     page = (out / "report.html").read_text()
     assert page.count("<img") == 3 * 4  # every val frame: itself, the truth, two methods
     assert "mean_teacher" in page and "<polygon" in page and "http" not in page
+    assert " ± " in page and "drawn anew, they put mean_teacher between" in page
 
     again = call("--resume", "--json")  # all is done: the same table, no process
     assert json.loads(again.stdout)["methods"] == table["methods"]
-    fewer = call("--resume", "--seeds", "1")
-    assert fewer.exit_code == 1 and "can be added to it but not taken away" in fewer.stderr
-    changed = [frame for frame in site.frames() if frame.id != "f8"]
-    site.save_frames(changed)
-    other = call("--resume")
-    assert other.exit_code == 1 and "frames have changed" in other.stderr
+
+
+def test_methods_and_seeds_can_be_added_on_resumption_and_nothing_else_changed(site: Site) -> None:
+    out = site.root / "runs" / "compare" / "exp1"
+    small, large = (("suponly",), 1), (("suponly", "u2pl"), 2)
+    for (methods, seeds), resume in ((small, False), (large, True), (large, True)):
+        claim(site, Plan(config(), methods, seeds), out, resume=resume)
+        assert stored_plan(out) == (methods, seeds)
+    with pytest.raises(TrainError, match="can be added to it but not taken away"):
+        claim(site, Plan(config(), *small), out, resume=True)
+    with pytest.raises(TrainError, match=r"another configuration \(steps"):
+        claim(site, Plan(config(steps=9), *large), out, resume=True)
+    with pytest.raises(TrainError, match="already holds a comparison"):
+        claim(site, Plan(config(), *large), out, resume=False)
+    site.save_frames([frame for frame in site.frames() if frame.id != "f8"])
+    with pytest.raises(TrainError, match="frames have changed"):
+        claim(site, Plan(config(), *large), out, resume=True)
 
 
 def test_a_run_that_fails_is_a_row_and_the_others_go_on(site: Site) -> None:

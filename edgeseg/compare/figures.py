@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeseg.durable import write_atomic
+from edgeseg.metrics import Counts
 
 FLOOR = "suponly"  # trained on labels alone: what every other method has to beat
 RARE = 0.05  # share of the labelled pixels below which a class is rare
 MEMORY = "memory.json"  # beside the results of a run, written by the process that trained it
+COUNTS = "counts.npy"  # likewise: (frames, C, C) on val after the last step
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,13 @@ class Standing:
         """IoU of a class, mean over seeds."""
         return _mean([run.per_class.get(name) for run in self.runs])
 
+    def counts(self) -> Counts | None:
+        """(frames, C, C) on val, summed over seeds; None where a run has not left its own."""
+        files = [run.path / COUNTS for run in self.runs]
+        if not files or not all(file.exists() for file in files):
+            return None
+        return np.asarray(sum(np.load(file) for file in files))
+
     def rare(self, names: Sequence[str]) -> float | None:
         """Mean IoU over the classes `names`, leaving out those that val does not have."""
         return _mean([self.per_class(name) for name in names])
@@ -112,7 +123,7 @@ def standings(runs: Sequence[Run], failed: Mapping[tuple[str, int], str], method
     """Every method that has finished or failed, best mean first, those without a finished run last."""
     found = []
     for method in methods:
-        mine = tuple(run for run in runs if run.method == method)
+        mine = tuple(sorted((run for run in runs if run.method == method), key=lambda run: run.seed))
         reasons = {seed: reason for (name, seed), reason in failed.items() if name == method}
         if mine or reasons:
             found.append(Standing(method, mine, reasons))

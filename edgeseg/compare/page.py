@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.compare.figures import FLOOR, RARE, Standing, rare_classes
+from edgeseg.compare.plan import Facts
 from edgeseg.compare.verdict import Verdict
 from edgeseg.config import TrainConfig
 from edgeseg.data.dataset import read_frame, resize_image, resize_mask
 from edgeseg.draw import paint
 from edgeseg.evaluate import predict
-from edgeseg.metrics import confusion, miou
+from edgeseg.metrics import confusion, iou_margins, miou, paired_bootstrap
 from edgeseg.models.checkpoint import load_model
 from edgeseg.report import Page, Series
 from edgeseg.site import Site
@@ -27,25 +27,6 @@ SHOWN = 4  # val frames
 ACROSS = 6  # pictures side by side at most
 DRIFT = 0.5  # divergence of pseudo-labels from labels beyond which something is wrong
 Cell = tuple[NDArray[np.uint8], str]
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was compared, on what data, where.
-
-    Attributes:
-        pixels: labelled pixels of each class.
-        causes: what may have kept footage from helping here.
-        frames: number of frames in each split.
-    """
-
-    config: TrainConfig
-    methods: Sequence[str]
-    seeds: int
-    pixels: Mapping[str, int]
-    causes: Sequence[str]
-    frames: Mapping[str, int]
-    machine: Mapping[str, str]
 
 
 def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: Facts, path: Path) -> None:
@@ -113,6 +94,22 @@ def _headline(page: Page, able: Sequence[Standing], verdict: Verdict) -> None:
     page.paragraph(texts[0])
     if texts[1:]:
         page.paragraph(" ".join(texts[1:]))
+    _chance_of_frames(page, able, chosen, floor)
+
+
+def _chance_of_frames(page: Page, able: Sequence[Standing], chosen: Standing | None, floor: Standing | None) -> None:
+    """What the verdict's rule leaves out: another set of val frames could say something else."""
+    rival = next((each for each in able if each is not floor), None) if chosen is floor else chosen
+    if rival is None or floor is None:
+        return
+    mine, theirs = rival.counts(), floor.counts()
+    if mine is None or theirs is None:
+        return
+    gain = paired_bootstrap(mine, theirs)
+    page.paragraph(
+        f"So much for the seeds. The choice of val frames is chance as well: drawn anew, they put {rival.method} "
+        f"between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, all seeds together)."
+    )
 
 
 def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
@@ -143,14 +140,24 @@ def curve(each: Standing) -> Series:
 def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
     page.heading("Every class")
     total = max(1, sum(facts.pixels.values()))
+    margins = [None if (counts := each.counts()) is None else iou_margins(counts) for each in able]
     rows, best = [], []
     for place, (name, number) in enumerate(facts.pixels.items()):
         values = [each.per_class(name) for each in able]
         known = [value for value in values if value is not None]
         best += [(place, 2 + n) for n, value in enumerate(values) if known and value == max(known) >= 0.05]
-        rows.append([name, f"{100 * number / total:.2f} %", *(_figure(value) for value in values)])
+        rows.append(
+            [
+                name,
+                f"{100 * number / total:.2f} %",
+                *map(_cell, values, [None if each is None else float(each[place]) for each in margins]),
+            ]
+        )
     page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
-    page.paragraph("IoU on val after the last step, mean over seeds; a class that val does not have shows a dash.")
+    page.paragraph(
+        "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val frames drawn anew. "
+        "A class that val does not have shows a dash."
+    )
     for each in able:
         drift = max((divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0)
         if drift > DRIFT:
@@ -227,6 +234,10 @@ def _failed(each: Standing) -> str:
 
 def _number(amount: int, word: str) -> str:
     return f"{amount} {word}{'' if amount == 1 else 's'}"
+
+
+def _cell(value: float | None, margin: float | None) -> str:
+    return _figure(value) if value is None or margin is None else f"{value:.1f} ± {margin:.1f}"
 
 
 def _figure(value: float | None, digits: int = 1) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import resource
 import sys
@@ -13,9 +14,11 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from edgeseg.compare.figures import MEMORY, read_memory
+import numpy as np
+
+from edgeseg.compare.figures import COUNTS, MEMORY, read_memory
 from edgeseg.config import TrainConfig
-from edgeseg.durable import write_json
+from edgeseg.durable import write_atomic, write_json
 from edgeseg.errors import EdgesegError
 from edgeseg.site import Site
 
@@ -90,13 +93,23 @@ def note_memory(out: Path) -> None:
 
 
 def _train(job: Job, line: Connection) -> None:
+    """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
     import torch  # only now that the number of threads is set
 
-    from edgeseg.train import train  # noqa: PLC0415  # the same
+    from edgeseg.evaluate import evaluate_frames  # noqa: PLC0415  # the same
+    from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
+    from edgeseg.train import train  # noqa: PLC0415
 
     if job.threads:
         torch.set_num_threads(job.threads)
-    train(Site.open(job.root), job.config, job.out, resume=True, report=Forward(line, job.out))
+    site = Site.open(job.root)
+    train(site, job.config, job.out, resume=True, report=Forward(line, job.out))
+    line.send(("advance", 0, "counting"))
+    device = "cuda" if read_memory(job.out).get("on_gpu") else "cpu"
+    counts = evaluate_frames(load_model(job.out, "last"), site, site.frames("val"), device=device)
+    text = io.BytesIO()
+    np.save(text, counts)
+    write_atomic(job.out / COUNTS, text.getvalue())
 
 
 def end_with_parent() -> None:
