@@ -52,7 +52,8 @@ def compare(
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)
 
-    from edgeseg.cli.progress import report
+    from edgeseg.cli.progress import console, report
+    from edgeseg.compare.figures import FLOOR
     from edgeseg.compare.plan import plan, stored_plan
     from edgeseg.compare.run import compare as run
 
@@ -65,6 +66,8 @@ def compare(
         names = [*begun, *_names(methods, "")] if begun else names
         number = (runs or None) if seeds is None else seeds
     wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
+    if FLOOR not in names:
+        console.print(f"{FLOOR} is added: it is the floor that the others have to beat", highlight=False)
     out = out if resume else options.run_folder(site, "compare", resume=False)
     with report() as progress:
         result = run(site, wanted, out, resume=resume, report=progress)
@@ -102,6 +105,8 @@ def _finish(result: Comparison, *, json: bool) -> None:
     for line in cells_of(result.found, result.rare):
         table.add_row(*line)
     console.print(table)
+    for name, reason in result.failed.items():
+        console.print(f"{name} failed: {reason}", highlight=False, markup=False, soft_wrap=True)
     for sentence in result.verdict.sentences:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     console.print(f"Results saved to {result.path} (look at {result.path / 'report.html'})", highlight=False,

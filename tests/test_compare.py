@@ -274,6 +274,7 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(site: Site) -> None:
     train(site, config(method="suponly", seed=0), out / "suponly-0")  # an ordinary run, so it need not be repeated
     result = call("--methods", "mean_teacher", "--seeds", "1", "--resume", "--threads", "1")
     assert result.exit_code == 1
+    assert "suponly is added: it is the floor" in result.stderr and "mean_teacher-0 failed: " in result.stderr
     assert "1 of 2 runs failed (mean_teacher-0)" in result.stderr and "edgeseg compare --resume" in result.stderr
     good, bad = metrics(out)["methods"]
     assert good["method"] == "suponly" and good["miou"] > 0

@@ -62,17 +62,17 @@ def head_of(found: Sequence[Standing]) -> list[str]:
 
 
 def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
-    """The table's rows for people; the seeds that failed are counted in the last cell."""
+    """The table's rows for people; the last cell counts the seeds that failed, whose reasons are too long for it."""
     floor = next((each for each in found if each.method == FLOOR and each.runs), None)
     rows = []
     for each in found:
         if not each.runs:
-            rows.append([each.method, *["-"] * 7, _failed(each)])
+            rows.append([each.method, *["-"] * 7, f"{len(each.failed)} failed"])
             continue
         gain = "-" if floor is None or each is floor else f"{each.mean - floor.mean:+.2f}"
         memory = "-" if each.memory is None else f"{each.memory / 1e9:.2f} GB"
         kept = "-" if each.kept is None else f"{100 * each.kept:.0f} %"
-        seeds = str(len(each.runs)) + (f", {_failed(each)}" if each.failed else "")
+        seeds = str(len(each.runs)) + (f", {len(each.failed)} failed" if each.failed else "")
         rows.append([each.method, f"{each.mean:.2f}", _figure(each.spread, 2), gain, _figure(each.rare(rare)),
                      f"{each.seconds_per_step:.3f}", memory, kept, seeds])  # fmt: skip
     return rows
@@ -183,15 +183,16 @@ def _pictures(page: Page, site: Site, able: Sequence[Standing], config: TrainCon
         "is the mIoU on this frame alone."
     )
     palette, classes = site.config.palette, len(site.config.classes)
-    frames = list(_frames(site, config.imgsz))
-    found = {each.method: load_model(each.runs[0].path, "last").module for each in able}
     page.legend([(spec.name, spec.color) for spec in site.config.classes])
-    for image, truth in frames:
-        cells: list[Cell] = [(image, "frame"), (paint(truth, palette), "truth")]
-        for name, module in found.items():
+    frames = list(_frames(site, config.imgsz))
+    rows: list[list[Cell]] = [[(image, "frame"), (paint(truth, palette), "truth")] for image, truth in frames]
+    for each in able:  # one model in memory at a time
+        module = load_model(each.runs[0].path, "last").module
+        for (image, truth), line in zip(frames, rows):
             mask = predict(module, [image])[0][0].numpy()
-            cells.append((paint(mask, palette), f"{name} {miou(confusion(truth, mask, classes)):.1f}"))
-        page.pictures([], list(chunks(cells)))
+            line.append((paint(mask, palette), f"{each.method} {miou(confusion(truth, mask, classes)):.1f}"))
+    for line in rows:
+        page.pictures([], list(chunks(line)))
 
 
 def _frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -225,11 +226,6 @@ def _flat(table: Mapping[str, Any], path: str = "train") -> Iterator[tuple[str, 
             yield from _flat(value, f"{path}.{name}")
         else:
             yield f"{path}.{name}", value
-
-
-def _failed(each: Standing) -> str:
-    (reason,) = each.failed.values() if len(each.failed) == 1 and not each.runs else ("",)
-    return f"failed: {reason}" if reason else f"{len(each.failed)} failed"
 
 
 def _number(amount: int, word: str) -> str:

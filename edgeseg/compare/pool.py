@@ -74,7 +74,7 @@ def _hear(each: _Running, report: Report) -> bool:
     """Pass one message on; False when the line has ended."""
     try:
         message = each.line.recv()
-    except (EOFError, ConnectionResetError):
+    except (EOFError, OSError):  # OSError: killed in the middle of a message
         return False
     kind, *rest = message
     if kind == "advance":
