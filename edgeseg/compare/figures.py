@@ -93,11 +93,11 @@ class Standing:
         return _mean([run.per_class.get(name) for run in self.runs])
 
     def counts(self) -> Counts | None:
-        """(frames, C, C) on val, summed over seeds; None where a run has not left its own."""
+        """(seeds, frames, C, C) on val; None where a run has not left its own."""
         files = [run.path / COUNTS for run in self.runs]
         if not files or not all(file.exists() for file in files):
             return None
-        return np.asarray(sum(np.load(file) for file in files))
+        return np.stack([np.load(file) for file in files])
 
     def rare(self, names: Sequence[str]) -> float | None:
         """Mean IoU over the classes `names`, leaving out those that val does not have."""

@@ -18,7 +18,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.data.dataset import read_frame, resize_image, resize_mask
 from edgeseg.draw import paint
 from edgeseg.evaluate import predict
-from edgeseg.metrics import confusion, iou_margins, miou, paired_bootstrap
+from edgeseg.metrics import confusion, gain_interval, iou_margins, miou
 from edgeseg.models.checkpoint import load_model
 from edgeseg.report import Page, Series
 from edgeseg.site import Site
@@ -57,8 +57,7 @@ def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: F
 def head_of(found: Sequence[Standing]) -> list[str]:
     """Column heads of the table."""
     on_gpu = any(run.on_gpu for each in found for run in each.runs)
-    memory = "peak GPU memory" if on_gpu else "peak memory"
-    return ["method", "mIoU", "sd", "gain", "rare classes", "s a step", memory, "kept", "seeds"]
+    return ["method", "mIoU", "sd", "gain", "rare", "s a step", "GPU GB" if on_gpu else "GB", "kept", "seeds"]
 
 
 def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
@@ -70,7 +69,7 @@ def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
             rows.append([each.method, *["-"] * 7, f"{len(each.failed)} failed"])
             continue
         gain = "-" if floor is None or each is floor else f"{each.mean - floor.mean:+.2f}"
-        memory = "-" if each.memory is None else f"{each.memory / 1e9:.2f} GB"
+        memory = "-" if each.memory is None else f"{each.memory / 1e9:.2f}"
         kept = "-" if each.kept is None else f"{100 * each.kept:.0f} %"
         seeds = str(len(each.runs)) + (f", {len(each.failed)} failed" if each.failed else "")
         rows.append([each.method, f"{each.mean:.2f}", _figure(each.spread, 2), gain, _figure(each.rare(rare)),
@@ -105,10 +104,10 @@ def _chance_of_frames(page: Page, able: Sequence[Standing], chosen: Standing | N
     mine, theirs = rival.counts(), floor.counts()
     if mine is None or theirs is None:
         return
-    gain = paired_bootstrap(mine, theirs)
+    gain = gain_interval(mine, theirs)
     page.paragraph(
         f"So much for the seeds. The choice of val frames is chance as well: drawn anew, they put {rival.method} "
-        f"between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, all seeds together)."
+        f"between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, mean over seeds)."
     )
 
 
@@ -118,8 +117,9 @@ def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
     page.table(head_of(found), cells_of(found, rare), best=[(0, 1)] if found and found[0].runs else [])
     page.paragraph(
         "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
-        f"{FLOOR}, which has seen the labels alone. Rare classes: the mean IoU over {', '.join(rare)} "
-        f"(below {100 * RARE:.0f} % of the labelled pixels, or the rarest). Kept: pseudo-labels used at the end."
+        f"{FLOOR}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
+        f"(below {100 * RARE:.0f} % of the labelled pixels, or the rarest). GB: the most memory that a run has "
+        "held. Kept: pseudo-labels used at the end."
     )
     for each in found:
         for seed, reason in each.failed.items():
