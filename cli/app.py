@@ -9,7 +9,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from edgeseg.cli import adapt, add, bench, demo, distill, doctor, export, infer, init, log, methods, status, train
+from edgeseg.cli import (
+    adapt,
+    add,
+    bench,
+    compare,
+    demo,
+    distill,
+    doctor,
+    export,
+    infer,
+    init,
+    log,
+    methods,
+    status,
+    train,
+)
 from edgeseg.cli import eval as evaluation
 from edgeseg.errors import EdgesegError
 
@@ -55,6 +70,7 @@ app.command()(init.init)
 app.add_typer(add.app, name="add")
 app.command()(status.status)
 app.command()(train.train)
+app.command()(compare.compare)
 app.command()(distill.distill)
 app.command()(export.export)
 app.command()(infer.infer)

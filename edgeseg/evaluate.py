@@ -73,10 +73,12 @@ def count(
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 
 
-def evaluate_frames(model: LoadedModel, site: Site, frames: Sequence[Frame]) -> Counts:
-    """(frames, C, C) counts of a model on frames of a site that have masks."""
-    card = model.card
-    return count(model.module, _pairs(site, frames), (card.height, card.width), len(card.classes))
+def evaluate_frames(
+    model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
+) -> Counts:
+    """(frames, C, C) counts of a model on frames of a site that have masks; leaves the model on `device`."""
+    card, module = model.card, model.module.to(device)
+    return count(module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device)
 
 
 def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:

@@ -98,3 +98,42 @@ def paired_bootstrap(
     deltas = mious(np.tensordot(weights, rival, 1)) - mious(np.tensordot(weights, holder, 1))
     low, high = np.nanquantile(deltas, [0.025, 0.975])
     return Interval(miou(challenger.sum(0)) - miou(champion.sum(0)), float(low), float(high))
+
+
+def gain_interval(challenger: Counts, champion: Counts, *, draws: int = 2000, seed: int = 0) -> Interval:
+    """How much better the runs of one method are on average, with the frames as the source of chance.
+
+    Args:
+        challenger, champion: (runs, frames, C, C) counts of the same frames in the same order.
+
+    Returns:
+        the difference of the mean mIoU over runs, with its 95 % interval over resampled sets of frames.
+    """
+    weights = _resampled(challenger.shape[1], draws, seed)
+    means = [np.mean([mious(np.tensordot(weights, run, 1)) for run in runs], 0) for runs in (challenger, champion)]
+    whole = [float(np.mean([miou(run.sum(0)) for run in runs])) for runs in (challenger, champion)]
+    low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
+    return Interval(whole[0] - whole[1], float(low), float(high))
+
+
+def iou_margins(counts: Counts, *, draws: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+    """How far the mean IoU of each class over runs may be off by chance of the frames it was measured on.
+
+    Args:
+        counts: (runs, frames, C, C) of the same frames.
+
+    Returns:
+        (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that is nowhere.
+    """
+    weights = _resampled(counts.shape[1], draws, seed)
+    drawn = np.mean([iou(np.tensordot(weights, run, 1)) for run in counts], 0)
+    found = np.full(drawn.shape[1], np.nan)
+    for name in np.flatnonzero(np.isfinite(drawn).any(0)):
+        low, high = np.nanquantile(drawn[:, name], [0.025, 0.975])
+        found[name] = (high - low) / 2
+    return found
+
+
+def _resampled(frames: int, draws: int, seed: int) -> NDArray[np.int64]:
+    """(draws, frames): how often each frame is in a set drawn with replacement."""
+    return np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from edgeseg.durable import write_atomic
 
 Image = NDArray[np.uint8]
-COLORS = ("#4c8dd6", "#e0803a", "#3fa66b", "#b465c4", "#c9a227", "#d6556a", "#5bb3b8", "#8a8f98")
+COLORS = (
+    "#4c8dd6", "#e0803a", "#3fa66b", "#b465c4", "#c9a227", "#d6556a", "#5bb3b8", "#8a8f98", "#8b6f47", "#93b83c",
+    "#6f6fd8", "#e08ab8", "#2f7d8c", "#b0522d",
+)  # fmt: skip
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -53,11 +56,12 @@ svg .value { fill: var(--text) } svg .rule { stroke: var(--line); stroke-width: 
 
 @dataclass(frozen=True)
 class Series:
-    """A named line; `x` and `y` have the same length."""
+    """A named line; `x` and `y` have the same length, and so has `band` where there is one: (low, high) around `y`."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
+    band: Sequence[tuple[float, float]] = ()
 
 
 class Page:
@@ -161,7 +165,8 @@ def _ticks(low: float, high: float, number: int = 5) -> list[float]:
 
 def _curves(series: Sequence[Series], x_label: str, y_label: str) -> str:
     width, height, left, right, top, bottom = 760, 300, 52, 16, 12, 40
-    xs, ys = np.concatenate([line.x for line in series]), np.concatenate([line.y for line in series])
+    xs = np.concatenate([line.x for line in series])
+    ys = np.concatenate([[*line.y, *(bound for pair in line.band for bound in pair)] for line in series])
     x_ticks, y_ticks = _ticks(0, float(xs.max())), _ticks(float(np.nanmin(ys)), float(np.nanmax(ys)))
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -173,6 +178,14 @@ def _curves(series: Sequence[Series], x_label: str, y_label: str) -> str:
     parts += [_label(place(tick, 0)[0], height - bottom + 16, f"{tick:g}") for tick in x_ticks]
     parts.append(_label(width / 2, height - 4, x_label))
     parts.append(f'<g transform="translate(12 {height / 2}) rotate(-90)">{_label(0, 0, y_label)}</g>')
+    for number, line in enumerate(series):
+        if line.band:
+            around = [
+                *zip(line.x, (high for _, high in line.band)),
+                *zip(line.x[::-1], (b[0] for b in line.band[::-1])),
+            ]
+            edge = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in around)
+            parts.append(f'<polygon points="{edge}" fill="{COLORS[number % len(COLORS)]}" fill-opacity="0.14"/>')
     for number, line in enumerate(series):
         color = COLORS[number % len(COLORS)]
         points = [(*place(x, y), x, y) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.metrics import agreement, confusion, iou, miou, mious, paired_bootstrap
+from edgeseg.metrics import agreement, confusion, gain_interval, iou, iou_margins, miou, mious, paired_bootstrap
 
 
 def test_confusion_counts_by_truth_and_prediction_and_skips_ignored_pixels() -> None:
@@ -72,3 +72,25 @@ def test_bootstrap_widens_when_frames_are_copies_drawn_in_blocks() -> None:
 
 def test_agreement_is_a_share_of_pixels() -> None:
     assert agreement(np.array([[1, 2]], np.uint8), np.array([[1, 3]], np.uint8)) == 50.0
+
+
+def test_margins_are_nought_where_all_frames_agree_and_wide_where_few_differ() -> None:
+    same = np.tile(np.array([[8, 2, 0], [2, 8, 0], [0, 0, 0]]), (20, 1, 1))
+    still = iou_margins(same[None])
+    assert still[:2] == pytest.approx(0) and np.isnan(still[2])
+    rng = np.random.default_rng(0)
+    hits = rng.integers(0, 11, 400)
+    mixed = np.stack([[[h, 10 - h], [0, 10]] for h in hits])
+    few, many = iou_margins(mixed[None, :25])[0], iou_margins(mixed[None])[0]
+    assert many == pytest.approx(100 * 1.96 * np.std(hits / 10) / 400**0.5, rel=0.15)  # as theory has it for a mean
+    assert few > 2.5 * many
+
+
+def test_a_gain_over_runs_is_the_difference_of_their_means_and_one_run_each_is_the_paired_bootstrap() -> None:
+    rng = np.random.default_rng(1)
+    runs = rng.integers(1, 50, (4, 30, 3, 3))
+    found = gain_interval(runs[:2], runs[2:])
+    means = [miou(run.sum(0)) for run in runs]
+    assert found.mean == pytest.approx(np.mean(means[:2]) - np.mean(means[2:]))
+    assert found.low < found.mean < found.high
+    assert gain_interval(runs[:1], runs[1:2]) == paired_bootstrap(runs[0], runs[1])

@@ -83,6 +83,16 @@ def test_heights_of_bars_follow_their_values() -> None:
     assert high == pytest.approx(2 * low, rel=0.01)
 
 
+def test_a_band_is_drawn_behind_its_line_and_widens_the_axis() -> None:
+    page = Page("t")
+    page.curves([Series("a", [0, 1], [5.0, 5.0], [(1.0, 9.0), (4.0, 6.0)])], "steps", "mIoU")
+    text = page.html()
+    assert text.index("<polygon") < text.index("<polyline")
+    points = re.findall(r'<polygon points="([^"]+)"', text)[0].split()
+    assert len(points) == 4 and points[0].split(",")[0] == points[3].split(",")[0]
+    assert ">10</text>" in text and ">0</text>" in text
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 400), (31.2, 78.9), (55.0, 55.0), (-3, 4), (0, 0.004)])
 def test_ticks_are_round_and_span_the_values(low: float, high: float) -> None:
     ticks = _ticks(low, high)

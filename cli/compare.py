@@ -1,0 +1,127 @@
+"""`edgeseg compare`: which training method this site is best served with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgeseg.cli import options
+
+if TYPE_CHECKING:
+    from edgeseg.compare.run import Comparison
+
+Methods = Annotated[
+    str | None,
+    typer.Option(help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly is always in."),
+]
+Seeds = Annotated[int | None, typer.Option(help="Runs of each method, 3 if left out.")]
+Jobs = Annotated[int, typer.Option(help="Runs at a time.")]
+Threads = Annotated[int, typer.Option(help="CPU threads of each run, 0 to share the cores among the runs.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the newest comparison; --methods and --seeds may add to it.")
+]
+
+
+def compare(
+    methods: Methods = None,
+    seeds: Seeds = None,
+    encoder: Annotated[str | None, typer.Option(help="Any timm encoder.")] = None,
+    imgsz: options.ImageSize = None,
+    steps: options.Steps = None,
+    batch: options.BatchSize = None,
+    device: options.Device = None,
+    workers: options.Workers = None,
+    weights: options.Weights = None,
+    jobs: Jobs = 1,
+    threads: Threads = 0,
+    resume: Resume = False,
+    json: options.Json = False,
+    set_: options.Set = None,
+) -> None:
+    """Train several methods over several seeds at one budget, and say which one to take on this site."""
+    from edgeseg.errors import ConfigError
+    from edgeseg.site import Site
+
+    flags = {"encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch,
+             "batch_unlabelled": batch, "device": device, "workers": workers,
+             "weights": options.weights(weights)}  # fmt: skip
+    if any(text.partition("=")[0].strip() == "train.method" for text in set_ or []):
+        raise ConfigError("--set train.method and a comparison disagree; name the methods with --methods")
+    given = options.overrides("train", set_, **flags)
+    site = Site.open(overrides=given)
+
+    from edgeseg.cli.progress import console, report
+    from edgeseg.compare.figures import FLOOR
+    from edgeseg.compare.plan import plan, stored_plan
+    from edgeseg.compare.run import compare as run
+
+    names, number = _names(methods, site.config.train.method), seeds
+    config = site.config.train
+    if resume:
+        out = options.run_folder(site, "compare", resume=True)
+        config = options.configuration(config, out, "train", given, resume=True)
+        begun, runs = stored_plan(out)
+        names = [*begun, *_names(methods, "")] if begun else names
+        number = (runs or None) if seeds is None else seeds
+    wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
+    if FLOOR not in names:
+        console.print(f"{FLOOR} is added: it is the floor that the others have to beat", highlight=False)
+    out = out if resume else options.run_folder(site, "compare", resume=False)
+    with report() as progress:
+        result = run(site, wanted, out, resume=resume, report=progress)
+    _finish(result, json=json)
+
+
+def _names(text: str | None, default: str) -> list[str]:
+    from edgeseg.config import METHOD_NAMES
+
+    if text == "all":
+        return list(METHOD_NAMES)
+    return [name.strip() for name in (default if text is None else text).split(",") if name.strip()]
+
+
+def _finish(result: Comparison, *, json: bool) -> None:
+    """Print the table, the recommendation, where things are and what to type next.
+
+    Raises:
+        TrainError: a run failed.
+    """
+    import json as encoder
+
+    from rich.table import Table
+
+    from edgeseg.cli.progress import console
+    from edgeseg.compare.page import cells_of, head_of
+    from edgeseg.errors import TrainError
+
+    if json:
+        print(encoder.dumps({"run": str(result.path), **result.metrics}))
+    table = Table(*head_of(result.found), title="val after the last step")
+    table.columns[0].no_wrap = True
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    for line in cells_of(result.found, result.rare):
+        table.add_row(*line)
+    console.print(table)
+    for name, reason in result.failed.items():
+        console.print(f"{name} failed: {reason}", highlight=False, markup=False, soft_wrap=True)
+    for sentence in result.verdict.sentences:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Results saved to {result.path} (look at {result.path / 'report.html'})", highlight=False,
+                  markup=False, soft_wrap=True)  # fmt: skip
+    if result.chosen is not None:
+        console.print(f"Next: edgeseg distill {_short(result.chosen.path)}", highlight=False, soft_wrap=True)
+    if result.failed:
+        names = ", ".join(result.failed)
+        raise TrainError(
+            f"{len(result.failed)} of {result.metrics['planned']} runs failed ({names}); mend what is said above and "
+            "try them again with `edgeseg compare --resume`"
+        )
+
+
+def _short(path: Path) -> Path:
+    """As one would type it here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

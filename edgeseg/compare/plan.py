@@ -1,0 +1,193 @@
+"""What is compared: checked before anything is written, written down once, and never changed under way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgeseg.compare.figures import FLOOR
+from edgeseg.compare.verdict import causes
+from edgeseg.compare.worker import Job
+from edgeseg.config import METHOD_NAMES, TrainConfig, dumps, validate
+from edgeseg.data.dataset import FrameStore
+from edgeseg.doctor import examine
+from edgeseg.durable import remove_leftovers, write_atomic, write_json
+from edgeseg.errors import ConfigError, TrainError
+from edgeseg.models import build
+from edgeseg.site import Site
+
+PLAN = "comparison.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared: every method with the seeds `config.seed`, `config.seed + 1`, ...
+
+    Attributes:
+        config: of every run; its method is of no account.
+        at_once: runs at a time.
+        threads: CPU threads of each run, 0 for torch's own choice.
+    """
+
+    config: TrainConfig
+    methods: tuple[str, ...]
+    seeds: int
+    at_once: int = 1
+    threads: int = 0
+
+    def jobs(self, root: Path, out: Path) -> list[Job]:
+        """Seed by seed, so that every method has a figure early."""
+        base = self.config.model_dump(mode="json")
+        return [
+            Job(root, validate(TrainConfig, base | {"method": method, "seed": seed}, "the comparison"),
+                out / f"{method}-{seed}", self.threads)
+            for seed in range(self.config.seed, self.config.seed + self.seeds) for method in self.methods
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was compared, on what data, where.
+
+    Attributes:
+        pixels: labelled pixels of each class.
+        causes: what may have kept footage from helping here.
+        frames: number of frames in each split.
+    """
+
+    config: TrainConfig
+    methods: Sequence[str]
+    seeds: int
+    pixels: Mapping[str, int]
+    causes: Sequence[str]
+    frames: Mapping[str, int]
+    machine: Mapping[str, str]
+
+
+def plan(
+    site: Site, config: TrainConfig, methods: Sequence[str], seeds: int, *, jobs: int = 1, threads: int = 0
+) -> Plan:
+    """What is to be compared, before anything is written.
+
+    Args:
+        jobs: runs at a time.
+        threads: CPU threads of each run, 0 to share the cores among `jobs`.
+
+    Raises:
+        ConfigError: a method is unknown, a number cannot be, or the configuration is none for a comparison.
+        DataError: the site lacks labels or footage.
+        TrainError: the network cannot be built.
+    """
+    chosen = tuple(dict.fromkeys([FLOOR, *methods]))
+    unknown = [name for name in chosen if name not in METHOD_NAMES]
+    if unknown:
+        raise ConfigError(
+            f"there is no method {' and no method '.join(unknown)}; choose among {', '.join(METHOD_NAMES)}"
+        )
+    if seeds < 1:
+        raise ConfigError(f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to decide")
+    if jobs < 1 or threads < 0:
+        raise ConfigError("--jobs must be 1 or more and --threads 0 or more; leave them out for one run at a time")
+    if config.devices > 1:
+        raise ConfigError(
+            f"train.devices is {config.devices} but a comparison trains each run on one; leave it at 1, "
+            "and have several runs at a time with --jobs"
+        )
+    site.require("labelled")
+    site.require("val")
+    if len(chosen) > 1:
+        site.require("unlabelled")
+    build(config.arch, config.encoder, len(site.config.classes), config.weights)  # says now what every run would
+    share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
+    return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share)
+
+
+def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
+    """The methods and the number of seeds that the comparison in `out` was begun with; none in an empty folder."""
+    try:
+        begun = json.loads((out / PLAN).read_bytes())
+    except FileNotFoundError:
+        return (), 0
+    return tuple(begun["methods"]), int(begun["seeds"])
+
+
+def claim(site: Site, wanted: Plan, out: Path, *, resume: bool) -> Facts:
+    """Refuse a folder that holds something else, write down what is compared, and look at the labels.
+
+    Raises:
+        TrainError: it holds another comparison.
+        DataError: labelled frames are missing or damaged.
+    """
+    remove_leftovers(out)
+    data = _digest(site)
+    if (out / "config.toml").exists():
+        _refuse(wanted, out, data, resume=resume)
+    facts = _facts(site, wanted)
+    write_json(out / PLAN, {"methods": wanted.methods, "seeds": wanted.seeds, "data": data})
+    write_atomic(out / "config.toml", dumps(wanted.config).encode())
+    return facts
+
+
+def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
+    """Make sure that the comparison in `out` can go on as `wanted`.
+
+    Raises:
+        TrainError: it cannot.
+    """
+    if not resume:
+        raise TrainError(f"{out} already holds a comparison; choose another folder, or continue it with --resume")
+    keys = sorted(set(dumps(wanted.config).splitlines()) ^ set((out / "config.toml").read_text().splitlines()))
+    if keys:
+        raise TrainError(
+            f"{out} was begun with another configuration ({'; '.join(keys[:4])}); "
+            "undo the change or start a new comparison"
+        )
+    methods, seeds = stored_plan(out)
+    if not set(methods) <= set(wanted.methods) or seeds > wanted.seeds:
+        raise TrainError(
+            f"{out} was begun with {', '.join(methods)} and {seeds} seeds; methods and seeds can be added to it but "
+            "not taken away"
+        )
+    if json.loads((out / PLAN).read_bytes())["data"] != data:
+        raise TrainError(
+            f"the site's frames have changed since {out} was begun, its runs could not be compared with new ones; "
+            "start a new comparison without --resume"
+        )
+
+
+def _facts(site: Site, wanted: Plan) -> Facts:
+    labelled = site.require("labelled")
+    counts = FrameStore(site, labelled, wanted.config.imgsz, memory=0).pixels(len(site.config.classes))
+    pixels = {name: int(number) for name, number in zip(site.config.class_names, counts)}
+    machine = examine(site.root)
+    versions = {package.name: package.version for package in machine.packages}
+    return Facts(
+        config=wanted.config,
+        methods=wanted.methods,
+        seeds=wanted.seeds,
+        pixels=pixels,
+        causes=causes(pixels, len(labelled), [f.camera for f in labelled],
+                      [f.camera for f in site.frames("unlabelled")]),
+        frames={split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")},
+        machine={
+            "processor": f"{machine.processor}, {machine.cores} cores", "GPU": "; ".join(machine.gpus) or "none",
+            "system": machine.system, "python": machine.python, "torch": versions.get("torch") or "-",
+            "edgeseg": machine.edgeseg,
+        },
+    )  # fmt: skip
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _digest(site: Site) -> str:
+    """What the runs learn from and are judged by: the frames of three splits, and the classes."""
+    lines = [f"{frame.split} {frame.id}" for frame in site.frames("labelled", "unlabelled", "val")]
+    text = "\n".join([*sorted(lines), *site.config.class_names])
+    return hashlib.sha256(text.encode()).hexdigest()

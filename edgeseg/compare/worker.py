@@ -1,0 +1,135 @@
+"""One run in a process of its own: what happens in it, and what it tells its parent."""
+
+from __future__ import annotations
+
+import io
+import os
+import resource
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.compare.figures import COUNTS, MEMORY, read_memory
+from edgeseg.config import TrainConfig
+from edgeseg.durable import write_atomic, write_json
+from edgeseg.errors import EdgesegError
+from edgeseg.site import Site
+
+LOG = "log.txt"  # whatever a run prints
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to do.
+
+    Attributes:
+        threads: CPU threads for torch, 0 for its own choice.
+    """
+
+    root: Path
+    config: TrainConfig
+    out: Path
+    threads: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.config.method} seed {self.config.seed}"
+
+
+class Forward:
+    """A report that the parent draws; also notes the memory whenever a piece of work is over."""
+
+    def __init__(self, line: Connection, out: Path) -> None:
+        self._line, self._out = line, out
+
+    def start(self, title: str, total: int | None) -> None:
+        self._line.send(("start", title, total))
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self._line.send(("advance", amount, note))
+
+    def say(self, message: str) -> None:
+        self._line.send(("say", message))
+
+    def stop(self) -> None:
+        note_memory(self._out)
+
+
+def work(job: Job, line: Connection) -> None:
+    """Train `job`; the entry point of the process. Sends `("failed", reason)` where it can still say why."""
+    end_with_parent()
+    job.out.mkdir(parents=True, exist_ok=True)
+    with (job.out / LOG).open("ab") as log:
+        os.dup2(log.fileno(), 1)  # libraries print too, and the parent draws on this screen
+        os.dup2(log.fileno(), 2)
+    if job.threads:
+        os.environ["OMP_NUM_THREADS"] = str(job.threads)
+    try:
+        _train(job, line)
+    except EdgesegError as error:
+        line.send(("failed", str(error)))
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  # a bug costs this run only, and its traceback is in the log
+        traceback.print_exc()
+        what = str(error).splitlines()[0] if str(error) else "no message"
+        line.send(("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG}"))
+        sys.exit(1)
+
+
+def note_memory(out: Path) -> None:
+    """Write the highest memory of this process beside the run, unless one that was cut off had more."""
+    torch = sys.modules.get("torch")  # the measurement must not be what loads it
+    on_gpu = torch is not None and bool(torch.cuda.is_initialized())
+    peak = int(torch.cuda.max_memory_allocated()) if torch is not None and on_gpu else _peak()
+    if peak > read_memory(out).get("bytes", 0):
+        write_json(out / MEMORY, {"bytes": peak, "on_gpu": on_gpu})
+
+
+def _train(job: Job, line: Connection) -> None:
+    """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
+    import torch  # only now that the number of threads is set
+
+    from edgeseg.evaluate import evaluate_frames  # noqa: PLC0415  # the same
+    from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
+    from edgeseg.train import train  # noqa: PLC0415
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    site = Site.open(job.root)
+    train(site, job.config, job.out, resume=True, report=Forward(line, job.out))
+    line.send(("advance", 0, "counting"))
+    device = "cuda" if read_memory(job.out).get("on_gpu") else "cpu"
+    counts = evaluate_frames(load_model(job.out, "last"), site, site.frames("val"), device=device)
+    text = io.BytesIO()
+    np.save(text, counts)
+    write_atomic(job.out / COUNTS, text.getvalue())
+
+
+def end_with_parent() -> None:
+    """A parent that is killed takes this process along, so that its runs are free to be resumed."""
+    parent = parent_process()
+    assert parent is not None, "work() runs in a child process"
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _peak() -> int:
+    """Bytes of memory this process has held at most."""
+    with suppress(OSError):  # getrusage also counts the parent, as it was when it started this process
+        for text in Path("/proc/self/status").read_text().splitlines():
+            if text.startswith("VmHWM:"):
+                return int(text.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
