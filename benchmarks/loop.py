@@ -5,9 +5,9 @@
 DeepLabV3+ on MobileNetV2, random weights and frames, 128x160, 11 classes, batch 4 + 4. A step is all that the loop
 does: augmentation, forward, backward, clipping, AdamW and the teacher's average, late in a run when every loss counts.
 Every row has networks of its own; rows take turns in random order, round by round, and a ratio is the median over
-rounds of a row's time by that of the first row in the same round, so a busy machine hurts all alike. Student and
-teacher are compiled separately, in place; "ready after" is what the first steps took, which compile. On a CPU that
-takes a C++ compiler; without one those rows are left out.
+rounds of a row's time by that of the first row in the same round. On a busy machine look at "CPU ms", processor time,
+which other work disturbs less. Student and teacher are compiled separately, in place; "ready after" is what the first
+steps took, which compile. On a CPU that takes a C++ compiler; without one those rows are left out.
 """
 
 from __future__ import annotations
@@ -132,23 +132,28 @@ def main() -> None:
         ready[name] = time.perf_counter() - began
         print(f"{name} is ready after {ready[name]:.1f} s", file=sys.stderr)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
+    work: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
     for number in range(given.rounds):
         random.shuffle(order)
         for name in order:
             torch.manual_seed(number)  # the same augmentation for all
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             steps[name]()
             seconds[name].append(time.perf_counter() - began)
+            work[name].append(time.process_time() - used)
 
     base = seconds[next(iter(steps))]
-    print(f"{'':24} {'ms a step':>10} {'spread':>16} {'of the first':>13} {'ready after':>12}")
+    print(f"{'':24} {'ms a step':>10} {'spread':>12} {'of first':>9} {'CPU ms':>7} {'of first':>9} {'ready after':>12}")
     for name, times in seconds.items():
+        middle, cpu = statistics.median(times), statistics.median(work[name])
         share = statistics.median(one / other for one, other in zip(times, base))
+        of_work = statistics.median(one / other for one, other in zip(work[name], work[next(iter(steps))]))
         spread = f"{1000 * min(times):.0f}..{1000 * max(times):.0f}"
-        middle = statistics.median(times)
-        print(f"{name:24} {1000 * middle:10.1f} {spread:>16} {share:13.3f} {ready[name]:10.1f} s")
-        report[name] = {"seconds": round(middle, 4), "of_first": round(share, 4), "ready": round(ready[name], 1)}
+        print(f"{name:24} {1000 * middle:10.1f} {spread:>12} {share:9.3f} {1000 * cpu:7.1f} {of_work:9.3f} "
+              f"{ready[name]:10.1f} s")  # fmt: skip
+        report[name] = {"seconds": round(middle, 4), "of_first": round(share, 4), "cpu_seconds": round(cpu, 4),
+                        "cpu_of_first": round(of_work, 4), "ready": round(ready[name], 1)}  # fmt: skip
     report["load_after"] = [round(value, 1) for value in os.getloadavg()]
     print(json.dumps(report))
 

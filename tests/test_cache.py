@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from edgeseg.cli.app import app
 from edgeseg.data import cache
 from edgeseg.data.cache import FrameCache, used
 from edgeseg.data.dataset import FrameStore
@@ -120,6 +122,13 @@ def test_every_frame_is_decoded_once_for_all_runs_and_comes_back_the_same(
     assert image.shape == (*SIZE, 3) and mask.shape == SIZE and image.dtype == mask.dtype == np.uint8
     assert files(site)[0].stat().st_size == FRAMES * RECORD <= used(site)
     assert (site.root / "cache" / ".gitignore").read_text() == "*\n"
+
+
+def test_status_shows_what_the_cache_takes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(site.root)
+    assert "cache/" not in CliRunner().invoke(app, ["status"]).stdout
+    contents(store(site))
+    assert "cache/ takes 0.00 GB and may be deleted at any time" in CliRunner().invoke(app, ["status"]).stdout
 
 
 def test_unlabelled_frames_are_kept_without_masks(site: Site) -> None:
