@@ -26,6 +26,10 @@ BatchSize = Annotated[int | None, typer.Option("--batch", help="Labelled frames 
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 Devices = Annotated[int | None, typer.Option(help="How many of them, on each machine.")]
 Workers = Annotated[int | None, typer.Option(help="Threads that read frames.")]
+Accumulate = Annotated[int | None, typer.Option(help="Parts that a batch is split into to save memory.")]
+MaxMemory = Annotated[
+    str | None, typer.Option("--max-memory", metavar="SIZE", help="Split batches until a step fits, like 6GB.")
+]
 Weights = Annotated[str | None, typer.Option(help="Encoder weights: imagenet, none, or a .safetensors file.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue the newest run from its last checkpoint.")]
@@ -58,6 +62,20 @@ def size(text: str | None) -> str | None:
     if len(sides) > 2 or not all(side.isdigit() for side in sides):
         raise ConfigError(f"--imgsz {text!r} is no size; write 256 or 256x320 (height x width, multiples of 32)")
     return str([int(side) for side in (sides * 2)[:2]]) if len(sides) == 1 else f"[{sides[0]}, {sides[1]}]"
+
+
+def memory(text: str | None) -> str | None:
+    """ "6GB" as a TOML string.
+
+    Raises:
+        ConfigError: it is no amount of memory.
+    """
+    if text is None:
+        return None
+    from edgeseg.memory import parse_bytes
+
+    parse_bytes(text)
+    return f'"{text}"'
 
 
 def weights(text: str | None) -> str | Path | None:

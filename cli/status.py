@@ -23,6 +23,7 @@ def status(
 
     from rich.console import Console
 
+    from edgeseg.data.cache import used
     from edgeseg.data.summary import summarise
     from edgeseg.site import Site
 
@@ -33,6 +34,8 @@ def status(
         print(json.dumps(dataclasses.asdict(summary), indent=2))
         return
     _show(summary, Console())
+    if size := used(site):
+        print(f"cache/ takes {size / 1e9:.2f} GB and may be deleted at any time")
     for warning in summary.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False)
     console.print(f"next: {summary.next}", highlight=False, markup=False)

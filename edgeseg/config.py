@@ -81,6 +81,7 @@ class DataConfig(Section):
     gate_share: float = Field(0.15, gt=0, lt=1)
     block_seconds: float = Field(20.0, gt=0)  # neighbours within a block stay in one split
     ignore_colors: tuple[str, ...] = ()  # colours of colour masks that mean "not labelled"
+    cache_bytes: int = Field(20_000_000_000, ge=0)  # of decoded frames in cache/; 0: none
     seed: int = 0
 
 

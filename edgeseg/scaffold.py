@@ -68,6 +68,7 @@ COMMENTS: dict[str, dict[str, str]] = {
         "gate_share": "share of labels kept to judge a new bundle, never trained or tuned on",
         "block_seconds": "neighbours within a block stay in one split",
         "ignore_colors": 'colours of colour masks that mean not labelled, like ["#000000"]',
+        "cache_bytes": "decoded frames kept in cache/, which may be deleted at any time; 0 for none",
         "seed": "of the automatic split",
     },
     "train": {

@@ -7,6 +7,7 @@ masks/            8-bit PNGs of class ids, 255 = ignore
 runs/<verb>/expN  results of train, distill, infer, ...
 bundles/          published bundles; `current` points at the one in use
 rounds/           adaptation rounds
+cache/            decoded frames; may be deleted at any time
 """
 
 from __future__ import annotations

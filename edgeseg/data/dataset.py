@@ -1,5 +1,5 @@
-"""What training reads: frames at training size, kept decoded in memory as far as a budget goes, in an order that
-depends on the seed and the step alone, so that a resumed run sees the very same batches."""
+"""What training reads: frames at training size, decoded once and cached, in an order that depends on the seed and the
+step alone, so that a resumed run sees the very same batches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgeseg.data.cache import FrameCache, open_cache
 from edgeseg.errors import DataError
+from edgeseg.progress import Report, Silent
 from edgeseg.site import Frame, Site
 
-MEMORY = 3_000_000_000  # bytes of decoded frames kept; beyond it frames are read again
+MEMORY = 3_000_000_000  # bytes of decoded frames kept where there is no cache; beyond it frames are read again
 IGNORE = 255
 Image = NDArray[np.uint8]
 
@@ -80,30 +82,64 @@ def resize_mask(mask: Image, size: tuple[int, int]) -> Image:
 
 
 class FrameStore:
-    """Frames of one split at training size; the first reading of each is kept in memory up to a budget."""
+    """Frames of one split at training size, decoded once: into the site's cache, or where there is no room for that,
+    into memory as far as a budget goes."""
 
-    def __init__(self, site: Site, frames: Sequence[Frame], size: tuple[int, int], memory: int = MEMORY) -> None:
+    def __init__(
+        self, site: Site, frames: Sequence[Frame], size: tuple[int, int], memory: int = MEMORY,
+        report: Report | None = None,
+    ) -> None:  # fmt: skip
+        """Open the cache.
+
+        Args:
+            report: told once why frames are not cached, if they are not.
+        """
         self._site = site
         self.frames = list(frames)
         self._size = size
         self._left = memory
         self._kept: dict[int, tuple[Image, Image]] = {}
+        self._report = report or Silent()
+        self._cache: FrameCache | None = None
+        self._writes = False
+        if site.config.data.cache_bytes:
+            try:
+                self._cache = open_cache(site, self.frames, size)
+                self._writes = True
+            except DataError as error:
+                self._stop_writing(str(error))
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> tuple[Image, Image]:
-        """(H, W, 3) uint8 RGB and (H, W) uint8 at training size."""
-        kept = self._kept.get(index)
-        if kept is not None:
+        """(H, W, 3) uint8 RGB and (H, W) uint8 at training size, not to be written to."""
+        kept = self._kept.get(index) or (self._cache and self._cache.get(index))
+        if kept:
             return kept
         image, mask = read_frame(self._site, self.frames[index])
         image = resize_image(image, self._size)
         mask = np.full(self._size, IGNORE, np.uint8) if mask is None else resize_mask(mask, self._size)
-        if self._left >= image.nbytes + mask.nbytes:
+        if not self._store(index, image, mask) and self._left >= image.nbytes + mask.nbytes:
             self._left -= image.nbytes + mask.nbytes
             self._kept[index] = image, mask
         return image, mask
+
+    def _store(self, index: int, image: Image, mask: Image) -> bool:
+        if self._cache is None or not self._writes:
+            return False
+        try:
+            self._cache.put(index, image, mask)
+        except OSError as error:
+            if self._writes:
+                self._stop_writing(f"{self._site.root} cannot be written to ({error.strerror}); make room")
+            return False
+        return True
+
+    def _stop_writing(self, why: str) -> None:
+        self._writes = False
+        splits = "/".join(sorted({frame.split for frame in self.frames}))
+        self._report.say(f"{splits} frames are kept in memory, not in cache/: {why}")
 
     def pixels(self, classes: int) -> Tensor:
         """(C,) int64: labelled pixels of each class over all frames."""
