@@ -29,9 +29,9 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig, validate
 from edgeseg.data.augment import weak
-from edgeseg.methods import METHODS, Batch, Method, StepResult
-from edgeseg.models import build
-from edgeseg.train import GRADIENT_NORM, cpu_has_bf16
+from edgeseg.loop import GRADIENT_NORM, cpu_has_bf16
+from edgeseg.methods import METHODS, Batch, Kit, Method, StepResult
+from edgeseg.models import Network, build
 
 CLASSES = 11
 PROGRESS = 0.9
@@ -107,8 +107,11 @@ def main() -> None:
     bf16 = able if given.precision == "auto" else given.precision == "bf16"
     config = validate(TrainConfig, PRESET, "the preset")
     torch.manual_seed(0)
-    network = build(config.arch, config.encoder, CLASSES, config.weights, config.rep_dim)
-    method = METHODS[config.method](network, torch.ones(CLASSES), config).to(device).train()
+
+    def network() -> Network:
+        return build(config.arch, config.encoder, CLASSES, config.weights, config.rep_dim)
+
+    method = METHODS[config.method](Kit(network(), torch.ones(CLASSES), config, network)).to(device).train()
 
     compiler = cpp_compiler()
     report: dict[str, object] = {

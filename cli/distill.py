@@ -16,6 +16,7 @@ def distill(
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
     batch: options.BatchSize = None,
+    max_memory: options.MaxMemory = None,
     device: options.Device = None,
     devices: options.Devices = None,
     workers: options.Workers = None,
@@ -31,7 +32,7 @@ def distill(
 
     flags = {
         "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch, "batch_unlabelled": batch,
-        "device": device, "devices": devices, "workers": workers, "weights": options.weights(weights), "seed": seed,
+        "device": device, "max_memory": options.memory(max_memory), "devices": devices, "workers": workers, "weights": options.weights(weights), "seed": seed,
     }  # fmt: skip
     given = options.overrides("distill", set_, **flags)
     site = Site.open(overrides=given)

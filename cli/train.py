@@ -22,6 +22,7 @@ def train(
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
     batch: options.BatchSize = None,
+    max_memory: options.MaxMemory = None,
     device: options.Device = None,
     devices: options.Devices = None,
     workers: options.Workers = None,
@@ -36,7 +37,7 @@ def train(
     from edgeseg.site import Site
 
     flags = {"method": method, "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch,
-             "batch_unlabelled": batch, "device": device, "devices": devices, "workers": workers,
+             "batch_unlabelled": batch, "device": device, "max_memory": options.memory(max_memory), "devices": devices, "workers": workers,
              "weights": options.weights(weights), "seed": seed, "plugins": plugin or None}  # fmt: skip
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)

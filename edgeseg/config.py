@@ -127,7 +127,8 @@ class LoopConfig(Section):
     steps: int = Field(4000, ge=1)
     batch: int = Field(4, ge=2)  # labelled frames a step; batch norm cannot do with one
     batch_unlabelled: int = Field(4, ge=1)
-    accumulate: int = Field(1, ge=1)  # so many such batches make up a step, one after the other
+    accumulate: int = Field(1, ge=1)  # a batch goes through the network in so many parts, for want of memory
+    max_memory: str = ""  # such as "6GB": take the fewest parts whose step needs no more; empty: `accumulate` holds
     encoder_lr: float = Field(2e-4, gt=0)
     decoder_lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
@@ -140,7 +141,17 @@ class LoopConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(1, ge=1)
     workers: int = Field(2, ge=1)  # threads that read frames
+    compile: bool = False  # torch.compile of the student: minutes at the start, faster steps on a GPU
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _divisible(self) -> LoopConfig:
+        for size in (self.batch, self.batch_unlabelled):
+            if size % self.accumulate:
+                raise ValueError(f"a batch of {size} frames cannot be split into accumulate = {self.accumulate} parts")
+        if self.batch < 2 * self.accumulate:
+            raise ValueError(f"batch must be at least {2 * self.accumulate}: batch norm needs two frames in each part")
+        return self
 
 
 class TrainConfig(LoopConfig):

@@ -6,6 +6,7 @@ anew at every step, so a run that was killed and resumed ends with the very same
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak
 from edgeseg.data.dataset import FrameStore, Loader, RawBatch, Store
-from edgeseg.durable import lock
+from edgeseg.durable import lock, write_json
 from edgeseg.errors import TrainError
+from edgeseg.memory import measure_step, parse_bytes, plan
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
 from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
@@ -102,8 +104,12 @@ def fit(
                          height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
         save_card(out, card)
 
+        parts = _planned(out, method.to(fabric.device), config, fabric.device, bf16)
+
         # Where it stood.
         progress = folder.load(method, optimizer) or Progress(span.first, [], -1.0, 0, span.seconds, {})
+        if config.compile:
+            method.student.compile()
         wrapped, optimizer = fabric.setup(method, optimizer)
         learnt = [parameter for parameter in method.parameters() if parameter.requires_grad]
         report.start(f"{title} {out.name}", span.last - span.first)
@@ -115,14 +121,14 @@ def fit(
             done_share = (step - span.first) / (span.last - span.first)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * _schedule(done_share)
-            for part in range(config.accumulate):
-                torch.manual_seed(_seed(config.seed, step * config.accumulate + part, fabric.global_rank))
-                raw = [loader.batch(step * config.accumulate + part) for loader in loaders]
-                ours, others = (*(_augment(batch, config, fabric.device) for batch in raw), None)[:2]
-                with fabric.no_backward_sync(wrapped, enabled=part < config.accumulate - 1):
+            torch.manual_seed(_seed(config.seed, step, fabric.global_rank))
+            raw = [loader.batch(step) for loader in loaders]
+            split = [_parts(_augment(batch, config, fabric.device), parts) for batch in raw]
+            for part, batches in enumerate(zip(*split), 1):
+                with fabric.no_backward_sync(wrapped, enabled=part < parts):
                     with torch.autocast(fabric.device.type, torch.bfloat16, enabled=bf16):
-                        result = wrapped(ours, others, done_share)
-                    fabric.backward(result.loss / config.accumulate)
+                        result = wrapped(batches[0], batches[1] if len(batches) > 1 else None, done_share)
+                    fabric.backward(result.loss / parts)
                 _add(progress.sums, result.logs)
             norm = nn.utils.clip_grad_norm_(learnt, GRADIENT_NORM, foreach=True)
             if not bool(torch.isfinite(norm + result.loss.detach())):  # before the optimiser and the average see it
@@ -209,6 +215,41 @@ def _schedule(progress: float) -> float:
 
 def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _planned(out: Path, method: Method, config: LoopConfig, device: torch.device, bf16: bool) -> int:
+    """Into how many parts a batch is split; a run that goes on takes what it began with."""
+    if not config.max_memory:
+        return config.accumulate
+    stored = out / "parts.json"
+    if stored.exists():
+        return int(json.loads(stored.read_bytes())["parts"])
+    height, width = config.imgsz
+
+    def batch(number: int) -> Batch:
+        masks = torch.zeros(number, height, width, dtype=torch.int64, device=device)
+        return Batch(
+            torch.rand(number, 3, height, width, device=device), masks, torch.ones_like(masks, dtype=torch.bool)
+        )
+
+    def peak(number: int) -> int:
+        others = max(1, config.batch_unlabelled * number // config.batch)
+
+        def step() -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss: Tensor = method(batch(number), batch(others), 1.0).loss
+            return loss
+
+        return measure_step(step, device, method)
+
+    found = plan(peak, config.batch, parse_bytes(config.max_memory), [config.batch_unlabelled])
+    write_json(stored, {"parts": found.accumulate, "frames": found.micro, "max_memory": config.max_memory})
+    return found.accumulate
+
+
+def _parts(batch: Batch, number: int) -> list[Batch]:
+    """A batch in equal parts."""
+    return [Batch(*part) for part in zip(*(tensor.chunk(number) for tensor in batch))]
 
 
 def _augment(raw: RawBatch, config: LoopConfig, device: torch.device) -> Batch:

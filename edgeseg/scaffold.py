@@ -45,6 +45,8 @@ _LOOP = {
     "steps": "optimiser steps",
     "batch": "labelled frames a step",
     "batch_unlabelled": "unlabelled frames a step",
+    "accumulate": "parts that a batch goes through the network in, one after the other, for want of memory",
+    "max_memory": 'such as "6GB": as few parts as keep a step below it; empty: accumulate holds',
     "encoder_lr": "learning rate of the encoder",
     "decoder_lr": "learning rate of the rest",
     "weight_decay": "of AdamW",
@@ -57,6 +59,7 @@ _LOOP = {
     "device": '"auto", "cpu" or "cuda"',
     "devices": "GPUs to train on",
     "workers": "threads that load frames",
+    "compile": "torch.compile of the student: minutes at the start, faster steps on a GPU",
     "seed": "the same seed gives the same run",
 }
 COMMENTS: dict[str, dict[str, str]] = {
@@ -73,11 +76,13 @@ COMMENTS: dict[str, dict[str, str]] = {
     },
     "train": {
         **_LOOP,
-        "method": "see `edgeseg methods`",
+        "method": "see `edgeseg methods`, and compare them with `edgeseg compare`",
+        "plugins": "added to the method, see `edgeseg methods`",
+        "teacher": '"ema" or "self" labels online; auto: what the paper of the method says',
         "warmup": "share of the steps that are supervised only, while the teacher is poor",
         "ramp": "share of the steps after it until the unlabelled loss has its full weight",
         "unlabelled_weight": "of the unlabelled loss",
-        "confidence": "pseudo-labels below it are ignored",
+        "confidence": "pseudo-labels below it are ignored; the method's own if unset",
         "cutmix": "share of the steps with CutMix",
         "strong": "strong colour changes on what the student sees of unlabelled frames",
         "rep_dim": "channels of the representation head",
@@ -93,6 +98,17 @@ COMMENTS: dict[str, dict[str, str]] = {
         "negatives": "pixels each anchor is compared with",
         "bank": "negatives kept for each class",
         "weight": "of the contrastive loss",
+    },
+    "train.ael": {
+        "keep": "how slowly the confidence of a class moves",
+        "least_keep": "pseudo-labels of a class are kept with at least this chance",
+        "copy_paste": "share of labelled frames that get a class pasted in",
+        "common": "classes with a larger share of the labelled pixels are never pasted",
+    },
+    "train.fpl": {
+        "mass": "probability that the positives of a pixel and the next class reach together",
+        "most": "positives of a pixel at most",
+        "weight": '"none", "linear", "convex" or "concave": pixels that are sure count more',
     },
     "distill": {
         **_LOOP,

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from edgeseg.config import TrainConfig, validate
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.memory import MARGIN, PASSING, Plan, measure_step, parse_bytes, plan
 from edgeseg.methods import METHODS, Batch, Method, StepResult
-from edgeseg.models import build
+from tests.methodkit import kit
 
 CPU = torch.device("cpu")
 
@@ -95,9 +94,7 @@ def test_a_device_that_runs_out_while_measuring_limits_the_plan() -> None:
 
 def method_of(name: str, encoder: str) -> Method:
     torch.manual_seed(0)
-    settings = validate(TrainConfig, {"encoder": encoder, "weights": "none", "method": name, "rep_dim": 16}, "test")
-    network = build("deeplabv3plus", encoder, 3, "none", 16)
-    return METHODS[name](network, torch.ones(3), settings).train()
+    return METHODS[name](kit(3, method=name, encoder=encoder)).train()
 
 
 def step_of(method: Method, size: int) -> Callable[[], Tensor]:
