@@ -139,7 +139,8 @@ class LoopConfig(Section):
     checkpoint_every: int = Field(200, ge=1)
     precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1)
+    devices: int = Field(1, ge=1)  # of each machine; they share the batch
+    nodes: int = Field(1, ge=1)  # machines, started by torchrun or a cluster's launcher
     workers: int = Field(2, ge=1)  # threads that read frames
     compile: bool = False  # torch.compile of the student: minutes at the start, faster steps on a GPU
     seed: int = Field(0, ge=0)

@@ -94,12 +94,14 @@ def fit(
         validation = Validation(site, site.require("val"), config.imgsz)
         torch.manual_seed(config.seed)
         method = make(labelled.pixels(len(site.config.classes))).to(memory_format=torch.channels_last)
+        if fabric.world_size > 1 and fabric.device.type == "cuda":
+            _synchronise(method)
         optimizer = torch.optim.AdamW(_groups(method, config), weight_decay=config.weight_decay, foreach=True)
         load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
-        loaders = [load(labelled, config.batch, config.seed)]
+        loaders = [load(labelled, _share(config.batch, fabric.world_size), config.seed)]
         if method.needs_unlabelled:
             store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz)
-            loaders.append(load(store, config.batch_unlabelled, config.seed + 1, focus=focus))
+            loaders.append(load(store, _share(config.batch_unlabelled, fabric.world_size), config.seed + 1, focus=focus))
         card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
                          height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
         save_card(out, card)
@@ -183,9 +185,13 @@ def _fabric(config: LoopConfig) -> tuple[Fabric, bool]:
     bf16 = config.precision == "bf16"
     if config.precision == "auto":
         bf16 = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
-    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if config.devices > 1 else "auto"
+    several = config.devices * config.nodes > 1
+    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if several else "auto"
     # Precision stays out of Fabric's hands: it would cut the images themselves down to bfloat16.
-    return Fabric(accelerator="cuda" if cuda else "cpu", devices=config.devices, strategy=strategy), bf16
+    fabric = Fabric(
+        accelerator="cuda" if cuda else "cpu", devices=config.devices, num_nodes=config.nodes, strategy=strategy
+    )  # fmt: skip
+    return fabric, bf16
 
 
 def cpu_has_bf16() -> bool:
@@ -215,6 +221,23 @@ def _schedule(progress: float) -> float:
 
 def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _share(batch: int, world: int) -> int:
+    """Frames of a batch for each of `world` processes; the batch is that of all together."""
+    if batch % world or (world > 1 and batch < 2 * world):
+        raise TrainError(
+            f"a batch of {batch} frames cannot be shared by {world} devices, at least two each; make it a multiple of "
+            f"{2 * world}"
+        )
+    return batch // world
+
+
+def _synchronise(method: Method) -> None:
+    """Let the batch norms of what is trained see the frames of all devices; torch can do that on GPUs only."""
+    for name, module in list(method.named_children()):
+        if any(parameter.requires_grad for parameter in module.parameters()):
+            setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))
 
 
 def _planned(out: Path, method: Method, config: LoopConfig, device: torch.device, bf16: bool) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig
 from edgeseg.losses.supervised import class_weights, cross_entropy, upsample
+from edgeseg.losses.world import total, world_size
 from edgeseg.models import MEAN, STD, Network, Output
 
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
@@ -156,7 +157,12 @@ class Tracker:
         seen = inputs[0].float()
         if seen.numel() == seen.shape[1]:
             return  # one value has no variance
-        variance, mean = torch.var_mean(seen, (0, 2, 3))
+        if world_size() == 1:
+            variance, mean = torch.var_mean(seen, (0, 2, 3))
+        else:  # of all processes, or each would have a teacher of its own
+            number = seen.numel() // seen.shape[1] * world_size()
+            mean = total(seen.sum((0, 2, 3))) / number
+            variance = total((seen - mean.view(-1, 1, 1)).square().sum((0, 2, 3))) / (number - 1)
         module.num_batches_tracked += 1
         share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
         module.running_mean.lerp_(mean, share)
