@@ -1,1 +1,1 @@
-"""Methods of the comparison tables, each faithful to its core idea, small, and marked as a baseline in the catalogue."""
+"""Methods of the comparison tables, each small, faithful to its core idea, marked as a baseline in the catalogue."""
