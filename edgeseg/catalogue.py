@@ -121,6 +121,26 @@ CATALOGUE: dict[str, MethodInfo] = {
         STAGED, "soft labels of a frozen teacher, noise on the student, who then becomes the teacher", "2B g + 3B n", 2,
         "Xie et al., CVPR 2020",
     ),
+    "cct": MethodInfo(
+        SELF, "small decoders of perturbed features follow the softmax of the main decoder",
+        "2B g + B n + 6B small decoders", 2.1, "Ouali et al., CVPR 2020", baseline=True,
+    ),
+    "gct": MethodInfo(
+        CO, "of two networks the one that a detector thinks the worse of learns from the other",
+        "4B g + B n + 4B detector", 4, "Ke et al., ECCV 2020", baseline=True,
+    ),
+    "cac": MethodInfo(
+        SELF, "what two overlapping windows of a frame both show gets alike features (also called DCC)", "3B g + B n",
+        3, "Lai et al., CVPR 2021", baseline=True,
+    ),
+    "pseudoseg": MethodInfo(
+        SELF, "decoder and class activation map, fused and sharpened, are the soft label of a strong view",
+        "2B g + 2B n", 2, "Zou et al., ICLR 2021", plugins=True, baseline=True,
+    ),
+    "pc2seg": MethodInfo(
+        SELF + " + contrast", "a strong view gets the soft label and, by contrast, the features of the clean one",
+        "2B g + 2B n", 2.2, "Zhong et al., ICCV 2021", baseline=True,
+    ),
 }  # fmt: skip
 
 PLUGINS: dict[str, str] = {

@@ -21,11 +21,13 @@ MethodName = Literal[
     "suponly", "suponly_strong", "mean_teacher", "cutmix_mt", "classmix", "fixmatch", "u2pl", "u2pl_ael", "ael",
     "cps", "cps_cutmix", "fpl_cps", "fpl_cps_cutmix", "fpl_ael", "st", "stpp", "unimatch", "unimatch_v2", "psmt", "ucc",
     "naive_student", "noisy_student",
+    "cct", "gct", "cac", "pseudoseg", "pc2seg",
 ]  # fmt: skip
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 ALIASES = {  # other names under which papers and people know them
     "mt": "mean_teacher", "cutmix": "cutmix_mt", "cutmix_seg": "cutmix_mt", "u2pl_cutmix": "u2pl",
     "fpl": "fpl_cps_cutmix", "st++": "stpp", "ps_mt": "psmt", "unimatchv2": "unimatch_v2",
+    "dcc": "cac",
 }  # fmt: skip
 PluginName = Literal["u2pl_contrast", "fpl", "ael", "augseg", "prevmatch", "corrmatch"]
 PLUGIN_NAMES: tuple[str, ...] = get_args(PluginName)

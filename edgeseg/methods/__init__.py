@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 from edgeseg.config import TrainConfig
 from edgeseg.methods.ael import ael, fpl_ael
+from edgeseg.methods.baselines.cac import cac
+from edgeseg.methods.baselines.cct import cct
+from edgeseg.methods.baselines.gct import gct
+from edgeseg.methods.baselines.pc2seg import pc2seg
+from edgeseg.methods.baselines.pseudoseg import pseudoseg
 from edgeseg.methods.classmix import classmix
 from edgeseg.methods.cps import cps, cps_cutmix, fpl_cps, fpl_cps_cutmix
 from edgeseg.methods.cutmix_mt import cutmix_mt
@@ -45,6 +50,11 @@ METHODS: dict[str, Callable[[Kit], Method]] = {
     "ucc": ucc,
     "unimatch": unimatch,
     "unimatch_v2": unimatch_v2,
+    "cct": cct,
+    "gct": gct,
+    "cac": cac,
+    "pseudoseg": pseudoseg,
+    "pc2seg": pc2seg,
 }
 
 STAGED: dict[str, Staged] = {

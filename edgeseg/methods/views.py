@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from edgeseg.data.augment import strong
+from edgeseg.data.augment import cutout, strong
 from edgeseg.data.mix import boxes, mix
 from edgeseg.losses.reliability import entropy
 from edgeseg.losses.supervised import IGNORE, upsample
@@ -65,6 +65,12 @@ def believed(batch: Batch, logits: Tensor) -> Target:
 def recolour(target: Target) -> Target:
     """Strong colours; what is believed stays."""
     return replace(target, images=strong(target.images))
+
+
+def erase(target: Target) -> Target:
+    """CutOut in half of the frames: noise in a box, about which nothing is believed."""
+    images, label = cutout(target.images, target.label)
+    return replace(target, images=images, valid=label != IGNORE)
 
 
 def paste(target: Target, region: Tensor | None) -> Target:

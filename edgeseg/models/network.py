@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import segmentation_models_pytorch as smp
 from safetensors import SafetensorError
@@ -39,6 +40,11 @@ class Network(nn.Module):
         self.decoder = decoder
         self.classifier = classifier
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels D of each of the encoder's maps, for heads that read them."""
+        return tuple(cast(Sequence[int], self.encoder.out_channels))
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """The encoder's maps (B, D, h, w), from fine to coarse, and all that `decode` needs.
