@@ -163,9 +163,9 @@ def check(config: TrainConfig, classes: int) -> None:
     """
     name, info = config.method, CATALOGUE[config.method]
     if classes < info.classes:
+        why = ": with two a fuzzy positive is the plain pseudo-label" if name.startswith("fpl") else ""
         raise TrainError(
-            f"{name} needs at least {info.classes} classes and the site has {classes}: with two a fuzzy positive is "
-            "the plain pseudo-label; take cps_cutmix or u2pl"
+            f"{name} needs at least {info.classes} classes and the site has {classes}{why}; take cps_cutmix or u2pl"
         )
     if config.plugins and not info.plugins:
         able = ", ".join(other for other, each in CATALOGUE.items() if each.plugins)

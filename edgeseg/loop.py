@@ -90,7 +90,7 @@ def fit(
             return done
 
         # What is trained, on what.
-        labelled = FrameStore(site, site.require("labelled"), config.imgsz)
+        labelled = FrameStore(site, site.require("labelled"), config.imgsz, report=report)
         validation = Validation(site, site.require("val"), config.imgsz)
         torch.manual_seed(config.seed)
         method = make(labelled.pixels(len(site.config.classes))).to(memory_format=torch.channels_last)
@@ -100,8 +100,10 @@ def fit(
         load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
         loaders = [load(labelled, _share(config.batch, fabric.world_size), config.seed)]
         if method.needs_unlabelled:
-            store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz)
-            loaders.append(load(store, _share(config.batch_unlabelled, fabric.world_size), config.seed + 1, focus=focus))
+            store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz, report=report)
+            loaders.append(
+                load(store, _share(config.batch_unlabelled, fabric.world_size), config.seed + 1, focus=focus)
+            )
         card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
                          height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
         save_card(out, card)

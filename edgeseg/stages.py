@@ -43,7 +43,7 @@ class SiteStages:
         self._site, self._out, self._kit, self._resume, self._focus, self._report = (
             site, out, kit, resume, focus, report,
         )  # fmt: skip
-        self._store = FrameStore(site, self.footage, config.imgsz)
+        self._store = FrameStore(site, self.footage, config.imgsz, report=report)
         self._done = 0  # steps of the stages before
         self._seconds = 0.0
         self._result: RunResult | None = None

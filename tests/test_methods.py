@@ -98,6 +98,14 @@ def test_every_method_works_at_its_limits(name: str, classes: int) -> None:
     assert gradients and all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_one_unlabelled_frame_a_step_is_enough(name: str) -> None:
+    method = made(name, 4)
+    result = method(batch(2, 4), batch(1, 4, seed=1, labelled=False), 0.9)
+    result.loss.backward()
+    assert torch.isfinite(result.loss)
+
+
 @pytest.mark.parametrize("host", ["mean_teacher", "cutmix_mt", "u2pl", "cps", "cps_cutmix", "unimatch", "unimatch_v2"])
 @pytest.mark.parametrize("plugin", PLUGIN_NAMES)
 def test_every_plugin_works_on_every_kind_of_host_and_changes_its_loss(host: str, plugin: str) -> None:

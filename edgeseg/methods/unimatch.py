@@ -40,14 +40,18 @@ class UniMatch(Online):
         views = [self.view(target, labelled) for _ in range(2)]
         frames = [labelled.images, views[0].images, views[1].images, unlabelled.images]
         images = self.normalise(torch.cat(frames))
-        output = self.student(images)
-        ours, first, second, _ = torch.split(output.logits, [len(part) for part in frames])
+        features = self.student.encode(images)
+        number = len(unlabelled.images)
+        perturbed = channel_dropout([maps[-number:] for maps in features], DROPPED)
+        # One decoder pass for all: batch norm cannot do with a single perturbed frame.
+        output = self.student.finish([torch.cat(pair) for pair in zip(features, perturbed)])
+        sizes = [*(len(part) for part in frames), number]
+        ours, first, second, _, dropped = torch.split(output.logits, sizes)
 
         supervised = self.supervise(ours, labelled)
         one, selected = self.term(first, views[0], progress)
         two, _ = self.term(second, views[1], progress)
-        clean = [maps[-len(unlabelled.images) :] for maps in output.features]
-        third, _ = self.term(self.student.decode(channel_dropout(clean, DROPPED)), target, progress)
+        third, _ = self.term(dropped, target, progress)
         consistency = STRONG * (one + two) + PERTURBED * third
         seen = Seen.first_view(images, output, labelled, views[0], unlabelled, progress)
         extra = self.extras(seen)
