@@ -32,7 +32,8 @@ def distill(
 
     flags = {
         "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch, "batch_unlabelled": batch,
-        "device": device, "max_memory": options.memory(max_memory), "devices": devices, "workers": workers, "weights": options.weights(weights), "seed": seed,
+        "device": device, "devices": devices, "workers": workers, "weights": options.weights(weights), "seed": seed,
+        "max_memory": options.memory(max_memory),
     }  # fmt: skip
     given = options.overrides("distill", set_, **flags)
     site = Site.open(overrides=given)

@@ -37,7 +37,8 @@ def train(
     from edgeseg.site import Site
 
     flags = {"method": method, "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch,
-             "batch_unlabelled": batch, "device": device, "max_memory": options.memory(max_memory), "devices": devices, "workers": workers,
+             "batch_unlabelled": batch, "device": device, "devices": devices, "workers": workers,
+             "max_memory": options.memory(max_memory),
              "weights": options.weights(weights), "seed": seed, "plugins": plugin or None}  # fmt: skip
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)

@@ -84,7 +84,7 @@ def fit(
     fabric.launch()
     span = span or Span(0, config.steps)
     with lock(out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError):
-        folder = RunFolder(out, config, resume=resume or fabric.global_rank > 0)
+        folder = RunFolder(out, config, resume=resume, helps=fabric.global_rank > 0)
         done = folder.finished()
         if done is not None and resume:
             return done
@@ -239,7 +239,7 @@ def _synchronise(method: Method) -> None:
     """Let the batch norms of what is trained see the frames of all devices; torch can do that on GPUs only."""
     for name, module in list(method.named_children()):
         if any(parameter.requires_grad for parameter in module.parameters()):
-            setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))
+            setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
 
 
 def _planned(out: Path, method: Method, config: LoopConfig, device: torch.device, bf16: bool) -> int:

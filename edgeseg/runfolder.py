@@ -86,13 +86,19 @@ def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[st
 class RunFolder:
     """The folder of one run and everything written into it."""
 
-    def __init__(self, path: Path, config: LoopConfig, *, resume: bool) -> None:
+    def __init__(self, path: Path, config: LoopConfig, *, resume: bool, helps: bool = False) -> None:
         """Claim the folder.
+
+        Args:
+            helps: this process helps another that has claimed it, and writes nothing.
 
         Raises:
             TrainError: it holds another run, or one with another configuration.
         """
         self.path = path
+        self._board: SummaryWriter | None = None
+        if helps:
+            return
         remove_leftovers(path)
         remove_leftovers(path / "checkpoint")
         remove_leftovers(path / "weights")
@@ -108,7 +114,6 @@ class RunFolder:
                     "undo the change or start a new run"
                 )
         write_atomic(stored, text.encode())
-        self._board: SummaryWriter | None = None
 
     def save(self, module: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
         """Write a checkpoint, then delete all but the newest ones."""

@@ -19,6 +19,7 @@ from edgeseg.errors import TrainError
 from edgeseg.evaluate import normalised
 from edgeseg.loop import Span, fit
 from edgeseg.losses.supervised import upsample
+from edgeseg.losses.world import rank, wait, world_size
 from edgeseg.methods import Kit, Method
 from edgeseg.methods.staged import Mask
 from edgeseg.models import Network, build
@@ -81,6 +82,7 @@ class SiteStages:
             self._site, self.config, folder, method, resume=self._resume or not last, focus=self._focus,
             report=self._report, span=span, footage=footage, title=f"{self.config.method} {name}",
         )  # fmt: skip
+        wait()  # until the first process has written the weights
         self._done, self._seconds = span.last, float(result.metrics.get("seconds", 0.0))
         self._result = result
         return folder / "weights" / "last.safetensors"
@@ -103,20 +105,24 @@ class SiteStages:
         """See `Stages.label`; masks are at training size, and complete when `done.json` is there."""
         folder = self._out / "stages" / name
         wanted = list(frames or self.footage)
-        if (folder / "done.json").exists():
+        done = (folder / "done.json").exists()
+        wait()  # no process may look when another has already finished
+        if done:
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         device = _device(self.config)
         network = self.network(weights).to(device)
-        missing = {frame.id for frame in wanted if not (folder / f"{frame.id}.png").exists()}
-        self._report.start(f"{self.config.method} {name}", len(wanted))
-        self._report.advance(len(wanted) - len(missing))
+        mine = wanted[rank() :: world_size()]
+        missing = {frame.id for frame in mine if not (folder / f"{frame.id}.png").exists()}
+        self._report.start(f"{self.config.method} {name}", len(mine))
+        self._report.advance(len(mine) - len(missing))
         for place, frame in enumerate(self._store.frames):
             if frame.id in missing:
                 mask = _vote(network, self._store[place][0], views, device)
                 write_atomic(folder / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes(), sync=False)
                 self._report.advance(1)
         self._report.stop()
+        wait()
         write_json(folder / "done.json", {"frames": len(wanted)})
         return folder
 

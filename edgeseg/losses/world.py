@@ -16,6 +16,17 @@ def world_size() -> int:
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
+def rank() -> int:
+    """Which of them this one is, from 0."""
+    return distributed.get_rank() if world_size() > 1 else 0
+
+
+def wait() -> None:
+    """Until all of them have come here."""
+    if world_size() > 1:
+        distributed.barrier()
+
+
 def total(value: Tensor) -> Tensor:
     """Sum of `value` over all processes, without gradient; any shape."""
     value = value.detach()

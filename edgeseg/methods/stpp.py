@@ -49,7 +49,8 @@ def reliable(stages: Stages, checkpoints: Sequence[Path]) -> list[Frame]:
     for frame in stages.footage:
         masks = [stages.mask(folder, frame) for folder in folders]
         single = len(np.unique(masks[-1])) == 1
-        cameras[frame.camera].append((stability(masks, stages.classes), single, frame))
+        score = stability(masks, stages.classes) if len(masks) > 1 else 0.0  # a teacher of a step or two has one
+        cameras[frame.camera].append((score, single, frame))
     return [frame for scored in cameras.values() for frame in _best(scored)]
 
 
