@@ -21,6 +21,7 @@ MethodName = Literal[
     "suponly", "suponly_strong", "mean_teacher", "cutmix_mt", "classmix", "fixmatch", "u2pl", "u2pl_ael", "ael",
     "cps", "cps_cutmix", "fpl_cps", "fpl_cps_cutmix", "fpl_ael", "st", "stpp", "unimatch", "unimatch_v2", "psmt", "ucc",
     "naive_student", "noisy_student",
+    "dmt", "dsbn", "ecs", "s4gan", "advssl", "s4l",
 ]  # fmt: skip
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 ALIASES = {  # other names under which papers and people know them

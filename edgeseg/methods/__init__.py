@@ -6,6 +6,12 @@ from collections.abc import Callable
 
 from edgeseg.config import TrainConfig
 from edgeseg.methods.ael import ael, fpl_ael
+from edgeseg.methods.baselines.advssl import advssl
+from edgeseg.methods.baselines.dmt import dmt
+from edgeseg.methods.baselines.dsbn import dsbn
+from edgeseg.methods.baselines.ecs import ecs
+from edgeseg.methods.baselines.s4gan import s4gan
+from edgeseg.methods.baselines.s4l import s4l
 from edgeseg.methods.classmix import classmix
 from edgeseg.methods.cps import cps, cps_cutmix, fpl_cps, fpl_cps_cutmix
 from edgeseg.methods.cutmix_mt import cutmix_mt
@@ -45,6 +51,10 @@ METHODS: dict[str, Callable[[Kit], Method]] = {
     "ucc": ucc,
     "unimatch": unimatch,
     "unimatch_v2": unimatch_v2,
+    "ecs": ecs,
+    "s4gan": s4gan,
+    "advssl": advssl,
+    "s4l": s4l,
 }
 
 STAGED: dict[str, Staged] = {
@@ -52,6 +62,8 @@ STAGED: dict[str, Staged] = {
     "stpp": stpp,
     "naive_student": naive_student,
     "noisy_student": noisy_student,
+    "dmt": dmt,
+    "dsbn": dsbn,
 }
 
 
