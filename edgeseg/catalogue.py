@@ -141,6 +141,30 @@ CATALOGUE: dict[str, MethodInfo] = {
         SELF + " + contrast", "a strong view gets the soft label and, by contrast, the features of the clean one",
         "2B g + 2B n", 2.2, "Zhong et al., ICCV 2021", baseline=True,
     ),
+    "dmt": MethodInfo(
+        STAGED, "two networks label ever more of the footage for each other, in five phases", "2B g + 3B n", 2,
+        "Feng et al., Pattern Recognition 2022", baseline=True,
+    ),
+    "dsbn": MethodInfo(
+        STAGED, "st with batch norms of its own for strong views, and a loss that doubts labels",
+        "2B g + 2B n, labels once", 2, "Yuan et al., ICCV 2021", baseline=True,
+    ),
+    "ecs": MethodInfo(
+        ADVERSARIAL, "a second network, which learns where the first one errs, corrects its labels of footage",
+        "2B g + 2B n", 2, "Mendel et al., ECCV 2020", baseline=True,
+    ),
+    "s4gan": MethodInfo(
+        ADVERSARIAL, "a discriminator of frames picks those to learn from; what a frame shows is learnt apart",
+        "2B g + 2B n", 2, "Mittal et al., TPAMI 2021", baseline=True,
+    ),
+    "advssl": MethodInfo(
+        ADVERSARIAL, "a discriminator of pixels picks those to learn from", "2B g + 2B n", 2, "Hung et al., BMVC 2018",
+        baseline=True,
+    ),
+    "s4l": MethodInfo(
+        ADVERSARIAL, "the encoder learns which way up footage is", "B g + 2B n + B encoder g", 1.8,
+        "Zhai et al., ICCV 2019", baseline=True,
+    ),
 }  # fmt: skip
 
 PLUGINS: dict[str, str] = {

@@ -22,6 +22,7 @@ MethodName = Literal[
     "cps", "cps_cutmix", "fpl_cps", "fpl_cps_cutmix", "fpl_ael", "st", "stpp", "unimatch", "unimatch_v2", "psmt", "ucc",
     "naive_student", "noisy_student",
     "cct", "gct", "cac", "pseudoseg", "pc2seg",
+    "dmt", "dsbn", "ecs", "s4gan", "advssl", "s4l",
 ]  # fmt: skip
 METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
 ALIASES = {  # other names under which papers and people know them

@@ -6,11 +6,17 @@ from collections.abc import Callable
 
 from edgeseg.config import TrainConfig
 from edgeseg.methods.ael import ael, fpl_ael
+from edgeseg.methods.baselines.advssl import advssl
 from edgeseg.methods.baselines.cac import cac
 from edgeseg.methods.baselines.cct import cct
+from edgeseg.methods.baselines.dmt import dmt
+from edgeseg.methods.baselines.dsbn import dsbn
+from edgeseg.methods.baselines.ecs import ecs
 from edgeseg.methods.baselines.gct import gct
 from edgeseg.methods.baselines.pc2seg import pc2seg
 from edgeseg.methods.baselines.pseudoseg import pseudoseg
+from edgeseg.methods.baselines.s4gan import s4gan
+from edgeseg.methods.baselines.s4l import s4l
 from edgeseg.methods.classmix import classmix
 from edgeseg.methods.cps import cps, cps_cutmix, fpl_cps, fpl_cps_cutmix
 from edgeseg.methods.cutmix_mt import cutmix_mt
@@ -55,6 +61,10 @@ METHODS: dict[str, Callable[[Kit], Method]] = {
     "cac": cac,
     "pseudoseg": pseudoseg,
     "pc2seg": pc2seg,
+    "ecs": ecs,
+    "s4gan": s4gan,
+    "advssl": advssl,
+    "s4l": s4l,
 }
 
 STAGED: dict[str, Staged] = {
@@ -62,6 +72,8 @@ STAGED: dict[str, Staged] = {
     "stpp": stpp,
     "naive_student": naive_student,
     "noisy_student": noisy_student,
+    "dmt": dmt,
+    "dsbn": dsbn,
 }
 
 
