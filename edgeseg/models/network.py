@@ -21,7 +21,7 @@ class Output(NamedTuple):
 
     Attributes:
         logits: (B, C, h, w) at the decoder's stride, not upsampled.
-        features: the encoder's maps, from fine to coarse.
+        features: what `Network.encode` gives.
         rep: (B, D, h', w') representation, or None without that head.
     """
 
@@ -40,8 +40,22 @@ class Network(nn.Module):
         self.classifier = classifier
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
 
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """The encoder's maps (B, D, h, w), from fine to coarse, and all that `decode` needs.
+
+        With the encoders of segmentation-models-pytorch the first is the image itself, and one without channels stands
+        for a stride that the encoder does not have.
+        """
+        features: list[Tensor] = self.encoder(image)
+        return features
+
+    def decode(self, features: list[Tensor]) -> Tensor:
+        """(B, C, h, w) logits of features that `encode` gave, as they are or perturbed."""
+        logits: Tensor = self.classifier(self.decoder(features))
+        return logits
+
     def forward(self, image: Tensor) -> Output:
-        features = self.encoder(image)
+        features = self.encode(image)
         decoded = self.decoder(features)
         rep = None if self.rep_head is None else self.rep_head(decoded)
         return Output(self.classifier(decoded), features, rep)
