@@ -29,8 +29,8 @@ def _size(value: Any) -> Any:  # Any: still unvalidated input
 
 
 def _stride(size: tuple[int, int]) -> tuple[int, int]:
-    if any(side < 32 or side % 32 for side in size):
-        raise ValueError("height and width must be multiples of 32, at least 32")
+    if min(size) < 32 or all(any(side % step for side in size) for step in (8, 14)):  # the network knows which
+        raise ValueError("height and width must be multiples of 32 (of 14 or 16 for some encoders), at least 32")
     return size
 
 
@@ -88,13 +88,15 @@ class U2PLConfig(Section):
 class LoopConfig(Section):
     """What every training loop needs, whatever it trains."""
 
-    arch: str = "deeplabv3plus"  # any architecture of segmentation-models-pytorch
+    arch: str = "deeplabv3plus"  # any architecture of segmentation-models-pytorch; dpt for vision transformers
     encoder: str = "mobilenetv2_100"  # any timm encoder
     weights: str = "imagenet"  # "imagenet", "none" or a .safetensors file
     imgsz: Size = (384, 512)
     steps: int = Field(4000, ge=1)
     batch: int = Field(4, ge=2)  # labelled frames a step; batch norm cannot do with one
     batch_unlabelled: int = Field(4, ge=1)
+    freeze_encoder: bool = False  # train the rest only: least memory
+    checkpointing: bool = False  # compute the encoder's activations twice instead of keeping them
     encoder_lr: float = Field(2e-4, gt=0)
     decoder_lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
@@ -108,6 +110,15 @@ class LoopConfig(Section):
     devices: int = Field(1, ge=1)
     workers: int = Field(2, ge=1)  # threads that read frames
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_economy(self) -> LoopConfig:
+        if self.freeze_encoder and self.checkpointing:
+            raise ValueError(
+                "freeze_encoder and checkpointing disagree: a frozen encoder keeps no activations; set one of them to "
+                "false"
+            )
+        return self
 
 
 class TrainConfig(LoopConfig):

@@ -54,9 +54,10 @@ def train(
 
     def method(pixels: Tensor) -> Method:
         classes = len(site.config.classes)
-        student = build(config.arch, config.encoder, classes, "none" if init else config.weights, rep_dim)
+        student = build(config.arch, config.encoder, classes, "none" if init else config.weights, rep_dim, config.imgsz)
         if init:
             start_from(student, init, config)
+        student.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
         return METHODS[config.method](student, pixels, config)
 
     return fit(site, config, out, method, rep_dim=rep_dim, resume=resume, focus=focus, report=report or Silent())
@@ -190,11 +191,11 @@ def cpu_has_bf16() -> bool:
 
 
 def _groups(student: Network, config: LoopConfig) -> list[dict[str, object]]:
-    encoder = list(student.encoder.parameters())
-    known = {id(parameter) for parameter in encoder}
+    encoder = [parameter for parameter in student.encoder.parameters() if parameter.requires_grad]
+    known = {id(parameter) for parameter in student.encoder.parameters()}
     rest = [parameter for parameter in student.parameters() if id(parameter) not in known]
     rates = ((encoder, config.encoder_lr), (rest, config.decoder_lr))
-    return [{"params": params, "lr": rate, "base_lr": rate} for params, rate in rates]
+    return [{"params": params, "lr": rate, "base_lr": rate} for params, rate in rates if params]
 
 
 def _schedule(progress: float) -> float:

@@ -63,7 +63,7 @@ def export(
     report = report or Silent()
     if out is not None:
         _check_target(out)
-    model = load_model(run)
+    model = load_model(run, size=config.imgsz)
     if model.card.classes != site.config.classes:
         raise ExportError(f"{run} was trained with other classes than edgeseg.toml has now; train it again")
     work = _begin(site, config, model, report)

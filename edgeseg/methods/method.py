@@ -68,7 +68,7 @@ class Method(nn.Module, ABC):
         self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
         self.ema = ema
         self._tracks = False
-        for module in self.teacher.modules():
+        for module in self.teacher.trained_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 assert module.num_batches_tracked is not None
                 module.num_batches_tracked.zero_()  # the first pass replaces what was loaded
