@@ -116,7 +116,7 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
         )
     size = config.imgsz or (model.card.height, model.card.width)
     report.start("writing the graph", None)
-    network = rename(lower(export_network(model.module, *size)))
+    network = rename(lower(export_network(model.module.merged(), *size)))
     interface = Interface(
         height=size[0], width=size[1], classes=len(model.card.classes), mean=model.card.mean, std=model.card.std
     )

@@ -210,6 +210,22 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
     np.testing.assert_allclose(found[2][0], np.bincount(mask.ravel(), minlength=3) / mask.size, atol=0.05)
 
 
+@pytest.mark.parametrize("encoder", ["repvgg_a0", "mobilenetv2_035"])
+def test_branches_are_merged_for_inference_only(encoder: str) -> None:
+    torch.manual_seed(0)
+    network = build("fpn", encoder, 3)
+    image = torch.rand(4, 3, 64, 96)
+    with torch.no_grad():
+        for _ in range(20):  # statistics of batch norms
+            network.train()(image)
+        before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        merged = network.eval().merged()
+        torch.testing.assert_close(merged(image).logits, network(image).logits, atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    counts = [sum(isinstance(m, torch.nn.Conv2d) for m in each.modules()) for each in (network, merged)]
+    assert counts[1] < counts[0] if encoder == "repvgg_a0" else counts[1] == counts[0]
+
+
 def test_positions_are_those_of_the_trained_grid_resampled(tmp_path: Path, site: Site) -> None:
     same = model_at((64, 96), VIT, tmp_path / "run", site)
     saved = load_file(tmp_path / "run" / "weights" / "best.safetensors")["encoder.model.pos_embed"]

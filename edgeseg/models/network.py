@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from edgeseg.errors import TrainError
@@ -72,6 +74,12 @@ class Network(nn.Module):
                 "checkpointing is on but timm has none for this encoder; turn it off, or take another encoder such as "
                 "resnet50"
             ) from None
+
+    def merged(self) -> Network:
+        """A copy for inference in which what was trained as parallel branches is one convolution, as in MobileOne."""
+        copied = copy.deepcopy(self)
+        copied.encoder.model = reparameterize_model(copied.encoder.model, inplace=True)  # type: ignore[arg-type]
+        return copied
 
     def trained_modules(self) -> Iterator[nn.Module]:
         """All modules but those of a frozen encoder."""

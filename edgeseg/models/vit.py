@@ -127,14 +127,16 @@ class DptDecoder(nn.Module):
             nn.Sequential(nn.Conv2d(channel, level, 1), _resizer(level, times), _conv(level, width, bias=False))
             for channel, level, times in zip(channels, levels, (4, 2, 1, 0.5))
         )
-        self.fuse = nn.ModuleList(_Fusion(width, coarsest=place == len(channels) - 1) for place in range(len(channels)))
+        self.fusions = nn.ModuleList(
+            _Fusion(width, coarsest=place == len(channels) - 1) for place in range(len(channels))
+        )
         self.smooth = nn.Sequential(_conv(width, width), nn.ReLU(inplace=True))
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """(B, D, h, w) each to (B, width, 4 h, 4 w)."""
         fused: Tensor | None = None
         for place in reversed(range(len(features))):
-            fused = self.fuse[place](self.resize[place](features[place]), fused)
+            fused = self.fusions[place](self.resize[place](features[place]), fused)
         smooth: Tensor = self.smooth(fused)
         return smooth
 
