@@ -44,12 +44,14 @@ def build(
         try:
             network = _assemble(arch, encoder, classes, rep_dim, size, pretrained, options)
             if size:
-                _try(network, arch, encoder, size)
+                _try(network, size)
             break
         except TrainError:
             raise
         except (*FAULTS, OSError) as error:
             fault = fault or error
+            if isinstance(error, OSError):  # no download: it would be waited for again
+                raise _refusal(arch, encoder, size, error, built=False, pretrained=pretrained) from None
     else:
         assert fault is not None
         raise _refusal(arch, encoder, size, fault, built=network is not None, pretrained=pretrained) from None
@@ -100,7 +102,7 @@ def _check_size(size: Size, step: int, arch: str, encoder: str) -> None:
     )
 
 
-def _try(network: Network, arch: str, encoder: str, size: Size) -> None:
+def _try(network: Network, size: Size) -> None:
     """Run it once at `size`, without computing anything where torch can do that."""
     was = network.training
     network.eval()
