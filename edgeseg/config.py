@@ -46,8 +46,8 @@ def _method(value: Any) -> Any:  # Any: still unvalidated input
 
 
 def _stride(size: tuple[int, int]) -> tuple[int, int]:
-    if any(side < 32 or side % 32 for side in size):
-        raise ValueError("height and width must be multiples of 32, at least 32")
+    if min(size) < 32 or all(any(side % step for side in size) for step in (8, 14)):  # the network knows which
+        raise ValueError("height and width must be multiples of 32 (of 14 or 16 for some encoders), at least 32")
     return size
 
 
@@ -123,7 +123,7 @@ class FPLConfig(Section):
 class LoopConfig(Section):
     """What every training loop needs, whatever it trains."""
 
-    arch: str = "deeplabv3plus"  # any architecture of segmentation-models-pytorch
+    arch: str = "deeplabv3plus"  # any architecture of segmentation-models-pytorch; dpt for vision transformers
     encoder: str = "mobilenetv2_100"  # any timm encoder
     weights: str = "imagenet"  # "imagenet", "none" or a .safetensors file
     imgsz: Size = (384, 512)
@@ -132,6 +132,8 @@ class LoopConfig(Section):
     batch_unlabelled: int = Field(4, ge=1)
     accumulate: int = Field(1, ge=1)  # a batch goes through the network in so many parts, for want of memory
     max_memory: str = ""  # such as "6GB": take the fewest parts whose step needs no more; empty: `accumulate` holds
+    freeze_encoder: bool = False  # train the rest only: least memory
+    checkpointing: bool = False  # compute the encoder's activations twice instead of keeping them
     encoder_lr: float = Field(2e-4, gt=0)
     decoder_lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
@@ -155,6 +157,11 @@ class LoopConfig(Section):
                 raise ValueError(f"a batch of {size} frames cannot be split into accumulate = {self.accumulate} parts")
         if self.batch < 2 * self.accumulate:
             raise ValueError(f"batch must be at least {2 * self.accumulate}: batch norm needs two frames in each part")
+        if self.freeze_encoder and self.checkpointing:
+            raise ValueError(
+                "freeze_encoder and checkpointing disagree: a frozen encoder keeps no activations; set one of them to "
+                "false"
+            )
         return self
 
 

@@ -50,9 +50,10 @@ def distill(
 
     def method(pixels: Tensor) -> Method:
         classes = len(site.config.classes)
-        student = build(config.arch, config.encoder, classes, "none" if init else config.weights)
+        student = build(config.arch, config.encoder, classes, "none" if init else config.weights, size=config.imgsz)
         if init:
             start_from(student, init, config)
+        student.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
         return Distillation(student, pixels, config, source.module)
 
     return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent(), title="distil")

@@ -45,6 +45,7 @@ class SiteStages:
             site, out, kit, resume, focus, report,
         )  # fmt: skip
         self._store = FrameStore(site, self.footage, config.imgsz, report=report)
+        self._share = 0.0  # of the budget that the stages so far were given
         self._done = 0  # steps of the stages before
         self._seconds = 0.0
         self._result: RunResult | None = None
@@ -65,8 +66,13 @@ class SiteStages:
         keep: Sequence[float] = (), last: bool = False,
     ) -> Path:  # fmt: skip
         """See `Stages.train`."""
-        end = self.config.steps if last else min(self.config.steps - 1, self._done + round(share * self.config.steps))
-        span = Span(self._done, max(end, self._done + 1), seconds=self._seconds)
+        self._share += share
+        end = self.config.steps if last else round(self._share * self.config.steps)
+        if end <= self._done or (end == self.config.steps and not last):
+            raise TrainError(
+                f"{self.config.steps} steps are too few for the stages of {self.config.method}; take 100 or more"
+            )
+        span = Span(self._done, end, seconds=self._seconds)
         span = replace(span, keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep))
         folder = self._out if last else self._out / "stages" / name
         footage = LabelledStore(self._store, labels, frames or self.footage) if labels else None
@@ -93,7 +99,7 @@ class SiteStages:
 
     def network(self, weights: Path) -> Network:
         """See `Stages.network`."""
-        module = build(self.config.arch, self.config.encoder, self.classes, "none")
+        module = build(self.config.arch, self.config.encoder, self.classes, "none", size=self.config.imgsz)
         load_weights(module, weights)
         return module.requires_grad_(False).eval()
 

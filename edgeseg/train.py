@@ -43,11 +43,13 @@ def train(
     def network(seed: int | None = None) -> Network:
         if seed is not None:
             torch.manual_seed(seed)
-        built = build(config.arch, config.encoder, classes, "none" if init else config.weights, rep_dim)
+        weights = "none" if init else config.weights
+        built = build(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
         if init:
             start_from(built, init, config)
             if seed is not None:
                 built.classifier.reset_parameters()  # two networks that begin as one would stay one
+        built.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
         return built
 
     def kit(pixels: Tensor) -> Kit:

@@ -31,7 +31,7 @@ class Interface:
     """What the graph is made for.
 
     Attributes:
-        height, width: of the image; whole multiples of the logits' size.
+        height, width: of the image; as many times the logits' height as its width, 3.5 times for patches of 14.
         classes: C.
         mean, std: of RGB in 0..1.
         temperature: what the logits are divided by before the entropy; the mask does not depend on it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -75,18 +76,21 @@ def _weights(encoder: str, weights: str) -> str:
         return "started from weights that the run does not name."
     if weights != "imagenet":
         return f"started from the weights file {Path(weights).name}, whose terms edgeseg does not know."
+    tag, licence = _timm_terms(encoder)
+    if tag and not re.search(r"in\d+k", tag):  # such as DINOv2's: other images
+        return f"started from timm's weights {tag} ({licence})."
     return (
-        f"started from timm's ImageNet weights ({_timm_licence(encoder)}); ImageNet's images were released for "
+        f"started from timm's ImageNet weights ({licence}); ImageNet's images were released for "
         "non-commercial research, and whether that binds weights learnt from them is disputed."
     )
 
 
-def _timm_licence(encoder: str) -> str:
+def _timm_terms(encoder: str) -> tuple[str, str]:
     import timm  # noqa: PLC0415  # only a run that started from its weights needs it
 
     config = timm.models.get_pretrained_cfg(encoder, allow_unregistered=True)
     licence = getattr(config, "license", None)
-    return (
+    return str(getattr(config, "tag", None) or ""), (
         f"licence according to timm: {licence}"
         if licence
         else "timm itself is Apache-2.0 and names no other licence for them"

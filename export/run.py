@@ -63,7 +63,7 @@ def export(
     report = report or Silent()
     if out is not None:
         _check_target(out)
-    model = load_model(run)
+    model = load_model(run, size=config.imgsz)
     if model.card.classes != site.config.classes:
         raise ExportError(f"{run} was trained with other classes than edgeseg.toml has now; train it again")
     work = _begin(site, config, model, report)
@@ -116,7 +116,7 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
         )
     size = config.imgsz or (model.card.height, model.card.width)
     report.start("writing the graph", None)
-    network = rename(lower(export_network(model.module, *size)))
+    network = rename(lower(export_network(model.module.merged(), *size)))
     interface = Interface(
         height=size[0], width=size[1], classes=len(model.card.classes), mean=model.card.mean, std=model.card.std
     )

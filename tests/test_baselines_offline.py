@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,9 +19,7 @@ from edgeseg.methods.baselines.s4gan import S4GAN
 from edgeseg.methods.baselines.s4l import rotated
 from edgeseg.methods.views import Target
 from edgeseg.models import build
-from edgeseg.site import Frame, Site, Split
-from edgeseg.train import train
-from tests.test_train import config, same
+from tests.methodkit import config
 
 ONLINE = ("ecs", "s4gan", "advssl", "s4l")
 ALL = (*ONLINE, "dmt", "dsbn")
@@ -91,7 +87,7 @@ def test_gradients_reach_all_that_is_trained_and_nothing_else(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("classes", [2, 3, 4, 11])
+@pytest.mark.parametrize("classes", [2, 11])
 def test_few_and_many_classes_one_frame_and_nothing_to_learn_from(name: str, classes: int) -> None:
     torch.manual_seed(0)
     method = make(name, classes).eval()  # batch norm cannot take statistics of one pixel
@@ -114,7 +110,7 @@ def test_a_batch_with_a_single_unlabelled_frame_trains(name: str) -> None:
     assert bool(torch.isfinite(method(frames(2), footage(name, 1), 0.9).loss))
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", ["dmt", "dsbn"])  # the others: tests/test_methods.py
 def test_four_frames_are_learnt_by_heart(name: str) -> None:
     torch.manual_seed(0)
     method = make(name, warmup=0.0).train()
@@ -233,69 +229,3 @@ def test_s4l_shows_squares_in_all_rotations() -> None:
     for turns in range(4):
         assert torch.equal(torch.rot90(found[:2], turns, (2, 3)), found[2 * turns : 2 * turns + 2])
     assert rotated(images[:, :, :32, :32]).shape == (8, 3, 32, 32)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """The rectangles as a site."""
-    root = tmp_path_factory.mktemp("site")
-    colors = [tuple(int(255 * value) for value in color) for color in COLORS.tolist()]
-    lines = [f'[[classes]]\nname = "c{i}"\ncolor = "#{r:02x}{g:02x}{b:02x}"\n' for i, (r, g, b) in enumerate(colors)]
-    (root / "edgeseg.toml").write_text("".join(lines))
-    splits: list[Split] = ["labelled"] * 4 + ["unlabelled"] * 4 + ["val"] * 2  # type: ignore[assignment]
-    batch, found = frames(len(splits)), []
-    for number, split in enumerate(splits):
-        picture = (255 * batch.images[number]).byte().permute(1, 2, 0).numpy()
-        cv2.imwrite(str(root / f"{number}.png"), picture[..., ::-1])
-        cv2.imwrite(str(root / f"{number}-mask.png"), batch.masks[number].byte().numpy())
-        truth_file = None if split == "unlabelled" else f"{number}-mask.png"
-        found.append(
-            Frame(
-                id=f"f{number}",
-                camera="cam",
-                time=float(number),
-                source="s",
-                split=split,
-                image=f"{number}.png",
-                mask=truth_file,
-                height=64,
-                width=64,
-                hash="0" * 16,
-                origin="labels" if truth_file else "footage",
-            )
-        )
-    opened = Site.open(root)
-    opened.save_frames(found)
-    return opened
-
-
-class Stop(Exception):
-    pass
-
-
-class Watcher:
-    """Stops training after so many steps or labelled frames."""
-
-    def __init__(self, last: int) -> None:
-        self.left = last
-
-    def start(self, title: str, total: int | None) -> None: ...
-    def say(self, message: str) -> None: ...
-    def stop(self) -> None: ...
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        self.left -= amount
-        if self.left <= 0 < amount:
-            raise Stop
-
-
-@pytest.mark.parametrize(("name", "steps"), [*((name, 6) for name in ONLINE), ("dsbn", 8), ("dmt", 16)])
-def test_a_run_that_was_cut_off_ends_with_the_same_weights(site: Site, tmp_path: Path, name: str, steps: int) -> None:
-    settings = config(method=name, steps=steps, checkpoint_every=1, eval_every=4)
-    whole = train(site, settings, tmp_path / "whole")
-    with pytest.raises(Stop):
-        train(site, settings, tmp_path / "cut", report=Watcher(steps - 1))
-    again = train(site, settings, tmp_path / "cut", resume=True)
-    assert same(whole.path, again.path)
-    assert (whole.path / "results.csv").read_text() == (again.path / "results.csv").read_text()
-    rows = (whole.path / "results.csv").read_text().splitlines()
-    assert rows[-1].split(",")[0] == str(steps)

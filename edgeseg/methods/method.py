@@ -135,7 +135,7 @@ class Tracker:
 
     def __init__(self, network: Network) -> None:
         self._active = False
-        for module in network.modules():
+        for module in network.trained_modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 assert module.num_batches_tracked is not None
                 module.num_batches_tracked.zero_()  # the first pass replaces what was loaded

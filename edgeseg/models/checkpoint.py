@@ -15,7 +15,8 @@ from torch import nn
 from edgeseg.config import ClassSpec, Section
 from edgeseg.durable import write_atomic
 from edgeseg.errors import TrainError
-from edgeseg.models.network import MEAN, STD, Network, build
+from edgeseg.models.assembly import build
+from edgeseg.models.network import MEAN, STD, Network
 
 Which = Literal["best", "last"]
 
@@ -71,14 +72,18 @@ def read_card(run: Path) -> ModelCard:
         raise TrainError(f"{run / 'model.json'} cannot be used ({str(error).splitlines()[0]}); train again") from None
 
 
-def load_model(run: Path, which: Which = "best") -> LoadedModel:
+def load_model(run: Path, which: Which = "best", size: tuple[int, int] | None = None) -> LoadedModel:
     """Build the network of a run and load its weights.
+
+    Args:
+        size: (height, width) to build it for; the one it was trained at if left out.
 
     Raises:
         TrainError: the run is unfinished or damaged.
     """
     card = read_card(run)
-    module = build(card.arch, card.encoder, len(card.classes), "none", card.rep_dim)
+    size = size or (card.height, card.width)
+    module = build(card.arch, card.encoder, len(card.classes), "none", card.rep_dim, size)
     load_weights(module, run / "weights" / f"{which}.safetensors")
     return LoadedModel(module.eval(), card)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple, cast
 
-import segmentation_models_pytorch as smp
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from edgeseg.errors import TrainError
@@ -32,7 +32,11 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB normalised with MEAN and STD."""
+    """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB normalised with MEAN and STD.
+
+    Attributes:
+        frozen: the encoder stays as it is; see `freeze`.
+    """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, classifier: nn.Conv2d, rep_dim: int) -> None:
         super().__init__()
@@ -40,11 +44,53 @@ class Network(nn.Module):
         self.decoder = decoder
         self.classifier = classifier
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
+        self.frozen = False
 
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Channels D of each of the encoder's maps, for heads that read them."""
-        return tuple(cast(Sequence[int], self.encoder.out_channels))
+    def freeze(self) -> None:
+        """Leave the encoder as it is: no gradients, no activations kept for them, statistics of batch norms fixed."""
+        self.frozen = True
+        self.encoder.requires_grad_(False).eval()
+
+    def economise(self, *, freeze_encoder: bool, checkpointing: bool) -> None:
+        """Save memory in the ways that a configuration asks for."""
+        if freeze_encoder:
+            self.freeze()
+        if checkpointing:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Keep less of the encoder's activations and compute them anew in the backward pass.
+
+        Loss and gradients are the same. Batch norms of the encoder see each batch twice, so their running statistics
+        follow the last batches faster; what ships are the teacher's.
+
+        Raises:
+            TrainError: the encoder cannot do that.
+        """
+        try:
+            self.encoder.model.set_grad_checkpointing(True)  # type: ignore[operator, union-attr]
+        except (AssertionError, AttributeError, TypeError):
+            raise TrainError(
+                "checkpointing is on but timm has none for this encoder; turn it off, or take another encoder such as "
+                "resnet50"
+            ) from None
+
+    def merged(self) -> Network:
+        """A copy for inference in which what was trained as parallel branches is one convolution, as in MobileOne."""
+        copied = copy.deepcopy(self)
+        copied.encoder.model = reparameterize_model(copied.encoder.model, inplace=True)  # type: ignore[arg-type]
+        return copied
+
+    def trained_modules(self) -> Iterator[nn.Module]:
+        """All modules but those of a frozen encoder."""
+        fixed = set(self.encoder.modules()) if self.frozen else set()
+        return (module for module in self.modules() if module not in fixed)
+
+    def train(self, mode: bool = True) -> Network:
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """The encoder's maps (B, D, h, w), from fine to coarse, and all that `decode` needs.
@@ -52,13 +98,19 @@ class Network(nn.Module):
         With the encoders of segmentation-models-pytorch the first is the image itself, and one without channels stands
         for a stride that the encoder does not have.
         """
-        features: list[Tensor] = self.encoder(image)
+        with torch.no_grad() if self.frozen else nullcontext():
+            features: list[Tensor] = self.encoder(image)
         return features
 
     def decode(self, features: list[Tensor]) -> Tensor:
         """(B, C, h, w) logits of features that `encode` gave, as they are or perturbed."""
         logits: Tensor = self.classifier(self.decoder(features))
         return logits
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels D of each of the encoder's maps, for heads that read them."""
+        return tuple(cast(Sequence[int], self.encoder.out_channels))
 
     def finish(self, features: list[Tensor]) -> Output:
         """The rest of a forward pass from features that `encode` gave, as they are or perturbed."""
@@ -78,59 +130,3 @@ def representation_head(channels: int, rep_dim: int) -> nn.Module:
         return [convolution, nn.BatchNorm2d(rep_dim), nn.ReLU(inplace=True), nn.Dropout2d(0.1)]
 
     return nn.Sequential(*block(channels, 2), *block(rep_dim, 1), nn.Conv2d(rep_dim, rep_dim, 1))
-
-
-def build(arch: str, encoder: str, classes: int, weights: str = "none", rep_dim: int = 0) -> Network:
-    """Make a network.
-
-    Args:
-        arch: a name of segmentation-models-pytorch, such as deeplabv3plus, unet, fpn.
-        encoder: a name of timm, such as resnet50 or mobilenetv2_100.
-        weights: "imagenet" (downloaded by timm), "none", or a safetensors file with timm's names.
-        rep_dim: width of the representation head; 0 leaves it out.
-
-    Raises:
-        TrainError: an unknown name, or weights that cannot be had or do not fit.
-    """
-    try:
-        model = smp.create_model(
-            arch, f"tu-{encoder}", encoder_weights="imagenet" if weights == "imagenet" else None, classes=classes
-        )
-    except (KeyError, RuntimeError, ValueError, OSError) as error:
-        if weights == "imagenet" and isinstance(error, (RuntimeError, OSError)) and "nknown model" not in str(error):
-            raise TrainError(
-                f"the ImageNet weights of {encoder} could not be downloaded ({_first_line(error)}); "
-                "set weights to a .safetensors file or to none"
-            ) from None
-        raise TrainError(
-            f"there is no network {arch} with encoder {encoder} ({_first_line(error)}); take names of "
-            "segmentation-models-pytorch and timm, such as deeplabv3plus and resnet50"
-        ) from None
-    if weights not in ("imagenet", "none"):
-        _load_encoder(model.encoder.model, Path(weights), encoder)
-    return Network(model.encoder, model.decoder, model.segmentation_head[0], rep_dim)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _load_encoder(module: nn.Module, path: Path, encoder: str) -> None:
-    try:
-        state = load_file(path)
-    except FileNotFoundError:
-        raise TrainError(f"the weights file {path} does not exist; correct `weights`, or set it to none") from None
-    except (OSError, SafetensorError) as error:
-        raise TrainError(
-            f"{path} is no safetensors file ({_first_line(error)}); convert the weights with timm first"
-        ) from None
-    try:
-        missing = module.load_state_dict(state, strict=False).missing_keys
-    except RuntimeError as error:
-        raise TrainError(
-            f"{path} does not fit {encoder} ({_first_line(error)}); name the encoder it was made for"
-        ) from None
-    if missing:
-        raise TrainError(
-            f"{path} lacks {len(missing)} tensors of {encoder}, such as {missing[0]}; name the encoder it was made for"
-        )

@@ -9,9 +9,6 @@ network of its own; and it strikes absent classes from the pseudo-labels, not fr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,8 +36,7 @@ class S4GAN(Method):
         pool = [nn.Dropout2d(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         self.judge = nn.Sequential(strided(3 + classes, WIDTHS), *pool)
         self.verdict = nn.Linear(WIDTHS[-1], 1)
-        widths = cast("Sequence[int]", kit.student.encoder.out_channels)  # an attribute of smp's encoders
-        self.presence = nn.Linear(widths[-1], classes)
+        self.presence = nn.Linear(kit.student.widths[-1], classes)
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

@@ -9,9 +9,6 @@ not rotated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,8 +24,7 @@ class S4L(Method):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        widths = cast("Sequence[int]", kit.student.encoder.out_channels)  # an attribute of smp's encoders
-        self.upright = nn.Linear(widths[-1], 4)
+        self.upright = nn.Linear(kit.student.widths[-1], 4)
         self._weight = kit.config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
