@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeseg.config import TrainConfig
 from edgeseg.errors import TrainError
 
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """One method.
+    """One method; the function of its name makes it.
 
     Attributes:
+        file: its module below `edgeseg.methods`.
         family: of methods.
         does: in a sentence.
         cost: forward passes of a step with B labelled and B unlabelled frames; g with gradient, n without.
@@ -21,8 +22,10 @@ class MethodInfo:
         classes: least number of classes it works with.
         plugins: whether plug-ins can be added, which work on online pseudo-labels.
         baseline: kept for comparison, faithful to the core idea alone.
+        representation: whether the network gets a representation head.
     """
 
+    file: str
     family: str
     does: str
     cost: str
@@ -31,6 +34,7 @@ class MethodInfo:
     classes: int = 2
     plugins: bool = False
     baseline: bool = False
+    representation: bool = False
 
 
 SUPERVISED, TEACHER, SELF = "supervised", "online mean teacher", "online self-teaching"
@@ -38,131 +42,163 @@ CO, STAGED, ADVERSARIAL = "co-training", "offline self-training", "adversarial o
 
 CATALOGUE: dict[str, MethodInfo] = {
     "suponly": MethodInfo(
-        SUPERVISED, "learns from the labelled frames alone; the floor that others have to beat", "B g + B n", 1, "-"
+        "suponly", SUPERVISED,
+        "learns from the labelled frames alone; the floor that others have to beat", "B g + B n", 1, "-"
     ),
     "suponly_strong": MethodInfo(
-        SUPERVISED, "suponly with strong colours on the labelled frames too", "B g + B n", 1, "-"
+        "suponly", SUPERVISED,
+        "suponly with strong colours on the labelled frames too", "B g + B n", 1, "-"
     ),
     "mean_teacher": MethodInfo(
-        TEACHER, "the student's softmax follows that of its own average over time on noisy frames", "2B g + B n", 2,
+        "mean_teacher", TEACHER,
+        "the student's softmax follows that of its own average over time on noisy frames", "2B g + B n", 2,
         "Tarvainen and Valpola, NeurIPS 2017", plugins=True,
     ),
     "cutmix_mt": MethodInfo(
-        TEACHER, "a mean teacher labels footage; the student sees two frames mixed by a box", "2B g + B n", 2,
+        "cutmix_mt", TEACHER,
+        "a mean teacher labels footage; the student sees two frames mixed by a box", "2B g + B n", 2,
         "French et al., BMVC 2020", plugins=True,
     ),
     "classmix": MethodInfo(
-        TEACHER, "as cutmix_mt, but half of a frame's classes are pasted instead of a box (a box below 4 classes)",
+        "classmix", TEACHER,
+        "as cutmix_mt, but half of a frame's classes are pasted instead of a box (a box below 4 classes)",
         "2B g + B n", 2, "Olsson et al., WACV 2021", plugins=True,
     ),
     "fixmatch": MethodInfo(
-        SELF, "the student's own confident labels of a frame, learnt on a strong view of it", "2B g + 2B n", 2,
+        "fixmatch", SELF,
+        "the student's own confident labels of a frame, learnt on a strong view of it", "2B g + 2B n", 2,
         "Sohn et al., NeurIPS 2020", plugins=True,
     ),
     "ael": MethodInfo(
-        TEACHER, "classes that go badly are pasted, mixed and sampled more often", "2B g + B n", 2,
+        "ael", TEACHER,
+        "classes that go badly are pasted, mixed and sampled more often", "2B g + B n", 2,
         "Hu et al., NeurIPS 2021", plugins=True,
     ),
     "u2pl": MethodInfo(
-        TEACHER + " + contrast",
+        "u2pl", TEACHER + " + contrast",
         "as cutmix_mt, less the pixels of high entropy, which tell a contrastive loss what they are not", "2B g + 3B n",
-        2.3, "Wang et al., CVPR 2022", plugins=True,
+        2.3, "Wang et al., CVPR 2022", plugins=True, representation=True,
     ),
     "u2pl_ael": MethodInfo(
-        TEACHER + " + contrast", "u2pl's contrastive loss on ael", "2B g + 3B n", 2.3, "Wang et al., CVPR 2022",
-        plugins=True,
+        "u2pl", TEACHER + " + contrast",
+        "u2pl's contrastive loss on ael", "2B g + 3B n", 2.3, "Wang et al., CVPR 2022",
+        plugins=True, representation=True,
     ),
     "cps": MethodInfo(
-        CO, "two networks with different heads label all frames for each other", "4B g + 5B n", 4,
+        "cps", CO,
+        "two networks with different heads label all frames for each other", "4B g + 5B n", 4,
         "Chen et al., CVPR 2021", plugins=True,
     ),
     "cps_cutmix": MethodInfo(
-        CO, "cps on mixed frames", "4B g + 3B n", 4, "Chen et al., CVPR 2021", plugins=True
+        "cps", CO,
+        "cps on mixed frames", "4B g + 3B n", 4, "Chen et al., CVPR 2021", plugins=True
     ),
     "fpl_cps": MethodInfo(
-        CO, "cps with fuzzy positives: a pixel that may be one of several classes is pulled to all of them",
+        "cps", CO,
+        "cps with fuzzy positives: a pixel that may be one of several classes is pulled to all of them",
         "4B g + 5B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True,
     ),
     "fpl_cps_cutmix": MethodInfo(
-        CO, "fuzzy positives on cps_cutmix", "4B g + 3B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True
+        "cps", CO,
+        "fuzzy positives on cps_cutmix", "4B g + 3B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True
     ),
     "fpl_ael": MethodInfo(
-        TEACHER, "fuzzy positives on ael", "2B g + B n", 2, "Qiao et al., CVPR 2023", classes=3, plugins=True
+        "ael", TEACHER,
+        "fuzzy positives on ael", "2B g + B n", 2, "Qiao et al., CVPR 2023", classes=3, plugins=True
     ),
     "st": MethodInfo(
-        STAGED, "a supervised teacher labels the footage once, a fresh student learns it under strong views",
+        "st", STAGED,
+        "a supervised teacher labels the footage once, a fresh student learns it under strong views",
         "2B g + 2B n, labels once", 2, "Yang et al., CVPR 2022",
     ),
     "stpp": MethodInfo(
-        STAGED, "st in two rounds, beginning with the frames that the teacher labelled alike over time",
+        "stpp", STAGED,
+        "st in two rounds, beginning with the frames that the teacher labelled alike over time",
         "2B g + 2B n, labels twice", 2, "Yang et al., CVPR 2022",
     ),
     "psmt": MethodInfo(
-        TEACHER, "two teachers in turns, confident pixels only, adversarial noise on features",
+        "psmt", TEACHER,
+        "two teachers in turns, confident pixels only, adversarial noise on features",
         "2B g + 3B n + 8B decoder", 3.5, "Liu et al., CVPR 2022", plugins=True,
     ),
     "ucc": MethodInfo(
-        CO, "two heads on one encoder label strong views for each other, weighted by agreement (no public code)",
+        "ucc", CO,
+        "two heads on one encoder label strong views for each other, weighted by agreement (no public code)",
         "2B g + 2B n", 2.4, "Fan et al., CVPR 2022", plugins=True,
     ),
     "unimatch": MethodInfo(
-        SELF, "fixmatch with a second strong view and a stream of perturbed features; for convolutional encoders",
+        "unimatch", SELF,
+        "fixmatch with a second strong view and a stream of perturbed features; for convolutional encoders",
         "4B g + 2B n + B decoder", 4.2, "Yang et al., CVPR 2023", plugins=True,
     ),
     "unimatch_v2": MethodInfo(
-        TEACHER, "two strong views with complementary dropout of features; made for a DINOv2 encoder with arch dpt",
+        "unimatch_v2", TEACHER,
+        "two strong views with complementary dropout of features; made for a DINOv2 encoder with arch dpt",
         "3B g + B n", 3, "Yang et al., 2024", plugins=True,
     ),
     "naive_student": MethodInfo(
-        STAGED, "many-view labels of the footage alone, then tuning on real labels, twice over; made for video",
+        "naive_student", STAGED,
+        "many-view labels of the footage alone, then tuning on real labels, twice over; made for video",
         "B g + B n, labels twice", 1, "Chen et al., ECCV 2020",
     ),
     "noisy_student": MethodInfo(
-        STAGED, "soft labels of a frozen teacher, noise on the student, who then becomes the teacher", "2B g + 3B n", 2,
+        "noisy_student", STAGED,
+        "soft labels of a frozen teacher, noise on the student, who then becomes the teacher", "2B g + 3B n", 2,
         "Xie et al., CVPR 2020",
     ),
     "cct": MethodInfo(
-        SELF, "small decoders of perturbed features follow the softmax of the main decoder",
+        "baselines.cct", SELF,
+        "small decoders of perturbed features follow the softmax of the main decoder",
         "2B g + B n + 6B small decoders", 2.1, "Ouali et al., CVPR 2020", baseline=True,
     ),
     "gct": MethodInfo(
-        CO, "of two networks the one that a detector thinks the worse of learns from the other",
+        "baselines.gct", CO,
+        "of two networks the one that a detector thinks the worse of learns from the other",
         "4B g + B n + 4B detector", 4, "Ke et al., ECCV 2020", baseline=True,
     ),
     "cac": MethodInfo(
-        SELF, "what two overlapping windows of a frame both show gets alike features (also called DCC)", "3B g + B n",
+        "baselines.cac", SELF,
+        "what two overlapping windows of a frame both show gets alike features (also called DCC)", "3B g + B n",
         3, "Lai et al., CVPR 2021", baseline=True,
     ),
     "pseudoseg": MethodInfo(
-        SELF, "decoder and class activation map, fused and sharpened, are the soft label of a strong view",
+        "baselines.pseudoseg", SELF,
+        "decoder and class activation map, fused and sharpened, are the soft label of a strong view",
         "2B g + 2B n", 2, "Zou et al., ICLR 2021", plugins=True, baseline=True,
     ),
     "pc2seg": MethodInfo(
-        SELF + " + contrast", "a strong view gets the soft label and, by contrast, the features of the clean one",
-        "2B g + 2B n", 2.2, "Zhong et al., ICCV 2021", baseline=True,
+        "baselines.pc2seg", SELF + " + contrast",
+        "a strong view gets the soft label and, by contrast, the features of the clean one",
+        "2B g + 2B n", 2.2, "Zhong et al., ICCV 2021", baseline=True, representation=True,
     ),
     "dmt": MethodInfo(
-        STAGED, "two networks label ever more of the footage for each other, in five phases", "2B g + 3B n", 2,
+        "baselines.dmt", STAGED,
+        "two networks label ever more of the footage for each other, in five phases", "2B g + 3B n", 2,
         "Feng et al., Pattern Recognition 2022", baseline=True,
     ),
     "dsbn": MethodInfo(
-        STAGED, "st with batch norms of its own for strong views, and a loss that doubts labels",
+        "baselines.dsbn", STAGED,
+        "st with batch norms of its own for strong views, and a loss that doubts labels",
         "2B g + 2B n, labels once", 2, "Yuan et al., ICCV 2021", baseline=True,
     ),
     "ecs": MethodInfo(
-        ADVERSARIAL, "a second network, which learns where the first one errs, corrects its labels of footage",
+        "baselines.ecs", ADVERSARIAL,
+        "a second network, which learns where the first one errs, corrects its labels of footage",
         "2B g + 2B n", 2, "Mendel et al., ECCV 2020", baseline=True,
     ),
     "s4gan": MethodInfo(
-        ADVERSARIAL, "a discriminator of frames picks those to learn from; what a frame shows is learnt apart",
+        "baselines.s4gan", ADVERSARIAL,
+        "a discriminator of frames picks those to learn from; what a frame shows is learnt apart",
         "2B g + 2B n", 2, "Mittal et al., TPAMI 2021", baseline=True,
     ),
     "advssl": MethodInfo(
-        ADVERSARIAL, "a discriminator of pixels picks those to learn from", "2B g + 2B n", 2, "Hung et al., BMVC 2018",
+        "baselines.advssl", ADVERSARIAL,
+        "a discriminator of pixels picks those to learn from", "2B g + 2B n", 2, "Hung et al., BMVC 2018",
         baseline=True,
     ),
     "s4l": MethodInfo(
-        ADVERSARIAL, "the encoder learns which way up footage is", "B g + 2B n + B encoder g", 1.8,
+        "baselines.s4l", ADVERSARIAL,
+        "the encoder learns which way up footage is", "B g + 2B n + B encoder g", 1.8,
         "Zhai et al., ICCV 2019", baseline=True,
     ),
 }  # fmt: skip
@@ -179,26 +215,26 @@ NO_CONTRAST = ("psmt",)  # perturbed features have no representation of their ow
 NO_VIEW = ("mean_teacher", "cps", "fpl_cps")
 
 
-def check(config: TrainConfig, classes: int) -> None:
-    """Refuse a method or plug-in that cannot work.
+def check(name: str, plugins: Sequence[str], classes: int) -> None:
+    """Refuse a method or plug-ins that cannot work on a site with so many classes.
 
     Raises:
         TrainError: with the reason and what to take instead.
     """
-    name, info = config.method, CATALOGUE[config.method]
+    info = CATALOGUE[name]
     if classes < info.classes:
         why = ": with two a fuzzy positive is the plain pseudo-label" if name.startswith("fpl") else ""
         raise TrainError(
             f"{name} needs at least {info.classes} classes and the site has {classes}{why}; take cps_cutmix or u2pl"
         )
-    if config.plugins and not info.plugins:
+    if plugins and not info.plugins:
         able = ", ".join(other for other, each in CATALOGUE.items() if each.plugins)
         raise TrainError(f"plug-ins work on online pseudo-labels, which {name} has not; leave them out or take {able}")
-    if "fpl" in config.plugins and classes < 3:
+    if "fpl" in plugins and classes < 3:
         raise TrainError(
             "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; leave it out"
         )
-    if "augseg" in config.plugins and name in NO_VIEW:
+    if "augseg" in plugins and name in NO_VIEW:
         raise TrainError(f"the plug-in augseg pastes into strong views and {name} has no strong view; take cutmix_mt")
-    if "u2pl_contrast" in config.plugins and name in NO_CONTRAST:
+    if "u2pl_contrast" in plugins and name in NO_CONTRAST:
         raise TrainError(f"the plug-in u2pl_contrast needs representations, which {name} does not form; take u2pl")

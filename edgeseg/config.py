@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from edgeseg.catalogue import CATALOGUE, PLUGINS
 from edgeseg.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -17,21 +20,13 @@ else:
     import tomli as tomllib
 
 CONFIG_NAME = "edgeseg.toml"
-MethodName = Literal[
-    "suponly", "suponly_strong", "mean_teacher", "cutmix_mt", "classmix", "fixmatch", "u2pl", "u2pl_ael", "ael",
-    "cps", "cps_cutmix", "fpl_cps", "fpl_cps_cutmix", "fpl_ael", "st", "stpp", "unimatch", "unimatch_v2", "psmt", "ucc",
-    "naive_student", "noisy_student",
-    "cct", "gct", "cac", "pseudoseg", "pc2seg",
-    "dmt", "dsbn", "ecs", "s4gan", "advssl", "s4l",
-]  # fmt: skip
-METHOD_NAMES: tuple[str, ...] = get_args(MethodName)
+METHOD_NAMES = tuple(CATALOGUE)
 ALIASES = {  # other names under which papers and people know them
     "mt": "mean_teacher", "cutmix": "cutmix_mt", "cutmix_seg": "cutmix_mt", "u2pl_cutmix": "u2pl",
     "fpl": "fpl_cps_cutmix", "st++": "stpp", "ps_mt": "psmt", "unimatchv2": "unimatch_v2",
     "dcc": "cac",
 }  # fmt: skip
-PluginName = Literal["u2pl_contrast", "fpl", "ael", "augseg", "prevmatch", "corrmatch"]
-PLUGIN_NAMES: tuple[str, ...] = get_args(PluginName)
+PLUGIN_NAMES = tuple(PLUGINS)
 Precision = Literal["auto", "32", "bf16"]
 S = TypeVar("S", bound=BaseModel)
 Backend = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -41,8 +36,14 @@ def _size(value: Any) -> Any:  # Any: still unvalidated input
     return [value, value] if isinstance(value, int) else value
 
 
-def _method(value: Any) -> Any:  # Any: still unvalidated input
-    return ALIASES.get(value, value) if isinstance(value, str) else value
+def _known(names: tuple[str, ...], aliases: Mapping[str, str] = MappingProxyType({})) -> AfterValidator:
+    def check(value: str) -> str:
+        value = aliases.get(value, value)
+        if value not in names:
+            raise ValueError(f"there is no {value!r}; take one of {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
 
 
 def _stride(size: tuple[int, int]) -> tuple[int, int]:
@@ -168,8 +169,8 @@ class LoopConfig(Section):
 class TrainConfig(LoopConfig):
     """The site model."""
 
-    method: Annotated[MethodName, BeforeValidator(_method)] = "u2pl"
-    plugins: tuple[PluginName, ...] = ()  # added to the method, see `edgeseg methods`
+    method: Annotated[str, _known(METHOD_NAMES, ALIASES)] = "u2pl"
+    plugins: tuple[Annotated[str, _known(PLUGIN_NAMES)], ...] = ()  # added to the method, see `edgeseg methods`
     encoder: str = "resnet50"
     warmup: float = Field(0.2, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
     ramp: float = Field(0.2, ge=0, le=1)  # share of the steps after it until the unlabelled loss has its full weight

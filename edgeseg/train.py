@@ -37,7 +37,7 @@ def train(
     """
     init = origin(out, {"init": init}, resume=resume)["init"]
     classes = len(site.config.classes)
-    check(config, classes)
+    check(config.method, config.plugins, classes)
     rep_dim = config.rep_dim if needs_representation(config) else 0
 
     def network(seed: int | None = None) -> Network:
