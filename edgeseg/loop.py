@@ -98,11 +98,11 @@ def fit(
             _synchronise(method)
         optimizer = torch.optim.AdamW(_groups(method, config), weight_decay=config.weight_decay, foreach=True)
         load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
-        loaders = [load(labelled, _share(config.batch, fabric.world_size), config.seed)]
+        loaders = [load(labelled, shared(config.batch, fabric.world_size), config.seed)]
         if method.needs_unlabelled:
             store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz, report=report)
             loaders.append(
-                load(store, _share(config.batch_unlabelled, fabric.world_size), config.seed + 1, focus=focus)
+                load(store, shared(config.batch_unlabelled, fabric.world_size), config.seed + 1, focus=focus)
             )
         card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
                          height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
@@ -225,7 +225,7 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _share(batch: int, world: int) -> int:
+def shared(batch: int, world: int) -> int:
     """Frames of a batch for each of `world` processes; the batch is that of all together."""
     if batch % world or (world > 1 and batch < 2 * world):
         raise TrainError(
