@@ -20,7 +20,9 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of edgeseg.toml, repeatable.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-ImageSize = Annotated[str | None, typer.Option("--imgsz", metavar="N|HxW", help="Height and width, multiples of 32.")]
+ImageSize = Annotated[
+    str | None, typer.Option("--imgsz", metavar="N|HxW", help="Height and width, multiples of 32 (14 for DINOv2).")
+]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
 BatchSize = Annotated[int | None, typer.Option("--batch", help="Labelled frames a step (and as many unlabelled ones).")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]

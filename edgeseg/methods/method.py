@@ -1,7 +1,7 @@
 """What a training method is: a module whose `forward` turns two batches into a loss, and nothing else.
 
-The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.train`). Data-parallel training wraps the
-whole method, so every network that has gradients runs exactly once a step.
+The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.loop`). Data-parallel training wraps the
+whole method.
 """
 
 from __future__ import annotations

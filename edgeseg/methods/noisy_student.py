@@ -30,7 +30,7 @@ class NoisyStudent(Method):
 
     def __init__(self, kit: Kit, source: Network) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self.source, self._weight = source, kit.config.unlabelled_weight
+        self.source, self._weight, self._colour = source, kit.config.unlabelled_weight, kit.config.strong
 
     def train(self, mode: bool = True) -> NoisyStudent:
         super().train(mode)
@@ -43,7 +43,8 @@ class NoisyStudent(Method):
         size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
         with torch.no_grad():
             probability = upsample(self.source(self.normalise(unlabelled.images)).logits, size).softmax(1)
-        images, hidden = cutout(strong(unlabelled.images), torch.where(unlabelled.valid, 0, 255))
+        noisy = strong(unlabelled.images) if self._colour else unlabelled.images
+        images, hidden = cutout(noisy, torch.where(unlabelled.valid, 0, 255))
         features = self.student.encode(self.normalise(torch.cat([labelled.images, images])))
         logits = self.student.decode(channel_dropout(features, DROPPED))
         number = len(labelled.images)

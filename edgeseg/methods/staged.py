@@ -82,6 +82,8 @@ class Learner(Method):
         assert unlabelled is not None
         clean = unlabelled.images if self._pseudo_only else torch.cat([labelled.images, unlabelled.images])
         self.look_at(clean)
+        if self._pseudo_only and len(unlabelled.images) == 1:
+            unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))  # batch norm cannot do with one
         images, masks = self.disturb(unlabelled)
         number = 0 if self._pseudo_only else len(labelled.images)
         seen = images if self._pseudo_only else torch.cat([labelled.images, images])
