@@ -38,6 +38,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--method", default="u2pl")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--longest", type=float, default=8.0, help="seconds until a kill at most")
     parser.add_argument("--seed", type=int, default=0)
@@ -46,7 +47,7 @@ def main() -> None:
         root = Path(folder) / "site"
         make_site(root)
         command = [sys.executable, "-m", "edgeseg.cli.app", "train"]
-        for text in (*SETTINGS, f"train.steps={options.steps}"):
+        for text in (*SETTINGS, f"train.steps={options.steps}", f"train.method={options.method}"):
             command += ["--set", text]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         subprocess.run(command, cwd=root, env=environment, check=True, stderr=subprocess.DEVNULL)
@@ -87,13 +88,13 @@ def main() -> None:
     print(f"weights equal to the uninterrupted run: {equal}; temporary files left: {len(leftovers)}")
     for failure in failures:
         print(failure)
-    print(json.dumps({"kills": killed, "failures": len(failures), "bit_exact": equal, "leftovers": len(leftovers)}))
+    print(json.dumps({"method": options.method, "kills": killed, "failures": len(failures), "bit_exact": equal, "leftovers": len(leftovers)}))
     sys.exit(bool(failures or leftovers or not equal))
 
 
 def _step(run: Path) -> int:
     """The step of the newest checkpoint."""
-    return max((int(path.name.split("-")[1]) for path in (run / "checkpoint").glob("step-*")), default=0)
+    return max((int(path.name.split("-")[1]) for path in run.rglob("checkpoint/step-*")), default=0)
 
 
 def _new_checkpoint(run: Path, process: subprocess.Popen[str]) -> None:
