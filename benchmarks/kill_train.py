@@ -88,7 +88,17 @@ def main() -> None:
     print(f"weights equal to the uninterrupted run: {equal}; temporary files left: {len(leftovers)}")
     for failure in failures:
         print(failure)
-    print(json.dumps({"method": options.method, "kills": killed, "failures": len(failures), "bit_exact": equal, "leftovers": len(leftovers)}))
+    print(
+        json.dumps(
+            {
+                "method": options.method,
+                "kills": killed,
+                "failures": len(failures),
+                "bit_exact": equal,
+                "leftovers": len(leftovers),
+            }
+        )
+    )
     sys.exit(bool(failures or leftovers or not equal))
 
 

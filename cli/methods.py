@@ -27,19 +27,25 @@ def methods(json: options.Json = False) -> None:
     except ConfigError:
         classes = 0  # outside a site nothing is refused
     console = Console()
-    table = Table("method", "what it does", "forward passes", "memory", "paper", title="Methods", show_lines=False)
-    family = ""
-    for name, info in sorted(CATALOGUE.items(), key=lambda item: (item[1].baseline, item[1].family)):
-        heading = f"{info.family}{' (baselines)' if info.baseline else ''}"
-        if heading != family:
-            table.add_section()
-            table.add_row(f"[bold]{heading}[/bold]")
-            family = heading
-        known = [alias for alias, meant in ALIASES.items() if meant == name]
-        does = f"{info.does} [dim](also {', '.join(known)})[/dim]" if known else info.does
-        if 0 < classes < info.classes:
-            does = f"[red]not here: needs {info.classes} classes, this site has {classes}[/red]; {does}"
-        table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
+    table = Table(title="Methods")
+    table.add_column("method", no_wrap=True)
+    table.add_column("what it does", ratio=1)
+    table.add_column("forward passes", max_width=16)
+    table.add_column("memory")
+    table.add_column("paper", max_width=24)
+    groups: dict[str, list[str]] = {}
+    for name, info in sorted(CATALOGUE.items(), key=lambda item: item[1].baseline):
+        groups.setdefault(f"{info.family}{', baselines' if info.baseline else ''}", []).append(name)
+    for heading, names in groups.items():
+        table.add_section()
+        table.add_row("", f"[bold]{heading}[/bold]")
+        for name in names:
+            info = CATALOGUE[name]
+            known = [alias for alias, meant in ALIASES.items() if meant == name]
+            does = f"{info.does} [dim](also {', '.join(known)})[/dim]" if known else info.does
+            if 0 < classes < info.classes:
+                does = f"[red]not here: needs {info.classes} classes, this site has {classes}[/red]; {does}"
+            table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
     console.print(table)
     more = Table("plug-in", "what it adds", title="Plug-ins (--plugin NAME, repeatable) for methods that label online")
     for name, text in PLUGINS.items():
