@@ -90,4 +90,4 @@ def play(job: Job, line: Connection) -> None:
         sys.exit(1)
     else:
         (job.out / "pid").write_text(str(os.getpid()))
-        time.sleep(60)
+        time.sleep(20)

@@ -332,10 +332,14 @@ def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(
         survived.append(not gone(int(pid.read_text())))
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt, daemon=True)
-    thread.start()
-    result = call("--methods", "u2pl", "--set", "train.seed=4")
-    thread.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what was started in the background ignores it
+    try:
+        thread = threading.Thread(target=interrupt, daemon=True)
+        thread.start()
+        result = call("--methods", "u2pl", "--set", "train.seed=4")
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert result.exit_code == 130 and survived == [True]
     assert "stopped after 0 of 6 runs; go on with `edgeseg compare --resume`" in result.stderr
     assert gone(int(pid.read_text()))

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -63,6 +63,7 @@ def _start(job: Job) -> _Running:
 @contextmanager
 def _ctrl_c_for_us_alone() -> Iterator[None]:
     """A process started meanwhile never sees the terminal's Ctrl-C; we do, and end it in our own time."""
+    resource_tracker.ensure_running()  # starting it with the first process would let SIGINT through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
