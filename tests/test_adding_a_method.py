@@ -43,3 +43,8 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "Next: edgeseg distill" in done.stderr
     assert (site / "runs" / "train" / "exp1" / "metrics.json").exists()
+
+
+def test_every_file_of_a_method_is_short() -> None:
+    for path in (ROOT / "edgeseg" / "methods").rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 180, path.name

@@ -6,8 +6,8 @@ All of it is the plug-in `plugins/ael.py`. FPL on AEL replaces the cross-entropy
 from __future__ import annotations
 
 from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.online import PseudoLabel
 from edgeseg.methods.plugins import plugins
+from edgeseg.methods.pseudo_label import PseudoLabel
 from edgeseg.methods.select import confident
 
 

@@ -6,8 +6,8 @@ All pixels weigh the same, by the share that the teacher is sure of; below four 
 from __future__ import annotations
 
 from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.online import PseudoLabel
 from edgeseg.methods.plugins import plugins
+from edgeseg.methods.pseudo_label import PseudoLabel
 from edgeseg.methods.select import confident_share
 from edgeseg.methods.views import classmix as by_class
 

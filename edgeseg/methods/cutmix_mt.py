@@ -6,8 +6,8 @@ With hard labels instead of the squared error (methods.md 2.0); with `confidence
 from __future__ import annotations
 
 from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.online import PseudoLabel
 from edgeseg.methods.plugins import plugins
+from edgeseg.methods.pseudo_label import PseudoLabel
 from edgeseg.methods.select import confident
 from edgeseg.methods.views import cutmix
 

@@ -4,8 +4,8 @@ frame are what it shall say about the strong view."""
 from __future__ import annotations
 
 from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.online import PseudoLabel
 from edgeseg.methods.plugins import plugins
+from edgeseg.methods.pseudo_label import PseudoLabel
 from edgeseg.methods.select import confident
 from edgeseg.methods.views import cutmix
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from edgeseg.losses.consistency import squared_error
 from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.online import PseudoLabel
 from edgeseg.methods.plugins import plugins
+from edgeseg.methods.pseudo_label import PseudoLabel
 from edgeseg.methods.select import everything
 from edgeseg.methods.views import Target
 

@@ -1,8 +1,8 @@
 """What methods with online pseudo-labels share: how a view is made, how a loss on it is formed, and where plug-ins act.
 
-`PseudoLabel` is the plain host, and most methods are nothing but a choice of its parts (methods.md 1.3): who makes the
-target, which pixels count, how frames are mixed, which plug-ins help. Methods with more networks or streams have a
-`step` of their own made of the same pieces.
+Who makes the target, which pixels count, how frames are mixed, which plug-ins help: a method is a choice of these parts
+(methods.md 1.3). `pseudo_label.py` is the plain host; methods with more networks or streams have a `step` of their own
+made of the same pieces.
 """
 
 from __future__ import annotations
@@ -154,36 +154,6 @@ class Online(Method, ABC):
         logs = {"supervised": supervised, "unlabelled": unlabelled, "extra": extra}
         logs |= {"kept": kept_share(selected, target), "pseudo": histogram(target, selected)}
         return StepResult(loss, {name: value.detach() for name, value in logs.items()})
-
-
-class PseudoLabel(Online):
-    """One target of clean frames, one or more strong views of them, one pass of the student over everything."""
-
-    def __init__(
-        self, kit: Kit, plugins: Sequence[Plugin], *,
-        select: Select, region: Region | None = None, pixel: PixelLoss | None = None, scale: float = 1.0,
-        source: Source = "ema", view: Callable[[Target], Target] | None = None,
-    ) -> None:  # fmt: skip
-        """As `Online`; `view` replaces colours and mixing by something else."""
-        super().__init__(kit, plugins, select=select, region=region, pixel=pixel, scale=scale, source=source)
-        self._view = view
-
-    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
-        assert unlabelled is not None
-        weight = self.schedule.at(progress)
-        if weight == 0:
-            return self.without_footage(labelled)
-        labelled = self.prepare(labelled)
-        clean = self.believe(unlabelled)
-        target = self._view(clean) if self._view else self.view(clean, labelled)
-        images = self.normalise(torch.cat([labelled.images, target.images]))
-        output = self.student(images)
-        number = len(labelled.images)
-        supervised = self.supervise(output.logits[:number], labelled)
-        consistency, selected = self.term(output.logits[number:], target, progress)
-        extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
-        loss = supervised + weight * (consistency + extra)
-        return self.report(loss, supervised, consistency, extra, target, selected)
 
 
 def _size(batch: Batch) -> tuple[int, int]:

@@ -12,7 +12,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from edgeseg.methods.method import Batch, Kit, Method, StepResult, Tracker, follow
+from edgeseg.methods.average import Tracker, follow
+from edgeseg.methods.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.online import Online
 from edgeseg.methods.perturb import adversarial_noise
 from edgeseg.methods.plugin import Seen

@@ -7,8 +7,8 @@ are not (`plugins/u2pl_contrast.py`). Labels and entropies come from the clean v
 from __future__ import annotations
 
 from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.online import PseudoLabel
 from edgeseg.methods.plugins import plugins
+from edgeseg.methods.pseudo_label import PseudoLabel
 from edgeseg.methods.select import everything, reliable
 from edgeseg.methods.views import cutmix
 
