@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.methodkit import TINY, make_site
+from tests.sitekit import TINY, make_site
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,9 +19,8 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
     project = tmp_path / "project"
     shutil.copytree(ROOT / "edgeseg", project / "edgeseg", ignore=shutil.ignore_patterns("__pycache__"))
     (project / "tests").mkdir()
-    for name in ("__init__.py", "methodkit.py", "test_methods.py"):
-        if (ROOT / "tests" / name).exists():
-            shutil.copy(ROOT / "tests" / name, project / "tests" / name)
+    for name in ("methodkit.py", "sitekit.py", "test_methods.py"):
+        shutil.copy(ROOT / "tests" / name, project / "tests" / name)
     (project / "edgeseg" / "methods" / "cutout_mt.py").write_text(source)
     catalogue = project / "edgeseg" / "catalogue.py"
     opening = "CATALOGUE: dict[str, MethodInfo] = {\n"

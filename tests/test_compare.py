@@ -28,7 +28,8 @@ from edgeseg.config import METHOD_NAMES, TrainConfig, validate
 from edgeseg.errors import TrainError
 from edgeseg.site import Site
 from edgeseg.train import train
-from tests.comparekit import SET, TINY, make_site, play, standing
+from tests.comparekit import SET, TINY, play, standing
+from tests.sitekit import make_site
 
 # The rule.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from edgeseg.errors import TrainError
 from edgeseg.loop import shared
 from tests.deviceskit import NAMES, steps, together
-from tests.methodkit import TINY, make_site
+from tests.sitekit import TINY, make_site
 
 Found = dict[str, dict[str, Tensor]]
 

@@ -18,7 +18,8 @@ from edgeseg.methods import METHODS, STAGED, Batch, Method
 from edgeseg.methods.plugins import PLUGINS
 from edgeseg.site import Site
 from edgeseg.train import train
-from tests.methodkit import batch, config, kit, make_site, same
+from tests.methodkit import batch, config, kit, same
+from tests.sitekit import make_site
 
 HOSTS = [name for name, info in CATALOGUE.items() if info.plugins]
 

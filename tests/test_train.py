@@ -28,7 +28,8 @@ from edgeseg.metrics import miou
 from edgeseg.models.checkpoint import load_model
 from edgeseg.site import Frame, Site
 from edgeseg.train import train
-from tests.methodkit import TINY, config, kit, make_site, weights
+from tests.methodkit import config, kit, weights
+from tests.sitekit import TINY, make_site
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from edgeseg.methods.select import confident
 
 def ael(kit: Kit) -> Method:
     """Adaptive CutMix, copy-paste, equalisation sampling and re-weighting on a mean teacher."""
-    return PseudoLabel(kit, plugins(kit, ["ael"]), select=confident(kit.config.confidence or 0.0))
+    return PseudoLabel(kit, plugins(kit, ["ael"]), select=confident(kit.confidence()))
 
 
 def fpl_ael(kit: Kit) -> Method:
     """With fuzzy positives (Qiao et al., CVPR 2023)."""
-    return PseudoLabel(kit, plugins(kit, ["ael", "fpl"]), select=confident(kit.config.confidence or 0.0))
+    return PseudoLabel(kit, plugins(kit, ["ael", "fpl"]), select=confident(kit.confidence()))

@@ -16,5 +16,6 @@ CONFIDENCE = 0.968
 
 def classmix(kit: Kit) -> Method:
     """A mean teacher with class-wise mixing."""
-    least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
-    return PseudoLabel(kit, plugins(kit), select=confident_share(least), region=by_class(kit.config.cutmix))
+    return PseudoLabel(
+        kit, plugins(kit), select=confident_share(kit.confidence(CONFIDENCE)), region=by_class(kit.config.cutmix)
+    )

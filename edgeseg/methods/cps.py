@@ -24,7 +24,7 @@ class CPS(Online):
 
     def __init__(self, kit: Kit, own: tuple[str, ...] = (), *, mixed: bool) -> None:
         """With `mixed`, CutMix; `own` names the plug-ins that belong to the method."""
-        select = confident(kit.config.confidence or 0.0)
+        select = confident(kit.confidence())
         super().__init__(kit, plugins(kit, own), select=select, region=cutmix(1.0) if mixed else None)
         self.second = kit.another()
         self._mixed = mixed

@@ -14,6 +14,4 @@ from edgeseg.methods.views import cutmix
 
 def cutmix_mt(kit: Kit) -> Method:
     """Cross-entropy on the teacher's labels of the mixed view."""
-    return PseudoLabel(
-        kit, plugins(kit), select=confident(kit.config.confidence or 0.0), region=cutmix(kit.config.cutmix)
-    )
+    return PseudoLabel(kit, plugins(kit), select=confident(kit.confidence()), region=cutmix(kit.config.cutmix))

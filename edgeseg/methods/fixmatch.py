@@ -14,7 +14,6 @@ CONFIDENCE = 0.95
 
 def fixmatch(kit: Kit) -> Method:
     """One strong view; `teacher = "ema"` lets the average label instead."""
-    least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
     return PseudoLabel(
-        kit, plugins(kit), select=confident(least), region=cutmix(kit.config.cutmix), source="self"
+        kit, plugins(kit), select=confident(kit.confidence(CONFIDENCE)), region=cutmix(kit.config.cutmix), source="self"
     )  # fmt: skip

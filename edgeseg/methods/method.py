@@ -58,6 +58,10 @@ class Kit:
     config: TrainConfig
     another: Callable[[], Network]
 
+    def confidence(self, usual: float = 0.0) -> float:
+        """Least probability of a pseudo-label: the configured one, else the method's usual one."""
+        return usual if self.config.confidence is None else self.config.confidence
+
 
 class Method(nn.Module, ABC):
     """Holds the student and its exponential moving average, the teacher.

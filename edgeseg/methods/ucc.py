@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from edgeseg.losses.consistency import disagreement_weight
 from edgeseg.losses.equalise import ConfidenceBank, class_chances
@@ -21,7 +20,7 @@ from edgeseg.methods.plugin import Plugin, Seen
 from edgeseg.methods.plugins import plugins
 from edgeseg.methods.plugins.ael import draw_present
 from edgeseg.methods.select import Selected, everything, rescaled
-from edgeseg.methods.views import Target, believed, by_peer
+from edgeseg.methods.views import Target, believed, by_peer, insert
 
 
 class CrossSetPaste(Plugin):
@@ -37,19 +36,13 @@ class CrossSetPaste(Plugin):
         self.bank.update(logits.float().softmax(1), masks)
 
     def inject(self, target: Target, labelled: Batch) -> Target:
-        number, classes = target.probability.shape[:2]
+        number = len(target.images)
         donor = torch.arange(number, device=target.images.device) % len(labelled.images)
         masks = labelled.masks[donor]
         chosen = draw_present(masks, class_chances(self.bank.value, 0.5))
         wanted = torch.rand(number, device=masks.device) < self.settings.copy_paste
         taken = (masks == chosen[:, None, None]) & (wanted & (chosen >= 0))[:, None, None]
-        truth = F.one_hot(masks.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
-        return Target(
-            torch.where(taken[:, None], labelled.images[donor], target.images),
-            torch.where(taken[:, None], truth, target.probability),
-            target.valid | taken,
-            tuple(torch.where(taken[:, None], truth, peer) for peer in target.peers),
-        )
+        return insert(target, labelled, donor, taken)
 
 
 class UCC(Online):

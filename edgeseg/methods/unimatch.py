@@ -26,9 +26,8 @@ class UniMatch(Online):
     """4B images and 1B features with gradient a step."""
 
     def __init__(self, kit: Kit) -> None:
-        least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
         region = cutmix(kit.config.cutmix)
-        super().__init__(kit, plugins(kit), select=confident(least), region=region, source="self")
+        super().__init__(kit, plugins(kit), select=confident(kit.confidence(CONFIDENCE)), region=region, source="self")
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

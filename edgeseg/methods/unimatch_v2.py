@@ -24,8 +24,9 @@ class UniMatchV2(Online):
     """3B images with gradient, B without."""
 
     def __init__(self, kit: Kit) -> None:
-        least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
-        super().__init__(kit, plugins(kit), select=confident(least), region=cutmix(kit.config.cutmix))
+        super().__init__(
+            kit, plugins(kit), select=confident(kit.confidence(CONFIDENCE)), region=cutmix(kit.config.cutmix)
+        )
         self._shared = kit.config.arch == "dpt"  # a ViT's levels are equally wide and share the draw of channels
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from edgeseg.data.augment import cutout, strong
 from edgeseg.data.mix import boxes, mix
@@ -79,6 +80,24 @@ def paste(target: Target, region: Tensor | None) -> Target:
         return target
     images, probability, valid = (mix(part, region) for part in (target.images, target.probability, target.valid))
     return Target(images, probability, valid, tuple(mix(peer, region) for peer in target.peers))
+
+
+def insert(target: Target, labelled: Batch, donor: Tensor, region: Tensor) -> Target:
+    """Inside the region (B, H, W) take image and truth of labelled frames.
+
+    Args:
+        donor: (B,) int64, which labelled frame each frame takes from.
+    """
+    classes = target.probability.shape[1]
+    truth = labelled.masks[donor]
+    certain = F.one_hot(truth.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
+    inside = region[:, None]
+    return Target(
+        torch.where(inside, labelled.images[donor], target.images),
+        torch.where(inside, certain, target.probability),
+        torch.where(region, labelled.valid[donor] & (truth < classes), target.valid),
+        tuple(torch.where(inside, certain, peer) for peer in target.peers),
+    )
 
 
 def by_peer(target: Target, index: int = 0) -> Target:

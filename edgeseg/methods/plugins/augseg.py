@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from edgeseg.data.mix import boxes
 from edgeseg.methods.method import Batch, Kit
 from edgeseg.methods.plugin import Plugin
-from edgeseg.methods.views import Target
+from edgeseg.methods.views import Target, insert
 
 
 class AugSeg(Plugin):
@@ -23,22 +22,13 @@ class AugSeg(Plugin):
         super().__init__()
 
     def inject(self, target: Target, labelled: Batch) -> Target:
-        number, classes, height, width = target.probability.shape
+        number, height, width = target.valid.shape
         donor = torch.randperm(len(labelled.images))[torch.arange(number) % len(labelled.images)]
         donor = donor.to(target.images.device)
         share = 1 - float(torch.distributions.Beta(8.0, 2.0).sample())
         box = boxes(number, height, width, target.images.device, share=max(share, 0.01))
         chosen = torch.rand(number, device=box.device) < 1 - certainty(target)
-        box = box & chosen[:, None, None]
-        truth = labelled.masks[donor]
-        known = labelled.valid[donor] & (truth < classes)
-        certain = F.one_hot(truth.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
-        return Target(
-            torch.where(box[:, None], labelled.images[donor], target.images),
-            torch.where(box[:, None], certain, target.probability),
-            torch.where(box, known, target.valid),
-            tuple(torch.where(box[:, None], certain, peer) for peer in target.peers),
-        )
+        return insert(target, labelled, donor, box & chosen[:, None, None])
 
 
 def certainty(target: Target) -> Tensor:

@@ -28,14 +28,12 @@ FULL_AT = 0.5  # share of the steps at which the second opinion has its full wei
 class PrevMatch(Plugin):
     """Adds the loss of the same view against what the snapshots say; needs the host's cross-entropy only."""
 
-    taken: Tensor
-
     def __init__(self, kit: Kit) -> None:
         super().__init__()
+        self.steps = kit.config.steps
         self.every = max(1, round(kit.config.steps * (1 - kit.config.warmup) / (2 * SNAPSHOTS)))
         self.first = round(kit.config.steps * kit.config.warmup)
         self.snapshots = nn.ModuleList(copy.deepcopy(kit.student).requires_grad_(False) for _ in range(SNAPSHOTS))
-        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
         self._select = confident(CONFIDENCE)
 
     def train(self, mode: bool = True) -> PrevMatch:
@@ -44,7 +42,7 @@ class PrevMatch(Plugin):
         return self
 
     def extra(self, method: Method, seen: Seen) -> Tensor | None:
-        available = min(int(self.taken), SNAPSHOTS)
+        available = min(self._taken(round(seen.progress * self.steps)), SNAPSHOTS)
         if available == 0:
             return None
         logits = self._ensemble(seen.images[-len(seen.target.images) :], available)
@@ -66,7 +64,10 @@ class PrevMatch(Plugin):
 
     @torch.no_grad()
     def after_step(self, method: Method, step: int) -> None:
-        if step >= self.first and (step - self.first + 1) % self.every == 0:
-            slot = self.snapshots[int(self.taken) % SNAPSHOTS]
+        if self._taken(step + 1) > self._taken(step):
+            slot = self.snapshots[self._taken(step) % SNAPSHOTS]
             slot.load_state_dict(method.teacher.state_dict())
-            self.taken += 1
+
+    def _taken(self, done: int) -> int:
+        """Snapshots taken when `done` steps are done."""
+        return max(0, done - self.first) // self.every
