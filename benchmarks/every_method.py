@@ -1,0 +1,109 @@
+"""Every method on one real site: trained, killed with -9 and resumed to the same weights, exported, run.
+
+    python benchmarks/every_method.py --data DATA/dhcn --out sites/dhcn-every
+
+A few steps each, at a small size: this shows that each name works from one end to the other in one command a step, not
+how good it is. What was seen is kept as it comes in `every.json` in the site; a second start goes on after the last
+method. Exit code 1 if one failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.sites import make_site
+from edgeseg.config import METHOD_NAMES
+from edgeseg.durable import write_json
+from edgeseg.site import Site
+
+STEPS = 12
+SETTINGS = (
+    'train.encoder="mobilenetv2_035"', 'train.weights="none"', "train.imgsz=[64, 64]", "train.rep_dim=16",
+    "train.batch=2", "train.batch_unlabelled=2", f"train.steps={STEPS}", f"train.eval_every={STEPS}",
+    "train.checkpoint_every=1", "train.workers=1", "train.warmup=0.2",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="DHCN's folder")
+    parser.add_argument("--out", type=Path, required=True, help="the site that is made, with all runs")
+    parser.add_argument("--methods", default=",".join(METHOD_NAMES))
+    options = parser.parse_args()
+    site = make_site(options.out, "dhcn", options.data)
+    stored = site.root / "every.json"
+    seen: dict[str, str] = json.loads(stored.read_bytes()) if stored.exists() else {}
+    for name in options.methods.split(","):
+        if seen.get(name) == "":
+            continue
+        seen[name] = check(site, name, options.data.resolve() / "images" / "val")
+        print(f"{name}: {seen[name] or 'resumed to the same weights, exported, ran'}", flush=True)
+        write_json(stored, seen)
+    failed = [name for name, said in seen.items() if said]
+    print(f"{len(seen) - len(failed)} of {len(seen)} methods work" + (f"; not {', '.join(failed)}" if failed else ""))
+    sys.exit(bool(failed))
+
+
+def check(site: Site, name: str, pictures: Path) -> str:
+    """What went wrong with the method, or nothing."""
+    train = ["train", "--method", name, "--resume"]  # an empty run folder is the newest run, and is begun
+    whole = site.new_run("train")
+    said = run(site, *train)
+    if said:
+        return said
+    cut = site.new_run("train")
+    said = interrupt(site, cut, *train) or run(site, *train)
+    if said:
+        return said
+    mine, theirs = (load_file(path / "weights" / "last.safetensors") for path in (whole, cut))
+    if not all(torch.equal(mine[key], theirs[key]) for key in mine):
+        return "the resumed run ended with other weights"
+    bundle = str(site.root / "bundles" / name)
+    said = run(site, "export", str(cut), "--output", bundle)
+    return said or run(site, "infer", bundle, "--source", str(pictures), "--limit", "5")
+
+
+def start(site: Site, *words: str) -> subprocess.Popen[str]:
+    """`edgeseg` with these words in the site."""
+    command = [sys.executable, "-m", "edgeseg.cli.app", *words]
+    if words[0] == "train":
+        command += [part for text in SETTINGS for part in ("--set", text)]
+    return subprocess.Popen(
+        command, cwd=site.root, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def run(site: Site, *words: str) -> str:
+    """What a command that failed said last, or nothing."""
+    process = start(site, *words)
+    _, text = process.communicate()
+    return f"{words[0]}: {text.strip().splitlines()[-1]}" if process.returncode else ""
+
+
+def interrupt(site: Site, folder: Path, *words: str) -> str:
+    """Kill a run at its second checkpoint."""
+    process = start(site, *words)
+    while len(list(folder.rglob("checkpoint/step-*"))) < 2:
+        if process.poll() is not None:
+            return "it ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return "it was finished before it could be killed" if (folder / "metrics.json").exists() else ""
+
+
+if __name__ == "__main__":
+    main()
