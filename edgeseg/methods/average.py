@@ -37,12 +37,15 @@ class Tracker:
             return
         assert module.running_mean is not None and module.running_var is not None
         assert module.num_batches_tracked is not None
-        seen = inputs[0].float()
+        seen = inputs[0]
         if seen.numel() == seen.shape[1]:
             return  # one value has no variance
         if world_size() == 1:
-            variance, mean = torch.var_mean(seen, (0, 2, 3))
+            mean, variance = torch.zeros_like(module.running_mean), torch.zeros_like(module.running_var)
+            # Writes its batch's statistics there; torch.var_mean takes 10 times as long on channels_last CPU tensors.
+            torch.native_batch_norm(seen, None, None, mean, variance, True, 1.0, module.eps)
         else:  # of all processes, or each would have a teacher of its own
+            seen = seen.float()
             number = seen.numel() // seen.shape[1] * world_size()
             mean = total(seen.sum((0, 2, 3))) / number
             variance = total((seen - mean.view(-1, 1, 1)).square().sum((0, 2, 3))) / (number - 1)
