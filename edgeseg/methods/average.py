@@ -37,18 +37,13 @@ class Tracker:
             return
         assert module.running_mean is not None and module.running_var is not None
         assert module.num_batches_tracked is not None
-        seen = inputs[0]
-        if seen.numel() == seen.shape[1]:
+        # As rows of channels: a view of channels_last frames, and five times as fast as torch.var_mean over three axes.
+        rows = inputs[0].float().movedim(1, -1).flatten(0, 2)
+        number = len(rows) * world_size()
+        if number == 1:
             return  # one value has no variance
-        if world_size() == 1:
-            mean, variance = torch.zeros_like(module.running_mean), torch.zeros_like(module.running_var)
-            # Writes its batch's statistics there; torch.var_mean takes 10 times as long on channels_last CPU tensors.
-            torch.native_batch_norm(seen, None, None, mean, variance, True, 1.0, module.eps)
-        else:  # of all processes, or each would have a teacher of its own
-            seen = seen.float()
-            number = seen.numel() // seen.shape[1] * world_size()
-            mean = total(seen.sum((0, 2, 3))) / number
-            variance = total((seen - mean.view(-1, 1, 1)).square().sum((0, 2, 3))) / (number - 1)
+        mean = total(rows.sum(0)) / number  # of all processes, or each would have a teacher of its own
+        variance = total((rows - mean).square().sum(0)) / (number - 1)
         module.num_batches_tracked += 1
         share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
         module.running_mean.lerp_(mean, share)
