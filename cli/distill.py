@@ -45,6 +45,6 @@ def distill(
     from edgeseg.cli.train import finish
     from edgeseg.distill import distill as work
 
-    with report() as progress:
+    with report() as progress, options.begun(out, resume=resume):
         result = work(site, config, teacher or run, out, resume=resume, init=init, report=progress)
     finish(result, json=json, following="edgeseg export --int8")

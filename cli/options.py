@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from edgeseg.errors import ConfigError
+from edgeseg.errors import ConfigError, EdgesegError
 
 if TYPE_CHECKING:
     from edgeseg.config import LoopConfig
@@ -113,3 +116,14 @@ def run_folder(site: Site, verb: str, *, resume: bool) -> Path:
         raise ConfigError(f"there is no {verb} run to resume in {site.root}; start one without --resume")
     os.environ[RUN_VARIABLE] = str(path)
     return path
+
+
+@contextmanager
+def begun(out: Path, *, resume: bool) -> Iterator[None]:
+    """While a run is made in `out`: one that was refused before it trained anything leaves no folder to `--resume`."""
+    try:
+        yield
+    except EdgesegError:
+        if not resume and next(out.rglob("model.json"), None) is None:
+            shutil.rmtree(out, ignore_errors=True)
+        raise

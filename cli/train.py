@@ -48,7 +48,7 @@ def train(
     from edgeseg.cli.progress import report
     from edgeseg.train import train as run
 
-    with report() as progress:
+    with report() as progress, options.begun(out, resume=resume):
         result = run(site, config, out, resume=resume, init=init, report=progress)
     finish(result, json=json, following="edgeseg distill")
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong
 from edgeseg.errors import TrainError
-from edgeseg.loop import fit, start_from
+from edgeseg.loop import fit, refuse_frozen_noise, start_from
 from edgeseg.losses.supervised import upsample
 from edgeseg.losses.world import ratio
 from edgeseg.methods import Batch, Method, StepResult
@@ -42,6 +42,7 @@ def distill(
     teacher, init = origins["teacher"], origins["init"]
     if teacher is None:
         raise TrainError(f"{out} does not say which site model it learns from; name that run")
+    refuse_frozen_noise(config, init)
     source = load_model(teacher)
     if source.card.classes != site.config.classes:
         raise TrainError(

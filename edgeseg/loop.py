@@ -52,6 +52,19 @@ def start_from(student: Network, run: Path, config: LoopConfig) -> None:
     load_weights(student, run / "weights" / "best.safetensors", strict=False)
 
 
+def refuse_frozen_noise(config: LoopConfig, init: Path | None) -> None:
+    """A frozen encoder must have learnt something before.
+
+    Raises:
+        TrainError: it starts from random numbers.
+    """
+    if config.freeze_encoder and config.weights == "none" and init is None:
+        raise TrainError(
+            "freeze_encoder keeps the encoder as it is, and weights = none makes that random numbers; name a weights "
+            "file, or start from a run with --init"
+        )
+
+
 @dataclass(frozen=True)
 class Span:
     """The part of a run's step budget that one training has; all of it unless the method works in stages.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from edgeseg.catalogue import check
 from edgeseg.config import TrainConfig
-from edgeseg.loop import fit, start_from
+from edgeseg.loop import fit, refuse_frozen_noise, start_from
 from edgeseg.methods import METHODS, STAGED, Kit, Method, needs_representation
 from edgeseg.models import Network, build
 from edgeseg.progress import Report, Silent
@@ -38,6 +38,7 @@ def train(
     init = origin(out, {"init": init}, resume=resume)["init"]
     classes = len(site.config.classes)
     check(config.method, config.plugins, classes)
+    refuse_frozen_noise(config, init)
     rep_dim = config.rep_dim if needs_representation(config) else 0
 
     def network(seed: int | None = None) -> Network:

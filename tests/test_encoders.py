@@ -351,7 +351,7 @@ def test_checkpointing_is_refused_where_it_cannot_be() -> None:
 
 
 def test_a_student_learns_from_a_transformer_of_another_size(site: Site, tmp_path: Path) -> None:
-    settings = config(arch="dpt", encoder=VIT, method="suponly", imgsz=[48, 80], steps=2, freeze_encoder=True)
+    settings = config(arch="dpt", encoder=VIT, method="suponly", imgsz=[48, 80], steps=2)
     teacher = train(site, settings, tmp_path / "teacher")
     values = {key: value for key, value in TINY.items() if key != "rep_dim"} | {"steps": 2}
     result = distill(site, validate(DistillConfig, values, "test"), teacher.path, tmp_path / "student")

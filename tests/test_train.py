@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, validate
 from edgeseg.data.dataset import Order
 from edgeseg.distill import distill
@@ -254,3 +256,26 @@ def test_distillation_starts_from_the_site_model_and_remembers_it(site: Site, tm
     image = torch.rand(1, 3, 64, 64, generator=rng)
     logits = load_model(student.path).module(image).logits
     assert logits.shape == (1, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--set", "train.encoder=\"nothing_of_the_kind\""], "nothing_of_the_kind"),
+        (["--set", "train.freeze_encoder=true"], "random numbers"),
+    ],
+)  # fmt: skip
+def test_a_refused_run_is_not_the_one_that_resume_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], said: str
+) -> None:
+    root = make_site(tmp_path).root
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("EDGESEG_RUN", raising=False)
+    sets = [f"--set=train.{key}={json.dumps(value)}" for key, value in TINY.items()]
+    assert CliRunner().invoke(app, ["train", "--method", "suponly", *sets]).exit_code == 0
+    monkeypatch.delenv("EDGESEG_RUN", raising=False)
+    refused = CliRunner().invoke(app, ["train", *sets, *flags])
+    assert refused.exit_code == 1 and said in " ".join(refused.stderr.split())
+    assert [path.name for path in (root / "runs" / "train").iterdir()] == ["exp1"]
+    monkeypatch.delenv("EDGESEG_RUN", raising=False)
+    assert "exp1" in CliRunner().invoke(app, ["train", "--resume"]).output
