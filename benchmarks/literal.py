@@ -156,7 +156,7 @@ def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     return each_pixel(lambda z, p: -sum(p[c] * softmax(z)[c].log() for c in range(len(z))), logits, probability)
 
 
-def symmetric_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor, scale: float) -> Tensor:
+def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float) -> Tensor:
     """w CE(y, q) + (1 - w) CE(q, y) with ln 0 = -scale and w = max q held constant."""
 
     def one(z: Tensor, y: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def symmetric_cross_entropy(logits: Tensor, label: Tensor, class_weight: Tensor,
         q = softmax(z)
         obey = float(q.detach().max())
         reverse = sum(q[c] * scale for c in range(len(z)) if c != int(y))
-        return class_weight[int(y)] * (-obey * q[int(y)].log() + (1 - obey) * reverse)
+        return -obey * q[int(y)].log() + (1 - obey) * reverse
 
     return each_pixel(one, logits, label)
 

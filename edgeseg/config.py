@@ -139,7 +139,9 @@ class LoopConfig(Section):
     decoder_lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     scale: tuple[float, float] = (0.5, 2.0)  # random scale before the crop
-    class_balance: float = Field(0.4, ge=0, le=1)  # loss weight of a class ~ frequency ** -class_balance
+    class_balance: float = Field(
+        0.4, ge=0, le=1
+    )  # loss weight of a labelled pixel ~ frequency of its class ** -class_balance
     ema: float = Field(0.99, ge=0, lt=1)
     eval_every: int = Field(200, ge=1)
     checkpoint_every: int = Field(200, ge=1)

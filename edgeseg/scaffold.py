@@ -53,7 +53,7 @@ _LOOP = {
     "decoder_lr": "learning rate of the rest",
     "weight_decay": "of AdamW",
     "scale": "random scale before the crop",
-    "class_balance": "weight of a class is its frequency ** -class_balance; its square root on pseudo-labels",
+    "class_balance": "loss weight of a labelled pixel ~ frequency of its class ** -class_balance",
     "ema": "share of the averaged model kept each step",
     "eval_every": "steps between evaluations on val",
     "checkpoint_every": "steps between checkpoints; a killed run resumes from the last",

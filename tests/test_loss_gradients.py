@@ -97,9 +97,9 @@ CASES = {
         lambda c: (normal(2, c, 3, 4), chances(2, c, 3, 4)), consistency.soft_cross_entropy, literal.soft_cross_entropy
     ),
     "symmetric_cross_entropy": Case(
-        labelled_inputs,
-        lambda z, y, w: consistency.symmetric_cross_entropy(z, y, w, scale=4.0),
-        lambda z, y, w: literal.symmetric_cross_entropy(z, y, w, 4.0),
+        lambda c: labelled_inputs(c)[:2],
+        lambda z, y: consistency.symmetric_cross_entropy(z, y, scale=4.0),
+        lambda z, y: literal.symmetric_cross_entropy(z, y, 4.0),
     ),
     "directional_contrast": Case(
         directional_inputs,
@@ -196,9 +196,9 @@ def test_ignored_pixels_do_not_count() -> None:
     torch.manual_seed(0)
     logits, label, weight = labelled_inputs(4)
     changed = torch.where((label == 255)[:, None], 9 * normal(*logits.shape), logits)
-    for function in (cross_entropy, consistency.symmetric_cross_entropy):
-        one, slopes = gradients(function, (logits, label, weight), 1)
-        other, _ = gradients(function, (changed, label, weight), 1)
+    for function, more in ((cross_entropy, (weight,)), (consistency.symmetric_cross_entropy, ())):
+        one, slopes = gradients(function, (logits, label, *more), 1)
+        other, _ = gradients(function, (changed, label, *more), 1)
         torch.testing.assert_close(one, other)
         assert not slopes[0][(label == 255)[:, None].expand_as(logits)].any()
     probability, sure = logits.softmax(1), torch.rand(label.shape)

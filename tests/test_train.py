@@ -57,29 +57,28 @@ def test_a_method_learns_and_leaves_all_its_results(site: Site, tmp_path: Path, 
     assert again == pytest.approx(result.miou, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cutmix_mt", "u2pl"])
-def test_pseudo_labels_are_weighted_by_the_root_of_the_class_weights(name: str) -> None:
+@pytest.mark.parametrize("name", ["cutmix_mt", "u2pl", "ael", "cps_cutmix"])
+def test_class_weights_are_of_labelled_pixels_alone(name: str) -> None:
+    """On pseudo-labels, which carry the teacher's bias already, they let rare classes grow without end."""
     from edgeseg.methods import Batch, StepResult
 
     torch.manual_seed(0)
     method = METHODS[name](kit(3, torch.tensor([100.0, 10.0, 1.0]), method=name)).eval()
-    torch.testing.assert_close(method.pseudo_weight**2, method.class_weight)
     everywhere = torch.ones(2, 64, 64, dtype=torch.bool)
     batch = Batch(torch.rand(2, 3, 64, 64), torch.randint(0, 3, (2, 64, 64)), everywhere)
     state = {key: value.clone() for key, value in method.state_dict().items()}
 
-    def logs() -> dict[str, torch.Tensor]:
+    def logs(weight: torch.Tensor) -> dict[str, torch.Tensor]:
         method.load_state_dict(state)
+        method.class_weight.copy_(weight)
         torch.manual_seed(1)
         result: StepResult = method(batch, batch, 0.9)
         return result.logs
 
-    once = logs()
-    method.pseudo_weight.mul_(2)
-    twice = logs()
+    once, other = logs(torch.ones(3)), logs(torch.tensor([2.0, 4.0, 8.0]))
     assert once["unlabelled"] > 0
-    torch.testing.assert_close(twice["unlabelled"], 2 * once["unlabelled"])
-    torch.testing.assert_close(twice["supervised"], once["supervised"])
+    torch.testing.assert_close(other["unlabelled"], once["unlabelled"])
+    assert other["supervised"] > 2 * once["supervised"]
 
 
 def test_teacher_is_the_warm_average_of_the_weights() -> None:

@@ -54,9 +54,7 @@ def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     return -(wide(probability) * wide(logits).log_softmax(1)).sum(1)
 
 
-def symmetric_cross_entropy(
-    logits: Tensor, label: Tensor, class_weight: Tensor | None = None, scale: float = 1.0
-) -> Tensor:
+def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -> Tensor:
     """DSBN's self-correction (Yuan et al., ICCV 2021): the surer the network is, the more it obeys the label.
 
     w CE(y, q) + (1 - w) scale CE(q, y), with q = softmax(z) and w = max q as a constant. The reverse cross-entropy
@@ -66,14 +64,12 @@ def symmetric_cross_entropy(
     Args:
         logits: (B, C, H, W).
         label: (B, H, W) int64, 255 = ignore.
-        class_weight: (C,) scales the pixels of a class.
         scale: minus the value that ln 0 stands for.
 
     Returns:
         (B, H, W), 0 where the label is 255.
     """
     logits = wide(logits)
-    weight = None if class_weight is None else class_weight.to(logits.dtype)
     known = label != IGNORE
     place = label.masked_fill(~known, 0)
     forward = F.cross_entropy(logits, place, reduction="none")
@@ -81,7 +77,7 @@ def symmetric_cross_entropy(
     obey = probability.detach().amax(1)
     reverse = 1 - probability.gather(1, place[:, None])[:, 0]
     loss = obey * forward + (1 - obey) * scale * reverse
-    return loss * known if weight is None else loss * known * weight[place]
+    return loss * known
 
 
 @torch.no_grad()

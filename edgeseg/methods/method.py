@@ -72,14 +72,12 @@ class Method(nn.Module, ABC):
         teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its batch-norm statistics
             are those of its own activations (see `look_at`): averaging the student's instead cost 6 mIoU after 200
             steps, because averaged weights do not produce averaged activations.
-        class_weight: (C,) of the supervised loss.
-        pseudo_weight: (C,) its square root, of losses on pseudo-labels: they already carry the bias that the weights
-            gave the teacher, but without any weight the student's rare classes shrink (docs/decisions/0006).
+        class_weight: (C,) of the supervised loss alone: pseudo-labels already carry the bias that it gave the teacher,
+            and weighted again rare classes grow without end (docs/decisions/0006).
     """
 
     needs_unlabelled = True
     class_weight: Tensor
-    pseudo_weight: Tensor
     mean: Tensor
     std: Tensor
 
@@ -91,7 +89,6 @@ class Method(nn.Module, ABC):
         self.ema = ema
         self._tracker = Tracker(self.teacher)
         self.register_buffer("class_weight", class_weights(pixels, class_balance))
-        self.register_buffer("pseudo_weight", self.class_weight.sqrt(), persistent=False)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 

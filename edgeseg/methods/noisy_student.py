@@ -50,8 +50,7 @@ class NoisyStudent(Method):
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)
         seen = (hidden != 255).float()
-        weight = seen * self.pseudo_weight[probability.argmax(1)]
-        soft = ratio((soft_cross_entropy(upsample(logits[number:], size), probability) * weight).sum(), seen.sum())
+        soft = ratio((soft_cross_entropy(upsample(logits[number:], size), probability) * seen).sum(), seen.sum())
         logs = {"supervised": supervised.detach(), "unlabelled": soft.detach()}
         return StepResult(supervised + self._weight * soft, logs)
 

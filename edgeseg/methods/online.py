@@ -123,18 +123,14 @@ class Online(Method, ABC):
         return ratio(loss.sum(), selected.divisor), selected
 
     def pixel_loss(self, logits: Tensor, target: Target) -> Tensor:
-        """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy, weighted by class."""
+        """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy."""
         for plugin in self.helpers():
             loss = plugin.pixel_loss(logits, target)
             if loss is not None:
-                return loss * self.label_weight(target)
+                return loss
         if self._pixel is not None:
             return self._pixel(logits, target)
-        return F.cross_entropy(logits.float(), target.label, self.pseudo_weight, ignore_index=IGNORE, reduction="none")
-
-    def label_weight(self, target: Target) -> Tensor:
-        """(B, H, W) weight of each pixel's pseudo-label."""
-        return self.pseudo_weight[target.label.clamp(max=len(self.pseudo_weight) - 1)]
+        return F.cross_entropy(logits.float(), target.label, ignore_index=IGNORE, reduction="none")
 
     def extras(self, seen: Seen) -> Tensor:
         """Sum () of the plug-ins' own losses."""

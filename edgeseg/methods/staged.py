@@ -89,7 +89,7 @@ class Learner(Method):
         seen = images if self._pseudo_only else torch.cat([labelled.images, images])
         logits = self.student(self.normalise(seen)).logits
         found = upsample(logits[number:], (masks.shape[1], masks.shape[2]))
-        pseudo = cross_entropy(found, masks, self.pseudo_weight)
+        pseudo = cross_entropy(found, masks)
         logs = {"unlabelled": pseudo.detach(), "kept": (masks != 255).sum() / unlabelled.valid.sum().clamp(min=1)}
         if self._pseudo_only:
             return StepResult(pseudo, logs)

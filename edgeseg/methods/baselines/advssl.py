@@ -56,7 +56,7 @@ class AdvSSL(Method):
         valid = shrink(unlabelled.valid, logits)
         kept = valid & trusted(score[number:], TRUST)
         label = logits[number:].detach().argmax(1).masked_fill(~kept, IGNORE)
-        pseudo = cross_entropy(logits[number:], label, self.pseudo_weight)
+        pseudo = cross_entropy(logits[number:], label)
         footage = SELF_TRAINING * pseudo + UNLABELLED * adversarial_loss(score[number:], valid)
         logs |= {"unlabelled": pseudo.detach(), "kept": kept.sum() / valid.sum().clamp(min=1)}
         return StepResult(supervised + judging + fooling + weight * footage, logs)

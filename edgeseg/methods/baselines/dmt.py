@@ -61,7 +61,7 @@ class Mutual(Method):
         supervised = self.supervised(logits[:number], labelled.masks)
         found = upsample(logits[number:], (label.shape[1], label.shape[2]))
         weight = mutual_weight(found.detach().softmax(1), label, target.confidence, GAMMA, GAMMA)
-        loss = F.cross_entropy(found, label, self.pseudo_weight, ignore_index=IGNORE, reduction="none")
+        loss = F.cross_entropy(found, label, ignore_index=IGNORE, reduction="none")
         mutual = ratio((loss * weight).sum(), (label != IGNORE).sum())
         kept = (label != IGNORE).sum() / target.valid.sum().clamp(min=1)
         logs = {"supervised": supervised.detach(), "unlabelled": mutual.detach(), "kept": kept}

@@ -46,7 +46,7 @@ class DSBN(Method):
         supervised = self.supervised(self.student(self.normalise(labelled.images)).logits, labelled.masks)
         found = upsample(self.strongly(images).logits, (label.shape[1], label.shape[2]))
         known = label != IGNORE
-        pseudo = ratio(symmetric_cross_entropy(found, label, self.pseudo_weight).sum(), known.sum())
+        pseudo = ratio(symmetric_cross_entropy(found, label).sum(), known.sum())
         kept = known.sum() / unlabelled.valid.sum().clamp(min=1)
         logs = {"supervised": supervised.detach(), "unlabelled": pseudo.detach(), "kept": kept}
         return StepResult(supervised + self._weight * pseudo, logs)

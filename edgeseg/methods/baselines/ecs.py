@@ -62,9 +62,7 @@ class ECS(Method):
         guess = probability[number:].detach()
         confidence, label = corrected(guess, verdict[number:].detach()).max(1)
         label = label.masked_fill(~valid, IGNORE)
-        wrong = F.cross_entropy(
-            logits[number:].float(), label, self.pseudo_weight, ignore_index=IGNORE, reduction="none"
-        )
+        wrong = F.cross_entropy(logits[number:].float(), label, ignore_index=IGNORE, reduction="none")
         pseudo = ratio((wrong * confidence).sum(), valid.sum())
         changed = (valid & (label != guess.argmax(1))).sum() / valid.sum().clamp(min=1)
         return StepResult(loss + weight * pseudo, logs | {"unlabelled": pseudo.detach(), "changed": changed})

@@ -70,7 +70,7 @@ class S4GAN(Method):
             label = guess[number:].argmax(1)
             kept = shrink(unlabelled.valid, output.logits) & trusted(self.verdict(felt), TRUST)[:, :, None]
             kept &= expected.gather(1, label.flatten(1)).view_as(label) > PRESENT
-        pseudo = cross_entropy(output.logits[number:], label.masked_fill(~kept, IGNORE), self.pseudo_weight)
+        pseudo = cross_entropy(output.logits[number:], label.masked_fill(~kept, IGNORE))
         agreement = (shown[number:].sigmoid() - expected).square().mean(1)
         consistency = ratio(agreement.sum(), agreement.new_tensor(len(agreement)))
         footage = pseudo + MATCHING * matching + PRESENCE * consistency

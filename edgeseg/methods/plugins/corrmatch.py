@@ -59,4 +59,4 @@ class CorrMatch(Plugin):
         logits = F.adaptive_avg_pool2d(seen.output.logits[-number:].float(), (features.shape[2], features.shape[3]))
         spread = upsample(propagate(features.float(), logits), (seen.target.valid.shape[1], seen.target.valid.shape[2]))
         label = torch.where(seen.target.confidence >= self.threshold.value, seen.target.label, IGNORE)
-        return WEIGHT * cross_entropy(spread, label, method.pseudo_weight)
+        return WEIGHT * cross_entropy(spread, label)

@@ -50,7 +50,7 @@ class PrevMatch(Plugin):
         selected = self._select(target, seen.progress)
         found = upsample(seen.output.logits[-len(target.images) :], (target.valid.shape[1], target.valid.shape[2]))
         label = torch.where(selected.weight > 0, target.label, 255)
-        loss = nn.functional.cross_entropy(found, label, method.pseudo_weight, ignore_index=255, reduction="sum")
+        loss = nn.functional.cross_entropy(found, label, ignore_index=255, reduction="sum")
         return min(1.0, seen.progress / FULL_AT) * ratio(loss, selected.divisor)
 
     @torch.no_grad()
