@@ -1,12 +1,25 @@
-"""Sites for benchmarks from labelled data sets: a few training frames keep their labels, the rest become footage."""
+"""Sites for benchmarks from labelled data sets: a few training frames keep their labels, the rest become footage.
+
+    python benchmarks/sites.py camvid --data DATA/camvid --weights mobilenetv2_100.safetensors --out sites/camvid
+
+The preset stands in the site's edgeseg.toml, so what follows are edgeseg's own commands, given in that folder:
+
+    edgeseg compare --methods suponly,u2pl --seeds 3 --jobs 2 --threads 1
+    edgeseg distill RUN
+    edgeseg export --int8 --max-drop 100 --min-speedup 0    # report, whatever comes out
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.data.footage import add_footage
 from edgeseg.data.masks import add_labels
 from edgeseg.durable import write_atomic
@@ -44,12 +57,29 @@ class DataSet:
 
 
 DATA_SETS = {
-    "camvid": DataSet(CAMVID, 16, (11,), (352, 480), (128, 160)),
-    "dhcn": DataSet(DHCN, 24, (), (480, 480), (128, 128)),
+    "camvid": DataSet(CAMVID, 16, (11,), (352, 480), (192, 256)),
+    "dhcn": DataSet(DHCN, 24, (), (480, 480), (192, 192)),
+}
+# What the two presets change in edgeseg's defaults, beside encoder, weights and frame size.
+PRESETS: dict[str, dict[str, Any]] = {  # Any: configuration values
+    "cpu": {"steps": 800, "encoder_lr": 5e-4, "decoder_lr": 2e-3},
+    "gpu": {"steps": 6000, "eval_every": 500, "checkpoint_every": 500, "batch": 8, "batch_unlabelled": 8},
 }
 
 
-def make_site(root: Path, name: str, data: Path, every: int = 0) -> Site:
+def preset(name: str, kind: str, weights: Path) -> str:
+    """The tables [train] and [distill] of edgeseg.toml."""
+    data = DATA_SETS[name]
+    common = PRESETS[kind] | {"encoder": "mobilenetv2_100", "weights": str(weights.resolve())}
+    common["imgsz"] = list(data.small if kind == "cpu" else data.full)
+    rows = {"train": common | ({"rep_dim": 64} if kind == "cpu" else {}), "distill": common}
+    return "".join(
+        f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+        for table, values in rows.items()
+    )
+
+
+def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str = "") -> Site:
     """Build the site once; a second call opens it. `every` replaces the data set's; 1 labels every frame.
 
     No near-duplicates are removed or withheld: the published splits decide what is train and what is val.
@@ -64,6 +94,7 @@ def make_site(root: Path, name: str, data: Path, every: int = 0) -> Site:
         (staging / part).mkdir(parents=True)
     text = f'name = "{name}"\n[data]\nnear_duplicate = 0\n'
     text += "".join(f'[[classes]]\nname = "{label}"\ncolor = "{color}"\n' for label, color in what.classes)
+    text += settings
     write_atomic(root / "edgeseg.toml", text.encode())
     site = Site.open(root)
     for number, image in enumerate(sorted((data / "images" / "train").iterdir())):
@@ -80,3 +111,21 @@ def make_site(root: Path, name: str, data: Path, every: int = 0) -> Site:
     counts = {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")}
     write_atomic(done, json.dumps(counts).encode())
     return site
+
+
+def main() -> None:
+    """Make a site."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=sorted(DATA_SETS))
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/")
+    parser.add_argument("--weights", type=Path, required=True, help="MobileNetV2 encoder weights, safetensors")
+    parser.add_argument("--out", type=Path, required=True, help="the site")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
+    parser.add_argument("--every", type=int, default=0, help="label every so many frames; 1: all, for the ceiling")
+    given = parser.parse_args()
+    site = make_site(given.out, given.name, given.data, given.every, preset(given.name, given.preset, given.weights))
+    print(", ".join(f"{split} {len(site.frames(split))}" for split in ("labelled", "unlabelled", "val")))
+
+
+if __name__ == "__main__":
+    main()
