@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/loop.py [--rounds 15] [--precision auto] [--device auto]
 
-DeepLabV3+ on MobileNetV2, random weights and frames, 128x160, 11 classes, batch 4 + 4. A step is all that the loop
+DeepLabV3+ on MobileNetV2, random weights and frames, 192x256, 11 classes, batch 4 + 4. A step is all that the loop
 does: augmentation, forward, backward, clipping, AdamW and the teacher's average, late in a run when every loss counts.
 Every row has networks of its own; rows take turns in random order, round by round, and a ratio is the median over
 rounds of a row's time by that of the first row in the same round. On a busy machine look at "CPU ms", processor time,
@@ -36,8 +36,8 @@ from edgeseg.models import Network, build
 CLASSES = 11
 PROGRESS = 0.9
 PRESET = {
-    "method": "u2pl", "encoder": "mobilenetv2_100", "weights": "none", "imgsz": [128, 160], "batch": 4,
-    "batch_unlabelled": 4, "rep_dim": 64, "warmup": 0.5, "ramp": 0.1, "unlabelled_weight": 0.5,
+    "method": "u2pl", "encoder": "mobilenetv2_100", "weights": "none", "imgsz": [192, 256], "batch": 4,
+    "batch_unlabelled": 4, "rep_dim": 64,
 }  # fmt: skip
 ROWS = {
     "channels_last": (True, False),

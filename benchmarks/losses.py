@@ -63,7 +63,7 @@ class Size:
     bank: int = 4096
 
 
-SIZES = {"cpu": Size(8, 128, 160, 11, 64), "gpu": Size(16, 512, 512, 21, 256)}
+SIZES = {"cpu": Size(8, 192, 256, 11, 64), "gpu": Size(16, 512, 512, 21, 256)}
 
 
 class Scene:

@@ -269,12 +269,9 @@ def test_a_refused_run_is_not_the_one_that_resume_takes(
 ) -> None:
     root = make_site(tmp_path).root
     monkeypatch.chdir(root)
-    monkeypatch.delenv("EDGESEG_RUN", raising=False)
     sets = [f"--set=train.{key}={json.dumps(value)}" for key, value in TINY.items()]
     assert CliRunner().invoke(app, ["train", "--method", "suponly", *sets]).exit_code == 0
-    monkeypatch.delenv("EDGESEG_RUN", raising=False)
     refused = CliRunner().invoke(app, ["train", *sets, *flags])
     assert refused.exit_code == 1 and said in " ".join(refused.stderr.split())
     assert [path.name for path in (root / "runs" / "train").iterdir()] == ["exp1"]
-    monkeypatch.delenv("EDGESEG_RUN", raising=False)
     assert "exp1" in CliRunner().invoke(app, ["train", "--resume"]).output
