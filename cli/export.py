@@ -18,13 +18,14 @@ def export(
     run: Annotated[
         Path | None, typer.Argument(help="The run to export; the newest distill run, else train run, if left out.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Also write the INT8 file for CPUs.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Also write INT8 files, for CPUs and TensorRT.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Also write an FP16 file.")] = False,
     output: Annotated[
         Path | None, typer.Option(help="The bundle's folder; bundles/<run>-<digest> if left out.")
     ] = None,
     imgsz: options.ImageSize = None,
     max_drop: Annotated[float | None, typer.Option(help="mIoU points that INT8 may lose on val.")] = None,
+    max_class_drop: Annotated[float | None, typer.Option(help="IoU points that INT8 may lose of any class.")] = None,
     min_speedup: Annotated[
         float | None, typer.Option(help="How many times as fast as FP32 INT8 must run here.")
     ] = None,
@@ -40,7 +41,10 @@ def export(
         raise ConfigError(
             "--publish and --output disagree: only a bundle in the site's bundles/ can be current; leave one out"
         )
-    flags = {"int8": int8, "half": half, "imgsz": options.size(imgsz), "max_drop": max_drop, "min_speedup": min_speedup}
+    flags = {
+        "int8": int8, "half": half, "imgsz": options.size(imgsz), "max_drop": max_drop,
+        "max_class_drop": max_class_drop, "min_speedup": min_speedup,
+    }  # fmt: skip
     site = Site.open(overrides=options.overrides("export", set_, **flags))
     chosen = _newest(site) if run is None else run if run.exists() else site.root / run
 
@@ -89,7 +93,7 @@ def _show(result: ExportResult, *, json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.progress import console
-    from edgeseg.export.card import HEADER, rows
+    from edgeseg.export.card import HEADER, LADDER, ladders, rows
 
     if json:
         found: dict[str, Any] = {"bundle": str(result.bundle), "refused": result.refused, "figures": result.figures}
@@ -98,6 +102,11 @@ def _show(result: ExportResult, *, json: bool) -> None:
     for cells in rows(result.figures, interval=False):
         table.add_row(*cells)
     console.print(table)
+    for flavour, rungs in ladders(result.figures).items():
+        ladder = Table(*LADDER, title=f"how {flavour} was made; the last one counts")
+        for cells in rungs:
+            ladder.add_row(*cells)
+        console.print(ladder)
     console.print(
         f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})", highlight=False, soft_wrap=True
     )

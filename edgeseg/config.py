@@ -206,7 +206,8 @@ class ExportConfig(Section):
     half: bool = False
     alpha: float = Field(0.2, gt=0, lt=1)  # share of val pixels above gamma
     calibration_frames: int = Field(64, ge=1)
-    max_drop: float = Field(0.5, ge=0)  # mIoU points INT8 may lose on val
+    max_drop: float = Field(0.3, ge=0)  # mIoU points INT8 may lose on val
+    max_class_drop: float = Field(1.0, ge=0)  # IoU points that any class may lose on val
     min_speedup: float = Field(1.0, ge=0)  # INT8 against FP32 on this machine
     threads: int = Field(0, ge=0)
     seed: int = 0

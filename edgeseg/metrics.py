@@ -137,3 +137,45 @@ def iou_margins(counts: Counts, *, draws: int = 1000, seed: int = 0) -> NDArray[
 def _resampled(frames: int, draws: int, seed: int) -> NDArray[np.int64]:
     """(draws, frames): how often each frame is in a set drawn with replacement."""
     return np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)
+
+
+def near_boundary(mask: Mask, width: int = 2) -> NDArray[np.bool_]:
+    """(H, W) whether another class lies within `width` pixels to the side, above, below or diagonally.
+
+    Args:
+        mask: (H, W) class ids.
+    """
+    near = np.zeros(mask.shape, bool)
+    down, right = mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1]
+    near[1:] |= down
+    near[:-1] |= down
+    near[:, 1:] |= right
+    near[:, :-1] |= right
+    for _ in range(width - 1):
+        grown = near.copy()
+        grown[1:] |= near[:-1]
+        grown[:-1] |= near[1:]
+        near = grown.copy()
+        near[:, 1:] |= grown[:, :-1]
+        near[:, :-1] |= grown[:, 1:]
+    return near
+
+
+def expected_calibration_error(logits: NDArray[np.float32], labels: Mask, bins: int = 15) -> float:
+    """How far confidence and accuracy are apart, over bins of equal confidence (Guo et al., 2017, equation 3).
+
+    Args:
+        logits: (M, C).
+        labels: (M,) class ids.
+
+    Returns:
+        0 to 1; 0 for no pixel.
+    """
+    if not len(labels):
+        return 0.0
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    confidence = weights.max(1) / weights.sum(1)
+    right = logits.argmax(1) == labels
+    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(place, confidence, bins) - np.bincount(place, right.astype(np.float64), bins)
+    return float(np.abs(gaps).sum() / len(labels))

@@ -125,6 +125,7 @@ COMMENTS: dict[str, dict[str, str]] = {
         "alpha": "share of val pixels to count as unreliable",
         "calibration_frames": "unlabelled frames that set the INT8 ranges",
         "max_drop": "mIoU points INT8 may lose on val",
+        "max_class_drop": "IoU points that any class may lose there",
         "min_speedup": "of INT8 against FP32 on this machine",
         "threads": "of the timing; 0 for all cores",
         "seed": "of the choice of frames",

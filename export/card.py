@@ -6,7 +6,7 @@ from typing import Any
 
 from edgeseg.bundle import Manifest
 
-STEPS = {"torch": "torch", "fp32": "FP32", "int8-cpu": "INT8 (CPU)", "fp16": "FP16"}
+STEPS = {"torch": "torch", "fp32": "FP32", "int8-cpu": "INT8 (CPU)", "int8-trt": "INT8 (TensorRT)", "fp16": "FP16"}
 
 
 def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
@@ -32,6 +32,7 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
         "",
         *class_table(manifest.figures),
         "",
+        *[line for name, tried in ladders(manifest.figures).items() for line in _ladder(name, tried)],
         "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
         "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
         "the exporting machine "
@@ -44,6 +45,11 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
         "",
     ]
     return "\n".join(lines)
+
+
+def _ladder(name: str, tried: list[tuple[str, ...]]) -> list[str]:
+    lines = [LADDER, ("---",) * len(LADDER), *tried]
+    return [f"### How {name} was made", "", *(f"| {' | '.join(cells)} |" for cells in lines), ""]
 
 
 def rows(
@@ -76,6 +82,27 @@ def _points(value: float) -> str:
 
 
 HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
+
+
+LADDER = ("rung", "seconds", "mIoU", "drop", "largest class drop", "agreement", "SQNR", "INT8 convolutions", "speed")
+
+
+def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
+    """What was tried for each INT8 file, by its name, in the columns of LADDER."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for step in ("int8-cpu", "int8-trt"):
+        tried = figures.get(step, {}).get("ladder", ())
+        if tried:
+            found[STEPS[step]] = [
+                (
+                    one["rung"], f"{one['seconds']:.1f}", f"{one['miou']:.2f}", _points(one["drop"]),
+                    f"{one['worst_class']['name']} {_points(one['worst_class']['drop'])}",
+                    f"{one['agreement']:.2f} %", f"{one['sqnr']:.1f} dB", str(one["integer"]),
+                    f"{one['speedup']:.2f}x" if "speedup" in one else "-",
+                )
+                for one in tried
+            ]  # fmt: skip
+    return found
 
 
 def table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`

@@ -7,20 +7,23 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto, helper
 
 from edgeseg.bundle import GRAPHS
 from edgeseg.calibration.select import calibration_frames
 from edgeseg.config import ExportConfig
-from edgeseg.data.dataset import read_frame, resize_image
 from edgeseg.errors import BundleError, ExportError
+from edgeseg.export import calibrationstore
+from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.gates import refusal
 from edgeseg.export.half import halve
-from edgeseg.export.int8 import METHOD, collect_ranges, inspect, quantise
+from edgeseg.export.int8 import Calibrated, Int8, calibrate, quantise
 from edgeseg.export.interface import Interface, wrap
-from edgeseg.export.speed import race
+from edgeseg.export.ladder import Attempt, Ground, climb
+from edgeseg.export.speed import Timing, race
 from edgeseg.export.thresholds import fit_gamma, fit_temperature, log_threshold, scores
-from edgeseg.export.verify import Outcome, ValFrames, check_parity, figures, run_graph, run_torch
+from edgeseg.export.verify import CalibrationImages, ValFrames, check_parity, run_graph, run_torch
 from edgeseg.graphscan import FLAVOUR_KEY, scan
 from edgeseg.models.checkpoint import LoadedModel
 from edgeseg.progress import Report
@@ -35,6 +38,7 @@ class Work:
         files: of the bundle, by name.
         figures: of each step, by flavour; see `edgeseg.export.verify.figures`.
         refused: a sentence for each file that failed its gate.
+        samples: of the float logits on val.
     """
 
     site: Site
@@ -47,6 +51,7 @@ class Work:
     files: dict[str, bytes] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)  # Any: as ExportResult
     refused: list[str] = field(default_factory=list)
+    samples: Samples = field(init=False)
 
 
 def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
@@ -57,12 +62,13 @@ def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
     """
     names = work.site.config.class_names
     work.report.start("val frames through torch", len(work.val.frames))
-    torch, logits, labels = run_torch(model.module, model.card, work.val, work.report)
-    if not len(labels):
+    torch, samples = run_torch(model.module, model.card, work.val, work.report)
+    if not len(samples.labels):
         raise ExportError(
             "no val frame has a labelled pixel; correct the masks and add them again with `edgeseg add labels`"
         )
-    temperature = fit_temperature(logits, labels)
+    work.samples = samples
+    temperature = fit_temperature(samples.logits, samples.labels)
     work.report.start("val frames through ONNX", len(work.val.frames))
     unfinished = wrap(work.network, work.interface.with_thresholds(temperature, 0.5)).SerializeToString()
     outcome = run_graph(unfinished, work.val, work.threads, work.report)
@@ -70,36 +76,80 @@ def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
     work.interface = work.interface.with_thresholds(temperature, gamma)  # only the score depends on gamma
     _add(work, "fp32", wrap(work.network, work.interface), {})
     work.figures["torch"] = figures(torch, names)
-    work.figures["fp32"] = figures(outcome, names, torch)
+    work.figures["fp32"] = figures(outcome, names, torch) | likelihood_figures(samples, temperature)
     check_parity(work.figures["fp32"])
     values = scores(outcome.entropies, gamma)
     work.figures["fp32"]["unreliable"] = round(float(values.mean()), 4)
     return outcome, log_threshold(values)
 
 
-def int8_file(work: Work, reference: Outcome) -> None:
+def int8_files(work: Work, reference: Outcome) -> None:
+    """Climb the ladder for each flavour and add what is best; whether it may ship is for `apply_gates`."""
     chosen = calibration_frames(work.site, work.config.calibration_frames, work.config.seed)
-    work.report.start("calibrating", len(chosen))
-    images = (resize_image(read_frame(work.site, frame)[0], work.val.size) for frame in chosen)
-    ranges = collect_ranges(work.network, work.interface, images, threads=work.threads, report=work.report)
-    metadata = {
-        "edgeseg.source": hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest(),
-        "edgeseg.calibration": METHOD,
-        "edgeseg.calibration_frames": str(len(chosen)),
-    }
-    data = _add(work, "int8-cpu", quantise(work.network, work.interface, ranges), metadata)
-    kernels = inspect(work.network, data)
-    _link(work, "int8-cpu", reference)
-    work.figures["int8-cpu"] |= {
-        "convolutions": kernels.convolutions, "quantised": kernels.quantised, "conversions": kernels.conversions,
-        "calibration": METHOD, "calibration_frames": len(chosen),
-    }  # fmt: skip
-    record = {
-        "method": METHOD, "seed": work.config.seed, "source": metadata["edgeseg.source"],
-        "frames": [_entry(work.site, frame) for frame in chosen],
-        "ranges": {name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()},
-    }  # fmt: skip
+    images = CalibrationImages(work.site, chosen, work.val.size)
+    entries = [_entry(work.site, frame) for frame in chosen]
+    calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
+    ground = Ground(
+        work.config, work.val, work.site.config.class_names, work.interface, wrap(work.network, work.interface),
+        reference, work.samples, images, work.threads, work.report,
+    )  # fmt: skip
+    source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
+    record: dict[str, Any] = {
+        "seed": work.config.seed,
+        "source": source,
+        "frames": entries,
+        "flavours": {},
+    }  # Any: JSON
+    flavours: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
+    for flavour in flavours:
+        found = climb(ground, calibrated, flavour)
+        rung = found.best.rung
+        metadata = {
+            "edgeseg.source": source,
+            "edgeseg.calibration": rung.name,
+            "edgeseg.calibration_frames": str(len(chosen)),
+            "edgeseg.islands": json.dumps(rung.islands),
+        }
+        interface, extra = _own_thresholds(work, calibrated, flavour, found.best, reference)
+        _add(work, flavour, quantise(calibrated, interface, flavour, rung.estimator, rung.islands), metadata)
+        work.figures[flavour] = found.best.figures | extra | {
+            "calibration": rung.name, "calibration_frames": len(chosen), "islands": rung.islands,
+            "ladder": found.rows(),
+        }  # fmt: skip
+        _note_times(work, found.times)
+        ranges = calibrated.ranges(rung.estimator, signed=flavour == "int8-trt")
+        record["flavours"][flavour] = {
+            "method": rung.name, "islands": rung.islands,
+            "ranges": {name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()},
+        }  # fmt: skip
     work.files["calibration.json"] = (json.dumps(record, indent=1) + "\n").encode()
+
+
+def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Calibrated:
+    folder = work.site.root / "cache" / "calibration"
+    name = calibrationstore.key(work.network, work.interface, digests)
+    found = calibrationstore.load(folder, name)
+    if found is None:
+        found = calibrate(work.network, work.interface, images, threads=work.threads, report=work.report)
+        calibrationstore.store(folder, name, found)
+    return found
+
+
+def _own_thresholds(
+    work: Work, calibrated: Calibrated, flavour: Int8, attempt: Attempt, reference: Outcome
+) -> tuple[Interface, dict[str, float]]:
+    """Temperature and gamma as this file needs them for its scores to mean the same, and what they make of entropy."""
+    temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
+    unfinished = work.interface.with_thresholds(temperature, 0.5)
+    model = quantise(calibrated, unfinished, flavour, attempt.rung.estimator, attempt.rung.islands)
+    work.report.start(f"entropy of {flavour}", len(work.val.frames))
+    entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
+    gamma = fit_gamma(entropies, work.config.alpha)
+    shift = np.mean([np.mean(one - other) for one, other in zip(entropies, reference.entropies)])
+    return work.interface.with_thresholds(temperature, gamma), {
+        "temperature": temperature, "gamma": gamma, "entropy_shift": round(float(shift), 5),
+        "unreliable": round(float(scores(entropies, gamma).mean()), 4),
+    }  # fmt: skip
 
 
 def _entry(site: Site, frame: Frame) -> dict[str, str]:
@@ -136,10 +186,16 @@ def _link(work: Work, flavour: str, reference: Outcome) -> None:
 
 
 def time_files(work: Work) -> None:
-    """Time what a CPU may run; FP16 is emulated there, so its time would say nothing."""
-    raced = {flavour: work.files[GRAPHS[flavour]] for flavour in ("fp32", "int8-cpu") if GRAPHS[flavour] in work.files}
+    """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say nothing."""
+    wanted = [flavour for flavour in ("fp32", "int8-cpu") if GRAPHS[flavour] in work.files]
+    if all("ms" in work.figures[flavour] for flavour in wanted):
+        return
     work.report.start("timing", None)
-    times = race(raced, work.val.image(0), work.threads, work.config.seed, work.report)
+    raced = {flavour: work.files[GRAPHS[flavour]] for flavour in wanted}
+    _note_times(work, race(raced, work.val.image(0), work.threads, work.config.seed, work.report))
+
+
+def _note_times(work: Work, times: dict[str, Timing]) -> None:
     for flavour, timing in times.items():
         work.figures[flavour] |= {
             "ms": round(timing.minimum, 3),
@@ -152,12 +208,12 @@ def time_files(work: Work) -> None:
 
 def apply_gates(work: Work) -> None:
     """Take out what must not ship, and say why."""
-    for flavour in ("int8-cpu", "fp16"):
+    for flavour in ("int8-cpu", "int8-trt", "fp16"):
         name = GRAPHS[flavour]
         why = refusal(name, work.figures[flavour], work.config) if name in work.files else None
         if why:
             work.refused.append(why)
             work.figures[flavour]["refused"] = why
             del work.files[name]
-            if flavour == "int8-cpu":
-                del work.files["calibration.json"]
+    if not {GRAPHS["int8-cpu"], GRAPHS["int8-trt"]} & set(work.files):
+        work.files.pop("calibration.json", None)

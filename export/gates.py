@@ -6,33 +6,53 @@ from typing import Any
 
 from edgeseg.config import ExportConfig
 
+Fault = tuple[str, str]  # what is wrong, and how to mend it
+
 
 def refusal(
     file: str, found: dict[str, Any], config: ExportConfig
-) -> str | None:  # Any: see edgeseg.export.verify.figures
+) -> str | None:  # Any: see edgeseg.export.figures.figures
     """Why `file` must not ship, in one sentence with the figures; None if it may.
 
     Args:
         found: the file's figures; `speedup` and `quantised` are judged where there are any.
     """
-    faults, cures = [], []
-    if found["drop"] > config.max_drop:
-        before = found["miou"] + found["drop"]
-        faults.append(
-            f"loses {found['drop']:.2f} mIoU points on val ({before:.2f} to {found['miou']:.2f}), "
-            f"more than --max-drop {config.max_drop:g}"
-        )
-        cures.append("calibrate with more footage or raise --max-drop")
-    if found.get("speedup", config.min_speedup) < config.min_speedup:
-        faults.append(
-            f"runs {found['speedup']:.2f}x as fast as FP32 here, less than --min-speedup {config.min_speedup:g}"
-        )
-        cures.append("lower --min-speedup")
-    if found.get("quantised") != found.get("convolutions"):
-        faults.append(
-            f"has only {found['quantised']} of its {found['convolutions']} convolutions in INT8 in ONNX Runtime"
-        )
-        cures.append("choose an arch of plain convolutions")
+    faults = [*inaccurate(found, config), *slow(found, config), *unfused(found)]
     if not faults:
         return None
-    return f"{file} was refused and left out of the bundle because it {' and '.join(faults)}; {', or '.join(cures)}"
+    what, cures = zip(*faults)
+    ways = ", or ".join(dict.fromkeys(cures))
+    return f"{file} was refused and left out of the bundle because it {' and '.join(what)}; {ways}"
+
+
+def inaccurate(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
+    """What the file sees worse than the float one, beyond what is allowed."""
+    faults = []
+    cure = "calibrate with more footage or raise"
+    if found["drop"] > config.max_drop:
+        before = found["miou"] + found["drop"]
+        lost = f"loses {found['drop']:.2f} mIoU points on val ({before:.2f} to {found['miou']:.2f}), more than"
+        faults.append((f"{lost} --max-drop {config.max_drop:g}", f"{cure} --max-drop"))
+    worst = found.get("worst_class")
+    if worst is not None and worst["drop"] > config.max_class_drop:
+        lost = f"loses {worst['drop']:.2f} IoU points of {worst['name']} on val, more than"
+        faults.append((f"{lost} --max-class-drop {config.max_class_drop:g}", f"{cure} --max-class-drop"))
+    return faults
+
+
+def slow(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
+    """Whether the file is not worth its loss."""
+    if found.get("speedup", config.min_speedup) >= config.min_speedup:
+        return []
+    what = f"runs {found['speedup']:.2f}x as fast as FP32 here, less than --min-speedup {config.min_speedup:g}"
+    return [(what, "lower --min-speedup")]
+
+
+def unfused(found: dict[str, Any]) -> list[Fault]:  # Any: as `refusal`
+    """Whether ONNX Runtime computes in float what was meant to be integers."""
+    integer = found.get("integer")
+    if integer is None or 0 < integer == found.get("quantised", integer):
+        return []
+    ran = found.get("quantised", integer)
+    what = f"has only {ran} of its {found['convolutions']} convolutions in INT8"
+    return [(what, "choose an arch of plain convolutions")]

@@ -42,7 +42,7 @@ def lower(model: ModelProto) -> ModelProto:
     """
     model = _clean(model)
     source = next(entry.version for entry in model.opset_import if entry.domain == "")
-    shapes = _shapes(model)
+    shapes = static_shapes(model)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     nodes: list[NodeProto] = []
     for node in model.graph.node:
@@ -145,7 +145,7 @@ def infer_shapes(model: ModelProto) -> ModelProto:
     return onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
 
 
-def _shapes(model: ModelProto) -> Shapes:
+def static_shapes(model: ModelProto) -> Shapes:
     """The static shapes, by tensor."""
     inferred = infer_shapes(model).graph
     shapes = {}

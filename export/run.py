@@ -16,7 +16,7 @@ from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Manifest, write
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.card import card
-from edgeseg.export.chain import Work, apply_gates, float_file, half_file, int8_file, time_files
+from edgeseg.export.chain import Work, apply_gates, float_file, half_file, int8_files, time_files
 from edgeseg.export.graph import lower, rename
 from edgeseg.export.interface import Interface, logits_size
 from edgeseg.export.onnx import export_network
@@ -69,7 +69,7 @@ def export(
     work = _begin(site, config, model, report)
     reference, log_from = float_file(work, model)
     if config.int8:
-        int8_file(work, reference)
+        int8_files(work, reference)
     if config.half:
         half_file(work, reference)
     time_files(work)

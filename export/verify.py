@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from onnx import ModelProto, helper
 from torch import nn
 
 from edgeseg.data.dataset import read_frame, resize_image, resize_mask
 from edgeseg.errors import ExportError
+from edgeseg.export.figures import Outcome, Samples
 from edgeseg.export.session import open_session
 from edgeseg.losses.supervised import upsample
-from edgeseg.metrics import IGNORE, Counts, agreement, confusion, iou, miou, paired_bootstrap
+from edgeseg.metrics import IGNORE, confusion
 from edgeseg.models.checkpoint import ModelCard
 from edgeseg.progress import Report
 from edgeseg.site import Frame, Site
@@ -24,21 +26,6 @@ LEAST_AGREEMENT = 99.9  # percent of the pixels that torch and the ONNX file mus
 SAMPLES = 400_000  # pixels of val that the temperature is fitted on
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one model made of the val frames.
-
-    Attributes:
-        counts: (frames, C, C), at the truth's own size.
-        masks: (H, W) uint8 of each frame, at the graph's size.
-        entropies: (h, w) float32 of each frame; none from torch.
-    """
-
-    counts: Counts
-    masks: list[Image]
-    entropies: list[Array]
 
 
 @dataclass(frozen=True)
@@ -81,28 +68,76 @@ class ValFrames:
         return Outcome(np.stack(counts), masks, entropies)
 
 
-def run_torch(network: nn.Module, card: ModelCard, val: ValFrames, report: Report) -> tuple[Outcome, Array, Image]:
-    """The first link of the chain, and what the temperature is fitted on.
+@dataclass(frozen=True)
+class CalibrationImages(Sequence[Image]):
+    """Frames read when they are asked for, at the graph's size: (H, W, 3) each.
 
-    Returns:
-        The outcome, logits (M, C) and labels (M,) of a regular sample of the labelled pixels at the logits' size.
+    Attributes:
+        size: (height, width).
     """
+
+    site: Site
+    frames: list[Frame]
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @overload
+    def __getitem__(self, place: int) -> Image: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Image]: ...
+    def __getitem__(self, place: int | slice) -> Image | list[Image]:
+        if isinstance(place, slice):
+            return [self[one] for one in range(len(self))[place]]
+        return resize_image(read_frame(self.site, self.frames[range(len(self))[place]])[0], self.size)
+
+
+def run_torch(network: nn.Module, card: ModelCard, val: ValFrames, report: Report) -> tuple[Outcome, Samples]:
+    """The first link of the chain, and what the temperature is fitted on."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
-    kept: list[tuple[Array, Image]] = []
-    share = max(1, SAMPLES // len(val.frames))
+    sampler = _Sampler(val)
 
     def predict(image: Image, truth: Image) -> tuple[Image, None]:
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         logits = network((batch - mean) / std).logits.float()
-        small = resize_mask(truth, (logits.shape[2], logits.shape[3])).ravel()
-        places = np.flatnonzero(small != IGNORE)
-        places = places[:: max(1, -(-len(places) // share))]
-        kept.append((logits[0].flatten(1).T.numpy()[places], small[places]))
+        sampler.take(logits[0].numpy(), truth)
         return upsample(logits, val.size).argmax(1)[0].to(torch.uint8).numpy(), None
 
     with torch.inference_mode():
         outcome = val.measure(predict, report)
-    return outcome, np.concatenate([logits for logits, _ in kept]), np.concatenate([labels for _, labels in kept])
+    return outcome, sampler.samples()
+
+
+class _Sampler:
+    """Collects logits and labels of a regular sample of the labelled pixels."""
+
+    def __init__(self, val: ValFrames) -> None:
+        self._share = max(1, SAMPLES // len(val.frames))
+        self._kept: list[tuple[Array, Image]] = []
+
+    def take(self, logits: Array, truth: Image) -> None:
+        """From one frame: logits (C, h, w), truth (H, W)."""
+        labels = resize_mask(truth, (logits.shape[1], logits.shape[2])).ravel()
+        places = np.flatnonzero(labels != IGNORE)
+        places = places[:: max(1, -(-len(places) // self._share))]
+        self._kept.append((logits.reshape(len(logits), -1).T[places], labels[places]))
+
+    def samples(self) -> Samples:
+        logits, labels = zip(*self._kept)
+        return Samples(np.concatenate(logits), np.concatenate(labels))
+
+
+def sample_logits(model: ModelProto, val: ValFrames, threads: int, report: Report) -> Samples:
+    """What a whole graph gives inside, before the classes are decided."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    copy.graph.output.append(helper.make_empty_tensor_value_info("logits"))
+    session, sampler = open_session(copy.SerializeToString(), threads), _Sampler(val)
+    for image, truth in val.pairs():
+        sampler.take(session.run(["logits"], {"image": image[None]})[0][0], truth)
+        report.advance()
+    return sampler.samples()
 
 
 def run_graph(data: bytes, val: ValFrames, threads: int, report: Report) -> Outcome:
@@ -114,32 +149,6 @@ def run_graph(data: bytes, val: ValFrames, threads: int, report: Report) -> Outc
         return mask[0], entropy[0]
 
     return val.measure(predict, report)
-
-
-def figures(
-    outcome: Outcome, names: tuple[str, ...], before: Outcome | None = None
-) -> dict[str, Any]:  # Any: numbers, tables
-    """What the manifest says of one link: mIoU and IoU of each class in percent, and how it compares with `before`.
-
-    `drop` is in mIoU points, positive where this link is worse; `drop_interval` its 95 % interval over frames.
-    """
-    total = outcome.counts.sum(0)
-    classes = iou(total)
-    found: dict[str, Any] = {
-        "miou": round(miou(total), 4),
-        "per_class": {name: None if np.isnan(value) else round(float(value), 3) for name, value in zip(names, classes)},
-    }
-    if before is not None:
-        change = paired_bootstrap(outcome.counts, before.counts)
-        losses = np.nan_to_num(iou(before.counts.sum(0)) - classes, nan=-np.inf)
-        worst = int(np.argmax(losses))
-        found |= {
-            "agreement": round(float(np.mean([agreement(a, b) for a, b in zip(outcome.masks, before.masks)])), 4),
-            "drop": round(-change.mean, 4),
-            "drop_interval": [round(-change.high, 4), round(-change.low, 4)],
-            "worst_class": {"name": names[worst], "drop": round(float(losses[worst]), 3)},
-        }
-    return found
 
 
 def check_parity(found: dict[str, Any]) -> None:  # Any: as `figures`

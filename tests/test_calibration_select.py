@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from edgeseg.calibration.percentile import Percentile
 from edgeseg.calibration.select import calibration_frames, spread
 from edgeseg.errors import DataError
 from edgeseg.scaffold import init
@@ -69,41 +67,3 @@ def test_a_site_with_nothing_to_calibrate_with_says_so(tmp_path: Path) -> None:
     site = site_with(tmp_path / "site", [frame("a", 0, "val")])
     with pytest.raises(DataError, match="edgeseg add footage"):
         calibration_frames(site, 8)
-
-
-def test_the_percentile_leaves_out_the_rarest_extremes() -> None:
-    values = np.linspace(0, 1, 1_000_000, dtype=np.float32)
-    values[::200_000] = 25
-    observer = Percentile(0.9999)
-    for part in np.array_split(values, 7):
-        observer.collect(part)
-    low, high = observer.range()
-    assert low == 0 and 0.99 < high < 1.02
-
-
-def test_the_percentile_is_symmetric_once_something_is_negative() -> None:
-    observer = Percentile(1.0)
-    observer.collect(np.array([0.5, 2.0], np.float32))
-    assert observer.range() == (0.0, 2.0)
-    observer.collect(np.array([-3.0, 1.0], np.float32))
-    assert observer.range() == (-3.0, 3.0)
-
-
-def test_the_percentile_does_not_depend_on_how_values_arrive() -> None:
-    values = np.random.default_rng(0).exponential(1, 100_000).astype(np.float32)
-    rising, falling = Percentile(), Percentile()
-    for part in np.array_split(np.sort(values), 10):
-        rising.collect(part)
-    for part in np.array_split(np.sort(values)[::-1], 10):
-        falling.collect(part)
-    exact = np.quantile(values, 0.9999)
-    assert rising.range()[1] == pytest.approx(exact, rel=0.01)
-    assert falling.range()[1] == pytest.approx(exact, rel=0.01)
-
-
-def test_a_tensor_of_zeros_has_an_empty_range_and_nan_is_refused() -> None:
-    observer = Percentile()
-    observer.collect(np.zeros(10, np.float32))
-    assert observer.range() == (0.0, 0.0)
-    with pytest.raises(ValueError, match="finite"):
-        observer.collect(np.array([np.nan], np.float32))

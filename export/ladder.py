@@ -1,0 +1,170 @@
+"""The ladder: ways to make an INT8 file, cheap ones first, until one is accurate and fast enough.
+
+The first rung already equalises channels and rounds weights with their inputs in mind, which costs seconds and is worth
+several dB (decision 0010). The next ones choose ranges differently. Then the tensors that suffer most stay float, a few
+more at each rung, which costs speed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from edgeseg.config import ExportConfig
+from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
+from edgeseg.export.gates import inaccurate, slow, unfused
+from edgeseg.export.int8 import ESTIMATORS, Calibrated, Int8, inspect, integer_convolutions, quantise
+from edgeseg.export.interface import Interface
+from edgeseg.export.islands import rank_islands
+from edgeseg.export.quantise import layers_of
+from edgeseg.export.speed import Timing, race
+from edgeseg.export.verify import ValFrames, run_graph, sample_logits
+from edgeseg.progress import Report
+
+ISLANDS = (1, 2, 4, 8)  # tensors left float
+Figures = dict[str, Any]  # Any: see `edgeseg.export.figures.figures`
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to make the file.
+
+    Attributes:
+        estimator: of the ranges.
+        islands: tensors that stay float.
+    """
+
+    estimator: str
+    islands: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        number = len(self.islands)
+        return self.estimator + (f", {number} tensor{'s' * (number > 1)} float" if number else "")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of a rung.
+
+    Attributes:
+        samples: of the logits on val.
+        seconds: that making and measuring it took.
+    """
+
+    rung: Rung
+    samples: Samples
+    figures: Figures
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every rung is measured against.
+
+    Attributes:
+        interface: of the float graph, thresholds fitted.
+        reference: the float graph; `outcome` and `samples` are what it makes of val.
+        images: calibration frames, (H, W, 3) uint8 RGB.
+    """
+
+    config: ExportConfig
+    val: ValFrames
+    names: tuple[str, ...]
+    interface: Interface
+    reference: ModelProto
+    outcome: Outcome
+    samples: Samples
+    images: Sequence[NDArray[np.uint8]]
+    threads: int
+    report: Report
+
+
+@dataclass
+class Climb:
+    """How far it got.
+
+    Attributes:
+        attempts: in order.
+        passed: whether the last one may ship.
+        times: of the float file and the last attempt, by flavour, where they were raced.
+    """
+
+    attempts: list[Attempt] = field(default_factory=list)
+    passed: bool = False
+    times: dict[str, Timing] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Attempt:
+        """The one that passed, else the one that agrees best with the float file."""
+        if self.passed or self.times:
+            return self.attempts[-1]
+        return max(self.attempts, key=lambda one: float(one.figures["agreement"]))
+
+    def rows(self) -> list[Figures]:
+        """Cost and gain of each rung, for the manifest."""
+        keys = ("miou", "drop", "worst_class", "agreement", "sqnr", "integer", "speedup")
+        return [
+            {"rung": one.rung.name, "seconds": round(one.seconds, 1)}
+            | {key: one.figures[key] for key in keys if key in one.figures}
+            for one in self.attempts
+        ]
+
+
+def climb(ground: Ground, calibrated: Calibrated, flavour: Int8) -> Climb:
+    """Try rung after rung; stop at the first that passes, or where more rungs cannot help."""
+    found = Climb()
+    for rung in _rungs(ground, calibrated, flavour, found):
+        attempt = _try(ground, calibrated, flavour, rung)
+        found.attempts.append(attempt)
+        if inaccurate(attempt.figures, ground.config) or unfused(attempt.figures):
+            continue
+        if flavour == "int8-cpu":
+            _race(ground, calibrated, attempt, found)
+        found.passed = not slow(attempt.figures, ground.config)
+        break  # accurate enough; should it be too slow, later rungs are slower still
+    return found
+
+
+def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb) -> Iterator[Rung]:
+    for estimator in ESTIMATORS:
+        yield Rung(estimator)
+    estimator = so_far.best.rung.estimator
+    ranked = rank_islands(
+        calibrated, ground.interface, flavour, estimator, ground.images, ground.reference,
+        threads=ground.threads, report=ground.report,
+    )  # fmt: skip
+    for number in ISLANDS:
+        if number <= len(ranked):
+            yield Rung(estimator, tuple(ranked[:number]))
+
+
+def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> Attempt:
+    begin = time.perf_counter()
+    model = quantise(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
+    data = model.SerializeToString()
+    ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
+    outcome = run_graph(data, ground.val, ground.threads, ground.report)
+    samples = sample_logits(model, ground.val, ground.threads, ground.report)
+    found = figures(outcome, ground.names, ground.outcome)
+    found |= likelihood_figures(samples, ground.interface.temperature, ground.samples)
+    found |= {"convolutions": len(layers_of(calibrated.network)), "integer": integer_convolutions(model)}
+    if flavour == "int8-cpu":
+        kernels = inspect(data)
+        found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}
+    return Attempt(rung, samples, found, time.perf_counter() - begin)
+
+
+def _race(ground: Ground, calibrated: Calibrated, attempt: Attempt, found: Climb) -> None:
+    """See how fast the attempt is."""
+    ground.report.start("timing", None)
+    model = quantise(calibrated, ground.interface, "int8-cpu", attempt.rung.estimator, attempt.rung.islands)
+    files = {"fp32": ground.reference.SerializeToString(), "int8-cpu": model.SerializeToString()}
+    found.times = race(files, ground.val.image(0), ground.threads, ground.config.seed, ground.report)
+    attempt.figures["speedup"] = round(found.times["fp32"].over(found.times["int8-cpu"]), 3)

@@ -1,0 +1,110 @@
+"""Where the CPU flavour has codes: on every tensor between layers, so that ONNX Runtime computes in integers.
+
+Its x86 kernels are fast for unsigned activations with signed weights, and fuse a convolution only where codes go in and
+come out. So codes are uint8, with zero point 0 where nothing is negative and else 128. Weights are stored as INT8 and
+biases as INT32, which every version of ONNX Runtime fuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from onnx import ModelProto, NodeProto, helper
+
+from edgeseg.calibration.observers import SIGNED, UNSIGNED
+from edgeseg.export.graph import assemble
+from edgeseg.export.quantise import SMALLEST, Layer, Ranges, Sheet, Wiring
+
+CODED = frozenset({
+    "Add", "AveragePool", "Clip", "Concat", "Conv", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Mul", "Relu",
+    "Reshape", "Resize", "Sigmoid", "Slice", "Split", "Transpose",
+})  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
+JOINING = frozenset({"Add", "Concat", "Mul"})  # these run on codes only if all of their inputs are codes
+MIDDLE = 128  # zero point of tensors with negative values
+
+
+def parameters(limits: tuple[float, float]) -> tuple[float, np.uint8]:
+    """Scale and zero point of a tensor with a range of (0 or -high, high)."""
+    low, high = limits
+    high = max(high, SMALLEST)
+    return (high / SIGNED, np.uint8(MIDDLE)) if low < 0 else (high / UNSIGNED, np.uint8(0))
+
+
+def place_cpu(
+    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+) -> ModelProto:
+    """`network` with codes on its tensors.
+
+    Args:
+        network: float.
+        ranges: of each tensor that may get codes.
+        layers: its convolutions in integers, by node.
+        islands: tensors that stay float, and with them what gives and takes them. (A single float convolution between
+            codes would not do: ONNX Runtime gives it INT8 weights at load, one scale for all of its channels.)
+    """
+    wiring = Wiring(network)
+    absorbed = wiring.absorbed()
+    floats = _floats(wiring, ranges, layers, islands, absorbed)
+    vanishing = {before: after for before, after in absorbed.items() if wiring.givers[after].name not in floats}
+    sheet = Sheet(wiring.constants)
+
+    def coded(name: str) -> bool:
+        ends = [*wiring.takers[name], *(node for node in wiring.nodes if name in node.output)]
+        return name in ranges and name not in islands and any(node.name not in floats for node in ends)
+
+    read = {}
+    for entry in network.graph.input:
+        if coded(entry.name):
+            read[entry.name] = f"{entry.name}.coded"
+            sheet.codes(entry.name, entry.name, read[entry.name], *parameters(ranges[entry.name]))
+    for node in wiring.nodes:
+        if node.input[0] in vanishing:
+            continue
+        copy = NodeProto()
+        copy.CopyFrom(node)
+        copy.input[:] = [read.get(name, name) for name in node.input]
+        if node.name in layers and node.name not in floats:
+            _integers(sheet, copy, layers[node.name], parameters(ranges[node.input[0]])[0])
+        sheet.nodes.append(copy)
+        for number, name in enumerate(node.output):
+            given = vanishing.get(name, name)
+            copy.output[number] = given
+            if coded(given):
+                copy.output[number] = f"{given}.raw"
+                sheet.codes(f"{given}.raw", given, given, *parameters(ranges[given]))
+    return assemble(network, sheet.nodes, sheet.constants)
+
+
+def _floats(
+    wiring: Wiring,
+    ranges: Ranges,
+    layers: Mapping[str, Layer],
+    islands: Collection[str],
+    absorbed: Mapping[str, str],
+) -> set[str]:
+    """Names of the nodes that compute in float."""
+    floats = set()
+    for node in wiring.nodes:
+        ends = [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
+        whole = node.op_type not in JOINING or len(wiring.data(node)) == len(node.input)
+        fits = node.op_type in CODED and whole and (node.op_type != "Conv" or node.name in layers)
+        if not fits or any(name in islands or name not in ranges for name in ends):
+            floats.add(node.name)
+    for before, after in absorbed.items():  # a layer and the activation that it absorbs go together
+        pair = {wiring.givers[before].name, wiring.givers[after].name}
+        if pair & floats:
+            floats |= pair
+    return floats
+
+
+def _integers(sheet: Sheet, node: NodeProto, layer: Layer, step: float) -> None:
+    """Give a convolution INT8 weights and an INT32 bias."""
+    sums = np.asarray(layer.scales * np.float32(step), np.float32)
+    bias = np.rint(layer.bias / sums).clip(-(2**31), 2**31 - 1).astype(np.int32)
+    for role, codes, scale in (("weight", layer.codes, layer.scales), ("bias", bias, sums)):
+        name = f"{node.name}.int.{role}"
+        values = {f"{name}.codes": codes, f"{name}.scale": scale, f"{name}.zero": np.zeros(len(scale), codes.dtype)}
+        sheet.constants |= values
+        sheet.nodes.append(helper.make_node("DequantizeLinear", list(values), [name], f"{name}.dq", axis=0))
+    node.input[:] = [node.input[0], f"{node.name}.int.weight", f"{node.name}.int.bias"]
