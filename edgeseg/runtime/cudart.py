@@ -141,7 +141,7 @@ class Cuda:
         self._call(name, handle, *arguments)
         return int(handle.value or 0)
 
-    def _release(self, name: str, handle: int) -> None:
+    def _release(self, name: str, handle: int | None) -> None:
         getattr(self._library, name)(handle)  # what fails here cannot be mended, and the rest must still be released
 
     def stream(self, stack: ExitStack) -> int:
@@ -185,11 +185,12 @@ class Cuda:
 
     def end_capture(self, stack: ExitStack, stream: int) -> int:
         """What was noted down, ready to be launched as one; lives as long as `stack`."""
-        graph = self._handle("cudaStreamEndCapture", stream)
+        graph = c_void_p()
+        self._call("cudaStreamEndCapture", stream, graph)
         try:
             ready = self._handle("cudaGraphInstantiateWithFlags", graph, 0)
         finally:
-            self._release("cudaGraphDestroy", graph)
+            self._release("cudaGraphDestroy", graph.value)
         stack.callback(self._release, "cudaGraphExecDestroy", ready)
         return ready
 
