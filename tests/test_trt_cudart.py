@@ -59,7 +59,7 @@ def test_a_failing_call_is_one_sentence_and_releases_what_was_there(name: str) -
     fake = FakeCuda(fail={name: 2})
     cuda = Cuda(fake)
     with (
-        pytest.raises(EngineError, match=rf"{name} failed .*error 2, a made-up error.*--backend"),
+        pytest.raises(EngineError, match=rf"{name} failed with CUDA error 2, a made-up error; .*--backend"),
         ExitStack() as stack,
     ):
         for _ in range(2):
@@ -81,6 +81,15 @@ def test_no_gpu_is_a_sentence(libraries: list[object], monkeypatch: pytest.Monke
         Cuda.open()
 
 
-def test_this_machines_libraries_can_be_looked_for() -> None:
+def test_real_libraries_of_this_machine_have_every_function_and_take_our_types() -> None:
+    """PyTorch's wheels often bring a real libcudart; without a GPU its calls give errors, but they do not crash."""
     for library in cudart.candidates():
-        assert library.cudaGetDeviceCount
+        try:
+            cuda = Cuda(library)
+        except EngineError as error:
+            assert "cudaGetDeviceCount failed with CUDA error" in str(error)
+            cuda = object.__new__(Cuda)
+            cuda._library = library
+        version = ctypes.c_int()
+        cuda._call("cudaRuntimeGetVersion", version)
+        assert version.value >= 11000

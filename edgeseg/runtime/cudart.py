@@ -102,7 +102,7 @@ class Cuda:
             try:
                 return cls(library)
             except (EngineError, AttributeError) as error:
-                why = str(error)
+                why = str(error).partition(";")[0]  # without how to mend a GPU that worked before
         raise DependencyError(
             f"this machine cannot use tensorrt: CUDA shows no GPU ({why}); `edgeseg doctor` shows what is there, "
             "--backend cpu runs without it"
@@ -132,7 +132,7 @@ class Cuda:
         if code:
             reason = (self._library.cudaGetErrorString(code) or b"").decode(errors="replace")
             raise EngineError(
-                f"{name} failed on the GPU (CUDA error {code}, {reason}); start again, and if it stays so look into "
+                f"{name} failed with CUDA error {code}, {reason}; start again, and if it stays so look into "
                 "the kernel's log or use --backend cpu"
             )
 
