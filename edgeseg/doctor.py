@@ -214,7 +214,7 @@ def _engines() -> list[str]:
         parts = record.parts
         what = f"{parts.get('flavour')} {parts.get('onnx', '')[:12]}, TensorRT {parts.get('tensorrt')}, {record.built}"
         if record.plan is None:
-            found.append(f"{what}: refused {record.tries} times, {record.refused}")
+            found.append(f"{what}: refused (tries so far: {record.tries}), {record.refused}")
         else:
             found.append(f"{what}: {record.agreement or 0:.2f} % of golden pixels, {record.ms or 0:.2f} ms")
     return found

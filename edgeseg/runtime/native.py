@@ -65,6 +65,7 @@ def open_if_it_works(
         return None
     try:
         tools = Tools.find()
+        EngineCache().open()
         flavours = order(bundle, config, tools) if precision == "auto" else [choose(bundle, "tensorrt", precision)]
     except (DependencyError, EngineError) as error:
         report.say(f"going on without TensorRT: {error}")
