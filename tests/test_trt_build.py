@@ -29,7 +29,8 @@ def made(
     **config: Any,  # Any: as EngineConfig
 ) -> tuple[Built, FakeTensorRT, list[str]]:
     """Build with a stand-in; also what it was asked, and what its logger said."""
-    trt, said = FakeTensorRT(version, FakeCuda(), set(faults)), []
+    trt = FakeTensorRT(version, FakeCuda(), set(faults))
+    said: list[str] = []
     messages = Messages(said.append)
     data = data or (int8_trt() if flavour == "int8-trt" else network().SerializeToString())
     recipe = Recipe.of(trt, flavour, EngineConfig(**config))

@@ -154,13 +154,20 @@ def commands() -> list[str]:
 
 @pytest.mark.tensorrt
 def test_the_real_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a device: `pytest -m tensorrt`. Every file is built, tried out and compared with ONNX Runtime."""
+    """On a device: `pytest -m tensorrt`. Built, tried out, and compared with ONNX Runtime.
+
+    The tiny network's INT8 file is left out: whether TensorRT has an INT8 kernel for three channels is its own affair.
+    """
     pytest.importorskip("tensorrt")
     if not cudart.has_gpu():
         pytest.skip("there is no GPU")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real = engine_bundle(tmp_path / "b")
     frame = painted(np.array([[0, 1], [2, 3]]))[None]
-    for flavour in ("fp32", "int8-trt"):
-        with open_runner(real, "tensorrt", flavour, streams=2) as run, open_runner(real, "cpu", "fp32") as reference:  # type: ignore[arg-type]  # names from a tuple
-            assert (run(frame).mask == reference(frame).mask).mean() > 0.98
+    for flavour in ("fp32", "fp16"):
+        with open_runner(real, "tensorrt", flavour, streams=2) as run, open_runner(real, "cpu", "fp32") as reference:
+            found, wanted = run(frame), reference(frame)
+        assert (found.mask == wanted.mask).mean() > 0.995
+        assert np.abs(found.entropy - wanted.entropy).max() < 0.05 and found.area == pytest.approx(
+            wanted.area, abs=0.01
+        )

@@ -145,7 +145,7 @@ def test_doctor_tells_tensorrt_cuda_and_engines(
     box.trt.faults.add("build")
     edgeseg("build", bundle.path, "--precision", "fp16")
     monkeypatch.setattr(doctor, "import_tensorrt", lambda: box.trt)
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     found = doctor.examine(tmp_path)
     assert found.tensorrt == JETSON and found.cudart == "12.6, Fake Orin, compute 8.7, memory shared with the CPU"
     refused, kept = found.engines
@@ -161,5 +161,5 @@ def test_doctor_tells_why_tensorrt_does_not_load(tmp_path: Path, monkeypatch: py
         raise ImportError("libnvinfer.so.10: cannot open shared object file")
 
     monkeypatch.setattr(doctor, "import_tensorrt", broken)
-    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert doctor.examine(tmp_path).tensorrt == "does not load (libnvinfer.so.10: cannot open shared object file)"

@@ -223,7 +223,8 @@ def test_fewer_int8_convolutions_than_the_file_has_are_a_warning(box: Box, tmp_p
     assert "told nothing" in get(box, full, force=True)[0].warnings[0]
 
 
-OLD_DIALECT = {"Layers": [
+OLD_DIALECT: dict[str, Any] = {  # Any: as json holds it
+    "Layers": [
     {"Name": "a", "LayerType": "CaskConvolution", "Inputs": [{"Format/Datatype": "Row major Int8 format"}],
      "Outputs": [{"Format/Datatype": "Int8"}]},
     {"Name": "b", "LayerType": "Reformat", "Inputs": [{"Format/Datatype": "Row major linear UInt8"}],
@@ -231,7 +232,8 @@ OLD_DIALECT = {"Layers": [
     {"Name": "c", "LayerType": "gemm", "ParameterType": "Convolution", "Inputs": [{"Format/Datatype": "FP16"}],
      "Outputs": [{"Format/Datatype": "FP16"}]},
 ], "Bindings": ["image"]}  # fmt: skip
-NEW_DIALECT = {"Layers": [
+NEW_DIALECT: dict[str, Any] = {  # Any: as json holds it
+    "Layers": [
     {"Name": "a", "LayerType": "Convolution", "Inputs": [{"Format": "NCHW32", "Datatype": "INT8"}],
      "Outputs": [{"Format": "NCHW32", "Datatype": "INT8"}]},
     {"Name": "b", "LayerType": "Reformat", "Inputs": [{"Format": "Linear", "Datatype": "UINT8"}],

@@ -9,6 +9,7 @@ whether a real GPU does what the documentation says.
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable
@@ -39,7 +40,7 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {  # written down again on purpose, as 
     "cudaGraphExecDestroy": (c_void_p,),
     "cudaGraphDestroy": (c_void_p,),
 }
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 class FakeCuda:
@@ -174,7 +175,7 @@ class FakeCuda:
         inside = self.resolve(device)
         assert size <= len(self.live["device"][inside])
         ends = (inside, host) if kind == 1 else (host, inside)
-        self.put(stream, lambda: ctypes.memmove(*ends, size) and None)
+        self.put(stream, functools.partial(ctypes.memmove, *ends, size))
 
     def _cudaStreamCreateWithFlags(self, place: int, flags: int) -> None:
         assert flags in (0, 1), flags

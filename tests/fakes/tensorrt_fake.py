@@ -18,7 +18,7 @@ import threading
 import time
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -35,6 +35,7 @@ FAULTS = {
     "dla",
 }  # fmt: skip
 Facts = dict[str, Any]  # Any: what json holds
+T = TypeVar("T")
 
 
 class Severity(enum.Enum):
@@ -50,6 +51,10 @@ class Named(enum.Enum):
 
     def __int__(self) -> int:
         return int(self.value)
+
+
+class ErrorCode(Named):
+    UNSUPPORTED_NODE = 8
 
 
 @functools.cache
@@ -101,7 +106,7 @@ class ILogger:
     def __init__(self) -> None:
         self._ready = True
 
-    def log(self, severity: Severity, msg: str) -> None:
+    def log(self, severity: enum.Enum, msg: str) -> None:
         raise NotImplementedError
 
 
@@ -126,7 +131,7 @@ class Tensor(Strict):
         tensor = value.type.tensor_type
         object.__setattr__(self, "name", value.name)
         object.__setattr__(self, "shape", tuple(side.dim_value or -1 for side in tensor.shape.dim))
-        names = {onnx.TensorProto.UINT8: "UINT8", onnx.TensorProto.FLOAT: "FLOAT", onnx.TensorProto.INT64: "INT64"}
+        names = {1: "FLOAT", 2: "UINT8", 7: "INT64"}  # by ONNX's numbers
         object.__setattr__(self, "dtype", getattr(self._trt.DataType, names[tensor.elem_type]))
 
 
@@ -211,7 +216,7 @@ class ParserError(Strict):
         return self._node
 
     def code(self) -> Named:
-        return Named("ErrorCode", {"UNSUPPORTED_NODE": 8})["UNSUPPORTED_NODE"]  # type: ignore[misc, return-value]
+        return ErrorCode.UNSUPPORTED_NODE
 
     def node_name(self) -> str:
         return f"node{self._node}"
@@ -342,18 +347,19 @@ class Engine(Strict):
         return str(self._io[index][0].name)
 
     def get_tensor_mode(self, name: str) -> Named:
-        return self._trt.TensorIOMode[self._tensor(name)[1]]
+        return self._trt._enum("TensorIOMode", self._tensor(name)[1])
 
     def get_tensor_dtype(self, name: str) -> Named:
         if "types" in self._trt.faults and name == "score":
-            return self._trt.DataType.HALF
-        return self._tensor(name)[0].dtype
+            return self._trt._enum("DataType", "HALF")
+        found: Named = self._tensor(name)[0].dtype
+        return found
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensor(name)[0].shape)
 
     def get_tensor_location(self, name: str) -> Named:
-        return self._trt.TensorLocation.DEVICE
+        return self._trt._enum("TensorLocation", "DEVICE")
 
     def create_execution_context(self, *_: object) -> Context | None:
         return None if "context" in self._trt.faults else self._trt._new(Context, self)
@@ -466,7 +472,7 @@ class FakeTensorRT(types.ModuleType):
         for name, values in API["enums"].items():
             found = starting(values, self._index)
             if found is not None:
-                setattr(self, name, Named(name, found))
+                setattr(self, name, enum.Enum(name, found, type=Named))
         for kind in (Builder, OnnxParser, Runtime):
             setattr(self, kind.__name__, functools.partial(self._construct, kind))
         for name in [name for name in vars(self) if name in API["module"]]:
@@ -486,10 +492,14 @@ class FakeTensorRT(types.ModuleType):
             raise AttributeError(f"'tensorrt.{kind}' object has no attribute {name!r}")
         return facts
 
-    def _new(self, kind: Any, *arguments: object) -> Any:  # Any: one of the classes above, and what it makes
-        made = kind.__new__(type(kind.__name__, (kind,), {"_trt": self}))
-        made.__init__(*arguments)
-        return made
+    def _new(self, kind: type[T], *arguments: object) -> T:
+        made: Any = type(kind.__name__, (kind,), {"_trt": self})  # Any: a class that mypy cannot see
+        found: T = made(*arguments)
+        return found
+
+    def _enum(self, kind: str, member: str) -> Named:
+        found: Named = getattr(self, kind)[member]
+        return found
 
     def _construct(self, kind: Any, *arguments: object, **named: object) -> Any:  # Any: as `_new`
         calls = API["classes"][kind._kind]["__init__"]["calls"]
