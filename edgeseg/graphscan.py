@@ -199,18 +199,16 @@ def _declaration(view: memoryview) -> tuple[str, Declared]:
             name = _text(value)
         elif number == 2:
             for tensor in _nested(value, 1):
-                kind = next((item for place, item in _fields(tensor) if place == 1 and isinstance(item, int)), kind)
-                for shape in _nested(tensor, 2):
-                    sides = [_side(side) for side in _nested(shape, 1)]
+                kind = _number(tensor) or kind
+                sides += [_number(side) for shape in _nested(tensor, 2) for side in _nested(shape, 1)]
     return name, (kind, tuple(sides))
 
 
 def _nested(value: Value, wanted: int) -> list[memoryview]:
-    """The messages in field `wanted` of a message."""
     return [_bytes(item) for number, item in _fields(_bytes(value)) if number == wanted]
 
 
-def _side(view: memoryview) -> int:
+def _number(view: memoryview) -> int:
     return next((value for number, value in _fields(view) if number == 1 and isinstance(value, int)), 0)
 
 

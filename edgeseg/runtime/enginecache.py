@@ -174,7 +174,10 @@ class EngineCache:
             EngineError: the other build does not end.
             KeyboardInterrupt: `stopped`.
         """
-        handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from None
         try:
             deadline, told = time.monotonic() + patience, False
             while True:

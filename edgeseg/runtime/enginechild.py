@@ -59,7 +59,9 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
         write_atomic(folder / PLAN, built.plan, sync=False)
         write_atomic(folder / TIMING, built.timing, sync=False)
         try:
-            engine = Engine(trt, cuda, built.plan, face, logger, graphs=job["graphs"], mapped=job["mapped"])
+            engine = Engine(
+                trt, cuda, built.plan, face, logger, graphs=job["graphs"], mapped=job["mapped"], dla=recipe.dla
+            )
         except EngineError as error:
             raise EngineError(f"{error} (TensorRT said: {messages.why()})" if messages.errors else str(error)) from None
         try:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import platform
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,8 @@ def obtain(
             record = judge(bundle, flavour, parts, result)
         except EngineError as error:
             tries = (before.tries if before is not None else 0) + 1
-            cache.store(Record(parts=parts, refused=str(error), tries=tries, built=_now()), None)
+            with suppress(EngineError):  # a full disk must not hide why there is no engine
+                cache.store(Record(parts=parts, refused=str(error), tries=tries, built=_now()), None)
             raise
         record = record.model_copy(update={"seconds": round(time.monotonic() - began, 1)})
         return cache.store(record, plan), plan

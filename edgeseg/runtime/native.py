@@ -119,7 +119,7 @@ def _open(
         messages = Messages(lambda text: None)
         engine = Engine(
             tools.trt, tools.cuda, plan, Face.of(bundle.manifest), messages.logger(tools.trt), lanes=streams,
-            graphs=config.graphs, mapped=config.mapped,
+            graphs=config.graphs, mapped=config.mapped, dla=config.dla,
         )  # fmt: skip
         return TrtRunner(bundle, flavour, engine, streams)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.errors import BundleError, DependencyError
 from edgeseg.runtime.cudart import has_gpu
-from edgeseg.runtime.enginecache import engines_folder
+from edgeseg.runtime.enginecache import EngineCache
 from edgeseg.runtime.face import OUTPUTS
 from edgeseg.runtime.runner import Backend, Prediction
 
@@ -122,8 +122,10 @@ def _providers(backend: Backend, flavour: Flavour, data: bytes) -> list[Any]:  #
         return [PROVIDERS["cpu"]]
     if backend == "cuda":
         return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
-    cache = engines_folder() / f"onnxruntime-{hashlib.sha256(data).hexdigest()[:32]}"
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engines = EngineCache()
+    engines.open()
+    cache = engines.folder / f"onnxruntime-{hashlib.sha256(data).hexdigest()[:32]}"
+    cache.mkdir(exist_ok=True, mode=0o700)
     options = {
         "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": True, "trt_timing_cache_path": str(cache),

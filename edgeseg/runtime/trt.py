@@ -79,6 +79,7 @@ class Engine:
         lanes: int = 1,
         graphs: bool = True,
         mapped: bool = True,
+        dla: int | None = None,
     ) -> None:
         """Load `plan`.
 
@@ -86,6 +87,7 @@ class Engine:
             plan: of this TensorRT on this device, built by ourselves.
             graphs: replay frames as CUDA graphs.
             mapped: no copies where CPU and GPU share their memory.
+            dla: core that the plan was built for.
 
         Raises:
             EngineError: it cannot be loaded, takes or gives something else than `face`, or CUDA fails.
@@ -100,7 +102,7 @@ class Engine:
             shared = mapped and cuda.device.integrated
             self._lanes = [_Lane(cuda, stack, face, shared=shared) for _ in range(lanes)]
             stack.callback(self._drop)
-            self._load(plan, face)
+            self._load(plan, face, dla)
             for lane in self._lanes:
                 self._connect(lane)
                 lane.run(np.zeros(lane.memory[INPUT].host.shape, np.uint8))  # lays out what a capture may not
@@ -109,9 +111,11 @@ class Engine:
                 self._idle.put(lane)
             self._stack = stack.pop_all()
 
-    def _load(self, plan: bytes, face: Face) -> None:
+    def _load(self, plan: bytes, face: Face, dla: int | None) -> None:
         trt = self._trt
         self._runtime = trt.Runtime(self._logger)
+        if dla is not None:
+            self._runtime.DLA_core = dla
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise Unloadable(

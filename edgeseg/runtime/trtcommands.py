@@ -49,8 +49,8 @@ def commands(bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str
     typing = precision if weak else ("--strongly-typed",)
     compare = (
         "polygraphy", "run", onnx, "--trt", "--onnxrt", *typing, "--input-shapes", shape,
-        "--pool-limit", f"workspace:{config.workspace_mb}M", "--builder-optimization-level", str(config.level),
-        "--atol", "1e-2", "--check-error-stat", "mean",
+        "--val-range", "image:[0,255]", "--pool-limit", f"workspace:{config.workspace_mb}M",
+        "--builder-optimization-level", str(config.level), "--atol", "1e-2", "--check-error-stat", "mean",
     )  # fmt: skip
     parser = ("polygraphy", "inspect", "capability", "--with-partitioning", onnx)
     lines = {"build": build, "time": time, "layers": layers, "against ONNX Runtime": compare, "parser": parser}

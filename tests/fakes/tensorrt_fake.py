@@ -312,6 +312,7 @@ class Runtime(Strict):
     def __init__(self, logger: ILogger) -> None:
         assert logger._ready
         self._logger = logger
+        object.__setattr__(self, "DLA_core", -1)
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
         head, _, data = serialized_engine.partition(b"\n")
