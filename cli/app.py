@@ -13,6 +13,7 @@ from edgeseg.cli import (
     adapt,
     add,
     bench,
+    build,
     compare,
     demo,
     distill,
@@ -74,6 +75,7 @@ app.command()(compare.compare)
 app.command()(distill.distill)
 app.command()(export.export)
 app.command()(infer.infer)
+app.command()(build.build)
 app.command()(bench.bench)
 app.command("eval")(evaluation.evaluate)
 app.command()(adapt.adapt)

@@ -48,7 +48,8 @@ def bench(
         raise ConfigError(f"{opened.path} brings no frames along; name some with --source VIDEO or --source FOLDER")
     with report() as bar:
         timings = timer.bench(
-            opened, images, backend=chosen, frames=frames, threads=threads, golden=golden, report=bar
+            opened, images, backend=chosen, frames=frames, threads=threads, golden=golden, engine=config.engine,
+            report=bar,
         )  # fmt: skip
     figures = {flavour: timer.figures(timing, timings["fp32"]) for flavour, timing in timings.items()}
     agreement = {GRAPHS[flavour]: timing.agreement for flavour, timing in timings.items()}

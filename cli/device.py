@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BundleArgument = Annotated[
     Path | None, typer.Argument(metavar="[BUNDLE]", help="A bundle; the site's current one if left out.")
 ]
-Backend = Annotated[str | None, typer.Option(help="auto, cpu, cuda or tensorrt.")]
+Backend = Annotated[str | None, typer.Option(help="auto, cpu, cuda, tensorrt or ort-tensorrt.")]
 Precision = Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")]
 Threads = Annotated[int | None, typer.Option(min=0, help="CPU threads, 0 for as many as there are cores.")]
 

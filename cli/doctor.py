@@ -29,6 +29,8 @@ def doctor(as_json: Json = False) -> None:
         "for INT8": " ".join(found.features) or "nothing special",
         "GPU": "; ".join(found.gpus) or "none",
         "CUDA driver": found.cuda or "none",
+        "CUDA runtime": found.cudart,
+        "TensorRT": found.tensorrt or "no Python module",
         "Jetson": found.jetson or "no",
         "ONNX Runtime runs on": ", ".join(found.providers) or "-",
         "free disk": f"{found.free_bytes / 1e9:.1f} GB",
@@ -36,6 +38,8 @@ def doctor(as_json: Json = False) -> None:
     table = Table("what", "found", "brought by", box=None, show_header=False)
     for name, value in facts.items():
         table.add_row(name, value, "")
+    for number, engine in enumerate(found.engines):
+        table.add_row("" if number else "TensorRT engines", engine, "")
     for package in found.packages:
         table.add_row(package.name, package.version or "not installed", package.extra)
     out = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)

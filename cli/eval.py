@@ -16,7 +16,7 @@ from edgeseg.cli.options import Json, Set, overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle
-    from edgeseg.config import ClassSpec, InferConfig, SiteConfig
+    from edgeseg.config import ClassSpec, SiteConfig
     from edgeseg.metrics import Counts, Mask
     from edgeseg.progress import Report
     from edgeseg.runtime.frames import Image
@@ -69,7 +69,7 @@ def evaluate(
 
             counts, what = evaluate_run(model, _load(pairs, read, bar)), str(model)
         else:
-            counts, what = _bundle(bundle, config.infer, pairs, read, bar)
+            counts, what = _bundle(bundle, config, pairs, read, bar)
     _print(what, counts, classes, as_json)
     console.print(
         f"{what} on {len(counts)} frames; next: {'edgeseg export' if is_run else 'edgeseg bench'}",
@@ -78,12 +78,13 @@ def evaluate(
 
 
 def _bundle(
-    bundle: Bundle, config: InferConfig, pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report
+    bundle: Bundle, config: SiteConfig, pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report
 ) -> tuple[Counts, str]:
     from edgeseg.runtime.evaluate import evaluate_runner
     from edgeseg.runtime.runner import open_runner
 
-    with open_runner(bundle, config.backend, config.precision, config.threads) as runner:
+    infer = config.infer
+    with open_runner(bundle, infer.backend, infer.precision, infer.threads, engine=config.engine, report=bar) as runner:
         counts = evaluate_runner(runner, pairs, len(bundle.manifest.classes), read_mask=read, report=bar)
         return counts, f"{bundle.path} ({runner.flavour} on {runner.backend})"
 

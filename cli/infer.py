@@ -69,7 +69,9 @@ def infer(
             masks = folder / "masks" if masks == AUTO else masks
             log = folder / "log" if log == AUTO else log
         outputs = Outputs(save=save, masks=masks, log=log, lines=sys.stdout if as_json else None)
-        result = run(opened, frames, outputs, config.infer, config.log, limit=limit, stop=stop, report=bar)
+        result = run(
+            opened, frames, outputs, config.infer, config.log, engine=config.engine, limit=limit, stop=stop, report=bar
+        )
     if folder is not None:
         write_json(folder / "metrics.json", result.as_dict())
     if result.unheard:  # or Python would complain about the closed pipe when it ends

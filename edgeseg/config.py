@@ -29,7 +29,7 @@ ALIASES = {  # other names under which papers and people know them
 PLUGIN_NAMES = tuple(PLUGINS)
 Precision = Literal["auto", "32", "bf16"]
 S = TypeVar("S", bound=BaseModel)
-Backend = Literal["auto", "cpu", "cuda", "tensorrt"]
+Backend = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt"]
 
 
 def _size(value: Any) -> Any:  # Any: still unvalidated input
@@ -222,6 +222,17 @@ class InferConfig(Section):
     queue: int = Field(4, ge=1)  # frames that may wait between two stages
 
 
+class EngineConfig(Section):
+    """TensorRT engines, which a device builds for itself."""
+
+    workspace_mb: int = Field(512, ge=16, le=65_536)
+    level: int = Field(3, ge=0, le=5)
+    dla: int | None = Field(None, ge=0, le=3)
+    timeout: int = Field(3600, ge=1)  # seconds; small boards take a quarter of an hour
+    graphs: bool = True
+    mapped: bool = True
+
+
 class LogConfig(Section):
     """The frame log on the device."""
 
@@ -258,6 +269,7 @@ class SiteConfig(Section):
     distill: DistillConfig = DistillConfig()
     export: ExportConfig = ExportConfig()
     infer: InferConfig = InferConfig()
+    engine: EngineConfig = EngineConfig()
     log: LogConfig = LogConfig()
     adapt: AdaptConfig = AdaptConfig()
 

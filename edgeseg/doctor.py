@@ -15,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import edgeseg
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.cudart import Cuda
+from edgeseg.runtime.enginecache import EngineCache
+from edgeseg.runtime.enginechild import import_tensorrt
 
 EXTRAS = {
     "base": ("numpy", "typer", "pydantic", "tomli-w"),
@@ -58,6 +62,9 @@ class Findings:
         features: of the processor, those that matter for INT8.
         gpus: name and driver, as NVIDIA's tool prints them.
         jetson: model and release, None elsewhere.
+        tensorrt: version of the module, or why it does not load; None where there is none.
+        cudart: CUDA's runtime library and the device it shows, or why there is none.
+        engines: those that this user's devices built, the newest first, and those that were refused.
         advice: sentences: what is missing and the command that gets it.
     """
 
@@ -72,6 +79,9 @@ class Findings:
     gpus: list[str]
     cuda: str | None
     jetson: str | None
+    tensorrt: str | None
+    cudart: str
+    engines: list[str]
     free_bytes: int
     advice: list[str] = field(default_factory=list)
 
@@ -98,6 +108,9 @@ def examine(folder: Path) -> Findings:
         gpus=_gpus(),
         cuda=_cuda(),
         jetson=_jetson(),
+        tensorrt=_tensorrt(),
+        cudart=_cudart(),
+        engines=_engines(),
         free_bytes=shutil.disk_usage(folder).free,
     )
     report.advice = _advice(report)
@@ -171,6 +184,40 @@ def _jetson() -> str | None:
     model = _read(Path("/proc/device-tree/model")).strip("\0\n ")
     release = _read(JETSON).partition(",")[0].strip("# \n")
     return f"{model} {release}".strip() if release or "jetson" in model.lower() else None
+
+
+def _tensorrt() -> str | None:
+    if importlib.util.find_spec("tensorrt") is None:
+        return None
+    try:
+        return str(import_tensorrt().__version__)
+    except (ImportError, OSError) as error:
+        return f"does not load ({error})"
+
+
+def _cudart() -> str:
+    try:
+        device = Cuda.open().device
+    except EdgesegError as error:
+        return f"none ({str(error).partition('(')[2].partition(')')[0]})"
+    shared = ", memory shared with the CPU" if device.integrated else ""
+    return f"{device.runtime}, {device.name}, compute {device.compute}{shared}"
+
+
+def _engines() -> list[str]:
+    found = []
+    try:
+        records = EngineCache().listing()
+    except EdgesegError:
+        return []
+    for record in records:
+        parts = record.parts
+        what = f"{parts.get('flavour')} {parts.get('onnx', '')[:12]}, TensorRT {parts.get('tensorrt')}, {record.built}"
+        if record.plan is None:
+            found.append(f"{what}: refused (tries so far: {record.tries}), {record.refused}")
+        else:
+            found.append(f"{what}: {record.agreement or 0:.2f} % of golden pixels, {record.ms or 0:.2f} ms")
+    return found
 
 
 def _advice(report: Findings) -> list[str]:

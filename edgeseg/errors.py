@@ -7,6 +7,7 @@ EdgesegError
 +-- TrainError        training and distillation
 +-- ExportError       ONNX, INT8, parity, gates
 +-- BundleError       a bundle that is damaged, foreign or of the wrong flavour
++-- EngineError       a TensorRT engine that cannot be built, or does not run as it should
 +-- SourceError       a camera, video or folder that cannot be read
 +-- FrameLogError     the device's frame log
 +-- AdaptError        adaptation rounds
@@ -39,6 +40,10 @@ class ExportError(EdgesegError):
 
 class BundleError(EdgesegError):
     """A bundle that must not be run."""
+
+
+class EngineError(EdgesegError):
+    """A TensorRT engine that cannot be built, was refused, or does not run."""
 
 
 class SourceError(EdgesegError):

@@ -21,16 +21,23 @@ MAX_DEPTH = 32
 ORT_FORMAT_MARK = b"ORTM"  # ONNX Runtime's own format, told by bytes 4 to 8; it would skip every check made here
 
 Value: TypeAlias = "int | memoryview"
+Declared: TypeAlias = "tuple[int, tuple[int, ...]]"
 
 
 @dataclass
 class Graph:
-    """What the walk found in one file."""
+    """What the walk found in one file.
+
+    Attributes:
+        inputs, outputs: number of the element type and shape by name, 0 for a side that is left open.
+    """
 
     opset: int = 0
     ir_version: int = 0
     nodes: int = 0
     metadata: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, Declared] = field(default_factory=dict)
+    outputs: dict[str, Declared] = field(default_factory=dict)
 
 
 class _Refused(Exception):
@@ -177,8 +184,32 @@ def _graph(view: memoryview, found: Graph, depth: int) -> None:
             _node(_bytes(value), found, depth)
         elif number == 5:
             _tensor(_bytes(value))
+        elif number in (11, 12) and depth == 0:
+            name, declared = _declaration(_bytes(value))
+            (found.inputs if number == 11 else found.outputs)[name] = declared
         elif number == 15:
             _sparse(_bytes(value))
+
+
+def _declaration(view: memoryview) -> tuple[str, Declared]:
+    """Name, type and shape of an input or output."""
+    name, kind, sides = "", 0, []
+    for number, value in _fields(view):
+        if number == 1:
+            name = _text(value)
+        elif number == 2:
+            for tensor in _nested(value, 1):
+                kind = _number(tensor) or kind
+                sides += [_number(side) for shape in _nested(tensor, 2) for side in _nested(shape, 1)]
+    return name, (kind, tuple(sides))
+
+
+def _nested(value: Value, wanted: int) -> list[memoryview]:
+    return [_bytes(item) for number, item in _fields(_bytes(value)) if number == wanted]
+
+
+def _number(view: memoryview) -> int:
+    return next((value for number, value in _fields(view) if number == 1 and isinstance(value, int)), 0)
 
 
 def _function(view: memoryview, found: Graph) -> None:

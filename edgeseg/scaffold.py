@@ -34,6 +34,7 @@ TITLES = {
     "distill": "the edge model",
     "export": "the bundle, and the gates it must pass",
     "infer": "the device",
+    "engine": "TensorRT engines, which a device builds for itself",
     "log": "the frame log on the device",
     "adapt": "one round of the adaptation loop",
 }
@@ -131,10 +132,18 @@ COMMENTS: dict[str, dict[str, str]] = {
         "seed": "of the choice of frames",
     },
     "infer": {
-        "backend": '"auto", "cpu", "cuda" or "tensorrt"',
+        "backend": '"auto", "cpu", "cuda", "tensorrt" or "ort-tensorrt"',
         "precision": '"auto", "fp32", "int8" or "fp16"',
         "threads": "0 for all cores",
         "queue": "frames that may wait between two stages",
+    },
+    "engine": {
+        "workspace_mb": "scratch memory that a layer may use",
+        "level": "how long TensorRT searches for kernels, 0 to 5",
+        "dla": "core of the deep-learning accelerator; the GPU alone if unset",
+        "timeout": "seconds that a build may take",
+        "graphs": "replay frames as CUDA graphs",
+        "mapped": "share memory between CPU and GPU where a board can",
     },
     "log": {
         "max_bytes": "the frame log never grows beyond",

@@ -14,7 +14,8 @@ from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, Tenso
 from edgeseg import graphscan
 from edgeseg.errors import BundleError
 from edgeseg.graphscan import FLAVOUR_KEY, scan
-from tests.bundles import marked, network
+from edgeseg.runtime.face import Face
+from tests.bundles import manifest, marked, network
 
 GOOD = network().SerializeToString()
 
@@ -228,3 +229,12 @@ def test_no_bytes_cause_anything_but_a_bundle_error(noise: bytes, at: int) -> No
             scan(data, name="model.onnx")
         except BundleError as error:
             assert "\n" not in str(error)
+
+
+def test_declared_types_and_shapes_are_told_with_open_sides_as_zero() -> None:
+    model = network()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    found = scan(model.SerializeToString(), name="m")
+    assert found.inputs == {"image": (2, (0, 64, 96, 3))}
+    assert found.outputs["entropy"] == (1, (1, 16, 24)) and list(found.outputs) == ["mask", "entropy", "score", "area"]
+    Face.of(manifest()).check(found, "m")

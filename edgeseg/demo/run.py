@@ -184,7 +184,9 @@ class _Demo:
         site = self._open()
         shutil.rmtree(site.root / "device", ignore_errors=True)  # of a run that was cut off
         source = open_source(str(site.root / "card" / "autumn.mp4"), camera="gauge")
-        with open_runner(site.current_bundle, threads=site.config.infer.threads) as runner:
+        with open_runner(
+            site.current_bundle, threads=site.config.infer.threads, engine=site.config.engine, report=self.report
+        ) as runner:
             manifest = runner.bundle.manifest
             # What a network of a few steps is unsure of means nothing: the quick demo takes every frame.
             threshold = manifest.log_threshold if self.amounts.video > QUICK.video else 0.0

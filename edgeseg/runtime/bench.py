@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError
 from edgeseg.metrics import agreement
 from edgeseg.progress import Report, Silent
@@ -98,6 +99,7 @@ def bench(
     threads: int = 0,
     seed: int = 0,
     golden: Golden | None = None,
+    engine: EngineConfig | None = None,
     report: Report | None = None,
 ) -> dict[Flavour, Timing]:
     """Time the files that `backend` runs: each frame goes to each file, in a new order every time.
@@ -106,6 +108,7 @@ def bench(
         images: (H, W, 3) uint8 BGR of any size, used in turn.
         frames: timed for each file.
         threads: for inference, 0 for as many as there are cores.
+        engine: how TensorRT builds its own.
         golden: also see whether this machine computes what the exporting one did.
 
     Raises:
@@ -116,7 +119,10 @@ def bench(
     timings: dict[Flavour, Timing] = {flavour: Timing(backend) for flavour in held}
     report.start(f"bench {bundle.path.name}", frames)
     with ExitStack() as stack:
-        runners = [stack.enter_context(open_runner(bundle, backend, flavour, threads)) for flavour in held]
+        runners = [
+            stack.enter_context(open_runner(bundle, backend, flavour, threads, engine=engine, report=report))
+            for flavour in held
+        ]
         overlays: dict[tuple[int, ...], Overlay] = {}
         for index in range(frames):
             image = images[index % len(images)]

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any, TextIO
 
 from edgeseg.bundle import Bundle, Flavour
-from edgeseg.config import InferConfig, LogConfig
+from edgeseg.config import EngineConfig, InferConfig, LogConfig
 from edgeseg.progress import Report
 from edgeseg.runtime.files import Pictures
 from edgeseg.runtime.framelog import FrameLog
@@ -89,6 +89,7 @@ def infer(
     config: InferConfig,
     log_config: LogConfig,
     *,
+    engine: EngineConfig | None = None,
     limit: int | None = None,
     stop: Event | None = None,
     report: Report | None = None,
@@ -120,7 +121,16 @@ def infer(
             sinks.append(LogSink(log, wait=not source.live))
         streams = 1 if source.live else 0
         runner = stack.enter_context(
-            open_runner(bundle, config.backend, config.precision, config.threads, streams=streams)
+            open_runner(
+                bundle,
+                config.backend,
+                config.precision,
+                config.threads,
+                streams=streams,
+                engine=engine,
+                report=report,
+                stop=stop,
+            )
         )
         summary = run(source, runner, sinks, limit=limit, queue=config.queue, stop=stop, report=report)
         result = Result(summary, runner.flavour, runner.backend, runner.streams)

@@ -1,10 +1,8 @@
-"""ONNX Runtime as a back end: sessions made from checked bytes, on the CPU, CUDA or its TensorRT provider."""
+"""ONNX Runtime as a back end: sessions made from checked bytes, on the CPU, CUDA or its own TensorRT provider."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +10,14 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.errors import BundleError, DependencyError
+from edgeseg.runtime.cudart import has_gpu
+from edgeseg.runtime.enginecache import EngineCache
+from edgeseg.runtime.face import OUTPUTS
 from edgeseg.runtime.runner import Backend, Prediction
 
 PROVIDERS: dict[Backend, str] = {
-    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider",
+    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "ort-tensorrt": "TensorrtExecutionProvider",
 }  # fmt: skip
-OUTPUTS = ("mask", "entropy", "score", "area")
 QUIET = 3  # errors only: ONNX Runtime warns about things that a user cannot change
 
 try:
@@ -49,11 +49,6 @@ def fastest() -> Backend:
     return "cuda" if PROVIDERS["cuda"] in onnxruntime.get_available_providers() and has_gpu() else "cpu"
 
 
-def has_gpu() -> bool:
-    """Whether the system shows an NVIDIA device."""
-    return any(Path(name).exists() for name in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0", "/dev/dxg"))
-
-
 def require(backend: Backend) -> None:
     """Raises:
     DependencyError: this ONNX Runtime was built without `backend`.
@@ -74,10 +69,10 @@ class OrtRunner:
         """Make the session.
 
         Args:
-            data: the graph; already scanned.
+            data: the graph; already scanned and compared with the manifest.
 
         Raises:
-            BundleError: ONNX Runtime refuses the graph, or its inputs and outputs are not those of the manifest.
+            BundleError: ONNX Runtime refuses the graph.
             DependencyError: the back end cannot start on this machine.
         """
         self.bundle, self.flavour, self.backend, self.streams = bundle, flavour, backend, streams
@@ -88,7 +83,7 @@ class OrtRunner:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding and writing need the cores
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        if backend == "tensorrt":
+        if backend == "ort-tensorrt":
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=_providers(backend, flavour, data))
@@ -102,7 +97,7 @@ class OrtRunner:
                 f"ONNX Runtime could not start {backend} on this machine; `edgeseg doctor` shows what is missing, "
                 "--backend cpu runs without it"
             )
-        self.batch = self._check_interface()
+        self._single = self._session.get_inputs()[0].shape[0] == 1
 
     def __call__(self, frames: NDArray[np.uint8]) -> Prediction:
         """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size; N calls where the graph takes one frame.
@@ -112,7 +107,7 @@ class OrtRunner:
         """
         try:
             # plain calls: output binding was measured and wins less than 1 % on the CPU
-            if self.batch is None or len(frames) == 1:
+            if not self._single or len(frames) == 1:
                 return Prediction(*self._session.run(OUTPUTS, {"image": frames}))
             parts = [self._session.run(OUTPUTS, {"image": frames[index : index + 1]}) for index in range(len(frames))]
         except ENGINE_ERRORS as error:
@@ -121,46 +116,22 @@ class OrtRunner:
             ) from None
         return Prediction(*(np.concatenate(part) for part in zip(*parts)))
 
-    def _check_interface(self) -> int | None:
-        """The graph's fixed batch of one, or None if any number of frames fits."""
-        manifest = self.bundle.manifest
-        height, width, classes = manifest.height, manifest.width, len(manifest.classes)
-        inputs, outputs = self._session.get_inputs(), {out.name: out for out in self._session.get_outputs()}
-        wanted = {
-            "mask": ("tensor(uint8)", [height, width]),
-            "entropy": ("tensor(float)", [manifest.entropy_height, manifest.entropy_width]),
-            "score": ("tensor(float)", []),
-            "area": ("tensor(float)", [classes]),
-        }
-        right = len(inputs) == 1 and _matches(inputs[0], "image", "tensor(uint8)", [height, width, 3])
-        right = right and all(name in outputs and _matches(outputs[name], name, *wanted[name]) for name in OUTPUTS)
-        batch = inputs[0].shape[0] if right else 0
-        if not right or (isinstance(batch, int) and batch != 1):
-            raise BundleError(
-                f"{self._file} does not take one {width}x{height} RGB frame, or not give {', '.join(OUTPUTS)} as its "
-                "manifest says; export the bundle again"
-            )
-        return 1 if batch == 1 else None
-
-
-def _matches(node: Any, name: str, kind: str, shape: list[int]) -> bool:  # Any: onnxruntime has no types
-    return bool(node.name == name and node.type == kind and list(node.shape[1:]) == shape)
-
 
 def _providers(backend: Backend, flavour: Flavour, data: bytes) -> list[Any]:  # Any: names, or names with options
     if backend == "cpu":
         return [PROVIDERS["cpu"]]
     if backend == "cuda":
         return [PROVIDERS["cuda"], PROVIDERS["cpu"]]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = home / "edgeseg" / "engines" / hashlib.sha256(data).hexdigest()[:32]
-    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engines = EngineCache()
+    engines.open()
+    cache = engines.folder / f"onnxruntime-{hashlib.sha256(data).hexdigest()[:32]}"
+    cache.mkdir(exist_ok=True, mode=0o700)
     options = {
         "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": True, "trt_timing_cache_path": str(cache),
         "trt_fp16_enable": flavour != "fp32", "trt_int8_enable": flavour == "int8-trt",
     }  # fmt: skip
-    return [(PROVIDERS["tensorrt"], options), PROVIDERS["cuda"], PROVIDERS["cpu"]]
+    return [(PROVIDERS["ort-tensorrt"], options), PROVIDERS["cuda"], PROVIDERS["cpu"]]
 
 
 def _first_line(error: Exception) -> str:

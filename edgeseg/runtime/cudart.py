@@ -1,0 +1,222 @@
+"""The calls of CUDA's runtime library that running an engine needs, through ctypes: one path for CUDA 11 to 13.
+
+The library is handed in, so that a stand-in can take its place where there is no GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ctypes import POINTER, c_int, c_size_t, c_uint, c_ulonglong, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from edgeseg.errors import DependencyError, EngineError
+
+NAMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")
+PLACES = ("/usr/local/cuda/lib64", "/usr/local/cuda/targets/aarch64-linux/lib")  # not always known to the linker
+HANDLE = POINTER(c_void_p)
+SIGNATURES: dict[str, tuple[Any, ...]] = {  # Any: ctypes' types have no common public one
+    "cudaGetLastError": (),
+    "cudaRuntimeGetVersion": (POINTER(c_int),),
+    "cudaGetDeviceCount": (POINTER(c_int),),
+    "cudaDeviceGetAttribute": (POINTER(c_int), c_int, c_int),
+    "cudaGetDeviceProperties": (c_void_p, c_int),
+    "cudaMalloc": (HANDLE, c_size_t),
+    "cudaFree": (c_void_p,),
+    "cudaHostAlloc": (HANDLE, c_size_t, c_uint),
+    "cudaFreeHost": (c_void_p,),
+    "cudaHostGetDevicePointer": (HANDLE, c_void_p, c_uint),
+    "cudaMemcpyAsync": (c_void_p, c_void_p, c_size_t, c_int, c_void_p),
+    "cudaStreamCreateWithFlags": (HANDLE, c_uint),
+    "cudaStreamSynchronize": (c_void_p,),
+    "cudaStreamDestroy": (c_void_p,),
+    "cudaStreamBeginCapture": (c_void_p, c_int),
+    "cudaStreamEndCapture": (c_void_p, HANDLE),
+    "cudaGraphInstantiateWithFlags": (HANDLE, c_void_p, c_ulonglong),
+    "cudaGraphLaunch": (c_void_p, c_void_p),
+    "cudaGraphExecDestroy": (c_void_p,),
+    "cudaGraphDestroy": (c_void_p,),
+}
+HOST_DEFAULT, HOST_MAPPED = 0, 2
+TO_DEVICE, TO_HOST = 1, 2
+NON_BLOCKING = 1  # a stream that does not wait for the default one
+THREAD_LOCAL = 1  # while one thread captures, others may go on allocating
+MULTIPROCESSORS, INTEGRATED, MAJOR, MINOR = 16, 18, 75, 76  # numbers of cudaDeviceAttr
+PROPERTIES = 16_384  # bytes; the struct grows with every CUDA, but begins with the name's 256 in all of them
+
+
+@dataclass(frozen=True)
+class Device:
+    """What an engine is tied to.
+
+    Attributes:
+        compute: capability, such as "8.7".
+        multiprocessors: their number.
+        runtime: CUDA runtime library, such as "12.6".
+        integrated: CPU and GPU share their memory.
+    """
+
+    name: str
+    compute: str
+    multiprocessors: int
+    runtime: str
+    integrated: bool
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One tensor as the CPU (`host`) and the GPU (`device`) see it; with `shared` both see the same bytes."""
+
+    host: NDArray[Any]  # Any: uint8 or float32
+    address: int
+    device: int
+    shared: bool
+
+
+class Cuda:
+    """The runtime library on the first device; CUDA_VISIBLE_DEVICES chooses which that is."""
+
+    def __init__(self, library: Any) -> None:  # Any: what ctypes loaded, or a stand-in
+        for name, types in SIGNATURES.items():
+            getattr(library, name).argtypes = types
+        library.cudaGetErrorString.argtypes, library.cudaGetErrorString.restype = (c_int,), ctypes.c_char_p
+        self._library = library
+        self.device = self._examine()
+
+    @classmethod
+    def open(cls) -> Cuda:
+        """The first library that finds a device: a newer one than the driver knows finds none.
+
+        Raises:
+            DependencyError: there is no such library.
+        """
+        why = "no libcudart was found"
+        for library in candidates():
+            try:
+                return cls(library)
+            except (EngineError, AttributeError) as error:
+                why = str(error).partition(";")[0]  # without how to mend a GPU that worked before
+        raise DependencyError(
+            f"this machine cannot use tensorrt: CUDA shows no GPU ({why}); `edgeseg doctor` shows what is there, "
+            "--backend cpu runs without it"
+        )
+
+    def _examine(self) -> Device:
+        count, version = c_int(), c_int()
+        self._call("cudaGetDeviceCount", count)
+        if not count.value:
+            raise EngineError("CUDA shows no device; check the driver, or use --backend cpu")
+        self._call("cudaRuntimeGetVersion", version)
+        properties = ctypes.create_string_buffer(PROPERTIES)
+        self._call("cudaGetDeviceProperties", properties, 0)
+        values = []
+        for attribute in (MAJOR, MINOR, MULTIPROCESSORS, INTEGRATED):
+            value = c_int()
+            self._call("cudaDeviceGetAttribute", value, attribute, 0)
+            values.append(value.value)
+        return Device(
+            name=properties.raw[:256].split(b"\0")[0].decode(errors="replace"), compute=f"{values[0]}.{values[1]}",
+            multiprocessors=values[2], runtime=f"{version.value // 1000}.{version.value % 1000 // 10}",
+            integrated=bool(values[3]),
+        )  # fmt: skip
+
+    def _call(self, name: str, *arguments: Any) -> None:  # Any: what the function takes
+        code = getattr(self._library, name)(*arguments)
+        if code:
+            reason = (self._library.cudaGetErrorString(code) or b"").decode(errors="replace")
+            raise EngineError(
+                f"{name} failed with CUDA error {code}, {reason}; start again, and if it stays so look into "
+                "the kernel's log or use --backend cpu"
+            )
+
+    def _handle(self, name: str, *arguments: Any) -> int:  # Any: as `_call`
+        handle = c_void_p()
+        self._call(name, handle, *arguments)
+        return int(handle.value or 0)
+
+    def _release(self, name: str, handle: int | None) -> None:
+        getattr(self._library, name)(handle)  # what fails here cannot be mended, and the rest must still be released
+
+    def stream(self, stack: ExitStack) -> int:
+        """A stream that lives as long as `stack`."""
+        stream = self._handle("cudaStreamCreateWithFlags", NON_BLOCKING)
+        stack.callback(self._release, "cudaStreamDestroy", stream)
+        return stream
+
+    def memory(self, stack: ExitStack, shape: tuple[int, ...], kind: DTypeLike, *, shared: bool) -> Memory:
+        """Memory for one tensor that lives as long as `stack`.
+
+        Args:
+            shared: the GPU reads and writes the CPU's memory; else it has its own, and bytes must be copied.
+        """
+        size = int(np.prod(shape)) * np.dtype(kind).itemsize
+        address = self._handle("cudaHostAlloc", size, HOST_MAPPED if shared else HOST_DEFAULT)
+        stack.callback(self._release, "cudaFreeHost", address)
+        if shared:
+            device = self._handle("cudaHostGetDevicePointer", address, 0)
+        else:
+            device = self._handle("cudaMalloc", size)
+            stack.callback(self._release, "cudaFree", device)
+        raw = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+        return Memory(raw.view(kind).reshape(shape), address, device, shared)
+
+    def upload(self, memory: Memory, stream: int) -> None:
+        """Begin to copy the CPU's bytes to the GPU."""
+        self._call("cudaMemcpyAsync", memory.device, memory.address, memory.host.nbytes, TO_DEVICE, stream)
+
+    def download(self, memory: Memory, stream: int) -> None:
+        """Begin to copy the GPU's bytes to the CPU."""
+        self._call("cudaMemcpyAsync", memory.address, memory.device, memory.host.nbytes, TO_HOST, stream)
+
+    def wait(self, stream: int) -> None:
+        """Until all work in `stream` is done."""
+        self._call("cudaStreamSynchronize", stream)
+
+    def begin_capture(self, stream: int) -> None:
+        """From now on what is put into `stream` is noted down, not done."""
+        self._call("cudaStreamBeginCapture", stream, THREAD_LOCAL)
+
+    def end_capture(self, stack: ExitStack, stream: int) -> int:
+        """What was noted down, ready to be launched as one; lives as long as `stack`."""
+        graph = c_void_p()
+        self._call("cudaStreamEndCapture", stream, graph)
+        try:
+            ready = self._handle("cudaGraphInstantiateWithFlags", graph, 0)
+        finally:
+            self._release("cudaGraphDestroy", graph.value)
+        stack.callback(self._release, "cudaGraphExecDestroy", ready)
+        return ready
+
+    def abandon_capture(self, stream: int) -> None:
+        """Bring a stream back to work after a capture failed, and forget the error."""
+        graph = c_void_p()
+        self._library.cudaStreamEndCapture(stream, graph)
+        if graph.value:
+            self._release("cudaGraphDestroy", graph.value)
+        self._library.cudaGetLastError()
+
+    def launch(self, graph: int, stream: int) -> None:
+        """Begin to do what was captured."""
+        self._call("cudaGraphLaunch", graph, stream)
+
+
+def has_gpu() -> bool:
+    """Whether the system shows an NVIDIA device."""
+    return any(Path(name).exists() for name in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0", "/dev/dxg"))
+
+
+def candidates() -> Iterator[Any]:  # Any: ctypes libraries
+    """The runtime libraries of this machine: the linker's, CUDA's own folder's, those of NVIDIA's wheels."""
+    wheels = [str(path) for place in sys.path for path in Path(place).glob("nvidia/*/lib/libcudart.so.*")]
+    for name in (*NAMES, *(f"{place}/libcudart.so" for place in PLACES), *wheels):
+        try:
+            yield ctypes.CDLL(name)
+        except OSError:
+            continue

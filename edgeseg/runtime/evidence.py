@@ -1,0 +1,108 @@
+"""What TensorRT's engine inspector says of an engine: which layers really run in INT8.
+
+The JSON has two dialects: up to TensorRT 10 a tensor has one text for format and type, from 11 on it has two keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+INT8 = re.compile(r"\bint8\b", re.IGNORECASE)  # not uint8, which the image and the mask are
+SHOWN = 8  # names of layers in a sentence
+Layer = dict[str, Any]  # Any: whatever the inspector writes
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Counts of layers.
+
+    Attributes:
+        layers: all of them; 0 where the inspector said nothing that can be read.
+        int8: every input and every output is INT8.
+        convolutions: told as such; others may lie inside fused nodes that the inspector does not open.
+        int8_convolutions: those whose first input is INT8.
+        float_convolutions: names of the rest.
+        reformats: names of layers that only change a format or type.
+        opaque: fused nodes that the inspector does not open.
+    """
+
+    layers: int = 0
+    int8: int = 0
+    convolutions: int = 0
+    int8_convolutions: int = 0
+    float_convolutions: tuple[str, ...] = ()
+    reformats: tuple[str, ...] = ()
+    opaque: int = 0
+
+    @classmethod
+    def load(cls, fields: dict[str, Any]) -> Evidence:  # Any: what json can hold
+        """From `dataclasses.asdict`, as it comes out of JSON."""
+        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        return cls(**values)  # Any: as `fields`
+
+    def in_float(self) -> bool:
+        """Nothing of an INT8 file runs in INT8, as far as can be seen."""
+        return self.convolutions > 0 and self.int8_convolutions == 0 and self.opaque == 0
+
+    def warnings(self, expected: int | None) -> list[str]:
+        """What should be looked at.
+
+        Args:
+            expected: convolutions that the file has in INT8, None where it does not say.
+        """
+        found = []
+        if not self.layers:
+            found.append("the engine inspector told nothing, so whether INT8 kernels run is not known")
+        elif expected is not None and self.int8_convolutions < expected and not self.opaque:
+            names = ", ".join(self.float_convolutions[:SHOWN])
+            more = ", ..." if len(self.float_convolutions) > SHOWN else ""
+            found.append(f"{self.int8_convolutions} of {expected} INT8 convolutions run in INT8; float: {names}{more}")
+        return found
+
+
+def read(text: str) -> Evidence:
+    """Count what `get_engine_information` gave; what cannot be read counts as nothing."""
+    try:
+        layers = json.loads(text).get("Layers", [])
+    except (ValueError, AttributeError):
+        return Evidence()
+    known = [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    reformats = tuple(_name(layer) for layer in known if "reformat" in _kind(layer))
+    rest = [layer for layer in known if "reformat" not in _kind(layer)]
+    convolutions = [layer for layer in rest if "convolution" in _kind(layer)]
+    in_float = tuple(_name(layer) for layer in convolutions if not _first_is_int8(layer))
+    return Evidence(
+        layers=len(known),
+        int8=sum(all(_types(layer, "Inputs", "Outputs")) and _first_is_int8(layer) for layer in rest),
+        convolutions=len(convolutions),
+        int8_convolutions=len(convolutions) - len(in_float),
+        float_convolutions=in_float,
+        reformats=reformats,
+        opaque=sum("foreignnode" in _name(layer).lower() or "myelin" in _kind(layer) for layer in rest),
+    )
+
+
+def _name(layer: Layer) -> str:
+    return str(layer.get("Name", ""))
+
+
+def _kind(layer: Layer) -> str:
+    return f"{layer.get('LayerType', '')} {layer.get('ParameterType', '')}".lower()
+
+
+def _types(layer: Layer, *sides: str) -> Iterator[bool]:
+    """Whether each tensor is INT8."""
+    for side in sides:
+        tensors = layer.get(side)
+        for tensor in tensors if isinstance(tensors, list) else []:
+            if isinstance(tensor, dict):
+                texts = (tensor.get(key, "") for key in ("Format/Datatype", "Datatype", "DataType", "Format"))
+                yield any(INT8.search(str(text)) for text in texts)
+
+
+def _first_is_int8(layer: Layer) -> bool:
+    return next(_types(layer, "Inputs"), False)
