@@ -215,7 +215,7 @@ def test_a_bundle_without_golden_frames_has_nothing_to_check_an_engine_with(box:
 
 
 def test_fewer_int8_convolutions_than_the_file_has_are_a_warning(box: Box, tmp_path: Path) -> None:
-    full = engine_bundle(tmp_path / "b", figures={"int8-trt": {"quantised": 2}})
+    full = engine_bundle(tmp_path / "b", figures={"int8-trt": {"integer": 2}})
     record, _ = get(box, full)
     assert record.warnings == ("1 of 2 INT8 convolutions run in INT8; float: copied",)
     box.trt.faults.add("inspector")

@@ -182,7 +182,7 @@ def least_agreement(bundle: Bundle, flavour: Flavour) -> float:
 
 def _expected(bundle: Bundle) -> int | None:
     figures = bundle.manifest.figures.get("int8-trt")
-    found = figures.get("quantised") if isinstance(figures, dict) else None
+    found = figures.get("integer") if isinstance(figures, dict) else None
     return found if isinstance(found, int) else None
 
 
