@@ -29,6 +29,7 @@ def export(
     min_speedup: Annotated[
         float | None, typer.Option(help="How many times as fast as FP32 INT8 must run here.")
     ] = None,
+    qat: Annotated[bool, typer.Option("--qat", help="Train the INT8 codes if nothing else is accurate.")] = False,
     publish: Annotated[bool, typer.Option("--publish", help="Make it bundles/current even if there is one.")] = False,
     json: options.Json = False,
     set_: options.Set = None,
@@ -43,7 +44,7 @@ def export(
         )
     flags = {
         "int8": int8, "half": half, "imgsz": options.size(imgsz), "max_drop": max_drop,
-        "max_class_drop": max_class_drop, "min_speedup": min_speedup,
+        "max_class_drop": max_class_drop, "min_speedup": min_speedup, "qat": qat,
     }  # fmt: skip
     site = Site.open(overrides=options.overrides("export", set_, **flags))
     chosen = _newest(site) if run is None else run if run.exists() else site.root / run

@@ -209,6 +209,8 @@ class ExportConfig(Section):
     max_drop: float = Field(0.3, ge=0)  # mIoU points INT8 may lose on val
     max_class_drop: float = Field(1.0, ge=0)  # IoU points that any class may lose on val
     min_speedup: float = Field(1.0, ge=0)  # INT8 against FP32 on this machine
+    qat: bool = False  # train the codes if nothing else is accurate enough
+    qat_steps: int = Field(300, ge=1)
     threads: int = Field(0, ge=0)
     seed: int = 0
 

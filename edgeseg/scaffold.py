@@ -128,6 +128,8 @@ COMMENTS: dict[str, dict[str, str]] = {
         "max_drop": "mIoU points INT8 may lose on val",
         "max_class_drop": "IoU points that any class may lose there",
         "min_speedup": "of INT8 against FP32 on this machine",
+        "qat": "train the INT8 codes for a while if nothing else is accurate enough",
+        "qat_steps": "of that training, two frames each",
         "threads": "of the timing; 0 for all cores",
         "seed": "of the choice of frames",
     },

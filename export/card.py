@@ -84,7 +84,7 @@ def _points(value: float) -> str:
 HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
 
 
-LADDER = ("rung", "seconds", "mIoU", "drop", "largest class drop", "agreement", "SQNR", "INT8 convolutions", "speed")
+LADDER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8", "speed")
 
 
 def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
@@ -95,7 +95,7 @@ def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any
         if tried:
             found[STEPS[step]] = [
                 (
-                    one["rung"], f"{one['seconds']:.1f}", f"{one['miou']:.2f}", _points(one["drop"]),
+                    one["rung"], f"{one['seconds']:.0f}", _points(one["drop"]),
                     f"{one['worst_class']['name']} {_points(one['worst_class']['drop'])}",
                     f"{one['agreement']:.2f} %", f"{one['sqnr']:.1f} dB", str(one["integer"]),
                     f"{one['speedup']:.2f}x" if "speedup" in one else "-",

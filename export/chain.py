@@ -18,7 +18,7 @@ from edgeseg.export import calibrationstore
 from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.gates import refusal
 from edgeseg.export.half import halve
-from edgeseg.export.int8 import Calibrated, Int8, calibrate, quantise
+from edgeseg.export.int8 import Calibrated, Int8, calibrate
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.ladder import Attempt, Ground, climb
 from edgeseg.export.speed import Timing, race
@@ -87,11 +87,12 @@ def int8_files(work: Work, reference: Outcome) -> None:
     """Climb the ladder for each flavour and add what is best; whether it may ship is for `apply_gates`."""
     chosen = calibration_frames(work.site, work.config.calibration_frames, work.config.seed)
     images = CalibrationImages(work.site, chosen, work.val.size)
+    pool = CalibrationImages(work.site, work.site.frames("unlabelled") or chosen, work.val.size)
     entries = [_entry(work.site, frame) for frame in chosen]
     calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
     ground = Ground(
         work.config, work.val, work.site.config.class_names, work.interface, wrap(work.network, work.interface),
-        reference, work.samples, images, work.threads, work.report,
+        reference, work.samples, images, pool, work.threads, work.report,
     )  # fmt: skip
     source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
     record: dict[str, Any] = {
@@ -110,8 +111,8 @@ def int8_files(work: Work, reference: Outcome) -> None:
             "edgeseg.calibration_frames": str(len(chosen)),
             "edgeseg.islands": json.dumps(rung.islands),
         }
-        interface, extra = _own_thresholds(work, calibrated, flavour, found.best, reference)
-        _add(work, flavour, quantise(calibrated, interface, flavour, rung.estimator, rung.islands), metadata)
+        interface, extra = _own_thresholds(work, flavour, found.best, reference)
+        _add(work, flavour, found.best.file(interface, flavour), metadata)
         work.figures[flavour] = found.best.figures | extra | {
             "calibration": rung.name, "calibration_frames": len(chosen), "islands": rung.islands,
             "ladder": found.rows(),
@@ -136,12 +137,11 @@ def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Ca
 
 
 def _own_thresholds(
-    work: Work, calibrated: Calibrated, flavour: Int8, attempt: Attempt, reference: Outcome
+    work: Work, flavour: Int8, attempt: Attempt, reference: Outcome
 ) -> tuple[Interface, dict[str, float]]:
     """Temperature and gamma as this file needs them for its scores to mean the same, and what they make of entropy."""
     temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
-    unfinished = work.interface.with_thresholds(temperature, 0.5)
-    model = quantise(calibrated, unfinished, flavour, attempt.rung.estimator, attempt.rung.islands)
+    model = attempt.file(work.interface.with_thresholds(temperature, 0.5), flavour)
     work.report.start(f"entropy of {flavour}", len(work.val.frames))
     entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
     gamma = fit_gamma(entropies, work.config.alpha)

@@ -2,7 +2,7 @@
 
 The first rung already equalises channels and rounds weights with their inputs in mind, which costs seconds and is worth
 several dB (decision 0010). The next ones choose ranges differently. Then the tensors that suffer most stay float, a few
-more at each rung, which costs speed.
+more at each rung, which costs speed. Last, where it is asked for, the codes are trained.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from onnx import ModelProto
 
 from edgeseg.config import ExportConfig
 from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
+from edgeseg.export.finetune import finetune
 from edgeseg.export.gates import inaccurate, slow, unfused
 from edgeseg.export.int8 import ESTIMATORS, Calibrated, Int8, inspect, integer_convolutions, quantise
 from edgeseg.export.interface import Interface
@@ -38,15 +39,18 @@ class Rung:
     Attributes:
         estimator: of the ranges.
         islands: tensors that stay float.
+        trained: steps that the codes were trained for.
     """
 
     estimator: str
     islands: tuple[str, ...] = ()
+    trained: int = 0
 
     @property
     def name(self) -> str:
         number = len(self.islands)
-        return self.estimator + (f", {number} tensor{'s' * (number > 1)} float" if number else "")
+        islands = f", {number} tensor{'s' * (number > 1)} float" if number else ""
+        return self.estimator + islands + (f", trained for {self.trained} steps" if self.trained else "")
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,20 @@ class Attempt:
     """What came of a rung.
 
     Attributes:
+        calibrated: what the file is made from.
         samples: of the logits on val.
         seconds: that making and measuring it took.
     """
 
     rung: Rung
+    calibrated: Calibrated
     samples: Samples
     figures: Figures
     seconds: float
+
+    def file(self, interface: Interface, flavour: Int8) -> ModelProto:
+        """The whole graph, for these thresholds."""
+        return quantise(self.calibrated, interface, flavour, self.rung.estimator, self.rung.islands)
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Ground:
         interface: of the float graph, thresholds fitted.
         reference: the float graph; `outcome` and `samples` are what it makes of val.
         images: calibration frames, (H, W, 3) uint8 RGB.
+        pool: unlabelled frames to train codes with.
     """
 
     config: ExportConfig
@@ -82,6 +93,7 @@ class Ground:
     outcome: Outcome
     samples: Samples
     images: Sequence[NDArray[np.uint8]]
+    pool: Sequence[NDArray[np.uint8]]
     threads: int
     report: Report
 
@@ -126,7 +138,7 @@ def climb(ground: Ground, calibrated: Calibrated, flavour: Int8) -> Climb:
         if inaccurate(attempt.figures, ground.config) or unfused(attempt.figures):
             continue
         if flavour == "int8-cpu":
-            _race(ground, calibrated, attempt, found)
+            _race(ground, attempt, found)
         found.passed = not slow(attempt.figures, ground.config)
         break  # accurate enough; should it be too slow, later rungs are slower still
     return found
@@ -143,10 +155,17 @@ def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb)
     for number in ISLANDS:
         if number <= len(ranked):
             yield Rung(estimator, tuple(ranked[:number]))
+    if ground.config.qat:
+        yield Rung(estimator, trained=ground.config.qat_steps)
 
 
 def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> Attempt:
     begin = time.perf_counter()
+    if rung.trained:
+        calibrated = finetune(
+            calibrated, ground.interface, flavour, rung.estimator, ground.pool, steps=rung.trained,
+            seed=ground.config.seed, report=ground.report,
+        )  # fmt: skip
     model = quantise(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
     data = model.SerializeToString()
     ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
@@ -158,13 +177,13 @@ def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> A
     if flavour == "int8-cpu":
         kernels = inspect(data)
         found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}
-    return Attempt(rung, samples, found, time.perf_counter() - begin)
+    return Attempt(rung, calibrated, samples, found, time.perf_counter() - begin)
 
 
-def _race(ground: Ground, calibrated: Calibrated, attempt: Attempt, found: Climb) -> None:
+def _race(ground: Ground, attempt: Attempt, found: Climb) -> None:
     """See how fast the attempt is."""
     ground.report.start("timing", None)
-    model = quantise(calibrated, ground.interface, "int8-cpu", attempt.rung.estimator, attempt.rung.islands)
+    model = attempt.file(ground.interface, "int8-cpu")
     files = {"fp32": ground.reference.SerializeToString(), "int8-cpu": model.SerializeToString()}
     found.times = race(files, ground.val.image(0), ground.threads, ground.config.seed, ground.report)
     attempt.figures["speedup"] = round(found.times["fp32"].over(found.times["int8-cpu"]), 3)
