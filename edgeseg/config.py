@@ -206,6 +206,8 @@ class ExportConfig(Section):
     half: bool = False
     alpha: float = Field(0.2, gt=0, lt=1)  # share of val pixels above gamma
     calibration_frames: int = Field(64, ge=1)
+    calibration: Literal["spread", "random", "kcentre", "classes"] = "spread"  # how they are chosen
+    hard_share: float = Field(0.0, ge=0, le=1)  # of them that are the frames with the highest score
     max_drop: float = Field(0.3, ge=0)  # mIoU points INT8 may lose on val
     max_class_drop: float = Field(1.0, ge=0)  # IoU points that any class may lose on val
     min_speedup: float = Field(1.0, ge=0)  # INT8 against FP32 on this machine

@@ -125,6 +125,8 @@ COMMENTS: dict[str, dict[str, str]] = {
         "half": "also write the FP16 file",
         "alpha": "share of val pixels to count as unreliable",
         "calibration_frames": "unlabelled frames that set the INT8 ranges",
+        "calibration": 'how they are chosen: "spread" over cameras and time, "random", "kcentre" or "classes"',
+        "hard_share": "of them that are the frames with the highest score",
         "max_drop": "mIoU points INT8 may lose on val",
         "max_class_drop": "IoU points that any class may lose there",
         "min_speedup": "of INT8 against FP32 on this machine",

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import ModelProto, helper
 
 from edgeseg.bundle import GRAPHS
-from edgeseg.calibration.select import calibration_frames
+from edgeseg.calibration.select import MOST, pool, select, spread
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export import calibrationstore
@@ -21,6 +21,7 @@ from edgeseg.export.half import halve
 from edgeseg.export.int8 import Calibrated, Int8, calibrate
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.ladder import Attempt, Ground, climb
+from edgeseg.export.observe import impressions
 from edgeseg.export.speed import Timing, race
 from edgeseg.export.thresholds import fit_gamma, fit_temperature, log_threshold, scores
 from edgeseg.export.verify import CalibrationImages, ValFrames, check_parity, run_graph, run_torch
@@ -85,14 +86,14 @@ def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
 
 def int8_files(work: Work, reference: Outcome) -> None:
     """Climb the ladder for each flavour and add what is best; whether it may ship is for `apply_gates`."""
-    chosen = calibration_frames(work.site, work.config.calibration_frames, work.config.seed)
+    chosen = _calibration_frames(work)
     images = CalibrationImages(work.site, chosen, work.val.size)
-    pool = CalibrationImages(work.site, work.site.frames("unlabelled") or chosen, work.val.size)
+    footage = CalibrationImages(work.site, work.site.frames("unlabelled") or chosen, work.val.size)
     entries = [_entry(work.site, frame) for frame in chosen]
     calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
     ground = Ground(
         work.config, work.val, work.site.config.class_names, work.interface, wrap(work.network, work.interface),
-        reference, work.samples, images, pool, work.threads, work.report,
+        reference, work.samples, images, footage, work.threads, work.report,
     )  # fmt: skip
     source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
     record: dict[str, Any] = {
@@ -124,6 +125,21 @@ def int8_files(work: Work, reference: Outcome) -> None:
             "ranges": {name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()},
         }  # fmt: skip
     work.files["calibration.json"] = (json.dumps(record, indent=1) + "\n").encode()
+
+
+def _calibration_frames(work: Work) -> list[Frame]:
+    config = work.config
+    frames = pool(work.site, config.calibration_frames, config.seed)
+    if config.calibration in ("spread", "random") and not config.hard_share:
+        return select(frames, config.calibration_frames, config.calibration, seed=config.seed)
+    frames = spread(frames, MOST, config.seed)
+    work.report.start("choosing calibration frames", len(frames))
+    images = CalibrationImages(work.site, frames, work.val.size)
+    seen = impressions(work.network, work.interface, images, threads=work.threads, report=work.report)
+    return select(
+        frames, config.calibration_frames, config.calibration, seed=config.seed, impressions=seen,
+        hard_share=config.hard_share,
+    )  # fmt: skip
 
 
 def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Calibrated:

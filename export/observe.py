@@ -17,6 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.calibration.observers import Histogram
 from edgeseg.calibration.rounding import Gram
+from edgeseg.calibration.select import Impressions
 from edgeseg.errors import ExportError
 from edgeseg.export.graph import IR_VERSION, OPSET, Constants, infer_shapes, static_shapes
 from edgeseg.export.interface import Interface, wrap
@@ -106,6 +107,33 @@ def observe(
     if not any(histogram.total for histogram in histograms.values()):
         raise ExportError("no frame was given to calibrate with; add footage with `edgeseg add footage PATH`")
     return Observation(histograms, {one.name: one.gram for one in patches})
+
+
+def impressions(
+    network: ModelProto, interface: Interface, images: Images, *, threads: int = 0, report: Report | None = None
+) -> Impressions:
+    """What the float model makes of frames: the encoder's last map averaged, areas of classes, scores."""
+    report = report or Silent()
+    wiring, shapes = Wiring(network), static_shapes(network)
+    maps = [name for name in coded_tensors(network) if name in wiring.givers and len(shapes[name]) == 4]
+    deepest = [name for name in maps if _layer_behind(wiring, name).startswith("encoder.")] or maps
+    probe = _Probe(wrap(network, interface))
+    probe.add("GlobalAveragePool", [deepest[-1]], "probe.features")
+    session = probe.open(["probe.features", "area", "score"], threads)
+    found = []
+    for image in images:
+        features, area, score = session.run(None, {"image": image[None]})
+        found.append((features.reshape(-1), area[0], score[0]))
+        report.advance()
+    return Impressions(*(np.stack(part) for part in zip(*found)))
+
+
+def _layer_behind(wiring: Wiring, name: str) -> str:
+    """The name of the convolution that the tensor comes from, activations and additions passed over."""
+    giver = wiring.givers.get(name)
+    while giver is not None and giver.op_type != "Conv":
+        giver = wiring.givers.get(giver.input[0])
+    return giver.name if giver is not None else ""
 
 
 def _layers(network: ModelProto) -> list[NodeProto]:

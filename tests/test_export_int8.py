@@ -22,7 +22,7 @@ from edgeseg.export.graph import lower, rename
 from edgeseg.export.int8 import Calibrated, Int8, calibrate, inspect, integer_convolutions, quantise
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.islands import logits, rank_islands
-from edgeseg.export.observe import POSITIONS, SAMPLES, channel_peaks, observe
+from edgeseg.export.observe import POSITIONS, SAMPLES, channel_peaks, impressions, observe
 from edgeseg.export.onnx import export_network
 from edgeseg.export.session import open_session
 from edgeseg.export.speed import race
@@ -395,3 +395,13 @@ def test_the_race_times_every_graph(network: ModelProto, quantised: ModelProto) 
     files = {"fp32": wrap(network, INTERFACE).SerializeToString(), "int8-cpu": quantised.SerializeToString()}
     times = race(files, IMAGES[0], 1, 0, Silent())
     assert set(times) == set(files) and all(0 < timing.minimum <= timing.median for timing in times.values())
+
+
+def test_impressions_are_what_the_float_graph_gives(network: ModelProto) -> None:
+    seen = impressions(network, INTERFACE, IMAGES, threads=1)
+    assert seen.features.shape == (6, 160) and seen.areas.shape == (6, 3)  # the encoder's last map has 160 channels
+    session = open_session(wrap(network, INTERFACE).SerializeToString(), 1)
+    for place, image in enumerate(IMAGES):
+        area, score = session.run(["area", "score"], {"image": image[None]})
+        np.testing.assert_array_equal(seen.areas[place], area[0])
+        assert seen.scores[place] == score[0]

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -175,6 +175,18 @@ def test_a_slow_int8_file_is_refused_by_name_and_the_rest_is_written(copy: tuple
     }  # fmt: skip  # how fast a CPU is says nothing about TensorRT
     assert bundle.manifest.figures["int8-cpu"]["refused"] == result.refused[0]
     assert "## Refused" in bundle.read("card.md").decode()
+
+
+@pytest.mark.parametrize("strategy", ["kcentre", "classes"])
+def test_frames_may_be_chosen_by_what_the_model_sees(
+    copy: tuple[Site, Path], tmp_path: Path, strategy: Literal["kcentre", "classes"]
+) -> None:
+    site, run = copy
+    config = CONFIG.model_copy(
+        update={"half": False, "calibration": strategy, "calibration_frames": 3, "hard_share": 0.34}
+    )
+    record = json.loads(Bundle.open(export(site, config, run, tmp_path / "out").bundle).read("calibration.json"))
+    assert len(record["frames"]) == 3 and {frame["split"] for frame in record["frames"]} == {"unlabelled"}
 
 
 def test_another_size_is_exported_and_measured_at_the_frames_own(copy: tuple[Site, Path], tmp_path: Path) -> None:
