@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDEST = 1024  # columns handled together; more are split, since the sums grow with their square
+TOGETHER = 256  # positions that are multiplied out at once: adding large sums costs more than the products
 DAMPING = 1e-3  # of the mean square of an input, so that unseen combinations of inputs count, too
 MOST = 127
 Floats = NDArray[np.float64]
@@ -25,7 +26,6 @@ class Gram:
 
     Attributes:
         columns: of the flattened weight, in blocks that are handled together.
-        sums: for each block (G, K, K); G groups of a grouped convolution, else 1.
         number: of positions that were summed over.
     """
 
@@ -39,18 +39,33 @@ class Gram:
         width = int(np.prod(weight_shape[1:]))
         edges = np.linspace(0, width, -(-width // WIDEST) + 1).astype(int)
         self.columns = [slice(low, high) for low, high in pairwise(edges)]
-        self.sums: list[Floats] = [
-            np.zeros((groups, part.stop - part.start + 1, part.stop - part.start + 1)) for part in self.columns
-        ]
+        widths = [part.stop - part.start + 1 for part in self.columns]
+        self._sums: list[Floats] = [np.zeros((groups, width, width)) for width in widths]
+        self._waiting: list[NDArray[np.float32]] = []
         self.number = 0
 
     def collect(self, patches: NDArray[np.float32]) -> None:
         """Take in (G, P, K) inputs: what the flattened weight of each group is multiplied with, at P positions."""
+        self._waiting.append(patches)
+        self.number += patches.shape[1]
+        if sum(one.shape[1] for one in self._waiting) >= TOGETHER:
+            self._add()
+
+    @property
+    def sums(self) -> list[Floats]:
+        """For each block (G, K, K); G groups of a grouped convolution, else 1."""
+        self._add()
+        return self._sums
+
+    def _add(self) -> None:
+        if not self._waiting:
+            return
+        patches = np.concatenate(self._waiting, 1)
+        self._waiting.clear()
         ones = np.ones((*patches.shape[:2], 1), patches.dtype)
-        for part, total in zip(self.columns, self.sums):
+        for part, total in zip(self.columns, self._sums):
             rows = np.concatenate([patches[..., part], ones], 2)
             total += rows.transpose(0, 2, 1) @ rows
-        self.number += patches.shape[1]
 
 
 def round_layer(

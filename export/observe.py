@@ -19,9 +19,9 @@ from edgeseg.calibration.observers import Histogram
 from edgeseg.calibration.rounding import Gram
 from edgeseg.calibration.select import Impressions
 from edgeseg.errors import ExportError
-from edgeseg.export.graph import IR_VERSION, OPSET, Constants, infer_shapes, static_shapes
+from edgeseg.export.graph import IR_VERSION, OPSET, Constants, Shapes, infer_shapes, static_shapes
 from edgeseg.export.interface import Interface, wrap
-from edgeseg.export.quantise import Wiring
+from edgeseg.export.quantise import Wiring, layers_of
 from edgeseg.export.session import open_session
 from edgeseg.progress import Report, Silent
 
@@ -59,10 +59,12 @@ def channel_peaks(
     """(C,) the largest magnitude in each channel, of each (N, C, H, W) tensor that may get codes."""
     shapes = static_shapes(network)
     names = [name for name in coded_tensors(network) if len(shapes[name]) == 4]
-    probe = _Probe(wrap(network, interface))
+    probe, positive = _Probe(wrap(network, interface)), set(Wiring(network).absorbed().values())
     for name in names:
-        probe.add("Abs", [name], f"{name}.magnitude")
-        probe.add("ReduceMax", [f"{name}.magnitude"], f"{name}.peak", axes=[0, 2, 3], keepdims=0)
+        if name not in positive:
+            probe.add("Abs", [name], f"{name}.magnitude")
+        source = name if name in positive else f"{name}.magnitude"
+        probe.add("ReduceMax", [source], f"{name}.peak", axes=[0, 2, 3], keepdims=0)
     session = probe.open([f"{name}.peak" for name in names], threads)
     peaks = {name: np.zeros(shapes[name][1], np.float32) for name in names}
     for image in images:
@@ -86,8 +88,8 @@ def observe(
     """
     report = report or Silent()
     names = coded_tensors(network)
-    patches = [_Patches(node, network) for node in _layers(network)]
-    probe, shapes = _Probe(wrap(network, interface)), static_shapes(network)
+    probe, shapes, constants = _Probe(wrap(network, interface)), static_shapes(network), Wiring(network).constants
+    patches = [_Patches(node, shapes, constants) for node in layers_of(network).values()]
     for name in names:
         _sample(probe, name, math.prod(shapes[name]))
     for one in patches:
@@ -134,11 +136,6 @@ def _layer_behind(wiring: Wiring, name: str) -> str:
     while giver is not None and giver.op_type != "Conv":
         giver = wiring.givers.get(giver.input[0])
     return giver.name if giver is not None else ""
-
-
-def _layers(network: ModelProto) -> list[NodeProto]:
-    constants = {tensor.name for tensor in network.graph.initializer}
-    return [node for node in network.graph.node if node.op_type == "Conv" and node.input[1] in constants]
 
 
 class _Probe:
@@ -194,10 +191,9 @@ class _Patches:
         gram: what was collected.
     """
 
-    def __init__(self, node: NodeProto, network: ModelProto) -> None:
-        shapes = static_shapes(network)
+    def __init__(self, node: NodeProto, shapes: Shapes, constants: Constants) -> None:
         attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
-        (self._channels, height, width), weight = shapes[node.input[0]][1:], _shape_of(network, node.input[1])
+        (self._channels, height, width), weight = shapes[node.input[0]][1:], constants[node.input[1]].shape
         down, right = attributes.get("strides", (1, 1))
         spread = attributes.get("dilations", (1, 1))
         top, left = attributes.get("pads", (0, 0, 0, 0))[:2]
@@ -224,7 +220,3 @@ class _Patches:
         groups, (positions, size) = self.gram.groups, self._inside.shape
         patches = values.reshape(groups, -1, positions, size) * self._inside  # padding is zeros
         self.gram.collect(patches.transpose(0, 2, 1, 3).reshape(groups, positions, -1))
-
-
-def _shape_of(network: ModelProto, name: str) -> tuple[int, ...]:
-    return next(tuple(tensor.dims) for tensor in network.graph.initializer if tensor.name == name)
