@@ -54,9 +54,11 @@ def export(
     from edgeseg.export.run import export as work
 
     with report() as progress:
-        result = work(site, site.config.export, chosen, output, seq=next_seq(site), report=progress)
+        result = work(site, site.config.export, chosen, output, seq=next_seq(site), record=True, report=progress)
     current = output is None and not result.refused and _point(site, result.bundle, always=publish)
     _show(result, json=json)
+    assert result.folder is not None
+    console.print(f"Pictures and figures: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
     if current:
         console.print("bundles/current points at it now", highlight=False)
     elif output is None:
@@ -97,7 +99,11 @@ def _show(result: ExportResult, *, json: bool) -> None:
     from edgeseg.export.card import HEADER, LADDER, ladders, rows
 
     if json:
-        found: dict[str, Any] = {"bundle": str(result.bundle), "refused": result.refused, "figures": result.figures}
+        found: dict[str, Any] = {
+            "bundle": str(result.bundle),
+            "refused": result.refused,
+            "figures": result.figures,
+        }
         print(encoder.dumps(found))
     table = Table(*HEADER, title="the same val frames through every file")
     for cells in rows(result.figures, interval=False):
@@ -109,5 +115,7 @@ def _show(result: ExportResult, *, json: bool) -> None:
             ladder.add_row(*cells)
         console.print(ladder)
     console.print(
-        f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})", highlight=False, soft_wrap=True
+        f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})",
+        highlight=False,
+        soft_wrap=True,
     )

@@ -39,6 +39,7 @@ class Work:
         files: of the bundle, by name.
         figures: of each step, by flavour; see `edgeseg.export.verify.figures`.
         refused: a sentence for each file that failed its gate.
+        outcomes: on val, by flavour.
         samples: of the float logits on val.
     """
 
@@ -52,6 +53,7 @@ class Work:
     files: dict[str, bytes] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)  # Any: as ExportResult
     refused: list[str] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
     samples: Samples = field(init=False)
 
 
@@ -68,11 +70,11 @@ def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
         raise ExportError(
             "no val frame has a labelled pixel; correct the masks and add them again with `edgeseg add labels`"
         )
-    work.samples = samples
     temperature = fit_temperature(samples.logits, samples.labels)
     work.report.start("val frames through ONNX", len(work.val.frames))
     unfinished = wrap(work.network, work.interface.with_thresholds(temperature, 0.5)).SerializeToString()
     outcome = run_graph(unfinished, work.val, work.threads, work.report)
+    work.samples, work.outcomes["fp32"] = samples, outcome
     gamma = fit_gamma(outcome.entropies, work.config.alpha)
     work.interface = work.interface.with_thresholds(temperature, gamma)  # only the score depends on gamma
     _add(work, "fp32", wrap(work.network, work.interface), {})
@@ -118,6 +120,7 @@ def int8_files(work: Work, reference: Outcome) -> None:
             "calibration": rung.name, "calibration_frames": len(chosen), "islands": rung.islands,
             "ladder": found.rows(),
         }  # fmt: skip
+        work.outcomes[flavour] = found.best.outcome
         _note_times(work, found.times)
         ranges = calibrated.ranges(rung.estimator, signed=flavour == "int8-trt")
         record["flavours"][flavour] = {
@@ -194,7 +197,7 @@ def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) 
 def _link(work: Work, flavour: str, reference: Outcome) -> None:
     """Add the figures of a file that was derived from the FP32 one."""
     work.report.start(f"val frames through {GRAPHS[flavour]}", len(work.val.frames))
-    outcome = run_graph(work.files[GRAPHS[flavour]], work.val, work.threads, work.report)
+    outcome = work.outcomes[flavour] = run_graph(work.files[GRAPHS[flavour]], work.val, work.threads, work.report)
     found = figures(outcome, work.site.config.class_names, reference)
     work.figures[flavour] = found | {
         "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)

@@ -59,12 +59,14 @@ class Attempt:
 
     Attributes:
         calibrated: what the file is made from.
+        outcome: on val.
         samples: of the logits on val.
         seconds: that making and measuring it took.
     """
 
     rung: Rung
     calibrated: Calibrated
+    outcome: Outcome
     samples: Samples
     figures: Figures
     seconds: float
@@ -177,7 +179,7 @@ def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> A
     if flavour == "int8-cpu":
         kernels = inspect(data)
         found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}
-    return Attempt(rung, calibrated, samples, found, time.perf_counter() - begin)
+    return Attempt(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
 
 
 def _race(ground: Ground, attempt: Attempt, found: Climb) -> None:

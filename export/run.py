@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Manifest, write
-from edgeseg.config import ExportConfig
+from edgeseg.config import ExportConfig, dumps
+from edgeseg.durable import write_atomic, write_json
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.card import card
 from edgeseg.export.chain import Work, apply_gates, float_file, half_file, int8_files, time_files
@@ -21,6 +22,7 @@ from edgeseg.export.graph import lower, rename
 from edgeseg.export.interface import Interface, logits_size
 from edgeseg.export.onnx import export_network
 from edgeseg.export.origin import provenance, terms
+from edgeseg.export.page import report_page
 from edgeseg.export.session import open_session
 from edgeseg.export.verify import ValFrames
 from edgeseg.models.checkpoint import LoadedModel, load_model
@@ -38,22 +40,34 @@ class ExportResult:
 
     Attributes:
         bundle: its folder.
+        folder: with `report.html` and `metrics.json`, if one was asked for.
         figures: of each step of the parity chain, and of files that were refused.
         refused: one sentence for each file that was asked for and left out.
     """
 
     bundle: Path
+    folder: Path | None
     figures: dict[str, Any]  # Any: numbers and tables of them
     refused: list[str]
 
 
 def export(
-    site: Site, config: ExportConfig, run: Path, out: Path | None = None, *, seq: int = 0, report: Report | None = None
+    site: Site,
+    config: ExportConfig,
+    run: Path,
+    out: Path | None = None,
+    *,
+    seq: int = 0,
+    record: bool = False,
+    report: Report | None = None,
 ) -> ExportResult:
     """Export the best weights of `run` as the bundle `out`, or as the site's `bundles/<verb>-<expN>-<digest>`.
 
     The bundle is written whole or not at all. INT8 or FP16 files that fail their gate are left out of it and named in
     `refused`.
+
+    Args:
+        record: also write a report to look at, the figures and the configuration to `runs/export/expN`.
 
     Raises:
         ExportError: the network cannot be exported, the site has too few val frames, or `out` holds something else.
@@ -96,8 +110,14 @@ def export(
     text = card(manifest, len(work.val.frames), terms(run, model.card), work.refused)
     work.files["card.md"] = text.encode()
     bundle = _store(target, manifest, work.files, keep=out is None)
+    folder = site.new_run("export") if record else None
+    if folder is not None:
+        write_atomic(folder / "config.toml", dumps(site.config).encode())
+        report_page(work.figures, work.refused, work.val, work.outcomes).write(folder / "report.html")
+        facts = {"bundle": bundle.path.name, "refused": work.refused, "figures": work.figures}
+        write_json(folder / "metrics.json", facts)
     report.stop()
-    return ExportResult(bundle.path, work.figures, work.refused)
+    return ExportResult(bundle.path, folder, work.figures, work.refused)
 
 
 def _check_target(out: Path) -> None:

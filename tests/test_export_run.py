@@ -189,6 +189,42 @@ def test_frames_may_be_chosen_by_what_the_model_sees(
     assert len(record["frames"]) == 3 and {frame["split"] for frame in record["frames"]} == {"unlabelled"}
 
 
+def test_the_report_shows_every_step_and_the_worst_frames(
+    copy: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, _ = copy
+    monkeypatch.chdir(site.root)
+    flags = [
+        f"--set=export.{key}={json.dumps(value)}" for key, value in CONFIG.model_dump(exclude_defaults=True).items()
+    ]
+    result = CliRunner().invoke(app, ["export", *flags])
+    assert result.exit_code == 0, result.output
+    folder = site.root / "runs" / "export" / "exp1"
+    assert str(folder / "report.html") in result.stderr.replace("\n", "")
+    page = (folder / "report.html").read_text()
+    for words in ("INT8 (CPU)", "INT8 (TensorRT)", "FP16", "agreement at borders", "How INT8 (CPU) was made", "mse"):
+        assert words in page
+    assert page.count("data:image/") == 3 * 4 * 5  # files, frames, pictures of each
+    found = json.loads((folder / "metrics.json").read_bytes())["figures"]
+    for flavour in ("int8-cpu", "int8-trt"):
+        assert found[flavour]["sqnr"] > 10 and found[flavour]["boundary_agreement"] <= found[flavour]["agreement"]
+        assert found[flavour]["ladder"][0]["rung"] == "mse" and 0 <= found[flavour]["calibration_error"] <= 100
+    assert "int8 = true" in (folder / "config.toml").read_text()
+
+
+def test_a_ladder_is_climbed_to_its_end_when_nothing_is_good_enough(
+    copy: tuple[Site, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, run = copy
+    monkeypatch.setattr("edgeseg.export.ladder.inaccurate", lambda *_: [("it is never good enough", "give up")])
+    config = CONFIG.model_copy(update={"half": False, "qat": True, "qat_steps": 2})
+    result = export(site, config, run, tmp_path / "out")
+    for flavour in ("int8-cpu", "int8-trt"):
+        tried = [rung["rung"] for rung in result.figures[flavour]["ladder"]]
+        assert tried[:4] == ["mse", "percentile", "entropy", "minmax"]
+        assert tried[-1].endswith("trained for 2 steps") and any("float" in name for name in tried)
+
+
 def test_another_size_is_exported_and_measured_at_the_frames_own(copy: tuple[Site, Path], tmp_path: Path) -> None:
     site, run = copy
     export(site, ExportConfig(imgsz=(32, 64), threads=1), run, tmp_path / "out")
