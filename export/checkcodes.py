@@ -78,7 +78,8 @@ def _channels(view: View, node: NodeProto, scales: tuple[int, ...]) -> list[str]
 def _weight(view: View, node: NodeProto) -> str:
     """What a Q or DQ node stands behind, through a Q in front of it."""
     giver = view.givers.get(node.input[0])
-    return giver.input[0] if node.op_type == DQ and giver is not None and giver.op_type == Q else node.input[0]
+    behind = node.op_type == DQ and giver is not None and giver.op_type == Q
+    return str(giver.input[0] if behind and giver is not None else node.input[0])
 
 
 def has_whole_pairs(view: View) -> list[str]:
@@ -197,7 +198,7 @@ def _concat(view: View, node: NodeProto, islands: set[str]) -> list[str]:
         return [f"{called(node)} joins codes with {bare}, which has none"]
     ends = [*pairs, *(one for one in behind if one.op_type == Q)]
     scales = [view.constants.get(one.input[1]) for one in ends]
-    if any(one is None or not np.array_equal(one, scales[0]) for one in scales):
+    if any(one is None or scales[0] is None or not np.array_equal(one, scales[0]) for one in scales):
         return [f"{called(node)} joins codes of different scales, or gives others"]
     if len(ends) == len(pairs) and node.output[0] not in islands:
         return [f"{called(node)} joins codes, but what it gives has none"]

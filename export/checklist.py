@@ -176,7 +176,7 @@ def tells(data: bytes, flavour: str, fp32: bytes, calibration: str | None = None
     Args:
         calibration: what the manifest calls it.
     """
-    view, name, found = View(data), GRAPHS[flavour], []  # type: ignore[index]
+    view, name, found = View(data), GRAPHS[flavour], []
     said = view.metadata
     if said.get("edgeseg.source") != hashlib.sha256(fp32).hexdigest():
         found.append(f"{name} does not name the digest of the model.onnx beside it")

@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto, helper
 
 from edgeseg.export.checkcodes import DQ, Q, convolutions, is_integer, stated
 from edgeseg.export.checkgraph import View, attribute, called
-from edgeseg.export.int8 import inspect
+from edgeseg.export.int8 import inspect as kernels_of
 from edgeseg.export.session import open_session
 from edgeseg.metrics import agreement
 
@@ -124,7 +124,7 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
         source: model.onnx.
     """
     view, found = View(data), []
-    kernels = inspect(data)
+    kernels = kernels_of(data)
     floats = stated(view, "edgeseg.float_convolutions") or []
     wanted = len(convolutions(source)) - len(floats)
     if kernels.quantised != wanted:
@@ -145,12 +145,11 @@ def conversions(view: View) -> int:
         if node.op_type == DQ and view.kind(node.input[0]) == Q
         for reader in view.takers[node.output[0]]
     )
-    return made + unmade
+    return int(made + unmade)
 
 
 def _on_codes(view: View, node: NodeProto) -> bool:
-    picks = node.op_type == "Resize" and attribute(node, "mode", b"nearest") == b"nearest"
-    if node.op_type not in ON_CODES and not picks:
+    if node.op_type not in ON_CODES:
         return False
     readers = [reader for name in node.output for reader in view.takers[name]]
     return all(view.kind(name) == DQ for name in view.data(node)) and all(one.op_type == Q for one in readers)

@@ -5,8 +5,8 @@ come out. So codes are uint8, with zero point 0 where nothing is negative and el
 biases as INT32, which every version of ONNX Runtime fuses.
 
 What only moves or picks values runs on codes if those that go in and come out mean the same, so both get one range.
-A bilinear Resize must not: ONNX Runtime has a kernel for it that cuts off where it should round (half a code too small
-in the mean) and takes three times as long as the float one.
+A Resize must not: behind INT8 convolutions ONNX Runtime takes longer for it on codes than on floats, conversions
+included, and where it blends it cuts off instead of rounding, half a code too small in the mean.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from edgeseg.export.quantise import SMALLEST, Layer, Ranges, Sheet, Wiring
 
 CODED = frozenset({
     "Add", "AveragePool", "Clip", "Concat", "Conv", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Mul", "Relu",
-    "Reshape", "Resize", "Sigmoid", "Slice", "Split", "Transpose",
+    "Reshape", "Sigmoid", "Slice", "Split", "Transpose",
 })  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
 JOINING = frozenset({"Add", "Concat", "Mul"})  # these run on codes only if all of their inputs are codes
-PICKING = frozenset({"MaxPool", "Reshape", "Resize", "Slice", "Split", "Transpose"})  # what comes out went in
-PASSING = (PICKING - {"Resize"}) | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
+PICKING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # what comes out went in
+PASSING = PICKING | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
 APART = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
 MIDDLE = 128  # zero point of tensors with negative values
 
@@ -100,7 +100,7 @@ def _floats(
         idle = node.op_type in PASSING and all(
             name in wiring.givers and wiring.givers[name].name in floats for name in wiring.data(node)
         )
-        if not fits or idle or _blends(node) or any(name in islands or name not in ranges for name in ends):
+        if not fits or idle or any(name in islands or name not in ranges for name in ends):
             floats.add(node.name)
     for before, after in absorbed.items():  # a layer and the activation that it absorbs go together
         pair = {wiring.givers[before].name, wiring.givers[after].name}
@@ -109,21 +109,16 @@ def _floats(
     return floats
 
 
-def _blends(node: NodeProto) -> bool:
-    """Whether the node is a Resize that computes new values."""
-    return node.op_type == "Resize" and any(one.name == "mode" and one.s != b"nearest" for one in node.attribute)
-
-
 def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
-    """`ranges` with one for both ends of what moves or picks values, and different ones around a bilinear Resize."""
+    """`ranges` with one for both ends of what moves or picks values, and different ones around a Resize."""
     found = dict(ranges)
     for node in wiring.nodes:
         ends = [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
-        if node.op_type not in PICKING or any(name not in found for name in ends):
+        if node.op_type not in PICKING | {"Resize"} or any(name not in found for name in ends):
             continue
         low, high = found[ends[0]]
         for name in ends[1:]:
-            if not _blends(node):
+            if node.op_type != "Resize":
                 found[name] = (low, high)
             elif found[name] == (low, high):
                 wider = max(high, SMALLEST) * APART

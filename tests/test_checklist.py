@@ -21,6 +21,7 @@ from edgeseg.cli.app import app
 from edgeseg.config import ExportConfig
 from edgeseg.export import checklist
 from edgeseg.export.checklist import TITLES, Files, check, check_static, summary
+from edgeseg.export.int8 import Kernels, inspect
 from edgeseg.export.run import export
 from edgeseg.site import Site
 from tests.exportkit import make_run, make_site
@@ -76,21 +77,20 @@ def test_both_files_name_their_float_convolutions(files: Files) -> None:
 
 
 def node_of(model: ModelProto, operator: str, place: int = 0) -> NodeProto:
-    return [node for node in model.graph.node if node.op_type == operator][place]
+    found: list[NodeProto] = [node for node in model.graph.node if node.op_type == operator]
+    return found[place]
 
 
 def giver(model: ModelProto, name: str) -> NodeProto:
-    return next(node for node in model.graph.node if name in node.output)
+    found: NodeProto = next(node for node in model.graph.node if name in node.output)
+    return found
 
 
 def integer(model: ModelProto, *, depthwise: bool = False) -> NodeProto:
     """A convolution whose weight comes out of a DequantizeLinear."""
     back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    for node in model.graph.node:
-        grouped = any(one.name == "group" and one.i > 1 for one in node.attribute)
-        if node.op_type == "Conv" and node.input[1] in back and grouped == depthwise:
-            return node
-    raise AssertionError("there is none")
+    nodes: list[NodeProto] = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in back]
+    return next(node for node in nodes if any(one.name == "group" and one.i > 1 for one in node.attribute) == depthwise)
 
 
 def set_constant(model: ModelProto, name: str, value: Any) -> None:  # Any: an array of whatever type
@@ -465,14 +465,11 @@ def test_a_convolution_of_the_cpu_file_that_lost_its_kernel_is_found(
 
 
 def test_needless_codes_in_the_cpu_file_are_found(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    def many(data: bytes) -> Any:
-        kernels = real(data)
+    def many(data: bytes) -> Kernels:
+        kernels = inspect(data)
         return dataclasses.replace(kernels, conversions=kernels.conversions + 4)
 
-    from edgeseg.export import checkruns
-
-    real = checkruns.inspect
-    monkeypatch.setattr(checkruns, "inspect", many)
+    monkeypatch.setattr("edgeseg.export.checkruns.kernels_of", many)
     found = check(dataclasses.replace(files, trt=None))[11].findings
     assert found and "Q/DQ nodes" in found[0]
 
