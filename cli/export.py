@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[
-        Path | None, typer.Argument(help="The run to export; the newest distill run, else train run, if left out.")
+        Path | None,
+        typer.Argument(
+            help="The run to export; the newest distill run, else train run, if left out. With --check a bundle; the "
+            "site's current one if left out."
+        ),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Export nothing, but check the INT8 files of a bundle for TensorRT.")
+    ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Also write INT8 files, for CPUs and TensorRT.")] = False,
     half: Annotated[bool, typer.Option("--half", help="Also write an FP16 file.")] = False,
     output: Annotated[
@@ -46,6 +53,15 @@ def export(
         "int8": int8, "half": half, "imgsz": options.size(imgsz), "max_drop": max_drop,
         "max_class_drop": max_class_drop, "min_speedup": min_speedup, "qat": qat,
     }  # fmt: skip
+    if check:
+        from edgeseg.cli.checklist import check_bundle
+
+        given = [f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)]
+        given += [name for name, value in (("--output", output), ("--publish", publish)) if value]
+        if given:
+            raise ConfigError(f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out")
+        check_bundle(run, set_ or [], json=json)
+        return
     site = Site.open(overrides=options.overrides("export", set_, **flags))
     chosen = _newest(site) if run is None else run if run.exists() else site.root / run
 

@@ -15,10 +15,11 @@ from edgeseg.calibration.select import MOST, pool, select, spread
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export import calibrationstore
+from edgeseg.export.checklist import check_static, summary
 from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.gates import refusal
 from edgeseg.export.half import halve
-from edgeseg.export.int8 import Calibrated, Int8, calibrate
+from edgeseg.export.int8 import Calibrated, Int8, calibrate, float_convolutions
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.ladder import Attempt, Ground, climb
 from edgeseg.export.observe import impressions
@@ -108,14 +109,18 @@ def int8_files(work: Work, reference: Outcome) -> None:
     for flavour in flavours:
         found = climb(ground, calibrated, flavour)
         rung = found.best.rung
+        interface, extra = _own_thresholds(work, flavour, found.best, reference)
+        model = found.best.file(interface, flavour)
         metadata = {
             "edgeseg.source": source,
             "edgeseg.calibration": rung.name,
             "edgeseg.calibration_frames": str(len(chosen)),
             "edgeseg.islands": json.dumps(rung.islands),
+            "edgeseg.float_convolutions": json.dumps(float_convolutions(model)),
         }
-        interface, extra = _own_thresholds(work, flavour, found.best, reference)
-        _add(work, flavour, found.best.file(interface, flavour), metadata)
+        data = _add(work, flavour, model, metadata)
+        if flavour == "int8-trt":
+            extra["checklist"] = summary(check_static(data, work.files[GRAPHS["fp32"]]))
         work.figures[flavour] = found.best.figures | extra | {
             "calibration": rung.name, "calibration_frames": len(chosen), "islands": rung.islands,
             "ladder": found.rows(),
@@ -157,7 +162,7 @@ def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Ca
 
 def _own_thresholds(
     work: Work, flavour: Int8, attempt: Attempt, reference: Outcome
-) -> tuple[Interface, dict[str, float]]:
+) -> tuple[Interface, dict[str, Any]]:  # Any: as Work.figures
     """Temperature and gamma as this file needs them for its scores to mean the same, and what they make of entropy."""
     temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
     model = attempt.file(work.interface.with_thresholds(temperature, 0.5), flavour)

@@ -1,4 +1,4 @@
-"""What keeps a derived file out of the bundle: lost accuracy, lost time, or convolutions that stayed float."""
+"""What keeps a derived file out of the bundle: lost accuracy, lost time, convolutions that stayed float, TensorRT."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def refusal(
     Args:
         found: the file's figures; `speedup` and `quantised` are judged where there are any.
     """
-    faults = [*inaccurate(found, config), *slow(found, config), *unfused(found)]
+    faults = [*inaccurate(found, config), *slow(found, config), *unfused(found), *unbuildable(found)]
     if not faults:
         return None
     what, cures = zip(*faults)
@@ -56,3 +56,10 @@ def unfused(found: dict[str, Any]) -> list[Fault]:  # Any: as `refusal`
     ran = found.get("quantised", integer)
     what = f"has only {ran} of its {found['convolutions']} convolutions in INT8"
     return [(what, "choose an arch of plain convolutions")]
+
+
+def unbuildable(found: dict[str, Any]) -> list[Fault]:  # Any: as `refusal`
+    """Whether TensorRT would refuse the file or run it in float, as far as the checklist tells."""
+    findings = found.get("checklist", {}).get("findings", {})
+    cure = "choose another arch or encoder, or report this network as a fault of edgeseg"
+    return [(f"fails point {number} of the TensorRT checklist ({all_[0]})", cure) for number, all_ in findings.items()]

@@ -201,7 +201,7 @@ def _lower_resize(node: NodeProto, shapes: Shapes, constants: Constants) -> None
     if before is None or after is None or len(before) != 4:
         _refuse(node, "resizes to a size that is not fixed")
     attributes = {name: value for name, value in attributes.items() if name not in RESIZE_NEWS}
-    if before[2:] == (1, 1):  # one pixel is spread: nearest gives the same, and ONNX Runtime runs it on 8-bit codes
+    if before[2:] == (1, 1):  # one pixel is spread: nearest gives the same for less
         attributes = {"mode": b"nearest", "coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
     if all(new % old == 0 for old, new in zip(before, after)):
         scales = f"{node.output[0]}.scales"

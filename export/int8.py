@@ -134,3 +134,9 @@ def integer_convolutions(model: ModelProto) -> int:
     """The convolutions of an INT8 file that are meant to run on codes."""
     back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     return sum(node.op_type == "Conv" and node.input[1] in back for node in model.graph.node)
+
+
+def float_convolutions(model: ModelProto) -> list[str]:
+    """The convolutions of an INT8 file that are not, by name."""
+    back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[1] not in back]

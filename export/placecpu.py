@@ -3,6 +3,10 @@
 Its x86 kernels are fast for unsigned activations with signed weights, and fuse a convolution only where codes go in and
 come out. So codes are uint8, with zero point 0 where nothing is negative and else 128. Weights are stored as INT8 and
 biases as INT32, which every version of ONNX Runtime fuses.
+
+What only moves or picks values runs on codes if those that go in and come out mean the same, so both get one range.
+A Resize must not: behind INT8 convolutions ONNX Runtime takes longer for it on codes than on floats, conversions
+included, and where it blends it cuts off instead of rounding, half a code too small in the mean.
 """
 
 from __future__ import annotations
@@ -18,9 +22,12 @@ from edgeseg.export.quantise import SMALLEST, Layer, Ranges, Sheet, Wiring
 
 CODED = frozenset({
     "Add", "AveragePool", "Clip", "Concat", "Conv", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Mul", "Relu",
-    "Reshape", "Resize", "Sigmoid", "Slice", "Split", "Transpose",
+    "Reshape", "Sigmoid", "Slice", "Split", "Transpose",
 })  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
 JOINING = frozenset({"Add", "Concat", "Mul"})  # these run on codes only if all of their inputs are codes
+PICKING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # what comes out went in
+PASSING = PICKING | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
+APART = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
 MIDDLE = 128  # zero point of tensors with negative values
 
 
@@ -46,6 +53,7 @@ def place_cpu(
     wiring = Wiring(network)
     absorbed = wiring.absorbed()
     floats = _floats(wiring, ranges, layers, islands, absorbed)
+    ranges = _kept(wiring, ranges, absorbed)
     vanishing = {before: after for before, after in absorbed.items() if wiring.givers[after].name not in floats}
     sheet = Sheet(wiring.constants)
 
@@ -89,13 +97,33 @@ def _floats(
         ends = [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
         whole = node.op_type not in JOINING or len(wiring.data(node)) == len(node.input)
         fits = node.op_type in CODED and whole and (node.op_type != "Conv" or node.name in layers)
-        if not fits or any(name in islands or name not in ranges for name in ends):
+        idle = node.op_type in PASSING and all(
+            name in wiring.givers and wiring.givers[name].name in floats for name in wiring.data(node)
+        )
+        if not fits or idle or any(name in islands or name not in ranges for name in ends):
             floats.add(node.name)
     for before, after in absorbed.items():  # a layer and the activation that it absorbs go together
         pair = {wiring.givers[before].name, wiring.givers[after].name}
         if pair & floats:
             floats |= pair
     return floats
+
+
+def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
+    """`ranges` with one for both ends of what moves or picks values, and different ones around a Resize."""
+    found = dict(ranges)
+    for node in wiring.nodes:
+        ends = [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
+        if node.op_type not in PICKING | {"Resize"} or any(name not in found for name in ends):
+            continue
+        low, high = found[ends[0]]
+        for name in ends[1:]:
+            if node.op_type != "Resize":
+                found[name] = (low, high)
+            elif found[name] == (low, high):
+                wider = max(high, SMALLEST) * APART
+                found[name] = (-wider if low < 0 else 0.0, wider)
+    return found
 
 
 def _integers(sheet: Sheet, node: NodeProto, layer: Layer, step: float) -> None:

@@ -74,13 +74,17 @@ def _reads(wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Map
                 stays = max(ends, key=lambda name: wiring.depth(name, node))
                 bare.add((node.name, stays))
                 reads |= {(node.name, name) for name in node.input if name != stays and name in allowed}
-        elif node.op_type == "Resize" and wiring.is_behind(node.input[0], integer) and node.input[0] in allowed:
-            reads.add((node.name, node.input[0]))
+        elif node.op_type == "Resize" and node.input[0] in allowed:
+            kernels = integer | {name for name, _ in bare}  # an addition is part of the kernel of its bare input
+            if wiring.is_behind(node.input[0], kernels):
+                reads.add((node.name, node.input[0]))
     while True:  # who reads a tensor that has codes for another reads the codes, too, and a Concat all or none
         coded = {name for _, name in reads}
         more = set()
         for node in wiring.nodes:
             names = [name for name in wiring.data(node) if (node.name, name) not in bare]
+            if _hides(node, wiring) and node.output[0] in coded and names[0] in allowed:
+                more.add((node.name, names[0]))
             whole = node.op_type == "Concat" and all(name in allowed for name in names)
             if node.op_type == "Concat" and not whole:
                 continue
@@ -89,6 +93,14 @@ def _reads(wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Map
         if more <= reads:
             return reads
         reads |= more
+
+
+def _hides(node: NodeProto, wiring: Wiring) -> bool:
+    """Whether the node is a MaxPool that shares what it reads with others, as behind a ResNet's first convolution.
+
+    A Q behind a MaxPool moves in front of it, and on into the convolution, unless somebody reads the float values.
+    """
+    return node.op_type == "MaxPool" and len(wiring.takers[node.input[0]]) > 1
 
 
 def _has_kernel(shape: tuple[int, ...], first: bool) -> bool:
@@ -103,10 +115,11 @@ def _has_kernel(shape: tuple[int, ...], first: bool) -> bool:
 
 
 def _scales(wiring: Wiring, reads: set[Pair], ranges: Ranges) -> dict[str, float]:
-    """The scale of each tensor with codes; what a Concat of codes joins shares one, with its result."""
+    """The scale of each tensor with codes; what a Concat or MaxPool of codes reads shares one with its result."""
     most = {name: max(ranges[name][1], SMALLEST) for _, name in reads}
-    joined = [node for node in wiring.nodes if node.op_type == "Concat" and (node.name, node.input[0]) in reads]
-    for _ in joined:  # each pass may reach one Concat further
+    sharing = ("Concat", "MaxPool")
+    joined = [node for node in wiring.nodes if node.op_type in sharing and (node.name, node.input[0]) in reads]
+    for _ in joined:  # each pass may reach one node further
         for node in joined:
             names = [name for name in (*node.input, node.output[0]) if name in most]
             most |= dict.fromkeys(names, max(most[name] for name in names))

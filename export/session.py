@@ -11,13 +11,14 @@ QUIET = 3  # errors only
 
 
 def open_session(
-    data: bytes, threads: int = 0, *, optimised: Path | None = None
+    data: bytes, threads: int = 0, *, optimised: Path | None = None, plain: bool = False
 ) -> Any:  # Any: onnxruntime has no types
     """A session made from the bytes of a graph.
 
     Args:
         threads: 0 for as many as there are cores.
         optimised: where to write the graph as ONNX Runtime optimised it.
+        plain: run each node as it stands, Q/DQ in floating point.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = QUIET
@@ -25,6 +26,8 @@ def open_session(
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"
     )  # one session's idle threads would tax the next
+    if plain:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
