@@ -1,4 +1,4 @@
-"""A small DDRNet (Hong et al., Deep Dual-resolution Networks, 2021): two resolutions that tell each other what they see.
+"""A small DDRNet (Hong et al., Deep Dual-resolution Networks, 2021): two branches that tell each other what they see.
 
 One branch stays at stride 8 and keeps outlines, the other goes down to stride 32 and sees the scene; twice on the way
 each is added to the other. What differs from DDRNet-23-slim, for the sake of integers and of sizes that are multiples
