@@ -32,9 +32,7 @@ def bench(
         list[str] | None,
         typer.Option(metavar="ARCH/ENCODER", help="This one instead of the usual ones, repeatable."),
     ] = None,
-    classes: Annotated[
-        int | None, typer.Option(min=2, max=64, help="How many, for --students outside of a site.")
-    ] = None,
+    classes: Annotated[int | None, typer.Option(min=2, max=64, help="How many, outside of a site.")] = None,
     imgsz: ImageSize = None,
     as_json: Json = False,
     set_: Set = None,

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from edgeseg.calibration.entropy import Entropy
 from edgeseg.calibration.minmax import MinMax
@@ -36,6 +36,7 @@ from edgeseg.progress import Report, Silent
 
 Int8 = Literal["int8-cpu", "int8-trt"]
 ESTIMATORS: dict[str, type[Estimator]] = {"mse": MSE, "percentile": Percentile, "entropy": Entropy, "minmax": MinMax}
+MOVING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # give values that they took, as they are
 FINEST = 4  # times as fine as min-max has it: the finest step that an estimator may choose for a layer's input
 
 
@@ -54,9 +55,17 @@ class Calibrated:
     layers: dict[str, Layer]
 
     def ranges(self, estimator: str, *, signed: bool) -> dict[str, tuple[float, float]]:
-        """(low, high) of each tensor; `signed` for codes that are signed even where no value is negative."""
+        """(low, high) of each tensor; `signed` for codes that are signed even where no value is negative.
+
+        Where values are moved, not computed, the range stays: ONNX Runtime moves codes only between equal scales, and
+        samples of the two tensors would give nearly equal ones.
+        """
         kind = ESTIMATORS[estimator]
-        return {name: kind(histogram).range(signed=signed) for name, histogram in self.histograms.items()}
+        found = {name: kind(histogram).range(signed=signed) for name, histogram in self.histograms.items()}
+        for node in self.network.graph.node:
+            if _moves(node) and node.input[0] in found:
+                found |= {name: found[node.input[0]] for name in node.output if name in found}
+        return found
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,11 @@ class Kernels:
 
     quantised: int
     conversions: int
+
+
+def _moves(node: NodeProto) -> bool:
+    mode = next((entry.s for entry in node.attribute if entry.name == "mode"), b"nearest")
+    return node.op_type in MOVING or (node.op_type == "Resize" and mode == b"nearest")
 
 
 def calibrate(
