@@ -2,13 +2,14 @@
 
     python benchmarks/students.py SITE RUN [--steps 3000] [--weights mobilenetv2_100=FILE.safetensors ...]
     python benchmarks/students.py SITE --alone         # no site model: `train --method suponly`
-    python benchmarks/students.py SITE --only stdc/stdc1_050,ddrnet/ddrnet_075
+    python benchmarks/students.py SITE RUN --only stdc/stdc1_050,ddrnet/ddrnet_075
 
-SITE is a folder with edgeseg.toml, such as benchmarks/sites.py makes; RUN its site model, which is distilled. Students without weights of their own start from random ones, their encoders with the decoder's
-learning rate. What was found is kept as it comes in `students.json` in the site; a second start goes on where the first
-was, in the middle of a training too, and refuses another budget. The race at the end has all files in one run, FP32 and
-INT8; it is repeated at each start, since times of different runs do not compare. A file that the ladder could not make
-good enough is not raced; its figures are those of the best rung.
+SITE is a folder with edgeseg.toml, such as benchmarks/sites.py makes; RUN its site model, which is distilled. Students
+without weights of their own start from random ones, their encoders with the decoder's learning rate. What was found is
+kept as it comes in `students.json` in the site; a second start goes on where the first was, in the middle of a training
+too, and refuses another budget. The race at the end has all files in one run, FP32 and INT8; it is repeated at each
+start, since times of different runs do not compare. A file that the ladder could not make good enough is not raced; its
+figures are those of the best rung.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def learn(site: Site, student: Student, row: Row, teacher: Path | None, weights:
 
 def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
     """Race the files of all bundles, and note it in their rows."""
-    graphs = {}
+    graphs: dict[str, bytes] = {}
     for name, row in rows.items():
         bundle = Bundle.open(site.root / row["bundle"])
         graphs |= {

@@ -83,7 +83,8 @@ def _assemble(
     if arch in NETS:
         if size:
             _check_size(size, NETS[arch].STEP, arch, encoder)
-        return _headed(*NETS[arch].parts(encoder), classes, rep_dim)
+        own, head = NETS[arch].parts(encoder)
+        return _headed(own, head, classes, rep_dim)
     if arch == LRASPP:
         weights = "imagenet" if pretrained else None
         dilated = get_encoder(f"tu-{encoder}", weights=weights, output_stride=lraspp.STRIDE, **options)
