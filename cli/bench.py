@@ -1,15 +1,16 @@
-"""`edgeseg bench`: time every file of a bundle, interleaved in one run."""
+"""`edgeseg bench`: time every file of a bundle, or edge networks to choose from, interleaved in one run."""
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.device import Backend, BundleArgument, Threads
-from edgeseg.cli.options import Json, Set, overrides
+from edgeseg.cli.options import ImageSize, Json, Set, overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Flavour
@@ -22,14 +23,43 @@ Address = Annotated[
 
 def bench(
     bundle: BundleArgument = None,
-    frames: Annotated[int, typer.Option(min=2, help="Frames timed for each file.")] = 100,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")] = None,
     source: Address = None,
     backend: Backend = None,
     threads: Threads = None,
+    students: Annotated[bool, typer.Option("--students", help="Time edge networks to choose from instead.")] = False,
+    student: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ARCH/ENCODER", help="This one instead of the usual ones, repeatable."),
+    ] = None,
+    classes: Annotated[int | None, typer.Option(min=2, max=64, help="How many, outside of a site.")] = None,
+    imgsz: ImageSize = None,
     as_json: Json = False,
     set_: Set = None,
 ) -> None:
     """Time FP32, INT8 and whatever else the bundle holds: per stage, end to end, and against FP32."""
+    if students or student:
+        from edgeseg.cli.students import bench_students
+
+        no = {"BUNDLE": bundle, "--frames": frames, "--source": source, "--backend": backend}
+        bench_students(student, classes, imgsz, threads, set_, as_json=as_json, without=no)
+        return
+    _bench_bundle(
+        bundle,
+        frames or 100,
+        source,
+        backend,
+        threads,
+        set_,
+        as_json=as_json,
+        without={"--classes": classes, "--imgsz": imgsz},
+    )
+
+
+def _bench_bundle(
+    bundle: Path | None, frames: int, source: str | None, backend: str | None, threads: int | None,
+    set_: list[str] | None, *, as_json: bool, without: dict[str, object],
+) -> None:  # fmt: skip
     from edgeseg.bundle import GRAPHS
     from edgeseg.cli.device import place
     from edgeseg.cli.progress import console, report
@@ -37,6 +67,9 @@ def bench(
     from edgeseg.runtime import bench as timer
     from edgeseg.runtime.runner import cores, resolve_backend
 
+    for name, value in without.items():
+        if value is not None:
+            raise ConfigError(f"{name} goes with --students; a bundle's own is fixed, so leave it out")
     _, opened, config = place(bundle, overrides("infer", set_, backend=backend, threads=threads))
     chosen, threads = resolve_backend(config.infer.backend), config.infer.threads or cores()
     golden = timer.read_golden(opened)

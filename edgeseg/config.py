@@ -124,8 +124,8 @@ class FPLConfig(Section):
 class LoopConfig(Section):
     """What every training loop needs, whatever it trains."""
 
-    arch: str = "deeplabv3plus"  # any architecture of segmentation-models-pytorch; dpt for vision transformers
-    encoder: str = "mobilenetv2_100"  # any timm encoder
+    arch: str = "deeplabv3plus"  # of segmentation-models-pytorch, or dpt, lraspp, stdc, ddrnet
+    encoder: str = "mobilenetv2_100"  # any timm encoder, or for stdc and ddrnet their own
     weights: str = "imagenet"  # "imagenet", "none" or a .safetensors file
     imgsz: Size = (384, 512)
     steps: int = Field(4000, ge=1)

@@ -39,8 +39,8 @@ TITLES = {
     "adapt": "one round of the adaptation loop",
 }
 _LOOP = {
-    "arch": 'decoder, a name of segmentation-models-pytorch; "dpt" for vision transformers',
-    "encoder": "any timm encoder; vit_small_patch14_dinov2 with arch dpt",
+    "arch": "decoder, a name of segmentation-models-pytorch or lraspp; dpt for vision transformers; stdc, ddrnet",
+    "encoder": "any timm encoder; vit_small_patch14_dinov2 with arch dpt, stdc1_050 with stdc, ddrnet_075 with ddrnet",
     "weights": '"imagenet" (downloaded), "none", or a .safetensors file',
     "imgsz": "height and width the model is trained at; multiples of 32, of 14 for DINOv2",
     "steps": "optimiser steps",

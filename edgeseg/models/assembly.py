@@ -1,4 +1,4 @@
-"""From two names to a network: segmentation-models-pytorch or our DPT around an encoder of timm, or a clear refusal."""
+"""From two names to a network: a decoder around an encoder of timm, a small net of our own, or a clear refusal."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from edgeseg.errors import TrainError
+from edgeseg.models import ddrnet, lraspp, stdc
+from edgeseg.models.ddrnet import DdrDecoder
+from edgeseg.models.lraspp import LrasppDecoder
 from edgeseg.models.network import Network
+from edgeseg.models.stdc import StdcDecoder
 from edgeseg.models.vit import DptDecoder, Size, VitEncoder, is_plain, patch_size
 from edgeseg.models.weights import first_line, load_encoder
 
-DPT = "dpt"  # the one arch that is our own
+DPT, LRASPP = "dpt", "lraspp"  # our decoders for timm's encoders
+NETS = {"stdc": stdc, "ddrnet": ddrnet}  # our own from end to end
+Decoder = DptDecoder | LrasppDecoder | StdcDecoder | DdrDecoder
 # What building or running a network raises when its parts do not fit.
 FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-DILATED = ("deeplabv3", "deeplabv3plus", "pan")  # want the encoder's last maps finer than it makes them
+DILATED = ("deeplabv3", "deeplabv3plus", "pan", LRASPP)  # want the encoder's last maps finer than it makes them
 
 
 def build(
@@ -29,8 +36,10 @@ def build(
     """Make a network.
 
     Args:
-        arch: dpt for vision transformers; for others a name of segmentation-models-pytorch, such as deeplabv3plus.
-        encoder: a name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2.
+        arch: a name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for vision transformers; stdc
+            or ddrnet.
+        encoder: a name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc and ddrnet have
+            their own, such as stdc1_050.
         weights: "imagenet" (downloaded by timm), "none", or a safetensors file with timm's names.
         rep_dim: width of the representation head; 0 leaves it out.
         size: (height, width) that it must take; transformers are built for one, timm's own if left out.
@@ -39,6 +48,7 @@ def build(
         TrainError: an unknown name, parts or a size that do not fit, or weights that cannot be had.
     """
     pretrained = weights == "imagenet"
+    _check_net(arch, encoder, pretrained=pretrained)
     network, fault = None, None
     for options in _options(arch, size):
         try:
@@ -62,7 +72,7 @@ def build(
 
 def _options(arch: str, size: Size | None) -> list[dict[str, Any]]:  # Any: what timm's models take
     """What to tell timm: nothing, or for transformers of fixed size that this one is another."""
-    if arch == DPT or size is None:
+    if arch == DPT or arch in NETS or size is None:
         return [{}]
     return [{}, {"strict_img_size": False}, {"img_size": size}]
 
@@ -70,6 +80,17 @@ def _options(arch: str, size: Size | None) -> list[dict[str, Any]]:  # Any: what
 def _assemble(
     arch: str, encoder: str, classes: int, rep_dim: int, size: Size | None, pretrained: bool, options: dict[str, Any]
 ) -> Network:  # Any: as `_options`
+    if arch in NETS:
+        if size:
+            _check_size(size, NETS[arch].STEP, arch, encoder)
+        own, head = NETS[arch].parts(encoder)
+        return _headed(own, head, classes, rep_dim)
+    if arch == LRASPP:
+        weights = "imagenet" if pretrained else None
+        dilated = get_encoder(f"tu-{encoder}", weights=weights, output_stride=lraspp.STRIDE, **options)
+        if size:
+            _check_size(size, lraspp.STRIDE, arch, encoder)
+        return _headed(dilated, LrasppDecoder(dilated.out_channels), classes, rep_dim)
     if arch != DPT:
         model = smp.create_model(
             arch, f"tu-{encoder}", encoder_weights="imagenet" if pretrained else None, classes=classes, **options
@@ -86,8 +107,27 @@ def _assemble(
     made = VitEncoder(encoder, size, pretrained=pretrained)
     with torch.no_grad():
         channels = [features.shape[1] for features in made.eval()(torch.zeros(1, 3, *made.size))]
-    decoder = DptDecoder(channels)
-    return Network(made.train(), decoder, nn.Conv2d(decoder.out_channels, classes, 1), rep_dim)
+    return _headed(made.train(), DptDecoder(channels), classes, rep_dim)
+
+
+def _headed(encoder: nn.Module, decoder: Decoder, classes: int, rep_dim: int) -> Network:
+    return Network(encoder, decoder, nn.Conv2d(decoder.out_channels, classes, 1), rep_dim)
+
+
+def _check_net(arch: str, encoder: str, *, pretrained: bool) -> None:
+    """Nets of our own and their encoders go together, and have no ImageNet weights."""
+    owners = {name: net for net, module in NETS.items() for name in module.ENCODERS}
+    if arch not in NETS:
+        if encoder in owners and arch in [DPT, LRASPP, *smp.MODEL_ARCHITECTURES_MAPPING]:
+            raise TrainError(f"{encoder} is an encoder of arch {owners[encoder]} alone; set arch to {owners[encoder]}")
+        return
+    names = list(NETS[arch].ENCODERS)
+    if encoder not in names:
+        raise TrainError(f"arch {arch} has encoders of its own and {encoder} is none; take {', '.join(names)}")
+    if pretrained:
+        raise TrainError(
+            f"there are no ImageNet weights of {encoder}; set weights to none, or to a .safetensors file of its own"
+        )
 
 
 def _check_size(size: Size, step: int, arch: str, encoder: str) -> None:
@@ -122,7 +162,7 @@ def _refusal(
     arch: str, encoder: str, size: Size | None, fault: BaseException, *, built: bool, pretrained: bool
 ) -> TrainError:
     what = first_line(fault)
-    archs = [DPT, *smp.MODEL_ARCHITECTURES_MAPPING]
+    archs = [DPT, LRASPP, *NETS, *smp.MODEL_ARCHITECTURES_MAPPING]
     if arch not in archs:
         return TrainError(f"there is no arch {arch}; {_nearest(arch, archs, 'deeplabv3plus, unet, fpn, dpt')}")
     if not timm.is_model(encoder):

@@ -1,0 +1,141 @@
+"""Which student to ship: each trained at one budget, exported with the INT8 ladder, and all raced against each other.
+
+    python benchmarks/students.py SITE RUN [--steps 3000] [--weights mobilenetv2_100=FILE.safetensors ...]
+    python benchmarks/students.py SITE --alone         # no site model: `train --method suponly`
+    python benchmarks/students.py SITE RUN --only stdc/stdc1_050,ddrnet/ddrnet_075
+
+SITE is a folder with edgeseg.toml, such as benchmarks/sites.py makes; RUN its site model, which is distilled. Students
+without weights of their own start from random ones, their encoders with the decoder's learning rate. What was found is
+kept as it comes in `students.json` in the site; a second start goes on where the first was, in the middle of a training
+too, and refuses another budget. The race at the end has all files in one run, FP32 and INT8; it is repeated at each
+start, since times of different runs do not compare. A file that the ladder could not make good enough is not raced; its
+figures are those of the best rung.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from edgeseg.bundle import GRAPHS, Bundle
+from edgeseg.config import DistillConfig, TrainConfig, validate
+from edgeseg.data.dataset import read_frame, resize_image
+from edgeseg.distill import distill
+from edgeseg.durable import write_json
+from edgeseg.export.run import export
+from edgeseg.export.speed import race
+from edgeseg.export.students import STUDENTS, Student
+from edgeseg.progress import Silent
+from edgeseg.runtime.runner import cores
+from edgeseg.site import Site
+from edgeseg.train import train
+
+Row = dict[str, Any]  # Any: what JSON holds
+HEAD = ("student", "mIoU", "drop", "worst class", "agreement %", "FP32 ms", "INT8 ms", "speed-up", "rung")
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("site", type=Path)
+    parser.add_argument("teacher", type=Path, nargs="?", metavar="run", help="the site model's, as runs/train/exp1")
+    parser.add_argument("--alone", action="store_true", help="train on labels alone instead of distilling")
+    parser.add_argument("--steps", type=int, help="of each student; the site's own if left out")
+    parser.add_argument("--only", help="ARCH/ENCODER with commas between")
+    parser.add_argument("--weights", nargs="*", default=[], metavar="ENCODER=FILE")
+    parser.add_argument("--threads", type=int, default=0, help="of the race")
+    options = parser.parse_args()
+    if (options.teacher is None) != options.alone:
+        parser.error("name the run of a site model, or give --alone")  # the newest run may be one of the students
+    site = Site.open(options.site)
+    names = [tuple(name.split("/")) for name in options.only.split(",")] if options.only else STUDENTS
+    students = [Student(*name) for name in names]
+    teacher = None if options.alone else (site.root / options.teacher).resolve()
+    section = site.config.train if options.alone else site.config.distill
+    weights = {section.encoder: section.weights} | dict(text.split("=", 1) for text in options.weights)
+    budget = {"steps": options.steps or section.steps, "teacher": str(teacher or ""), "imgsz": list(section.imgsz)}
+
+    stored = site.root / "students.json"
+    seen: dict[str, Row] = json.loads(stored.read_bytes()) if stored.exists() else {}
+    for student in students:
+        name = "/".join(student)
+        row = seen.setdefault(name, budget | {"verb": "train" if options.alone else "distill"})
+        other = [key for key, value in budget.items() if row[key] != value]
+        if other:
+            sys.exit(f"{name} was begun with other {', '.join(other)}: move {stored} away, or give the same")
+        if "miou" not in row:
+            if "run" not in row:
+                row["run"] = str(site.new_run(row["verb"]).relative_to(site.root))
+                write_json(stored, seen)
+            row["miou"] = learn(site, student, row, teacher, weights.get(student.encoder, "none"))
+            write_json(stored, seen)
+        if "figures" not in row:
+            result = export(site, site.config.export.model_copy(update={"int8": True}), site.root / row["run"])
+            row |= {"bundle": str(result.bundle.relative_to(site.root)), "figures": result.figures}
+            row["refused"] = result.refused
+            write_json(stored, seen)
+        print(f"{name}: mIoU {row['miou']:.2f}, {row['refused'] or 'no file refused'}", flush=True)
+    time_all(site, {name: row for name, row in seen.items() if "figures" in row}, options.threads or cores())
+    write_json(stored, seen)
+    table(seen)
+
+
+def learn(site: Site, student: Student, row: Row, teacher: Path | None, weights: str) -> float:
+    """Train one, or go on with it; mIoU of its best weights on val, percent."""
+    section = site.config.distill if teacher else site.config.train
+    changes: Row = {"arch": student.arch, "encoder": student.encoder, "weights": weights, "steps": row["steps"]}
+    if weights == "none":
+        changes["encoder_lr"] = section.decoder_lr
+    values, out = section.model_dump() | changes, site.root / row["run"]
+    if teacher:
+        return distill(site, validate(DistillConfig, values, student.arch), teacher, out, resume=True).miou
+    values |= {"method": "suponly", "plugins": ()}
+    return train(site, validate(TrainConfig, values, student.arch), out, resume=True).miou
+
+
+def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
+    """Race the files of all bundles, and note it in their rows."""
+    graphs: dict[str, bytes] = {}
+    for name, row in rows.items():
+        bundle = Bundle.open(site.root / row["bundle"])
+        graphs |= {
+            f"{name} {flavour}": bundle.read(GRAPHS[flavour])
+            for flavour in ("fp32", "int8-cpu")
+            if GRAPHS[flavour] in bundle.manifest.files
+        }
+    manifest = Bundle.open(site.root / next(iter(rows.values()))["bundle"]).manifest
+    size = (manifest.height, manifest.width)  # of all of them: it is part of the budget
+    image = resize_image(read_frame(site, site.require("val")[0])[0], size)
+    times = race(graphs, image, threads, 0, Silent())
+    for name, row in rows.items():
+        fp32, int8 = times[f"{name} fp32"], times.get(f"{name} int8-cpu")
+        row["race"] = {"threads": threads, "fp32_ms": fp32.minimum, "int8_ms": int8 and int8.minimum}
+        row["race"]["speedup"] = int8 and fp32.over(int8)
+
+
+def table(rows: dict[str, Row]) -> None:
+    """Print what is known, the best INT8 file first, and all of it as one line of JSON."""
+    done = {name: row for name, row in rows.items() if "race" in row}
+    order = sorted(done, key=lambda name: -done[name]["figures"]["int8-cpu"]["miou"])
+    lines = [HEAD]
+    for name in order:
+        row, int8 = done[name], done[name]["figures"]["int8-cpu"]
+        times, worst = row["race"], int8["worst_class"]
+        lines.append((
+            name, f"{row['figures']['fp32']['miou']:.2f}", f"{int8['drop']:.2f}",
+            f"{worst['name']} {worst['drop']:.2f}", f"{int8['agreement']:.2f}", f"{times['fp32_ms']:.1f}",
+            f"{times['int8_ms']:.1f}" if times["int8_ms"] else "refused",
+            f"{times['speedup']:.2f}x" if times["speedup"] else "-", int8["calibration"],
+        ))  # fmt: skip
+    widths = [max(len(line[place]) for line in lines) for place in range(len(HEAD))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)))
+    print(json.dumps({name: {"figures": row["figures"], "race": row["race"]} for name, row in done.items()}))
+
+
+if __name__ == "__main__":
+    main()
