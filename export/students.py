@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edgeseg.calibration.select import calibration_frames
+from edgeseg.calibration.select import pool, select
 from edgeseg.errors import TrainError
 from edgeseg.export.graph import lower, rename
 from edgeseg.export.int8 import calibrate, inspect, quantise
@@ -148,7 +148,7 @@ def settle(network: Network, images: Sequence[Image]) -> None:
 def pictures(site: Site | None, size: tuple[int, int], seed: int = 0) -> Sequence[Image]:
     """Frames of the site at `size`, or where there are none, smooth noise."""
     if site is not None and site.frames("unlabelled", "labelled"):
-        frames = CalibrationImages(site, calibration_frames(site, FRAMES, seed), size)
+        frames = CalibrationImages(site, select(pool(site, FRAMES, seed), FRAMES, "spread", seed=seed), size)
         return [*frames] * 2  # twice, since batch norms cannot do with a single one
     random = torch.Generator().manual_seed(seed)
     coarse = torch.rand(FRAMES, 3, 8, 8, generator=random)
