@@ -4,7 +4,8 @@ Its x86 kernels are fast for unsigned activations with signed weights, and fuse 
 come out. So codes are uint8, with zero point 0 where nothing is negative and else 128. Weights are stored as INT8 and
 biases as INT32, which every version of ONNX Runtime fuses.
 
-What only moves or picks values runs on codes if those that go in and come out mean the same, so both get one range.
+What only moves or picks values runs on codes if those that go in and come out mean the same, so both get one range. So
+do all ends of a Concat, which makes it five times as fast (and is what equalised channels lose nothing by).
 A Resize must not: behind INT8 convolutions ONNX Runtime takes longer for it on codes than on floats, conversions
 included, and where it blends it cuts off instead of rounding, half a code too small in the mean.
 """
@@ -26,6 +27,7 @@ CODED = frozenset({
 })  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
 JOINING = frozenset({"Add", "Concat", "Mul"})  # these run on codes only if all of their inputs are codes
 PICKING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # what comes out went in
+SHARING = PICKING | {"Concat"}  # one range for all ends: a Concat then copies instead of looking each value up
 PASSING = PICKING | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
 APART = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
 MIDDLE = 128  # zero point of tensors with negative values
@@ -110,19 +112,28 @@ def _floats(
 
 
 def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
-    """`ranges` with one for both ends of what moves or picks values, and different ones around a Resize."""
+    """`ranges` with one for all that a node moves, picks or joins, and different ones around a Resize."""
     found = dict(ranges)
-    for node in wiring.nodes:
-        ends = [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
-        if node.op_type not in PICKING | {"Resize"} or any(name not in found for name in ends):
-            continue
-        low, high = found[ends[0]]
-        for name in ends[1:]:
-            if node.op_type != "Resize":
-                found[name] = (low, high)
-            elif found[name] == (low, high):
-                wider = max(high, SMALLEST) * APART
-                found[name] = (-wider if low < 0 else 0.0, wider)
+    ends = {
+        node.name: [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
+        for node in wiring.nodes
+        if node.op_type in SHARING | {"Resize"}
+    }
+    nodes = [node for node in wiring.nodes if node.name in ends and all(name in found for name in ends[node.name])]
+    changed = True
+    while changed:  # one node may widen what another has settled
+        changed = False
+        for node in (node for node in nodes if node.op_type in SHARING):
+            names = ends[node.name]
+            high = max(found[name][1] for name in names)
+            common = (-high if any(found[name][0] < 0 for name in names) else 0.0, high)
+            changed |= any(found[name] != common for name in names)
+            found |= dict.fromkeys(names, common)
+    for node in (node for node in nodes if node.op_type == "Resize"):
+        (low, high), given = found[ends[node.name][0]], ends[node.name][-1]
+        if found[given] == (low, high):
+            wider = max(high, SMALLEST) * APART
+            found[given] = (-wider if low < 0 else 0.0, wider)
     return found
 
 

@@ -422,3 +422,14 @@ def test_impressions_are_what_the_float_graph_gives(network: ModelProto) -> None
         area, score = session.run(["area", "score"], {"image": image[None]})
         np.testing.assert_array_equal(seen.areas[place], area[0])
         assert seen.scores[place] == score[0]
+
+
+def test_all_that_a_concat_joins_has_one_scale_in_the_cpu_flavour(quantised: ModelProto) -> None:
+    constants, producers = constants_of(quantised), {node.output[0]: node for node in quantised.graph.node}
+    readers = {name: node for node in quantised.graph.node for name in node.input}
+    joined = [node for node in quantised.graph.node if node.op_type == "Concat"]
+    assert len(joined) == 2
+    for node in joined:
+        scales = {constants[producers[name].input[1]].item() for name in node.input}
+        scales.add(constants[readers[node.output[0]].input[1]].item())
+        assert len(scales) == 1
