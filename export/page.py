@@ -50,20 +50,23 @@ def report_page(figures: Figures, refused: list[str], val: ValFrames, outcomes: 
         "apart (15 bins). Temperature and gamma are fitted on each file itself, so that a score means the same "
         "whichever file a device runs; the entropy shift is what is left."
     )
-    page.table(MORE_HEADER, [_more(name, figures[step]) for step, name in STEPS.items() if step in figures])
+    steps = [step for step in STEPS if step in figures and step != "torch"]
+    page.table(MORE_HEADER, [_more(STEPS[step], figures[step]) for step in steps])
     for name, tried in ladders(figures).items():
         page.heading(f"How {name} was made")
         page.table(LADDER, tried)
-    steps = [step for step in STEPS if step in figures and step != "torch"]
     page.heading("Classes")
-    page.bars(
-        config.class_names, [STEPS[step] for step in steps],
-        [[figures[step]["per_class"][name] for step in steps] for name in config.class_names], "IoU",
-    )  # fmt: skip
+    page.table(["IoU", *(STEPS[step] for step in steps)], [
+        [name, *(_iou(figures[step]["per_class"][name]) for step in steps)] for name in config.class_names
+    ])  # fmt: skip
     for step in ("int8-cpu", "int8-trt", "fp16"):
         if step in outcomes:
             _worst(page, STEPS[step], val, outcomes["fp32"], outcomes[step])
     return page
+
+
+def _iou(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _more(name: str, found: Figures) -> tuple[str, ...]:
