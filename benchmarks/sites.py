@@ -6,7 +6,7 @@ The preset stands in the site's edgeseg.toml, so what follows are edgeseg's own 
 
     edgeseg compare --methods suponly,u2pl --seeds 3 --jobs 2 --threads 1
     edgeseg distill RUN
-    edgeseg export --int8 --max-drop 100 --min-speedup 0    # report, whatever comes out
+    edgeseg export --int8 --max-drop 100 --max-class-drop 100 --min-speedup 0    # report, whatever comes out
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ SECTIONS: dict[str, Any] = {
     "classes": CLASSES,
     "train": {**LOOP, "method": "mean_teacher"},
     "distill": LOOP,
-    "export": {"max_drop": 100, "min_speedup": 0, "calibration_frames": 4, "threads": 1},
+    "export": {"max_drop": 100, "max_class_drop": 100, "min_speedup": 0, "calibration_frames": 4, "threads": 1},
     "adapt": {"min_records": 3, "max_records": 20, "train_steps": 4, "distill_steps": 4, "draws": 100, "max_drop": 0.5},
 }
 CONFIG = validate(SiteConfig, SECTIONS, "the test site")

@@ -363,6 +363,7 @@ def test_a_run_of_train_is_exported_without_its_representation_head(site: Site, 
     assert any("rep_head" in name for name in load_file(run.path / "weights" / "best.safetensors"))
     out = tmp_path / "bundle"
     command = ["export", str(run.path), "--int8", "--output", str(out), "--max-drop", "100", "--min-speedup", "0"]
+    command += ["--max-class-drop", "100"]
     command += ["--set", "export.calibration_frames=2", "--set", "export.threads=1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(site.root)

@@ -76,7 +76,8 @@ def configure(amounts: Amounts) -> SiteConfig:
         "data": {"near_duplicate": 1},  # the camera never moves: frames of different weather are close in dHash
         "train": {**loop, **train, "rep_dim": 64},
         "distill": {**loop, **edge},
-        "export": {"int8": True, "calibration_frames": min(48, amounts.footage), "max_drop": 2.0, "min_speedup": 0.0},
+        "export": {"int8": True, "calibration_frames": min(48, amounts.footage), "max_drop": 2.0,
+            "max_class_drop": 4.0, "min_speedup": 0.0},
         "log": {"per_hour": 2400, "near_duplicate": 1},  # a month of footage runs through in seconds
         "adapt": {
             "min_records": min(20, amounts.video // 6), "train_steps": amounts.round_train_steps,
