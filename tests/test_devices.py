@@ -48,8 +48,9 @@ def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Next: edgeseg distill" in done.stderr
     assert (site.root / "runs" / "train" / "exp1" / "metrics.json").exists()
-    again = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 0, again.stderr[-3000:]
+    if method == "u2pl":  # one is enough: the loop that resumes is the same
+        again = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert again.returncode == 0, again.stderr[-3000:]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
