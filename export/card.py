@@ -54,7 +54,7 @@ def _ladder(name: str, tried: list[tuple[str, ...]]) -> list[str]:
 
 def rows(
     figures: dict[str, Any], *, interval: bool = True
-) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.verify.figures
+) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.figures.figures
     """The parity chain as text, in the columns of HEADER; `interval` adds its bounds to each drop."""
     found: list[tuple[str, ...]] = []
     for step, name in STEPS.items():

@@ -38,7 +38,7 @@ class Work:
 
     Attributes:
         files: of the bundle, by name.
-        figures: of each step, by flavour; see `edgeseg.export.verify.figures`.
+        figures: of each step, by flavour; see `edgeseg.export.figures.figures`.
         refused: a sentence for each file that failed its gate.
         outcomes: on val, by flavour.
         samples: of the float logits on val.
@@ -58,11 +58,11 @@ class Work:
     samples: Samples = field(init=False)
 
 
-def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
+def float_file(work: Work, model: LoadedModel) -> float:
     """Add model.onnx; fit what is fitted on val.
 
     Returns:
-        What the file makes of val, and the log threshold.
+        The log threshold.
     """
     names = work.site.config.class_names
     work.report.start("val frames through torch", len(work.val.frames))
@@ -84,10 +84,10 @@ def float_file(work: Work, model: LoadedModel) -> tuple[Outcome, float]:
     check_parity(work.figures["fp32"])
     values = scores(outcome.entropies, gamma)
     work.figures["fp32"]["unreliable"] = round(float(values.mean()), 4)
-    return outcome, log_threshold(values)
+    return log_threshold(values)
 
 
-def int8_files(work: Work, reference: Outcome) -> None:
+def int8_files(work: Work) -> None:
     """Climb the ladder for each flavour and add what is best; whether it may ship is for `apply_gates`."""
     chosen = _calibration_frames(work)
     images = CalibrationImages(work.site, chosen, work.val.size)
@@ -96,20 +96,16 @@ def int8_files(work: Work, reference: Outcome) -> None:
     calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
     ground = Ground(
         work.config, work.val, work.site.config.class_names, work.interface, wrap(work.network, work.interface),
-        reference, work.samples, images, footage, work.threads, work.report,
+        work.outcomes["fp32"], work.samples, images, footage, work.threads, work.report,
     )  # fmt: skip
     source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
-    record: dict[str, Any] = {
-        "seed": work.config.seed,
-        "source": source,
-        "frames": entries,
-        "flavours": {},
-    }  # Any: JSON
+    record: dict[str, Any] = {"seed": work.config.seed, "source": source, "frames": entries}  # Any: JSON
+    record["flavours"] = {}
     flavours: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
     for flavour in flavours:
         found = climb(ground, calibrated, flavour)
         rung = found.best.rung
-        interface, extra = _own_thresholds(work, flavour, found.best, reference)
+        interface, extra = _own_thresholds(work, flavour, found.best)
         model = found.best.file(interface, flavour)
         metadata = {
             "edgeseg.source": source,
@@ -161,7 +157,7 @@ def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Ca
 
 
 def _own_thresholds(
-    work: Work, flavour: Int8, attempt: Attempt, reference: Outcome
+    work: Work, flavour: Int8, attempt: Attempt
 ) -> tuple[Interface, dict[str, Any]]:  # Any: as Work.figures
     """Temperature and gamma as this file needs them for its scores to mean the same, and what they make of entropy."""
     temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
@@ -169,7 +165,7 @@ def _own_thresholds(
     work.report.start(f"entropy of {flavour}", len(work.val.frames))
     entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
     gamma = fit_gamma(entropies, work.config.alpha)
-    shift = np.mean([np.mean(one - other) for one, other in zip(entropies, reference.entropies)])
+    shift = np.mean([np.mean(one - other) for one, other in zip(entropies, work.outcomes["fp32"].entropies)])
     return work.interface.with_thresholds(temperature, gamma), {
         "temperature": temperature, "gamma": gamma, "entropy_shift": round(float(shift), 5),
         "unreliable": round(float(scores(entropies, gamma).mean()), 4),
@@ -181,10 +177,10 @@ def _entry(site: Site, frame: Frame) -> dict[str, str]:
     return {"id": frame.id, "split": frame.split, "sha256": digest}
 
 
-def half_file(work: Work, reference: Outcome) -> None:
+def half_file(work: Work) -> None:
     source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
     _add(work, "fp16", halve(work.network, work.interface), {"edgeseg.source": source})
-    _link(work, "fp16", reference)
+    _link(work, "fp16")
 
 
 def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) -> bytes:
@@ -199,11 +195,11 @@ def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) 
     return data
 
 
-def _link(work: Work, flavour: str, reference: Outcome) -> None:
+def _link(work: Work, flavour: str) -> None:
     """Add the figures of a file that was derived from the FP32 one."""
     work.report.start(f"val frames through {GRAPHS[flavour]}", len(work.val.frames))
     outcome = work.outcomes[flavour] = run_graph(work.files[GRAPHS[flavour]], work.val, work.threads, work.report)
-    found = figures(outcome, work.site.config.class_names, reference)
+    found = figures(outcome, work.site.config.class_names, work.outcomes["fp32"])
     work.figures[flavour] = found | {
         "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)
     }

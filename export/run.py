@@ -81,11 +81,11 @@ def export(
     if model.card.classes != site.config.classes:
         raise ExportError(f"{run} was trained with other classes than edgeseg.toml has now; train it again")
     work = _begin(site, config, model, report)
-    reference, log_from = float_file(work, model)
+    log_from = float_file(work, model)
     if config.int8:
-        int8_files(work, reference)
+        int8_files(work)
     if config.half:
-        half_file(work, reference)
+        half_file(work)
     time_files(work)
     apply_gates(work)
     work.files["golden.npz"] = _golden(work)
