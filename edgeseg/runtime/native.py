@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.config import EngineConfig
@@ -26,15 +27,35 @@ def present() -> bool:
     return has_gpu() and importlib.util.find_spec("tensorrt") is not None
 
 
-def open_native(
-    bundle: Bundle,
-    precision: Precision | Flavour,
-    config: EngineConfig,
-    *,
-    streams: int,
-    report: Report,
-    stopped: Callable[[], bool],
-) -> TrtRunner:
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of TensorRT.
+
+    Attributes:
+        streams: calls that may run at once; 0 takes what suits it.
+        stopped: asked while an engine is built.
+    """
+
+    bundle: Bundle
+    precision: Precision | Flavour
+    config: EngineConfig
+    streams: int
+    report: Report
+    stopped: Callable[[], bool]
+
+    def flavours(self, tools: Tools) -> list[Flavour]:
+        """The files to try, the best one first.
+
+        Raises:
+            BundleError: the bundle lacks the file.
+            EngineError: there is no place for engines.
+        """
+        if self.precision == "auto":
+            return order(self.bundle, self.config, tools)
+        return [choose(self.bundle, "tensorrt", self.precision)]
+
+
+def open_native(request: Request) -> TrtRunner:
     """A runner; its engine is built now where there is none yet. The caller closes it.
 
     Raises:
@@ -43,19 +64,10 @@ def open_native(
         EngineError: the engine cannot be built or run.
     """
     tools = Tools.find()
-    flavour = order(bundle, config, tools)[0] if precision == "auto" else choose(bundle, "tensorrt", precision)
-    return _open(bundle, flavour, config, tools, streams, report, stopped, persist=True)
+    return _open(request, request.flavours(tools)[0], tools, persist=True)
 
 
-def open_if_it_works(
-    bundle: Bundle,
-    precision: Precision | Flavour,
-    config: EngineConfig,
-    *,
-    streams: int,
-    report: Report,
-    stopped: Callable[[], bool],
-) -> TrtRunner | None:
+def open_if_it_works(request: Request) -> TrtRunner | None:
     """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take another back end.
 
     Raises:
@@ -66,17 +78,17 @@ def open_if_it_works(
     try:
         tools = Tools.find()
         EngineCache().open()
-        flavours = order(bundle, config, tools) if precision == "auto" else [choose(bundle, "tensorrt", precision)]
+        flavours = request.flavours(tools)
     except (DependencyError, EngineError) as error:
-        report.say(f"going on without TensorRT: {error}")
+        request.report.say(f"going on without TensorRT: {error}")
         return None
     except BundleError:  # it lacks this precision for TensorRT, and may have it for another back end
         return None
     for flavour in flavours:
         try:
-            return _open(bundle, flavour, config, tools, streams, report, stopped, persist=False)
+            return _open(request, flavour, tools, persist=False)
         except EngineError as error:
-            report.say(f"going on without TensorRT's {GRAPHS[flavour]}: {error}")
+            request.report.say(f"going on without TensorRT's {GRAPHS[flavour]}: {error}")
     return None
 
 
@@ -98,24 +110,16 @@ def order(bundle: Bundle, config: EngineConfig, tools: Tools) -> list[Flavour]:
     return sorted(held, key=lambda flavour: times.get(flavour, float("inf")))
 
 
-def _open(
-    bundle: Bundle,
-    flavour: Flavour,
-    config: EngineConfig,
-    tools: Tools,
-    streams: int,
-    report: Report,
-    stopped: Callable[[], bool],
-    *,
-    persist: bool,
-) -> TrtRunner:
+def _open(request: Request, flavour: Flavour, tools: Tools, *, persist: bool) -> TrtRunner:
+    bundle, config = request.bundle, request.config
     data = checked(bundle, flavour)
-    streams = streams or STREAMS
+    streams = request.streams or STREAMS
 
     def load(*, force: bool) -> TrtRunner:
         _, plan = obtain(
-            bundle, flavour, data, config, tools, force=force, persist=persist, report=report, stopped=stopped
-        )
+            bundle, flavour, data, config, tools, force=force, persist=persist, report=request.report,
+            stopped=request.stopped,
+        )  # fmt: skip
         messages = Messages(lambda text: None)
         engine = Engine(
             tools.trt, tools.cuda, plan, Face.of(bundle.manifest), messages.logger(tools.trt), lanes=streams,
@@ -126,5 +130,5 @@ def _open(
     try:
         return load(force=False)
     except Unloadable as error:
-        report.say(f"the engine kept here does not load and is built again: {error}")
+        request.report.say(f"the engine kept here does not load and is built again: {error}")
         return load(force=True)

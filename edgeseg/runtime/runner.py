@@ -121,7 +121,7 @@ def open_runner(
             start = native.open_native if backend == "tensorrt" else native.open_if_it_works
             stopped = stop.is_set if stop is not None else lambda: False
             found = start(
-                opened, precision, engine or EngineConfig(), streams=streams, report=report or Silent(), stopped=stopped
+                native.Request(opened, precision, engine or EngineConfig(), streams, report or Silent(), stopped)
             )
             if found is not None:
                 stack.callback(found.close)
