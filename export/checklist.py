@@ -7,12 +7,9 @@ and 12 run both INT8 files in ONNX Runtime; `edgeseg export --check` does that f
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.errors import BundleError, ExportError
@@ -32,8 +29,9 @@ from edgeseg.export.checkgraph import (
     reads_bytes_through_casts,
     uses_known_operators,
 )
-from edgeseg.export.checkruns import Golden, computes_as_said, fuses_on_cpus
+from edgeseg.export.checkruns import computes_as_said, fuses_on_cpus
 from edgeseg.graphscan import FLAVOUR_KEY, scan
+from edgeseg.runtime.bench import Golden, read_golden
 from edgeseg.runtime.engines import least_agreement
 
 TITLES = (
@@ -116,14 +114,17 @@ class Files:
         held = {name: bundle.read(GRAPHS[name]) for name in FLAVOURS if GRAPHS[name] in bundle.manifest.files}
         if not held:
             raise ExportError(f"{bundle.path} holds no INT8 file to check; make one with `edgeseg export --int8`")
-        golden = None
-        if "golden.npz" in bundle.manifest.files:
-            with np.load(io.BytesIO(bundle.read("golden.npz")), allow_pickle=False) as arrays:
-                golden = Golden(arrays["frames"], arrays["masks"])
         figures = bundle.manifest.figures
         names = {name: found["calibration"] for name in held if "calibration" in (found := figures.get(name) or {})}
         fp32 = bundle.read(GRAPHS["fp32"])
-        return cls(fp32, held.get("int8-trt"), held.get("int8-cpu"), golden, least_agreement(bundle, "int8-trt"), names)
+        return cls(
+            fp32,
+            held.get("int8-trt"),
+            held.get("int8-cpu"),
+            read_golden(bundle),
+            least_agreement(bundle, "int8-trt"),
+            names,
+        )
 
 
 def check(files: Files) -> list[Point]:

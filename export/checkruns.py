@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from edgeseg.export.checkgraph import View, attribute, called
 from edgeseg.export.int8 import inspect as kernels_of
 from edgeseg.export.session import open_session
 from edgeseg.metrics import agreement
+from edgeseg.runtime.bench import Golden
 
 CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
 ROWS = 16  # of a layer's output that are simulated
@@ -23,19 +23,6 @@ ON_CODES = frozenset({
     "Slice", "Split", "Transpose",
 })  # fmt: skip  # ONNX Runtime computes these on codes where codes go in and come out
 Array = NDArray[Any]  # Any: codes as float64, values as float32
-
-
-@dataclass(frozen=True)
-class Golden:
-    """Frames with the masks that model.onnx gave them at export.
-
-    Attributes:
-        frames: (F, H, W, 3) uint8 RGB.
-        masks: (F, H, W) uint8.
-    """
-
-    frames: NDArray[np.uint8]
-    masks: NDArray[np.uint8]
 
 
 def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
@@ -52,14 +39,15 @@ def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
     copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in extra)
     session = open_session(copy.SerializeToString(), plain=True)
     names = [*dict.fromkeys(wanted), "mask"]
-    given = dict(zip(names, session.run(names, {"image": golden.frames[:1]})))
+    frames = golden.frames
+    given = dict(zip(names, session.run(names, {"image": frames[:1]})))
     found = []
     for node in layers:
         ours, theirs = _simulate(view, node, given), given[node.output[0]][:, :, :ROWS]
         error = float(np.max(np.abs(ours - theirs))) / max(float(np.max(np.abs(ours))), 1e-12)
         if not error <= CLOSE:
             found.append(f"{called(node)} differs from integers by {100 * error:.2g} % of its largest output")
-    masks = [given["mask"], *(session.run(["mask"], {"image": frame[None]})[0] for frame in golden.frames[1:])]
+    masks = [given["mask"], *(session.run(["mask"], {"image": frame[None]})[0] for frame in frames[1:])]
     same = agreement(np.concatenate(masks), golden.masks)
     if not same >= least:
         found.append(f"{same:.2f} % of the golden pixels have the class that FP32 gave them, less than {least:.2f} %")

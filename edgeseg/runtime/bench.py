@@ -63,6 +63,11 @@ class Golden:
     images: list[Image]
     masks: NDArray[np.uint8]
 
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """(N, H, W, 3) RGB, as a graph takes them."""
+        return np.ascontiguousarray(np.stack(self.images)[..., ::-1])
+
 
 def read_golden(bundle: Bundle) -> Golden | None:
     """The golden frames, None if the bundle has none.
@@ -86,7 +91,7 @@ def read_golden(bundle: Bundle) -> Golden | None:
 
 def agrees(runner: Runner, golden: Golden) -> float:
     """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at export."""
-    masks = [runner(np.ascontiguousarray(image[None, ..., ::-1])).mask[0] for image in golden.images]
+    masks = [runner(frame[None]).mask[0] for frame in golden.frames]
     return agreement(np.stack(masks), golden.masks)
 
 

@@ -93,7 +93,7 @@ def _hand_over(job: Job, folder: Path, timing: Path) -> None:
     write_json(folder / child.JOB, order)
     (folder / child.GRAPH).write_bytes(job.data)
     frames = io.BytesIO()
-    np.savez(frames, frames=np.stack(job.golden.images)[..., ::-1], masks=job.golden.masks)
+    np.savez(frames, frames=job.golden.frames, masks=job.golden.masks)
     (folder / child.GOLDEN).write_bytes(frames.getvalue())
     if timing.exists():
         shutil.copy(timing, folder / child.TIMING)
