@@ -6,7 +6,6 @@ them needs TensorRT.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
@@ -14,10 +13,11 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from edgeseg.errors import ExportError
-from edgeseg.export.graph import IR_VERSION, OPSET, infer_shapes
+from edgeseg.export.graph import IR_VERSION, OPSET, attributes_of, infer_shapes
+from edgeseg.export.quantise import Wiring
 from edgeseg.graphscan import STANDARD_DOMAINS
 
 ALLOWED = frozenset({
@@ -44,6 +44,7 @@ class View:
         constants: initialisers by name.
         givers: the node that makes a tensor.
         takers: the nodes that read a tensor.
+        data: gives the inputs of a node that are no constants.
         inputs, outputs: names of the graph's own.
         values: type and shape by tensor, as far as they can be inferred.
         metadata: of the file.
@@ -54,18 +55,9 @@ class View:
             self.model = onnx.load_model_from_string(data)
         except DecodeError:
             raise ExportError("the file is no ONNX file; export the bundle again with `edgeseg export`") from None
-        graph = self.model.graph
-        self.nodes = list(graph.node)
-        self.constants: dict[str, NDArray[Any]] = {
-            tensor.name: numpy_helper.to_array(tensor)
-            for tensor in graph.initializer
-            if tensor.data_location != TensorProto.EXTERNAL
-        }  # Any: of whatever type it was written
-        self.givers = {name: node for node in self.nodes for name in node.output}
-        self.takers: dict[str, list[NodeProto]] = defaultdict(list)
-        for node in self.nodes:
-            for name in dict.fromkeys(node.input):
-                self.takers[name].append(node)
+        graph, wiring = self.model.graph, Wiring(self.model)
+        self.nodes, self.constants = wiring.nodes, wiring.constants
+        self.givers, self.takers, self.data = wiring.givers, wiring.takers, wiring.data
         self.inputs = [value.name for value in graph.input]
         self.outputs = [value.name for value in graph.output]
         self.values = {value.name: value for value in _inferred(self.model)}
@@ -86,10 +78,6 @@ class View:
         value = self.values.get(name)
         return value.type.tensor_type.elem_type if value is not None else 0
 
-    def data(self, node: NodeProto) -> list[str]:
-        """The inputs of a node that are no constants."""
-        return [name for name in node.input if name and name not in self.constants]
-
 
 def _inferred(model: ModelProto) -> list[onnx.ValueInfoProto]:
     with suppress(onnx.shape_inference.InferenceError):  # point 1 tells of it
@@ -104,7 +92,7 @@ def called(node: NodeProto) -> str:
 
 def attribute(node: NodeProto, name: str, default: Any) -> Any:  # Any: attributes have many types
     """The value of an attribute."""
-    return next((helper.get_attribute_value(one) for one in node.attribute if one.name == name), default)
+    return attributes_of(node).get(name, default)
 
 
 def is_sound(view: View) -> list[str]:

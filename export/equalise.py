@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
-from edgeseg.export.graph import Constants, assemble, static_shapes
+from edgeseg.export.graph import Constants, assemble, attributes_of, static_shapes
 from edgeseg.export.quantise import Wiring
 
 STRENGTH = 0.75  # of the enlargement, in logarithms, that would bring all channels to the same size
@@ -92,7 +92,7 @@ def _is_layer(node: NodeProto, wiring: Wiring) -> bool:
 def _is_linear(node: NodeProto, wiring: Wiring) -> bool:
     """Whether enlarged channels come out of the node enlarged alike."""
     if node.op_type == "Concat":
-        return next(entry.i for entry in node.attribute if entry.name == "axis") == 1 and _all_data(node, wiring)
+        return attributes_of(node)["axis"] == 1 and _all_data(node, wiring)
     if node.op_type == "Clip":
         return wiring.starts_at_zero(node)
     return node.op_type in LINEAR and (node.op_type != "Add" or _all_data(node, wiring))
@@ -131,7 +131,7 @@ def _rescaled(
 ) -> tuple[NodeProto, Constants]:
     """The convolution for inputs enlarged by `before`, its outputs enlarged by `after`, and constants of its own."""
     weight = constants[node.input[1]].astype(np.float64)
-    groups = next((entry.i for entry in node.attribute if entry.name == "group"), 1)
+    groups = attributes_of(node).get("group", 1)
     taken = before.reshape(groups, -1).repeat(len(weight) // groups, 0)
     weight = weight * after[:, None, None, None] / taken[:, :, None, None]
     copy = NodeProto()

@@ -167,7 +167,7 @@ def _changed(operator: str, source: int) -> bool:
 
 
 def _lower_reduction(node: NodeProto, constants: Constants, shapes: Shapes) -> None:
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     rank = len(shapes[node.input[0]])
     if len(node.input) > 1 and node.input[1]:
         if node.input[1] not in constants:
@@ -191,7 +191,7 @@ def _lower_reduction(node: NodeProto, constants: Constants, shapes: Shapes) -> N
 
 
 def _lower_resize(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     for name, usual in RESIZE_NEWS.items():
         if attributes.get(name, usual) != usual:
             _refuse(node, f"uses {name}")
@@ -212,7 +212,7 @@ def _lower_resize(node: NodeProto, shapes: Shapes, constants: Constants) -> None
 
 
 def _lower_split(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
-    attributes = _attributes(node)
+    attributes = attributes_of(node)
     axis = int(attributes.get("axis", 0))
     if len(node.input) < 2 or not node.input[1]:
         parts = f"{node.output[0]}.split"
@@ -222,7 +222,8 @@ def _lower_split(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
     node.attribute.append(helper.make_attribute("axis", axis))
 
 
-def _attributes(node: NodeProto) -> dict[str, Any]:  # Any: attributes have many types
+def attributes_of(node: NodeProto) -> dict[str, Any]:  # Any: attributes have many types
+    """The attributes of a node by name, those left out excepted."""
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 

@@ -19,7 +19,7 @@ from edgeseg.calibration.observers import Histogram
 from edgeseg.calibration.rounding import Gram
 from edgeseg.calibration.select import Impressions
 from edgeseg.errors import ExportError
-from edgeseg.export.graph import IR_VERSION, OPSET, Constants, Shapes, infer_shapes, static_shapes
+from edgeseg.export.graph import IR_VERSION, OPSET, Constants, Shapes, attributes_of, infer_shapes, static_shapes
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.quantise import Wiring, layers_of
 from edgeseg.export.session import open_session
@@ -192,7 +192,7 @@ class _Patches:
     """
 
     def __init__(self, node: NodeProto, shapes: Shapes, constants: Constants) -> None:
-        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        attributes = attributes_of(node)
         (self._channels, height, width), weight = shapes[node.input[0]][1:], constants[node.input[1]].shape
         down, right = attributes.get("strides", (1, 1))
         spread = attributes.get("dilations", (1, 1))

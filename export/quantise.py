@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.graph import Constants
 
@@ -37,7 +37,11 @@ class Wiring:
 
     def __init__(self, network: ModelProto) -> None:
         self.nodes = list(network.graph.node)
-        self.constants: Constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
+        self.constants: Constants = {
+            tensor.name: numpy_helper.to_array(tensor)
+            for tensor in network.graph.initializer
+            if tensor.data_location != TensorProto.EXTERNAL  # a file to be checked may say so; ours never do
+        }
         self.givers = {name: node for node in self.nodes for name in node.output}
         self.takers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in self.nodes:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.errors import ExportError
+from edgeseg.export.graph import attributes_of
 from edgeseg.export.quantise import WEIGHT_STEPS, Layer
 
 Values = dict[str, Tensor]
@@ -68,7 +69,7 @@ class TorchGraph(nn.Module):
                 values[node.output[0]] = self._convolve(node, values)
             else:
                 given = [values[name] if name else None for name in node.input]
-                attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+                attributes = attributes_of(node)
                 made = OPERATORS[node.op_type](given, attributes)
                 for name, value in zip(node.output, made if isinstance(made, tuple) else (made,)):
                     values[name] = value
@@ -84,7 +85,7 @@ class TorchGraph(nn.Module):
         return found
 
     def _convolve(self, node: NodeProto, values: Values) -> Tensor:
-        attributes = {entry.name: helper.get_attribute_value(entry) for entry in node.attribute}
+        attributes = attributes_of(node)
         if node.name in self._places:
             place = self._places[node.name]
             scale = self._scales[place]
