@@ -88,39 +88,39 @@ def _print_figures(result: RoundResult) -> None:
 
 
 def _print_end(result: RoundResult) -> None:
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     if result.bundle is None:
-        console.print(f"round {result.number:04d} is rejected, the champion stays: {result.reason}", highlight=False)
+        say(f"round {result.number:04d} is rejected, the champion stays: {result.reason}")
         following = "edgeseg adapt --status"
     else:
-        console.print(f"round {result.number:04d} is published: {result.reason}", highlight=False)
-        console.print(f"bundles/current is now {result.bundle}", highlight=False, soft_wrap=True)
+        say(f"round {result.number:04d} is published: {result.reason}")
+        say(f"bundles/current is now {result.bundle}")
         following = "edgeseg infer --source VIDEO (back to the old bundle: edgeseg adapt --rollback)"
-    console.print(f"Decision saved to {result.folder / 'decision.json'}", highlight=False, soft_wrap=True)
-    console.print(f"Next: {following}", highlight=False)
+    say(f"Decision saved to {result.folder / 'decision.json'}")
+    say(f"Next: {following}")
 
 
 def _rollback(site: Site, as_json: bool) -> None:
     from edgeseg.adapt.rounds import rollback
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     left, now = rollback(site)
     if as_json:
         print(json.dumps({"left": left.path.name, "current": now.path.name, "seq": now.manifest.seq}))
-    console.print(f"bundles/current is {now.path.name} again; {left.path.name} stays in bundles/", highlight=False)
-    console.print("Next: edgeseg adapt --status", highlight=False)
+    say(f"bundles/current is {now.path.name} again; {left.path.name} stays in bundles/")
+    say("Next: edgeseg adapt --status")
 
 
 def _abandon(site: Site, as_json: bool) -> None:
     from edgeseg.adapt.rounds import abandon
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     state = abandon(site)
     if as_json:
         print(json.dumps({"round": state.number, "verdict": state.verdict, "reason": state.reason}))
-    console.print(f"round {state.number:04d} is {state.reason}; its records are free for the next", highlight=False)
-    console.print("Next: edgeseg adapt LOGDIR", highlight=False)
+    say(f"round {state.number:04d} is {state.reason}; its records are free for the next")
+    say("Next: edgeseg adapt LOGDIR")
 
 
 def _status(site: Site, as_json: bool) -> None:
@@ -131,7 +131,7 @@ def _status(site: Site, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.adapt.status import rounds
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     found = rounds(site)
     current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None
@@ -146,11 +146,11 @@ def _status(site: Site, as_json: bool) -> None:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
     for each in found:
         if each.reason:
-            console.print(f"round {each.number:04d}: {each.reason}", highlight=False, markup=False)
+            say(f"round {each.number:04d}: {each.reason}")
     opened = any(each.verdict == "open" for each in found)
     where = f"{len(found)} rounds in {site.root / 'rounds'}; bundles/current is {current or 'missing'}"
-    console.print(where, highlight=False, soft_wrap=True)
-    console.print(f"Next: edgeseg adapt {'--resume' if opened else 'LOGDIR'}", highlight=False)
+    say(where)
+    say(f"Next: edgeseg adapt {'--resume' if opened else 'LOGDIR'}")
 
 
 def _cells(each: RoundStatus) -> list[str]:

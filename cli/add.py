@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli import options
-from edgeseg.cli.progress import console, report
+from edgeseg.cli.progress import report, say
 
 if TYPE_CHECKING:
     from edgeseg.data.footage import AddResult
@@ -36,8 +36,8 @@ def footage(
         result = add_footage(site, paths, camera or None, bar)
     _tell_footage(result)
     has_labels = bool(site.frames("labelled"))
-    console.print(f"frames are in {site.root / 'frames'}", highlight=False)
-    console.print(f"next: {'edgeseg train' if has_labels else 'edgeseg add labels IMAGES MASKS'}", highlight=False)
+    say(f"frames are in {site.root / 'frames'}")
+    say(f"next: {'edgeseg train' if has_labels else 'edgeseg add labels IMAGES MASKS'}")
 
 
 @app.command()
@@ -57,8 +57,8 @@ def labels(
     with report() as bar:
         result = add_labels(site, images, masks, split, camera=camera or None, ignore=ignore or (), report=bar)
     _tell_labels(result)
-    console.print(f"masks are in {site.root / 'masks'}", highlight=False)
-    console.print("next: edgeseg status", highlight=False)
+    say(f"masks are in {site.root / 'masks'}")
+    say("next: edgeseg status")
 
 
 def _tell_footage(result: AddResult) -> None:
@@ -97,4 +97,4 @@ def _list(what: str, names: list[str]) -> None:
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False)
+    say(text)

@@ -62,7 +62,7 @@ def _bench_bundle(
 ) -> None:  # fmt: skip
     from edgeseg.bundle import GRAPHS
     from edgeseg.cli.device import place
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.errors import ConfigError
     from edgeseg.runtime import bench as timer
     from edgeseg.runtime.runner import cores, resolve_backend
@@ -98,7 +98,7 @@ def _bench_bundle(
     notes += [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
     notes += [f"next: edgeseg infer {opened.path} --source ... does decoding, inference and writing side by side"]
     for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(note)
 
 
 def _table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:

@@ -31,7 +31,7 @@ def build(
 ) -> None:
     """Build TensorRT engines on this device, check them on the bundle's golden frames, and keep those that pass."""
     from edgeseg.cli.device import place
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     _, opened, config = place(bundle, overrides("engine", set_, dla=dla))
     flavours = _flavours(opened, precision)
@@ -45,15 +45,14 @@ def build(
         _table(records)
     for flavour, record in records.items():
         for warning in record.warnings:
-            console.print(f"{flavour}: {warning}", highlight=False, markup=False, soft_wrap=True)
+            say(f"{flavour}: {warning}")
     if failed:
         from edgeseg.errors import EngineError
 
         raise EngineError("; ".join(failed))
     best = min(records, key=lambda flavour: records[flavour].ms or float("inf"))
-    console.print(
+    say(
         f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer {opened.path} --source ...",
-        highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def check_bundle(bundle: Path | None, given: list[str], *, json: bool) -> None:
     from rich.text import Text
 
     from edgeseg.cli.device import place
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import console, say
     from edgeseg.export.checklist import Files, check
 
     opened = place(bundle, given)[1]
@@ -40,9 +40,9 @@ def check_bundle(bundle: Path | None, given: list[str], *, json: bool) -> None:
     console.print(table)
     failed = [str(one.number) for one in points if not one.passed]
     if failed:
-        console.print(
+        say(
             f"{opened.path} does not pass point{'s' * (len(failed) > 1)} {', '.join(failed)}; "
             "export it again with `edgeseg export --int8`, or report what is said above",
-            style="bold", highlight=False, markup=False, soft_wrap=True,
+            style="bold",
         )  # fmt: skip
         raise typer.Exit(1)

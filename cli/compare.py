@@ -52,7 +52,7 @@ def compare(
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)
 
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.compare.figures import FLOOR
     from edgeseg.compare.plan import plan, stored_plan
     from edgeseg.compare.run import compare as run
@@ -67,7 +67,7 @@ def compare(
         number = (runs or None) if seeds is None else seeds
     wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
     if FLOOR not in names:
-        console.print(f"{FLOOR} is added: it is the floor that the others have to beat", highlight=False)
+        say(f"{FLOOR} is added: it is the floor that the others have to beat")
     out = out if resume else options.run_folder(site, "compare", resume=False)
     with report() as progress:
         result = run(site, wanted, out, resume=resume, report=progress)
@@ -92,7 +92,7 @@ def _finish(result: Comparison, *, json: bool) -> None:
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import console, say
     from edgeseg.compare.page import cells_of, head_of
     from edgeseg.errors import TrainError
 
@@ -106,13 +106,12 @@ def _finish(result: Comparison, *, json: bool) -> None:
         table.add_row(*line)
     console.print(table)
     for name, reason in result.failed.items():
-        console.print(f"{name} failed: {reason}", highlight=False, markup=False, soft_wrap=True)
+        say(f"{name} failed: {reason}")
     for sentence in result.verdict.sentences:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"Results saved to {result.path} (look at {result.path / 'report.html'})", highlight=False,
-                  markup=False, soft_wrap=True)  # fmt: skip
+        say(sentence)
+    say(f"Results saved to {result.path} (look at {result.path / 'report.html'})")
     if result.chosen is not None:
-        console.print(f"Next: edgeseg distill {_short(result.chosen.path)}", highlight=False, soft_wrap=True)
+        say(f"Next: edgeseg distill {_short(result.chosen.path)}")
     if result.failed:
         names = ", ".join(result.failed)
         raise TrainError(

@@ -25,7 +25,7 @@ def demo(
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import console, report, say
     from edgeseg.demo.page import table_of
     from edgeseg.demo.run import run_demo
 
@@ -38,14 +38,10 @@ def demo(
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    console.print(f"The round was {result.verdict}: {result.reason}", highlight=False, soft_wrap=True)
-    console.print(
+    say(f"The round was {result.verdict}: {result.reason}")
+    say(
         f"infer ran at {result.infer_fps:.0f} FPS with the frame log on and sent {result.logged} frames home; "
         f"all took {sum(result.seconds.values()) / 60:.1f} minutes",
-        highlight=False,
-        soft_wrap=True,
     )
-    console.print(f"Report saved to {result.report}", highlight=False, soft_wrap=True)
-    console.print(
-        f"Next: open the report, then `cd {folder}` and try `edgeseg status`", highlight=False, soft_wrap=True
-    )
+    say(f"Report saved to {result.report}")
+    say(f"Next: open the report, then `cd {folder}` and try `edgeseg status`")

@@ -14,7 +14,7 @@ def doctor(as_json: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
     from edgeseg.doctor import examine
 
     found = examine(Path.cwd())
@@ -47,7 +47,6 @@ def doctor(as_json: Json = False) -> None:
     for sentence in found.advice:
         out.print(f"- {sentence}", soft_wrap=True)
     ready = all(package.version for package in found.packages if package.extra in ("base", "device"))
-    console.print(
+    say(
         "next: edgeseg infer BUNDLE --source VIDEO" if ready else "next: pip install 'edgeseg[device]'",
-        highlight=False, markup=False,
     )  # fmt: skip

@@ -46,7 +46,7 @@ def evaluate(
 ) -> None:
     """Measure mIoU and each class's IoU from one confusion matrix, at the frames' own size."""
     from edgeseg.cli.device import place, settings, site_here
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.errors import ConfigError
 
     given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
@@ -71,9 +71,8 @@ def evaluate(
         else:
             counts, what = _bundle(bundle, config, pairs, read, bar)
     _print(what, counts, classes, as_json)
-    console.print(
+    say(
         f"{what} on {len(counts)} frames; next: {'edgeseg export' if is_run else 'edgeseg bench'}",
-        highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
 
 

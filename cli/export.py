@@ -66,7 +66,7 @@ def export(
     chosen = _newest(site) if run is None else run if run.exists() else site.root / run
 
     from edgeseg.adapt.publish import next_seq
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.export.run import export as work
 
     with report() as progress:
@@ -74,17 +74,15 @@ def export(
     current = output is None and not result.refused and _point(site, result.bundle, always=publish)
     _show(result, json=json)
     assert result.folder is not None
-    console.print(f"Pictures and figures: {result.folder / 'report.html'}", highlight=False, soft_wrap=True)
+    say(f"Pictures and figures: {result.folder / 'report.html'}")
     if current:
-        console.print("bundles/current points at it now", highlight=False)
+        say("bundles/current points at it now")
     elif output is None:
-        console.print("bundles/current was left as it is; --publish makes this bundle the current one", highlight=False)
+        say("bundles/current was left as it is; --publish makes this bundle the current one")
     if result.refused:
-        console.print("; ".join(result.refused), style="bold", highlight=False, soft_wrap=True)
+        say("; ".join(result.refused), style="bold")
         raise typer.Exit(1)
-    console.print(
-        f"Next: edgeseg infer {'' if current else f'{result.bundle} '}--source VIDEO", highlight=False, soft_wrap=True
-    )
+    say(f"Next: edgeseg infer {'' if current else f'{result.bundle} '}--source VIDEO")
 
 
 def _newest(site: Site) -> Path:
@@ -111,7 +109,7 @@ def _show(result: ExportResult, *, json: bool) -> None:
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import console, say
     from edgeseg.export.card import HEADER, LADDER, ladders, rows
 
     if json:
@@ -130,8 +128,6 @@ def _show(result: ExportResult, *, json: bool) -> None:
         for cells in rungs:
             ladder.add_row(*cells)
         console.print(ladder)
-    console.print(
+    say(
         f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})",
-        highlight=False,
-        soft_wrap=True,
     )

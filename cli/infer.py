@@ -48,7 +48,7 @@ def infer(
 ) -> None:
     """Run a bundle on a source. Needs no torch; `--save auto` and the like write to runs/infer/expN."""
     from edgeseg.cli.device import place
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.config import dumps
     from edgeseg.durable import write_atomic, write_json
     from edgeseg.runtime.frames import safe_name
@@ -77,7 +77,7 @@ def infer(
     if result.unheard:  # or Python would complain about the closed pipe when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     show(result, outputs)
-    console.print(f"next: {_next(outputs, bundle)}", highlight=False, markup=False, soft_wrap=True)
+    say(f"next: {_next(outputs, bundle)}")
 
 
 @contextmanager
@@ -101,14 +101,13 @@ def show(result: Result, outputs: Outputs) -> None:
     """Print how the run went, on stderr."""
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import console, say
 
     summary, account = result.summary, result.summary.account
     beside = f", {result.streams} at once" if result.streams > 1 else ""
-    console.print(
+    say(
         f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS "
         f"({result.flavour} on {result.backend}{beside}); ended by {summary.ended}",
-        highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
     table = Table("ms per frame", "p50", "p95", "p99", box=None)
     for stage, values in summary.stages.items():
@@ -128,7 +127,7 @@ def show(result: Result, outputs: Outputs) -> None:
     places = {"overlay": outputs.save, "masks": outputs.masks, "frame log": outputs.log}
     lines += [f"{what}: {path}" for what, path in places.items() if path is not None]
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line)
 
 
 def _next(outputs: Outputs, bundle: Path | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.progress import console
+from edgeseg.cli.progress import say
 
 
 def init(
@@ -22,5 +22,5 @@ def init(
     path = scaffold.init(folder, names, name or None)
     print(path)
     if not classes:
-        console.print(f"now name the classes in {path}", highlight=False)
-    console.print(f"next: cd {folder} && edgeseg add footage PATH", highlight=False)
+        say(f"now name the classes in {path}")
+    say(f"next: cd {folder} && edgeseg add footage PATH")

@@ -29,7 +29,7 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
     from edgeseg.runtime.logread import read_headers
 
     folder = directory or _newest()
@@ -52,10 +52,8 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
         )  # fmt: skip
     if found and not as_json:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
-        console.print("? = the device did not know whether its clock was right", highlight=False, soft_wrap=True)
-    console.print(
-        f"{found} records in {folder}; next: edgeseg log show {folder} DIGEST", highlight=False, soft_wrap=True
-    )
+        say("? = the device did not know whether its clock was right")
+    say(f"{found} records in {folder}; next: edgeseg log show {folder} DIGEST")
     _end(faults)
 
 
@@ -71,7 +69,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print one record's header and write its frame with the predicted mask over it."""
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
     from edgeseg.runtime.logread import find, write_overlay
     from edgeseg.runtime.record import read_record
 
@@ -85,10 +83,8 @@ def show(
     else:
         for key, value in facts.items():
             print(f"{key}: {json.dumps(value)}")
-        console.print(
+        say(
             f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT",
-            highlight=False,
-            soft_wrap=True,
         )
 
 
@@ -99,7 +95,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write every record as JPEG, mask PNG and JSON."""
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.runtime.logread import export as write_plain
 
     folder = directory or _newest()
@@ -111,14 +107,14 @@ def export(
     then = f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} {masks}"
     if not result.good:
         then = f"edgeseg log ls {folder}"
-    console.print(f"exported {result.good} records to {output}; next: {then}", highlight=False, soft_wrap=True)
+    say(f"exported {result.good} records to {output}; next: {then}")
     _end(result.reasons)
 
 
 @app.command()
 def verify(directory: Newest = None, as_json: Json = False) -> None:
     """Check every record against its digests; exit code 1 and the names if anything is bad."""
-    from edgeseg.cli.progress import console, report
+    from edgeseg.cli.progress import report, say
     from edgeseg.runtime.logread import verify as check
 
     folder = directory or _newest()
@@ -129,7 +125,7 @@ def verify(directory: Newest = None, as_json: Json = False) -> None:
     else:
         print(f"{result.good} records are good, {len(result.bad)} files are bad")
     if not result.bad:
-        console.print(f"next: edgeseg log ls {folder}", highlight=False, soft_wrap=True)
+        say(f"next: edgeseg log ls {folder}")
     _end(result.reasons)
 
 
@@ -168,9 +164,9 @@ def _plain(text: str) -> str:
 
 
 def _end(faults: list[str]) -> None:
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     for fault in faults:
-        console.print(f"bad: {_plain(fault)}", highlight=False, soft_wrap=True, markup=False)
+        say(f"bad: {_plain(fault)}")
     if faults:
         raise typer.Exit(1)

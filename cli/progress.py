@@ -20,6 +20,11 @@ from rich.progress import (
 console = Console(stderr=True)
 
 
+def say(text: str, *, style: str | None = None) -> None:
+    """Print a sentence to stderr as it is: a path that is broken in two cannot be copied or searched for."""
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
 class RichReport:
     """Draws `edgeseg.progress.Report` as a bar with elapsed and remaining time."""
 
@@ -31,7 +36,7 @@ class RichReport:
         self.stop()
         self._task = self._progress.add_task(title, total=total, note="")
         if not console.is_terminal:
-            console.print(f"{title} ...", highlight=False)
+            say(f"{title} ...")
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         if self._task is not None:
@@ -41,7 +46,7 @@ class RichReport:
                 self._progress.update(self._task, advance=amount)
 
     def say(self, message: str) -> None:
-        self._progress.console.print(message, highlight=False)
+        say(message)
 
     def stop(self) -> None:
         if self._task is not None:

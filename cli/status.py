@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeseg.cli import options
-from edgeseg.cli.progress import console, report
+from edgeseg.cli.progress import report, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,8 +37,8 @@ def status(
     if size := used(site):
         print(f"cache/ takes {size / 1e9:.2f} GB and may be deleted at any time")
     for warning in summary.warnings:
-        console.print(f"warning: {warning}", highlight=False, markup=False)
-    console.print(f"next: {summary.next}", highlight=False, markup=False)
+        say(f"warning: {warning}")
+    say(f"next: {summary.next}")
 
 
 def _show(summary: Summary, out: Console) -> None:

@@ -101,7 +101,7 @@ def _table(found: list[Speed], known: Mapping[Student, Trained | None]) -> None:
 
 
 def _notes(found: list[Speed], known: Mapping[Student, Trained | None], site: Site | None, what: str) -> None:
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import say
 
     notes = [f"{what}; random weights, the fastest of interleaved runs, pictures in and masks out"]
     unknown = [one.student for one in found if known[one.student] is None]
@@ -111,4 +111,4 @@ def _notes(found: list[Speed], known: Mapping[Student, Trained | None], site: Si
         command = f"edgeseg distill --encoder {fastest.encoder}{scratch} --set distill.arch={fastest.arch}"
         notes.append(f"no mIoU yet for {len(unknown)} of them; to get one{'' if site else ', in a site'}: {command}")
     for note in notes:
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
+        say(note)

@@ -59,7 +59,7 @@ def finish(result: RunResult, *, json: bool, following: str) -> None:
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.progress import console, say
 
     if not result.metrics:
         return  # a child process of --devices
@@ -73,10 +73,6 @@ def finish(result: RunResult, *, json: bool, following: str) -> None:
     table.add_row("mIoU", f"{last['ema']['miou']:.2f}", f"{last['student']['miou']:.2f}", style="bold")
     console.print(table)
     best = result.metrics["best"]
-    console.print(
-        f"best mIoU {best['miou']:.2f} at step {best['step']}, {result.metrics['seconds_per_step']:.3f} s a step"
-    )
-    console.print(
-        f"Results saved to {result.path} (look at {result.path / 'val.png'})", highlight=False, soft_wrap=True
-    )
-    console.print(f"Next: {following}", highlight=False)
+    say(f"best mIoU {best['miou']:.2f} at step {best['step']}, {result.metrics['seconds_per_step']:.3f} s a step")
+    say(f"Results saved to {result.path} (look at {result.path / 'val.png'})")
+    say(f"Next: {following}")

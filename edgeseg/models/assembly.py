@@ -27,6 +27,8 @@ NETS = {"stdc": stdc, "ddrnet": ddrnet}  # our own from end to end
 Decoder = DptDecoder | LrasppDecoder | StdcDecoder | DdrDecoder
 # What building or running a network raises when its parts do not fit.
 FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# Parts that were run once at a size and fit; a run builds the same network several times.
+_fitting: set[tuple[str, str, Size, str]] = set()
 DILATED = ("deeplabv3", "deeplabv3plus", "pan", LRASPP)  # want the encoder's last maps finer than it makes them
 
 
@@ -53,8 +55,9 @@ def build(
     for options in _options(arch, size):
         try:
             network = _assemble(arch, encoder, classes, rep_dim, size, pretrained, options)
-            if size:
+            if size and (parts := (arch, encoder, size, str(options))) not in _fitting:
                 _try(network, size)
+                _fitting.add(parts)
             break
         except TrainError:
             raise
