@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from edgeseg.errors import ExportError
-from edgeseg.export.graph import lower, rename
+from edgeseg.export.graph import assemble, lower, rename
 from edgeseg.export.half import halve
-from edgeseg.export.interface import Interface, wrap
+from edgeseg.export.interface import Interface, enlarge_last, wrap
 from edgeseg.export.onnx import export_network
 from edgeseg.export.session import open_session
 from edgeseg.models import MEAN, STD, Network, build
@@ -169,6 +169,30 @@ def test_the_outputs_mean_what_they_say(
     np.testing.assert_allclose(score, [np.mean(entropy > np.float32(0.8))], atol=1e-6)
     shares = [np.mean(mask[:, 2::4, 2::4] == place) for place in range(3)]
     np.testing.assert_allclose(area, [shares], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("batch", "classes", "height", "width", "down", "right", "products"),
+    [
+        (1, 3, 6, 5, 4, 4, True), (2, 16, 3, 7, 8, 8, True), (1, 2, 1, 1, 16, 8, True), (2, 5, 4, 1, 3, 5, True),
+        (1, 9, 3, 5, 4, 4, False), (1, 3, 4, 6, 3.5, 3.5, False),
+    ],
+)  # fmt: skip
+def test_logits_are_enlarged_as_torch_does(
+    batch: int, classes: int, height: int, width: int, down: float, right: float, products: bool
+) -> None:
+    full = (int(height * down), int(width * right))
+    logits = torch.randn(batch, classes, height, width, generator=torch.Generator().manual_seed(0))
+    interface = Interface(height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch)
+    nodes, constants = enlarge_last(interface, height, width)
+    ends = (("logits", [*logits.shape]), ("after.upsampled", [batch, *full, classes]))
+    given, found = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends)
+    shell = ModelProto(graph=onnx.GraphProto(input=[given], output=[found]))
+    session = open_session(assemble(shell, nodes, constants).SerializeToString(), 1)
+    (enlarged,) = session.run(None, {"logits": logits.numpy()})
+    wanted = F.interpolate(logits, full, mode="bilinear").permute(0, 2, 3, 1)
+    np.testing.assert_allclose(enlarged, wanted.numpy(), atol=1e-5)
+    assert ("MatMul" in {node.op_type for node in nodes}) is products
 
 
 def test_entropy_stays_in_bounds_for_extreme_logits(lowered: ModelProto) -> None:
