@@ -32,6 +32,7 @@ from edgeseg.export.placecpu import place_cpu
 from edgeseg.export.placetrt import place_trt
 from edgeseg.export.quantise import SMALLEST, Layer, Wiring, layers_of, weight_scales
 from edgeseg.export.session import open_session
+from edgeseg.export.stem import widen_stem
 from edgeseg.progress import Report, Silent
 
 Int8 = Literal["int8-cpu", "int8-trt"]
@@ -116,9 +117,9 @@ def quantise(
         islands: tensors that stay float.
     """
     cpu = flavour == "int8-cpu"
-    place = place_cpu if cpu else place_trt
-    ranges = calibrated.ranges(estimator, signed=not cpu)
-    return wrap(place(calibrated.network, ranges, calibrated.layers, islands), interface, channels_last=cpu)
+    parts = (calibrated.network, calibrated.ranges(estimator, signed=not cpu), calibrated.layers)
+    placed = place_cpu(*widen_stem(*parts, islands), islands) if cpu else place_trt(*parts, islands)
+    return wrap(placed, interface, channels_last=cpu)
 
 
 def inspect(data: bytes) -> Kernels:

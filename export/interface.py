@@ -64,12 +64,15 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     """The whole graph.
 
     Args:
-        network: at opset 17, takes `normalised` float32 [N,3,H,W] and gives `logits` float32 [N,C,h,w].
+        network: at opset 17, takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from `widen_stem`, and gives
+            `logits` float32 [N,C,h,w].
         channels_last: enlarge the logits with their channels last. The mask is the same but for ties within rounding,
             and ONNX Runtime is faster behind INT8 convolutions, but TensorRT refuses it.
     """
     height, width = logits_size(network)
-    before, nodes, constants = _before(interface), list(network.graph.node), _constants(network)
+    nodes, constants = list(network.graph.node), _constants(network)
+    beside = network.graph.input[0].type.tensor_type.shape.dim[1].dim_value // 3
+    before = _before(interface, beside)
     after, more = _after(interface, height, width, channels_last)
     constants |= before[1] | more
     batch, full = interface.batch, (interface.height, interface.width)
@@ -94,8 +97,8 @@ def _node(
     return helper.make_node(operator, inputs, [output], name, **attributes)
 
 
-def _before(interface: Interface) -> tuple[list[NodeProto], Constants]:
-    """uint8 NHWC to normalised NCHW.
+def _before(interface: Interface, beside: int) -> tuple[list[NodeProto], Constants]:
+    """uint8 NHWC to normalised NCHW, with so many pixels `beside` each other as channels of one.
 
     TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are handled as rows of 3 W
     values: INT8 convolutions in ONNX Runtime want the channels last, and arithmetic along a last axis of 3 is slow.
@@ -114,7 +117,7 @@ def _before(interface: Interface) -> tuple[list[NodeProto], Constants]:
         f"{BEFORE}rows": np.array([batch, height, 3 * width], np.int64),
         f"{BEFORE}mean": np.tile(mean, width).astype(np.float32).reshape(1, 1, -1),
         f"{BEFORE}scale": np.tile(1 / std, width).astype(np.float32).reshape(1, 1, -1),
-        f"{BEFORE}pixels": np.array([batch, height, width, 3], np.int64),
+        f"{BEFORE}pixels": np.array([batch, height, width // beside, 3 * beside], np.int64),
     }
 
 
