@@ -30,7 +30,8 @@ from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.observe import channel_peaks, observe
 from edgeseg.export.placecpu import place_cpu
 from edgeseg.export.placetrt import place_trt
-from edgeseg.export.quantise import SMALLEST, Layer, Wiring, layers_of, weight_scales
+from edgeseg.export.pools import pools_as_layers
+from edgeseg.export.quantise import SMALLEST, Layer, Parts, Wiring, layers_of, weight_scales
 from edgeseg.export.session import open_session
 from edgeseg.export.stem import widen_stem
 from edgeseg.progress import Report, Silent
@@ -117,9 +118,12 @@ def quantise(
         islands: tensors that stay float.
     """
     cpu = flavour == "int8-cpu"
-    parts = (calibrated.network, calibrated.ranges(estimator, signed=not cpu), calibrated.layers)
-    placed = place_cpu(*widen_stem(*parts, islands), islands) if cpu else place_trt(*parts, islands)
-    return wrap(placed, interface, channels_last=cpu)
+    parts: Parts = (calibrated.network, calibrated.ranges(estimator, signed=not cpu), calibrated.layers)
+    if not cpu:
+        return wrap(place_trt(*parts, islands), interface)
+    for rewrite in (pools_as_layers, widen_stem):
+        parts = rewrite(*parts, islands)
+    return wrap(place_cpu(*parts, islands), interface, channels_last=True)
 
 
 def inspect(data: bytes) -> Kernels:

@@ -20,10 +20,17 @@ from edgeseg.config import ExportConfig
 from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.finetune import finetune
 from edgeseg.export.gates import inaccurate, slow, unfused
-from edgeseg.export.int8 import ESTIMATORS, Calibrated, Int8, inspect, integer_convolutions, quantise
+from edgeseg.export.int8 import (
+    ESTIMATORS,
+    Calibrated,
+    Int8,
+    float_convolutions,
+    inspect,
+    integer_convolutions,
+    quantise,
+)
 from edgeseg.export.interface import Interface
 from edgeseg.export.islands import rank_islands
-from edgeseg.export.quantise import layers_of
 from edgeseg.export.speed import Timing, race
 from edgeseg.export.verify import ValFrames, run_graph, sample_logits
 from edgeseg.progress import Report
@@ -175,7 +182,8 @@ def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> A
     samples = sample_logits(model, ground.val, ground.threads, ground.report)
     found = figures(outcome, ground.names, ground.outcome)
     found |= likelihood_figures(samples, ground.interface.temperature, ground.samples)
-    found |= {"convolutions": len(layers_of(calibrated.network)), "integer": integer_convolutions(model)}
+    integer = integer_convolutions(model)
+    found |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
     if flavour == "int8-cpu":
         kernels = inspect(data)
         found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}

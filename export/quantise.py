@@ -122,6 +122,9 @@ class Layer:
         return np.asarray(self.codes * self.scales[:, None, None, None], np.float32)
 
 
+Parts = tuple[ModelProto, Ranges, Mapping[str, Layer]]  # a float network, ranges of its tensors, its layers
+
+
 class Sheet:
     """Nodes and constants of a graph under construction."""
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from edgeseg.export.graph import assemble, attributes_of, static_shapes
-from edgeseg.export.quantise import Layer, Ranges, Wiring
+from edgeseg.export.quantise import Layer, Parts, Ranges, Wiring
 
 BESIDE = 4  # pixels that become channels
 Number = TypeVar("Number", np.int8, np.float32)
@@ -25,7 +25,7 @@ Number = TypeVar("Number", np.int8, np.float32)
 
 def widen_stem(
     network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
-) -> tuple[ModelProto, Ranges, Mapping[str, Layer]]:
+) -> Parts:
     """What `place_cpu` takes, for an input of (N, 12, H, W / 4): channel 3 p + c is channel c of every fourth pixel.
 
     Networks whose first layer does not halve the width, in integers, are given back as they are.

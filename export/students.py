@@ -20,10 +20,9 @@ from torch import Tensor
 from edgeseg.calibration.select import pool, select
 from edgeseg.errors import TrainError
 from edgeseg.export.graph import lower, rename
-from edgeseg.export.int8 import calibrate, inspect, quantise
+from edgeseg.export.int8 import calibrate, float_convolutions, inspect, integer_convolutions, quantise
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.onnx import export_network
-from edgeseg.export.quantise import layers_of
 from edgeseg.export.speed import race
 from edgeseg.export.verify import CalibrationImages
 from edgeseg.models import MEAN, STD, Network, build
@@ -58,7 +57,7 @@ class Speed:
         parameters: of the network as it ships, parallel branches merged.
         fp32, int8: milliseconds a frame, the fastest run.
         speedup: INT8 against FP32.
-        quantised: convolutions that ONNX Runtime runs on codes, of `convolutions`.
+        quantised: convolutions that ONNX Runtime runs on codes, of `convolutions`, average pools among them.
         conversions: changes between codes and floats that are left.
     """
 
@@ -114,12 +113,14 @@ def measure(
         merged = network.eval().merged()
         graph = rename(lower(export_network(merged, height, width)))
         calibrated = calibrate(graph, interface, images, threads=threads)
-        int8 = quantise(calibrated, interface, "int8-cpu").SerializeToString()
+        model = quantise(calibrated, interface, "int8-cpu")
+        int8 = model.SerializeToString()
         graphs |= {f"{'/'.join(student)} fp32": wrap(graph, interface).SerializeToString()}
         graphs |= {f"{'/'.join(student)} int8": int8}
         kernels = inspect(int8)
         size = sum(parameter.numel() for parameter in merged.parameters())
-        facts.append((size, kernels.quantised, len(layers_of(graph)), kernels.conversions))
+        convolutions = integer_convolutions(model) + len(float_convolutions(model))
+        facts.append((size, kernels.quantised, convolutions, kernels.conversions))
     report.start("timing, all in one race", None)
     times = race(graphs, images[0], threads, seed, report)
     report.stop()
