@@ -139,15 +139,17 @@ def _after(interface: Interface, height: int, width: int, channels_last: bool) -
         f"{a}ids": np.arange(interface.classes, dtype=np.float32).reshape(1, -1, 1, 1),
         f"{a}shape": np.array([interface.batch, interface.classes], np.int64),
     }
+    enlarged: list[NodeProto] = []  # nothing, where the logits have the size of the image
     if channels_last:
         enlarged, more = enlarge_last(interface, height, width)
         constants |= more
-    else:
+    elif (height, width) != (interface.height, interface.width):
         constants[f"{a}scales"] = np.array([1, 1, interface.height / height, interface.width / width], np.float32)
         enlarged = [_resize("logits")]
+    large = enlarged[-1].output[0] if enlarged else "logits"
     mask = [
         *enlarged,
-        _node("ArgMax", f"{a}argmax", [f"{a}upsampled"], f"{a}index", axis=3 if channels_last else 1, keepdims=0),
+        _node("ArgMax", f"{a}argmax", [large], f"{a}index", axis=3 if channels_last else 1, keepdims=0),
         _node("Cast", f"{a}index_cast", [f"{a}index"], f"{a}class", to=TensorProto.FLOAT),
         _node("Cast", f"{a}mask_cast", [f"{a}class"], "mask", to=TensorProto.UINT8),
     ]
@@ -197,12 +199,14 @@ def enlarge_last(interface: Interface, height: int, width: int) -> tuple[list[No
     """Logits to [N,H,W,C], bilinear with half pixels.
 
     Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbours, in rows as in columns, so
-    two products of matrices do it, in less time than ONNX Runtime's Resize. That of the columns mixes channels too, with
-    zeros, and with many classes for few new columns it would cost more than it saves.
+    two products of matrices do it, in less time than ONNX Runtime's Resize. The one of the columns mixes channels too,
+    with zeros, and with many classes for few new columns it would cost more than it saves.
     """
     a, batch, classes = AFTER, interface.batch, interface.classes
     full, times = (interface.height, interface.width), (interface.height // height, interface.width // width)
     last = _node("Transpose", f"{a}transpose", ["logits"], f"{a}last", perm=[0, 2, 3, 1])
+    if full == (height, width):
+        return [last], {}
     if full != (height * times[0], width * times[1]) or classes > 3 * times[1]:
         scales = np.array([1, full[0] / height, full[1] / width, 1], np.float32)
         return [last, _resize(f"{a}last")], {f"{a}scales": scales}

@@ -175,7 +175,7 @@ def test_the_outputs_mean_what_they_say(
     ("batch", "classes", "height", "width", "down", "right", "products"),
     [
         (1, 3, 6, 5, 4, 4, True), (2, 16, 3, 7, 8, 8, True), (1, 2, 1, 1, 16, 8, True), (2, 5, 4, 1, 3, 5, True),
-        (1, 13, 3, 5, 4, 4, False), (1, 3, 4, 6, 3.5, 3.5, False),
+        (1, 13, 3, 5, 4, 4, False), (1, 3, 4, 6, 3.5, 3.5, False), (2, 4, 5, 6, 1, 1, False),
     ],
 )  # fmt: skip
 def test_logits_are_enlarged_as_torch_does(
@@ -185,7 +185,7 @@ def test_logits_are_enlarged_as_torch_does(
     logits = torch.randn(batch, classes, height, width, generator=torch.Generator().manual_seed(0))
     interface = Interface(height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch)
     nodes, constants = enlarge_last(interface, height, width)
-    ends = (("logits", [*logits.shape]), ("after.upsampled", [batch, *full, classes]))
+    ends = (("logits", [*logits.shape]), (nodes[-1].output[0], [batch, *full, classes]))
     given, found = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends)
     shell = ModelProto(graph=onnx.GraphProto(input=[given], output=[found]))
     session = open_session(assemble(shell, nodes, constants).SerializeToString(), 1)
