@@ -146,6 +146,8 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     from edgeseg.export.interface import Interface
     from edgeseg.export.placecpu import place_cpu
     from edgeseg.export.placetrt import place_trt
+    from edgeseg.export.pools import pools_as_layers
+    from edgeseg.export.stem import widen_stem
 
     facts = json.loads((work / "facts.json").read_text())
     interface = Interface(
@@ -153,8 +155,36 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
         std=tuple(facts["std"]),
     )  # fmt: skip
     made = calibrate(onnx.load(work / "float.onnx"), interface, list(np.load(work / f"images-{seed}.npy")), threads=1)
-    place = place_cpu if variant == "cpu" else place_trt
-    onnx.save(place(made.network, made.ranges("mse", signed=variant == "trt"), made.layers), target)
+    parts: Any = (made.network, made.ranges("mse", signed=variant == "trt"), made.layers)
+    if variant == "trt":
+        return onnx.save(place_trt(*parts), target)
+    network, ranges, layers = widen_stem(*pools_as_layers(*parts))
+    onnx.save(place_cpu(*_planes_in(network, facts["size"], ranges), layers), target)
+
+
+def _planes_in(network: Any, size: list[int], ranges: Any) -> tuple[Any, Any]:
+    """The network taking (1, 3, H, W) all the same: whole graphs have their channels last already at this point."""
+    from onnx import ModelProto, helper, numpy_helper
+
+    made = ModelProto()
+    made.CopyFrom(network)
+    sides = made.graph.input[0].type.tensor_type.shape.dim
+    last = np.array([1, sides[2].dim_value, sides[3].dim_value, sides[1].dim_value], np.int64)
+    names = ["normalised", "normalised.last", "normalised.beside", "normalised.wide"]
+    made.graph.initializer.append(numpy_helper.from_array(last, "normalised.shape"))
+    for node in made.graph.node:
+        node.input[:] = [names[-1] if name == names[0] else name for name in node.input]
+    first = [
+        helper.make_node("Transpose", names[:1], names[1:2], "normalised.transpose", perm=[0, 2, 3, 1]),
+        helper.make_node("Reshape", [names[1], "normalised.shape"], names[2:3], "normalised.reshape"),
+        helper.make_node("Transpose", names[2:3], names[3:], "normalised.back", perm=[0, 3, 1, 2]),
+    ]
+    rest = list(made.graph.node)
+    del made.graph.node[:]
+    made.graph.node.extend([*first, *rest])
+    for side, length in zip(sides, (1, 3, *size)):
+        side.dim_value = length
+    return made, {**ranges, **dict.fromkeys(names, ranges[names[0]])}
 
 
 def _onnxruntime(variant: str, frames: list[Any], work: Path, target: Path) -> None:
