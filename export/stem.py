@@ -32,18 +32,18 @@ def widen_stem(
     """
     wiring, shapes = Wiring(network), static_shapes(network)
     entry = network.graph.input[0]
-    first = wiring.takers[entry.name]
-    if len(first) != 1 or first[0].name not in layers:
+    stem = wiring.takers[entry.name][0]
+    if stem.name not in layers or any(len(wiring.takers[name]) > 1 for name in stem.input):
         return network, ranges, layers
-    stem, layer = first[0], layers[first[0].name]
+    layer = layers[stem.name]
     attributes = attributes_of(stem)
     given = wiring.absorbed().get(stem.output[0], stem.output[0])
     batch, channels, height, width = shapes[entry.name]
     (_, outputs, down, right), kernel = shapes[given], layer.codes.shape[2:]
     top, left, bottom, _ = attributes.get("pads", [0] * 4)
-    dull = attributes.get("group", 1) == 1 and all(step == 1 for step in attributes.get("dilations", [1]))
+    plain = attributes.get("group", 1) == 1 and all(step == 1 for step in attributes.get("dilations", [1]))
     if (
-        not dull or width % BESIDE or right * 2 != width or attributes["strides"][1] != 2
+        not plain or width % BESIDE or right * 2 != width or attributes.get("strides", [1, 1])[1] != 2
         or any(name in islands or name not in ranges for name in (entry.name, given))
     ):  # fmt: skip
         return network, ranges, layers
