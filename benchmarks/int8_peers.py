@@ -146,8 +146,7 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     from edgeseg.export.interface import Interface
     from edgeseg.export.placecpu import place_cpu
     from edgeseg.export.placetrt import place_trt
-    from edgeseg.export.pools import pools_as_layers
-    from edgeseg.export.stem import widen_stem
+    from edgeseg.export.rewrites import rewrite
 
     facts = json.loads((work / "facts.json").read_text())
     interface = Interface(
@@ -158,7 +157,7 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     parts: Any = (made.network, made.ranges("mse", signed=variant == "trt"), made.layers)
     if variant == "trt":
         return onnx.save(place_trt(*parts), target)
-    network, ranges, layers = widen_stem(*pools_as_layers(*parts))
+    network, ranges, layers = rewrite(*parts)
     onnx.save(place_cpu(*_planes_in(network, facts["size"], ranges), layers), target)
 
 

@@ -62,7 +62,7 @@ def lower(model: ModelProto) -> ModelProto:
         elif _changed(node.op_type, source):
             _refuse(node, f"has no equal in opset {OPSET}")
         nodes.append(node)
-    return assemble(model, nodes, constants)
+    return assemble(model, _unstacked(nodes, constants), constants)
 
 
 def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) -> ModelProto:
@@ -220,6 +220,42 @@ def _lower_split(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
         node.input[:] = [node.input[0], parts]
     node.ClearField("attribute")
     node.attribute.append(helper.make_attribute("axis", axis))
+
+
+def _unstacked(nodes: list[NodeProto], constants: Constants) -> list[NodeProto]:
+    """Sums over tensors that were stacked for nothing else, as FPN merges its levels, become additions.
+
+    They say the same, without a copy of all and a sum along the slowest axis, and an engine can fuse them.
+    """
+    givers = {name: node for node in nodes for name in node.output}
+    readers = Counter(name for node in nodes for name in node.input)
+    made: list[NodeProto] = []
+    dead: set[str] = set()
+    for node in nodes:
+        stack = givers.get(node.input[0]) if node.op_type == "ReduceSum" and len(node.input) == 2 else None
+        if stack is None or stack.op_type != "Concat" or attributes_of(node).get("keepdims", 1):
+            made.append(node)
+            continue
+        axis = [attributes_of(stack)["axis"]]
+        planes = [givers.get(name) for name in stack.input]
+        wanted = [
+            plane.input[0]
+            for plane in planes
+            if plane is not None and plane.op_type == "Unsqueeze" and _is(constants.get(plane.input[1]), axis)
+        ]
+        alone = all(readers[name] == 1 for name in (*stack.output, *stack.input))
+        if len(wanted) < max(2, len(planes)) or not alone or not _is(constants.get(node.input[1]), axis):
+            made.append(node)
+            continue
+        dead |= {*stack.output, *stack.input}
+        sums = [*(f"{node.output[0]}.sum{place}" for place in range(len(wanted) - 2)), node.output[0]]
+        for one, other, given in zip([wanted[0], *sums], wanted[1:], sums):
+            made.append(helper.make_node("Add", [one, other], [given], given))
+    return [node for node in made if dead.isdisjoint(node.output)]
+
+
+def _is(value: NDArray[Any] | None, numbers: list[int]) -> bool:  # Any: a constant of any type
+    return value is not None and [int(each) for each in np.atleast_1d(value)] == numbers
 
 
 def attributes_of(node: NodeProto) -> dict[str, Any]:  # Any: attributes have many types

@@ -30,10 +30,9 @@ from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.observe import channel_peaks, observe
 from edgeseg.export.placecpu import place_cpu
 from edgeseg.export.placetrt import place_trt
-from edgeseg.export.pools import pools_as_layers
 from edgeseg.export.quantise import SMALLEST, Layer, Parts, Wiring, layers_of, weight_scales
+from edgeseg.export.rewrites import rewrite
 from edgeseg.export.session import open_session
-from edgeseg.export.stem import widen_stem
 from edgeseg.progress import Report, Silent
 
 Int8 = Literal["int8-cpu", "int8-trt"]
@@ -121,9 +120,7 @@ def quantise(
     parts: Parts = (calibrated.network, calibrated.ranges(estimator, signed=not cpu), calibrated.layers)
     if not cpu:
         return wrap(place_trt(*parts, islands), interface)
-    for rewrite in (pools_as_layers, widen_stem):
-        parts = rewrite(*parts, islands)
-    return wrap(place_cpu(*parts, islands), interface, channels_last=True)
+    return wrap(place_cpu(*rewrite(*parts, islands), islands), interface, channels_last=True)
 
 
 def inspect(data: bytes) -> Kernels:

@@ -185,7 +185,7 @@ def _after(interface: Interface, height: int, width: int, channels_last: bool) -
         _node("GlobalAveragePool", f"{a}pool", [f"{a}one_hot"], f"{a}shares"),
         _node("Reshape", f"{a}reshape", [f"{a}shares", f"{a}shape"], "area"),
     ]
-    return [*mask, *entropy, *score, *area], constants
+    return [*entropy, *mask, *score, *area], constants
 
 
 def _resize(source: str) -> NodeProto:
@@ -206,6 +206,7 @@ def enlarge_last(interface: Interface, height: int, width: int) -> tuple[list[No
     full, times = (interface.height, interface.width), (interface.height // height, interface.width // width)
     last = _node("Transpose", f"{a}transpose", ["logits"], f"{a}last", perm=[0, 2, 3, 1])
     if full == (height, width):
+        last.input[:] = [f"{a}shifted"]  # the same order; ONNX Runtime would run ArgMax on codes, four times as long
         return [last], {}
     if full != (height * times[0], width * times[1]) or classes > 3 * times[1]:
         scales = np.array([1, full[0] / height, full[1] / width, 1], np.float32)

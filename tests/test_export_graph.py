@@ -153,6 +153,24 @@ def logits(network: Network, image: NDArray[np.uint8]) -> torch.Tensor:
     return found
 
 
+@pytest.mark.parametrize(("kept", "levels"), [(False, 4), (False, 2), (True, 3)])
+def test_levels_that_are_stacked_to_be_summed_are_added(kept: bool, levels: int) -> None:
+    names = [f"level{place}" for place in range(levels)]
+    nodes = [helper.make_node("Mul", ["x", f"w{place}"], [name]) for place, name in enumerate(names)]
+    nodes += [helper.make_node("Unsqueeze", [name, "axis"], [f"{name}.plane"]) for name in names]
+    nodes.append(helper.make_node("Concat", [f"{name}.plane" for name in names], ["stack"], axis=0))
+    nodes.append(helper.make_node("ReduceSum", ["stack", "axis"], ["y0"], keepdims=0))
+    nodes.append(helper.make_node("ReduceSum", ["stack" if kept else "y0", "axis"], ["y1"], keepdims=0))
+    constants: Constants = {f"w{place}": np.full(1, place + 1, np.float32) for place in range(levels)}
+    before = model(nodes, [2, 3, 4, 4], constants | {"axis": np.array([0])}, outputs=2)
+    after = lower(before)
+    kinds = [node.op_type for node in after.graph.node]
+    assert (kinds.count("Add"), kinds.count("Concat")) == ((0, 1) if kept else (levels - 1, 0))
+    value = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    for one, other in zip(run(before, value), run(after, value)):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_the_outputs_mean_what_they_say(
     lowered: ModelProto, image: NDArray[np.uint8], logits: torch.Tensor, channels_last: bool
@@ -185,11 +203,11 @@ def test_logits_are_enlarged_as_torch_does(
     logits = torch.randn(batch, classes, height, width, generator=torch.Generator().manual_seed(0))
     interface = Interface(height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch)
     nodes, constants = enlarge_last(interface, height, width)
-    ends = (("logits", [*logits.shape]), (nodes[-1].output[0], [batch, *full, classes]))
+    ends = ((nodes[0].input[0], [*logits.shape]), (nodes[-1].output[0], [batch, *full, classes]))
     given, found = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends)
     shell = ModelProto(graph=onnx.GraphProto(input=[given], output=[found]))
     session = open_session(assemble(shell, nodes, constants).SerializeToString(), 1)
-    (enlarged,) = session.run(None, {"logits": logits.numpy()})
+    (enlarged,) = session.run(None, {given.name: logits.numpy()})
     wanted = F.interpolate(logits, full, mode="bilinear").permute(0, 2, 3, 1)
     np.testing.assert_allclose(enlarged, wanted.numpy(), atol=1e-5)
     assert ("MatMul" in {node.op_type for node in nodes}) is products
