@@ -28,7 +28,7 @@ def refusal(
 def inaccurate(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
     """What the file sees worse than the float one, beyond what is allowed."""
     faults = []
-    cure = "calibrate with more footage or raise"
+    cure = "train its codes with --qat or raise" if "integer" in found and not config.qat else "raise"
     if found["drop"] > config.max_drop:
         before = found["miou"] + found["drop"]
         lost = f"loses {found['drop']:.2f} mIoU points on val ({before:.2f} to {found['miou']:.2f}), more than"
