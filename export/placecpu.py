@@ -5,7 +5,7 @@ come out. So codes are uint8, with zero point 0 where nothing is negative and el
 biases as INT32, which every version of ONNX Runtime fuses.
 
 What only moves or picks values runs on codes if those that go in and come out mean the same, so both get one range. So
-do all ends of a Concat, which makes it five times as fast (and is what equalised channels lose nothing by).
+do all ends of a Concat where they can, which makes it five times as fast (equalised channels lose nothing by it).
 A Resize must not: behind INT8 convolutions ONNX Runtime takes longer for it on codes than on floats, conversions
 included, and where it blends it cuts off instead of rounding, half a code too small in the mean.
 """
@@ -27,7 +27,6 @@ CODED = frozenset({
 })  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
 JOINING = frozenset({"Add", "Concat", "Mul"})  # these run on codes only if all of their inputs are codes
 PICKING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # what comes out went in
-SHARING = PICKING | {"Concat"}  # one range for all ends: a Concat then copies instead of looking each value up
 PASSING = PICKING | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
 APART = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
 MIDDLE = 128  # zero point of tensors with negative values
@@ -112,29 +111,44 @@ def _floats(
 
 
 def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
-    """`ranges` with one for all that a node moves, picks or joins, and different ones around a Resize."""
-    found = dict(ranges)
+    """`ranges` with one for all that a node moves, picks or joins, and different ones around a Resize.
+
+    Codes that take over an activation keep to its bounds: with others nothing would be cut off. A Concat that needs
+    others, because something else in it is negative or larger, joins nothing.
+    """
+    bounds = {after: _most(wiring, wiring.givers[after]) for after in absorbed.values()}
     ends = {
         node.name: [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
         for node in wiring.nodes
-        if node.op_type in SHARING | {"Resize"}
+        if node.op_type in PICKING | {"Concat", "Resize"}
     }
-    nodes = [node for node in wiring.nodes if node.name in ends and all(name in found for name in ends[node.name])]
-    changed = True
-    while changed:  # one node may widen what another has settled
-        changed = False
-        for node in (node for node in nodes if node.op_type in SHARING):
-            names = ends[node.name]
-            high = max(found[name][1] for name in names)
-            common = (-high if any(found[name][0] < 0 for name in names) else 0.0, high)
-            changed |= any(found[name] != common for name in names)
-            found |= dict.fromkeys(names, common)
+    nodes = [node for node in wiring.nodes if node.name in ends and all(name in ranges for name in ends[node.name])]
+    groups = {name: {name} for name in ranges}
+    for node in sorted(nodes, key=lambda node: node.op_type == "Concat"):  # first those that have no choice
+        whole = set().union(*(groups[name] for name in ends[node.name]))
+        low, high = _common(whole, ranges)
+        cut = all(low == 0 and high <= APART * bounds[name] for name in whole & bounds.keys())
+        if node.op_type in PICKING or (node.op_type == "Concat" and cut):
+            groups |= dict.fromkeys(whole, whole)
+    found = {name: _common(group, ranges) for name, group in groups.items()}
     for node in (node for node in nodes if node.op_type == "Resize"):
         (low, high), given = found[ends[node.name][0]], ends[node.name][-1]
         if found[given] == (low, high):
             wider = max(high, SMALLEST) * APART
             found[given] = (-wider if low < 0 else 0.0, wider)
     return found
+
+
+def _common(names: Collection[str], ranges: Ranges) -> tuple[float, float]:
+    """One range for all of them."""
+    high = max(ranges[name][1] for name in names)
+    return (-high if any(ranges[name][0] < 0 for name in names) else 0.0, high)
+
+
+def _most(wiring: Wiring, activation: NodeProto) -> float:
+    """The largest value that a Clip or Relu lets through."""
+    named = activation.input[2] if activation.op_type == "Clip" and len(activation.input) > 2 else ""
+    return float(wiring.constants[named].reshape(-1)[0]) if named in wiring.constants else float("inf")
 
 
 def _integers(sheet: Sheet, node: NodeProto, layer: Layer, step: float) -> None:

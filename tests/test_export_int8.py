@@ -25,6 +25,7 @@ from edgeseg.export.islands import logits, rank_islands
 from edgeseg.export.observe import POSITIONS, SAMPLES, channel_peaks, impressions, observe
 from edgeseg.export.onnx import export_network
 from edgeseg.export.placecpu import place_cpu
+from edgeseg.export.quantise import Layer
 from edgeseg.export.session import open_session
 from edgeseg.export.speed import race
 from edgeseg.export.thresholds import fit_gamma, fit_temperature, log_threshold, scores
@@ -97,6 +98,34 @@ def test_a_maxpool_keeps_its_codes_and_a_resize_never_has_the_same_ones_on_both_
     ranges = {"normalised": (-3.0, 3.0), "pooled": (-2.0, 2.0), "blown": (-3.0, 3.0), "logits": (-1.0, 1.0)}
     steps = {name: value for name, value in constants_of(place_cpu(model, ranges, {})).items() if "scale" in name}
     assert steps["normalised.scale"] == steps["pooled.scale"] < steps["blown.scale"] < 1.0001 * steps["pooled.scale"]
+
+
+@pytest.mark.parametrize(("most", "low", "joined"), [(6.0, -9.0, False), (6.0, 0.0, False), (12.0, 0.0, True)])
+def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(most: float, low: float, joined: bool) -> None:
+    values = [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 2, 4, 4]),
+              helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 4, 4, 4])]  # fmt: skip
+    weight = np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1)
+    scales = np.full(2, 1 / 127, np.float32)
+    layer = Layer(np.rint(weight * 127).astype(np.int8), scales, np.zeros(2, np.float32))
+    constants = {"one": weight, "two": weight, "least": np.float32(0), "most": np.float32(most)}
+    nodes = [
+        helper.make_node("Conv", ["normalised", "one"], ["a"], "first"),
+        helper.make_node("Clip", ["a", "least", "most"], ["cut"], "clip"),
+        helper.make_node("Conv", ["normalised", "two"], ["b"], "second"),
+        helper.make_node("Concat", ["cut", "b"], ["logits"], "join", axis=1),
+    ]
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "small", values[:1], values[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    signed = (-9.0 if low < 0 else 0.0, 9.0)
+    ranges = {"normalised": (-9.0, 9.0), "cut": (0.0, min(most, 9.0)), "b": signed, "logits": signed}
+    placed = place_cpu(model, ranges, {"first": layer, "second": layer})
+    steps = constants_of(placed)
+    assert bool(steps["cut.scale"] == steps["logits.scale"]) is joined
+    image = np.random.default_rng(0).uniform(-9, 9, (1, 2, 4, 4)).astype(np.float32)
+    (found,) = open_session(placed.SerializeToString(), 1).run(None, {"normalised": image})
+    wanted = np.concatenate([image.clip(0, most), image.clip(signed[0], 9)], axis=1)
+    assert np.abs(found - wanted).max() < 0.1
 
 
 def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(quantised: ModelProto) -> None:
