@@ -7,10 +7,10 @@
 SITE is a folder with edgeseg.toml, such as benchmarks/sites.py makes; RUN its site model, which is distilled. Students
 without weights of their own start from random ones, their encoders with the decoder's learning rate. What was found is
 kept as it comes in `students.json` in the site; a second start goes on where the first was, in the middle of a training
-too, and refuses another budget. A student that loses more than 0.1 mIoU, or a file, is exported once more,
-with `--qat` and 0.1 as its bound; its last rung is shown. The race at the end has all files in one run, FP32 and INT8; it is repeated at each start, since times of
-different runs do not compare. A file that the ladder could not make good enough is not raced; its figures are those of
-the best rung.
+too, and refuses another budget. A student that loses more than 0.1 mIoU, or a file, is exported once more, with `--qat`
+and 0.1 as its bound; its last rung is shown. The race at the end has all files in one run, FP32 and INT8; it is
+repeated at each start, since times of different runs do not compare. A file that the ladder could not make good enough
+is not raced; its figures are those of the best rung.
 """
 
 from __future__ import annotations
@@ -102,13 +102,8 @@ def main() -> None:
 def learn(site: Site, student: Student, row: Row, teacher: Path | None, weights: str) -> float:
     """Train one, or go on with it; mIoU of its best weights on val, percent."""
     section = site.config.distill if teacher else site.config.train
-    changes: Row = {
-        "arch": student.arch,
-        "encoder": student.encoder,
-        "weights": weights,
-        "steps": row["steps"],
-        "seed": row["seed"],
-    }
+    changes: Row = {"arch": student.arch, "encoder": student.encoder, "weights": weights}
+    changes |= {"steps": row["steps"], "seed": row["seed"]}
     if weights == "none":
         changes["encoder_lr"] = section.decoder_lr
     values, out = section.model_dump() | changes, site.root / row["run"]
