@@ -37,6 +37,7 @@ from edgeseg.export.int8 import ESTIMATORS, Calibrated, Int8, calibrate, quantis
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.observe import impressions, observe
 from edgeseg.export.onnx import export_network
+from edgeseg.export.pixels import fold_std
 from edgeseg.export.quantise import Layer, Wiring, layers_of, weight_scales
 from edgeseg.export.verify import CalibrationImages, ValFrames, run_graph, sample_logits
 from edgeseg.models.checkpoint import load_model
@@ -89,7 +90,8 @@ def float_network(run: Path, size: tuple[int, int] | None) -> tuple[ModelProto, 
     card = model.card
     height, width = size or (card.height, card.width)
     made = rename(lower(export_network(model.module.merged(), height, width)))
-    return made, Interface(height=height, width=width, classes=len(card.classes), mean=card.mean, std=card.std)
+    interface = Interface(height=height, width=width, classes=len(card.classes), mean=card.mean, std=card.std)
+    return fold_std(made, interface)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from edgeseg.calibration.rounding import round_layer
 from edgeseg.export.equalise import equalise
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.observe import channel_peaks, observe
+from edgeseg.export.pixels import read_pixels
 from edgeseg.export.placecpu import place_cpu
 from edgeseg.export.placetrt import place_trt
 from edgeseg.export.quantise import SMALLEST, Layer, Parts, Wiring, layers_of, weight_scales
@@ -120,7 +121,8 @@ def quantise(
     parts: Parts = (calibrated.network, calibrated.ranges(estimator, signed=not cpu), calibrated.layers)
     if not cpu:
         return wrap(place_trt(*parts, islands), interface)
-    return wrap(place_cpu(*rewrite(*parts, islands), islands), interface, channels_last=True)
+    parts = read_pixels(*rewrite(*parts, islands), islands, interface)
+    return wrap(place_cpu(*parts, islands), interface, channels_last=True)
 
 
 def inspect(data: bytes) -> Kernels:

@@ -1,14 +1,13 @@
 """What surrounds the network in the shipped graph: normalisation in front; mask, entropy, score and area behind.
 
-    image uint8 [N,H,W,3] -> Cast, Transpose, Sub, Mul -> network -> logits float32 [N,C,h,w]
+    image uint8 [N,H,W,3] -> Cast, Sub, Mul, Transpose -> network -> logits float32 [N,C,h,w]
     logits -> bilinear, half pixel -> ArgMax -> mask uint8 [N,H,W]
     logits -> entropy at the temperature, at the logits' own size -> entropy float32 [N,h,w], 0..1
     entropy -> share above gamma -> score float32 [N]
     mask -> one pixel for each of the logits -> share of each class -> area float32 [N,C]
 
 The choices are those that TensorRT 8.5 to 11 and ONNX Runtime both read, and that cost little on a CPU: a full-size
-entropy map alone would take longer than an INT8 network. Normalisation is not folded into the first convolution, where
-zero padding would change its meaning at the border.
+entropy map alone would take longer than an INT8 network.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edgeseg.export.graph import Constants, assemble
 
@@ -64,17 +63,16 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     """The whole graph.
 
     Args:
-        network: at opset 17, takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from `widen_stem`, and gives
-            `logits` float32 [N,C,h,w].
+        network: at opset 17, takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from `widen_stem`, or `image`
+            itself from `read_pixels`, and gives `logits` float32 [N,C,h,w].
         channels_last: enlarge the logits with their channels last. The mask is the same but for ties within rounding,
             and ONNX Runtime is faster behind INT8 convolutions, but TensorRT refuses it.
     """
     height, width = logits_size(network)
     nodes, constants = list(network.graph.node), _constants(network)
-    beside = network.graph.input[0].type.tensor_type.shape.dim[1].dim_value // 3
-    before = _before(interface, beside)
-    after, more = _after(interface, height, width, channels_last)
-    constants |= before[1] | more
+    before, more = _before(interface, network.graph.input[0])
+    after, others = _after(interface, height, width, channels_last)
+    constants |= more | others
     batch, full = interface.batch, (interface.height, interface.width)
     shell = ModelProto()
     shell.graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, *full, 3]))
@@ -84,7 +82,7 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
         helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch]),
         helper.make_tensor_value_info("area", TensorProto.FLOAT, [batch, interface.classes]),
     ])  # fmt: skip
-    return assemble(shell, [*before[0], *nodes, *after], constants)
+    return assemble(shell, [*before, *nodes, *after], constants)
 
 
 def _constants(network: ModelProto) -> Constants:
@@ -97,20 +95,25 @@ def _node(
     return helper.make_node(operator, inputs, [output], name, **attributes)
 
 
-def _before(interface: Interface, beside: int) -> tuple[list[NodeProto], Constants]:
-    """uint8 NHWC to normalised NCHW, with so many pixels `beside` each other as channels of one.
+def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto], Constants]:
+    """uint8 NHWC to normalised NCHW, with as many pixels beside each other in one as the network's `entry` wants.
 
     TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are handled as rows of 3 W
     values: INT8 convolutions in ONNX Runtime want the channels last, and arithmetic along a last axis of 3 is slow.
     """
+    if entry.name == "image":
+        return [], {}
     mean, std = (255 * np.array(values, np.float64) for values in (interface.mean, interface.std))
     batch, height, width = interface.batch, interface.height, interface.width
+    beside = entry.type.tensor_type.shape.dim[1].dim_value // 3
+    centred, scaled = f"{BEFORE}centred", f"{BEFORE}scaled"
+    dividing = [_node("Mul", f"{BEFORE}mul", [centred, f"{BEFORE}scale"], scaled)] if (std != 1).any() else []
     nodes = [
         _node("Cast", f"{BEFORE}cast", ["image"], f"{BEFORE}float", to=TensorProto.FLOAT),
         _node("Reshape", f"{BEFORE}flatten", [f"{BEFORE}float", f"{BEFORE}rows"], f"{BEFORE}row"),
-        _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], f"{BEFORE}centred"),
-        _node("Mul", f"{BEFORE}mul", [f"{BEFORE}centred", f"{BEFORE}scale"], f"{BEFORE}scaled"),
-        _node("Reshape", f"{BEFORE}unflatten", [f"{BEFORE}scaled", f"{BEFORE}pixels"], f"{BEFORE}pixel"),
+        _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], centred),
+        *dividing,
+        _node("Reshape", f"{BEFORE}unflatten", [scaled if dividing else centred, f"{BEFORE}pixels"], f"{BEFORE}pixel"),
         _node("Transpose", f"{BEFORE}transpose", [f"{BEFORE}pixel"], "normalised", perm=[0, 3, 1, 2]),
     ]
     return nodes, {

@@ -45,7 +45,7 @@ def place_cpu(
     """`network` with codes on its tensors.
 
     Args:
-        network: float.
+        network: float, but for codes that `edgeseg.export.pixels` lets in.
         ranges: of each tensor that may get codes.
         layers: its convolutions in integers, by node.
         islands: tensors that stay float, and with them what gives and takes them. (A single float convolution between
@@ -59,6 +59,8 @@ def place_cpu(
     sheet = Sheet(wiring.constants)
 
     def coded(name: str) -> bool:
+        if name in wiring.givers and wiring.givers[name].op_type == "DequantizeLinear":
+            return False  # it came as codes
         ends = [*wiring.takers[name], *(node for node in wiring.nodes if name in node.output)]
         return name in ranges and name not in islands and any(node.name not in floats for node in ends)
 

@@ -23,6 +23,7 @@ from edgeseg.export.interface import Interface, logits_size
 from edgeseg.export.onnx import export_network
 from edgeseg.export.origin import provenance, terms
 from edgeseg.export.page import report_page
+from edgeseg.export.pixels import fold_std
 from edgeseg.export.session import open_session
 from edgeseg.export.verify import ValFrames
 from edgeseg.models.checkpoint import LoadedModel, load_model
@@ -140,6 +141,7 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
     interface = Interface(
         height=size[0], width=size[1], classes=len(model.card.classes), mean=model.card.mean, std=model.card.std
     )
+    network, interface = fold_std(network, interface)
     return Work(site, config, ValFrames(site, val, size), network, interface, report, config.threads or cores())
 
 

@@ -23,6 +23,7 @@ from edgeseg.export.graph import lower, rename
 from edgeseg.export.int8 import calibrate, float_convolutions, inspect, integer_convolutions, quantise
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.onnx import export_network
+from edgeseg.export.pixels import fold_std
 from edgeseg.export.speed import race
 from edgeseg.export.verify import CalibrationImages
 from edgeseg.models import MEAN, STD, Network, build
@@ -100,7 +101,7 @@ def measure(
     """
     report = report or Silent()
     height, width = images[0].shape[:2]
-    interface = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
+    plain = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
     networks = []
     for student in students:  # all of them before the first is measured: a wrong name should not cost minutes
         torch.manual_seed(seed)
@@ -111,7 +112,7 @@ def measure(
         report.start(f"writing {student.arch} with {student.encoder}", None)
         settle(network, images)
         merged = network.eval().merged()
-        graph = rename(lower(export_network(merged, height, width)))
+        graph, interface = fold_std(rename(lower(export_network(merged, height, width))), plain)
         calibrated = calibrate(graph, interface, images, threads=threads)
         model = quantise(calibrated, interface, "int8-cpu")
         int8 = model.SerializeToString()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from edgeseg.export.int8 import Calibrated, Int8, calibrate, float_convolutions,
 from edgeseg.export.interface import Interface
 from edgeseg.export.observe import coded_tensors
 from edgeseg.export.onnx import export_network
+from edgeseg.export.pixels import UNSCALED, fold_std
 from edgeseg.export.quantise import Layer, Wiring, layers_of
 from edgeseg.models import MEAN, STD, build
 from tests.exportkit import HEIGHT, WIDTH, picture
@@ -36,13 +38,14 @@ NETWORKS = (
 )  # fmt: skip
 FOLDER = Path(__file__).parent / "golden"
 SHORT = {"QuantizeLinear": "Q", "DequantizeLinear": "DQ"}
-INTERFACE = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
+PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
+INTERFACE = replace(PLAIN, std=UNSCALED)  # what `trace` makes networks for
 Table = dict[str, Any]  # Any: JSON
 
 
 def trace(arch: str, encoder: str, seed: int = 0) -> ModelProto:
     torch.manual_seed(seed)
-    return rename(lower(export_network(build(arch, encoder, 3).eval(), HEIGHT, WIDTH)))
+    return fold_std(rename(lower(export_network(build(arch, encoder, 3).eval(), HEIGHT, WIDTH))), PLAIN)[0]
 
 
 def pretended(network: ModelProto, seed: int) -> Calibrated:

@@ -21,6 +21,7 @@ from edgeseg.export.graph import lower, rename
 from edgeseg.export.int8 import calibrate, inspect, integer_convolutions, quantise
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.onnx import export_network
+from edgeseg.export.pixels import UNSCALED, fold_std
 from edgeseg.export.session import open_session
 from edgeseg.export.students import STUDENTS, Student, measure, pictures, trained
 from edgeseg.graphscan import scan
@@ -97,10 +98,13 @@ def learnt(request: pytest.FixtureRequest) -> Network:
 
 @pytest.fixture(scope="module")
 def graph(learnt: Network) -> ModelProto:
-    return rename(lower(export_network(learnt.merged(), 64, 96)))
+    plain = Interface(height=64, width=96, classes=3, mean=MEAN, std=STD)
+    made, interface = fold_std(rename(lower(export_network(learnt.merged(), 64, 96))), plain)
+    assert interface == INTERFACE
+    return made
 
 
-INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=STD)
+INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=UNSCALED)
 
 
 def test_the_graph_agrees_with_torch_on_what_was_learnt(learnt: Network, graph: ModelProto) -> None:
