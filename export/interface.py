@@ -23,6 +23,8 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from edgeseg.export.graph import Constants, assemble
 
 BEFORE, AFTER = "before.", "after."  # how the names of the added nodes begin; what is between them is the network
+TIE = 1e-3  # a difference of logits that is none
+FINITE = 80.0  # Exp of it, times it, summed over classes, is still a float
 OUTPUTS = ("mask", "entropy", "score", "area")
 
 
@@ -156,10 +158,19 @@ def _after(interface: Interface, height: int, width: int, channels_last: bool) -
         _node("Cast", f"{a}index_cast", [f"{a}index"], f"{a}class", to=TensorProto.FLOAT),
         _node("Cast", f"{a}mask_cast", [f"{a}class"], "mask", to=TensorProto.UINT8),
     ]
+    if (
+        channels_last
+    ):  # 8-bit logits need no maximum to keep Exp finite, and along the last axis it costs ten times a Clip
+        shift = [_node("Clip", f"{a}bound", [f"{a}tempered", f"{a}lowest", f"{a}highest"], f"{a}shifted")]
+        constants |= {f"{a}lowest": np.float32(-FINITE).reshape(()), f"{a}highest": np.float32(FINITE).reshape(())}
+    else:
+        shift = [
+            _node("ReduceMax", f"{a}max", [f"{a}tempered"], f"{a}highest", axes=[1], keepdims=1),
+            _node("Sub", f"{a}shift", [f"{a}tempered", f"{a}highest"], f"{a}shifted"),
+        ]
     entropy = [
         _node("Mul", f"{a}temper", ["logits", f"{a}temperature"], f"{a}tempered"),
-        _node("ReduceMax", f"{a}max", [f"{a}tempered"], f"{a}highest", axes=[1], keepdims=1),
-        _node("Sub", f"{a}shift", [f"{a}tempered", f"{a}highest"], f"{a}shifted"),
+        *shift,
         _node("Exp", f"{a}exp", [f"{a}shifted"], f"{a}weight"),
         _node("ReduceSum", f"{a}sum", [f"{a}weight", f"{a}channel"], f"{a}total", keepdims=0),
         _node("Mul", f"{a}product", [f"{a}weight", f"{a}shifted"], f"{a}terms"),
@@ -204,13 +215,17 @@ def enlarge_last(interface: Interface, height: int, width: int) -> tuple[list[No
     Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbours, in rows as in columns, so
     two products of matrices do it, in less time than ONNX Runtime's Resize. The one of the columns mixes channels too,
     with zeros, and with many classes for few new columns it would cost more than it saves.
+
+    Logits as large as the image are only reordered. In INT8 they are codes, of which the two highest are often equal,
+    and ArgMax takes the first: a class late in the list lost 15 % of its area. So every other column prefers the last.
     """
     a, batch, classes = AFTER, interface.batch, interface.classes
     full, times = (interface.height, interface.width), (interface.height // height, interface.width // width)
     last = _node("Transpose", f"{a}transpose", ["logits"], f"{a}last", perm=[0, 2, 3, 1])
     if full == (height, width):
-        last.input[:] = [f"{a}shifted"]  # the same order; ONNX Runtime would run ArgMax on codes, four times as long
-        return [last], {}
+        uneven = np.resize([-1, 1], width)[:, None] * np.linspace(0, TIE, classes)
+        untie = _node("Add", f"{a}untie", [f"{a}last", f"{a}uneven"], f"{a}untied")
+        return [last, untie], {f"{a}uneven": uneven.astype(np.float32)[None, None]}
     if full != (height * times[0], width * times[1]) or classes > 3 * times[1]:
         scales = np.array([1, full[0] / height, full[1] / width, 1], np.float32)
         return [last, _resize(f"{a}last")], {f"{a}scales": scales}
