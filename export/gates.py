@@ -17,26 +17,28 @@ def refusal(
     Args:
         found: the file's figures; `speedup` and `quantised` are judged where there are any.
     """
-    faults = [*inaccurate(found, config), *slow(found, config), *unfused(found), *unbuildable(found)]
+    lost = inaccurate(found, config)
+    faults = [*lost, *slow(found, config), *unfused(found), *unbuildable(found)]
     if not faults:
         return None
     what, cures = zip(*faults)
-    ways = ", or ".join(dict.fromkeys(cures))
+    ways = " and ".join(dict.fromkeys(cures))
+    if len(lost) == len(faults) and "integer" in found and not config.qat:
+        ways = f"train its codes with --qat, or {ways}"
     return f"{file} was refused and left out of the bundle because it {' and '.join(what)}; {ways}"
 
 
 def inaccurate(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
     """What the file sees worse than the float one, beyond what is allowed."""
     faults = []
-    cure = "train its codes with --qat or raise" if "integer" in found and not config.qat else "raise"
     if found["drop"] > config.max_drop:
         before = found["miou"] + found["drop"]
         lost = f"loses {found['drop']:.2f} mIoU points on val ({before:.2f} to {found['miou']:.2f}), more than"
-        faults.append((f"{lost} --max-drop {config.max_drop:g}", f"{cure} --max-drop"))
+        faults.append((f"{lost} --max-drop {config.max_drop:g}", "raise --max-drop"))
     worst = found.get("worst_class")
     if worst is not None and worst["drop"] > config.max_class_drop:
         lost = f"loses {worst['drop']:.2f} IoU points of {worst['name']} on val, more than"
-        faults.append((f"{lost} --max-class-drop {config.max_class_drop:g}", f"{cure} --max-class-drop"))
+        faults.append((f"{lost} --max-class-drop {config.max_class_drop:g}", "raise --max-class-drop"))
     return faults
 
 

@@ -422,12 +422,16 @@ def figures(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"drop": 0.7}, ["0.70 mIoU", "60.70 to 60.00", "--max-drop 0.3", "with --qat or raise --max-drop"]),
+        ({"drop": 0.7}, ["0.70 mIoU", "60.70 to 60.00", "--max-drop 0.3", "with --qat, or raise --max-drop"]),
         ({"worst_class": {"name": "pole", "drop": 1.5}}, ["1.50 IoU points of pole", "--max-class-drop 1"]),
         ({"integer": 0, "quantised": 0}, ["0 of its 66"]),
         ({"speedup": 0.9}, ["0.90x", "--min-speedup 1"]),
         ({"quantised": 40}, ["40 of its 66"]),
-        ({"drop": 5.0, "speedup": 0.5}, ["5.00 mIoU", "0.50x"]),
+        ({"drop": 5.0, "speedup": 0.5}, ["5.00 mIoU", "0.50x", "; raise --max-drop and lower --min-speedup"]),
+        (
+            {"drop": 0.4, "worst_class": {"name": "pole", "drop": 1.5}},
+            ["; train its codes with --qat, or raise --max-drop and raise --max-class-drop"],
+        ),
     ],
 )
 def test_a_bad_file_is_refused_by_name_with_its_figures(changes: dict[str, Any], words: list[str]) -> None:
