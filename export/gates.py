@@ -42,6 +42,13 @@ def inaccurate(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # A
     return faults
 
 
+def excess(found: dict[str, Any], config: ExportConfig) -> float:  # Any: as `refusal`
+    """By how many points of mIoU and of the worst class the file loses more than is allowed."""
+    drop, worst = float(found["drop"]), found.get("worst_class")
+    of_class = float(worst["drop"]) if worst else 0.0
+    return max(drop - config.max_drop, 0.0) + max(of_class - config.max_class_drop, 0.0)
+
+
 def slow(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
     """Whether the file is not worth its loss."""
     if found.get("speedup", config.min_speedup) >= config.min_speedup:

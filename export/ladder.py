@@ -19,7 +19,7 @@ from onnx import ModelProto
 from edgeseg.config import ExportConfig
 from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.finetune import finetune
-from edgeseg.export.gates import inaccurate, slow, unfused
+from edgeseg.export.gates import excess, inaccurate, slow, unfused
 from edgeseg.export.int8 import (
     ESTIMATORS,
     Calibrated,
@@ -112,21 +112,23 @@ class Climb:
     """How far it got.
 
     Attributes:
+        config: with the gates.
         attempts: in order.
         passed: whether the last one may ship.
         times: of the float file and the last attempt, by flavour, where they were raced.
     """
 
+    config: ExportConfig
     attempts: list[Attempt] = field(default_factory=list)
     passed: bool = False
     times: dict[str, Timing] = field(default_factory=dict)
 
     @property
     def best(self) -> Attempt:
-        """The one that passed, else the one that agrees best with the float file."""
+        """The one that passed, else the one that misses its gates by least, and of equals the one that agrees best."""
         if self.passed or self.times:
             return self.attempts[-1]
-        return max(self.attempts, key=lambda one: float(one.figures["agreement"]))
+        return min(self.attempts, key=lambda one: (excess(one.figures, self.config), -one.figures["agreement"]))
 
     def rows(self) -> list[Figures]:
         """Cost and gain of each rung, for the manifest."""
@@ -140,7 +142,7 @@ class Climb:
 
 def climb(ground: Ground, calibrated: Calibrated, flavour: Int8) -> Climb:
     """Try rung after rung; stop at the first that passes, or where more rungs cannot help."""
-    found = Climb()
+    found = Climb(ground.config)
     for rung in _rungs(ground, calibrated, flavour, found):
         attempt = _try(ground, calibrated, flavour, rung)
         found.attempts.append(attempt)

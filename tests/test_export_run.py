@@ -23,6 +23,7 @@ from edgeseg.config import ExportConfig
 from edgeseg.durable import write_atomic
 from edgeseg.errors import ExportError
 from edgeseg.evaluate import evaluate_frames
+from edgeseg.export.ladder import Attempt, Climb, Rung
 from edgeseg.export.onnx import export_network
 from edgeseg.export.run import ExportResult, export
 from edgeseg.metrics import miou
@@ -224,6 +225,23 @@ def test_a_ladder_is_climbed_to_its_end_when_nothing_is_good_enough(
         tried = [rung["rung"] for rung in result.figures[flavour]["ladder"]]
         assert tried[:4] == ["mse", "percentile", "entropy", "minmax"]
         assert tried[-1].endswith("trained for 2 steps") and any("float" in name for name in tried)
+
+
+def test_what_is_left_after_all_rungs_failed_is_what_misses_the_gates_by_least() -> None:
+    nothing: Any = None
+    climb = Climb(ExportConfig())
+    tried = (
+        ("mse", 0.2, 1.4, 99.9),
+        ("percentile", 0.4, 0.9, 99.7),
+        ("entropy", 0.3, 1.02, 99.5),
+        ("minmax", 0.1, 1.02, 98.0),
+    )
+    for estimator, drop, worst, agreement in tried:
+        figures = {"drop": drop, "worst_class": {"name": "car", "drop": worst}, "agreement": agreement}
+        climb.attempts.append(Attempt(Rung(estimator), nothing, nothing, nothing, figures, 1.0))
+    assert climb.best.rung.estimator == "entropy"  # 0.02 beyond as minmax is, and agrees better
+    climb.passed = True
+    assert climb.best is climb.attempts[-1]
 
 
 def test_another_size_is_exported_and_measured_at_the_frames_own(copy: tuple[Site, Path], tmp_path: Path) -> None:
