@@ -1,8 +1,9 @@
 """The ladder: ways to make an INT8 file, cheap ones first, until one is accurate and fast enough.
 
 The first rung already equalises channels and rounds weights with their inputs in mind, which costs seconds and is worth
-several dB (decision 0010). The next ones choose ranges differently. Then the tensors that suffer most stay float, a few
-more at each rung, which costs speed. Last, where it is asked for, the codes are trained.
+several dB (decision 0010). The next ones choose ranges differently, or take back what the logits are off in the mean.
+Then the tensors that suffer most stay float, a few more at each rung, which costs speed. Last, where it is asked for,
+the codes are trained.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgeseg.config import ExportConfig
+from edgeseg.export.correct import correct_bias, last_layer
 from edgeseg.export.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.finetune import finetune
 from edgeseg.export.gates import excess, inaccurate, slow, unfused
@@ -46,18 +48,21 @@ class Rung:
     Attributes:
         estimator: of the ranges.
         islands: tensors that stay float.
+        corrected: whether the bias of the last layer is.
         trained: steps that the codes were trained for.
     """
 
     estimator: str
     islands: tuple[str, ...] = ()
+    corrected: bool = False
     trained: int = 0
 
     @property
     def name(self) -> str:
         number = len(self.islands)
-        islands = f", {number} tensor{'s' * (number > 1)} float" if number else ""
-        return self.estimator + islands + (f", trained for {self.trained} steps" if self.trained else "")
+        more = f", {number} tensor{'s' * (number > 1)} float" if number else ""
+        more += ", bias corrected" if self.corrected else ""
+        return self.estimator + more + (f", trained for {self.trained} steps" if self.trained else "")
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,8 @@ def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb)
     for estimator in ESTIMATORS:
         yield Rung(estimator)
     estimator = so_far.best.rung.estimator
+    if last_layer(calibrated, quantise(calibrated, ground.interface, flavour, estimator)):
+        yield Rung(estimator, corrected=True)
     ranked = rank_islands(
         calibrated, ground.interface, flavour, estimator, ground.images, ground.reference,
         threads=ground.threads, report=ground.report,
@@ -172,6 +179,12 @@ def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb)
 
 def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> Attempt:
     begin = time.perf_counter()
+    if rung.corrected:
+        ground.report.start(f"correcting the bias of {flavour}", len(ground.images))
+        calibrated = correct_bias(
+            calibrated, ground.interface, flavour, rung.estimator, ground.images, threads=ground.threads,
+            report=ground.report,
+        )  # fmt: skip
     if rung.trained:
         calibrated = finetune(
             calibrated, ground.interface, flavour, rung.estimator, ground.pool, steps=rung.trained,
