@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from edgeseg.calibration.observers import UNSIGNED
 from edgeseg.export.graph import Constants, assemble
 
 BEFORE, AFTER = "before.", "after."  # how the names of the added nodes begin; what is between them is the network
@@ -73,7 +74,9 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     height, width = logits_size(network)
     nodes, constants = list(network.graph.node), _constants(network)
     before, more = _before(interface, network.graph.input[0])
-    after, others = _after(interface, height, width, channels_last)
+    coded = constants.get("logits.scale")
+    small = coded is not None and UNSIGNED * float(coded) <= FINITE * interface.temperature
+    after, others = _after(interface, height, width, channels_last, small)
     constants |= more | others
     batch, full = interface.batch, (interface.height, interface.width)
     shell = ModelProto()
@@ -126,8 +129,13 @@ def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto
     }
 
 
-def _after(interface: Interface, height: int, width: int, channels_last: bool) -> tuple[list[NodeProto], Constants]:
-    """Logits to the outputs. A uint8 output must come from a Cast whose input is float (TensorRT)."""
+def _after(
+    interface: Interface, height: int, width: int, channels_last: bool, small: bool
+) -> tuple[list[NodeProto], Constants]:
+    """Logits to the outputs. A uint8 output must come from a Cast whose input is float (TensorRT).
+
+    Logits are made `small` for Exp by their maximum, which along the last axis takes longer than anything else here.
+    """
     down, right = interface.height // height, interface.width // width
     a = AFTER
     constants: Constants = {
@@ -158,22 +166,17 @@ def _after(interface: Interface, height: int, width: int, channels_last: bool) -
         _node("Cast", f"{a}index_cast", [f"{a}index"], f"{a}class", to=TensorProto.FLOAT),
         _node("Cast", f"{a}mask_cast", [f"{a}class"], "mask", to=TensorProto.UINT8),
     ]
-    if (
-        channels_last
-    ):  # 8-bit logits need no maximum to keep Exp finite, and along the last axis it costs ten times a Clip
-        shift = [_node("Clip", f"{a}bound", [f"{a}tempered", f"{a}lowest", f"{a}highest"], f"{a}shifted")]
-        constants |= {f"{a}lowest": np.float32(-FINITE).reshape(()), f"{a}highest": np.float32(FINITE).reshape(())}
-    else:
-        shift = [
-            _node("ReduceMax", f"{a}max", [f"{a}tempered"], f"{a}highest", axes=[1], keepdims=1),
-            _node("Sub", f"{a}shift", [f"{a}tempered", f"{a}highest"], f"{a}shifted"),
-        ]
+    shifted = f"{a}tempered" if small else f"{a}shifted"
+    shift = [
+        _node("ReduceMax", f"{a}max", [f"{a}tempered"], f"{a}highest", axes=[1], keepdims=1),
+        _node("Sub", f"{a}shift", [f"{a}tempered", f"{a}highest"], shifted),
+    ]
     entropy = [
         _node("Mul", f"{a}temper", ["logits", f"{a}temperature"], f"{a}tempered"),
-        *shift,
-        _node("Exp", f"{a}exp", [f"{a}shifted"], f"{a}weight"),
+        *([] if small else shift),
+        _node("Exp", f"{a}exp", [shifted], f"{a}weight"),
         _node("ReduceSum", f"{a}sum", [f"{a}weight", f"{a}channel"], f"{a}total", keepdims=0),
-        _node("Mul", f"{a}product", [f"{a}weight", f"{a}shifted"], f"{a}terms"),
+        _node("Mul", f"{a}product", [f"{a}weight", shifted], f"{a}terms"),
         _node("ReduceSum", f"{a}terms_sum", [f"{a}terms", f"{a}channel"], f"{a}weighted", keepdims=0),
         _node("Div", f"{a}divide", [f"{a}weighted", f"{a}total"], f"{a}expected"),
         _node("Log", f"{a}log", [f"{a}total"], f"{a}log_total"),

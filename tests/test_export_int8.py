@@ -208,6 +208,20 @@ def test_it_is_close_to_the_float_file(network: ModelProto, files: dict[Int8, Mo
         assert np.abs(one - other).mean() < 0.03
 
 
+@pytest.mark.parametrize(("temperature", "maxima"), [(0.01, 0), (3e-4, 1)])
+def test_entropy_is_right_with_and_without_the_maximum(calibrated: Calibrated, temperature: float, maxima: int) -> None:
+    model = quantise(calibrated, INTERFACE.with_thresholds(temperature, 0.5), "int8-cpu")
+    assert sum(node.op_type == "ReduceMax" for node in model.graph.node) == maxima
+    model.graph.output.append(helper.make_empty_tensor_value_info("logits"))
+    feed = {"image": IMAGES[0][None]}
+    entropy, logits = open_session(model.SerializeToString(), 1).run(["entropy", "logits"], feed)
+    shifted = (logits - logits.max(1, keepdims=True)) / np.float64(temperature)
+    shares = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+    wanted = -np.sum(shares * np.log(np.maximum(shares, 1e-300)), 1) / np.log(3)
+    np.testing.assert_allclose(entropy, wanted, atol=1e-4)
+    assert entropy.std() > 1e-3
+
+
 def test_quantising_twice_gives_the_same_bytes(calibrated: Calibrated, quantised: ModelProto) -> None:
     assert quantise(calibrated, INTERFACE, "int8-cpu").SerializeToString() == quantised.SerializeToString()
 
