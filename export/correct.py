@@ -7,7 +7,7 @@ Correcting each layer in turn (Nagel et al., 2019, section 4.2) brought nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +34,7 @@ def correct_bias(
     flavour: Int8,
     estimator: str,
     images: Iterable[NDArray[np.uint8]],
+    islands: Collection[str] = (),
     *,
     threads: int,
     report: Report,
@@ -43,8 +44,9 @@ def correct_bias(
     Args:
         estimator: of the ranges.
         images: calibration frames, (H, W, 3) uint8 RGB at the graph's size.
+        islands: tensors that stay float.
     """
-    exact, coarse = wrap(calibrated.network, interface), quantise(calibrated, interface, flavour, estimator)
+    exact, coarse = wrap(calibrated.network, interface), quantise(calibrated, interface, flavour, estimator, islands)
     name = last_layer(calibrated, coarse)
     if name is None:
         return calibrated

@@ -170,9 +170,10 @@ def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb)
         calibrated, ground.interface, flavour, estimator, ground.images, ground.reference,
         threads=ground.threads, report=ground.report,
     )  # fmt: skip
+    corrected = so_far.best.rung.corrected
     for number in ISLANDS:
         if number <= len(ranked):
-            yield Rung(estimator, tuple(ranked[:number]))
+            yield Rung(estimator, tuple(ranked[:number]), corrected)
     if ground.config.qat:
         yield Rung(estimator, trained=ground.config.qat_steps)
 
@@ -182,8 +183,8 @@ def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> A
     if rung.corrected:
         ground.report.start(f"correcting the bias of {flavour}", len(ground.images))
         calibrated = correct_bias(
-            calibrated, ground.interface, flavour, rung.estimator, ground.images, threads=ground.threads,
-            report=ground.report,
+            calibrated, ground.interface, flavour, rung.estimator, ground.images, rung.islands,
+            threads=ground.threads, report=ground.report,
         )  # fmt: skip
     if rung.trained:
         calibrated = finetune(
