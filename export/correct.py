@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto
 
 from edgeseg.export.int8 import Calibrated, Int8, float_convolutions, quantise
 from edgeseg.export.interface import Interface, wrap
 from edgeseg.export.quantise import SMALLEST, Wiring
 from edgeseg.export.session import open_session
+from edgeseg.export.verify import with_logits
 from edgeseg.progress import Report
 
 
@@ -50,7 +51,7 @@ def correct_bias(
     name = last_layer(calibrated, coarse)
     if name is None:
         return calibrated
-    sessions = [open_session(_with_logits(model), threads) for model in (exact, coarse)]
+    sessions = [open_session(with_logits(model), threads) for model in (exact, coarse)]
     shift, total = np.zeros(interface.classes), 0.0
     for image in images:
         feed = {"image": image[None]}
@@ -62,10 +63,3 @@ def correct_bias(
     layer = calibrated.layers[name]
     bias = (layer.bias + shift / max(total, SMALLEST)).astype(np.float32)
     return replace(calibrated, layers=calibrated.layers | {name: replace(layer, bias=bias)})
-
-
-def _with_logits(model: ModelProto) -> bytes:
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    copy.graph.output.append(helper.make_empty_tensor_value_info("logits"))
-    return bytes(copy.SerializeToString())

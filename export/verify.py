@@ -128,12 +128,17 @@ class _Sampler:
         return Samples(np.concatenate(logits), np.concatenate(labels))
 
 
-def sample_logits(model: ModelProto, val: ValFrames, threads: int, report: Report) -> Samples:
-    """What a whole graph gives inside, before the classes are decided."""
+def with_logits(model: ModelProto) -> bytes:
+    """A whole graph that gives its logits beside."""
     copy = ModelProto()
     copy.CopyFrom(model)
     copy.graph.output.append(helper.make_empty_tensor_value_info("logits"))
-    session, sampler = open_session(copy.SerializeToString(), threads), _Sampler(val)
+    return bytes(copy.SerializeToString())
+
+
+def sample_logits(model: ModelProto, val: ValFrames, threads: int, report: Report) -> Samples:
+    """What a whole graph gives inside, before the classes are decided."""
+    session, sampler = open_session(with_logits(model), threads), _Sampler(val)
     for image, truth in val.pairs():
         sampler.take(session.run(["logits"], {"image": image[None]})[0][0], truth)
         report.advance()
