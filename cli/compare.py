@@ -17,7 +17,7 @@ Methods = Annotated[
     typer.Option(help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly is always in."),
 ]
 Seeds = Annotated[int | None, typer.Option(help="Runs of each method, 3 if left out.")]
-Jobs = Annotated[int, typer.Option(help="Runs at a time.")]
+Jobs = Annotated[int, typer.Option(help="Runs at a time; where there are several GPUs they are spread over them.")]
 Threads = Annotated[int, typer.Option(help="CPU threads of each run, 0 to share the cores among the runs.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the newest comparison; --methods and --seeds may add to it.")

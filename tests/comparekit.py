@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from edgeseg.compare.figures import Run, Standing
-from edgeseg.compare.worker import Job, end_with_parent
+from edgeseg.compare.worker import Job, end_with_parent, settle
 from edgeseg.durable import write_json
 from tests.sitekit import TINY as SITE_TINY
 
@@ -58,3 +58,11 @@ def play(job: Job, line: Connection) -> None:
     else:
         (job.out / "pid").write_text(str(os.getpid()))
         time.sleep(20)
+
+
+def look(job: Job, line: Connection) -> None:
+    """In place of `work`: note which GPUs torch would see, and finish."""
+    settle(job)
+    job.out.mkdir(parents=True)
+    (job.out / "gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    line.send(("advance", job.config.steps, ""))

@@ -20,7 +20,7 @@ from edgeseg.cli.app import app
 from edgeseg.compare import pool
 from edgeseg.compare.figures import RARE, rare_classes, row, standings
 from edgeseg.compare.page import chunks, curve, divergence
-from edgeseg.compare.plan import Plan, claim, stored_plan
+from edgeseg.compare.plan import Plan, claim, plan, stored_plan
 from edgeseg.compare.pool import run_all
 from edgeseg.compare.verdict import Noise, causes, recommend
 from edgeseg.compare.worker import Job
@@ -28,7 +28,7 @@ from edgeseg.config import METHOD_NAMES, TrainConfig, validate
 from edgeseg.errors import TrainError
 from edgeseg.site import Site
 from edgeseg.train import train
-from tests.comparekit import SET, TINY, play, standing
+from tests.comparekit import SET, TINY, look, play, standing
 from tests.sitekit import make_site
 
 # The rule.
@@ -173,6 +173,38 @@ def test_a_process_that_dies_is_a_reason_and_the_others_go_on(tmp_path: Path, mo
     assert "SIGKILL, most likely because memory ran out" in str(found[1]) and "exit code 3" in str(found[2])
     assert watcher.done == 4 * 4  # the budget of each, however it counted and ended
     assert "suponly seed 0 mIoU 1.0" in watcher.notes
+
+
+@pytest.mark.parametrize(("gpus", "wanted"), [(("1", "GPU-5"), ["1", "GPU-5"] * 2), ((), ["all"] * 4)])
+def test_runs_at_a_time_are_spread_over_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], wanted: list[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(pool, "work", look)
+    ended = list(run_all(jobs(tmp_path, 4), 4, Watcher(), gpus))
+    assert [reason for _, reason in ended] == [None] * 4
+    assert [(tmp_path / str(seed) / "gpus").read_text() for seed in range(4)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("device", "at_once", "named", "wanted"),
+    [
+        ("auto", 2, None, ("0", "1")),
+        ("cuda", 3, "3,GPU-5", ("3", "GPU-5")),
+        ("auto", 1, None, ()),
+        ("cpu", 2, None, ()),
+    ],
+)
+def test_gpus_are_those_that_the_command_sees(
+    site: Site, monkeypatch: pytest.MonkeyPatch, device: str, at_once: int, named: str | None, wanted: tuple[str, ...]
+) -> None:
+    """Two GPUs are pretended; there is none here."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    if named is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert plan(site, config(device=device), ["suponly"], 1, jobs=at_once).gpus == wanted
 
 
 def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

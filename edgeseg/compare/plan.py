@@ -31,6 +31,7 @@ class Plan:
         config: of every run; its method is of no account.
         at_once: runs at a time.
         threads: CPU threads of each run, 0 for torch's own choice.
+        gpus: what the runs are spread over, by the names of `CUDA_VISIBLE_DEVICES`; without any they see them all.
     """
 
     config: TrainConfig
@@ -38,6 +39,7 @@ class Plan:
     seeds: int
     at_once: int = 1
     threads: int = 0
+    gpus: tuple[str, ...] = ()
 
     def jobs(self, root: Path, out: Path) -> list[Job]:
         """Seed by seed, so that every method has a figure early."""
@@ -103,7 +105,8 @@ def plan(
         site.require("unlabelled")
     build(config.arch, config.encoder, len(site.config.classes), config.weights)  # says now what every run would
     share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
-    return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share)
+    spread = _gpus() if jobs > 1 and config.device != "cpu" else ()
+    return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share, spread)
 
 
 def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
@@ -184,6 +187,14 @@ def _facts(site: Site, wanted: Plan) -> Facts:
 def _cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus() -> tuple[str, ...]:
+    """The GPUs that this process sees, named so that one of its own can be told to see just one."""
+    import torch
+
+    number, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(named.split(",")[:number] if named else map(str, range(number)))
 
 
 def _digest(site: Site) -> str:

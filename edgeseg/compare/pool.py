@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -29,9 +29,12 @@ class _Running:
     reason: str | None = None
 
 
-def run_all(jobs: Sequence[Job], at_once: int, report: Report) -> Generator[tuple[Job, str | None]]:
+def run_all(
+    jobs: Sequence[Job], at_once: int, report: Report, gpus: Sequence[str] = ()
+) -> Generator[tuple[Job, str | None]]:
     """Do every job, in order, `at_once` of them at a time; yields each as it ends, with the reason if it failed.
 
+    Each gets the one of `gpus` that the fewest others use at that time; without any, what the machine shows it.
     Leaving the iteration early, Ctrl-C included, ends the processes; what they have saved stays.
     """
     waiting = list(jobs)
@@ -39,7 +42,8 @@ def run_all(jobs: Sequence[Job], at_once: int, report: Report) -> Generator[tupl
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
-                running.append(_start(waiting.pop(0)))
+                gpu = min(gpus, key=[each.job.gpu for each in running].count, default="")
+                running.append(_start(replace(waiting.pop(0), gpu=gpu)))
             for line in wait([each.line for each in running]):
                 each = next(each for each in running if each.line is line)
                 if _hear(each, report):

@@ -64,7 +64,7 @@ def compare(site: Site, wanted: Plan, out: Path, *, resume: bool = False, report
         report.start(f"compare {out.name}", len(todo) * wanted.config.steps)
         report.advance(len(results) * wanted.config.steps)
         try:
-            with closing(run_all(open_jobs, wanted.at_once, report)) as ended:
+            with closing(run_all(open_jobs, wanted.at_once, report, wanted.gpus)) as ended:
                 for job, reason in ended:
                     run = _result(job)
                     if run is not None:

@@ -31,12 +31,14 @@ class Job:
 
     Attributes:
         threads: CPU threads for torch, 0 for its own choice.
+        gpu: the one GPU that the run may see, as `CUDA_VISIBLE_DEVICES` names it; empty leaves that variable alone.
     """
 
     root: Path
     config: TrainConfig
     out: Path
     threads: int
+    gpu: str = ""
 
     @property
     def name(self) -> str:
@@ -69,8 +71,7 @@ def work(job: Job, line: Connection) -> None:
     with (job.out / LOG).open("ab") as log:
         os.dup2(log.fileno(), 1)  # libraries print too, and the parent draws on this screen
         os.dup2(log.fileno(), 2)
-    if job.threads:
-        os.environ["OMP_NUM_THREADS"] = str(job.threads)
+    settle(job)
     try:
         _train(job, line)
     except EdgesegError as error:
@@ -81,6 +82,14 @@ def work(job: Job, line: Connection) -> None:
         what = str(error).splitlines()[0] if str(error) else "no message"
         line.send(("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG}"))
         sys.exit(1)
+
+
+def settle(job: Job) -> None:
+    """Set what torch reads from the environment when it is loaded."""
+    if job.threads:
+        os.environ["OMP_NUM_THREADS"] = str(job.threads)
+    if job.gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = job.gpu
 
 
 def note_memory(out: Path) -> None:
