@@ -24,6 +24,7 @@ from edgeseg.data.augment import weak
 from edgeseg.data.dataset import FrameStore, Loader, RawBatch, Store
 from edgeseg.durable import lock, write_json
 from edgeseg.errors import TrainError
+from edgeseg.losses.world import gather
 from edgeseg.memory import measure_step, parse_bytes, plan
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
@@ -111,17 +112,16 @@ def fit(
             _synchronise(method)
         optimizer = torch.optim.AdamW(_groups(method, config), weight_decay=config.weight_decay, foreach=True)
         load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
-        loaders = [load(labelled, shared(config.batch, fabric.world_size), config.seed)]
+        sizes = shares(config, fabric.world_size, footage=method.needs_unlabelled)
+        loaders = [load(labelled, sizes[0], config.seed)]
         if method.needs_unlabelled:
             store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz, report=report)
-            loaders.append(
-                load(store, shared(config.batch_unlabelled, fabric.world_size), config.seed + 1, focus=focus)
-            )
+            loaders.append(load(store, sizes[1], config.seed + 1, focus=focus))
         card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
                          height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
         save_card(out, card)
 
-        parts = _planned(out, method.to(fabric.device), config, fabric.device, bf16)
+        parts = _planned(out, method.to(fabric.device), config, sizes, bf16)
 
         # Where it stood.
         progress = folder.load(method, optimizer) or Progress(span.first, [], -1.0, 0, span.seconds, {})
@@ -141,7 +141,7 @@ def fit(
             torch.manual_seed(_seed(config.seed, step, fabric.global_rank))
             raw = [loader.batch(step) for loader in loaders]
             split = [_parts(_augment(batch, config, fabric.device), parts) for batch in raw]
-            for part, batches in enumerate(zip(*split), 1):
+            for part, batches in enumerate(zip(*split, strict=True), 1):
                 with fabric.no_backward_sync(wrapped, enabled=part < parts):
                     with torch.autocast(fabric.device.type, torch.bfloat16, enabled=bf16):
                         result = wrapped(batches[0], batches[1] if len(batches) > 1 else None, done_share)
@@ -238,14 +238,22 @@ def _seed(seed: int, step: int, rank: int) -> int:
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def shared(batch: int, world: int) -> int:
-    """Frames of a batch for each of `world` processes; the batch is that of all together."""
-    if batch % world or (world > 1 and batch < 2 * world):
-        raise TrainError(
-            f"a batch of {batch} frames cannot be shared by {world} devices, at least two each; make it a multiple of "
-            f"{2 * world}"
-        )
-    return batch // world
+def shares(config: LoopConfig, world: int, *, footage: bool = True) -> tuple[int, int]:
+    """Labelled and unlabelled frames of a step for each of `world` processes; the batches are those of all together.
+
+    Raises:
+        TrainError: they cannot be shared, or a process cannot split its share into `config.accumulate` parts.
+    """
+    parts = config.accumulate
+    wanted = [("batch", config.batch, 2 * parts), ("batch_unlabelled", config.batch_unlabelled, max(2, parts))]
+    for name, batch, least in wanted[: 1 + footage]:
+        if world > 1 and (batch % (world * parts) or batch < world * least):
+            split = f", each in accumulate = {parts} parts" if parts > 1 else ""
+            raise TrainError(
+                f"{name} = {batch} cannot be shared by {world} devices{split}; make it a multiple of "
+                f"{2 * world * parts}"
+            )
+    return config.batch // world, config.batch_unlabelled // world
 
 
 def _synchronise(method: Method) -> None:
@@ -255,14 +263,15 @@ def _synchronise(method: Method) -> None:
             setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
 
 
-def _planned(out: Path, method: Method, config: LoopConfig, device: torch.device, bf16: bool) -> int:
-    """Into how many parts a batch is split; a run that goes on takes what it began with."""
+def _planned(out: Path, method: Method, config: LoopConfig, sizes: tuple[int, int], bf16: bool) -> int:
+    """Into how many parts a process splits its frames, `sizes` a step; a run that goes on takes what it began with."""
     if not config.max_memory:
         return config.accumulate
     stored = out / "parts.json"
     if stored.exists():
         return int(json.loads(stored.read_bytes())["parts"])
-    height, width = config.imgsz
+    (height, width), device = config.imgsz, method.mean.device
+    labelled, unlabelled = sizes
 
     def batch(number: int) -> Batch:
         masks = torch.zeros(number, height, width, dtype=torch.int64, device=device)
@@ -271,7 +280,7 @@ def _planned(out: Path, method: Method, config: LoopConfig, device: torch.device
         )
 
     def peak(number: int) -> int:
-        others = max(1, config.batch_unlabelled * number // config.batch)
+        others = max(1, unlabelled * number // labelled)
 
         def step() -> Tensor:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
@@ -280,9 +289,10 @@ def _planned(out: Path, method: Method, config: LoopConfig, device: torch.device
 
         return measure_step(step, device, method)
 
-    found = plan(peak, config.batch, parse_bytes(config.max_memory), [config.batch_unlabelled])
-    write_json(stored, {"parts": found.accumulate, "frames": found.micro, "max_memory": config.max_memory})
-    return found.accumulate
+    found = plan(peak, labelled, parse_bytes(config.max_memory), [unlabelled])
+    parts = int(gather(torch.tensor(found.accumulate, device=device)).max())  # as many on every device
+    write_json(stored, {"parts": parts, "frames": labelled // parts, "max_memory": config.max_memory})
+    return parts
 
 
 def _parts(batch: Batch, number: int) -> list[Batch]:

@@ -75,7 +75,7 @@ class SiteStages:
         span = Span(self._done, end, seconds=self._seconds)
         span = replace(span, keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep))
         folder = self._out if last else self._out / "stages" / name
-        footage = LabelledStore(self._store, labels, frames or self.footage) if labels else None
+        footage = LabelledStore(self._store, labels, self.footage if frames is None else frames) if labels else None
 
         def method(pixels: Tensor) -> Method:
             kit = self._kit(pixels)
@@ -110,7 +110,7 @@ class SiteStages:
     def label(self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6) -> Path:
         """See `Stages.label`; masks are at training size, and complete when `done.json` is there."""
         folder = self._out / "stages" / name
-        wanted = list(frames or self.footage)
+        wanted = list(self.footage if frames is None else frames)
         done = (folder / "done.json").exists()
         wait()  # no process may look when another has already finished
         if done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from edgeseg.config import TrainConfig, validate
 from edgeseg.errors import TrainError
-from edgeseg.loop import shared
+from edgeseg.loop import shares
 from tests.deviceskit import NAMES, steps, together
 from tests.sitekit import TINY, make_site
 
@@ -38,8 +40,9 @@ def test_two_processes_have_the_loss_gradient_and_statistics_of_one(name: str, t
 @pytest.mark.parametrize("method", ["u2pl", "stpp"])
 def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
     site = make_site(tmp_path)
-    settings = {**TINY, "method": method, "steps": 12, "batch": 4, "batch_unlabelled": 4, "eval_every": 4}
+    settings = {**TINY, "method": method, "steps": 12, "batch": 8, "batch_unlabelled": 4, "eval_every": 4}
     command = [sys.executable, "-m", "edgeseg.cli.app", "train", "--devices", "2"]
+    command += ["--set", "train.accumulate=2"] if method == "u2pl" else ["--max-memory", "64GB"]
     for key, value in settings.items():
         command += ["--set", f"train.{key}={value!r}".replace("'", '"')]
     done = subprocess.run(
@@ -53,8 +56,31 @@ def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
         assert again.returncode == 0, again.stderr[-3000:]
 
 
-def test_a_batch_that_cannot_be_shared_is_refused() -> None:
-    assert shared(8, 4) == 2 and shared(3, 1) == 3
-    for batch, devices in ((4, 3), (2, 2)):
-        with pytest.raises(TrainError, match=f"shared by {devices} devices"):
-            shared(batch, devices)
+@pytest.mark.parametrize(
+    ("labelled", "unlabelled", "parts", "devices", "wanted"),
+    [
+        (8, 8, 1, 4, (2, 2)),
+        (3, 1, 1, 1, (3, 1)),
+        (4, 4, 1, 3, "batch = 4 cannot be shared by 3 devices; make it a multiple of 6"),
+        (2, 4, 1, 2, "batch = 2 cannot be shared by 2 devices"),
+        (4, 2, 1, 2, "batch_unlabelled = 2 cannot be shared by 2 devices"),
+        (8, 4, 2, 2, (4, 2)),
+        (8, 8, 4, 4, "by 4 devices, each in accumulate = 4 parts; make it a multiple of 32"),
+        (8, 8, 4, 2, "batch = 8 cannot be shared by 2 devices, each in accumulate = 4"),  # parts of a single frame
+        (16, 4, 4, 2, "batch_unlabelled = 4 cannot be shared by 2 devices, each in accumulate = 4"),
+    ],
+)
+def test_a_batch_is_shared_in_equal_parts_or_refused(
+    labelled: int, unlabelled: int, parts: int, devices: int, wanted: tuple[int, int] | str
+) -> None:
+    config = validate(TrainConfig, {"batch": labelled, "batch_unlabelled": unlabelled, "accumulate": parts}, "the test")
+    if isinstance(wanted, tuple):
+        assert shares(config, devices) == wanted
+    else:
+        with pytest.raises(TrainError, match=re.escape(wanted)):
+            shares(config, devices)
+
+
+def test_without_footage_only_the_labelled_batch_is_shared() -> None:
+    config = validate(TrainConfig, {"batch": 4, "batch_unlabelled": 1}, "the test")
+    assert shares(config, 2, footage=False)[0] == 2

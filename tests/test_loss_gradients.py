@@ -357,13 +357,12 @@ def test_regions_grow_where_their_confident_pixels_agree() -> None:
     label[:, 4:, 8:] = 4  # they do not agree here
     valid[:, 7, 0] = False
     before = label.clone()
-    found, sure = correlation.grow(features, label, confidence, valid, 0.7, 24, classes=5)
+    found, reached = correlation.grow(features, label, confidence, valid, 0.7, 24, classes=5)
     assert torch.equal(label, before)
-    assert bool((found[:, :, :4][valid[:, :, :4]] == 0).all()) and torch.equal(sure[:, :, :4], valid[:, :, :4])
-    assert torch.equal(found[:, :, 4:], label[:, :, 4:])
-    assert torch.equal(sure[:, :, 4:], confidence[:, :, 4:] > 0.7)
+    assert bool((found[:, :, :4][valid[:, :, :4]] == 0).all()) and torch.equal(reached[:, :, :4], valid[:, :, :4])
+    assert torch.equal(found[:, :, 4:], label[:, :, 4:]) and not reached[:, :, 4:].any()
     everything = correlation.grow(features, label, confidence, valid, torch.tensor(0.7), 24)
-    assert torch.equal(everything[0], found) and torch.equal(everything[1], sure)
+    assert torch.equal(everything[0], found) and torch.equal(everything[1], reached)
     nothing = correlation.grow(features, label, confidence, torch.zeros_like(valid), 0.7, 24, classes=5)
     assert torch.equal(nothing[0], label) and not nothing[1].any()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,16 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(site: Site, tmp_path:
 def test_staged_methods_learn(site: Site, tmp_path: Path, method: str) -> None:
     settings = config(method=method, steps=140, eval_every=70, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.8)
     assert train(site, settings, tmp_path / "run").miou > 35  # a constant answer gives 20
+
+
+def test_stpp_relabels_nothing_where_all_footage_is_stable(tmp_path: Path) -> None:
+    """With one frame a camera the better half of each camera's is all there is."""
+    site = make_site(tmp_path / "site")
+    site.save_frames([replace(frame, camera=frame.id) for frame in site.frames()])
+    result = train(site, config(method="stpp", steps=24), tmp_path / "run")
+    first, second = ({path.name: path.read_bytes() for path in (result.path / "stages" / name).glob("*.png")}
+                     for name in ("labels", "relabelled"))  # fmt: skip
+    assert len(first) == 5 and second == first
 
 
 def test_stages_share_the_budget_and_add_up_their_seconds(site: Site, tmp_path: Path) -> None:

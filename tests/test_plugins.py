@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 
-from edgeseg.methods import METHODS
+from edgeseg.methods import METHODS, ucc
+from edgeseg.methods.plugin import Seen
+from edgeseg.methods.plugins import corrmatch, prevmatch
 from edgeseg.methods.plugins.ael import AEL
 from edgeseg.methods.plugins.augseg import AugSeg, certainty
+from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated
 from edgeseg.methods.plugins.fpl import FPL
 from edgeseg.methods.plugins.prevmatch import SNAPSHOTS, PrevMatch
 from edgeseg.methods.select import everything
+from edgeseg.methods.ucc import CrossSetPaste
 from edgeseg.methods.views import Target, believed, by_peer, insert
+from edgeseg.models import Output
 from tests.methodkit import batch, kit
 
 CLASSES = 4
@@ -81,6 +87,25 @@ def test_ael_boxes_the_class_it_has_drawn() -> None:
     assert sum(hits) / len(hits) > 0.6  # drawn with softmax(1 - g), so not always
 
 
+def test_ucc_pastes_rare_classes_only_and_counts_little_where_its_heads_disagree(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    view, labelled = target(), batch(4, CLASSES)
+    paste = CrossSetPaste(kit(CLASSES, PIXELS, ael={"copy_paste": 1.0}))
+    pasted = paste.inject(view, labelled).confidence == 1
+    assert pasted.any() and (labelled.masks[pasted] != 0).all()
+    found = []
+    for weight in (1.0, 0.05):
+        monkeypatch.setattr(
+            ucc, "disagreement_weight", lambda one, _, weight=weight: torch.full_like(one[:, 0], weight)
+        )
+        torch.manual_seed(0)
+        method = METHODS["ucc"](kit(CLASSES, method="ucc")).train()
+        found.append(method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9).logs["unlabelled"])
+    torch.testing.assert_close(found[1], 0.05 * found[0])
+
+
 def test_augseg_puts_truth_into_uncertain_frames_only() -> None:
     torch.manual_seed(0)
     labelled = batch(4, CLASSES)
@@ -92,15 +117,95 @@ def test_augseg_puts_truth_into_uncertain_frames_only() -> None:
 
 
 def test_fpl_has_the_size_of_the_cross_entropy_it_replaces_and_another_gradient() -> None:
+    torch.manual_seed(0)
     view = target(sure=1.0)
     logits = torch.randn(4, CLASSES, 64, 64, requires_grad=True)
-    loss = FPL(kit(CLASSES)).pixel_loss(logits, view)
+    weight = torch.rand(4, 64, 64)
+    loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
     plain = torch.nn.functional.cross_entropy(logits, view.label, reduction="none")
     assert loss is not None
-    torch.testing.assert_close(loss.sum(), plain.sum())
-    (one,) = torch.autograd.grad(loss.sum(), logits, retain_graph=True)
-    (other,) = torch.autograd.grad(plain.sum(), logits)
+    torch.testing.assert_close((loss * weight).sum(), (plain * weight).sum())
+    (one,) = torch.autograd.grad((loss * weight).sum(), logits, retain_graph=True)
+    (other,) = torch.autograd.grad((plain * weight).sum(), logits)
     assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive() -> None:
+    """Pixels that a threshold leaves out must not scale those that it keeps."""
+    torch.manual_seed(0)
+    frames = batch(4, CLASSES, seed=1)
+    sure = torch.where(torch.arange(64) < 20, 9.0, 0.5).expand(4, 1, 64, 64)
+    view = believed(frames, sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float())
+    weight = (view.confidence > 0.9).float()
+    logits = torch.randn(4, CLASSES, 64, 64)
+    loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
+    assert loss is not None and 0 < float(weight.mean()) < 1
+    plain = torch.nn.functional.cross_entropy(logits, view.label, reduction="none")
+    torch.testing.assert_close(loss * weight, plain * weight)
+    nothing = FPL(kit(CLASSES)).pixel_loss(logits, view, torch.zeros_like(weight))
+    assert nothing is not None and not (nothing * 0).any()
+
+
+def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = METHODS["cutmix_mt"](kit(CLASSES))
+    plugin, view = CorrMatch(kit(CLASSES)), target(sure=6.0)
+    output = method.teacher(method.normalise(view.images))
+    monkeypatch.setattr(corrmatch, "SAMPLES", 0)
+    torch.testing.assert_close(plugin.believe(method, view, output).probability, view.probability)
+    monkeypatch.undo()
+    halves = [maps * 0 + (torch.arange(maps.shape[3]) * 2 < maps.shape[3]) for maps in output.features]
+    plugin.threshold.value.fill_(0.4)
+    found = plugin.believe(method, view, output._replace(features=halves))  # the left half is one region
+    torch.testing.assert_close(found.probability[..., 32:], view.probability[..., 32:])
+    assert (found.confidence[..., :32] == 1).all() and (found.label[..., :32] == 0).all()
+
+
+def test_corrmatch_correlates_the_deepest_of_the_finest_maps_at_a_stride_of_eight_or_more() -> None:
+    def chosen(*sides: int) -> int:
+        maps = [torch.full((1, 1, side, side), float(place)) for place, side in enumerate(sides)]
+        return int(_correlated(Output(maps[0], maps, None), 64).mean())
+
+    assert chosen(64, 32, 16, 8, 4, 4) == 3
+    assert chosen(8, 1) == 0  # DDRNet has two
+    assert chosen(4, 4, 4, 4) == 3  # a ViT's levels are alike
+    assert chosen(32, 16) == 1
+
+
+def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prevmatch, "CONFIDENCE", 0.0)
+    settings: dict[str, Any] = {"method": "cutmix_mt", "plugins": ["prevmatch"], "steps": 8, "warmup": 0.0}
+    method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
+    (plugin,) = method.plugins  # type: ignore[misc]
+    assert isinstance(plugin, PrevMatch)
+    view = target()
+    output = method.look_at(view.images)
+    assert plugin.believe(method, view, output).peers == ()  # no snapshot yet
+    method.after_step(0)
+    assert int(plugin.taken) == 1
+    found = plugin.believe(method, view, output)
+    wanted = believed(batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalise(view.images)).logits)
+    torch.testing.assert_close(found.peers[-1], wanted.probability)
+    truth = batch(4, CLASSES)
+    everywhere = torch.ones_like(view.valid)
+    injected = insert(found, truth, torch.arange(4), everywhere)
+    logits = 30.0 * torch.nn.functional.one_hot(truth.masks, CLASSES).movedim(-1, 1).float()
+    said = Output(torch.cat([logits, logits]), [], None)
+    seen = Seen(torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0)
+    loss = plugin.extra(method, seen)
+    assert loss is not None and float(loss) < 1e-6  # injected truth is the second opinion, too
+
+
+def test_a_plugin_s_losses_have_one_scale_on_every_host() -> None:
+    """Mean Teacher weighs its squared error by ten; what a plug-in adds is no squared error."""
+    found = []
+    for plugins in ((), ("fpl",)):
+        torch.manual_seed(0)
+        method = METHODS["mean_teacher"](kit(CLASSES, method="mean_teacher", plugins=plugins, ramp=0.0)).train()
+        result = method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9)
+        extra = result.loss - result.logs["supervised"]
+        torch.testing.assert_close(extra.detach(), result.logs["unlabelled"])
+        found.append(float(extra.detach()))
+    assert found[0] < 1 < found[1] < 5  # an untrained network's cross-entropy is about ln 4, a tenth of what it was
 
 
 def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_warm_up() -> None:
@@ -108,17 +213,18 @@ def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_w
     method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
     (plugin,) = method.plugins  # type: ignore[misc]
     assert isinstance(plugin, PrevMatch)
-    marks = []
+    marks, taken = [], list[int]()
     for step in range(40):
         with torch.no_grad():
             for parameter in method.teacher.classifier.parameters():
                 parameter.fill_(float(step))
         plugin.after_step(method, step)
         if step == 19:
-            assert plugin._taken(20) == 0
+            assert int(plugin.taken) == 0
+        if int(plugin.taken) > len(taken):
+            taken.append(step)
     for snapshot in plugin.snapshots:
         marks.append(float(next(snapshot.classifier.parameters()).flatten()[0]))  # type: ignore[union-attr]
-    taken = [step for step in range(40) if plugin._taken(step + 1) > plugin._taken(step)]
     assert sorted(marks) == taken[-SNAPSHOTS:] and taken[0] >= 20
 
 

@@ -89,7 +89,7 @@ def grow(
         classes: one above the largest label; give it, since the cost grows with it.
 
     Returns:
-        (B, H, W) int64 labels and (B, H, W) bool, confident by themselves or by their region.
+        (B, H, W) int64 labels, and (B, H, W) bool where they are a region's.
     """
     size = (features.shape[2], features.shape[3])
     near, near_valid = _shrink(label, size), _shrink(valid.to(label.dtype), size) > 0  # (B, P)
@@ -107,7 +107,7 @@ def grow(
     taken = taken.masked_fill(most == 0, IGNORE).view(-1, *size)
     grown = F.interpolate(taken[:, None].float(), size=label.shape[1:], mode="nearest-exact")[:, 0].to(label.dtype)
     reached = (grown != IGNORE) & valid
-    return torch.where(reached, grown, label), reached | (valid & (confidence > threshold))
+    return torch.where(reached, grown, label), reached
 
 
 def _regions(places: Tensor, valid: Tensor, samples: int) -> tuple[Tensor, Tensor]:

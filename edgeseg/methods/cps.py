@@ -62,7 +62,8 @@ class CPS(Online):
         """What the first network believes about clean frames, with the second's belief as its peer."""
         self.look_at(frames.images)  # for the statistics of the average, whose word nobody takes
         peer = believed(frames, self.ask(self.second, frames.images).logits).probability
-        return replace(self.refine(frames, self.ask(self.student, frames.images)), peers=(peer,))
+        target = self.refine(frames, self.ask(self.student, frames.images))
+        return replace(target, peers=(peer, *target.peers))
 
 
 def _together(one: Batch, other: Batch) -> Batch:
@@ -70,7 +71,8 @@ def _together(one: Batch, other: Batch) -> Batch:
 
 
 def _part(target: Target, rows: slice) -> Target:
-    return Target(target.images[rows], target.probability[rows], target.valid[rows])
+    peers = tuple(peer[rows] for peer in target.peers)
+    return Target(target.images[rows], target.probability[rows], target.valid[rows], peers)
 
 
 def cps(kit: Kit) -> Method:

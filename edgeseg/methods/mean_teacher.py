@@ -20,11 +20,11 @@ NOISE = 0.05
 
 def mean_teacher(kit: Kit) -> Method:
     """Mean squared error of the softmax on all pixels, without strong views."""
-    return PseudoLabel(kit, plugins(kit), select=everything, pixel=_error, scale=WEIGHT, view=_noisy)
+    return PseudoLabel(kit, plugins(kit), select=everything, pixel=_error, view=_noisy)
 
 
 def _error(logits: Tensor, target: Target) -> Tensor:
-    return squared_error(logits, target.probability)
+    return WEIGHT * squared_error(logits, target.probability)
 
 
 def _noisy(target: Target) -> Target:

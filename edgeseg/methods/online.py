@@ -86,7 +86,7 @@ class Online(Method, ABC):
         """The belief that follows from `output` on clean frames, after the plug-ins."""
         target = believed(unlabelled, output.logits)
         for plugin in self.helpers():
-            target = plugin.believe(target, output)
+            target = plugin.believe(self, target, output)
         return target
 
     @torch.no_grad()
@@ -119,13 +119,13 @@ class Online(Method, ABC):
         for plugin in self.helpers():
             selected = plugin.weigh(target, selected)
         found = upsample(logits, (target.valid.shape[1], target.valid.shape[2]))
-        loss = self.pixel_loss(found, target) * selected.weight
+        loss = self.pixel_loss(found, target, selected.weight) * selected.weight
         return ratio(loss.sum(), selected.divisor), selected
 
-    def pixel_loss(self, logits: Tensor, target: Target) -> Tensor:
-        """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy."""
+    def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor:
+        """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy; `weight` follows."""
         for plugin in self.helpers():
-            loss = plugin.pixel_loss(logits, target)
+            loss = plugin.pixel_loss(logits, target, weight)
             if loss is not None:
                 return loss
         if self._pixel is not None:

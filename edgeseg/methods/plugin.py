@@ -53,8 +53,8 @@ class Plugin(nn.Module):
     def observe(self, logits: Tensor, masks: Tensor) -> None:
         """The student's (B, C, H, W) logits on labelled frames with their masks (B, H, W), in every step."""
 
-    def believe(self, target: Target, output: Output) -> Target:
-        """Change what is believed about clean frames, given the output it came from."""
+    def believe(self, method: Method, target: Target, output: Output) -> Target:
+        """Change what is believed about clean frames, given the output it came from, or add a peer's belief."""
         return target
 
     def inject(self, target: Target, labelled: Batch) -> Target:
@@ -69,8 +69,8 @@ class Plugin(nn.Module):
         """Change how much pixels count."""
         return selected
 
-    def pixel_loss(self, logits: Tensor, target: Target) -> Tensor | None:
-        """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own."""
+    def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor | None:
+        """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own; `weight` (B, H, W) follows it."""
         return None
 
     def extra(self, method: Method, seen: Seen) -> Tensor | None:

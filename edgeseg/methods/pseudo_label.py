@@ -18,11 +18,11 @@ class PseudoLabel(Online):
 
     def __init__(
         self, kit: Kit, plugins: Sequence[Plugin], *,
-        select: Select, region: Region | None = None, pixel: PixelLoss | None = None, scale: float = 1.0,
+        select: Select, region: Region | None = None, pixel: PixelLoss | None = None,
         source: Source = "ema", view: Callable[[Target], Target] | None = None,
     ) -> None:  # fmt: skip
         """As `Online`; `view` replaces colours and mixing by something else."""
-        super().__init__(kit, plugins, select=select, region=region, pixel=pixel, scale=scale, source=source)
+        super().__init__(kit, plugins, select=select, region=region, pixel=pixel, source=source)
         self._view = view
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:

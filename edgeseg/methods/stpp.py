@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeseg.durable import write_atomic
 from edgeseg.losses.stability import stability
 from edgeseg.methods.staged import Stages, learner
 from edgeseg.methods.suponly import suponly
@@ -38,7 +39,7 @@ def stpp(stages: Stages) -> Path:
     for frame in chosen:
         target = second / f"{frame.id}.png"
         if not target.exists():
-            target.write_bytes((first / f"{frame.id}.png").read_bytes())
+            write_atomic(target, (first / f"{frame.id}.png").read_bytes(), sync=False)
     return stages.train("student", 1 / 3, learner, labels=second, last=True)
 
 

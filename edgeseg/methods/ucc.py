@@ -18,18 +18,21 @@ from edgeseg.methods.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.online import Online
 from edgeseg.methods.plugin import Plugin, Seen
 from edgeseg.methods.plugins import plugins
-from edgeseg.methods.plugins.ael import draw_present
-from edgeseg.methods.select import Selected, everything, rescaled
+from edgeseg.methods.plugins.ael import draw_present, uncommon
+from edgeseg.methods.select import Selected, everything
 from edgeseg.methods.views import Target, believed, by_peer, insert
 
 
 class CrossSetPaste(Plugin):
-    """A class of a labelled frame, drawn with softmax(sqrt(1 - g)), pasted into an unlabelled one (DCSCP)."""
+    """A rare class of a labelled frame, drawn with softmax(sqrt(1 - g)), pasted into an unlabelled one (DCSCP)."""
+
+    rare: Tensor
 
     def __init__(self, kit: Kit) -> None:
         super().__init__()
         self.settings = kit.config.ael
         self.bank = ConfidenceBank(len(kit.pixels), self.settings.keep)
+        self.register_buffer("rare", uncommon(kit.pixels, self.settings.common), persistent=False)
 
     @torch.no_grad()
     def observe(self, logits: Tensor, masks: Tensor) -> None:
@@ -39,7 +42,7 @@ class CrossSetPaste(Plugin):
         number = len(target.images)
         donor = torch.arange(number, device=target.images.device) % len(labelled.images)
         masks = labelled.masks[donor]
-        chosen = draw_present(masks, class_chances(self.bank.value, 0.5))
+        chosen = draw_present(masks, class_chances(self.bank.value, 0.5) * self.rare)
         wanted = torch.rand(number, device=masks.device) < self.settings.copy_paste
         taken = (masks == chosen[:, None, None]) & (wanted & (chosen >= 0))[:, None, None]
         return insert(target, labelled, donor, taken)
@@ -75,7 +78,8 @@ class UCC(Online):
         )
 
         def select(view: Target, progress: float) -> Selected:
-            return rescaled(everything(view, progress), agreement)
+            weight, divisor = everything(view, progress)
+            return Selected(weight * agreement, divisor)  # where the heads disagree everywhere, all counts little
 
         one, selected = self.term(output.logits[number:], by_peer(target), progress, select)
         two, _ = self.term(other[number:], target, progress, select)
@@ -94,7 +98,8 @@ class UCC(Online):
         output = self.ask(self.student, unlabelled.images)
         peer = believed(unlabelled, self.second.decode(output.features)).probability
         self.second.train(training)
-        return replace(self.refine(unlabelled, output), peers=(peer,))
+        target = self.refine(unlabelled, output)
+        return replace(target, peers=(peer, *target.peers))
 
 
 def ucc(kit: Kit) -> Method:

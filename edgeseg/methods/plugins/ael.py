@@ -6,7 +6,8 @@ among the pseudo-labels (equalisation sampling), which count by the square of th
 
 Other than the official code: the box of CutMix is laid around a random pixel of the class instead of a connected
 component of a stored prediction, pasting takes a class from the next labelled frame of the batch without resizing it,
-and the list of classes that are never pasted is found from their share of the labels.
+the list of classes that are never pasted is found from their share of the labels, and consistency is not asked
+of the labelled frames as well.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ class AEL(Plugin):
         super().__init__()
         self.settings, self.cutmix = kit.config.ael, kit.config.cutmix
         self.bank = ConfidenceBank(len(kit.pixels), self.settings.keep)
-        share = kit.pixels / kit.pixels.sum().clamp(min=1)
-        self.register_buffer("rare", share <= self.settings.common, persistent=False)
+        self.register_buffer("rare", uncommon(kit.pixels, self.settings.common), persistent=False)
 
     @torch.no_grad()
     def prepare(self, labelled: Batch) -> Batch:
@@ -67,6 +67,11 @@ class AEL(Plugin):
         chance = keep_chances(self.bank.value, 1.0, self.settings.least_keep)
         kept = torch.rand_like(target.confidence) < chance[target.label.clamp(max=len(chance) - 1)]
         return rescaled(selected, kept * confidence_weight(target.confidence))
+
+
+def uncommon(pixels: Tensor, common: float) -> Tensor:
+    """(C,) bool, the classes that have at most the share `common` of the labelled pixels (C,)."""
+    return pixels / pixels.sum().clamp(min=1) <= common
 
 
 def draw_present(label: Tensor, chances: Tensor) -> Tensor:

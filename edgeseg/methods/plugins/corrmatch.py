@@ -22,7 +22,7 @@ from edgeseg.models import Output
 
 SAMPLES = 64  # pixels whose look-alikes make up a region; the paper takes 128 on far larger maps
 WEIGHT = 0.25  # of the loss on propagated logits
-LEVEL = -3  # of the encoder's maps: a quarter of the finest side's pixels would be too many to correlate
+STRIDE = 8  # of the encoder's maps that are correlated, or more; finer ones have too many pixels
 
 
 class CorrMatch(Plugin):
@@ -33,19 +33,21 @@ class CorrMatch(Plugin):
         self.threshold = AdaptiveThreshold()
 
     @torch.no_grad()
-    def believe(self, target: Target, output: Output) -> Target:
-        features = output.features[LEVEL].float()
+    def believe(self, method: Method, target: Target, output: Output) -> Target:
+        features = _correlated(output, target.valid.shape[1]).float()
         size = (features.shape[2], features.shape[3])
         self.threshold.update(target.confidence, target.label, target.valid)
         small = F.interpolate(target.probability, size=size, mode="area")
         confidence, label = small.max(1)
         valid = F.interpolate(target.valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
-        label, sure = grow(
-            features, label.masked_fill(~valid, IGNORE), confidence, valid, self.threshold.value, SAMPLES
-        )
         classes = target.probability.shape[1]
+        label, reached = grow(
+            features, label.masked_fill(~valid, IGNORE), confidence, valid, self.threshold.value, SAMPLES,
+            classes=classes,
+        )  # fmt: skip
+        # Elsewhere the belief stays as fine as it is: a pole is thinner than a place.
         whole = (target.valid.shape[1], target.valid.shape[2])
-        grown = F.interpolate((sure & (label < classes))[:, None].float(), size=whole, mode="nearest-exact") > 0
+        grown = F.interpolate(reached[:, None].float(), size=whole, mode="nearest-exact") > 0
         wanted = F.interpolate(label[:, None].float(), size=whole, mode="nearest-exact")[:, 0].long()
         certain = F.one_hot(wanted.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
         return replace(target, probability=torch.where(grown, certain, target.probability))
@@ -55,8 +57,14 @@ class CorrMatch(Plugin):
 
     def extra(self, method: Method, seen: Seen) -> Tensor | None:
         number = len(seen.target.images)
-        features = seen.output.features[LEVEL][-number:]
+        features = _correlated(seen.output, seen.target.valid.shape[1])[-number:]
         logits = F.adaptive_avg_pool2d(seen.output.logits[-number:].float(), (features.shape[2], features.shape[3]))
         spread = upsample(propagate(features.float(), logits), (seen.target.valid.shape[1], seen.target.valid.shape[2]))
         label = torch.where(seen.target.confidence >= self.threshold.value, seen.target.label, IGNORE)
         return WEIGHT * cross_entropy(spread, label)
+
+
+def _correlated(output: Output, height: int) -> Tensor:
+    """The finest of the encoder's maps (B, D, h, w) whose stride is `STRIDE` or more, of equals the deepest."""
+    coarse = [maps for maps in output.features if maps.shape[2] * STRIDE < height + STRIDE]
+    return max(reversed(coarse or output.features[-1:]), key=lambda maps: maps.shape[2])

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
+from edgeseg.losses.supervised import IGNORE
 from edgeseg.losses.world import total
 from edgeseg.methods.method import Kit
 from edgeseg.methods.plugin import Plugin
@@ -17,16 +18,16 @@ from edgeseg.methods.views import Target
 
 
 class FPL(Plugin):
-    """Fuzzy positive assignment and regularisation, scaled to the mean of the cross-entropy it replaces."""
+    """Fuzzy positive assignment and regularisation, scaled to the cross-entropy of the pixels that count."""
 
     def __init__(self, kit: Kit) -> None:
         super().__init__()
         self.settings = kit.config.fpl
 
-    def pixel_loss(self, logits: Tensor, target: Target) -> Tensor | None:
+    def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor | None:
         with torch.no_grad():
             positives = fuzzy_positives(target.probability, self.settings.mass, self.settings.most)
-            weight = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
-            plain = F.cross_entropy(logits.float(), target.label, ignore_index=255, reduction="none").sum()
-        loss = fuzzy_loss(logits.float(), positives) * weight
-        return loss * (total(plain) / total(loss.sum()).clamp(min=1e-6))
+            fuzzy = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
+            plain = F.cross_entropy(logits.float(), target.label, ignore_index=IGNORE, reduction="none")
+        loss = fuzzy_loss(logits.float(), positives) * fuzzy
+        return loss * (total((plain * weight).sum()) / total((loss * weight).sum()).clamp(min=1e-6))

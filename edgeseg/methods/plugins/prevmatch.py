@@ -1,23 +1,25 @@
-"""PrevMatch (Shin et al., 2024): earlier checkpoints, randomly weighted, give a second opinion on every view.
+"""PrevMatch (Shin et al., 2024): earlier checkpoints, randomly weighted, give a second opinion.
 
 Snapshots of the teacher are taken at equal distances after the warm-up; the paper's "best so far on val" would need a
-val set that is not reported on. In each step one to three of them are drawn and their logits averaged with Dirichlet
-weights.
+val set that is not reported on. In each step one to three of them are drawn and their logits on clean frames averaged
+with Dirichlet weights.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.supervised import upsample
+from edgeseg.losses.supervised import IGNORE, upsample
 from edgeseg.losses.world import ratio
 from edgeseg.methods.method import Kit, Method
 from edgeseg.methods.plugin import Plugin, Seen
 from edgeseg.methods.select import confident
-from edgeseg.methods.views import believed
+from edgeseg.methods.views import Target, by_peer
+from edgeseg.models import Output
 
 SNAPSHOTS = 4  # the paper keeps 8; each costs the memory of a network
 DRAWN = 3
@@ -28,12 +30,14 @@ FULL_AT = 0.5  # share of the steps at which the second opinion has its full wei
 class PrevMatch(Plugin):
     """Adds the loss of the same view against what the snapshots say; needs the host's cross-entropy only."""
 
+    taken: Tensor  # () int64, snapshots so far
+
     def __init__(self, kit: Kit) -> None:
         super().__init__()
-        self.steps = kit.config.steps
         self.every = max(1, round(kit.config.steps * (1 - kit.config.warmup) / (2 * SNAPSHOTS)))
         self.first = round(kit.config.steps * kit.config.warmup)
         self.snapshots = nn.ModuleList(copy.deepcopy(kit.student).requires_grad_(False) for _ in range(SNAPSHOTS))
+        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
         self._select = confident(CONFIDENCE)
 
     def train(self, mode: bool = True) -> PrevMatch:
@@ -41,16 +45,24 @@ class PrevMatch(Plugin):
         self.snapshots.eval()
         return self
 
-    def extra(self, method: Method, seen: Seen) -> Tensor | None:
-        available = min(self._taken(round(seen.progress * self.steps)), SNAPSHOTS)
+    @torch.no_grad()
+    def believe(self, method: Method, target: Target, output: Output) -> Target:
+        """Ask the snapshots about the clean frames; what they say moves along as the last peer."""
+        available = min(int(self.taken), SNAPSHOTS)
         if available == 0:
+            return target
+        logits = self._ensemble(method.normalise(target.images), available)
+        size = (target.images.shape[2], target.images.shape[3])
+        return replace(target, peers=(*target.peers, upsample(logits, size).softmax(1)))
+
+    def extra(self, method: Method, seen: Seen) -> Tensor | None:
+        if int(self.taken) == 0:
             return None
-        logits = self._ensemble(seen.images[-len(seen.target.images) :], available)
-        target = believed(type(seen.labelled)(seen.target.images, seen.target.label, seen.target.valid), logits)
+        target = by_peer(seen.target, -1)
         selected = self._select(target, seen.progress)
         found = upsample(seen.output.logits[-len(target.images) :], (target.valid.shape[1], target.valid.shape[2]))
-        label = torch.where(selected.weight > 0, target.label, 255)
-        loss = nn.functional.cross_entropy(found, label, ignore_index=255, reduction="sum")
+        label = torch.where(selected.weight > 0, target.label, IGNORE)
+        loss = nn.functional.cross_entropy(found, label, ignore_index=IGNORE, reduction="sum")
         return min(1.0, seen.progress / FULL_AT) * ratio(loss, selected.divisor)
 
     @torch.no_grad()
@@ -64,10 +76,7 @@ class PrevMatch(Plugin):
 
     @torch.no_grad()
     def after_step(self, method: Method, step: int) -> None:
-        if self._taken(step + 1) > self._taken(step):
-            slot = self.snapshots[self._taken(step) % SNAPSHOTS]
+        if step + 1 > self.first and (step + 1 - self.first) % self.every == 0:
+            slot = self.snapshots[int(self.taken) % SNAPSHOTS]
             slot.load_state_dict(method.teacher.state_dict())
-
-    def _taken(self, done: int) -> int:
-        """Snapshots taken when `done` steps are done."""
-        return max(0, done - self.first) // self.every
+            self.taken += 1
