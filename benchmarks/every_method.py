@@ -94,10 +94,11 @@ def run(site: Site, *words: str) -> str:
 
 
 def interrupt(site: Site, folder: Path, *words: str) -> str:
-    """Kill a run at its second checkpoint."""
+    """Kill a run at its second checkpoint or stage."""
     process, seen = start(site, *words), set[Path]()
     while len(seen) < 2:
         seen.update(folder.rglob("checkpoint/step-*"))  # a stage that ends takes its own along
+        seen.update(folder.glob("stages/*/metrics.json"))  # a stage of one step has none
         if process.poll() is not None:
             return "it ended before it could be killed"
         time.sleep(0.01)
