@@ -54,17 +54,17 @@ def compare(
 
     from edgeseg.cli.progress import report, say
     from edgeseg.compare.figures import FLOOR
-    from edgeseg.compare.plan import plan, stored_plan
+    from edgeseg.compare.plan import plan, stored_plan, usable
     from edgeseg.compare.run import compare as run
 
-    names, number = _names(methods, site.config.train.method), seeds
-    config = site.config.train
+    config, number = site.config.train, seeds
+    begun: tuple[str, ...] = ()
     if resume:
         out = options.run_folder(site, "compare", resume=True)
         config = options.configuration(config, out, "train", given, resume=True)
         begun, runs = stored_plan(out)
-        names = [*begun, *_names(methods, "")] if begun else names
         number = (runs or None) if seeds is None else seeds
+    names = [*begun, *_names(methods, "" if begun else config.method, usable(config, len(site.config.classes)))]
     wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
     if FLOOR not in names:
         say(f"{FLOOR} is added: it is the floor that the others have to beat")
@@ -74,11 +74,14 @@ def compare(
     _finish(result, json=json)
 
 
-def _names(text: str | None, default: str) -> list[str]:
-    from edgeseg.config import METHOD_NAMES
+def _names(text: str | None, default: str, able: dict[str, str]) -> list[str]:
+    """The methods asked for; `able` gives every method with the reason why it cannot work here, or nothing."""
+    from edgeseg.cli.progress import say
 
     if text == "all":
-        return list(METHOD_NAMES)
+        for why in filter(None, able.values()):
+            say(f"left out: {why}")
+        return [name for name, why in able.items() if not why]
     return [name.strip() for name in (default if text is None else text).split(",") if name.strip()]
 
 

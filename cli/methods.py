@@ -56,4 +56,4 @@ def methods(json: options.Json = False) -> None:
         "memory: of a step, as a multiple of suponly's, roughly; least classes: 2, fpl_* 3",
         highlight=False,
     )
-    console.print("Next: edgeseg train --method u2pl, or edgeseg compare", highlight=False)
+    console.print("Next: edgeseg train --method cutmix_mt, or edgeseg compare", highlight=False)

@@ -86,7 +86,7 @@ CATALOGUE: dict[str, MethodInfo] = {
     ),
     "cps": MethodInfo(
         "cps", CO,
-        "two networks with different heads label all frames for each other", "4B g + 5B n", 4,
+        "two networks with different heads label all frames for each other", "4B g + 6B n", 4,
         "Chen et al., CVPR 2021", plugins=True,
     ),
     "cps_cutmix": MethodInfo(
@@ -96,7 +96,7 @@ CATALOGUE: dict[str, MethodInfo] = {
     "fpl_cps": MethodInfo(
         "cps", CO,
         "cps with fuzzy positives: a pixel that may be one of several classes is pulled to all of them",
-        "4B g + 5B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True,
+        "4B g + 6B n", 4, "Qiao et al., CVPR 2023", classes=3, plugins=True,
     ),
     "fpl_cps_cutmix": MethodInfo(
         "cps", CO,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -171,7 +172,7 @@ class LoopConfig(Section):
 class TrainConfig(LoopConfig):
     """The site model."""
 
-    method: Annotated[str, _known(METHOD_NAMES, ALIASES)] = "u2pl"
+    method: Annotated[str, _known(METHOD_NAMES, ALIASES)] = "cutmix_mt"
     plugins: tuple[Annotated[str, _known(PLUGIN_NAMES)], ...] = ()  # added to the method, see `edgeseg methods`
     encoder: str = "resnet50"
     warmup: float = Field(0.2, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
@@ -325,11 +326,18 @@ def resolve(model: type[S], table: dict[str, Any], overrides: list[str] | None, 
     """Lay `overrides` over `table` and build `model`; for a place without an edgeseg.toml as well.
 
     Raises:
-        ConfigError: with all mistakes in one sentence that begins with `source`.
+        ConfigError: with all mistakes in one sentence that begins with `source`, or tells that it was the overrides.
     """
+    changed = copy.deepcopy(table)
     for text in overrides or []:
-        _override(table, text)
-    return validate(model, table, source)
+        _override(changed, text)
+    try:
+        return validate(model, changed, source)
+    except ConfigError:
+        if overrides:
+            validate(model, table, source)  # its own mistakes come first
+        validate(model, changed, "the command line" if overrides else source)
+        raise
 
 
 def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values

@@ -152,7 +152,7 @@ def fit(
                 names = ", ".join(name for batch in raw for name in batch.names)
                 raise TrainError(
                     f"the loss is not finite at step {step + 1} with the frames {names}; "
-                    "lower encoder_lr and decoder_lr or set precision to 32, then run again with --resume"
+                    "start a new run with a lower encoder_lr and decoder_lr, or with precision 32"
                 )
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

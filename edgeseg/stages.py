@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +49,7 @@ class SiteStages:
         self._store = FrameStore(site, self.footage, config.imgsz, report=report)
         self._share = 0.0  # of the budget that the stages so far were given
         self._done = 0  # steps of the stages before
-        self._seconds = 0.0
+        self._seconds = 0.0  # of them, and of the labelling between
         self._result: RunResult | None = None
 
     def result(self) -> RunResult:
@@ -111,9 +113,11 @@ class SiteStages:
         """See `Stages.label`; masks are at training size, and complete when `done.json` is there."""
         folder = self._out / "stages" / name
         wanted = list(self.footage if frames is None else frames)
-        done = (folder / "done.json").exists()
+        done, began = folder / "done.json", time.monotonic()
+        known = json.loads(done.read_bytes()) if done.exists() else None
         wait()  # no process may look when another has already finished
-        if done:
+        if known is not None:
+            self._seconds += float(known.get("seconds", 0.0))
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         device = _device(self.config)
@@ -129,7 +133,9 @@ class SiteStages:
                 self._report.advance(1)
         self._report.stop()
         wait()
-        write_json(folder / "done.json", {"frames": len(wanted)})
+        seconds = time.monotonic() - began  # of the last go, if it was cut off
+        self._seconds += seconds
+        write_json(done, {"frames": len(wanted), "seconds": seconds})
         return folder
 
 

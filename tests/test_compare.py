@@ -1,4 +1,4 @@
-"""Comparisons: what is recommended, runs that crash or are killed, exact resumption, the table and the page."""
+"""Comparisons: runs that crash or are killed, exact resumption, the table and the page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli.app import app
+from edgeseg.cli.compare import _names
 from edgeseg.compare import pool
 from edgeseg.compare.figures import RARE, rare_classes, row, standings
 from edgeseg.compare.page import chunks, curve, divergence
-from edgeseg.compare.plan import Plan, claim, plan, stored_plan
+from edgeseg.compare.plan import Plan, claim, plan, stored_plan, usable
 from edgeseg.compare.pool import run_all
-from edgeseg.compare.verdict import Noise, causes, recommend
 from edgeseg.compare.worker import Job
 from edgeseg.config import METHOD_NAMES, TrainConfig, validate
 from edgeseg.errors import TrainError
@@ -30,73 +30,6 @@ from edgeseg.site import Site
 from edgeseg.train import train
 from tests.comparekit import SET, TINY, look, play, standing
 from tests.sitekit import make_site
-
-# The rule.
-
-
-def test_a_clear_winner_is_taken() -> None:
-    found = [standing("suponly", [50, 51, 52]), standing("a", [60, 61, 62]), standing("b", [55, 56, 57])]
-    verdict = recommend(found)
-    assert verdict.method == "a" and verdict.sentences[0].startswith("take a: +10.0 points over suponly")
-    assert "sd 1.00 points, 6 degrees of freedom" in verdict.sentences[-1]
-    assert verdict.noise == pytest.approx(2.45 * (2 / 3) ** 0.5)
-
-
-@pytest.mark.parametrize(("seconds", "wanted"), [(0.5, "b"), (0.95, "a"), (2.0, "a")])
-def test_a_cheaper_method_within_noise_is_preferred(seconds: float, wanted: str) -> None:
-    found = [standing("suponly", [50, 51, 52]), standing("a", [60, 61, 62]), standing("b", [59, 60, 61], seconds)]
-    verdict = recommend(found)
-    assert verdict.method == wanted
-    assert any("within noise" in text and "50 % of its time" in text for text in verdict.sentences) == (wanted == "b")
-
-
-def test_a_cheaper_method_that_does_not_beat_the_floor_is_no_choice() -> None:
-    found = [standing("suponly", [50, 52]), standing("a", [60, 60.5]), standing("b", [54, 60], 0.1)]
-    noise = Noise.of(found)
-    assert found[2].mean - found[0].mean < noise.between(found[2], found[0])
-    assert recommend(found).method in ("suponly", "a")
-
-
-def test_a_tie_goes_to_the_floor_and_asks_for_more() -> None:
-    verdict = recommend([standing("suponly", [50, 53, 51]), standing("a", [52, 50, 54])])
-    assert verdict.method == "suponly"
-    assert "did not help measurably" in verdict.sentences[0] and "more seeds" in verdict.sentences[-2]
-
-
-def test_a_floor_that_wins_is_said_with_the_typical_causes_and_those_of_the_site() -> None:
-    verdict = recommend([standing("suponly", [60, 61]), standing("a", [50, 51])], ["wall in no labelled frame"])
-    assert verdict.method == "suponly" and "even a is 10.0 points below" in verdict.sentences[0]
-    assert verdict.sentences[1].startswith("typical causes: a threshold too low")
-    assert verdict.sentences[2] == "this site shows: wall in no labelled frame"
-    assert not any("more seeds" in text for text in verdict.sentences)
-
-
-@pytest.mark.parametrize(("value", "wanted"), [(51.9, "suponly"), (52.1, "a")])
-def test_one_seed_decides_nothing_within_two_points(value: float, wanted: str) -> None:
-    verdict = recommend([standing("suponly", [50]), standing("a", [value])])
-    assert verdict.method == wanted and "one seed decides nothing within about 2 points" in verdict.sentences[-1]
-
-
-def test_what_is_missing_is_said() -> None:
-    assert recommend([]).method is None
-    assert recommend([standing("a", [], failed={0: "x"})]).method is None
-    assert "nobody knows" in recommend([standing("a", [50]), standing("suponly", [], failed={0: "x"})]).sentences[0]
-    assert "nothing to compare" in recommend([standing("suponly", [50])]).sentences[0]
-
-
-def test_noise_is_pooled_over_methods_with_any_number_of_runs() -> None:
-    found = [standing("suponly", [50, 52]), standing("a", [60]), standing("b", [1, 2, 3])]
-    noise = Noise.of(found)
-    assert noise.degrees == 3
-    assert noise.spread == pytest.approx((4 / 3) ** 0.5)  # (1 + 1) + 0 + (1 + 0 + 1) over 1 + 0 + 2
-    assert noise.between(found[0], found[1]) == pytest.approx(3.18 * (4 / 3) ** 0.5 * 1.5**0.5)
-
-
-def test_causes_are_those_that_the_site_shows() -> None:
-    assert causes({"a": 50, "b": 50}, 20, ["one"], ["one"]) == []
-    few, missing, strange, main = causes({"a": 99, "b": 1, "c": 0}, 5, ["one"], ["one", "two"])
-    assert "only 5 labelled" in few and missing == "c in no labelled frame" and "two" in strange and "99 %" in main
-
 
 # Figures.
 
@@ -296,6 +229,13 @@ def test_methods_and_seeds_can_be_added_on_resumption_and_nothing_else_changed(s
         claim(site, Plan(config(steps=9), *large), out, resume=True)
     with pytest.raises(TrainError, match="already holds a comparison"):
         claim(site, Plan(config(), *large), out, resume=False)
+    mask = site.root / "1-mask.png"
+    before = mask.read_bytes()
+    mask.write_bytes((site.root / "2-mask.png").read_bytes())
+    with pytest.raises(TrainError, match="frames have changed"):
+        claim(site, Plan(config(), *large), out, resume=True)
+    mask.write_bytes(before)
+    claim(site, Plan(config(), *large), out, resume=True)
     site.save_frames([frame for frame in site.frames() if frame.id != "f8"])
     with pytest.raises(TrainError, match="frames have changed"):
         claim(site, Plan(config(), *large), out, resume=True)
@@ -326,6 +266,9 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(site: Site) -> None:
         (["--set", "train.encoder=nosuchnet"], "nosuchnet"),
         (["--set", "train.devices=2"], "train.devices is 2"),
         (["--set", "train.method=u2pl"], "--methods"),
+        (["--methods", "cps", "--set", 'train.plugins=["augseg"]'], "cps has no strong view"),
+        (["--set", "train.confidence=2"], "the command line has 1 mistake(s): train.confidence"),
+        (["--set", "train.freeze_encoder=true"], "freeze_encoder keeps the encoder"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(site: Site, arguments: list[str], text: str) -> None:
@@ -344,10 +287,20 @@ def test_a_site_without_val_labels_or_footage_is_refused_before_anything_is_writ
     assert not (site.root / "runs").exists()
 
 
-def test_every_method_can_be_asked_for_at_once() -> None:
-    from edgeseg.cli.compare import _names
+def test_every_method_that_works_here_can_be_asked_for_at_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    able = usable(config(), 3)
+    assert _names("all", "", able) == list(METHOD_NAMES)
+    assert _names(" a, b,", "", able) == ["a", "b"] and _names(None, "c", able) == ["c"]
+    names = _names("all", "", usable(config(), 2))
+    assert set(METHOD_NAMES) - set(names) == {"fpl_cps", "fpl_cps_cutmix", "fpl_ael"}
+    assert "left out: fpl_cps needs at least 3 classes" in " ".join(capsys.readouterr().err.split())
+    assert plan(site, config(), ["mt", "st++", "mean_teacher"], 1).methods == ("suponly", "mean_teacher", "stpp")
 
-    assert _names("all", "") == list(METHOD_NAMES) and _names(" a, b,", "") == ["a", "b"] and _names(None, "c") == ["c"]
+
+def test_only_methods_that_label_online_get_the_plugins(site: Site) -> None:
+    wanted = plan(site, config(plugins=["ael"]), ["cutmix_mt", "st"], 1)
+    found = {job.config.method: job.config.plugins for job in wanted.jobs(site.root, site.root / "out")}
+    assert found == {"suponly": (), "cutmix_mt": ("ael",), "st": ()}
 
 
 def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(

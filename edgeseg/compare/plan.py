@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgeseg.catalogue import CATALOGUE, check
 from edgeseg.compare.figures import FLOOR
 from edgeseg.compare.verdict import causes
 from edgeseg.compare.worker import Job
-from edgeseg.config import METHOD_NAMES, TrainConfig, dumps, validate
+from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, dumps, validate
 from edgeseg.data.dataset import FrameStore
 from edgeseg.doctor import examine
 from edgeseg.durable import remove_leftovers, write_atomic, write_json
 from edgeseg.errors import ConfigError, TrainError
+from edgeseg.loop import refuse_frozen_noise
 from edgeseg.models import build
-from edgeseg.site import Site
+from edgeseg.site import Frame, Site
 
 PLAN = "comparison.json"
 
@@ -45,7 +47,8 @@ class Plan:
         """Seed by seed, so that every method has a figure early."""
         base = self.config.model_dump(mode="json")
         return [
-            Job(root, validate(TrainConfig, base | {"method": method, "seed": seed}, "the comparison"),
+            Job(root, validate(TrainConfig, base | {"method": method, "seed": seed,
+                                                    "plugins": _plugins(self.config, method)}, "the comparison"),
                 out / f"{method}-{seed}", self.threads)
             for seed in range(self.config.seed, self.config.seed + self.seeds) for method in self.methods
         ]  # fmt: skip
@@ -82,9 +85,9 @@ def plan(
     Raises:
         ConfigError: a method is unknown, a number cannot be, or the configuration is none for a comparison.
         DataError: the site lacks labels or footage.
-        TrainError: the network cannot be built.
+        TrainError: the network cannot be built, or a method cannot work here.
     """
-    chosen = tuple(dict.fromkeys([FLOOR, *methods]))
+    chosen = tuple(dict.fromkeys([FLOOR, *(ALIASES.get(name, name) for name in methods)]))
     unknown = [name for name in chosen if name not in METHOD_NAMES]
     if unknown:
         raise ConfigError(
@@ -99,14 +102,30 @@ def plan(
             f"train.devices is {config.devices} but a comparison trains each run on one; leave it at 1, "
             "and have several runs at a time with --jobs"
         )
+    for name in chosen:
+        check(name, _plugins(config, name), len(site.config.classes))
+    refuse_frozen_noise(config, None)
     site.require("labelled")
     site.require("val")
     if len(chosen) > 1:
         site.require("unlabelled")
-    build(config.arch, config.encoder, len(site.config.classes), config.weights)  # says now what every run would
+    # Says now what every run would.
+    build(config.arch, config.encoder, len(site.config.classes), config.weights, size=config.imgsz)
     share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
     spread = _gpus() if jobs > 1 and config.device != "cpu" else ()
     return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share, spread)
+
+
+def usable(config: TrainConfig, classes: int) -> dict[str, str]:
+    """Every method, with the reason why it cannot work with so many classes and these plug-ins, or nothing."""
+    found = {}
+    for name in METHOD_NAMES:
+        try:
+            check(name, _plugins(config, name), classes)
+            found[name] = ""
+        except TrainError as error:
+            found[name] = str(error)
+    return found
 
 
 def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
@@ -189,6 +208,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _plugins(config: TrainConfig, method: str) -> tuple[str, ...]:
+    """The plug-ins that the runs of a method have: the floor and others that do not label online have none."""
+    return config.plugins if CATALOGUE[method].plugins else ()
+
+
 def _gpus() -> tuple[str, ...]:
     """The GPUs that this process sees, named so that one of its own can be told to see just one."""
     import torch
@@ -198,7 +222,13 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _digest(site: Site) -> str:
-    """What the runs learn from and are judged by: the frames of three splits, and the classes."""
-    lines = [f"{frame.split} {frame.id}" for frame in site.frames("labelled", "unlabelled", "val")]
-    text = "\n".join([*sorted(lines), *site.config.class_names])
-    return hashlib.sha256(text.encode()).hexdigest()
+    """What the runs learn from and are judged by: the frames of three splits, the masks as they are, the classes."""
+    lines = [f"{each.split} {each.id} {_mask(site, each)}" for each in site.frames("labelled", "unlabelled", "val")]
+    return hashlib.sha256("\n".join([*sorted(lines), *site.config.class_names]).encode()).hexdigest()
+
+
+def _mask(site: Site, frame: Frame) -> str:
+    path = site.path(frame.mask) if frame.mask else None
+    if path is None or not path.exists():  # a missing one is told by those who read it
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

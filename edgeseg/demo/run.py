@@ -107,7 +107,7 @@ class _Demo:
         return {
             "site": ("a summer at the river, of which a few mornings are labelled", self._site),
             "suponly": ("training on the labels alone", lambda: self._train("suponly")),
-            "semi": ("training on labels and footage", lambda: self._train("u2pl")),
+            "semi": ("training on labels and footage", lambda: self._train(self._open().config.train.method)),
             "distill": ("distilling the edge model", self._distill),
             "export": ("exporting the bundle, INT8 and all", self._export),
             "infer": ("autumn comes: the device runs and logs what it is unsure of", self._infer),

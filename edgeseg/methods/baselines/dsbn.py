@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from edgeseg.data.augment import cutout, strong
+from edgeseg.errors import TrainError
 from edgeseg.losses.consistency import symmetric_cross_entropy
 from edgeseg.losses.supervised import IGNORE, upsample
 from edgeseg.losses.world import ratio
@@ -31,6 +32,11 @@ class DSBN(Method):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
+        if kit.student.checkpoints:
+            raise TrainError(
+                "dsbn swaps batch norms within a step, which checkpointing would undo before the gradients are there; "
+                "set train.checkpointing to false, or split the batch with train.accumulate"
+            )
         norms = {n: m for n, m in self.student.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
         self._names = list(norms)
         self.second = nn.ModuleList(copy.deepcopy(norm) for norm in norms.values())
