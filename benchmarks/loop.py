@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from edgeseg.config import TrainConfig, validate
 from edgeseg.data.augment import weak
 from edgeseg.loop import GRADIENT_NORM, cpu_has_bf16
+from edgeseg.memory import keep_freed
 from edgeseg.methods import METHODS, Batch, Kit, Method, StepResult
 from edgeseg.models import Network, build
 
@@ -103,6 +104,8 @@ def main() -> None:
     given = parser.parse_args()
     cuda = torch.cuda.is_available() if given.device == "auto" else given.device == "cuda"
     device = torch.device("cuda" if cuda else "cpu")
+    if not cuda:
+        keep_freed()
     able = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
     bf16 = able if given.precision == "auto" else given.precision == "bf16"
     config = validate(TrainConfig, PRESET, "the preset")

@@ -25,7 +25,7 @@ from edgeseg.data.dataset import FrameStore, Loader, RawBatch, Store
 from edgeseg.durable import lock, write_json
 from edgeseg.errors import TrainError
 from edgeseg.losses.world import gather
-from edgeseg.memory import measure_step, parse_bytes, plan
+from edgeseg.memory import keep_freed, measure_step, parse_bytes, plan
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
 from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
@@ -96,6 +96,8 @@ def fit(
     """
     fabric, bf16 = _fabric(config)
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed()
     span = span or Span(0, config.steps)
     with lock(out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError):
         folder = RunFolder(out, config, resume=resume, helps=fabric.global_rank > 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeseg.errors import ConfigError, TrainError
@@ -106,6 +108,18 @@ def measure_step(step: Callable[[], Tensor], where: device, module: nn.Module) -
                 each.copy_(before)
         if where.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def keep_freed() -> None:
+    """Let this process keep the memory that tensors free, where the C library is glibc; elsewhere nothing happens.
+
+    By itself glibc gives every large tensor back to the system at once, and the next step pays for each page anew
+    (what that costs is in benchmarks/RESULTS.md). The most that is ever held stays the same.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 64 << 20)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+            mallopt(option, value)
 
 
 def _saved(step: Callable[[], Tensor], module: nn.Module) -> int:

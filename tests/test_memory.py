@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -201,3 +204,22 @@ def test_two_sizes_tell_a_third_on_a_gpu() -> None:
 
     two, four, ten = map(measure, (2, 4, 10))
     assert two + (four - two) / 2 * 8 == pytest.approx(ten, rel=0.1)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back so eagerly")
+@pytest.mark.parametrize("kept", [True, False])
+def test_memory_that_is_freed_is_taken_again_without_page_faults(kept: bool) -> None:
+    program = f"""
+import resource, torch
+from edgeseg.memory import keep_freed
+if {kept}:
+    keep_freed()
+def faults():
+    for _ in range(10):
+        torch.ones(8 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+faults()
+print(-faults() + faults())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (int(done.stdout) < 100) == kept
