@@ -166,8 +166,8 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
     if chosen is not best:
         share = chosen.seconds_per_step / best.seconds_per_step
         sentences.append(
-            f"the highest mean has {best.method}, {best.mean - chosen.mean:.1f} points more, which is within noise, and "
-            f"{chosen.method} takes {100 * share:.0f} % of its time a step"
+            f"the highest mean has {best.method}, {best.mean - chosen.mean:.1f} points more, which is within noise, "
+            f"and {chosen.method} takes {100 * share:.0f} % of its time a step"
         )
     if rivals[0] is not best:
         sentences.append(f"a higher mean has {rivals[0].method}, but its runs lie too far apart to count on it")
