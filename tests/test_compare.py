@@ -265,6 +265,7 @@ def test_a_run_that_fails_is_a_row_and_the_others_go_on(site: Site) -> None:
         (["--resume"], "there is no compare run to resume"),
         (["--set", "train.encoder=nosuchnet"], "nosuchnet"),
         (["--set", "train.devices=2"], "train.devices is 2"),
+        (["--set", "train.nodes=2"], "train.nodes 2"),
         (["--set", "train.method=u2pl"], "--methods"),
         (["--methods", "cps", "--set", 'train.plugins=["augseg"]'], "cps has no strong view"),
         (["--set", "train.confidence=2"], "the command line has 1 mistake(s): train.confidence"),

@@ -97,10 +97,10 @@ def plan(
         raise ConfigError(f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to decide")
     if jobs < 1 or threads < 0:
         raise ConfigError("--jobs must be 1 or more and --threads 0 or more; leave them out for one run at a time")
-    if config.devices > 1:
+    if config.devices > 1 or config.nodes > 1:
         raise ConfigError(
-            f"train.devices is {config.devices} but a comparison trains each run on one; leave it at 1, "
-            "and have several runs at a time with --jobs"
+            f"train.devices is {config.devices} and train.nodes {config.nodes} but a comparison trains each run on one "
+            "device; leave both at 1, and have several runs at a time with --jobs"
         )
     for name in chosen:
         check(name, _plugins(config, name), len(site.config.classes))

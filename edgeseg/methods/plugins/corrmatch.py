@@ -1,7 +1,8 @@
 """CorrMatch-style propagation (Sun et al., CVPR 2024), from its description: like pixels share a label.
 
 The correlation of features carries labels over to similar pixels; regions that are mostly confident and mostly of one
-class take that class as a whole, and the least confidence follows the classes' best pixels.
+class take that class as a whole, and the least confidence follows the classes' best pixels; a host's own threshold
+holds as well.
 """
 
 from __future__ import annotations
