@@ -334,10 +334,10 @@ def resolve(model: type[S], table: dict[str, Any], overrides: list[str] | None, 
     try:
         return validate(model, changed, source)
     except ConfigError:
-        if overrides:
-            validate(model, table, source)  # its own mistakes come first
-        validate(model, changed, "the command line" if overrides else source)
-        raise
+        if not overrides:
+            raise
+        validate(model, table, source)  # its own mistakes come first
+        return validate(model, changed, "the command line")
 
 
 def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values

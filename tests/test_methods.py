@@ -222,6 +222,7 @@ def test_stages_share_the_budget_and_add_up_their_seconds(site: Site, tmp_path: 
         ({"method": "stpp", "plugins": ["ael"]}, 3, "which stpp has not"),
         ({"method": "cps", "plugins": ["augseg"]}, 3, "has no strong view"),
         ({"method": "psmt", "plugins": ["u2pl_contrast"]}, 3, "needs representations"),
+        ({"method": "dsbn", "encoder": "resnet18", "checkpointing": True}, 3, "swaps batch norms within a step"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_reason(

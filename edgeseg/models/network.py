@@ -36,7 +36,6 @@ class Network(nn.Module):
 
     Attributes:
         frozen: the encoder stays as it is; see `freeze`.
-        checkpoints: the encoder's activations are computed twice; see `checkpoint`.
     """
 
     def __init__(self, encoder: nn.Module, decoder: nn.Module, classifier: nn.Conv2d, rep_dim: int) -> None:
@@ -45,7 +44,7 @@ class Network(nn.Module):
         self.decoder = decoder
         self.classifier = classifier
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
-        self.frozen = self.checkpoints = False
+        self.frozen = False
 
     def freeze(self) -> None:
         """Leave the encoder as it is: no gradients, no activations kept for them, statistics of batch norms fixed."""
@@ -70,7 +69,6 @@ class Network(nn.Module):
         """
         try:
             self.encoder.model.set_grad_checkpointing(True)  # type: ignore[operator, union-attr]
-            self.checkpoints = True
         except (AssertionError, AttributeError, TypeError):
             raise TrainError(
                 "checkpointing is on but timm has none for this encoder; turn it off, or take another encoder such as "

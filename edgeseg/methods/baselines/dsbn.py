@@ -32,11 +32,6 @@ class DSBN(Method):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        if kit.student.checkpoints:
-            raise TrainError(
-                "dsbn swaps batch norms within a step, which checkpointing would undo before the gradients are there; "
-                "set train.checkpointing to false, or split the batch with train.accumulate"
-            )
         norms = {n: m for n, m in self.student.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
         self._names = list(norms)
         self.second = nn.ModuleList(copy.deepcopy(norm) for norm in norms.values())
@@ -69,6 +64,15 @@ class DSBN(Method):
 
 
 def dsbn(stages: Stages) -> Path:
-    """Half of the steps for the teacher, half for the student."""
+    """Half of the steps for the teacher, half for the student.
+
+    Raises:
+        TrainError: checkpointing is on.
+    """
+    if stages.config.checkpointing:
+        raise TrainError(
+            "dsbn swaps batch norms within a step, and checkpointing would compute activations anew with the wrong "
+            "ones; set train.checkpointing to false, or split the batch with train.accumulate"
+        )
     teacher = stages.train("teacher", 0.5, suponly)
     return stages.train("student", 0.5, DSBN, labels=stages.label("labels", teacher), last=True)
