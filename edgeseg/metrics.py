@@ -91,24 +91,22 @@ def paired_bootstrap(
     """
     if challenger.shape != champion.shape or not len(champion):
         raise ValueError("both need the counts of the same frames, at least one")
-    starts = np.arange(0, len(champion), block)
-    rival = np.add.reduceat(challenger, starts, axis=0)
-    holder = np.add.reduceat(champion, starts, axis=0)
-    weights = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), size=draws)
-    deltas = mious(np.tensordot(weights, rival, 1)) - mious(np.tensordot(weights, holder, 1))
-    low, high = np.nanquantile(deltas, [0.025, 0.975])
-    return Interval(miou(challenger.sum(0)) - miou(champion.sum(0)), float(low), float(high))
+    return gain_interval(challenger[None], champion[None], draws=draws, block=block, seed=seed)
 
 
-def gain_interval(challenger: Counts, champion: Counts, *, draws: int = 2000, seed: int = 0) -> Interval:
+def gain_interval(
+    challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
+) -> Interval:
     """How much better the runs of one method are on average, with the frames as the source of chance.
 
     Args:
         challenger, champion: (runs, frames, C, C) counts of the same frames in the same order.
+        block: as in `paired_bootstrap`.
 
     Returns:
         the difference of the mean mIoU over runs, with its 95 % interval over resampled sets of frames.
     """
+    challenger, champion = _blocks(challenger, block), _blocks(champion, block)
     weights = _resampled(challenger.shape[1], draws, seed)
     means = [np.mean([mious(np.tensordot(weights, run, 1)) for run in runs], 0) for runs in (challenger, champion)]
     whole = [float(np.mean([miou(run.sum(0)) for run in runs])) for runs in (challenger, champion)]
@@ -116,15 +114,17 @@ def gain_interval(challenger: Counts, champion: Counts, *, draws: int = 2000, se
     return Interval(whole[0] - whole[1], float(low), float(high))
 
 
-def iou_margins(counts: Counts, *, draws: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+def iou_margins(counts: Counts, *, draws: int = 1000, block: int = 1, seed: int = 0) -> NDArray[np.float64]:
     """How far the mean IoU of each class over runs may be off by chance of the frames it was measured on.
 
     Args:
-        counts: (runs, frames, C, C) of the same frames.
+        counts: (runs, frames, C, C) of the same frames in order.
+        block: as in `paired_bootstrap`.
 
     Returns:
         (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that is nowhere.
     """
+    counts = _blocks(counts, block)
     weights = _resampled(counts.shape[1], draws, seed)
     drawn = np.mean([iou(np.tensordot(weights, run, 1)) for run in counts], 0)
     found = np.full(drawn.shape[1], np.nan)
@@ -132,6 +132,16 @@ def iou_margins(counts: Counts, *, draws: int = 1000, seed: int = 0) -> NDArray[
         low, high = np.nanquantile(drawn[:, name], [0.025, 0.975])
         found[name] = (high - low) / 2
     return found
+
+
+def block_length(frames: int) -> int:
+    """How many neighbours to draw together from a set in order: ten, or fewer so as to leave five blocks."""
+    return max(1, min(10, frames // 5))
+
+
+def _blocks(counts: Counts, block: int) -> Counts:
+    """(runs, frames, C, C) -> (runs, blocks, C, C), each block the sum of its frames; the last may be shorter."""
+    return np.add.reduceat(counts, np.arange(0, counts.shape[1], block), axis=1)
 
 
 def _resampled(frames: int, draws: int, seed: int) -> NDArray[np.int64]:

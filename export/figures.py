@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgeseg.metrics import (
     Counts,
     agreement,
+    block_length,
     expected_calibration_error,
     iou,
     miou,
@@ -18,8 +19,6 @@ from edgeseg.metrics import (
     paired_bootstrap,
 )
 
-BLOCK = 10  # neighbouring val frames that are drawn together: frames of a video are near-copies
-FEWEST_BLOCKS = 5
 Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
@@ -68,8 +67,7 @@ def figures(
     }
     if before is None:
         return found
-    block = max(1, min(BLOCK, len(outcome.counts) // FEWEST_BLOCKS))
-    change = paired_bootstrap(outcome.counts, before.counts, block=block)
+    change = paired_bootstrap(outcome.counts, before.counts, block=block_length(len(outcome.counts)))
     losses = np.nan_to_num(iou(before.counts.sum(0)) - classes, nan=-np.inf)
     worst = int(np.argmax(losses))
     same = [one == other for one, other in zip(outcome.masks, before.masks)]

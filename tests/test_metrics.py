@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.metrics import agreement, confusion, gain_interval, iou, iou_margins, miou, mious, paired_bootstrap
+from edgeseg.metrics import (
+    agreement,
+    block_length,
+    confusion,
+    gain_interval,
+    iou,
+    iou_margins,
+    miou,
+    mious,
+    paired_bootstrap,
+)
 
 
 def test_confusion_counts_by_truth_and_prediction_and_skips_ignored_pixels() -> None:
@@ -68,6 +78,16 @@ def test_bootstrap_widens_when_frames_are_copies_drawn_in_blocks() -> None:
     copies = paired_bootstrap(one.repeat(8, 0), other.repeat(8, 0))
     blocks = paired_bootstrap(one.repeat(8, 0), other.repeat(8, 0), block=8)
     assert blocks.high - blocks.low > 1.5 * (copies.high - copies.low)
+    assert blocks == paired_bootstrap(one, other)
+    alone, apart, together = (
+        iou_margins(each[None], block=n) for each, n in ((one, 1), (one.repeat(8, 0), 1), (one.repeat(8, 0), 8))
+    )
+    assert together == pytest.approx(alone) and (apart < 0.6 * alone).all()
+
+
+@pytest.mark.parametrize(("frames", "block"), [(1, 1), (9, 1), (10, 2), (49, 9), (50, 10), (1000, 10)])
+def test_neighbours_are_drawn_together_by_tens_but_at_least_five_blocks_are_left(frames: int, block: int) -> None:
+    assert block_length(frames) == block
 
 
 def test_agreement_is_a_share_of_pixels() -> None:

@@ -18,7 +18,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.data.dataset import read_frame, resize_image, resize_mask
 from edgeseg.draw import paint
 from edgeseg.evaluate import predict
-from edgeseg.metrics import confusion, gain_interval, iou_margins, miou
+from edgeseg.metrics import block_length, confusion, gain_interval, iou_margins, miou
 from edgeseg.models.checkpoint import load_model
 from edgeseg.report import Page, Series
 from edgeseg.site import Site
@@ -104,10 +104,10 @@ def _chance_of_frames(page: Page, able: Sequence[Standing], chosen: Standing | N
     mine, theirs = rival.counts(), floor.counts()
     if mine is None or theirs is None:
         return
-    gain = gain_interval(mine, theirs)
+    gain = gain_interval(mine, theirs, block=block_length(mine.shape[1]))
     page.paragraph(
-        f"So much for the seeds. The choice of val frames is chance as well: drawn anew, they put {rival.method} "
-        f"between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, mean over seeds)."
+        f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbours together, they "
+        f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, mean over seeds)."
     )
 
 
@@ -140,7 +140,8 @@ def curve(each: Standing) -> Series:
 def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
     page.heading("Every class")
     total = max(1, sum(facts.pixels.values()))
-    margins = [None if (counts := each.counts()) is None else iou_margins(counts) for each in able]
+    drawn = [each.counts() for each in able]
+    margins = [None if each is None else iou_margins(each, block=block_length(each.shape[1])) for each in drawn]
     rows, best = [], []
     for place, (name, number) in enumerate(facts.pixels.items()):
         values = [each.per_class(name) for each in able]
@@ -155,7 +156,8 @@ def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
         )
     page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
     page.paragraph(
-        "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val frames drawn anew. "
+        "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val frames drawn anew, "
+        "neighbours together, for the frames of a video are near-copies. "
         "A class that val does not have shows a dash."
     )
     for each in able:
