@@ -109,17 +109,17 @@ class Page:
         self._parts.append(f'<div class="scroll"><div class="grid" style="{style}">{"".join(cells)}</div></div>')
 
     def legend(self, entries: Sequence[tuple[str, str]]) -> None:
-        """Names with their CSS colours."""
+        """Names with their CSS colours or backgrounds."""
         cells = "".join(
             f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>' for name, color in entries
         )
         self._parts.append(f'<div class="legend">{cells}</div>')
 
     def curves(self, series: Sequence[Series], x_label: str, y_label: str) -> None:
-        """Lines over one pair of axes, with a legend."""
+        """Lines over one pair of axes, with a legend; dashed where the colours begin again."""
         shown = [line for line in series if len(line.x)]
         if shown:
-            self.legend([(line.name, COLORS[n % len(COLORS)]) for n, line in enumerate(shown)])
+            self.legend([(line.name, _swatch(n)) for n, line in enumerate(shown)])
             self._parts.append(_curves(shown, x_label, y_label))
 
     def bars(
@@ -190,11 +190,18 @@ def _curves(series: Sequence[Series], x_label: str, y_label: str) -> str:
         color = COLORS[number % len(COLORS)]
         points = [(*place(x, y), x, y) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py, _, _ in points)
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
+        dash = ' stroke-dasharray="5 4"' if number >= len(COLORS) else ""
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dash}/>')
         for px, py, x, y in points:
             title = f"<title>{_text(line.name)}: {y:.2f} at {x:g}</title>"
             parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.2" fill="{color}">{title}</circle>')
     return _svg(width, height, y_label, parts)
+
+
+def _swatch(number: int) -> str:
+    """The background that stands for a line in the legend: striped where the line is dashed."""
+    color = COLORS[number % len(COLORS)]
+    return color if number < len(COLORS) else f"repeating-linear-gradient(90deg, {color} 0 3px, transparent 3px 5px)"
 
 
 def _bars(groups: Sequence[str], names: Sequence[str], values: Sequence[Sequence[float | None]], unit: str) -> str:

@@ -93,6 +93,14 @@ def test_a_band_is_drawn_behind_its_line_and_widens_the_axis() -> None:
     assert ">10</text>" in text and ">0</text>" in text
 
 
+def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names_in_the_legend() -> None:
+    page = Page("t")
+    page.curves([Series(str(n), [0, 1], [n, n]) for n in range(28)], "steps", "mIoU")
+    looks = re.findall(r'<polyline points="[^"]+" ([^/]+)/>', page.html())
+    swatches = re.findall(r'<i style="background:([^"]+)">', page.html())
+    assert len(set(looks)) == len(looks) == len(set(swatches)) == len(swatches) == 28
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 400), (31.2, 78.9), (55.0, 55.0), (-3, 4), (0, 0.004)])
 def test_ticks_are_round_and_span_the_values(low: float, high: float) -> None:
     ticks = _ticks(low, high)
