@@ -139,12 +139,14 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
     left_out = [each for each in able if each is not floor and each.failed]
     rivals = [each for each in able if each is not floor and not each.failed]
     gaps = [
-        f"no choice is {each.method}: {len(each.failed)} of its {len(each.runs) + len(each.failed)} runs failed; "
+        f"left out is {each.method}: {len(each.failed)} of its {len(each.runs) + len(each.failed)} runs failed; "
         "`edgeseg compare --resume` tries them again"
         for each in left_out
     ]
     if floor is None:
-        text = f"the highest mean has {able[0].method}, but without {FLOOR} nobody knows whether the footage helped"
+        text = (
+            f"the highest mean is that of {able[0].method}, but without {FLOOR} nobody knows whether the footage helped"
+        )
         return Verdict(able[0].method, (text,), None)
     if not rivals:
         return Verdict(FLOOR, (f"only {FLOOR} finished, so there is nothing to compare it with", *gaps), None)
@@ -166,11 +168,11 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
     if chosen is not best:
         share = chosen.seconds_per_step / best.seconds_per_step
         sentences.append(
-            f"the highest mean has {best.method}, {best.mean - chosen.mean:.1f} points more, which is within noise, "
+            f"the highest mean is that of {best.method}, {best.mean - chosen.mean:.1f} points more, which is within noise, "
             f"and {chosen.method} takes {100 * share:.0f} % of its time a step"
         )
     if rivals[0] is not best:
-        sentences.append(f"a higher mean has {rivals[0].method}, but its runs lie too far apart to count on it")
+        sentences.append(f"a higher mean is that of {rivals[0].method}, but its runs lie too far apart to count on it")
     others = [each.method for each in peers if each not in (chosen, best)]
     if others:
         sentences.append(f"nothing here tells {' and '.join(others)} from {best.method}")
