@@ -168,7 +168,7 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
     if chosen is not best:
         share = chosen.seconds_per_step / best.seconds_per_step
         sentences.append(
-            f"the highest mean is that of {best.method}, {best.mean - chosen.mean:.1f} points more, which is within noise, "
+            f"the highest mean is that of {best.method}, {best.mean - chosen.mean:.1f} points more, within noise, "
             f"and {chosen.method} takes {100 * share:.0f} % of its time a step"
         )
     if rivals[0] is not best:
