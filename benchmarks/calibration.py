@@ -30,16 +30,16 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from edgeseg.calibration.select import Strategy, pool, select
-from edgeseg.export.figures import figures, sqnr
-from edgeseg.export.graph import lower, rename
-from edgeseg.export.int8 import ESTIMATORS, Calibrated, Int8, calibrate, quantise
-from edgeseg.export.interface import Interface, wrap
-from edgeseg.export.observe import impressions, observe
-from edgeseg.export.onnx import export_network
-from edgeseg.export.pixels import fold_std
-from edgeseg.export.quantise import Layer, Wiring, layers_of, weight_scales
-from edgeseg.export.verify import CalibrationImages, ValFrames, run_graph, sample_logits
+from edgeseg.calibration.frame_selection import Strategy, pool, select
+from edgeseg.export.evaluation.figures import figures, sqnr
+from edgeseg.export.graph.lowering import lower, rename
+from edgeseg.export.quantization.quantizer import ESTIMATORS, Calibrated, Int8, calibrate, quantise
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.quantization.activation_statistics import impressions, observe
+from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
+from edgeseg.export.graph.qdq_nodes import Layer, Wiring, layers_of, weight_scales
+from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
 from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Silent
 from edgeseg.site import Frame, Site

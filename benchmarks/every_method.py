@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.sites import make_site
 from edgeseg.config import METHOD_NAMES
-from edgeseg.durable import write_json
+from edgeseg.atomic_files import write_json
 from edgeseg.site import Site
 
 STEPS = 12

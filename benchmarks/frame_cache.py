@@ -23,7 +23,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.data.dataset import FrameStore
+from edgeseg.data.frame_store import FrameStore
 from edgeseg.site import Frame, Site
 
 SIZES = ((128, 160), (352, 480))

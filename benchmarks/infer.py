@@ -33,12 +33,12 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import LogConfig
-from edgeseg.runtime.framelog import FrameLog
+from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.pipeline import run
-from edgeseg.runtime.preprocess import prepare
-from edgeseg.runtime.runner import Runner, cores, open_runner
-from edgeseg.runtime.sinks import LogSink, Sink, VideoSink
-from edgeseg.runtime.sources import open_source
+from edgeseg.imaging.resize import prepare
+from edgeseg.runtime.backends.open_runner import Runner, cores, open_runner
+from edgeseg.runtime.outputs.base import LogSink, Sink, VideoSink
+from edgeseg.runtime.sources.open_source import open_source
 
 BASES = ("bare", "bare, no spinning", "bare, side by side")
 Frames = list[NDArray[np.uint8]]

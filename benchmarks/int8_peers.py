@@ -93,9 +93,9 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import onnx
 
-    from edgeseg.data.dataset import read_frame, resize_image
-    from edgeseg.export.graph import lower, rename
-    from edgeseg.export.onnx import export_network
+    from edgeseg.data.frame_store import read_frame, resize_image
+    from edgeseg.export.graph.lowering import lower, rename
+    from edgeseg.export.graph.torch_export import export_network
     from edgeseg.models.checkpoint import load_model
     from edgeseg.site import Site
 
@@ -142,11 +142,11 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import onnx
 
-    from edgeseg.export.int8 import calibrate
-    from edgeseg.export.interface import Interface
-    from edgeseg.export.placecpu import place_cpu
-    from edgeseg.export.placetrt import place_trt
-    from edgeseg.export.rewrites import rewrite
+    from edgeseg.export.quantization.quantizer import calibrate
+    from edgeseg.export.graph.pre_post_processing import Interface
+    from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+    from edgeseg.export.tensorrt.qdq_placement import place_trt
+    from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
 
     facts = json.loads((work / "facts.json").read_text())
     interface = Interface(

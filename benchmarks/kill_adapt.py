@@ -37,20 +37,20 @@ import numpy as np
 import torch
 
 import edgeseg
-import edgeseg.adapt.heavy  # everything a round needs, imported before the forks
+import edgeseg.adapt.training_steps  # everything a round needs, imported before the forks
 from edgeseg.adapt.publish import champion, published
-from edgeseg.adapt.state import STEPS, load_all
+from edgeseg.adapt.round_state import STEPS, load_all
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig, validate
-from edgeseg.demo.site import QUICK, make_site
-from edgeseg.distill import distill
-from edgeseg.durable import replace_link
+from edgeseg.demo.demo_site import QUICK, make_site
+from edgeseg.training.distill import distill
+from edgeseg.atomic_files import replace_link
 from edgeseg.errors import EdgesegError
-from edgeseg.export.run import export
-from edgeseg.runtime.framelog import FrameLog, verify
-from edgeseg.runtime.selection import Candidate
+from edgeseg.export.exporter import export
+from edgeseg.runtime.framelog.frame_log import FrameLog, verify
+from edgeseg.runtime.framelog.frame_selection import Candidate
 from edgeseg.site import Site
-from edgeseg.train import train
+from edgeseg.training.train import train
 
 RECORDS = 12
 COMPARED = ("train/weights/best.safetensors", "distill/weights/best.safetensors", "bundle/model.onnx",

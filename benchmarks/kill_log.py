@@ -24,7 +24,7 @@ import numpy as np
 
 import edgeseg
 from edgeseg.config import LogConfig, validate
-from edgeseg.runtime.framelog import FrameLog, iter_records, verify
+from edgeseg.runtime.framelog.frame_log import FrameLog, iter_records, verify
 
 WRITING = 0.2  # seconds; the longest that the bare writer lives after its first record
 

@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from edgeseg.demo.site import make_site
+from edgeseg.demo.demo_site import make_site
 from edgeseg.site import Site
 
 SETTINGS = (

@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig, validate
 from edgeseg.data.augment import weak
-from edgeseg.loop import GRADIENT_NORM, cpu_has_bf16
-from edgeseg.memory import keep_freed
+from edgeseg.training.trainer import GRADIENT_NORM, cpu_has_bf16
+from edgeseg.training.memory import keep_freed
 from edgeseg.methods import METHODS, Batch, Kit, Method, StepResult
 from edgeseg.models import Network, build
 

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from benchmarks import literal
 from edgeseg.config import TrainConfig
-from edgeseg.losses.contrast import (
+from edgeseg.losses.u2pl_contrastive import (
     NegativeBank,
     anchor_mask,
     info_nce,
@@ -38,12 +38,12 @@ from edgeseg.losses.contrast import (
     rank_bounds,
     ranks,
 )
-from edgeseg.losses.equalise import ConfidenceBank, keep_chances
-from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives
-from edgeseg.losses.reliability import entropy, threshold
+from edgeseg.losses.ael_adaptive import ConfidenceBank, keep_chances
+from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
+from edgeseg.losses.entropy import entropy, threshold
 from edgeseg.methods import METHODS, Batch, Kit
-from edgeseg.methods.online import Online
-from edgeseg.methods.plugin import Seen
+from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
 from edgeseg.models import Network, Output, build
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from edgeseg.data.footage import add_footage
-from edgeseg.data.masks import add_labels
-from edgeseg.durable import write_atomic
+from edgeseg.data.ingest.add_footage import add_footage
+from edgeseg.data.ingest.add_labels import add_labels
+from edgeseg.atomic_files import write_atomic
 from edgeseg.site import Site
 
 Colors = tuple[tuple[str, str], ...]

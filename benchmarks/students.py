@@ -25,16 +25,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import DistillConfig, TrainConfig, validate
-from edgeseg.data.dataset import read_frame, resize_image
-from edgeseg.distill import distill
-from edgeseg.durable import write_json
-from edgeseg.export.run import export
-from edgeseg.export.speed import race
-from edgeseg.export.students import STUDENTS, Student
+from edgeseg.data.frame_store import read_frame, resize_image
+from edgeseg.training.distill import distill
+from edgeseg.atomic_files import write_json
+from edgeseg.export.exporter import export
+from edgeseg.export.evaluation.latency import race
+from edgeseg.export.student_benchmark import STUDENTS, Student
 from edgeseg.progress import Silent
-from edgeseg.runtime.runner import cores
+from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site
-from edgeseg.train import train
+from edgeseg.training.train import train
 
 Row = dict[str, Any]  # Any: what JSON holds
 FLAVOURS = ("int8-cpu", "int8-trt")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 if TYPE_CHECKING:
-    from edgeseg.adapt.rounds import RoundResult
-    from edgeseg.adapt.status import RoundStatus
+    from edgeseg.adapt.round_runner import RoundResult
+    from edgeseg.adapt.round_status import RoundStatus
     from edgeseg.site import Site
 
 
@@ -57,8 +57,8 @@ def adapt(
 
 
 def _round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
-    from edgeseg.adapt.rounds import run_round
-    from edgeseg.cli.progress import report
+    from edgeseg.adapt.round_runner import run_round
+    from edgeseg.cli.shared.console import report
 
     with report() as bar:
         result = run_round(site, logs, resume=resume, report=bar)
@@ -74,7 +74,7 @@ def _round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
 def _print_figures(result: RoundResult) -> None:
     from rich.table import Table
 
-    from edgeseg.cli.progress import console
+    from edgeseg.cli.shared.console import console
 
     before, after, difference = (result.figures[key] for key in ("before", "after", "difference"))
     table = Table("gate", "champion", "challenger", "change")
@@ -88,7 +88,7 @@ def _print_figures(result: RoundResult) -> None:
 
 
 def _print_end(result: RoundResult) -> None:
-    from edgeseg.cli.progress import say
+    from edgeseg.cli.shared.console import say
 
     if result.bundle is None:
         say(f"round {result.number:04d} is rejected, the champion stays: {result.reason}")
@@ -102,8 +102,8 @@ def _print_end(result: RoundResult) -> None:
 
 
 def _rollback(site: Site, as_json: bool) -> None:
-    from edgeseg.adapt.rounds import rollback
-    from edgeseg.cli.progress import say
+    from edgeseg.adapt.round_runner import rollback
+    from edgeseg.cli.shared.console import say
 
     left, now = rollback(site)
     if as_json:
@@ -113,8 +113,8 @@ def _rollback(site: Site, as_json: bool) -> None:
 
 
 def _abandon(site: Site, as_json: bool) -> None:
-    from edgeseg.adapt.rounds import abandon
-    from edgeseg.cli.progress import say
+    from edgeseg.adapt.round_runner import abandon
+    from edgeseg.cli.shared.console import say
 
     state = abandon(site)
     if as_json:
@@ -130,8 +130,8 @@ def _status(site: Site, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edgeseg.adapt.status import rounds
-    from edgeseg.cli.progress import say
+    from edgeseg.adapt.round_status import rounds
+    from edgeseg.cli.shared.console import say
 
     found = rounds(site)
     current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import options
-from edgeseg.cli.progress import report, say
+from edgeseg.cli.shared import options
+from edgeseg.cli.shared.console import report, say
 
 if TYPE_CHECKING:
-    from edgeseg.data.footage import AddResult
-    from edgeseg.data.masks import LabelResult
+    from edgeseg.data.ingest.add_footage import AddResult
+    from edgeseg.data.ingest.add_labels import LabelResult
 
 SHOWN = 10  # file names of one kind
 Camera = Annotated[str, typer.Option(help="Who took it; frames of different cameras never share a block.")]
@@ -28,7 +28,7 @@ def footage(
     given: options.Set = None,
 ) -> None:
     """Add videos and images as unlabelled frames: sampled by time, without near-duplicates."""
-    from edgeseg.data.footage import add_footage
+    from edgeseg.data.ingest.add_footage import add_footage
     from edgeseg.site import Site
 
     site = Site.open(overrides=given)
@@ -50,7 +50,7 @@ def labels(
     given: options.Set = None,
 ) -> None:
     """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colours of the classes."""
-    from edgeseg.data.masks import add_labels
+    from edgeseg.data.ingest.add_labels import add_labels
     from edgeseg.site import Site
 
     site = Site.open(overrides=given)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.device import Backend, BundleArgument, Threads
-from edgeseg.cli.options import ImageSize, Json, Set, overrides
+from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Threads
+from edgeseg.cli.shared.options import ImageSize, Json, Set, overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Flavour
-    from edgeseg.runtime.frames import Image
+    from edgeseg.runtime.sources.base import Image
 
 Address = Annotated[
     str | None, typer.Option(help="Video, folder or glob to take frames from; the bundle's own frames if left out.")
@@ -39,7 +39,7 @@ def bench(
 ) -> None:
     """Time FP32, INT8 and whatever else the bundle holds: per stage, end to end, and against FP32."""
     if students or student:
-        from edgeseg.cli.students import bench_students
+        from edgeseg.cli.bench_students import bench_students
 
         no = {"BUNDLE": bundle, "--frames": frames, "--source": source, "--backend": backend}
         bench_students(student, classes, imgsz, threads, set_, as_json=as_json, without=no)
@@ -61,11 +61,11 @@ def _bench_bundle(
     set_: list[str] | None, *, as_json: bool, without: dict[str, object],
 ) -> None:  # fmt: skip
     from edgeseg.bundle import GRAPHS
-    from edgeseg.cli.device import place
-    from edgeseg.cli.progress import report, say
+    from edgeseg.cli.shared.bundle_options import place
+    from edgeseg.cli.shared.console import report, say
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime import bench as timer
-    from edgeseg.runtime.runner import cores, resolve_backend
+    from edgeseg.runtime import benchmark as timer
+    from edgeseg.runtime.backends.open_runner import cores, resolve_backend
 
     for name, value in without.items():
         if value is not None:
@@ -126,7 +126,7 @@ def _images(source: str, frames: int) -> list[Image]:
     from itertools import islice
     from threading import Event
 
-    from edgeseg.runtime.sources import open_source
+    from edgeseg.runtime.sources.open_source import open_source
 
     opened = open_source(source)
     try:

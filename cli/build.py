@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.device import BundleArgument
-from edgeseg.cli.options import Json, Set, overrides
+from edgeseg.cli.shared.bundle_options import BundleArgument
+from edgeseg.cli.shared.options import Json, Set, overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle, Flavour
     from edgeseg.config import EngineConfig
-    from edgeseg.runtime.enginecache import Record
+    from edgeseg.runtime.backends.tensorrt.engine_cache import Record
 
 Precision = Annotated[str | None, typer.Option(help="int8, fp16 or fp32; INT8 and FP16 where held if left out.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the same build for trtexec and polygraphy, do nothing.")]
@@ -30,8 +30,8 @@ def build(
     set_: Set = None,
 ) -> None:
     """Build TensorRT engines on this device, check them on the bundle's golden frames, and keep those that pass."""
-    from edgeseg.cli.device import place
-    from edgeseg.cli.progress import say
+    from edgeseg.cli.shared.bundle_options import place
+    from edgeseg.cli.shared.console import say
 
     _, opened, config = place(bundle, overrides("engine", set_, dla=dla))
     flavours = _flavours(opened, precision)
@@ -65,7 +65,7 @@ def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
     """
     from edgeseg.bundle import GRAPHS
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.runner import choose
+    from edgeseg.runtime.backends.open_runner import choose
 
     wanted: dict[str, Flavour] = {"int8": "int8-trt", "fp16": "fp16", "fp32": "fp32"}
     if precision is None:
@@ -80,10 +80,10 @@ def _build(
     bundle: Bundle, flavours: list[Flavour], config: EngineConfig, force: bool
 ) -> tuple[dict[Flavour, Record], list[str]]:
     """What passed, and the sentences of what did not."""
-    from edgeseg.cli.progress import report
+    from edgeseg.cli.shared.console import report
     from edgeseg.errors import EngineError
-    from edgeseg.runtime.engines import Tools, obtain
-    from edgeseg.runtime.runner import checked
+    from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, obtain
+    from edgeseg.runtime.backends.open_runner import checked
 
     records: dict[Flavour, Record] = {}
     failed = []
@@ -102,7 +102,7 @@ def _table(records: dict[Flavour, Record]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edgeseg.runtime.evidence import Evidence
+    from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
 
     table = Table(
         "engine", "typing", "golden pixels", "least", "median ms", "INT8 layers", "INT8 convolutions", "reformats",
@@ -124,7 +124,7 @@ def _table(records: dict[Flavour, Record]) -> None:
 
 
 def _commands(bundle: Bundle, flavours: list[Flavour], config: EngineConfig) -> None:
-    from edgeseg.runtime.trtcommands import FAMILIES, commands
+    from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, commands
 
     for flavour in flavours:
         for family in FAMILIES:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 if TYPE_CHECKING:
-    from edgeseg.compare.run import Comparison
+    from edgeseg.compare.comparison import Comparison
 
 Methods = Annotated[
     str | None,
@@ -52,10 +52,10 @@ def compare(
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)
 
-    from edgeseg.cli.progress import report, say
-    from edgeseg.compare.figures import FLOOR
+    from edgeseg.cli.shared.console import report, say
+    from edgeseg.compare.results import FLOOR
     from edgeseg.compare.plan import plan, stored_plan, usable
-    from edgeseg.compare.run import compare as run
+    from edgeseg.compare.comparison import compare as run
 
     config, number = site.config.train, seeds
     begun: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def compare(
 
 def _names(text: str | None, default: str, able: dict[str, str]) -> list[str]:
     """The methods asked for; `able` gives every method with the reason why it cannot work here, or nothing."""
-    from edgeseg.cli.progress import say
+    from edgeseg.cli.shared.console import say
 
     if text == "all":
         for why in filter(None, able.values()):
@@ -95,8 +95,8 @@ def _finish(result: Comparison, *, json: bool) -> None:
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console, say
-    from edgeseg.compare.page import cells_of, head_of
+    from edgeseg.cli.shared.console import console, say
+    from edgeseg.compare.html_page import cells_of, head_of
     from edgeseg.errors import TrainError
 
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 
 def demo(
@@ -25,9 +25,9 @@ def demo(
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console, report, say
-    from edgeseg.demo.page import table_of
-    from edgeseg.demo.run import run_demo
+    from edgeseg.cli.shared.console import console, report, say
+    from edgeseg.demo.html_page import table_of
+    from edgeseg.demo.demo_runner import run_demo
 
     with report() as progress:
         result = run_demo(folder, quick=quick, report=progress)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 
 def distill(
@@ -41,9 +41,9 @@ def distill(
     out = options.run_folder(site, "distill", resume=resume)
     config = options.configuration(site.config.distill, out, "distill", given, resume=resume)
 
-    from edgeseg.cli.progress import report
+    from edgeseg.cli.shared.console import report
     from edgeseg.cli.train import finish
-    from edgeseg.distill import distill as work
+    from edgeseg.training.distill import distill as work
 
     with report() as progress, options.begun(out, resume=resume):
         result = work(site, config, teacher or run, out, resume=resume, init=init, report=progress)

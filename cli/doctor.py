@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from edgeseg.cli.options import Json
+from edgeseg.cli.shared.options import Json
 
 
 def doctor(as_json: Json = False) -> None:
@@ -14,7 +14,7 @@ def doctor(as_json: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edgeseg.cli.progress import say
+    from edgeseg.cli.shared.console import say
     from edgeseg.doctor import examine
 
     found = examine(Path.cwd())

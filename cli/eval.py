@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.device import Backend, Precision, Threads
-from edgeseg.cli.options import Json, Set, overrides
+from edgeseg.cli.shared.bundle_options import Backend, Precision, Threads
+from edgeseg.cli.shared.options import Json, Set, overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle
     from edgeseg.config import ClassSpec, SiteConfig
     from edgeseg.metrics import Counts, Mask
     from edgeseg.progress import Report
-    from edgeseg.runtime.frames import Image
+    from edgeseg.runtime.sources.base import Image
     from edgeseg.site import Site
 
 Model = Annotated[
@@ -45,8 +45,8 @@ def evaluate(
     set_: Set = None,
 ) -> None:
     """Measure mIoU and each class's IoU from one confusion matrix, at the frames' own size."""
-    from edgeseg.cli.device import place, settings, site_here
-    from edgeseg.cli.progress import report, say
+    from edgeseg.cli.shared.bundle_options import place, settings, site_here
+    from edgeseg.cli.shared.console import report, say
     from edgeseg.errors import ConfigError
 
     given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
@@ -65,7 +65,7 @@ def evaluate(
     with report() as bar:
         bar.start("eval", len(pairs))
         if is_run and model is not None:
-            from edgeseg.evaluate import evaluate_run
+            from edgeseg.training.model_evaluation import evaluate_run
 
             counts, what = evaluate_run(model, _load(pairs, read, bar)), str(model)
         else:
@@ -79,8 +79,8 @@ def evaluate(
 def _bundle(
     bundle: Bundle, config: SiteConfig, pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report
 ) -> tuple[Counts, str]:
-    from edgeseg.runtime.evaluate import evaluate_runner
-    from edgeseg.runtime.runner import open_runner
+    from edgeseg.runtime.bundle_evaluation import evaluate_runner
+    from edgeseg.runtime.backends.open_runner import open_runner
 
     infer = config.infer
     with open_runner(bundle, infer.backend, infer.precision, infer.threads, engine=config.engine, report=bar) as runner:
@@ -89,7 +89,7 @@ def _bundle(
 
 
 def _load(pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report) -> Iterator[tuple[Image, Mask]]:
-    from edgeseg.runtime.evaluate import read_pair
+    from edgeseg.runtime.bundle_evaluation import read_pair
 
     for image, mask in pairs:
         bgr, truth = read_pair(image, mask, read)
@@ -104,7 +104,7 @@ def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[t
         ConfigError: only one was named, or none outside a site.
         DataError: files without partner, or no val frames.
     """
-    from edgeseg.data.pairs import pair_files
+    from edgeseg.data.ingest.image_mask_pairs import pair_files
     from edgeseg.errors import ConfigError, DataError
 
     if images is not None and masks is not None:
@@ -122,9 +122,9 @@ def _reader(config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int])
     from edgeseg.errors import DependencyError
 
     try:
-        from edgeseg.data.maskfile import MaskReader
+        from edgeseg.data.ingest.mask_files import MaskReader
     except DependencyError:
-        from edgeseg.runtime.evaluate import read_index
+        from edgeseg.runtime.bundle_evaluation import read_index
 
         return partial(read_index, ignore=ignore)
     return MaskReader(config.model_copy(update={"classes": tuple(classes)}), ignore).read

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 if TYPE_CHECKING:
-    from edgeseg.export.run import ExportResult
+    from edgeseg.export.exporter import ExportResult
     from edgeseg.site import Site
 
 
@@ -54,7 +54,7 @@ def export(
         "max_class_drop": max_class_drop, "min_speedup": min_speedup, "qat": qat,
     }  # fmt: skip
     if check:
-        from edgeseg.cli.checklist import check_bundle
+        from edgeseg.cli.export_check import check_bundle
 
         given = [f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)]
         given += [name for name, value in (("--output", output), ("--publish", publish)) if value]
@@ -66,8 +66,8 @@ def export(
     chosen = _newest(site) if run is None else run if run.exists() else site.root / run
 
     from edgeseg.adapt.publish import next_seq
-    from edgeseg.cli.progress import report, say
-    from edgeseg.export.run import export as work
+    from edgeseg.cli.shared.console import report, say
+    from edgeseg.export.exporter import export as work
 
     with report() as progress:
         result = work(site, site.config.export, chosen, output, seq=next_seq(site), record=True, report=progress)
@@ -96,7 +96,7 @@ def _newest(site: Site) -> Path:
 
 def _point(site: Site, bundle: Path, *, always: bool) -> bool:
     """Make `bundle` current if there is none, or `always`; whether it was done."""
-    from edgeseg.durable import replace_link
+    from edgeseg.atomic_files import replace_link
 
     if site.current_bundle.exists() and not always:
         return site.current_bundle.resolve() == bundle.resolve()
@@ -109,8 +109,8 @@ def _show(result: ExportResult, *, json: bool) -> None:
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console, say
-    from edgeseg.export.card import HEADER, LADDER, ladders, rows
+    from edgeseg.cli.shared.console import console, say
+    from edgeseg.export.reporting.model_card import HEADER, LADDER, ladders, rows
 
     if json:
         found: dict[str, Any] = {

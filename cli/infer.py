@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.device import Backend, BundleArgument, Precision, Threads
-from edgeseg.cli.options import Set, overrides
+from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Precision, Threads
+from edgeseg.cli.shared.options import Set, overrides
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.job import Outputs, Result
+    from edgeseg.runtime.inference import Outputs, Result
 
 AUTO = Path("auto")
 Address = Annotated[
@@ -47,14 +47,14 @@ def infer(
     set_: Set = None,
 ) -> None:
     """Run a bundle on a source. Needs no torch; `--save auto` and the like write to runs/infer/expN."""
-    from edgeseg.cli.device import place
-    from edgeseg.cli.progress import report, say
+    from edgeseg.cli.shared.bundle_options import place
+    from edgeseg.cli.shared.console import report, say
     from edgeseg.config import dumps
-    from edgeseg.durable import write_atomic, write_json
-    from edgeseg.runtime.frames import safe_name
-    from edgeseg.runtime.job import Outputs, default_save
-    from edgeseg.runtime.job import infer as run
-    from edgeseg.runtime.sources import open_source
+    from edgeseg.atomic_files import write_atomic, write_json
+    from edgeseg.runtime.sources.base import safe_name
+    from edgeseg.runtime.inference import Outputs, default_save
+    from edgeseg.runtime.inference import infer as run
+    from edgeseg.runtime.sources.open_source import open_source
     from edgeseg.site import new_run
 
     given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
@@ -101,7 +101,7 @@ def show(result: Result, outputs: Outputs) -> None:
     """Print how the run went, on stderr."""
     from rich.table import Table
 
-    from edgeseg.cli.progress import console, say
+    from edgeseg.cli.shared.console import console, say
 
     summary, account = result.summary, result.summary.account
     beside = f", {result.streams} at once" if result.streams > 1 else ""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgeseg.cli.progress import say
+from edgeseg.cli.shared.console import say
 
 
 def init(
@@ -16,7 +16,7 @@ def init(
     name: Annotated[str, typer.Option(help="Name of the site; the folder's by default.")] = "",
 ) -> None:
     """Make a folder a site: write a commented edgeseg.toml into it."""
-    from edgeseg import scaffold
+    from edgeseg.config import template as scaffold
 
     names = classes.split(",") if classes else scaffold.DEFAULT_CLASSES
     path = scaffold.init(folder, names, name or None)

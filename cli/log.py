@@ -29,8 +29,8 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from edgeseg.cli.progress import say
-    from edgeseg.runtime.logread import read_headers
+    from edgeseg.cli.shared.console import say
+    from edgeseg.runtime.framelog.reader import read_headers
 
     folder = directory or _newest()
     table = Table("boot", "seq", "camera", "time (UTC)", "score", "reason", "flags", "kB", "digest", box=None)
@@ -69,9 +69,9 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print one record's header and write its frame with the predicted mask over it."""
-    from edgeseg.cli.progress import say
-    from edgeseg.runtime.logread import find, write_overlay
-    from edgeseg.runtime.record import read_record
+    from edgeseg.cli.shared.console import say
+    from edgeseg.runtime.framelog.reader import find, write_overlay
+    from edgeseg.runtime.framelog.record_format import read_record
 
     path = find(folder, record)
     content = read_record(path)
@@ -95,8 +95,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write every record as JPEG, mask PNG and JSON."""
-    from edgeseg.cli.progress import report, say
-    from edgeseg.runtime.logread import export as write_plain
+    from edgeseg.cli.shared.console import report, say
+    from edgeseg.runtime.framelog.reader import export as write_plain
 
     folder = directory or _newest()
     with report() as bar:
@@ -114,8 +114,8 @@ def export(
 @app.command()
 def verify(directory: Newest = None, as_json: Json = False) -> None:
     """Check every record against its digests; exit code 1 and the names if anything is bad."""
-    from edgeseg.cli.progress import report, say
-    from edgeseg.runtime.logread import verify as check
+    from edgeseg.cli.shared.console import report, say
+    from edgeseg.runtime.framelog.reader import verify as check
 
     folder = directory or _newest()
     with report() as bar:
@@ -149,7 +149,7 @@ def _newest() -> Path:
 def _palette() -> Sequence[tuple[int, int, int]]:
     """The classes' colours inside a site, others elsewhere, as on a device."""
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.logread import colours
+    from edgeseg.runtime.framelog.reader import colours
     from edgeseg.site import Site
 
     try:
@@ -164,7 +164,7 @@ def _plain(text: str) -> str:
 
 
 def _end(faults: list[str]) -> None:
-    from edgeseg.cli.progress import say
+    from edgeseg.cli.shared.console import say
 
     for fault in faults:
         say(f"bad: {_plain(fault)}")

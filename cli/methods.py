@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 
 def methods(json: options.Json = False) -> None:
@@ -10,7 +10,7 @@ def methods(json: options.Json = False) -> None:
     import dataclasses
     import json as encoder
 
-    from edgeseg.catalogue import CATALOGUE, PLUGINS
+    from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
     from edgeseg.config import ALIASES
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeseg.cli import options
-from edgeseg.cli.progress import report, say
+from edgeseg.cli.shared import options
+from edgeseg.cli.shared.console import report, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeseg.data.summary import Summary
+    from edgeseg.data.site_summary import Summary
 
 
 def status(
@@ -23,8 +23,8 @@ def status(
 
     from rich.console import Console
 
-    from edgeseg.data.cache import used
-    from edgeseg.data.summary import summarise
+    from edgeseg.data.frame_cache import used
+    from edgeseg.data.site_summary import summarise
     from edgeseg.site import Site
 
     site = Site.open(overrides=given)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli import options
+from edgeseg.cli.shared import options
 
 if TYPE_CHECKING:
-    from edgeseg.runfolder import RunResult
+    from edgeseg.training.run_folder import RunResult
 
 
 def train(
@@ -45,8 +45,8 @@ def train(
     out = options.run_folder(site, "train", resume=resume)
     config = options.configuration(site.config.train, out, "train", given, resume=resume)
 
-    from edgeseg.cli.progress import report
-    from edgeseg.train import train as run
+    from edgeseg.cli.shared.console import report
+    from edgeseg.training.train import train as run
 
     with report() as progress, options.begun(out, resume=resume):
         result = run(site, config, out, resume=resume, init=init, report=progress)
@@ -59,7 +59,7 @@ def finish(result: RunResult, *, json: bool, following: str) -> None:
 
     from rich.table import Table
 
-    from edgeseg.cli.progress import console, say
+    from edgeseg.cli.shared.console import console, say
 
     if not result.metrics:
         return  # a child process of --devices

@@ -16,9 +16,9 @@ from typing import Any
 
 import edgeseg
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.cudart import Cuda
-from edgeseg.runtime.enginecache import EngineCache
-from edgeseg.runtime.enginechild import import_tensorrt
+from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
+from edgeseg.runtime.backends.tensorrt.build_worker import import_tensorrt
 
 EXTRAS = {
     "base": ("numpy", "typer", "pydantic", "tomli-w"),

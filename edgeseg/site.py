@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeseg.config import CONFIG_NAME, SiteConfig, load
-from edgeseg.durable import write_atomic
+from edgeseg.atomic_files import write_atomic
 from edgeseg.errors import ConfigError, DataError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]

@@ -15,6 +15,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session")
 def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small real bundle with FP32 and INT8; tests that change it copy it first."""
-    from tests.bundles import make_bundle
+    from tests.helpers.bundles import make_bundle
 
     return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny").path

@@ -22,8 +22,8 @@ import pytest
 import typer
 
 from edgeseg.cli.app import app
-from edgeseg.demo.light import Conditions
-from edgeseg.demo.scene import Scene
+from edgeseg.demo.renderer.light import Conditions
+from edgeseg.demo.renderer.scene import Scene
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

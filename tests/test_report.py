@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.report import Page, Series, _ticks, data_uri
+from edgeseg.html_report import Page, Series, _ticks, data_uri
 
 VOID = {"meta", "img", "br", "line", "rect", "circle", "polyline"}
 

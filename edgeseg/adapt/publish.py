@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.bundle import Bundle, write
-from edgeseg.durable import lock, replace_link
+from edgeseg.atomic_files import lock, replace_link
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
 

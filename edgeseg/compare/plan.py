@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.catalogue import CATALOGUE, check
-from edgeseg.compare.figures import FLOOR
-from edgeseg.compare.verdict import causes
+from edgeseg.config.method_catalogue import CATALOGUE, check
+from edgeseg.compare.results import FLOOR
+from edgeseg.compare.recommendation import causes
 from edgeseg.compare.worker import Job
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, dumps, validate
-from edgeseg.data.dataset import FrameStore
+from edgeseg.data.frame_store import FrameStore
 from edgeseg.doctor import examine
-from edgeseg.durable import remove_leftovers, write_atomic, write_json
+from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.errors import ConfigError, TrainError
-from edgeseg.loop import refuse_frozen_noise
+from edgeseg.training.trainer import refuse_frozen_noise
 from edgeseg.models import build
 from edgeseg.site import Frame, Site
 

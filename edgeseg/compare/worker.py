@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.compare.figures import COUNTS, MEMORY, read_memory
+from edgeseg.compare.results import COUNTS, MEMORY, read_memory
 from edgeseg.config import TrainConfig
-from edgeseg.durable import write_atomic, write_json
+from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import EdgesegError
 from edgeseg.site import Site
 
@@ -105,9 +105,9 @@ def _train(job: Job, line: Connection) -> None:
     """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
     import torch  # only now that the number of threads is set
 
-    from edgeseg.evaluate import evaluate_frames  # noqa: PLC0415  # the same
+    from edgeseg.training.model_evaluation import evaluate_frames  # noqa: PLC0415  # the same
     from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
-    from edgeseg.train import train  # noqa: PLC0415
+    from edgeseg.training.train import train  # noqa: PLC0415
 
     if job.threads:
         torch.set_num_threads(job.threads)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.config import DataConfig
-from edgeseg.data.images import is_image
-from edgeseg.runtime.dhash import distances
+from edgeseg.data.ingest.image_files import is_image
+from edgeseg.imaging.perceptual_hash import distances
 from edgeseg.site import Frame, Split
 
 Block = tuple[str, str, int]

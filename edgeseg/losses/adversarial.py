@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.precision import wide
-from edgeseg.losses.world import ratio, total, world_size
+from edgeseg.losses.distributed import ratio, total, world_size
 
 IGNORE = 255
 

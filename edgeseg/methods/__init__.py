@@ -6,11 +6,11 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from edgeseg.catalogue import CATALOGUE
-from edgeseg.catalogue import STAGED as STAGED_FAMILY
+from edgeseg.config.method_catalogue import CATALOGUE
+from edgeseg.config.method_catalogue import STAGED as STAGED_FAMILY
 from edgeseg.config import TrainConfig
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.staged import Staged
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.staged_method import Staged
 
 __all__ = ["METHODS", "STAGED", "Batch", "Kit", "Method", "StepResult", "needs_representation"]
 

@@ -1,6 +1,6 @@
 """Networks: segmentation-models-pytorch and timm behind one forward pass."""
 
-from edgeseg.models.assembly import build
+from edgeseg.models.factory import build
 from edgeseg.models.network import MEAN, STD, Network, Output
 
 __all__ = ["MEAN", "STD", "Network", "Output", "build"]

@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from edgeseg.config import ClassSpec, Section
-from edgeseg.durable import write_atomic
+from edgeseg.atomic_files import write_atomic
 from edgeseg.errors import TrainError
-from edgeseg.models.assembly import build
+from edgeseg.models.factory import build
 from edgeseg.models.network import MEAN, STD, Network
 
 Which = Literal["best", "last"]

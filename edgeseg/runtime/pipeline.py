@@ -19,11 +19,11 @@ from typing import Literal
 import numpy as np
 
 from edgeseg.progress import Report, Silent
-from edgeseg.runtime.frames import Account, Frame, Image, Source
-from edgeseg.runtime.opencv import cv2
-from edgeseg.runtime.preprocess import prepare
-from edgeseg.runtime.runner import Prediction, Runner
-from edgeseg.runtime.sinks import Sink
+from edgeseg.runtime.sources.base import Account, Frame, Image, Source
+from edgeseg.imaging.opencv import cv2
+from edgeseg.imaging.resize import prepare
+from edgeseg.runtime.backends.open_runner import Prediction, Runner
+from edgeseg.runtime.outputs.base import Sink
 
 STAGES = ("decode", "resize", "infer", "write")
 REMEMBERED = 20_000  # times kept for the percentiles of each stage; a run may last for months

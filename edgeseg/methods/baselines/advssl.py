@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.losses.adversarial import adversarial_loss, discriminator_loss, trusted
-from edgeseg.losses.supervised import IGNORE, cross_entropy
+from edgeseg.losses.cross_entropy import IGNORE, cross_entropy
 from edgeseg.methods.baselines.judge import frozen, shrink, strided, truth
-from edgeseg.methods.method import Batch, Kit, Method, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
 
 LABELLED, UNLABELLED = 0.01, 0.001  # weights of the adversarial loss
 SELF_TRAINING = 0.1  # weight of the loss on pseudo-labels

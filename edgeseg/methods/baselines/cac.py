@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
-from edgeseg.losses.directional import directional_contrast
-from edgeseg.losses.supervised import IGNORE
-from edgeseg.losses.world import gather
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.online import Online
-from edgeseg.methods.select import everything
+from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.losses.distributed import gather
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.pixel_selection import everything
 
 WINDOW = 0.65  # of a frame's height and width; the boxes' intersection over union is then 0.12 to 1
 PLACES = 256  # sampled in the overlap of each frame, and as many in each window for negatives

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.losses.consistency import squared_error
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.online import Online
-from edgeseg.methods.perturb import adversarial_noise, channel_dropout, feature_drop, feature_noise
-from edgeseg.methods.select import everything
-from edgeseg.methods.views import Target, believed
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.feature_perturbation import adversarial_noise, channel_dropout, feature_drop, feature_noise
+from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.views import Target, believed
 
 # 30 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not make it stronger.
 WEIGHT = 30 / 21

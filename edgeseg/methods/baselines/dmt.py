@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
-from edgeseg.losses.agreement import mutual_weight
-from edgeseg.losses.reliability import class_thresholds
-from edgeseg.losses.supervised import IGNORE, upsample
-from edgeseg.losses.world import ratio
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.staged import Stages
-from edgeseg.methods.suponly import suponly
-from edgeseg.methods.views import Target, believed
+from edgeseg.losses.dmt_weights import mutual_weight
+from edgeseg.losses.entropy import class_thresholds
+from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.staged_method import Stages
+from edgeseg.methods.online.suponly import suponly
+from edgeseg.methods.framework.views import Target, believed
 from edgeseg.models import Network
 
 PHASES = 5

@@ -19,11 +19,11 @@ from torch.func import functional_call
 from edgeseg.data.augment import cutout, strong
 from edgeseg.errors import TrainError
 from edgeseg.losses.consistency import symmetric_cross_entropy
-from edgeseg.losses.supervised import IGNORE, upsample
-from edgeseg.losses.world import ratio
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.staged import Stages
-from edgeseg.methods.suponly import suponly
+from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.staged_method import Stages
+from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Output
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.supervised import IGNORE, cross_entropy, upsample
-from edgeseg.losses.world import ratio
+from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
+from edgeseg.losses.distributed import ratio
 from edgeseg.methods.baselines.judge import beside, frozen, shrink
-from edgeseg.methods.method import Batch, Kit, Method, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
 
 APPROVAL = 0.1  # weight of the student's wish to be found correct
 WIDTH = 64

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from edgeseg.losses.adversarial import flaw_loss, flaw_target, learners
 from edgeseg.losses.consistency import squared_error
-from edgeseg.losses.supervised import upsample
-from edgeseg.losses.world import ratio
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.online import Online
-from edgeseg.methods.select import everything
+from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.pixel_selection import everything
 
 BAD = 0.6  # flaw from which on a pixel has nothing to teach
 # 100 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not make it stronger.

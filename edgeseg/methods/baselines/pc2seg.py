@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.contrast import NegativeBank, one_hot
-from edgeseg.losses.directional import directional_contrast
-from edgeseg.losses.supervised import IGNORE
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.online import Online
-from edgeseg.methods.select import everything
-from edgeseg.methods.views import Target, believed, erase
+from edgeseg.losses.u2pl_contrastive import NegativeBank, one_hot
+from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.views import Target, believed, erase
 
 SHARPEN = 0.5  # temperature of the soft label
 WEIGHT, TEMPERATURE = 0.1, 0.1  # of the contrast

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.correlation import propagate
-from edgeseg.losses.supervised import IGNORE, upsample
-from edgeseg.losses.world import ratio
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.online import Online
-from edgeseg.methods.plugin import Seen
+from edgeseg.losses.corrmatch_correlation import propagate
+from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.plugins import plugins
-from edgeseg.methods.select import everything
-from edgeseg.methods.views import Target, erase
+from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.views import Target, erase
 from edgeseg.models import Output
 
 ATTENTION = 128  # width of keys and queries

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.losses.adversarial import discriminator_loss, feature_matching, trusted
-from edgeseg.losses.supervised import IGNORE, cross_entropy
-from edgeseg.losses.world import ratio
+from edgeseg.losses.cross_entropy import IGNORE, cross_entropy
+from edgeseg.losses.distributed import ratio
 from edgeseg.methods.baselines.judge import beside, frozen, shrink, strided, truth
-from edgeseg.methods.method import Batch, Kit, Method, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
 from edgeseg.models import Output
 
 MATCHING, PRESENCE = 0.1, 0.1  # weights of feature matching and of the image-level branch

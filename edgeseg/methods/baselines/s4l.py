@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.world import ratio
-from edgeseg.methods.method import Batch, Kit, Method, StepResult
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 
 STRIDE = 32  # sides are multiples of it
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgeseg.methods.method import Kit
-from edgeseg.methods.plugin import Plugin
+from edgeseg.methods.framework.method import Kit
+from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.plugins.ael import AEL
 from edgeseg.methods.plugins.augseg import AugSeg
 from edgeseg.methods.plugins.corrmatch import CorrMatch

@@ -15,12 +15,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgeseg.data.mix import boxes
-from edgeseg.losses.equalise import ConfidenceBank, class_chances, confidence_weight, keep_chances
-from edgeseg.methods.method import Batch, Kit
-from edgeseg.methods.plugin import Plugin
-from edgeseg.methods.select import Selected, rescaled
-from edgeseg.methods.views import Target
+from edgeseg.data.cutmix import boxes
+from edgeseg.losses.ael_adaptive import ConfidenceBank, class_chances, confidence_weight, keep_chances
+from edgeseg.methods.framework.method import Batch, Kit
+from edgeseg.methods.framework.plugin import Plugin
+from edgeseg.methods.framework.pixel_selection import Selected, rescaled
+from edgeseg.methods.framework.views import Target
 
 
 class AEL(Plugin):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgeseg.data.mix import boxes
-from edgeseg.methods.method import Batch, Kit
-from edgeseg.methods.plugin import Plugin
-from edgeseg.methods.views import Target, insert
+from edgeseg.data.cutmix import boxes
+from edgeseg.methods.framework.method import Batch, Kit
+from edgeseg.methods.framework.plugin import Plugin
+from edgeseg.methods.framework.views import Target, insert
 
 
 class AugSeg(Plugin):

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.correlation import AdaptiveThreshold, grow, propagate
-from edgeseg.losses.supervised import IGNORE, cross_entropy, upsample
-from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.plugin import Plugin, Seen
-from edgeseg.methods.select import Selected
-from edgeseg.methods.views import Target
+from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold, grow, propagate
+from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
+from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.plugin import Plugin, Seen
+from edgeseg.methods.framework.pixel_selection import Selected
+from edgeseg.methods.framework.views import Target
 from edgeseg.models import Output
 
 SAMPLES = 64  # pixels whose look-alikes make up a region; the paper takes 128 on far larger maps

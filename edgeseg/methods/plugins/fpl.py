@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
-from edgeseg.losses.supervised import IGNORE
-from edgeseg.losses.world import total
-from edgeseg.methods.method import Kit
-from edgeseg.methods.plugin import Plugin
-from edgeseg.methods.views import Target
+from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
+from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.losses.distributed import total
+from edgeseg.methods.framework.method import Kit
+from edgeseg.methods.framework.plugin import Plugin
+from edgeseg.methods.framework.views import Target
 
 
 class FPL(Plugin):

@@ -13,12 +13,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.supervised import IGNORE, upsample
-from edgeseg.losses.world import ratio
-from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.plugin import Plugin, Seen
-from edgeseg.methods.select import confident
-from edgeseg.methods.views import Target, by_peer
+from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.plugin import Plugin, Seen
+from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.views import Target, by_peer
 from edgeseg.models import Output
 
 SNAPSHOTS = 4  # the paper keeps 8; each costs the memory of a network

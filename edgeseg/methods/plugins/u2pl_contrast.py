@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.contrast import NegativeBank, anchor_mask, info_nce, negative_mask, prototypes, rank_bounds
-from edgeseg.losses.supervised import IGNORE
-from edgeseg.losses.world import total
-from edgeseg.methods.method import Kit, Method
-from edgeseg.methods.plugin import Plugin, Seen
-from edgeseg.methods.select import partition
+from edgeseg.losses.u2pl_contrastive import NegativeBank, anchor_mask, info_nce, negative_mask, prototypes, rank_bounds
+from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.losses.distributed import total
+from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.plugin import Plugin, Seen
+from edgeseg.methods.framework.pixel_selection import partition
 from edgeseg.models import Output
 
 NEW_NEGATIVES = 256  # pushed for each class and step, so that the bank remembers many steps

@@ -6,7 +6,7 @@ FAULTS of the stand-in are named in EDGESEG_FAKE_FAULTS; libcudart is replaced a
 import os
 import sys
 
-from edgeseg.runtime import cudart
+from edgeseg.runtime.backends import cuda_runtime as cudart
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import FakeTensorRT
 

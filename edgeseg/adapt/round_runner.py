@@ -1,0 +1,238 @@
+"""A round of adaptation as a durable state machine: pull, select, pseudo-label, train, distill, export, gate, publish.
+
+`rounds/NNNN/state.json` is replaced after every step. Whatever kills the process, the next start goes on with the first
+step that is not done, and a step that was cut off continues (training from its checkpoint) or is repeated. The champion
+is touched by one rename, at the very end; until then a round can be killed, repeated or given up and no device notices.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from edgeseg.adapt import publish
+from edgeseg.adapt.champion import bundle_name
+from edgeseg.adapt.record_import import check_folders
+from edgeseg.adapt.round_state import Done, State, StepName, checked, digest, folder_of, load_all, rounds_folder, save
+from edgeseg.adapt.round_steps import FOLDERS, WORK, Round, Steps
+from edgeseg.bundle import Bundle
+from edgeseg.config import load
+from edgeseg.atomic_files import lock, remove_leftovers
+from edgeseg.errors import AdaptError
+from edgeseg.progress import Report, Silent
+from edgeseg.site import Site
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """A round that came to its end.
+
+    Attributes:
+        verdict: "published" or "rejected"; the other ends are errors.
+        reason: one sentence with the figures.
+        bundle: the new champion, if there is one.
+        figures: output of the gate, by name.
+    """
+
+    number: int
+    folder: Path
+    verdict: str
+    reason: str
+    bundle: Path | None
+    figures: dict[str, Any]  # Any: numbers and tables of them
+
+
+def run_round(site: Site, logs: Sequence[Path] = (), *, resume: bool = False, steps: Steps | None = None,
+              report: Report | None = None) -> RoundResult:  # fmt: skip
+    """Run one round, or continue the one that was cut off.
+
+    Args:
+        logs: frame logs of devices, or copies of them.
+        resume: continue only; without it a new round begins when none is open.
+        steps: the heavy work; the real one if left out.
+
+    Raises:
+        AdaptError: the round cannot start or go on, or an alarm stopped it.
+        EdgesegError: of other kinds, from the steps; mended, the round goes on where it was.
+    """
+    report = report or Silent()
+    check_folders(logs)
+    with lock(rounds_folder(site), AdaptError):
+        state = _open(site, [path.resolve() for path in logs], resume, report)
+        while (name := state.next_step) is not None:
+            state = _advance(site, state, name, steps or _real(), report)
+    return _result(site, state)
+
+
+def abandon(site: Site) -> State:
+    """End the open round; its records are free for the next one.
+
+    Raises:
+        AdaptError: none is open, or it is running.
+    """
+    with lock(rounds_folder(site), AdaptError):
+        state = _settled(site)
+        if state is None or state.next_step is None:
+            raise AdaptError("no round is open, so there is nothing to give up; see `edgeseg adapt --status`")
+        state = state.model_copy(update={"verdict": "abandoned", "reason": f"given up before {state.next_step}"})
+        save(site, state)
+        return state
+
+
+def rollback(site: Site) -> tuple[Bundle, Bundle]:
+    """Point `bundles/current` back at the champion's parent.
+
+    Works beside a running round, which then judges its challenger against the parent.
+
+    Returns:
+        The bundle that was current and the one that is now.
+
+    Raises:
+        AdaptError: there is nothing to go back to.
+        BundleError: the parent is damaged.
+    """
+    try:
+        with lock(rounds_folder(site), AdaptError):
+            _settled(site)  # a round that was killed right after it published must not publish again
+    except AdaptError:
+        pass  # a round is at work: it notes its own end
+    return publish.rollback(site)
+
+
+def _real() -> Steps:
+    from edgeseg.adapt.training_steps import REAL  # noqa: PLC0415  # needs torch; status and rollback do not
+
+    return REAL
+
+
+def _open(site: Site, logs: list[Path], resume: bool, report: Report) -> State:
+    """The state to go on from: that of the open round, or of a new one."""
+    _tidy(site)
+    opened = any(state.next_step is not None for state in load_all(site)[-1:])
+    state = _settled(site)
+    if state is not None and opened and state.next_step is None:
+        return state  # all that was missing was to say that it had published
+    if state is None or state.next_step is None:
+        if resume:
+            raise AdaptError("no round is open, so there is nothing to resume; start one with `edgeseg adapt LOGDIR`")
+        number = 1 if state is None else state.number + 1
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        state = State(number=number, started=now, logs=tuple(map(str, logs)))
+    elif "select" not in state.steps:  # it waits for records: what has come since counts too
+        state = state.up_to("pull").model_copy(update={"logs": tuple(map(str, logs)) or state.logs})
+    else:
+        _same_configuration(site, state)
+        report.say(f"round {state.number:04d} goes on with {state.next_step}")
+        if extra := sorted(set(map(str, logs)) - set(state.logs)):
+            report.say(f"{', '.join(extra)} will be pulled by the next round")
+    save(site, state)
+    return state
+
+
+def _same_configuration(site: Site, state: State) -> None:
+    """Refuse changes that the open round could not honour any more.
+
+    Raises:
+        AdaptError: naming the keys.
+    """
+    begun = load(folder_of(site, state.number) / "config.toml")
+    changed = ["classes"] if begun.classes != site.config.classes else []
+    for section in ("train", "distill", "export", "adapt"):
+        one, other = dict(getattr(begun, section)), dict(getattr(site.config, section))
+        changed += [f"{section}.{key}" for key, value in one.items() if other[key] != value]
+    if changed:
+        raise AdaptError(
+            f"round {state.number:04d} began with other values of {', '.join(changed)}; take the change back to go on, "
+            "or end the round with `edgeseg adapt --abandon` and start a new one"
+        )
+
+
+def _settled(site: Site) -> State | None:
+    """The newest round, its steps checked; one that was killed between publishing and saying so is ended here."""
+    states = load_all(site)
+    if not states:
+        return None
+    state = states[-1]
+    folder = folder_of(site, state.number)
+    if state.next_step is None:
+        return state
+    sound = checked(site, state)
+    if len(sound.steps) < len(state.steps):
+        _clear(folder, sound)
+        save(site, sound)
+    if sound.next_step == "publish" and site.current_bundle.is_symlink():
+        name = bundle_name(site, sound)
+        if site.current_bundle.resolve().name == name:
+            done = {**sound.steps, "publish": Done(output={"bundle": name})}
+            reason = str(sound.steps["gate"].output["reason"])
+            sound = sound.model_copy(update={"steps": done, "verdict": "published", "reason": reason})
+            save(site, sound)
+    return sound
+
+
+def _tidy(site: Site) -> None:
+    """Remove what killed writers left half-written, in the newest round and beside the rounds."""
+    remove_leftovers(rounds_folder(site))
+    for folder in sorted(rounds_folder(site).glob("[0-9]*"), key=lambda path: path.name)[-1:]:
+        for leftover in list(folder.rglob(".*.tmp")):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
+
+
+def _clear(folder: Path, state: State) -> None:
+    """Remove what steps that must be repeated have left, so that damaged results are not taken for finished ones."""
+    for name, child in FOLDERS.items():
+        if name not in state.steps:
+            shutil.rmtree(folder / child, ignore_errors=True)
+
+
+def _advance(site: Site, state: State, name: StepName, steps: Steps, report: Report) -> State:
+    """Run one step and note it."""
+    folder = folder_of(site, state.number)
+    if "select" in state.steps:
+        site = Site(site.root, load(folder / "config.toml"))
+    if name == "publish" and publish.champion(site).path.name != state.steps["gate"].output["champion"]:
+        report.say("the champion has changed since the judgement; judging again")
+        state = state.up_to("gate")
+        save(site, state)
+        return state
+    began = time.monotonic()
+    try:
+        outcome = WORK[name](Round(site, state, tuple(map(Path, state.logs)), steps, report))
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+        raise AdaptError(
+            f"round {state.number:04d} cannot go on with {name} ({what}); mend that, then run `edgeseg adapt --resume`"
+        ) from None
+    finally:
+        report.stop()
+    seconds = round(time.monotonic() - began, 1)
+    done = Done(output=outcome.output, files={file: digest(folder / file) for file in outcome.files}, seconds=seconds)
+    changes = {"steps": {**state.steps, name: done}, "verdict": outcome.verdict, "reason": outcome.reason}
+    state = state.model_copy(update=changes)
+    save(site, state)
+    return state
+
+
+def _result(site: Site, state: State) -> RoundResult:
+    if state.verdict == "stopped":
+        raise AdaptError(
+            f"round {state.number:04d} was stopped: {state.reason}; label some of the frames in "
+            f"{folder_of(site, state.number) / 'pseudo'} with `edgeseg add labels` before the next round"
+        )
+    published = state.steps.get("publish")
+    bundle = site.root / "bundles" / published.output["bundle"] if published else None
+    gate = state.steps["gate"].output
+    return RoundResult(state.number, folder_of(site, state.number), str(state.verdict), state.reason, bundle, gate)

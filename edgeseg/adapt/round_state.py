@@ -1,0 +1,134 @@
+"""What a round knows about itself: `rounds/NNNN/state.json`, replaced atomically after every step.
+
+A step counts as done only while the files it vouches for are still there with the digests they had, so a folder that
+was cut off, half deleted or edited sends the round back to the first step whose result is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from edgeseg.config import Section
+from edgeseg.atomic_files import write_json
+from edgeseg.errors import AdaptError
+from edgeseg.site import Site
+
+StepName = Literal["pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish"]
+STEPS: tuple[StepName, ...] = ("pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish")
+Verdict = Literal["published", "rejected", "stopped", "abandoned"]
+
+
+class Done(Section):
+    """A finished step.
+
+    Attributes:
+        output: what later steps and reports need.
+        files: sha256 by path relative to the round's folder.
+        seconds: how long it took, over the last start only.
+    """
+
+    output: dict[str, Any]  # Any: JSON values, each step knows its own
+    files: dict[str, str] = Field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class State(Section):
+    """`state.json`.
+
+    Attributes:
+        logs: folders that records are pulled from.
+        verdict: how the round ended; None while it has not. "stopped" by an alarm, "abandoned" by a person.
+        reason: one sentence about the verdict.
+    """
+
+    format: Literal[1] = 1
+    number: int = Field(ge=1)
+    started: str
+    logs: tuple[str, ...] = ()
+    steps: dict[StepName, Done] = Field(default_factory=dict)
+    verdict: Verdict | None = None
+    reason: str = ""
+
+    @property
+    def next_step(self) -> StepName | None:
+        """The first step that is not done; None when the round is over."""
+        if self.verdict is not None:
+            return None
+        return next((name for name in STEPS if name not in self.steps), None)
+
+    def up_to(self, name: StepName) -> State:
+        """Without `name` and everything after it."""
+        kept = STEPS[: STEPS.index(name)]
+        return self.model_copy(update={"steps": {step: done for step, done in self.steps.items() if step in kept}})
+
+
+def rounds_folder(site: Site) -> Path:
+    """Where the rounds of a site are."""
+    return site.root / "rounds"
+
+
+def folder_of(site: Site, number: int) -> Path:
+    """The folder of one round."""
+    return rounds_folder(site) / f"{number:04d}"
+
+
+def load_all(site: Site) -> list[State]:
+    """The rounds of a site in order; a folder whose state was never written is none yet.
+
+    Raises:
+        AdaptError: a state file is damaged.
+    """
+    folders = [path for path in rounds_folder(site).glob("[0-9]*") if path.name.isdigit()]
+    states = (load(path) for path in sorted(folders, key=lambda path: int(path.name)))
+    return [state for state in states if state is not None]
+
+
+def load(folder: Path) -> State | None:
+    """The state in `folder`, or None where none was written yet.
+
+    Raises:
+        AdaptError: it is damaged.
+    """
+    path = folder / "state.json"
+    try:
+        state = State.model_validate(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, ValidationError) as error:
+        what = str(error).splitlines()[0]
+        raise AdaptError(f"{path} cannot be read ({what}); move {folder} away and the round starts anew") from None
+    if state.number != int(folder.name):
+        raise AdaptError(f"{path} belongs to round {state.number:04d}; move {folder} away or give it its own name back")
+    return state
+
+
+def save(site: Site, state: State) -> None:
+    """Write `state.json`."""
+    write_json(folder_of(site, state.number) / "state.json", state.model_dump(mode="json"))
+
+
+def digest(path: Path) -> str:
+    """The sha256 of a file."""
+    summed = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            summed.update(chunk)
+    return summed.hexdigest()
+
+
+def checked(site: Site, state: State) -> State:
+    """`state` without the steps whose files are gone or changed, and without what was built on them."""
+    folder = folder_of(site, state.number)
+    for name in STEPS:
+        done = state.steps.get(name)
+        if done is None:
+            return state.up_to(name)
+        for file, expected in done.files.items():
+            if not (folder / file).is_file() or digest(folder / file) != expected:
+                return state.up_to(name)
+    return state

@@ -1,0 +1,57 @@
+"""The average of a student over time: how its weights follow, and where its batch norms take their statistics from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from edgeseg.losses.distributed import total, world_size
+from edgeseg.models import Network
+
+STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
+
+
+class Tracker:
+    """While entered, the batch norms of an eval-mode network take in the statistics of what passes through them."""
+
+    def __init__(self, network: Network) -> None:
+        self._active = False
+        for module in network.trained_modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                assert module.num_batches_tracked is not None
+                module.num_batches_tracked.zero_()  # the first pass replaces what was loaded
+                module.register_forward_pre_hook(self._track)
+
+    def __enter__(self) -> None:
+        self._active = True
+
+    def __exit__(self, *error: object) -> None:
+        self._active = False
+
+    def _track(
+        self, module: nn.modules.batchnorm._BatchNorm, inputs: tuple[Any, ...]
+    ) -> None:  # Any: torch's hook type
+        if not self._active:
+            return
+        assert module.running_mean is not None and module.running_var is not None
+        assert module.num_batches_tracked is not None
+        # As rows of channels: a view of channels_last frames, and five times as fast as torch.var_mean over three axes.
+        rows = inputs[0].float().movedim(1, -1).flatten(0, 2)
+        number = len(rows) * world_size()
+        if number == 1:
+            return  # one value has no variance
+        mean = total(rows.sum(0)) / number  # of all processes, or each would have a teacher of its own
+        variance = total((rows - mean).square().sum(0)) / (number - 1)
+        module.num_batches_tracked += 1
+        share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
+        module.running_mean.lerp_(mean, share)
+        module.running_var.lerp_(variance, share)
+
+
+@torch.no_grad()
+def follow(average: Network, student: Network, keep: float) -> None:
+    """Move the weights of `average` towards the student's: keep * average + (1 - keep) * student."""
+    current = [parameter.detach() for parameter in student.parameters()]
+    torch._foreach_lerp_(list(average.parameters()), current, 1 - keep)

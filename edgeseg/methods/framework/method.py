@@ -1,0 +1,154 @@
+"""What a training method is: a module whose `forward` turns two batches into a loss, and nothing else.
+
+The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.training.trainer`). Data-parallel training wraps the
+whole method.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from edgeseg.config import TrainConfig
+from edgeseg.losses.cross_entropy import class_weights, cross_entropy, upsample
+from edgeseg.methods.framework.ema import Tracker, follow
+from edgeseg.models import MEAN, STD, Network, Output
+
+
+class Batch(NamedTuple):
+    """Weakly augmented frames.
+
+    Attributes:
+        images: (B, 3, H, W) float 0..1 RGB.
+        masks: (B, H, W) int64, 255 = ignore; all 255 for unlabelled frames.
+        valid: (B, H, W) bool, false where the augmentation padded.
+    """
+
+    images: Tensor
+    masks: Tensor
+    valid: Tensor
+
+
+class StepResult(NamedTuple):
+    """A loss to minimise and detached figures to log."""
+
+    loss: Tensor
+    logs: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a method is made from.
+
+    Attributes:
+        student: the network to train, with a representation head if the method asks for one.
+        pixels: (C,) labelled pixels of each class.
+        config: of the run.
+        another: builds one more network like the student, whose decoder and heads start from other random numbers.
+    """
+
+    student: Network
+    pixels: Tensor
+    config: TrainConfig
+    another: Callable[[], Network]
+
+    def confidence(self, usual: float = 0.0) -> float:
+        """Least probability of a pseudo-label: the configured one, else the method's usual one."""
+        return usual if self.config.confidence is None else self.config.confidence
+
+
+class Method(nn.Module, ABC):
+    """Holds the student and its exponential moving average, the teacher.
+
+    Attributes:
+        needs_unlabelled: whether `step` reads the unlabelled batch.
+        student: the network that gets gradients.
+        teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its batch-norm statistics
+            are those of its own activations (see `look_at`): averaging the student's instead cost 6 mIoU after 200
+            steps, because averaged weights do not produce averaged activations.
+        class_weight: (C,) of the supervised loss alone: pseudo-labels already carry the bias that it gave the teacher,
+            and weighted again rare classes grow without end (docs/decisions/0006).
+    """
+
+    needs_unlabelled = True
+    class_weight: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, student: Network, pixels: Tensor, ema: float, class_balance: float) -> None:
+        """Take the student, the labelled pixels of each class (C,), the EMA keep and the power of the weights."""
+        super().__init__()
+        self.student = student
+        self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
+        self.ema = ema
+        self._tracker = Tracker(self.teacher)
+        self.register_buffer("class_weight", class_weights(pixels, class_balance))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        """The loss of one step; `progress` rises from 0 to 1."""
+
+    def forward(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        return self.step(labelled, unlabelled, progress)
+
+    def train(self, mode: bool = True) -> Method:
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """RGB 0..1 as the network wants it."""
+        normalised = (images - self.mean) / self.std
+        return normalised.contiguous(memory_format=torch.channels_last)
+
+    def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""
+        return cross_entropy(upsample(logits, _size(masks)), masks, self.class_weight)
+
+    @torch.no_grad()
+    def look_at(self, images: Tensor) -> Output:
+        """What the teacher sees in clean views (B, 3, H, W) 0..1, whose statistics it takes in on the way.
+
+        Every method passes clean views of the site's frames through here once a step.
+        """
+        with self._tracker:
+            output: Output = self.teacher(self.normalise(images))
+        return output
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones at once."""
+        follow(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How much the unlabelled loss counts.
+
+    Attributes:
+        weight: in the end.
+        warmup: share of the steps with supervision only.
+        ramp: share of the steps after it over which the weight rises from 0.
+    """
+
+    weight: float
+    warmup: float
+    ramp: float
+
+    def at(self, progress: float) -> float:
+        """The weight at `progress` 0..1."""
+        if progress < self.warmup:
+            return 0.0
+        return self.weight * (1.0 if self.ramp <= 0 else min(1.0, (progress - self.warmup) / self.ramp))
+
+
+def _size(masks: Tensor) -> tuple[int, int]:
+    return masks.shape[1], masks.shape[2]

@@ -1,0 +1,43 @@
+"""The plain host, of which most methods are nothing but a choice of parts: one network, one target, one strong view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from edgeseg.methods.framework.method import Batch, Kit, StepResult
+from edgeseg.methods.framework.online_method import Online, PixelLoss, Source
+from edgeseg.methods.framework.plugin import Plugin, Seen
+from edgeseg.methods.framework.pixel_selection import Select
+from edgeseg.methods.framework.views import Region, Target
+
+
+class PseudoLabel(Online):
+    """One target of clean frames, one strong view of them, one pass of the student over everything."""
+
+    def __init__(
+        self, kit: Kit, plugins: Sequence[Plugin], *,
+        select: Select, region: Region | None = None, pixel: PixelLoss | None = None,
+        source: Source = "ema", view: Callable[[Target], Target] | None = None,
+    ) -> None:  # fmt: skip
+        """As `Online`; `view` replaces colours and mixing by something else."""
+        super().__init__(kit, plugins, select=select, region=region, pixel=pixel, source=source)
+        self._view = view
+
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        assert unlabelled is not None
+        weight = self.schedule.at(progress)
+        if weight == 0:
+            return self.without_footage(labelled)
+        labelled = self.prepare(labelled)
+        clean = self.believe(unlabelled)
+        target = self._view(clean) if self._view else self.view(clean, labelled)
+        images = self.normalise(torch.cat([labelled.images, target.images]))
+        output = self.student(images)
+        number = len(labelled.images)
+        supervised = self.supervise(output.logits[:number], labelled)
+        consistency, selected = self.term(output.logits[number:], target, progress)
+        extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
+        loss = supervised + weight * (consistency + extra)
+        return self.report(loss, supervised, consistency, extra, target, selected)

@@ -1,0 +1,121 @@
+"""`python -m edgeseg.runtime.backends.tensorrt.build_worker FOLDER`: builds an engine and tries it out, where a crash hurts nobody else.
+
+TensorRT is native code that at times aborts, or is killed because memory ran out. What the child is given lies in
+FOLDER, and what it makes goes there too: `log.txt` line by line, `engine.plan`, and last of all `result.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeseg.atomic_files import write_atomic, write_json
+from edgeseg.errors import EdgesegError, EngineError
+from edgeseg.metrics import agreement
+from edgeseg.runtime.backends.tensorrt import layer_inspection as evidence
+from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Module, Recipe, build
+from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN
+from edgeseg.bundle.io_spec import Face
+from edgeseg.runtime.backends.tensorrt.engine import Engine
+
+JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"
+LOG, OUTPUT, RESULT = "log.txt", "output.txt", "result.json"
+TIMED = 30  # frames, after those that warmed up
+KINDNESS = 10  # of `nice`: what runs on the device meanwhile comes first
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what json can hold
+    """Do the job that lies in `folder`.
+
+    Returns:
+        What `result.json` shall hold.
+
+    Raises:
+        EdgesegError: TensorRT or CUDA refuse.
+    """
+    job = json.loads((folder / JOB).read_bytes())
+    recipe, face = Recipe.load(job["recipe"]), Face(**job["face"])
+    data = (folder / GRAPH).read_bytes()
+    if hashlib.sha256(data).hexdigest() != job["digest"]:
+        raise EngineError(f"{folder / GRAPH} was changed while it was handed over; try again, and see who else writes")
+    timing = (folder / TIMING).read_bytes() if (folder / TIMING).exists() else b""
+    with open(folder / LOG, "a", buffering=1, errors="replace") as log:
+        messages = Messages(lambda text: print(text, file=log))
+        logger = messages.logger(trt)
+        built = build(trt, data, recipe, face, messages, logger, timing)
+        write_atomic(folder / PLAN, built.plan, sync=False)
+        write_atomic(folder / TIMING, built.timing, sync=False)
+        try:
+            engine = Engine(
+                trt, cuda, built.plan, face, logger, graphs=job["graphs"], mapped=job["mapped"], dla=recipe.dla
+            )
+        except EngineError as error:
+            raise EngineError(f"{error} (TensorRT said: {messages.why()})" if messages.errors else str(error)) from None
+        try:
+            facts = _try_out(folder, engine)
+        finally:
+            engine.close()
+    return {"digest": hashlib.sha256(built.plan).hexdigest(), **facts}
+
+
+def _try_out(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: as `work`
+    with np.load(folder / GOLDEN, allow_pickle=False) as golden:
+        frames, masks = golden["frames"], golden["masks"]
+    found = [engine.run(frames[index : index + 1]).mask[0] for index in range(len(frames))]
+    seconds = []
+    for index in range(TIMED):
+        began = time.perf_counter()
+        engine.run(frames[index % len(frames)][None])
+        seconds.append(time.perf_counter() - began)
+    return {
+        "agreement": agreement(np.stack(found), masks),
+        "ms": 1000 * float(np.median(seconds)),
+        "evidence": asdict(evidence.read(engine.inspect())),
+        "notes": engine.notes,
+    }
+
+
+def import_tensorrt() -> Module:
+    """Raises:
+    ImportError: it is not there, or cannot load its libraries.
+    """
+    import tensorrt  # noqa: PLC0415  # it is optional, large, and on a device comes from the system
+
+    return tensorrt
+
+
+def _stand_back() -> None:
+    """Never outlive the parent, never be the reason why somebody else is killed or starved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.nice(KINDNESS)
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def main(folder: Path) -> None:
+    """Do the job, and put down how it went."""
+    _stand_back()
+    try:
+        result = work(folder, import_tensorrt(), Cuda.open())
+    except EdgesegError as error:
+        result = {"error": str(error)}
+    write_json(folder / RESULT, result)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

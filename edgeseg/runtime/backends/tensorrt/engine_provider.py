@@ -1,0 +1,198 @@
+"""A TensorRT engine for a file of a bundle: from this device's cache, or built now, tried out and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.config import EngineConfig
+from edgeseg.errors import DependencyError, EngineError
+from edgeseg.progress import Report, Silent
+from edgeseg.runtime.backends.tensorrt import build_worker as child
+from edgeseg.runtime.benchmark import read_golden
+from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt.engine_builder import Module, Recipe
+from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, Record
+from edgeseg.runtime.backends.tensorrt.build_process import Job, Stopped, run_job
+from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
+from edgeseg.bundle.io_spec import Face
+
+FORMAT = 1  # of what this builder makes; a higher one makes every older engine invalid
+LEAST = {"fp32": 99.5, "fp16": 99.5, "int8-trt": 98.0}
+"""Percent of the golden pixels that must come out as in FP32 at export. A right FP32 or FP16 engine (TensorRT computes
+FP32 with TF32's ten bits, as many as FP16 has) differs on pixels where two classes are all but equal, well below 0.5 %;
+a wrong one, with broken normalisation or a misread layer, differs on tens of percent."""
+SLACK = 1.0  # an INT8 file that itself agreed less at export is held to that, less rounding that differs
+MOST_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What building and running need of the machine."""
+
+    trt: Module
+    cuda: Cuda
+
+    @classmethod
+    def find(cls) -> Tools:
+        """Raises:
+        DependencyError: TensorRT, CUDA or a GPU is missing.
+        """
+        try:
+            trt = child.import_tensorrt()
+        except (ImportError, OSError) as error:
+            raise DependencyError(
+                f"this machine cannot use tensorrt: its Python module does not load ({error}); on a Jetson run `sudo "
+                "apt install python3-libnvinfer` and make the venv with --system-site-packages, elsewhere `pip install "
+                "'edgeseg[tensorrt]'`, or use --backend cpu"
+            ) from None
+        return cls(trt, Cuda.open())
+
+
+def key_parts(tools: Tools, recipe: Recipe, digest: str) -> dict[str, str]:
+    """All that an engine depends on; a difference in any makes another engine."""
+    device = tools.cuda.device
+    return {
+        "format": str(FORMAT), "onnx": digest, "tensorrt": str(tools.trt.__version__), "cuda": device.runtime,
+        "device": device.name, "compute": device.compute, "multiprocessors": str(device.multiprocessors),
+        "system": f"{platform.system().lower()}-{platform.machine()}", "flavour": recipe.flavour,
+        "typing": recipe.typing, "flags": " ".join((*recipe.network_flags, *recipe.builder_flags)),
+        "workspace_mb": str(recipe.workspace_mb), "level": str(recipe.level), "profiles": "static",
+        "dla": "none" if recipe.dla is None else str(recipe.dla),
+    }  # fmt: skip
+
+
+def parts_for(bundle: Bundle, flavour: Flavour, config: EngineConfig, tools: Tools) -> dict[str, str]:
+    """The key of the engine for one file of a bundle."""
+    return key_parts(tools, Recipe.of(tools.trt, flavour, config), bundle.manifest.files[GRAPHS[flavour]].sha256)
+
+
+def obtain(
+    bundle: Bundle,
+    flavour: Flavour,
+    data: bytes,
+    config: EngineConfig,
+    tools: Tools,
+    *,
+    cache: EngineCache | None = None,
+    force: bool = False,
+    persist: bool = True,
+    report: Report | None = None,
+    stopped: Stopped = lambda: False,
+) -> tuple[Record, bytes]:
+    """An engine that passed on this device.
+
+    Args:
+        data: the graph; already scanned and compared with the manifest.
+        force: build even where there is one.
+        persist: try again however often it failed before.
+        stopped: asked while a build is under way.
+
+    Returns:
+        What is known of it, and the plan.
+
+    Raises:
+        EngineError: it cannot be built, or what was built is not right.
+        KeyboardInterrupt: `stopped`.
+    """
+    cache, report = cache or EngineCache(), report or Silent()
+    recipe = Recipe.of(tools.trt, flavour, config)
+    parts = key_parts(tools, recipe, hashlib.sha256(data).hexdigest())
+    cache.open()
+    found = None if force else cache.find(parts)
+    if found is not None:
+        return found
+    before = cache.record(parts)
+    if not persist and before is not None and before.tries >= MOST_TRIES:
+        raise EngineError(
+            f"no engine of {GRAPHS[flavour]} was built in {before.tries} tries (the last: {before.refused}); "
+            "`edgeseg build` tries again"
+        )
+    golden = read_golden(bundle)
+    if golden is None:
+        raise EngineError(f"{bundle.path} brings no golden frames to check an engine with; export the bundle again")
+
+    def waits() -> None:
+        report.say("another process builds an engine here; waiting for it")
+
+    with cache.building(config.timeout, stopped, waits):
+        found = None if force else cache.find(parts)  # while we waited
+        if found is not None:
+            return found
+        report.say(
+            f"building a TensorRT {parts['tensorrt']} engine of {GRAPHS[flavour]} for {parts['device']}, once; this "
+            f"takes minutes on a small board, and is kept in {cache.folder}"
+        )
+        began = time.monotonic()
+        try:
+            job = Job(data, recipe, Face.of(bundle.manifest), golden, config)
+            result, plan = run_job(job, cache.folder, cache.timing(parts), stopped)
+            record = judge(bundle, flavour, parts, result)
+        except EngineError as error:
+            tries = (before.tries if before is not None else 0) + 1
+            with suppress(EngineError):  # a full disk must not hide why there is no engine
+                cache.store(Record(parts=parts, refused=str(error), tries=tries, built=_now()), None)
+            raise
+        record = record.model_copy(update={"seconds": round(time.monotonic() - began, 1)})
+        return cache.store(record, plan), plan
+
+
+def judge(bundle: Bundle, flavour: Flavour, parts: dict[str, str], result: dict[str, Any]) -> Record:  # Any: as `work`
+    """The record of an engine that may be used.
+
+    Raises:
+        EngineError: it sees other things than the bundle's FP32 file saw at export, or does not run in INT8 at all.
+    """
+    seen, name, least = Evidence.load(result["evidence"]), GRAPHS[flavour], least_agreement(bundle, flavour)
+    if not result["agreement"] >= least:
+        raise EngineError(
+            f"the engine of {name} gives only {result['agreement']:.2f} % of the golden pixels the class that they had "
+            f"at export, less than {least:.2f} %, so it is not used; try another --precision, or report it with "
+            "`edgeseg doctor`"
+        )
+    warnings = list(result["notes"])
+    if flavour == "int8-trt":
+        if seen.in_float():
+            raise EngineError(
+                f"none of the {seen.convolutions} convolutions of {name} runs in INT8 here, so the engine is not used; "
+                "use --precision fp16, and report it with `edgeseg doctor`"
+            )
+        warnings += seen.warnings(_expected(bundle))
+    return Record(
+        parts=parts, agreement=result["agreement"], least=least, ms=result["ms"], evidence=asdict(seen),
+        warnings=tuple(warnings), power=power_mode(), built=_now(),
+    )  # fmt: skip
+
+
+def least_agreement(bundle: Bundle, flavour: Flavour) -> float:
+    """What the engine of a file must reach, in percent."""
+    figures = bundle.manifest.figures.get(flavour)
+    found = figures.get("agreement") if isinstance(figures, dict) else None
+    if flavour == "int8-trt" and isinstance(found, (int, float)) and math.isfinite(found):
+        return min(LEAST[flavour], max(90.0, found - SLACK))
+    return LEAST[flavour]
+
+
+def _expected(bundle: Bundle) -> int | None:
+    figures = bundle.manifest.figures.get("int8-trt")
+    found = figures.get("integer") if isinstance(figures, dict) else None
+    return found if isinstance(found, int) else None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def power_mode() -> str:
+    """The number of a Jetson's power mode; empty elsewhere."""
+    try:
+        return Path("/var/lib/nvpmodel/status").read_text(errors="replace").strip()[:64]
+    except OSError:
+        return ""

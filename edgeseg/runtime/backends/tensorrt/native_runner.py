@@ -1,0 +1,134 @@
+"""Native TensorRT as a back end: which file of a bundle to run, and a runner of its engine."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.config import EngineConfig
+from edgeseg.errors import BundleError, DependencyError, EngineError
+from edgeseg.progress import Report
+from edgeseg.runtime.backends.cuda_runtime import has_gpu
+from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe
+from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
+from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, key_parts, obtain
+from edgeseg.bundle.io_spec import Face
+from edgeseg.runtime.backends.open_runner import Precision, checked, choose
+from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
+
+PREFERRED: tuple[Flavour, ...] = ("int8-trt", "fp16", "fp32")  # until they were timed here
+STREAMS = 2  # the CPU fills one lane while the GPU works on the other
+
+
+def present() -> bool:
+    """Whether it is worth trying: quick, and nothing is loaded."""
+    return has_gpu() and importlib.util.find_spec("tensorrt") is not None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of TensorRT.
+
+    Attributes:
+        streams: calls that may run at once; 0 takes what suits it.
+        stopped: asked while an engine is built.
+    """
+
+    bundle: Bundle
+    precision: Precision | Flavour
+    config: EngineConfig
+    streams: int
+    report: Report
+    stopped: Callable[[], bool]
+
+    def flavours(self, tools: Tools) -> list[Flavour]:
+        """The files to try, the best one first.
+
+        Raises:
+            BundleError: the bundle lacks the file.
+            EngineError: there is no place for engines.
+        """
+        if self.precision == "auto":
+            return order(self.bundle, self.config, tools)
+        return [choose(self.bundle, "tensorrt", self.precision)]
+
+
+def open_native(request: Request) -> TrtRunner:
+    """A runner; its engine is built now where there is none yet. The caller closes it.
+
+    Raises:
+        BundleError: the bundle is damaged or lacks the file.
+        DependencyError: TensorRT or a GPU is missing.
+        EngineError: the engine cannot be built or run.
+    """
+    tools = Tools.find()
+    return _open(request, request.flavours(tools)[0], tools, persist=True)
+
+
+def open_if_it_works(request: Request) -> TrtRunner | None:
+    """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take another back end.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    if not present():
+        return None
+    try:
+        tools = Tools.find()
+        EngineCache().open()
+        flavours = request.flavours(tools)
+    except (DependencyError, EngineError) as error:
+        request.report.say(f"going on without TensorRT: {error}")
+        return None
+    except BundleError:  # it lacks this precision for TensorRT, and may have it for another back end
+        return None
+    for flavour in flavours:
+        try:
+            return _open(request, flavour, tools, persist=False)
+        except EngineError as error:
+            request.report.say(f"going on without TensorRT's {GRAPHS[flavour]}: {error}")
+    return None
+
+
+def order(bundle: Bundle, config: EngineConfig, tools: Tools) -> list[Flavour]:
+    """The bundle's files for TensorRT: first what passed here, the fastest before others, then what is usually fast.
+
+    Raises:
+        EngineError: there is no place for engines.
+    """
+    cache, times = EngineCache(), {}
+    held: list[Flavour] = [flavour for flavour in PREFERRED if GRAPHS[flavour] in bundle.manifest.files]
+    if config.dla is not None and len(held) > 1:
+        held.remove("fp32")  # DLA has no FP32
+    for flavour in held:
+        digest = bundle.manifest.files[GRAPHS[flavour]].sha256
+        record = cache.record(key_parts(tools, Recipe.of(tools.trt, flavour, config), digest))
+        if record is not None and record.plan is not None and record.ms is not None:
+            times[flavour] = record.ms
+    return sorted(held, key=lambda flavour: times.get(flavour, float("inf")))
+
+
+def _open(request: Request, flavour: Flavour, tools: Tools, *, persist: bool) -> TrtRunner:
+    bundle, config = request.bundle, request.config
+    data = checked(bundle, flavour)
+    streams = request.streams or STREAMS
+
+    def load(*, force: bool) -> TrtRunner:
+        _, plan = obtain(
+            bundle, flavour, data, config, tools, force=force, persist=persist, report=request.report,
+            stopped=request.stopped,
+        )  # fmt: skip
+        messages = Messages(lambda text: None)
+        engine = Engine(
+            tools.trt, tools.cuda, plan, Face.of(bundle.manifest), messages.logger(tools.trt), lanes=streams,
+            graphs=config.graphs, mapped=config.mapped, dla=config.dla,
+        )  # fmt: skip
+        return TrtRunner(bundle, flavour, engine, streams)
+
+    try:
+        return load(force=False)
+    except Unloadable as error:
+        request.report.say(f"the engine kept here does not load and is built again: {error}")
+        return load(force=True)

@@ -1,0 +1,169 @@
+"""Times every file of a bundle in one run: interleaved, in random order, stage by stage."""
+
+from __future__ import annotations
+
+import io
+import random
+import time
+import zipfile
+import zlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.config import EngineConfig
+from edgeseg.errors import BundleError
+from edgeseg.metrics import agreement
+from edgeseg.progress import Report, Silent
+from edgeseg.runtime.sources.base import Image
+from edgeseg.runtime.outputs.overlay import Overlay
+from edgeseg.imaging.resize import prepare
+from edgeseg.runtime.backends.open_runner import RUNS, Backend, Runner, open_runner
+
+STAGES = ("resize", "infer", "overlay", "total")
+GOLDEN = "golden.npz"
+
+
+@dataclass
+class Timing:
+    """What one file took.
+
+    Attributes:
+        backend: what ran it.
+        seconds: for each of `STAGES` the time of every frame; "total" is the three before it, one after another.
+        agreement: with the golden masks, in percent of the pixels; None where there are none.
+    """
+
+    backend: Backend
+    agreement: float | None = None
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+
+    def quantile(self, stage: str, share: float) -> float:
+        """In ms."""
+        return float(1000 * np.quantile(self.seconds[stage], share))
+
+    def fps(self, stage: str) -> float:
+        """From the median."""
+        return 1000 / self.quantile(stage, 0.5)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Frames that the bundle brings along, with what its FP32 file said of them when it was exported.
+
+    Attributes:
+        images: (H, W, 3) uint8 BGR each, at the graph's size.
+        masks: (N, H, W) uint8.
+    """
+
+    images: list[Image]
+    masks: NDArray[np.uint8]
+
+    @property
+    def frames(self) -> NDArray[np.uint8]:
+        """(N, H, W, 3) RGB, as a graph takes them."""
+        return np.ascontiguousarray(np.stack(self.images)[..., ::-1])
+
+
+def read_golden(bundle: Bundle) -> Golden | None:
+    """The golden frames, None if the bundle has none.
+
+    Raises:
+        BundleError: the file is damaged.
+    """
+    if GOLDEN not in bundle.manifest.files:
+        return None
+    size = bundle.manifest.height, bundle.manifest.width
+    try:
+        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
+            frames, masks = golden["frames"], golden["masks"]
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise BundleError(f"{bundle.path / GOLDEN} cannot be used ({error}); export the bundle again") from None
+    right = frames.dtype == masks.dtype == np.uint8 and frames.shape[1:] == (*size, 3) and len(frames)
+    if not right or masks.shape != frames.shape[:3]:
+        raise BundleError(f"{bundle.path / GOLDEN} holds no frames of {size[1]}x{size[0]}; export the bundle again")
+    return Golden([np.ascontiguousarray(frame[..., ::-1]) for frame in frames], masks)
+
+
+def agrees(runner: Runner, golden: Golden) -> float:
+    """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at export."""
+    masks = [runner(frame[None]).mask[0] for frame in golden.frames]
+    return agreement(np.stack(masks), golden.masks)
+
+
+def bench(
+    bundle: Bundle,
+    images: Sequence[Image],
+    *,
+    backend: Backend = "cpu",
+    frames: int = 100,
+    threads: int = 0,
+    seed: int = 0,
+    golden: Golden | None = None,
+    engine: EngineConfig | None = None,
+    report: Report | None = None,
+) -> dict[Flavour, Timing]:
+    """Time the files that `backend` runs: each frame goes to each file, in a new order every time.
+
+    Args:
+        images: (H, W, 3) uint8 BGR of any size, used in turn.
+        frames: timed for each file.
+        threads: for inference, 0 for as many as there are cores.
+        engine: how TensorRT builds its own.
+        golden: also see whether this machine computes what the exporting one did.
+
+    Raises:
+        BundleError, DependencyError: as `open_runner`.
+    """
+    report, order = report or Silent(), random.Random(seed)
+    held = [flavour for flavour in RUNS[backend] if GRAPHS[flavour] in bundle.manifest.files]
+    timings: dict[Flavour, Timing] = {flavour: Timing(backend) for flavour in held}
+    report.start(f"bench {bundle.path.name}", frames)
+    with ExitStack() as stack:
+        runners = [
+            stack.enter_context(open_runner(bundle, backend, flavour, threads, engine=engine, report=report))
+            for flavour in held
+        ]
+        overlays: dict[tuple[int, ...], Overlay] = {}
+        for index in range(frames):
+            image = images[index % len(images)]
+            size = image.shape[:2]
+            overlay = overlays.setdefault(size, Overlay(bundle.manifest.classes, *size))
+            for runner in order.sample(runners, len(runners)):
+                _time(runner, image, overlay, timings[runner.flavour])
+            report.advance()
+        if golden is not None:
+            for runner in runners:
+                timings[runner.flavour].agreement = agrees(runner, golden)
+    report.stop()
+    return timings
+
+
+def _time(runner: Runner, image: Image, overlay: Overlay, timing: Timing) -> None:
+    moments = [time.perf_counter()]
+    small = prepare(image, (runner.bundle.manifest.height, runner.bundle.manifest.width))[None]
+    moments.append(time.perf_counter())
+    prediction = runner(small)
+    moments.append(time.perf_counter())
+    overlay.draw(image, prediction.mask[0], float(prediction.score[0]), prediction.area[0])
+    moments.append(time.perf_counter())
+    spent = np.diff(moments).tolist()
+    for stage, seconds in zip(STAGES, [*spent, sum(spent)]):
+        timing.seconds[stage].append(seconds)
+
+
+def figures(timing: Timing, base: Timing) -> dict[str, dict[str, float]]:
+    """For each of `STAGES`: median and 95 % quantile in ms, FPS, and how many times as fast as `base`."""
+    return {
+        stage: {
+            "median_ms": timing.quantile(stage, 0.5),
+            "p95_ms": timing.quantile(stage, 0.95),
+            "fps": timing.fps(stage),
+            "ratio": timing.fps(stage) / base.fps(stage),
+        }
+        for stage in STAGES
+    }

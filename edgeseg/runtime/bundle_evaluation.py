@@ -1,0 +1,92 @@
+"""How good a bundle is on labelled frames: what is measured is the file that ships, in the engine that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.errors import DataError
+from edgeseg.metrics import IGNORE, Counts, Mask, confusion
+from edgeseg.progress import Report, Silent
+from edgeseg.runtime.sources.recorded_files import read_image
+from edgeseg.runtime.sources.base import Image
+from edgeseg.imaging.opencv import cv2
+from edgeseg.imaging.palette_png import as_grey
+from edgeseg.imaging.resize import prepare, resize_mask
+from edgeseg.runtime.backends.open_runner import Runner
+
+
+def evaluate_runner(
+    run: Runner,
+    pairs: Iterable[tuple[Path, Path]],
+    classes: int,
+    *,
+    read_mask: Callable[[Path], Mask] | None = None,
+    report: Report | None = None,
+) -> Counts:
+    """Compare predictions with labels at the labels' own size.
+
+    Args:
+        pairs: image file and mask file of each frame.
+        classes: C.
+        read_mask: reads a mask file to (H, W) uint8, 255 = ignore; `read_index` if left out.
+        report: advances by one for each frame.
+
+    Returns:
+        (frames, C, C) int64, rows are the truth; sum over the frames before dividing.
+
+    Raises:
+        DataError: a file is missing or damaged, image and mask differ in size, or a mask holds a class that is none.
+    """
+    report = report or Silent()
+    size = run.bundle.manifest.height, run.bundle.manifest.width
+    counts: list[Counts] = []
+    for image_path, mask_path in pairs:
+        image, truth = read_pair(image_path, mask_path, read_mask or read_index)
+        highest = int(truth[truth != IGNORE].max(initial=0))
+        if highest >= classes:
+            raise DataError(
+                f"{mask_path} holds class {highest}, but the classes are 0 to {classes - 1}; correct the mask"
+            )
+        predicted = resize_mask(run(prepare(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1]))
+        counts.append(confusion(truth, predicted, classes))
+        report.advance()
+    return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
+
+
+def read_pair(image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]) -> tuple[Image, Mask]:
+    """A labelled frame: (H, W, 3) uint8 BGR and (H, W) uint8.
+
+    Raises:
+        DataError: a file is missing or damaged, or they differ in size.
+    """
+    image, truth = read_image(image_path), read_mask(mask_path)
+    if image is None:
+        raise DataError(f"{image_path} is missing, truncated or no picture; restore it or take it out")
+    if image.shape[:2] != truth.shape:
+        shapes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (image.shape, truth.shape))
+        raise DataError(f"{image_path} and {mask_path} differ in size ({shapes}); label the image at its own size")
+    return image, truth
+
+
+def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
+    """A PNG of class ids, grey or palette with 8 bits, which is what edgeseg writes.
+
+    Args:
+        ignore: indices that mean "not labelled", beside 255.
+
+    Raises:
+        DataError: it is missing, damaged or of another kind.
+    """
+    try:
+        data = np.frombuffer(as_grey(path.read_bytes()), np.uint8)
+        mask = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    except (OSError, cv2.error):
+        mask = None
+    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
+        raise DataError(f"{path} is missing, damaged or no 8-bit PNG of class ids; for colour masks pip install pillow")
+    indices = np.array(mask, np.uint8)
+    indices[np.isin(indices, list(ignore))] = IGNORE
+    return indices

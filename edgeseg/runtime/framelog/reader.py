@@ -1,0 +1,214 @@
+"""Reading a frame log, or a copy of one: list, verify and export its records; safe while a writer runs."""
+
+from __future__ import annotations
+
+import colorsys
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.atomic_files import write_atomic, write_json
+from edgeseg.errors import FrameLogError
+from edgeseg.progress import Report, Silent
+from edgeseg.imaging.opencv import cv2
+from edgeseg.imaging.image_codec import Image
+from edgeseg.imaging.palette_png import palette_png
+from edgeseg.runtime.framelog.record_format import NAME, Header, Mask, Record, read_header, read_record
+
+Palette = Sequence[tuple[int, int, int]]  # RGB of each class
+
+
+@dataclass
+class VerifyResult:
+    """What a check of all records found: the number of good ones, and path and reason of each bad one."""
+
+    good: int = 0
+    bad: list[tuple[Path, str]] = field(default_factory=list)
+
+    @property
+    def reasons(self) -> list[str]:
+        """A sentence for each bad one."""
+        return [why for _, why in self.bad]
+
+
+def iter_records(folder: Path) -> Iterator[Path]:
+    """The records of a frame log in the order (boot, seq); those evicted meanwhile may be gone when they are read.
+
+    Raises:
+        FrameLogError: `folder` is no frame log.
+    """
+    records, _ = _list(folder)
+    return iter(sorted(records, key=lambda path: path.name))
+
+
+def verify(folder: Path, report: Report | None = None) -> VerifyResult:
+    """Read every record and check it against its digests and its name; also find what is no record at all.
+
+    Raises:
+        FrameLogError: `folder` is no frame log.
+    """
+    records, strangers = _list(folder)
+    result = VerifyResult(bad=[(path, f"{path} is no record; move it away") for path in strangers])
+    report = report or Silent()
+    report.start("Verifying records", len(records))
+    for path in sorted(records, key=lambda path: path.name):
+        try:
+            read_record(path)
+            result.good += 1
+        except FrameLogError as error:
+            if os.path.lexists(path):  # otherwise it was evicted before it could be read
+                result.bad.append((path, str(error)))
+        report.advance()
+    report.stop()
+    return result
+
+
+def read_headers(folder: Path) -> Iterator[tuple[Path, Header | str]]:
+    """Each record's header in order, or a sentence on why it cannot be read; digests are not checked.
+
+    Raises:
+        FrameLogError: `folder` is no frame log.
+    """
+    for path in iter_records(folder):
+        try:
+            yield path, read_header(path)
+        except FrameLogError as error:
+            if os.path.lexists(path):
+                yield path, str(error)
+
+
+def find(folder: Path, text: str) -> Path:
+    """The one record whose file name contains `text`.
+
+    Raises:
+        FrameLogError: there is none, or more than one.
+    """
+    found = [path for path in iter_records(folder) if text in path.name]
+    if len(found) != 1:
+        how = f"{len(found)} records" if found else "no record"
+        raise FrameLogError(f"{folder} has {how} with {text!r} in the name; choose one from `edgeseg log ls {folder}`")
+    return found[0]
+
+
+def export(folder: Path, output: Path, palette: Palette, report: Report | None = None) -> VerifyResult:
+    """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
+
+        output/images/NAME.jpg     the frame, byte for byte as it was logged
+        output/masks/NAME.png      the predicted class ids at the frame's size in colours, where they were logged
+        output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where it was logged
+        output/records/NAME.json   everything else
+
+    Args:
+        palette: RGB of each class.
+
+    Raises:
+        FrameLogError: `folder` is no frame log, or `output` cannot be written.
+    """
+    paths = list(iter_records(folder))
+    result = VerifyResult()
+    report = report or Silent()
+    report.start("Exporting records", len(paths))
+    for path in paths:
+        try:
+            record = read_record(path)
+            mask = full_mask(record)
+        except FrameLogError as error:
+            if os.path.lexists(path):
+                result.bad.append((path, str(error)))
+        else:
+            try:
+                _export(record, mask, output, palette)
+            except OSError as error:
+                raise FrameLogError(f"{output} cannot be written ({error.strerror}); choose another --output") from None
+            result.good += 1
+        report.advance()
+    report.stop()
+    return result
+
+
+def full_mask(record: Record) -> Mask | None:
+    """The mask at the frame's size, (H, W) uint8.
+
+    Raises:
+        FrameLogError: it cannot be decoded.
+    """
+    mask = record.mask()
+    if mask is None:
+        return None
+    size = record.header.width, record.header.height
+    return cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8, copy=False)
+
+
+def overlay(record: Record, palette: Palette) -> Image:
+    """The frame with its mask laid over it half transparent, (H, W, 3) uint8 RGB.
+
+    Args:
+        palette: RGB of each class; classes beyond it, and 255, are left as they are.
+
+    Raises:
+        FrameLogError: image or mask cannot be decoded.
+    """
+    image, mask = record.image(), full_mask(record)
+    if mask is None:
+        return image
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    mixed = image // 2 + colours[mask] // 2
+    return np.where(mask[..., None] < len(palette), mixed, image).astype(np.uint8)
+
+
+def write_overlay(record: Record, palette: Palette, path: Path) -> None:
+    """Write `overlay` as a PNG.
+
+    Raises:
+        FrameLogError: image or mask cannot be decoded, or `path` not written.
+    """
+    picture = cv2.cvtColor(overlay(record, palette), cv2.COLOR_RGB2BGR)
+    try:
+        write_atomic(path, cv2.imencode(".png", picture)[1].tobytes())
+    except OSError as error:
+        raise FrameLogError(f"{path} cannot be written ({error.strerror}); choose another --output") from None
+
+
+def colours(number: int = 64) -> Palette:
+    """RGB colours far apart, for logs seen outside the site that names its classes' own."""
+    hues = (index * 0.618 % 1.0 for index in range(number))
+    return tuple(tuple(int(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues)  # type: ignore[misc]
+
+
+def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -> None:
+    stem = record.name.removesuffix(".esr")
+    write_atomic(output / "images" / f"{stem}.jpg", record.parts["image"])
+    if mask is not None:
+        write_atomic(output / "masks" / f"{stem}.png", palette_png(mask, palette))
+    if "entropy" in record.parts:
+        write_atomic(output / "entropy" / f"{stem}.png", record.parts["entropy"])
+    write_json(output / "records" / f"{stem}.json", {"id": record.id, **json.loads(record.header.canonical())})
+
+
+def _list(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Records and strangers among them, in no order; nothing is followed out of the folder."""
+    records: list[Path] = []
+    strangers: list[Path] = []
+    if not (folder / "ready").is_dir():
+        raise FrameLogError(f"{folder} is no frame log, it has no ready/; name a folder given to `edgeseg infer --log`")
+    for state in ("ready", "sent"):
+        for shard in _entries(folder / state):
+            if not shard.is_dir(follow_symlinks=False):
+                strangers.append(Path(shard.path))
+                continue
+            for file in _entries(Path(shard.path)):
+                known = NAME.fullmatch(file.name) and file.is_file(follow_symlinks=False)
+                (records if known else strangers).append(Path(file.path))
+    return records, strangers
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except FileNotFoundError:
+        return []  # an empty hour is removed while we look, or nothing was sent yet

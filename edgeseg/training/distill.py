@@ -1,0 +1,102 @@
+"""Distillation: the edge model learns from the labels and from the frozen site model, on all frames of the site.
+
+A student's loss is one more method given to the loop: cross-entropy on labels, temperature-scaled KL divergence on all
+frames (Hinton et al., 2015). The student sees strong colours, the teacher the clean view of the same crop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from edgeseg.config import DistillConfig
+from edgeseg.data.augment import strong
+from edgeseg.errors import TrainError
+from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
+from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.distributed import ratio
+from edgeseg.methods import Batch, Method, StepResult
+from edgeseg.models import Network, build
+from edgeseg.models.checkpoint import load_model
+from edgeseg.progress import Report, Silent
+from edgeseg.training.run_folder import RunResult, origin
+from edgeseg.site import Site
+
+
+def distill(
+    site: Site, config: DistillConfig, teacher: Path | None, out: Path, *, resume: bool = False,
+    init: Path | None = None, focus: frozenset[str] = frozenset(), report: Report | None = None,
+) -> RunResult:  # fmt: skip
+    """Train the edge model into the run folder `out` from the best weights of the site-model run `teacher`.
+
+    On resumption `teacher` and `init` may be left out: the run remembers them.
+
+    Raises:
+        TrainError: the run cannot start or cannot go on, or the teacher has other classes.
+        DataError: frames are missing or damaged.
+    """
+    origins = origin(out, {"teacher": teacher, "init": init}, resume=resume)
+    teacher, init = origins["teacher"], origins["init"]
+    if teacher is None:
+        raise TrainError(f"{out} does not say which site model it learns from; name that run")
+    refuse_frozen_noise(config, init)
+    source = load_model(teacher)
+    if source.card.classes != site.config.classes:
+        raise TrainError(
+            f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again"
+        )
+
+    def method(pixels: Tensor) -> Method:
+        classes = len(site.config.classes)
+        student = build(config.arch, config.encoder, classes, "none" if init else config.weights, size=config.imgsz)
+        if init:
+            start_from(student, init, config)
+        student.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
+        return Distillation(student, pixels, config, source.module)
+
+    return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent(), title="distil")
+
+
+def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(target || student) of softened distributions, mean over valid pixels.
+
+    Args:
+        logits, target: (B, C, h, w) of student and teacher.
+        valid: (B, h, w) bool.
+    """
+    wanted = (target.float() / temperature).log_softmax(1)
+    found = (logits.float() / temperature).log_softmax(1)
+    loss = (wanted.exp() * (wanted - found)).sum(1)
+    return temperature**2 * ratio((loss * valid).sum(), valid.sum())
+
+
+class Distillation(Method):
+    """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site model."""
+
+    def __init__(self, student: Network, pixels: Tensor, config: DistillConfig, source: Network) -> None:
+        super().__init__(student, pixels, config.ema, config.class_balance)
+        self.temperature, self.kl_weight = config.temperature, config.kl_weight
+        self.source = source.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Distillation:
+        super().train(mode)
+        self.source.eval()
+        return self
+
+    def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
+        assert unlabelled is not None
+        clean = torch.cat([labelled.images, unlabelled.images])
+        self.look_at(clean)
+        valid = torch.cat([labelled.valid, unlabelled.valid])
+        with torch.no_grad():
+            target = self.source(self.normalise(clean)).logits
+        logits = self.student(self.normalise(strong(clean))).logits
+        size = (logits.shape[2], logits.shape[3])
+        near = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
+        supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)
+        imitation = divergence(logits, upsample(target, size), near, self.temperature)
+        loss = supervised + self.kl_weight * imitation
+        return StepResult(loss, {"supervised": supervised.detach(), "imitation": imitation.detach()})

@@ -1,0 +1,98 @@
+"""How good a torch network is on labelled frames: one confusion matrix at the frames' own size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.losses.entropy import entropy
+from edgeseg.losses.cross_entropy import upsample
+from edgeseg.metrics import Counts, confusion
+from edgeseg.models import MEAN, STD, Network
+from edgeseg.models.checkpoint import LoadedModel, load_model
+from edgeseg.site import Frame, Site
+
+Image = NDArray[np.uint8]
+
+
+def normalised(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
+    """(H, W, 3) uint8 RGB images of one size as networks take them, (B, 3, H, W)."""
+    batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@torch.inference_mode()
+def predict(module: Network, images: Sequence[Image], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """Most likely class and entropy of frames of one size.
+
+    Args:
+        images: (H, W, 3) uint8 RGB each, at the network's size.
+
+    Returns:
+        (B, H, W) uint8 class ids and (B, h, w) float32 entropy 0..1, on the CPU.
+    """
+    logits = module(normalised(images, device)).logits.float()
+    mask = upsample(logits, images[0].shape[:2]).argmax(1).to(torch.uint8)
+    return mask.cpu(), entropy(logits.softmax(1)).cpu()
+
+
+def count(
+    module: Network, pairs: Iterable[tuple[Image, Image]], size: tuple[int, int], classes: int, *,
+    device: torch.device | str = "cpu", batch: int = 4,
+) -> Counts:  # fmt: skip
+    """Confusion counts of every frame.
+
+    Args:
+        pairs: image and truth at the frame's own size; the image is resized to `size`, the prediction to the truth.
+
+    Returns:
+        (frames, C, C) int64.
+    """
+    counts: list[Counts] = []
+    waiting: list[tuple[Image, Image]] = []
+
+    def flush() -> None:
+        masks, _ = predict(module, [resize_image(image, size) for image, _ in waiting], device)
+        for (_, truth), mask in zip(waiting, masks.numpy()):
+            counts.append(confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), classes))
+        waiting.clear()
+
+    for pair in pairs:
+        waiting.append(pair)
+        if len(waiting) == batch:
+            flush()
+    if waiting:
+        flush()
+    return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
+
+
+def evaluate_frames(
+    model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
+) -> Counts:
+    """(frames, C, C) counts of a model on frames of a site that have masks; leaves the model on `device`."""
+    card, module = model.card, model.module.to(device)
+    return count(module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device)
+
+
+def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
+    """(frames, C, C) counts of a run's best weights on images (H, W, 3) RGB with their truth (H, W).
+
+    Raises:
+        TrainError: the run is unfinished or damaged.
+    """
+    model = load_model(run)
+    return count(model.module, pairs, (model.card.height, model.card.width), len(model.card.classes))
+
+
+def _pairs(site: Site, frames: Iterable[Frame]) -> Iterable[tuple[Image, Image]]:
+    for frame in frames:
+        image, mask = read_frame(site, frame)
+        assert mask is not None, f"{frame.id} has no mask"
+        yield image, mask

@@ -1,0 +1,69 @@
+"""Training the site model: one method by name, in one training or in stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from edgeseg.config.method_catalogue import check
+from edgeseg.config import TrainConfig
+from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
+from edgeseg.methods import METHODS, STAGED, Kit, Method, needs_representation
+from edgeseg.models import Network, build
+from edgeseg.progress import Report, Silent
+from edgeseg.training.run_folder import RunResult, origin
+from edgeseg.site import Site
+from edgeseg.training.stage_runner import SiteStages
+
+SECOND = 1_000_003  # added to the seed for the second network of methods that train two
+
+
+def train(
+    site: Site, config: TrainConfig, out: Path, *, resume: bool = False, init: Path | None = None,
+    focus: frozenset[str] = frozenset(), report: Report | None = None,
+) -> RunResult:  # fmt: skip
+    """Train the site model into the run folder `out`.
+
+    Args:
+        resume: continue the run in `out` from its newest checkpoint; a finished run is returned as it is.
+        init: a run whose best weights are the start.
+        focus: ids of unlabelled frames that make up half of every unlabelled batch.
+
+    Raises:
+        TrainError: the run cannot start or cannot go on.
+        DataError: frames are missing or damaged.
+    """
+    init = origin(out, {"init": init}, resume=resume)["init"]
+    classes = len(site.config.classes)
+    check(config.method, config.plugins, classes)
+    refuse_frozen_noise(config, init)
+    rep_dim = config.rep_dim if needs_representation(config) else 0
+
+    def network(seed: int | None = None) -> Network:
+        if seed is not None:
+            torch.manual_seed(seed)
+        weights = "none" if init else config.weights
+        built = build(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
+        if init:
+            start_from(built, init, config)
+            if seed is not None:
+                built.classifier.reset_parameters()  # two networks that begin as one would stay one
+        built.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
+        return built
+
+    def kit(pixels: Tensor) -> Kit:
+        return Kit(network(), pixels, config, lambda: network(config.seed + SECOND))
+
+    report = report or Silent()
+    if config.method in STAGED:
+        stages = SiteStages(site, config, out, kit, resume=resume, focus=focus, report=report)
+        STAGED[config.method](stages)
+        return stages.result()
+
+    def method(pixels: Tensor) -> Method:
+        return METHODS[config.method](kit(pixels))
+
+    title = f"train {config.method}"
+    return fit(site, config, out, method, rep_dim=rep_dim, resume=resume, focus=focus, report=report, title=title)

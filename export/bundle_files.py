@@ -1,0 +1,239 @@
+"""The files of a bundle, made one after another and run on the same val frames: FP32, then INT8 and FP16 from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, helper
+
+from edgeseg.bundle import GRAPHS
+from edgeseg.calibration.frame_selection import MOST, pool, select, spread
+from edgeseg.config import ExportConfig
+from edgeseg.errors import BundleError, ExportError
+from edgeseg.export.quantization import calibration_cache as calibrationstore
+from edgeseg.export.tensorrt.checklist import check_static, summary
+from edgeseg.export.evaluation.figures import Outcome, Samples, figures, likelihood_figures
+from edgeseg.export.evaluation.gates import refusal
+from edgeseg.export.graph.fp16 import halve
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, float_convolutions
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.quantization.recipe_search import Attempt, Ground, climb
+from edgeseg.export.quantization.activation_statistics import impressions
+from edgeseg.export.evaluation.latency import Timing, race
+from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
+from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, check_parity, run_graph, run_torch
+from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.models.checkpoint import LoadedModel
+from edgeseg.progress import Report
+from edgeseg.site import Frame, Site
+
+
+@dataclass
+class Work:
+    """What the steps of an export share, and what they have made so far.
+
+    Attributes:
+        files: of the bundle, by name.
+        figures: of each step, by flavour; see `edgeseg.export.evaluation.figures.figures`.
+        refused: a sentence for each file that failed its gate.
+        outcomes: on val, by flavour.
+        samples: of the float logits on val.
+    """
+
+    site: Site
+    config: ExportConfig
+    val: ValFrames
+    network: ModelProto
+    interface: Interface
+    report: Report
+    threads: int
+    files: dict[str, bytes] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)  # Any: as ExportResult
+    refused: list[str] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    samples: Samples = field(init=False)
+
+
+def float_file(work: Work, model: LoadedModel) -> float:
+    """Add model.onnx; fit what is fitted on val.
+
+    Returns:
+        The log threshold.
+    """
+    names = work.site.config.class_names
+    work.report.start("val frames through torch", len(work.val.frames))
+    torch, samples = run_torch(model.module, model.card, work.val, work.report)
+    if not len(samples.labels):
+        raise ExportError(
+            "no val frame has a labelled pixel; correct the masks and add them again with `edgeseg add labels`"
+        )
+    temperature = fit_temperature(samples.logits, samples.labels)
+    work.report.start("val frames through ONNX", len(work.val.frames))
+    unfinished = wrap(work.network, work.interface.with_thresholds(temperature, 0.5)).SerializeToString()
+    outcome = run_graph(unfinished, work.val, work.threads, work.report)
+    work.samples, work.outcomes["fp32"] = samples, outcome
+    gamma = fit_gamma(outcome.entropies, work.config.alpha)
+    work.interface = work.interface.with_thresholds(temperature, gamma)  # only the score depends on gamma
+    _add(work, "fp32", wrap(work.network, work.interface), {})
+    work.figures["torch"] = figures(torch, names)
+    work.figures["fp32"] = figures(outcome, names, torch) | likelihood_figures(samples, temperature)
+    check_parity(work.figures["fp32"])
+    values = scores(outcome.entropies, gamma)
+    work.figures["fp32"]["unreliable"] = round(float(values.mean()), 4)
+    return log_threshold(values)
+
+
+def int8_files(work: Work) -> None:
+    """Climb the ladder for each flavour and add what is best; whether it may ship is for `apply_gates`."""
+    chosen = _calibration_frames(work)
+    images = CalibrationImages(work.site, chosen, work.val.size)
+    footage = CalibrationImages(work.site, work.site.frames("unlabelled") or chosen, work.val.size)
+    entries = [_entry(work.site, frame) for frame in chosen]
+    calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
+    ground = Ground(
+        work.config, work.val, work.site.config.class_names, work.interface, wrap(work.network, work.interface),
+        work.outcomes["fp32"], work.samples, images, footage, work.threads, work.report,
+    )  # fmt: skip
+    source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
+    record: dict[str, Any] = {"seed": work.config.seed, "source": source, "frames": entries}  # Any: JSON
+    record["flavours"] = {}
+    flavours: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
+    for flavour in flavours:
+        found = climb(ground, calibrated, flavour)
+        rung = found.best.rung
+        interface, extra = _own_thresholds(work, flavour, found.best)
+        model = found.best.file(interface, flavour)
+        metadata = {
+            "edgeseg.source": source,
+            "edgeseg.calibration": rung.name,
+            "edgeseg.calibration_frames": str(len(chosen)),
+            "edgeseg.islands": json.dumps(rung.islands),
+            "edgeseg.float_convolutions": json.dumps(float_convolutions(model)),
+        }
+        data = _add(work, flavour, model, metadata)
+        if flavour == "int8-trt":
+            extra["checklist"] = summary(check_static(data, work.files[GRAPHS["fp32"]]))
+        work.figures[flavour] = found.best.figures | extra | {
+            "calibration": rung.name, "calibration_frames": len(chosen), "islands": rung.islands,
+            "ladder": found.rows(),
+        }  # fmt: skip
+        work.outcomes[flavour] = found.best.outcome
+        _note_times(work, found.times)
+        ranges = calibrated.ranges(rung.estimator, signed=flavour == "int8-trt")
+        record["flavours"][flavour] = {
+            "method": rung.name, "islands": rung.islands,
+            "ranges": {name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()},
+        }  # fmt: skip
+    work.files["calibration.json"] = (json.dumps(record, indent=1) + "\n").encode()
+
+
+def _calibration_frames(work: Work) -> list[Frame]:
+    config = work.config
+    frames = pool(work.site, config.calibration_frames, config.seed)
+    if config.calibration in ("spread", "random") and not config.hard_share:
+        return select(frames, config.calibration_frames, config.calibration, seed=config.seed)
+    frames = spread(frames, MOST, config.seed)
+    work.report.start("choosing calibration frames", len(frames))
+    images = CalibrationImages(work.site, frames, work.val.size)
+    seen = impressions(work.network, work.interface, images, threads=work.threads, report=work.report)
+    return select(
+        frames, config.calibration_frames, config.calibration, seed=config.seed, impressions=seen,
+        hard_share=config.hard_share,
+    )  # fmt: skip
+
+
+def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Calibrated:
+    folder = work.site.root / "cache" / "calibration"
+    name = calibrationstore.key(work.network, work.interface, digests)
+    found = calibrationstore.load(folder, name)
+    if found is None:
+        found = calibrate(work.network, work.interface, images, threads=work.threads, report=work.report)
+        calibrationstore.store(folder, name, found)
+    return found
+
+
+def _own_thresholds(
+    work: Work, flavour: Int8, attempt: Attempt
+) -> tuple[Interface, dict[str, Any]]:  # Any: as Work.figures
+    """Temperature and gamma as this file needs them for its scores to mean the same, and what they make of entropy."""
+    temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
+    model = attempt.file(work.interface.with_thresholds(temperature, 0.5), flavour)
+    work.report.start(f"entropy of {flavour}", len(work.val.frames))
+    entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
+    gamma = fit_gamma(entropies, work.config.alpha)
+    shift = np.mean([np.mean(one - other) for one, other in zip(entropies, work.outcomes["fp32"].entropies)])
+    return work.interface.with_thresholds(temperature, gamma), {
+        "temperature": temperature, "gamma": gamma, "entropy_shift": round(float(shift), 5),
+        "unreliable": round(float(scores(entropies, gamma).mean()), 4),
+    }  # fmt: skip
+
+
+def _entry(site: Site, frame: Frame) -> dict[str, str]:
+    digest = hashlib.sha256(site.path(frame.image).read_bytes()).hexdigest()
+    return {"id": frame.id, "split": frame.split, "sha256": digest}
+
+
+def half_file(work: Work) -> None:
+    source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
+    _add(work, "fp16", halve(work.network, work.interface), {"edgeseg.source": source})
+    _link(work, "fp16")
+
+
+def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) -> bytes:
+    """Put a graph among the files, once it was found fit for devices."""
+    helper.set_model_props(model, {FLAVOUR_KEY: flavour, **metadata})
+    data: bytes = model.SerializeToString(deterministic=True)
+    try:
+        scan(data, name=GRAPHS[flavour], flavour=flavour)
+    except BundleError as error:
+        raise ExportError(f"devices would refuse the exported graph: {error}") from None
+    work.files[GRAPHS[flavour]] = data
+    return data
+
+
+def _link(work: Work, flavour: str) -> None:
+    """Add the figures of a file that was derived from the FP32 one."""
+    work.report.start(f"val frames through {GRAPHS[flavour]}", len(work.val.frames))
+    outcome = work.outcomes[flavour] = run_graph(work.files[GRAPHS[flavour]], work.val, work.threads, work.report)
+    found = figures(outcome, work.site.config.class_names, work.outcomes["fp32"])
+    work.figures[flavour] = found | {
+        "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)
+    }
+
+
+def time_files(work: Work) -> None:
+    """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say nothing."""
+    wanted = [flavour for flavour in ("fp32", "int8-cpu") if GRAPHS[flavour] in work.files]
+    if all("ms" in work.figures[flavour] for flavour in wanted):
+        return
+    work.report.start("timing", None)
+    raced = {flavour: work.files[GRAPHS[flavour]] for flavour in wanted}
+    _note_times(work, race(raced, work.val.image(0), work.threads, work.config.seed, work.report))
+
+
+def _note_times(work: Work, times: dict[str, Timing]) -> None:
+    for flavour, timing in times.items():
+        work.figures[flavour] |= {
+            "ms": round(timing.minimum, 3),
+            "ms_median": round(timing.median, 3),
+            "threads": work.threads,
+        }
+        if flavour != "fp32":
+            work.figures[flavour]["speedup"] = round(times["fp32"].over(timing), 3)
+
+
+def apply_gates(work: Work) -> None:
+    """Take out what must not ship, and say why."""
+    for flavour in ("int8-cpu", "int8-trt", "fp16"):
+        name = GRAPHS[flavour]
+        why = refusal(name, work.figures[flavour], work.config) if name in work.files else None
+        if why:
+            work.refused.append(why)
+            work.figures[flavour]["refused"] = why
+            del work.files[name]
+    if not {GRAPHS["int8-cpu"], GRAPHS["int8-trt"]} & set(work.files):
+        work.files.pop("calibration.json", None)

@@ -1,0 +1,58 @@
+"""How fast two graphs are on this machine: run in turns, in random order, so that whatever else it does slows both."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.progress import Report
+
+ROUNDS = 30
+FEWEST = 10
+SECONDS = 30.0  # after this no new round begins, once there are FEWEST
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds a frame."""
+
+    minimum: float
+    median: float
+
+    def over(self, other: Timing) -> float:
+        """How many times as long this takes as `other`: by minima or by medians, whichever claims less.
+
+        On an idle machine they agree. On a busy one a long run seldom finds a quiet moment, which flatters the shorter
+        one's minimum, while bursts of load blur the medians.
+        """
+        return min(self.minimum / other.minimum, self.median / other.median)
+
+
+def race(
+    graphs: dict[str, bytes], image: NDArray[np.uint8], threads: int, seed: int, report: Report
+) -> dict[str, Timing]:
+    """Time each graph on one frame; each timed run follows one of the same graph that warms the caches.
+
+    Args:
+        graphs: by name.
+        image: (H, W, 3) uint8.
+        threads: 0 for as many as there are cores.
+    """
+    sessions = {name: open_session(data, threads) for name, data in graphs.items()}
+    feed, random = {"image": image[None]}, np.random.default_rng(seed)
+    taken: dict[str, list[float]] = {name: [] for name in graphs}
+    begin = time.perf_counter()
+    for number in range(ROUNDS):
+        if number >= FEWEST and time.perf_counter() - begin > SECONDS:
+            break
+        for name in random.permutation(list(graphs)):
+            sessions[name].run(None, feed)
+            start = time.perf_counter()
+            sessions[name].run(None, feed)
+            taken[name].append(1000 * (time.perf_counter() - start))
+        report.advance()
+    return {name: Timing(min(values), float(np.median(values))) for name, values in taken.items()}

@@ -1,0 +1,77 @@
+"""A finished calibration on disk: exporting the same network with the same frames again need not run them again.
+
+One file serves every range estimator and both flavours. It may be deleted at any time; one that is damaged or of
+another version is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto
+
+import edgeseg
+from edgeseg.calibration.observers import Histogram
+from edgeseg.atomic_files import write_atomic
+from edgeseg.export.quantization.quantizer import Calibrated
+from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.graph.qdq_nodes import Layer
+
+KEPT = 4  # files; the oldest go first
+PARTS = ("codes", "scales", "bias")
+
+
+def key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str:
+    """What a calibration depends on, as a file name.
+
+    Args:
+        network: float.
+        frames: digest of each frame's file.
+    """
+    text = json.dumps([edgeseg.__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
+    return hashlib.sha256(network.SerializeToString(deterministic=True) + text.encode()).hexdigest()[:32]
+
+
+def load(folder: Path, name: str) -> Calibrated | None:
+    """The calibration that was stored under `name`, if it is there and whole."""
+    try:
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
+            network = ModelProto.FromString(stored["network"].tobytes())
+            tensors, nodes = json.loads(stored["names"].tobytes())
+            histograms = {}
+            for place, tensor in enumerate(tensors):
+                histogram = histograms[tensor] = Histogram()
+                histogram.counts = stored[f"counts.{place}"]
+                histogram.top, histogram.lowest, histogram.highest = stored[f"edges.{place}"].tolist()
+            layers = {node: Layer(*(stored[f"{part}.{place}"] for part in PARTS)) for place, node in enumerate(nodes)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+    return Calibrated(network, histograms, layers)
+
+
+def store(folder: Path, name: str, calibrated: Calibrated) -> None:
+    """Store a calibration under `name`; the oldest ones go."""
+    names = [list(calibrated.histograms), list(calibrated.layers)]
+    arrays: dict[str, Any] = {  # Any: arrays of several types
+        "network": np.frombuffer(calibrated.network.SerializeToString(deterministic=True), np.uint8),
+        "names": np.frombuffer(json.dumps(names).encode(), np.uint8),
+    }
+    for place, histogram in enumerate(calibrated.histograms.values()):
+        arrays[f"counts.{place}"] = histogram.counts
+        arrays[f"edges.{place}"] = np.array([histogram.top, histogram.lowest, histogram.highest])
+    for place, layer in enumerate(calibrated.layers.values()):
+        arrays |= {f"{part}.{place}": getattr(layer, part) for part in PARTS}
+    target = io.BytesIO()
+    np.savez(target, **arrays)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomic(folder / f"{name}.npz", target.getvalue())
+    for old in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        old.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""The last rung: the integers themselves are trained for a short while to follow the float model, without any label.
+
+The student is the placed graph with its codes (`edgeseg.export.quantization.qat_module`), the teacher the float network; frames are
+those of calibration or more of the same kind. What is learnt are the weights in steps of their codes, and the biases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from edgeseg.export.quantization.quantizer import Calibrated, Int8
+from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.tensorrt.qdq_placement import place_trt
+from edgeseg.export.quantization.qat_module import TorchGraph
+from edgeseg.progress import Report
+
+BATCH = 2
+RATE = 0.02  # in steps of codes: about how far a weight moves at one optimiser step
+Image = NDArray[np.uint8]
+
+
+def finetune(
+    calibrated: Calibrated,
+    interface: Interface,
+    flavour: Int8,
+    estimator: str,
+    images: Sequence[Image],
+    *,
+    steps: int,
+    seed: int,
+    report: Report,
+) -> Calibrated:
+    """The same calibration with trained layers.
+
+    Args:
+        estimator: of the ranges, which stay as they are.
+        images: unlabelled frames, (H, W, 3) uint8 RGB at the graph's size.
+        steps: of the optimiser, two frames each.
+
+    Raises:
+        ExportError: the network has a node that cannot be trained here.
+    """
+    place = place_cpu if flavour == "int8-cpu" else place_trt
+    ranges = calibrated.ranges(estimator, signed=flavour == "int8-trt")
+    student = TorchGraph(place(calibrated.network, ranges, calibrated.layers), calibrated.layers)
+    teacher = TorchGraph(calibrated.network, {})
+    optimiser = torch.optim.Adam(student.parameters(), lr=RATE)
+    random = np.random.default_rng(seed)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std))
+    report.start(f"training the codes of {flavour}", steps)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = RATE * (1 - step / steps)
+        batch = np.stack([_flipped(images[int(place_)], random) for place_ in random.integers(0, len(images), BATCH)])
+        frames = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        with torch.no_grad():
+            wanted = teacher(frames)
+        given = student(frames)
+        noise = F.mse_loss(given, wanted) / wanted.var()
+        divergence = F.kl_div(given.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True)
+        loss = noise + divergence.sum(1).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        report.advance()
+    return replace(calibrated, layers=calibrated.layers | student.layers())
+
+
+def _flipped(image: Image, random: np.random.Generator) -> Image:
+    """The image, or half of the time its mirror image."""
+    return np.ascontiguousarray(image[:, ::-1]) if random.random() < 0.5 else image

@@ -1,0 +1,215 @@
+"""The ladder: ways to make an INT8 file, cheap ones first, until one is accurate and fast enough.
+
+The first rung already equalises channels and rounds weights with their inputs in mind, which costs seconds and is worth
+several dB (decision 0010). The next ones choose ranges differently, or take back what the logits are off in the mean.
+Then the tensors that suffer most stay float, a few more at each rung, which costs speed. Last, where it is asked for,
+the codes are trained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from edgeseg.config import ExportConfig
+from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
+from edgeseg.export.evaluation.figures import Outcome, Samples, figures, likelihood_figures
+from edgeseg.export.quantization.qat import finetune
+from edgeseg.export.evaluation.gates import excess, inaccurate, slow, unfused
+from edgeseg.export.quantization.quantizer import (
+    ESTIMATORS,
+    Calibrated,
+    Int8,
+    float_convolutions,
+    inspect,
+    integer_convolutions,
+    quantise,
+)
+from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.quantization.layer_sensitivity import rank_islands
+from edgeseg.export.evaluation.latency import Timing, race
+from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
+from edgeseg.progress import Report
+
+ISLANDS = (1, 2, 4, 8)  # tensors left float
+Figures = dict[str, Any]  # Any: see `edgeseg.export.evaluation.figures.figures`
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way to make the file.
+
+    Attributes:
+        estimator: of the ranges.
+        islands: tensors that stay float.
+        corrected: whether the bias of the last layer is.
+        trained: steps that the codes were trained for.
+    """
+
+    estimator: str
+    islands: tuple[str, ...] = ()
+    corrected: bool = False
+    trained: int = 0
+
+    @property
+    def name(self) -> str:
+        number = len(self.islands)
+        more = f", {number} tensor{'s' * (number > 1)} float" if number else ""
+        more += ", bias corrected" if self.corrected else ""
+        return self.estimator + more + (f", trained for {self.trained} steps" if self.trained else "")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of a rung.
+
+    Attributes:
+        calibrated: what the file is made from.
+        outcome: on val.
+        samples: of the logits on val.
+        seconds: that making and measuring it took.
+    """
+
+    rung: Rung
+    calibrated: Calibrated
+    outcome: Outcome
+    samples: Samples
+    figures: Figures
+    seconds: float
+
+    def file(self, interface: Interface, flavour: Int8) -> ModelProto:
+        """The whole graph, for these thresholds."""
+        return quantise(self.calibrated, interface, flavour, self.rung.estimator, self.rung.islands)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every rung is measured against.
+
+    Attributes:
+        interface: of the float graph, thresholds fitted.
+        reference: the float graph; `outcome` and `samples` are what it makes of val.
+        images: calibration frames, (H, W, 3) uint8 RGB.
+        pool: unlabelled frames to train codes with.
+    """
+
+    config: ExportConfig
+    val: ValFrames
+    names: tuple[str, ...]
+    interface: Interface
+    reference: ModelProto
+    outcome: Outcome
+    samples: Samples
+    images: Sequence[NDArray[np.uint8]]
+    pool: Sequence[NDArray[np.uint8]]
+    threads: int
+    report: Report
+
+
+@dataclass
+class Climb:
+    """How far it got.
+
+    Attributes:
+        config: with the gates.
+        attempts: in order.
+        passed: whether the last one may ship.
+        times: of the float file and the last attempt, by flavour, where they were raced.
+    """
+
+    config: ExportConfig
+    attempts: list[Attempt] = field(default_factory=list)
+    passed: bool = False
+    times: dict[str, Timing] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Attempt:
+        """The one that passed, else the one that misses its gates by least, and of equals the one that agrees best."""
+        if self.passed or self.times:
+            return self.attempts[-1]
+        return min(self.attempts, key=lambda one: (excess(one.figures, self.config), -one.figures["agreement"]))
+
+    def rows(self) -> list[Figures]:
+        """Cost and gain of each rung, for the manifest."""
+        keys = ("miou", "drop", "worst_class", "agreement", "sqnr", "integer", "speedup")
+        return [
+            {"rung": one.rung.name, "seconds": round(one.seconds, 1)}
+            | {key: one.figures[key] for key in keys if key in one.figures}
+            for one in self.attempts
+        ]
+
+
+def climb(ground: Ground, calibrated: Calibrated, flavour: Int8) -> Climb:
+    """Try rung after rung; stop at the first that passes, or where more rungs cannot help."""
+    found = Climb(ground.config)
+    for rung in _rungs(ground, calibrated, flavour, found):
+        attempt = _try(ground, calibrated, flavour, rung)
+        found.attempts.append(attempt)
+        if inaccurate(attempt.figures, ground.config) or unfused(attempt.figures):
+            continue
+        if flavour == "int8-cpu":
+            _race(ground, attempt, found)
+        found.passed = not slow(attempt.figures, ground.config)
+        break  # accurate enough; should it be too slow, later rungs are slower still
+    return found
+
+
+def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb) -> Iterator[Rung]:
+    for estimator in ESTIMATORS:
+        yield Rung(estimator)
+    estimator = so_far.best.rung.estimator
+    if last_layer(calibrated, quantise(calibrated, ground.interface, flavour, estimator)):
+        yield Rung(estimator, corrected=True)
+    ranked = rank_islands(
+        calibrated, ground.interface, flavour, estimator, ground.images, ground.reference,
+        threads=ground.threads, report=ground.report,
+    )  # fmt: skip
+    corrected = so_far.best.rung.corrected
+    for number in ISLANDS:
+        if number <= len(ranked):
+            yield Rung(estimator, tuple(ranked[:number]), corrected)
+    if ground.config.qat:
+        yield Rung(estimator, trained=ground.config.qat_steps)
+
+
+def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> Attempt:
+    begin = time.perf_counter()
+    if rung.corrected:
+        ground.report.start(f"correcting the bias of {flavour}", len(ground.images))
+        calibrated = correct_bias(
+            calibrated, ground.interface, flavour, rung.estimator, ground.images, rung.islands,
+            threads=ground.threads, report=ground.report,
+        )  # fmt: skip
+    if rung.trained:
+        calibrated = finetune(
+            calibrated, ground.interface, flavour, rung.estimator, ground.pool, steps=rung.trained,
+            seed=ground.config.seed, report=ground.report,
+        )  # fmt: skip
+    model = quantise(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
+    data = model.SerializeToString()
+    ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
+    outcome = run_graph(data, ground.val, ground.threads, ground.report)
+    samples = sample_logits(model, ground.val, ground.threads, ground.report)
+    found = figures(outcome, ground.names, ground.outcome)
+    found |= likelihood_figures(samples, ground.interface.temperature, ground.samples)
+    integer = integer_convolutions(model)
+    found |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
+    if flavour == "int8-cpu":
+        kernels = inspect(data)
+        found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}
+    return Attempt(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
+
+
+def _race(ground: Ground, attempt: Attempt, found: Climb) -> None:
+    """See how fast the attempt is."""
+    ground.report.start("timing", None)
+    model = attempt.file(ground.interface, "int8-cpu")
+    files = {"fp32": ground.reference.SerializeToString(), "int8-cpu": model.SerializeToString()}
+    found.times = race(files, ground.val.image(0), ground.threads, ground.config.seed, ground.report)
+    attempt.figures["speedup"] = round(found.times["fp32"].over(found.times["int8-cpu"]), 3)

@@ -1,0 +1,100 @@
+"""The report of an export: the parity chain as a table, what each rung of a ladder brought, and the worst frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.imaging.drawing import heat, paint
+from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
+from edgeseg.export.evaluation.figures import Outcome
+from edgeseg.export.evaluation.parity import ValFrames
+from edgeseg.metrics import agreement
+from edgeseg.html_report import Page
+
+SHOWN = 4  # frames of each file
+GREY, CHANGED = 70, (230, 60, 60)
+Image = NDArray[np.uint8]
+Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.figures
+MORE = {
+    "boundary_agreement": "{:.2f} %", "sqnr": "{:.1f} dB", "calibration_error": "{:.2f} %", "entropy_shift": "{:+.4f}",
+    "temperature": "{:.3f}", "gamma": "{:.4f}", "unreliable": "{:.1%}",
+}  # fmt: skip
+MORE_HEADER = (
+    "file", "agreement at borders", "SQNR of logits", "calibration error", "entropy shift", "temperature", "gamma",
+    "unreliable",
+)  # fmt: skip
+
+
+def report_page(figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, Outcome]) -> Page:
+    """Draw it.
+
+    Args:
+        outcomes: on val, by flavour; "fp32" is what the others are compared with.
+    """
+    config = val.site.config
+    page = Page(
+        f"{config.name}: export",
+        f"{len(val.frames)} val frames through every file, {val.size[1]}x{val.size[0]}; agreement and drops against "
+        "FP32, FP32's own against torch.",
+    )
+    page.table(HEADER, rows(figures))
+    for sentence in refused:
+        page.paragraph(sentence)
+    page.heading("What else the files share, and what not")
+    page.paragraph(
+        "Borders are pixels within two of a change of class. Calibration error is how far confidence and accuracy are "
+        "apart (15 bins). Temperature and gamma are fitted on each file itself, so that a score means the same "
+        "whichever file a device runs; the entropy shift is what is left."
+    )
+    steps = [step for step in STEPS if step in figures and step != "torch"]
+    page.table(MORE_HEADER, [_more(STEPS[step], figures[step]) for step in steps])
+    for name, tried in ladders(figures).items():
+        page.heading(f"How {name} was made")
+        page.table(LADDER, tried)
+    page.heading("Classes")
+    page.table(["IoU", *(STEPS[step] for step in steps)], [
+        [name, *(_iou(figures[step]["per_class"][name]) for step in steps)] for name in config.class_names
+    ])  # fmt: skip
+    for step in ("int8-cpu", "int8-trt", "fp16"):
+        if step in outcomes:
+            _worst(page, STEPS[step], val, outcomes["fp32"], outcomes[step])
+    return page
+
+
+def _iou(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _more(name: str, found: Figures) -> tuple[str, ...]:
+    return (name, *(form.format(found[key]) if found.get(key) is not None else "-" for key, form in MORE.items()))
+
+
+def _worst(page: Page, name: str, val: ValFrames, before: Outcome, after: Outcome) -> None:
+    """The frames on which a file agrees least with FP32."""
+    shares = [agreement(one, other) for one, other in zip(after.masks, before.masks)]
+    palette = val.site.config.palette
+    page.heading(f"Where {name} differs most from FP32")
+    page.legend([(spec.name, spec.color) for spec in val.site.config.classes])
+    lines = []
+    for place in np.argsort(shares, kind="stable")[:SHOWN]:
+        frame, entropy = val.image(int(place)), before.entropies[place]
+        step = np.ix_(*(np.arange(side) * small // side for side, small in zip(val.size, entropy.shape)))
+        lines.append([
+            (frame, val.frames[int(place)].id),
+            (paint(before.masks[place], palette), "FP32"),
+            (paint(after.masks[place], palette), f"{name}, {shares[place]:.2f} % the same"),
+            (_differences(frame, before.masks[place] != after.masks[place]), "pixels that changed"),
+            (heat(entropy[step]), "entropy of FP32"),
+        ])  # fmt: skip
+    page.pictures([], lines)
+
+
+def _differences(frame: Image, changed: NDArray[np.bool_]) -> Image:
+    """The frame in grey, changed pixels in red."""
+    grey = np.repeat(frame.mean(2, keepdims=True) * ((255 - GREY) / 255) + GREY, 3, 2).astype(np.uint8)
+    grey[changed] = CHANGED
+    return grey

@@ -1,0 +1,121 @@
+"""card.md: what a person should know before running the bundle, in one page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgeseg.bundle import Manifest
+
+STEPS = {"torch": "torch", "fp32": "FP32", "int8-cpu": "INT8 (CPU)", "int8-trt": "INT8 (TensorRT)", "fp16": "FP16"}
+
+
+def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
+    """The text of card.md."""
+    origin, classes = manifest.provenance, manifest.classes
+    has_int8 = "int8-cpu" in manifest.figures and "refused" not in manifest.figures["int8-cpu"]
+    lines = [
+        f"# {manifest.site}",
+        "",
+        f"A segmentation model for one site: {origin['arch']} on {origin['encoder']}, made by {origin['method']} in "
+        f"`{origin['run']}`, exported {manifest.created} by edgeseg {origin['edgeseg']}.",
+        "",
+        f"- Input: one {manifest.width}x{manifest.height} RGB frame, uint8.",
+        f"- Classes ({len(classes)}): {', '.join(spec.name for spec in classes)}.",
+        f"- Entropy: {manifest.entropy_width}x{manifest.entropy_height}, with temperature {manifest.temperature:.3f}. "
+        f"A pixel is unreliable above {manifest.gamma:.4f}; a frame is worth keeping from a score of "
+        f"{manifest.log_threshold:.4f}.",
+        "- Made for the cameras and conditions of this site; anywhere else its figures say nothing.",
+        "",
+        f"## Figures on {val_frames} val frames",
+        "",
+        *table(manifest.figures),
+        "",
+        *class_table(manifest.figures),
+        "",
+        *[line for name, tried in ladders(manifest.figures).items() for line in _ladder(name, tried)],
+        "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
+        "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
+        "the exporting machine "
+        f"({origin['machine']}, {manifest.figures['fp32']['threads']} threads).",
+        *(["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy.", ""] if has_int8 else [""]),
+        *(["## Refused", "", *(f"- {sentence}" for sentence in refused), ""] if refused else []),
+        "## Terms",
+        "",
+        *(f"- {sentence}" for sentence in terms),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _ladder(name: str, tried: list[tuple[str, ...]]) -> list[str]:
+    lines = [LADDER, ("---",) * len(LADDER), *tried]
+    return [f"### How {name} was made", "", *(f"| {' | '.join(cells)} |" for cells in lines), ""]
+
+
+def rows(
+    figures: dict[str, Any], *, interval: bool = True
+) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.evaluation.figures.figures
+    """The parity chain as text, in the columns of HEADER; `interval` adds its bounds to each drop."""
+    found: list[tuple[str, ...]] = []
+    for step, name in STEPS.items():
+        if step not in figures:
+            continue
+        one, worst = figures[step], figures[step].get("worst_class")
+        drop = "-"
+        if "drop" in one:
+            low, high = one["drop_interval"]
+            drop = _points(one["drop"]) + (f" ({_points(low)}, {_points(high)})" if interval else "")
+        found.append((
+            name,
+            f"{one['miou']:.2f}",
+            f"{one['agreement']:.2f} %" if "agreement" in one else "-",
+            drop,
+            f"{worst['name']} {_points(worst['drop'])}" if worst else "-",
+            f"{one['ms']:.1f}" if "ms" in one else "-",
+            f"{one['speedup']:.2f}x" if "speedup" in one else "-",
+        ))  # fmt: skip
+    return found
+
+
+def _points(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # adding 0 turns -0 into 0
+
+
+HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
+
+
+LADDER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8", "speed")
+
+
+def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
+    """What was tried for each INT8 file, by its name, in the columns of LADDER."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for step in ("int8-cpu", "int8-trt"):
+        tried = figures.get(step, {}).get("ladder", ())
+        if tried:
+            found[STEPS[step]] = [
+                (
+                    one["rung"], f"{one['seconds']:.0f}", _points(one["drop"]),
+                    f"{one['worst_class']['name']} {_points(one['worst_class']['drop'])}",
+                    f"{one['agreement']:.2f} %", f"{one['sqnr']:.1f} dB", str(one["integer"]),
+                    f"{one['speedup']:.2f}x" if "speedup" in one else "-",
+                )
+                for one in tried
+            ]  # fmt: skip
+    return found
+
+
+def table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
+    """`rows` in Markdown."""
+    lines = [HEADER, ("---",) * len(HEADER), *rows(figures)]
+    return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def class_table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
+    """IoU of each class at each step, in Markdown."""
+    steps = [step for step in STEPS if step in figures]
+    lines = [("IoU", *(STEPS[step] for step in steps)), ("---",) * (len(steps) + 1)]
+    for name in figures["torch"]["per_class"]:
+        values = [figures[step]["per_class"][name] for step in steps]
+        lines.append((name, *("-" if value is None else f"{value:.1f}" for value in values)))
+    return [f"| {' | '.join(cells)} |" for cells in lines]

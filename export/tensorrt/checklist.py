@@ -1,0 +1,204 @@
+"""Will TensorRT 8.5 to 11 build the INT8 file, with INT8 kernels? Thirteen points that need neither TensorRT nor a GPU.
+
+The first ten and the last look at the file and are quick: every export runs them before the file may ship. Points 11
+and 12 run both INT8 files in ONNX Runtime; `edgeseg export --check` does that for a finished bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.bundle import GRAPHS, Bundle
+from edgeseg.errors import BundleError, ExportError
+from edgeseg.export.tensorrt.qdq_checks import (
+    covers,
+    has_plain_parameters,
+    has_whole_convolutions,
+    has_whole_pairs,
+    keeps_fusions,
+    stated,
+)
+from edgeseg.export.tensorrt.graph_checks import (
+    View,
+    has_plain_attributes,
+    has_static_shapes,
+    is_sound,
+    reads_bytes_through_casts,
+    uses_known_operators,
+)
+from edgeseg.export.tensorrt.execution_checks import computes_as_said, fuses_on_cpus
+from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.runtime.benchmark import Golden, read_golden
+from edgeseg.runtime.backends.tensorrt.engine_provider import least_agreement
+
+TITLES = (
+    "valid ONNX, opset 17, IR 8, standard domain, weights inside",
+    "operators and types that TensorRT 8.5 to 11 know",
+    "static shapes",
+    "axes, sizes and modes where TensorRT 8 looks for them",
+    "uint8 in and out through a Cast",
+    "scales and zero points: signed, symmetric, per tensor or channel",
+    "whole Q/DQ pairs, none at a bias or an output",
+    "INT8 convolutions: codes in, FP32 weights and biases",
+    "no fusion broken: activations, residual Add, Concat",
+    "all convolutions in INT8 but those stated",
+    "layers as integers compute them, masks as in FP32",
+    "the CPU file: convolutions on codes, few conversions",
+    "metadata; each runtime refuses the other's file",
+)
+SHOWN = 5  # findings of one point; one fault may show at every node
+FLAVOURS = ("int8-trt", "int8-cpu")
+VIEWED: tuple[Callable[[View], list[str]], ...] = (
+    is_sound,
+    uses_known_operators,
+    has_static_shapes,
+    has_plain_attributes,
+    reads_bytes_through_casts,
+    has_plain_parameters,
+    has_whole_pairs,
+    has_whole_convolutions,
+    keeps_fusions,
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the list.
+
+    Attributes:
+        number: 1 to 13.
+        findings: a sentence for each fault; None where the file to look at is not there.
+    """
+
+    number: int
+    findings: tuple[str, ...] | None
+
+    @property
+    def title(self) -> str:
+        return TITLES[self.number - 1]
+
+    @property
+    def passed(self) -> bool:
+        return not self.findings
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is looked at.
+
+    Attributes:
+        fp32, trt, cpu: the graphs; an INT8 file that is not there is None.
+        golden: frames with their masks in FP32; None where there are none.
+        least: percent of the golden pixels that must come out as in FP32.
+        calibration: of each flavour, as the manifest names it.
+    """
+
+    fp32: bytes
+    trt: bytes | None
+    cpu: bytes | None
+    golden: Golden | None
+    least: float
+    calibration: dict[str, str]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Files:
+        """Those of a bundle.
+
+        Raises:
+            ExportError: it holds no INT8 file.
+            BundleError: a file is damaged.
+        """
+        held = {name: bundle.read(GRAPHS[name]) for name in FLAVOURS if GRAPHS[name] in bundle.manifest.files}
+        if not held:
+            raise ExportError(f"{bundle.path} holds no INT8 file to check; make one with `edgeseg export --int8`")
+        figures = bundle.manifest.figures
+        names = {name: found["calibration"] for name in held if "calibration" in (found := figures.get(name) or {})}
+        fp32 = bundle.read(GRAPHS["fp32"])
+        return cls(
+            fp32,
+            held.get("int8-trt"),
+            held.get("int8-cpu"),
+            read_golden(bundle),
+            least_agreement(bundle, "int8-trt"),
+            names,
+        )
+
+
+def check(files: Files) -> list[Point]:
+    """All points."""
+    source = View(files.fp32)
+    points = _static(View(files.trt), source) if files.trt is not None else [Point(n, None) for n in range(1, 11)]
+    ran: list[str] | None = None
+    if files.trt is not None:
+        ran = ["the bundle has no golden frames to run"]
+        if not all(point.passed for point in points[:3]):
+            ran = ["it was not run, since it is no graph that can be"]
+        elif files.golden is not None:
+            ran = computes_as_said(View(files.trt), files.golden, files.least)
+    fused = fuses_on_cpus(files.cpu, source) if files.cpu is not None else None
+    told = []
+    for flavour, data in zip(FLAVOURS, (files.trt, files.cpu)):
+        if data is not None:
+            told += tells(data, flavour, files.fp32, files.calibration.get(flavour))
+    return [*points, _point(11, ran), _point(12, fused), _point(13, told)]
+
+
+def check_static(trt: bytes, fp32: bytes) -> list[Point]:
+    """The points that need no run, of the TensorRT file alone: 1 to 10, and 13."""
+    return [*_static(View(trt), View(fp32)), _point(13, tells(trt, "int8-trt", fp32))]
+
+
+def summary(points: list[Point]) -> dict[str, Any]:  # Any: JSON
+    """What the manifest says of the points."""
+    return {
+        "passed": [point.number for point in points if point.findings == ()],
+        "findings": {str(point.number): list(point.findings) for point in points if point.findings},
+    }
+
+
+def _static(view: View, source: View) -> list[Point]:
+    found = [_point(number, look(view)) for number, look in enumerate(VIEWED, 1)]
+    return [*found, _point(len(found) + 1, covers(view, source))]
+
+
+def _point(number: int, findings: list[str] | None) -> Point:
+    if findings is None:
+        return Point(number, None)
+    more = len(findings) - SHOWN
+    return Point(number, (*findings[:SHOWN], *([f"and {more} more of the kind"] if more > 0 else [])))
+
+
+def tells(data: bytes, flavour: str, fp32: bytes, calibration: str | None = None) -> list[str]:
+    """13: a file says what it was made for and from, and the other engine's runtime refuses it.
+
+    Args:
+        calibration: what the manifest calls it.
+    """
+    view, name, found = View(data), GRAPHS[flavour], []
+    said = view.metadata
+    if said.get("edgeseg.source") != hashlib.sha256(fp32).hexdigest():
+        found.append(f"{name} does not name the digest of the model.onnx beside it")
+    method = said.get("edgeseg.calibration")
+    if not method or method != (calibration or method):
+        found.append(f"{name} does not say how it was calibrated, or not as the manifest does")
+    number = said.get("edgeseg.calibration_frames", "")
+    if not number.isdecimal() or int(number) < 1:
+        found.append(f"{name} does not say with how many frames it was calibrated")
+    for key, what in (("islands", "tensors"), ("float_convolutions", "convolutions")):
+        if stated(view, f"edgeseg.{key}") is None:
+            found.append(f"{name} does not list the {what} that it leaves float")
+    if said.get(FLAVOUR_KEY) != flavour:
+        found.append(f"{name} says that it is {said.get(FLAVOUR_KEY) or 'nothing'} instead of {flavour}")
+    for other in FLAVOURS:
+        try:
+            scan(data, name=name, flavour=other)
+        except BundleError as error:
+            if other == flavour:
+                found.append(f"its own runtime refuses it: {error}")
+        else:
+            if other != flavour:
+                found.append(f"a runtime that wants {other} would take {name}")
+    return found

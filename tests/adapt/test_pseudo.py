@@ -1,0 +1,143 @@
+"""Pseudo-labels are what the site model says, unreliable pixels are left open, and a collapse is noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from edgeseg.adapt.collapse_alarms import Statistics, compare_histograms
+from edgeseg.adapt.pseudo_labels import labelled_pixels, pseudo_label
+from edgeseg.training.model_evaluation import predict
+from edgeseg.models import build
+from edgeseg.models.checkpoint import ModelCard, load_model, save_card, save_weights
+from edgeseg.site import Site
+from tests.helpers.rounds import CLASSES, HEIGHT, WIDTH, make_site, read, scene
+
+NAMES = ("sky", "water", "bank")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return make_site(tmp_path / "site")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A site model that was never trained but has opinions."""
+    torch.manual_seed(0)
+    module = build("unet", "resnet10t", 3)
+    module.classifier.weight.data *= 30
+    path = tmp_path / "run"
+    card = {"arch": "unet", "encoder": "resnet10t", "classes": CLASSES, "height": HEIGHT, "width": WIDTH}
+    save_card(path, ModelCard.model_validate(card))
+    save_weights(path, "best", module)
+    return path
+
+
+def test_the_reliable_pixels_carry_the_models_classes(site: Site, run: Path, tmp_path: Path) -> None:
+    frames = site.frames("unlabelled")
+    found = pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
+    model = load_model(run)
+    for frame in frames:
+        mask = cv2.imread(str(tmp_path / "out" / f"{frame.id}.png"), cv2.IMREAD_UNCHANGED)
+        seed = int(frame.id.rpartition("-")[2], 16)
+        wanted = predict(model.module, [scene(seed)[0]])[0][0].numpy()
+        assert mask is not None and mask.shape == wanted.shape
+        assert np.array_equal(mask[mask != 255], wanted[mask != 255])
+    assert found.frames == len(frames)
+    assert read(tmp_path / "out/statistics.json")["kl"] == found.kl
+    assert sum(found.predicted.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_about_a_share_alpha_is_left_open(site: Site, run: Path, tmp_path: Path) -> None:
+    frames = site.frames("unlabelled")
+    kept = [pseudo_label(site, run, frames, tmp_path / f"{alpha}", alpha=alpha).kept for alpha in (0.1, 0.3, 0.5)]
+    assert kept == pytest.approx([0.9, 0.7, 0.5], abs=0.06)
+
+
+def test_a_start_after_a_kill_predicts_only_what_is_missing(
+    site: Site, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = site.frames("unlabelled")
+    whole = pseudo_label(site, run, frames, tmp_path / "whole", alpha=0.2)
+    calls: list[int] = []
+
+    class Killed(BaseException):
+        pass
+
+    def count(*args: object, **rest: object) -> object:
+        calls.append(1)
+        if len(calls) == 3:
+            raise Killed
+        return predict(*args, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("edgeseg.adapt.pseudo_labels.predict", count)
+    with pytest.raises(Killed):
+        pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
+    assert pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2) == whole
+    assert len(calls) == 1 + len(frames)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        path.name for path in (tmp_path / "whole").iterdir()
+    }
+
+
+def test_the_labels_histogram_counts_the_labelled_split(site: Site) -> None:
+    seeds = [int(frame.id.rpartition("-")[2], 16) for frame in site.frames("labelled")]
+    assert len(seeds) == 4
+    assert labelled_pixels(site) == pytest.approx(
+        sum(np.bincount(scene(seed)[1].ravel(), minlength=3) for seed in seeds)
+    )
+
+
+# Alarms.
+
+
+def compare(predicted: tuple[float, ...], labelled: tuple[float, ...]) -> Statistics:
+    pixels = np.array(predicted) * 1e6
+    return compare_histograms(
+        NAMES[: len(pixels)],
+        predicted=pixels,
+        kept=pixels * 0.8,
+        labelled=np.array(labelled) * 1e5,
+        gamma=0.3,
+        frames=9,
+    )
+
+
+def test_like_the_labels_raises_no_alarm() -> None:
+    found = compare((0.3, 0.5, 0.2), (0.35, 0.45, 0.2))
+    assert (found.alarms, found.collapse, found.kept) == ((), "", 0.8)
+    assert found.kl < 0.05
+
+
+def test_a_drift_of_the_classes_is_told_but_does_not_stop() -> None:
+    found = compare((0.1, 0.1, 0.8), (0.5, 0.4, 0.1))
+    assert found.collapse == ""
+    assert len(found.alarms) == 1 and "bank" in found.alarms[0]
+
+
+def test_kl_is_that_of_the_formula() -> None:
+    p, q = np.array([0.2, 0.3, 0.5]), np.array([0.5, 0.3, 0.2])
+    assert compare((0.2, 0.3, 0.5), (0.5, 0.3, 0.2)).kl == pytest.approx(float(np.sum(p * np.log(p / q))), abs=2e-3)
+
+
+def test_one_class_that_swallows_all_is_a_collapse() -> None:
+    assert "water takes 99" in compare((0.005, 0.99, 0.005), (0.3, 0.5, 0.2)).collapse
+
+
+def test_fewer_effective_classes_are_a_collapse() -> None:
+    assert "amount to 1." in compare((0.97, 0.02, 0.01), (0.34, 0.33, 0.33)).collapse
+
+
+def test_a_site_that_is_nearly_one_class_is_judged_by_its_own_labels() -> None:
+    assert compare((0.985, 0.010, 0.005), (0.985, 0.010, 0.005)).collapse == ""
+    assert "sky takes" in compare((0.999, 0.0005, 0.0005), (0.985, 0.010, 0.005)).collapse
+
+
+def test_a_class_without_labels_is_no_infinity() -> None:
+    found = compare((0.3, 0.4, 0.3), (0.5, 0.5, 0.0))
+    assert np.isfinite(found.kl) and found.alarms

@@ -1,0 +1,68 @@
+"""Bias correction finds a planted shift of the logits, and weighs pixels by how unsure the float model is of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeseg.calibration.observers import Histogram
+from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
+from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.progress import Silent
+
+SIDE = 8
+STEP = 16 / 127  # between codes of the logits
+FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
+INTERFACE = Interface(height=SIDE, width=SIDE, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
+
+
+def calibration(shift: float, *, behind: str = "") -> Calibrated:
+    """Class 0 gains with the red of a pixel; in integers it is `shift` more likely, twice as much where red is full."""
+    weight = np.zeros((2, 3, 1, 1), np.float32)
+    weight[0, 0] = 8
+    nodes = [helper.make_node("Conv", ["normalised", "weight"], ["raw" if behind else "logits"], "head")]
+    if behind:
+        nodes.append(helper.make_node(behind, ["raw"], ["logits"], "behind"))
+    graph = helper.make_graph(
+        nodes, "small", [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 2, SIDE, SIDE])],
+        [numpy_helper.from_array(weight, "weight")],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    scales = np.full(2, (8 + shift) / 127, np.float32)
+    codes = np.zeros(weight.shape, np.int8)
+    codes[0, 0] = 127
+    histograms = {}
+    for name, most in (("normalised", 1.0), ("logits", 16.0)):
+        histograms[name] = Histogram()
+        histograms[name].collect(np.array([-most, most], np.float32))
+    return Calibrated(model, histograms, {"head": Layer(codes, scales, np.array([shift, 0], np.float32))})
+
+
+def corrected(before: Calibrated, *images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    after = correct_bias(before, INTERFACE, "int8-cpu", "minmax", images, threads=1, report=Silent())
+    assert after.network is before.network
+    return after.layers["head"].bias
+
+
+def test_a_shift_is_taken_back_where_the_model_is_unsure() -> None:
+    black, red = np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    red[..., 0] = 255
+    before = calibration(0.5)
+    assert corrected(before, black) == pytest.approx([0, 0], abs=STEP)
+    assert corrected(before, red) == pytest.approx([-0.5, 0], abs=STEP)  # off by the weight too
+    assert corrected(before, black, red, red, red) == pytest.approx([0, 0], abs=STEP)
+    assert before.layers["head"].bias[0] == 0.5
+
+
+def test_nothing_is_corrected_where_no_integer_layer_gives_the_logits() -> None:
+    one, other = calibration(0.5), calibration(0.5, behind="Tanh")
+    cpu, trt = (quantise(one, INTERFACE, flavour) for flavour in FLAVOURS)
+    assert last_layer(one, cpu) == "head"
+    assert last_layer(one, trt) is None  # too few channels for TensorRT
+    assert last_layer(other, quantise(other, INTERFACE, "int8-cpu")) is None
+    np.testing.assert_array_equal(corrected(other), other.layers["head"].bias)

@@ -1,0 +1,99 @@
+"""A device in a box: a bundle with files for TensorRT, and stand-ins for TensorRT, libcudart and the child process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from edgeseg.bundle import Bundle, write
+from edgeseg.errors import EdgesegError, EngineError
+from edgeseg.runtime.backends import cuda_runtime as cudart
+from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
+from edgeseg.runtime.backends.tensorrt import build_process as enginejob
+from edgeseg.runtime.backends.tensorrt import native_runner as native
+from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt.engine_provider import Tools
+from tests.helpers.bundles import make_bundle, marked, network
+from tests.fakes.cudart_fake import FakeCuda
+from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
+
+FAKES = Path(__file__).parent / "fakes" / "site"  # on PYTHONPATH it brings `tensorrt` to child processes
+OLD, JETSON, NEW = VERSIONS[0], VERSIONS[2], VERSIONS[-1]
+
+
+def int8_trt() -> bytes:
+    """The tiny network with its last convolution in INT8, as TensorRT wants it."""
+    model = network()
+    place = next(index for index, node in enumerate(model.graph.node) if node.output[0] == "logits")
+    model.graph.node[place].input[0] = "pooled.dq"
+    for name, operator, source in (("q", "QuantizeLinear", "pooled"), ("dq", "DequantizeLinear", "pooled.q")):
+        node = helper.make_node(operator, [source, "pooled.scale", "pooled.zero"], [f"pooled.{name}"], f"pooled.{name}")
+        model.graph.node.insert(place, node)
+        place += 1
+    scale = numpy_helper.from_array(np.asarray(np.float32(1 / 127)), "pooled.scale")
+    model.graph.initializer.extend([scale, numpy_helper.from_array(np.asarray(np.int8(0)), "pooled.zero")])
+    onnx.checker.check_model(model, full_check=True)
+    return marked(model, "int8-trt")
+
+
+def engine_bundle(path: Path, **changes: Any) -> Bundle:  # Any: as `tests.helpers.bundles.manifest`
+    """The tiny bundle with FP32, FP16 (the same numbers, so marked) and INT8 files for TensorRT."""
+    made = make_bundle(path, int8=False, **changes)
+    files = {name: made.read(name) for name in made.manifest.files}
+    files |= {"model.int8-trt.onnx": int8_trt(), "model.fp16.onnx": marked(network(), "fp16")}
+    return write(path, made.manifest, files)
+
+
+class Box:
+    """The stand-ins that are in place, and what happened to them.
+
+    Attributes:
+        builds: how many builds were begun.
+    """
+
+    def __init__(self, version: str, faults: set[str], cuda: FakeCuda) -> None:
+        self.cuda = cuda
+        self.trt = FakeTensorRT(version, cuda, faults)
+        self.builds = 0
+        self.said: list[str] = []
+
+    @property
+    def tools(self) -> Tools:
+        return Tools(self.trt, Cuda(self.cuda))
+
+    def run_child(self, folder: Path, name: str, timeout: float, stopped: object) -> dict[str, Any]:  # Any: json
+        """What the child process does, in this one: quicker, and `builds` counts."""
+        self.builds += 1
+        try:
+            result = enginechild.work(folder, self.trt, Cuda(self.cuda))
+        except EdgesegError as error:
+            raise EngineError(str(error)) from None
+        return dict(json.loads(json.dumps(result)))
+
+    def start(self, title: str, total: int | None) -> None: ...
+
+    def advance(self, amount: int = 1, note: str = "") -> None: ...
+
+    def stop(self) -> None: ...
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def install(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, version: str = JETSON, faults: set[str] | None = None, **device: Any
+) -> Box:  # Any: as FakeCuda
+    """Make this process believe that it runs on a device with `version`."""
+    box = Box(version, faults or set(), FakeCuda(**device))
+    monkeypatch.setattr(cudart, "candidates", lambda: iter([box.cuda]))
+    monkeypatch.setattr(enginechild, "import_tensorrt", lambda: box.trt)
+    monkeypatch.setattr(enginejob, "_run_child", box.run_child)
+    monkeypatch.setattr(native, "present", lambda: True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return box

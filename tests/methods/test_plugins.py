@@ -1,0 +1,241 @@
+"""What each plug-in does to labelled frames, beliefs, weights and snapshots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from edgeseg.methods import METHODS
+from edgeseg.methods.online import ucc
+from edgeseg.methods.framework.plugin import Seen
+from edgeseg.methods.plugins import corrmatch, prevmatch
+from edgeseg.methods.plugins.ael import AEL
+from edgeseg.methods.plugins.augseg import AugSeg, certainty
+from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated
+from edgeseg.methods.plugins.fpl import FPL
+from edgeseg.methods.plugins.prevmatch import SNAPSHOTS, PrevMatch
+from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.online.ucc import CrossSetPaste
+from edgeseg.methods.framework.views import Target, believed, by_peer, insert
+from edgeseg.models import Output
+from tests.helpers.methods import batch, kit
+
+CLASSES = 4
+PIXELS = torch.tensor([900.0, 50.0, 40.0, 10.0])
+
+
+def target(sure: float = 0.0) -> Target:
+    """Four frames; `sure` scales the logits of their true classes."""
+    frames = batch(4, CLASSES, seed=1)
+    logits = sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float()
+    return believed(frames, logits)
+
+
+def ael(**changes: Any) -> AEL:  # Any: configuration values
+    plugin = AEL(kit(CLASSES, PIXELS, **changes))
+    plugin.bank.value.copy_(torch.tensor([0.9, 0.8, 0.7, 0.1]))
+    return plugin
+
+
+def test_truth_put_into_a_view_is_certain_and_unlabelled_pixels_of_it_are_not_believed() -> None:
+    labelled, view = batch(2, CLASSES), target()
+    labelled.masks[0, :10] = 255
+    region = torch.zeros_like(view.valid)
+    region[:, :20] = True
+    peer = Target(view.images, view.probability, view.valid, (view.probability,))
+    found = insert(peer, labelled, torch.tensor([0, 1, 0, 1]), region)
+    assert torch.equal(found.images[1][:, :20], labelled.images[1][:, :20])
+    assert torch.equal(found.images[:, :, 20:], view.images[:, :, 20:])
+    assert torch.equal(found.label[0, 10:20], labelled.masks[0, 10:20]) and not found.valid[0, :10].any()
+    assert (found.confidence[1, :20] == 1).all() and torch.equal(by_peer(found).probability, found.probability)
+
+
+def test_ael_pastes_rare_classes_with_image_and_mask_together_and_never_common_ones() -> None:
+    torch.manual_seed(0)
+    frames = batch(4, CLASSES)
+    pasted = ael(ael={"copy_paste": 1.0}).prepare(frames)
+    changed = pasted.masks != frames.masks
+    assert changed.any() and (pasted.masks[changed] != 0).all()
+    donor = frames.images.roll(-1, 0)
+    moved = (pasted.images != frames.images).any(1)
+    assert torch.equal(pasted.images.movedim(1, -1)[moved], donor.movedim(1, -1)[moved])
+    same = ael(ael={"copy_paste": 0.0}).prepare(frames)
+    assert torch.equal(same.masks, frames.masks) and torch.equal(same.images, frames.images)
+
+
+def test_ael_keeps_more_of_bad_classes_and_weighs_by_squared_confidence() -> None:
+    torch.manual_seed(0)
+    view = target(sure=3.0)
+    selected = ael().weigh(view, everything(view, 0.5))
+    kept = [(selected.weight[view.label == name] > 0).float().mean() for name in range(CLASSES)]
+    assert kept[3] == 1 and 0.05 < kept[0] < 0.2
+    weights = selected.weight[selected.weight > 0]
+    torch.testing.assert_close(weights, view.confidence[selected.weight > 0] ** 2)
+    torch.testing.assert_close(selected.divisor, weights.sum())
+
+
+def test_ael_boxes_the_class_it_has_drawn() -> None:
+    plugin, view = ael(cutmix=1.0), target(sure=9.0)
+    plugin.bank.value.copy_(torch.tensor([1.0, 1.0, 1.0, 0.0]))
+    hits = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        region = plugin.region(view)
+        assert region is not None and 0.3 < region.float().mean() < 0.7
+        hits.append(((view.label.roll(-1, 0) == 3) & region).flatten(1).any(1).float().mean())
+    assert sum(hits) / len(hits) > 0.6  # drawn with softmax(1 - g), so not always
+
+
+def test_ucc_pastes_rare_classes_only_and_counts_little_where_its_heads_disagree(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    view, labelled = target(), batch(4, CLASSES)
+    paste = CrossSetPaste(kit(CLASSES, PIXELS, ael={"copy_paste": 1.0}))
+    pasted = paste.inject(view, labelled).confidence == 1
+    assert pasted.any() and (labelled.masks[pasted] != 0).all()
+    found = []
+    for weight in (1.0, 0.05):
+        monkeypatch.setattr(
+            ucc, "disagreement_weight", lambda one, _, weight=weight: torch.full_like(one[:, 0], weight)
+        )
+        torch.manual_seed(0)
+        method = METHODS["ucc"](kit(CLASSES, method="ucc")).train()
+        found.append(method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9).logs["unlabelled"])
+    torch.testing.assert_close(found[1], 0.05 * found[0])
+
+
+def test_augseg_puts_truth_into_uncertain_frames_only() -> None:
+    torch.manual_seed(0)
+    labelled = batch(4, CLASSES)
+    flat, certain = target(), target(sure=60.0)
+    assert certainty(flat).max() < 0.01 and certainty(certain).min() > 0.99
+    plugin = AugSeg(kit(CLASSES))
+    assert ((plugin.inject(flat, labelled).confidence == 1).flatten(1).any(1)).all()
+    assert torch.equal(plugin.inject(certain, labelled).images, certain.images)
+
+
+def test_fpl_has_the_size_of_the_cross_entropy_it_replaces_and_another_gradient() -> None:
+    torch.manual_seed(0)
+    view = target(sure=1.0)
+    logits = torch.randn(4, CLASSES, 64, 64, requires_grad=True)
+    weight = torch.rand(4, 64, 64)
+    loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
+    plain = torch.nn.functional.cross_entropy(logits, view.label, reduction="none")
+    assert loss is not None
+    torch.testing.assert_close((loss * weight).sum(), (plain * weight).sum())
+    (one,) = torch.autograd.grad((loss * weight).sum(), logits, retain_graph=True)
+    (other,) = torch.autograd.grad((plain * weight).sum(), logits)
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive() -> None:
+    """Pixels that a threshold leaves out must not scale those that it keeps."""
+    torch.manual_seed(0)
+    frames = batch(4, CLASSES, seed=1)
+    sure = torch.where(torch.arange(64) < 20, 9.0, 0.5).expand(4, 1, 64, 64)
+    view = believed(frames, sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float())
+    weight = (view.confidence > 0.9).float()
+    logits = torch.randn(4, CLASSES, 64, 64)
+    loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
+    assert loss is not None and 0 < float(weight.mean()) < 1
+    plain = torch.nn.functional.cross_entropy(logits, view.label, reduction="none")
+    torch.testing.assert_close(loss * weight, plain * weight)
+    nothing = FPL(kit(CLASSES)).pixel_loss(logits, view, torch.zeros_like(weight))
+    assert nothing is not None and not (nothing * 0).any()
+
+
+def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = METHODS["cutmix_mt"](kit(CLASSES))
+    plugin, view = CorrMatch(kit(CLASSES)), target(sure=6.0)
+    output = method.teacher(method.normalise(view.images))
+    monkeypatch.setattr(corrmatch, "SAMPLES", 0)
+    torch.testing.assert_close(plugin.believe(method, view, output).probability, view.probability)
+    monkeypatch.undo()
+    halves = [maps * 0 + (torch.arange(maps.shape[3]) * 2 < maps.shape[3]) for maps in output.features]
+    plugin.threshold.value.fill_(0.4)
+    found = plugin.believe(method, view, output._replace(features=halves))  # the left half is one region
+    torch.testing.assert_close(found.probability[..., 32:], view.probability[..., 32:])
+    assert (found.confidence[..., :32] == 1).all() and (found.label[..., :32] == 0).all()
+
+
+def test_corrmatch_correlates_the_deepest_of_the_finest_maps_at_a_stride_of_eight_or_more() -> None:
+    def chosen(*sides: int) -> int:
+        maps = [torch.full((1, 1, side, side), float(place)) for place, side in enumerate(sides)]
+        return int(_correlated(Output(maps[0], maps, None), 64).mean())
+
+    assert chosen(64, 32, 16, 8, 4, 4) == 3
+    assert chosen(8, 1) == 0  # DDRNet has two
+    assert chosen(4, 4, 4, 4) == 3  # a ViT's levels are alike
+    assert chosen(32, 16) == 1
+
+
+def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prevmatch, "CONFIDENCE", 0.0)
+    settings: dict[str, Any] = {"method": "cutmix_mt", "plugins": ["prevmatch"], "steps": 8, "warmup": 0.0}
+    method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
+    (plugin,) = method.plugins  # type: ignore[misc]
+    assert isinstance(plugin, PrevMatch)
+    view = target()
+    output = method.look_at(view.images)
+    assert plugin.believe(method, view, output).peers == ()  # no snapshot yet
+    method.after_step(0)
+    assert int(plugin.taken) == 1
+    found = plugin.believe(method, view, output)
+    wanted = believed(batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalise(view.images)).logits)
+    torch.testing.assert_close(found.peers[-1], wanted.probability)
+    truth = batch(4, CLASSES)
+    everywhere = torch.ones_like(view.valid)
+    injected = insert(found, truth, torch.arange(4), everywhere)
+    logits = 30.0 * torch.nn.functional.one_hot(truth.masks, CLASSES).movedim(-1, 1).float()
+    said = Output(torch.cat([logits, logits]), [], None)
+    seen = Seen(torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0)
+    loss = plugin.extra(method, seen)
+    assert loss is not None and float(loss) < 1e-6  # injected truth is the second opinion, too
+
+
+def test_a_plugin_s_losses_have_one_scale_on_every_host() -> None:
+    """Mean Teacher weighs its squared error by ten; what a plug-in adds is no squared error."""
+    found = []
+    for plugins in ((), ("fpl",)):
+        torch.manual_seed(0)
+        method = METHODS["mean_teacher"](kit(CLASSES, method="mean_teacher", plugins=plugins, ramp=0.0)).train()
+        result = method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9)
+        extra = result.loss - result.logs["supervised"]
+        torch.testing.assert_close(extra.detach(), result.logs["unlabelled"])
+        found.append(float(extra.detach()))
+    assert found[0] < 1 < found[1] < 5  # an untrained network's cross-entropy is about ln 4, a tenth of what it was
+
+
+def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_warm_up() -> None:
+    settings: dict[str, Any] = {"method": "cutmix_mt", "plugins": ["prevmatch"], "steps": 40, "warmup": 0.5}
+    method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
+    (plugin,) = method.plugins  # type: ignore[misc]
+    assert isinstance(plugin, PrevMatch)
+    marks, taken = [], list[int]()
+    for step in range(40):
+        with torch.no_grad():
+            for parameter in method.teacher.classifier.parameters():
+                parameter.fill_(float(step))
+        plugin.after_step(method, step)
+        if step == 19:
+            assert int(plugin.taken) == 0
+        if int(plugin.taken) > len(taken):
+            taken.append(step)
+    for snapshot in plugin.snapshots:
+        marks.append(float(next(snapshot.classifier.parameters()).flatten()[0]))  # type: ignore[union-attr]
+    assert sorted(marks) == taken[-SNAPSHOTS:] and taken[0] >= 20
+
+
+def test_a_plugin_s_labelled_frames_are_what_is_supervised() -> None:
+    seen: list[torch.Tensor] = []
+    method = METHODS["ael"](kit(CLASSES, PIXELS, method="ael", ael={"copy_paste": 1.0})).train()
+    (plugin,) = method.plugins  # type: ignore[misc]
+    inner = plugin.observe
+    plugin.observe = lambda logits, masks: (seen.append(masks), inner(logits, masks))  # type: ignore[func-returns-value]
+    torch.manual_seed(0)
+    frames = batch(4, CLASSES)
+    method(frames, batch(4, CLASSES, labelled=False), 0.9)
+    assert len(seen) == 1 and not torch.equal(seen[0], frames.masks)

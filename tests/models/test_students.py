@@ -1,0 +1,256 @@
+"""Edge networks of our own: they build, learn, export and run on codes all through; `bench --students` times them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto
+from torch import Tensor
+from torch.nn import functional as F
+from typer.testing import CliRunner, Result
+
+from edgeseg.cli.app import app
+from edgeseg.config import ClassSpec, TrainConfig, validate
+from edgeseg.errors import TrainError
+from edgeseg.export.graph.lowering import lower, rename
+from edgeseg.export.quantization.quantizer import calibrate, inspect, integer_convolutions, quantise
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
+from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
+from edgeseg.bundle.onnx_scan import scan
+from edgeseg.models import MEAN, STD, Network, build
+from edgeseg.models.checkpoint import ModelCard, save_card
+from edgeseg.models.ddrnet import ENCODERS as DDRNETS
+from edgeseg.models.stdc import ENCODERS as STDCS
+from edgeseg.site import Site
+from edgeseg.training.train import train
+from tests.helpers.exporting import make_site, picture
+
+SMALL = [Student("lraspp", "mobilenetv2_035"), Student("stdc", "stdc1_025"), Student("ddrnet", "ddrnet_025")]
+IMAGES = [picture(seed)[0] for seed in range(4)]  # 64 by 96
+every = pytest.mark.parametrize("student", SMALL, ids="/".join)
+
+
+def normalised(images: list[NDArray[np.uint8]]) -> Tensor:
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    batch: Tensor = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return batch
+
+
+@every
+@pytest.mark.parametrize("size", [(32, 64), (96, 160)])
+def test_logits_have_stride_8_and_the_head_a_representation(student: Student, size: tuple[int, int]) -> None:
+    network = build(*student, 5, "none", 16, size)
+    output = network(torch.rand(2, 3, *size))
+    assert output.logits.shape == (2, 5, size[0] // 8, size[1] // 8)
+    assert output.rep is not None and output.rep.shape == (2, 16, size[0] // 16, size[1] // 16)
+    assert network.widths == tuple(maps.shape[1] for maps in output.features)
+
+
+@every
+def test_decoding_the_encoded_image_is_the_forward_pass(student: Student) -> None:
+    network = build(*student, 3).eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        features = network.encode(image)
+        torch.testing.assert_close(network.decode(features), network(image).logits, rtol=0, atol=0)
+        for place, maps in enumerate(features[1:], 1):  # each map that is perturbed by methods is one that counts
+            if student.arch != "lraspp" or place in (3, 5):
+                other = [*features[:place], 2 * maps, *features[place + 1 :]]
+                assert not torch.equal(network.decode(other), network.decode(features))
+
+
+@every
+def test_a_gradient_reaches_every_parameter(student: Student) -> None:
+    torch.manual_seed(0)
+    network = build(*student, 3, "none", 16)
+    output = network(normalised(IMAGES))
+    assert output.rep is not None
+    (output.logits.square().mean() + output.rep.square().mean()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and bool(torch.isfinite(parameter.grad).all()), name
+        assert bool(parameter.grad.any()) or parameter.ndim == 1, name
+
+
+@pytest.fixture(scope="module", params=SMALL, ids="/".join)
+def learnt(request: pytest.FixtureRequest) -> Network:
+    """Trained on four pictures for two seconds."""
+    torch.manual_seed(0)
+    network = build(request.param.arch, request.param.encoder, 3).train()
+    masks = torch.from_numpy(np.stack([picture(seed)[1] for seed in range(4)])).long()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for _ in range(60):
+        logits = F.interpolate(network(normalised(IMAGES)).logits, scale_factor=8, mode="bilinear")
+        loss = F.cross_entropy(logits, masks)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert float((logits.argmax(1) == masks).float().mean()) > 0.93  # tiles of 32 pixels, told by colour
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def graph(learnt: Network) -> ModelProto:
+    plain = Interface(height=64, width=96, classes=3, mean=MEAN, std=STD)
+    made, interface = fold_std(rename(lower(export_network(learnt.merged(), 64, 96))), plain)
+    assert interface == INTERFACE
+    return made
+
+
+INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=UNSCALED)
+
+
+def test_the_graph_agrees_with_torch_on_what_was_learnt(learnt: Network, graph: ModelProto) -> None:
+    data = wrap(graph, INTERFACE).SerializeToString()
+    assert scan(data, name="model.onnx").opset == 17
+    session = open_session(data, 1)
+    with torch.no_grad():
+        masks = F.interpolate(learnt(normalised(IMAGES)).logits, (64, 96), mode="bilinear").argmax(1).numpy()
+    assert len(np.unique(masks)) == 3
+    found = np.concatenate([session.run(["mask"], {"image": image[None]})[0] for image in IMAGES])
+    assert np.mean(found == masks) > 0.999
+
+
+def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
+    convolutions = sum(node.op_type == "Conv" for node in graph.graph.node)
+    pools = sum(node.op_type == "AveragePool" for node in graph.graph.node)  # convolutions in the CPU flavour
+    resizes = [node for node in graph.graph.node if node.op_type == "Resize"]
+    calibrated = calibrate(graph, INTERFACE, IMAGES, threads=1)
+    assert len(calibrated.layers) == convolutions > 30
+    cpu, trt = (quantise(calibrated, INTERFACE, "int8-cpu"), quantise(calibrated, INTERFACE, "int8-trt"))
+    kernels = inspect(cpu.SerializeToString())
+    assert kernels.quantised == integer_convolutions(cpu) == convolutions + pools
+    assert kernels.conversions <= 4 + 2 * len(resizes)  # the image, and the logits, which three nodes read
+    assert integer_convolutions(trt) > 0.8 * convolutions  # TensorRT has no kernel for a mean, nor for 8 channels
+    images = [picture(seed)[0][None] for seed in range(8)]
+    masks = []
+    for model in (wrap(graph, INTERFACE), cpu, trt):
+        session = open_session(model.SerializeToString(), 1)
+        masks.append(np.concatenate([session.run(["mask"], {"image": image})[0] for image in images]))
+    assert min(np.mean(masks[0] == mask) for mask in masks[1:]) > 0.9  # on pictures half of which it never saw
+
+
+@pytest.mark.parametrize(
+    ("arch", "encoder", "weights", "size", "text"),
+    [
+        ("stdc", "resnet18", "none", None, "arch stdc has encoders of its own and resnet18 is none; take stdc1_100, "),
+        ("fpn", "ddrnet_050", "none", None, "ddrnet_050 is an encoder of arch ddrnet alone; set arch to ddrnet"),
+        ("stdc", "ddrnet_050", "none", None, "arch stdc has encoders of its own and ddrnet_050 is none"),
+        ("stdc", "stdc1_050", "imagenet", None, "no ImageNet weights of stdc1_050; set weights to none, or"),
+        ("ddrnet", "ddrnet_050", "none", (48, 64), "multiples of 32, and 48x64 is not; set imgsz to 32x64 or 64x64"),
+        ("lraspp", "resnet18", "none", (40, 64), "multiples of 16, and 40x64 is not; set imgsz to 32x64 or 48x64"),
+        ("lraspp", "vit_tiny_patch16_224", "none", (64, 64), "maps all have one size.; set arch to dpt"),
+        ("lraspp", "ghostnet_050", "none", None, "ghostnet_050 .it cannot be dilated.; take arch fpn or unet"),
+        ("lrasp", "resnet18", "none", None, "no arch lrasp; did you mean lraspp"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(
+    arch: str, encoder: str, weights: str, size: tuple[int, int] | None, text: str
+) -> None:
+    with pytest.raises(TrainError, match=text) as caught:
+        build(arch, encoder, 3, weights, size=size)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_student_of_the_list_can_be_built() -> None:
+    own = [Student(arch, name) for arch, names in (("stdc", STDCS), ("ddrnet", DDRNETS)) for name in names]
+    with torch.device("meta"):
+        for student in {*STUDENTS, *own}:
+            network = build(*student, 3)
+            assert network(torch.empty(2, 3, 64, 96)).logits.shape[:2] == (2, 3)
+
+
+def good(*words: object) -> Result:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return make_site(tmp_path_factory.mktemp("students") / "site", val=3, unlabelled=3)
+
+
+def test_students_are_trained_with_methods_that_perturb_features_and_read_widths(site: Site, tmp_path: Path) -> None:
+    for method, student in (("u2pl", SMALL[1]), ("unimatch", SMALL[2])):
+        settings = {
+            "arch": student.arch, "encoder": student.encoder, "weights": "none", "imgsz": [64, 96], "batch": 2,
+            "batch_unlabelled": 2, "steps": 2, "eval_every": 2, "checkpoint_every": 2, "rep_dim": 16, "workers": 1,
+            "precision": "32", "device": "cpu", "method": method, "warmup": 0, "ramp": 0,
+        }  # fmt: skip
+        result = train(site, validate(TrainConfig, settings, "test"), tmp_path / method)
+        assert np.isfinite(result.miou)
+
+
+def make_run(site: Site, verb: str, student: Student, miou: float, classes: tuple[ClassSpec, ...]) -> Path:
+    run = site.new_run(verb)
+    save_card(run, ModelCard(arch=student.arch, encoder=student.encoder, classes=classes, height=64, width=96))
+    (run / "metrics.json").write_text(json.dumps({"miou": miou}))
+    return run
+
+
+def test_the_newest_finished_run_tells_how_good_a_student_is(site: Site) -> None:
+    student, classes = Student("stdc", "stdc1_100"), site.config.classes
+    assert trained(site, student) is None
+    first = make_run(site, "train", student, 50, classes)
+    found = trained(site, student)
+    assert found is not None and (found.run, found.miou) == (first, 50)
+    second = make_run(site, "distill", student, 40, classes)
+    make_run(site, "distill", student, 90, classes[:2])  # of a site with other classes
+    make_run(site, "distill", SMALL[0], 90, classes)
+    (make_run(site, "distill", student, 90, classes) / "metrics.json").write_text("{")
+    (make_run(site, "distill", student, 90, classes) / "metrics.json").unlink()
+    found = trained(site, student)
+    assert found is not None and (found.run, found.miou) == (second, 40)
+
+
+def test_bench_students_in_a_site(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = SMALL[1]
+    make_run(site, "distill", student, 71.25, site.config.classes)
+    monkeypatch.chdir(site.root)
+    done = good("bench", "--student", "/".join(student), "--imgsz", "32x64", "--threads", "1")
+    assert "41 of 41" in done.stdout and "71.2 (distill/exp" in done.stdout and "64x32, 3 classes" in done.stderr
+    assert "no mIoU yet" not in done.stderr
+
+
+def test_bench_students_outside_of_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("edgeseg.export.student_benchmark.STUDENTS", tuple(SMALL[2:]))
+    done = good("bench", "--students", "--classes", 4, "--imgsz", "32x64", "--threads", "1", "--json")
+    assert "--encoder ddrnet_025 --weights none --set distill.arch=ddrnet" in done.stderr
+    facts = json.loads(done.stdout)
+    (row,) = facts["students"]
+    assert (facts["height"], facts["width"], facts["classes"], facts["threads"]) == (32, 64, 4, 1)
+    assert (row["arch"], row["encoder"], row["miou"]) == (*SMALL[2], None) and row["quantised"] == row["convolutions"]
+    assert row["fp32_ms"] > 0 and row["int8_ms"] > 0 and row["speedup"] > 0
+
+
+def test_a_wrong_name_is_told_before_anything_is_measured() -> None:
+    with pytest.raises(TrainError, match="no encoder resnet17"):
+        measure([SMALL[1], Student("unet", "resnet17")], 3, pictures(None, (64, 64)), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--students"], "give it with --classes"),
+        (["--students", "--classes", "3", "--frames", "9"], "--frames and --students disagree"),
+        (["bundle", "--students", "--classes", "3"], "BUNDLE and --students disagree"),
+        (["--student", "unet", "--classes", "3"], "is not ARCH/ENCODER"),
+        (["--classes", "3"], "--classes goes with --students"),
+        (["--student", "stdc/stdc1_025", "--classes", "3", "--set", "distill.step=1"], "distill.step"),
+    ],
+)
+def test_bench_refuses_what_disagrees(
+    words: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["bench", *words])
+    assert result.exit_code == 1 and text in " ".join(result.output.split()), result.output
