@@ -32,14 +32,14 @@ from onnx import ModelProto
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.calibration.frame_selection import Strategy, pool, select
 from edgeseg.export.evaluation.figures import figures, sqnr
+from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
 from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.quantization.quantizer import ESTIMATORS, Calibrated, Int8, calibrate, quantise
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.quantization.activation_statistics import impressions, observe
+from edgeseg.export.graph.qdq_nodes import Layer, Wiring, layers_of, weight_scales
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
-from edgeseg.export.graph.qdq_nodes import Layer, Wiring, layers_of, weight_scales
-from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
+from edgeseg.export.quantization.activation_statistics import impressions, observe
+from edgeseg.export.quantization.quantizer import ESTIMATORS, Calibrated, Int8, calibrate, quantise
 from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Silent
 from edgeseg.site import Frame, Site
@@ -47,8 +47,12 @@ from edgeseg.site import Frame, Site
 FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
 USUAL = 64
 STRATEGIES: tuple[tuple[Strategy, float], ...] = (
-    ("random", 0.0), ("spread", 0.0), ("kcentre", 0.0), ("classes", 0.0), ("spread", 0.25),
-)  # fmt: skip
+    ("random", 0.0),
+    ("spread", 0.0),
+    ("kcentre", 0.0),
+    ("classes", 0.0),
+    ("spread", 0.25),
+)
 
 
 class Bench:
@@ -66,7 +70,9 @@ class Bench:
     def images(self, frames: Sequence[Frame]) -> CalibrationImages:
         return CalibrationImages(self.site, list(frames), self.size)
 
-    def row(self, label: str, calibrated: Calibrated, estimator: str = "mse") -> dict[str, Any]:  # Any: JSON
+    def row(
+        self, label: str, calibrated: Calibrated, estimator: str = "mse"
+    ) -> dict[str, Any]:  # Any: JSON
         """Measure both flavours and print them."""
         found: dict[str, Any] = {"label": label}
         for flavour in FLAVOURS:
@@ -74,7 +80,9 @@ class Bench:
             outcome = run_graph(model.SerializeToString(), self.val, self.threads, Silent())
             one = figures(outcome, self.site.config.class_names, self.outcome)
             logits = sample_logits(model, self.val, self.threads, Silent()).logits
-            found[flavour] = {key: one[key] for key in ("agreement", "drop", "drop_interval", "worst_class")}
+            found[flavour] = {
+                key: one[key] for key in ("agreement", "drop", "drop_interval", "worst_class")
+            }
             found[flavour]["sqnr"] = round(sqnr(logits, self.samples.logits), 2)
         cells = [
             f"{one['agreement']:.2f} % {one['sqnr']:5.2f} dB {one['drop']:+.2f} {one['worst_class']['drop']:5.2f}"
@@ -90,18 +98,26 @@ def float_network(run: Path, size: tuple[int, int] | None) -> tuple[ModelProto, 
     card = model.card
     height, width = size or (card.height, card.width)
     made = rename(lower(export_network(model.module.merged(), height, width)))
-    interface = Interface(height=height, width=width, classes=len(card.classes), mean=card.mean, std=card.std)
+    interface = Interface(
+        height=height, width=width, classes=len(card.classes), mean=card.mean, std=card.std
+    )
     return fold_std(made, interface)
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--site", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="a finished run, in the site or not")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="a finished run, in the site or not"
+    )
     parser.add_argument("--sizes", default="16,32,64,128,256")
     parser.add_argument(
-        "--imgsz", type=lambda text: tuple(map(int, text.split("x"))), help="HEIGHTxWIDTH; the run's own"
+        "--imgsz",
+        type=lambda text: tuple(map(int, text.split("x"))),
+        help="HEIGHTxWIDTH; the run's own",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cost", action="store_true")
@@ -115,16 +131,24 @@ def main() -> None:
         return _costs(options)
     bench = Bench(site, run, options.imgsz, options.threads)
     frames = pool(site, USUAL)
-    print(f"{len(frames)} frames to choose from, {len(bench.val.frames)} val frames, {bench.size[0]}x{bench.size[1]}")
+    print(
+        f"{len(frames)} frames to choose from, {len(bench.val.frames)} val frames, {bench.size[0]}x{bench.size[1]}"
+    )
     print(f"{'':44} | int8-cpu: agreement, SQNR, drop, worst class | int8-trt")
-    seen = impressions(bench.network, bench.interface, bench.images(frames), threads=options.threads)
+    seen = impressions(
+        bench.network, bench.interface, bench.images(frames), threads=options.threads
+    )
     rows = []
     for number in map(int, options.sizes.split(",")):
         chosen = select(frames, number, "random")
         rows.append(bench.row(f"{len(chosen)} frames, random", _calibrated(bench, chosen)))
     for strategy, hard in STRATEGIES[1:]:
         chosen = select(frames, USUAL, strategy, impressions=seen, hard_share=hard)
-        rows.append(bench.row(f"{USUAL} frames, {strategy}, {hard:.0%} hard ones", _calibrated(bench, chosen)))
+        rows.append(
+            bench.row(
+                f"{USUAL} frames, {strategy}, {hard:.0%} hard ones", _calibrated(bench, chosen)
+            )
+        )
     images = bench.images(select(frames, USUAL, "random"))
     whole = calibrate(bench.network, bench.interface, images, threads=options.threads)
     plain = observe(bench.network, bench.interface, images, threads=options.threads)
@@ -132,7 +156,9 @@ def main() -> None:
         "channels as they are, weights to the nearest": Calibrated(
             bench.network, plain.histograms, _nearest(bench.network, plain.histograms)
         ),
-        "channels equalised, weights to the nearest": replace(whole, layers=_nearest(whole.network, whole.histograms)),
+        "channels equalised, weights to the nearest": replace(
+            whole, layers=_nearest(whole.network, whole.histograms)
+        ),
         "channels equalised, weights by inputs": whole,
     }
     for label, calibrated in rungs.items():
@@ -146,12 +172,16 @@ def _calibrated(bench: Bench, frames: Sequence[Frame]) -> Calibrated:
     return calibrate(bench.network, bench.interface, bench.images(frames), threads=bench.threads)
 
 
-def _nearest(network: Any, histograms: Any) -> dict[str, Layer]:  # Any: ModelProto, histograms by tensor
+def _nearest(
+    network: Any, histograms: Any
+) -> dict[str, Layer]:  # Any: ModelProto, histograms by tensor
     """Layers whose weights are rounded each by itself."""
     constants, found = Wiring(network).constants, {}
     for name, node in layers_of(network).items():
         weight = constants[node.input[1]]
-        bias = constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+        bias = (
+            constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+        )
         scales = weight_scales(weight, bias, max(histograms[node.input[0]].magnitude, 1e-6) / 1020)
         codes = np.clip(np.rint(weight / scales[:, None, None, None]), -127, 127).astype(np.int8)
         found[name] = Layer(codes, scales, bias)
@@ -164,12 +194,23 @@ def _costs(options: argparse.Namespace) -> None:
     for kind in ("edgeseg", "ort-minmax", "ort-percentile"):
         for number in (16, 64, 256) if kind == "edgeseg" else (16, 64):
             command = [
-                sys.executable, __file__, "--site", options.site, "--run", options.run, "--one", f"{kind},{number}",
+                sys.executable,
+                __file__,
+                "--site",
+                options.site,
+                "--run",
+                options.run,
+                "--one",
+                f"{kind},{number}",
                 *(["--imgsz", "x".join(map(str, options.imgsz))] if options.imgsz else []),
-            ]  # fmt: skip
-            done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
+            ]
+            done = subprocess.run(
+                command, env=os.environ, capture_output=True, text=True, check=False
+            )
             last = done.stdout.strip().splitlines()[-1:]  # ONNX Runtime's calibrators talk
-            print(*(last or [kind, str(number), *done.stderr.strip().splitlines()[-1:]]), flush=True)
+            print(
+                *(last or [kind, str(number), *done.stderr.strip().splitlines()[-1:]]), flush=True
+            )
 
 
 def _one_cost(site: Site, run: Path, size: tuple[int, int] | None, kind: str, number: str) -> None:
@@ -185,15 +226,23 @@ def _one_cost(site: Site, run: Path, size: tuple[int, int] | None, kind: str, nu
         _onnxruntime(network, interface, images, kind.removeprefix("ort-"))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = _peak() - before
-    print(f"{kind + ', ' + number + ' frames':28} {wall:7.1f} {cpu:12.1f} {peak:8.0f} more than {before:.0f}")
+    print(
+        f"{kind + ', ' + number + ' frames':28} {wall:7.1f} {cpu:12.1f} {peak:8.0f} more than {before:.0f}"
+    )
 
 
-def _onnxruntime(network: Any, interface: Interface, images: Sequence[NDArray[np.uint8]], kind: str) -> None:
+def _onnxruntime(
+    network: Any, interface: Interface, images: Sequence[NDArray[np.uint8]], kind: str
+) -> None:
     """The same network through ONNX Runtime's calibrators; Any: ModelProto."""
     import tempfile
 
     import onnx
-    from onnxruntime.quantization.calibrate import CalibrationDataReader, CalibrationMethod, create_calibrator
+    from onnxruntime.quantization.calibrate import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        create_calibrator,
+    )
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -211,7 +260,9 @@ def _onnxruntime(network: Any, interface: Interface, images: Sequence[NDArray[np
         source = Path(folder) / "float.onnx"
         onnx.save(network, source)
         method = CalibrationMethod.MinMax if kind == "minmax" else CalibrationMethod.Percentile
-        calibrator = create_calibrator(source, None, str(Path(folder) / "augmented.onnx"), calibrate_method=method)
+        calibrator = create_calibrator(
+            source, None, str(Path(folder) / "augmented.onnx"), calibrate_method=method
+        )
         calibrator.collect_data(Reader())
         calibrator.compute_data()
 

@@ -23,23 +23,35 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.sites import make_site
-from edgeseg.config import METHOD_NAMES
 from edgeseg.atomic_files import write_json
+from edgeseg.config import METHOD_NAMES
 from edgeseg.site import Site
 
 STEPS = 12
 SETTINGS = (
-    'train.encoder="mobilenetv2_035"', 'train.weights="none"', "train.imgsz=[64, 64]", "train.rep_dim=16",
-    "train.batch=2", "train.batch_unlabelled=2", f"train.steps={STEPS}", f"train.eval_every={STEPS}",
-    "train.checkpoint_every=1", "train.workers=1", "train.warmup=0.2",
-)  # fmt: skip
+    'train.encoder="mobilenetv2_035"',
+    'train.weights="none"',
+    "train.imgsz=[64, 64]",
+    "train.rep_dim=16",
+    "train.batch=2",
+    "train.batch_unlabelled=2",
+    f"train.steps={STEPS}",
+    f"train.eval_every={STEPS}",
+    "train.checkpoint_every=1",
+    "train.workers=1",
+    "train.warmup=0.2",
+)
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="DHCN's folder")
-    parser.add_argument("--out", type=Path, required=True, help="the site that is made, with all runs")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the site that is made, with all runs"
+    )
     parser.add_argument("--methods", default=",".join(METHOD_NAMES))
     options = parser.parse_args()
     site = make_site(options.out, "dhcn", options.data)
@@ -52,13 +64,21 @@ def main() -> None:
         print(f"{name}: {seen[name] or 'resumed to the same weights, exported, ran'}", flush=True)
         write_json(stored, seen)
     failed = [name for name, said in seen.items() if said]
-    print(f"{len(seen) - len(failed)} of {len(seen)} methods work" + (f"; not {', '.join(failed)}" if failed else ""))
+    print(
+        f"{len(seen) - len(failed)} of {len(seen)} methods work"
+        + (f"; not {', '.join(failed)}" if failed else "")
+    )
     sys.exit(bool(failed))
 
 
 def check(site: Site, name: str, pictures: Path) -> str:
     """What went wrong with the method, or nothing."""
-    train = ["train", "--method", name, "--resume"]  # an empty run folder is the newest run, and is begun
+    train = [
+        "train",
+        "--method",
+        name,
+        "--resume",
+    ]  # an empty run folder is the newest run, and is begun
     whole = site.new_run("train")
     said = run(site, *train)
     if said:
@@ -81,9 +101,13 @@ def start(site: Site, *words: str) -> subprocess.Popen[str]:
     if words[0] == "train":
         command += [part for text in SETTINGS for part in ("--set", text)]
     return subprocess.Popen(
-        command, cwd=site.root, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        command,
+        cwd=site.root,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def run(site: Site, *words: str) -> str:

@@ -33,19 +33,35 @@ ROWS = ("decoded", "filling", "cached", "cold")
 def make_site(root: Path, images: list[Path], suffix: str, width: int) -> Site:
     """The images as unlabelled frames of a new site, written anew as `suffix`, `width` pixels wide (0: as they are)."""
     root.mkdir()
-    (root / "edgeseg.toml").write_text('classes = [{name = "a", color = "#000000"}, {name = "b", color = "#ffffff"}]\n')
+    (root / "edgeseg.toml").write_text(
+        'classes = [{name = "a", color = "#000000"}, {name = "b", color = "#ffffff"}]\n'
+    )
     frames = []
     for number, path in enumerate(images):
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         assert image is not None, path
         if width:
-            image = cv2.resize(image, (width, image.shape[0] * width // image.shape[1]), interpolation=cv2.INTER_CUBIC)
+            image = cv2.resize(
+                image,
+                (width, image.shape[0] * width // image.shape[1]),
+                interpolation=cv2.INTER_CUBIC,
+            )
         cv2.imwrite(str(root / f"{number}{suffix}"), image)
         frames.append(
-            Frame(id=f"f{number}", camera="c", time=float(number), source="s", split="unlabelled",
-                  image=f"{number}{suffix}", mask=None, height=image.shape[0], width=image.shape[1], hash="0" * 16,
-                  origin="footage")
-        )  # fmt: skip
+            Frame(
+                id=f"f{number}",
+                camera="c",
+                time=float(number),
+                source="s",
+                split="unlabelled",
+                image=f"{number}{suffix}",
+                mask=None,
+                height=image.shape[0],
+                width=image.shape[1],
+                hash="0" * 16,
+                origin="footage",
+            )
+        )
     site = Site.open(root)
     site.save_frames(frames)
     return site
@@ -86,7 +102,9 @@ def measure(site: Site, size: tuple[int, int], rounds: int) -> dict[str, list[fl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
     parser.add_argument("--number", type=int, default=200, help="images taken of it")
     parser.add_argument("--rounds", type=int, default=5)
@@ -94,21 +112,37 @@ def main() -> None:
     cv2.setNumThreads(1)
     images = sorted(given.images.iterdir())[: given.number]
     load = os.getloadavg()[0]
-    report: dict[str, object] = {"frames": len(images), "opencv": cv2.__version__, "machine": platform.machine(),
-                                 "load": round(load, 1)}  # fmt: skip
+    report: dict[str, object] = {
+        "frames": len(images),
+        "opencv": cv2.__version__,
+        "machine": platform.machine(),
+        "load": round(load, 1),
+    }
     print(", ".join(f"{key} {value}" for key, value in report.items()))
-    print(f"{'ms a frame':24} " + " ".join(f"{name:>16}" for name in ROWS) + f" {'decoded/cached':>15}")
+    print(
+        f"{'ms a frame':24} "
+        + " ".join(f"{name:>16}" for name in ROWS)
+        + f" {'decoded/cached':>15}"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for suffix, width in ((".jpg", 0), (".png", 0), (".jpg", 1280)):
             site = make_site(Path(folder) / f"{suffix[1:]}{width}", images, suffix, width)
             for size in SIZES:
                 seconds = measure(site, size, given.rounds)
-                times = {name: [1000 * value / len(images) for value in values] for name, values in seconds.items()}
+                times = {
+                    name: [1000 * value / len(images) for value in values]
+                    for name, values in seconds.items()
+                }
                 middle = {name: statistics.median(values) for name, values in times.items()}
-                cells = [f"{middle[name]:.2f} ({min(v):.2f}..{max(v):.2f})" for name, v in times.items()]
+                cells = [
+                    f"{middle[name]:.2f} ({min(v):.2f}..{max(v):.2f})" for name, v in times.items()
+                ]
                 label = f"{suffix[1:]} {width or 'own'} wide to {size[0]}x{size[1]}"
-                print(f"{label:24} " + " ".join(f"{cell:>16}" for cell in cells)
-                      + f" {middle['decoded'] / middle['cached']:15.1f}")  # fmt: skip
+                print(
+                    f"{label:24} "
+                    + " ".join(f"{cell:>16}" for cell in cells)
+                    + f" {middle['decoded'] / middle['cached']:15.1f}"
+                )
                 report[label] = {name: round(value, 3) for name, value in middle.items()}
     print(json.dumps(report))
 

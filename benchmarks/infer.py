@@ -33,11 +33,12 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import LogConfig
-from edgeseg.runtime.framelog.frame_log import FrameLog
-from edgeseg.runtime.pipeline import run
 from edgeseg.imaging.resize import prepare
-from edgeseg.runtime.backends.open_runner import Runner, cores, open_runner
+from edgeseg.runtime.backends.base import Runner
+from edgeseg.runtime.backends.open_runner import cores, open_runner
+from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import LogSink, Sink, VideoSink
+from edgeseg.runtime.pipeline import run
 from edgeseg.runtime.sources.open_source import open_source
 
 BASES = ("bare", "bare, no spinning", "bare, side by side")
@@ -105,12 +106,16 @@ def rows(
         "pipeline": lambda: pipeline(runner, clip, frames, []),
         "pipeline --log": lambda: logged(60),
         "the same, 1 an hour": lambda: logged(1),
-        "pipeline --save": lambda: pipeline(runner, clip, frames, [VideoSink(folder / "out.mp4", classes, 25)]),
+        "pipeline --save": lambda: pipeline(
+            runner, clip, frames, [VideoSink(folder / "out.mp4", classes, 25)]
+        ),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Share of the bare session's FPS that `edgeseg infer` keeps.")
+    parser = argparse.ArgumentParser(
+        description="Share of the bare session's FPS that `edgeseg infer` keeps."
+    )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("clip")
     parser.add_argument("--frames", type=int, default=120)
@@ -141,14 +146,24 @@ def main() -> None:
                 work.setdefault(name, []).append(1000 * (time.process_time() - used) / len(frames))
         flavour = runner.flavour
     report: dict[str, Any] = {
-        "flavour": flavour, "threads": threads, "frames": len(frames), "rounds": given.rounds,
-        "machine": platform.machine(), "onnxruntime": onnxruntime.__version__, "opencv": cv2.__version__,
+        "flavour": flavour,
+        "threads": threads,
+        "frames": len(frames),
+        "rounds": given.rounds,
+        "machine": platform.machine(),
+        "onnxruntime": onnxruntime.__version__,
+        "opencv": cv2.__version__,
         "python": platform.python_version(),
-    }  # fmt: skip
+    }
     print(", ".join(f"{key} {value}" for key, value in report.items()))
-    print(f"{'':20} {'FPS':>7} {'spread':>13} {'of bare':>8} {'no spinning':>12} {'side by side':>13} {'CPU ms':>7}")
+    print(
+        f"{'':20} {'FPS':>7} {'spread':>13} {'of bare':>8} {'no spinning':>12} {'side by side':>13} {'CPU ms':>7}"
+    )
     for name in timed:
-        against = [statistics.median(one / other for one, other in zip(speeds[name], speeds[base])) for base in BASES]
+        against = [
+            statistics.median(one / other for one, other in zip(speeds[name], speeds[base]))
+            for base in BASES
+        ]
         fps, used_ms = statistics.median(speeds[name]), statistics.median(work[name])
         spread = f"{min(speeds[name]):.1f}..{max(speeds[name]):.1f}"
         ratios = f"{against[0]:8.3f} {against[1]:12.3f} {against[2]:13.3f}"

@@ -30,16 +30,23 @@ import numpy as np
 FRAMES = 64
 LATENCY_ROUNDS = 40
 KINDS = {  # name: which environment makes it
-    "edgeseg-cpu": "own", "edgeseg-trt": "own",
-    "ort-plain": "peers", "ort-u8s8": "peers", "ort-u8s8-9999": "peers",
-    "nncf-onnx": "peers", "nncf-openvino": "peers",
-    "modelopt-max": "modelopt", "modelopt-entropy": "modelopt",
-}  # fmt: skip
+    "edgeseg-cpu": "own",
+    "edgeseg-trt": "own",
+    "ort-plain": "peers",
+    "ort-u8s8": "peers",
+    "ort-u8s8-9999": "peers",
+    "nncf-onnx": "peers",
+    "nncf-openvino": "peers",
+    "modelopt-max": "modelopt",
+    "modelopt-entropy": "modelopt",
+}
 
 
 def main() -> None:
     """Run the benchmark, or one step of it in another environment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--site", type=Path)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--work", type=Path, required=True)
@@ -64,11 +71,21 @@ def main() -> None:
             name = f"{kind}:{seed}"
             if name in costs or pythons[home] is None:
                 continue
-            costs[name] = _cost([pythons[home], __file__, "--work", str(options.work), "--make", name])
+            costs[name] = _cost(
+                [pythons[home], __file__, "--work", str(options.work), "--make", name]
+            )
             print(f"{name:24} {costs[name]}", flush=True)
             costs_file.write_text(json.dumps(costs, indent=1))
     subprocess.run(
-        [options.peers, __file__, "--work", str(options.work), "--measure", "--threads", str(options.threads)],
+        [
+            options.peers,
+            __file__,
+            "--work",
+            str(options.work),
+            "--measure",
+            "--threads",
+            str(options.threads),
+        ],
         check=True,
     )
 
@@ -82,7 +99,9 @@ def _cost(command: list[str]) -> dict[str, Any]:
         "print(json.dumps({'seconds': round(time.perf_counter() - t, 1), 'cpu': round(u.ru_utime + u.ru_stime, 1),"
         "'mb': round(u.ru_maxrss / 1024), 'fault': p.stderr.strip().splitlines()[-1:] if p.returncode else []}))"
     )
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True
+    )
     return dict(json.loads(done.stdout))
 
 
@@ -107,12 +126,22 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     onnx.save(rename(lower(export_network(model.module.merged(), *size))), work / "float.onnx")
     frames = site.frames("unlabelled")
     for seed in range(seeds):
-        chosen = np.random.default_rng(seed).choice(len(frames), min(FRAMES, len(frames)), replace=False)
-        np.save(work / f"images-{seed}.npy", [resize_image(read_frame(site, frames[n])[0], size) for n in chosen])
+        chosen = np.random.default_rng(seed).choice(
+            len(frames), min(FRAMES, len(frames)), replace=False
+        )
+        np.save(
+            work / f"images-{seed}.npy",
+            [resize_image(read_frame(site, frames[n])[0], size) for n in chosen],
+        )
     pairs: list[Any] = [read_frame(site, frame) for frame in site.frames("val")]
     np.save(work / "val.npy", [resize_image(image, size) for image, _ in pairs])
     np.savez(work / "truth.npz", *[truth for _, truth in pairs])
-    facts = {"mean": card.mean, "std": card.std, "classes": [spec.name for spec in card.classes], "size": size}
+    facts = {
+        "mean": card.mean,
+        "std": card.std,
+        "classes": [spec.name for spec in card.classes],
+        "size": size,
+    }
     (work / "facts.json").write_text(json.dumps(facts))
 
 
@@ -121,7 +150,9 @@ def _normalised(work: Path, name: str) -> Iterator[Any]:
     facts = json.loads((work / "facts.json").read_text())
     mean, std = (np.array(facts[key], np.float32) for key in ("mean", "std"))
     for image in np.load(work / name):
-        yield np.ascontiguousarray(((image.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)[None])
+        yield np.ascontiguousarray(
+            ((image.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)[None]
+        )
 
 
 def make(kind: str, seed: int, work: Path) -> None:
@@ -142,18 +173,26 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import onnx
 
-    from edgeseg.export.quantization.quantizer import calibrate
     from edgeseg.export.graph.pre_post_processing import Interface
-    from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-    from edgeseg.export.tensorrt.qdq_placement import place_trt
     from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
+    from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+    from edgeseg.export.quantization.quantizer import calibrate
+    from edgeseg.export.tensorrt.qdq_placement import place_trt
 
     facts = json.loads((work / "facts.json").read_text())
     interface = Interface(
-        height=facts["size"][0], width=facts["size"][1], classes=len(facts["classes"]), mean=tuple(facts["mean"]),
+        height=facts["size"][0],
+        width=facts["size"][1],
+        classes=len(facts["classes"]),
+        mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
-    )  # fmt: skip
-    made = calibrate(onnx.load(work / "float.onnx"), interface, list(np.load(work / f"images-{seed}.npy")), threads=1)
+    )
+    made = calibrate(
+        onnx.load(work / "float.onnx"),
+        interface,
+        list(np.load(work / f"images-{seed}.npy")),
+        threads=1,
+    )
     parts: Any = (made.network, made.ranges("mse", signed=variant == "trt"), made.layers)
     if variant == "trt":
         return onnx.save(place_trt(*parts), target)
@@ -174,8 +213,12 @@ def _planes_in(network: Any, size: list[int], ranges: Any) -> tuple[Any, Any]:
     for node in made.graph.node:
         node.input[:] = [names[-1] if name == names[0] else name for name in node.input]
     first = [
-        helper.make_node("Transpose", names[:1], names[1:2], "normalised.transpose", perm=[0, 2, 3, 1]),
-        helper.make_node("Reshape", [names[1], "normalised.shape"], names[2:3], "normalised.reshape"),
+        helper.make_node(
+            "Transpose", names[:1], names[1:2], "normalised.transpose", perm=[0, 2, 3, 1]
+        ),
+        helper.make_node(
+            "Reshape", [names[1], "normalised.shape"], names[2:3], "normalised.reshape"
+        ),
         helper.make_node("Transpose", names[2:3], names[3:], "normalised.back", perm=[0, 3, 1, 2]),
     ]
     rest = list(made.graph.node)
@@ -206,11 +249,16 @@ def _onnxruntime(variant: str, frames: list[Any], work: Path, target: Path) -> N
     settings: dict[str, Any] = {}
     if variant != "plain":
         settings = {
-            "quant_format": QuantFormat.QDQ, "activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8,
+            "quant_format": QuantFormat.QDQ,
+            "activation_type": QuantType.QUInt8,
+            "weight_type": QuantType.QInt8,
             "per_channel": True,
-        }  # fmt: skip
+        }
     if variant.endswith("9999"):
-        settings |= {"calibrate_method": CalibrationMethod.Percentile, "extra_options": {"CalibPercentile": 99.99}}
+        settings |= {
+            "calibrate_method": CalibrationMethod.Percentile,
+            "extra_options": {"CalibPercentile": 99.99},
+        }
     quantize_static(str(work / "float.onnx"), str(target), Reader(), **settings)
 
 
@@ -230,9 +278,14 @@ def _nncf(variant: str, frames: list[Any], work: Path, target: Path) -> None:
             activations_quantization_params=QuantizationParameters(per_channel=False)
         )
         source = onnx.load(work / "float.onnx")
-        onnx.save(nncf.quantize(source, dataset, subset_size=len(frames), advanced_parameters=plain), target)
+        onnx.save(
+            nncf.quantize(source, dataset, subset_size=len(frames), advanced_parameters=plain),
+            target,
+        )
         return
-    made = nncf.quantize(openvino.convert_model(work / "float.onnx"), dataset, subset_size=len(frames))
+    made = nncf.quantize(
+        openvino.convert_model(work / "float.onnx"), dataset, subset_size=len(frames)
+    )
     openvino.save_model(made, target.with_suffix(".xml"), compress_to_fp16=False)
 
 
@@ -240,9 +293,14 @@ def _modelopt(variant: str, frames: list[Any], work: Path, target: Path) -> None
     from modelopt.onnx.quantization import quantize
 
     quantize(
-        str(work / "float.onnx"), quantize_mode="int8", calibration_data={"normalised": np.concatenate(frames)},
-        calibration_method=variant, calibration_eps=["cpu"], high_precision_dtype="fp32", output_path=str(target),
-    )  # fmt: skip
+        str(work / "float.onnx"),
+        quantize_mode="int8",
+        calibration_data={"normalised": np.concatenate(frames)},
+        calibration_method=variant,
+        calibration_eps=["cpu"],
+        high_precision_dtype="fp32",
+        output_path=str(target),
+    )
 
 
 def measure(work: Path, threads: int) -> None:
@@ -276,22 +334,29 @@ def measure(work: Path, threads: int) -> None:
         noise = float(((found - wanted) ** 2).sum())
         change = after - before
         rows[name] = {
-            "miou": round(float(np.nanmean(after)), 2), "delta": round(float(np.nanmean(change)), 2),
+            "miou": round(float(np.nanmean(after)), 2),
+            "delta": round(float(np.nanmean(change)), 2),
             "worst": f"{np.nanmin(change):+.2f} {facts['classes'][int(np.nanargmin(change))]}",
             "agreement": round(100 * float(np.mean(np.stack(seen) == np.stack(masks))), 2),
             "sqnr": round(10 * float(np.log10((wanted**2).sum() / noise)), 1) if noise else None,
-        }  # fmt: skip
+        }
     for name, ratio in _latency(runs, frames[0]).items():
         rows[name] |= ratio
     for name, row in rows.items():
         path = work / f"{name.replace(':', '-')}.onnx"
         sizes = [each.stat().st_size for each in (path, path.with_suffix(".bin")) if each.exists()]
         row["mb"] = round(sum(sizes) / 1e6, 2)
-        row |= {f"make_{key}": costs[name][key] for key in ("seconds", "cpu", "mb") if name in costs}
+        row |= {
+            f"make_{key}": costs[name][key] for key in ("seconds", "cpu", "mb") if name in costs
+        }
         print(f"{name:22} {json.dumps(row)}")
     for name, fault in faults.items():
         print(f"{name:22} failed: {fault}")
-    print(json.dumps({"rows": rows, "faults": faults, "machine": platform.processor(), "threads": threads}))
+    print(
+        json.dumps(
+            {"rows": rows, "faults": faults, "machine": platform.processor(), "threads": threads}
+        )
+    )
 
 
 def _session(path: Path, threads: int) -> Any:
@@ -308,9 +373,11 @@ def _openvino(path: Path, threads: int) -> Any:
     import openvino
 
     settings = {
-        "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(threads),
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": str(threads),
         "INFERENCE_PRECISION_HINT": "f32",
-    }  # fmt: skip
+    }
     request = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
     return lambda frame: request.infer({0: frame})[0][0].copy()
 
@@ -341,7 +408,9 @@ def _iou(masks: list[Any], truths: list[Any], classes: int) -> Any:
         counts += np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     hit = np.diag(counts).astype(float)
     union = counts.sum(0) + counts.sum(1) - hit
-    return 100 * np.divide(hit, union, out=np.full(classes, np.nan), where=(union > 0) & (counts.sum(1) > 0))
+    return 100 * np.divide(
+        hit, union, out=np.full(classes, np.nan), where=(union > 0) & (counts.sum(1) > 0)
+    )
 
 
 def _latency(runs: dict[str, Any], frame: Any) -> dict[str, dict[str, float]]:
@@ -358,11 +427,12 @@ def _latency(runs: dict[str, Any], frame: Any) -> dict[str, dict[str, float]]:
     base = taken["float"]
     return {
         name: {
-            "ms": round(min(times), 2), "speed": round(min(base) / min(times), 2),
+            "ms": round(min(times), 2),
+            "speed": round(min(base) / min(times), 2),
             "speed_median": round(float(np.median(base) / np.median(times)), 2),
         }
         for name, times in taken.items()
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -40,30 +40,45 @@ import edgeseg
 import edgeseg.adapt.training_steps  # everything a round needs, imported before the forks
 from edgeseg.adapt.publish import champion, published
 from edgeseg.adapt.round_state import STEPS, load_all
+from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig, validate
 from edgeseg.demo.demo_site import QUICK, make_site
-from edgeseg.training.distill import distill
-from edgeseg.atomic_files import replace_link
 from edgeseg.errors import EdgesegError
 from edgeseg.export.exporter import export
 from edgeseg.runtime.framelog.frame_log import FrameLog, verify
 from edgeseg.runtime.framelog.frame_selection import Candidate
 from edgeseg.site import Site
+from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 
 RECORDS = 12
-COMPARED = ("train/weights/best.safetensors", "distill/weights/best.safetensors", "bundle/model.onnx",
-            "bundle/model.int8-cpu.onnx", "selected.json", "pseudo/statistics.json")  # fmt: skip
-SETTINGS = ("adapt.min_records=3", "adapt.train_steps=12", "adapt.distill_steps=12", "train.checkpoint_every=3",
-            "distill.checkpoint_every=3", "export.max_drop=100", "adapt.max_class_drop=100")  # fmt: skip
+COMPARED = (
+    "train/weights/best.safetensors",
+    "distill/weights/best.safetensors",
+    "bundle/model.onnx",
+    "bundle/model.int8-cpu.onnx",
+    "selected.json",
+    "pseudo/statistics.json",
+)
+SETTINGS = (
+    "adapt.min_records=3",
+    "adapt.train_steps=12",
+    "adapt.distill_steps=12",
+    "train.checkpoint_every=3",
+    "distill.checkpoint_every=3",
+    "export.max_drop=100",
+    "adapt.max_class_drop=100",
+)
 
 
 def in_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: nobody looks at it
     """Fork, do the work, and return the child's process id."""
     child = os.fork()
     if child == 0:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: the child goes when this process goes
+        ctypes.CDLL(None).prctl(
+            1, signal.SIGKILL
+        )  # PR_SET_PDEATHSIG: the child goes when this process goes
         code = 1
         try:
             if quiet:
@@ -106,25 +121,45 @@ def prepare(root: Path) -> None:
     site = make_site(root, QUICK)
     some, hardly_any = {"steps": 40, "eval_every": 40, "ema": 0.8}, {"steps": 1, "eval_every": 1}
     teacher = train(site, site.config.train.model_copy(update=some), site.new_run("train")).path
-    edge = distill(site, site.config.distill.model_copy(update=hardly_any), teacher, site.new_run("distill")).path
+    edge = distill(
+        site, site.config.distill.model_copy(update=hardly_any), teacher, site.new_run("distill")
+    ).path
     bundle = export(
-        site, site.config.export.model_copy(update={"max_drop": 100.0, "max_class_drop": 100.0}), edge, seq=1
+        site,
+        site.config.export.model_copy(update={"max_drop": 100.0, "max_class_drop": 100.0}),
+        edge,
+        seq=1,
     ).bundle
     replace_link(site.current_bundle, bundle.name)
     chance = random.Random(0)
     config = validate(LogConfig, {"min_free_bytes": 0}, "benchmark")
     video = cv2.VideoCapture(str(root / "card" / "autumn.mp4"))
-    with FrameLog.open(root.parent / "log", config, device="box", model="none", threshold=0.1) as log:
+    with FrameLog.open(
+        root.parent / "log", config, device="box", model="none", threshold=0.1
+    ) as log:
         for number in range(RECORDS):
             image = np.ascontiguousarray(video.read()[1][..., ::-1], np.uint8)
-            log.put(image, camera="gauge", score=chance.random(), mask=None, entropy=None, monotonic_ns=number * 10**9,
-                    candidate=Candidate("score", 1.0, ()))  # fmt: skip
+            log.put(
+                image,
+                camera="gauge",
+                score=chance.random(),
+                mask=None,
+                entropy=None,
+                monotonic_ns=number * 10**9,
+                candidate=Candidate("score", 1.0, ()),
+            )
 
 
 def adapt(root: Path) -> None:
     """`edgeseg adapt`, as typed."""
     os.chdir(root)
-    app(["adapt", str(root.parent / "log"), *(word for text in SETTINGS for word in ("--set", text))])
+    app(
+        [
+            "adapt",
+            str(root.parent / "log"),
+            *(word for text in SETTINGS for word in ("--set", text)),
+        ]
+    )
 
 
 def faults(root: Path) -> list[str]:
@@ -155,7 +190,9 @@ def results(root: Path) -> dict[str, str]:
     """Digests of what the round has made."""
     folder = root / "rounds" / "0001"
     return {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in COMPARED if (folder / name).exists()
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in COMPARED
+        if (folder / name).exists()
     }
 
 
@@ -180,7 +217,9 @@ class Tally:
         return not (self.corrupt or self.failed or self.leftovers) and self.equal == self.rounds
 
 
-def torment(root: Path, seconds: dict[str, float], kills: int, chance: random.Random, tally: Tally) -> None:
+def torment(
+    root: Path, seconds: dict[str, float], kills: int, chance: random.Random, tally: Tally
+) -> None:
     """One round from its start to its end, killed again and again while kills are left."""
     while (now := where(root)) != "over":
         child = in_child(lambda: adapt(root), quiet=True)
@@ -207,7 +246,9 @@ def measure(work: Path, kills: int, chance: random.Random) -> tuple[Tally, dict[
     state, reference = load_all(Site.open(root))[-1], results(root)
     if state.verdict != "published":
         raise SystemExit(f"a round that nobody killed was {state.verdict}: {state.reason}")
-    seconds: dict[str, float] = {name: max(0.05, done.seconds) for name, done in state.steps.items()}
+    seconds: dict[str, float] = {
+        name: max(0.05, done.seconds) for name, done in state.steps.items()
+    }
     while tally.struck.total() < kills:
         shutil.rmtree(root)
         shutil.copytree(pristine, root, symlinks=True)
@@ -221,7 +262,9 @@ def measure(work: Path, kills: int, chance: random.Random) -> tuple[Tally, dict[
 
 def main() -> int:
     """Print the table and one JSON line; 1 if anything was corrupt or a start failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
@@ -231,7 +274,9 @@ def main() -> int:
     finally:
         shutil.rmtree(work, ignore_errors=True)
     versions = f"edgeseg {edgeseg.__version__}, torch {torch.__version__}, Python {platform.python_version()}"
-    print(f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; unkilled: {reason}\n")
+    print(
+        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; unkilled: {reason}\n"
+    )
     print("step             seconds   killed")
     for name in (*STEPS, "over"):
         print(f"{name:<16} {seconds.get(name, 0):>7.2f} {tally.struck[name]:>8}")
@@ -239,11 +284,21 @@ def main() -> int:
     print(
         f"\n{kills} kills in {tally.rounds} rounds, {tally.equal} of which ended byte for byte as if nobody had killed"
     )
-    print(f"{len(tally.corrupt)} corrupt, {tally.failed} starts failed, {tally.leftovers} files left over")
+    print(
+        f"{len(tally.corrupt)} corrupt, {tally.failed} starts failed, {tally.leftovers} files left over"
+    )
     for fault in tally.corrupt:
         print(f"corrupt: {fault}")
-    figures = {**vars(tally), "struck": dict(tally.struck), "seconds": seconds, "clean": tally.clean}
-    print("\n" + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, "kills": kills, **figures}))
+    figures = {
+        **vars(tally),
+        "struck": dict(tally.struck),
+        "seconds": seconds,
+        "clean": tally.clean,
+    }
+    print(
+        "\n"
+        + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, "kills": kills, **figures})
+    )
     return 0 if tally.clean else 1
 
 

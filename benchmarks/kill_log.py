@@ -37,7 +37,14 @@ def write(folder: Path) -> None:
         for number in range(10**9):
             image[0, 0, 0] = number % 256
             mask = image[..., 0] // 32
-            path = log.put(image, camera="c", score=0.5, mask=mask, entropy=None, monotonic_ns=time.monotonic_ns())
+            path = log.put(
+                image,
+                camera="c",
+                score=0.5,
+                mask=mask,
+                entropy=None,
+                monotonic_ns=time.monotonic_ns(),
+            )
             print(path.name, flush=True)
 
 
@@ -57,10 +64,19 @@ def kill_writer(folder: Path, kills: int, chance: random.Random) -> dict[str, in
         bad += len(verify(folder).bad)
         leftovers += len(list((folder / "tmp").iterdir()))
     starts = reopen(folder)
-    return {"kills": kills, "acknowledged": len(acknowledged), "lost": lost, "bad": bad, "torn": leftovers, **starts}
+    return {
+        "kills": kills,
+        "acknowledged": len(acknowledged),
+        "lost": lost,
+        "bad": bad,
+        "torn": leftovers,
+        **starts,
+    }
 
 
-def kill_infer(folder: Path, command: list[str], kills: int, chance: random.Random) -> dict[str, int]:
+def kill_infer(
+    folder: Path, command: list[str], kills: int, chance: random.Random
+) -> dict[str, int]:
     """Kill `edgeseg infer --log` again and again; what was found afterwards."""
     began = time.monotonic()
     finish(command, folder.with_name("whole"))
@@ -89,8 +105,15 @@ def kill_infer(folder: Path, command: list[str], kills: int, chance: random.Rand
             bad += len(verify(folder).bad)
             leftovers += len(list((folder / "tmp").iterdir()))
     finish(command, folder)
-    return {"kills": kills - early, "while_logging": busy, "records": len(seen), "lost": lost, "bad": bad,
-            "torn": leftovers, **reopen(folder)}  # fmt: skip
+    return {
+        "kills": kills - early,
+        "while_logging": busy,
+        "records": len(seen),
+        "lost": lost,
+        "bad": bad,
+        "torn": leftovers,
+        **reopen(folder),
+    }
 
 
 def names(folder: Path) -> set[str]:
@@ -112,7 +135,9 @@ def reopen(folder: Path) -> dict[str, int]:
 
 def main() -> int:
     """Print the table and one JSON line; 1 if anything was lost or bad."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--source")
@@ -143,9 +168,16 @@ def main() -> int:
         f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.machine()}, seed {given.seed}\n"
     )
     for name, result in results.items():
-        print(f"{name}: " + ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in result.items()))
-    clean = all(result[key] == 0 for result in results.values() for key in ("lost", "bad", "leftovers"))
-    print("\n" + json.dumps({"benchmark": "kill_log", "seed": given.seed, **results, "clean": clean}))
+        print(
+            f"{name}: "
+            + ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in result.items())
+        )
+    clean = all(
+        result[key] == 0 for result in results.values() for key in ("lost", "bad", "leftovers")
+    )
+    print(
+        "\n" + json.dumps({"benchmark": "kill_log", "seed": given.seed, **results, "clean": clean})
+    )
     return 0 if clean else 1
 
 

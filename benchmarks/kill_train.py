@@ -28,15 +28,24 @@ from edgeseg.demo.demo_site import make_site
 from edgeseg.site import Site
 
 SETTINGS = (
-    'train.encoder="mobilenetv2_035"', 'train.weights="none"', "train.imgsz=[64, 96]", "train.rep_dim=16",
-    "train.batch=2", "train.batch_unlabelled=2", "train.eval_every=20", "train.checkpoint_every=5", "train.workers=1",
+    'train.encoder="mobilenetv2_035"',
+    'train.weights="none"',
+    "train.imgsz=[64, 96]",
+    "train.rep_dim=16",
+    "train.batch=2",
+    "train.batch_unlabelled=2",
+    "train.eval_every=20",
+    "train.checkpoint_every=5",
+    "train.workers=1",
     'train.precision="32"',
-)  # fmt: skip
+)
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--method", default="u2pl")
     parser.add_argument("--steps", type=int, default=400)
@@ -77,15 +86,21 @@ def main() -> None:
             if steps[-1] < steps[-2]:
                 failures.append(f"fell back from step {steps[-2]} to {steps[-1]}")
             time.sleep(0.01)
-        done = subprocess.run([*command, "--resume"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*command, "--resume"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True
+        )
         if done.returncode:
             failures.append(done.stderr.strip().splitlines()[-1])
         mine, theirs = (load_file(path / "weights" / "last.safetensors") for path in (whole, run))
         equal = all(torch.equal(mine[name], theirs[name]) for name in mine)
         leftovers = [str(path) for path in run.rglob(".*.tmp")]
     spread = len(set(steps)) - 1
-    print(f"{killed} kills at {spread} different checkpoints up to step {steps[-1]}, {len(failures)} failed starts")
-    print(f"weights equal to the uninterrupted run: {equal}; temporary files left: {len(leftovers)}")
+    print(
+        f"{killed} kills at {spread} different checkpoints up to step {steps[-1]}, {len(failures)} failed starts"
+    )
+    print(
+        f"weights equal to the uninterrupted run: {equal}; temporary files left: {len(leftovers)}"
+    )
     for failure in failures:
         print(failure)
     print(

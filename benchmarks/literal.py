@@ -135,7 +135,11 @@ def keep_chances(value: list[float], power: float = 1.0, least: float = 0.05) ->
 
 def squared_error(logits: Tensor, target: Tensor) -> Tensor:
     """1 / C sum_c (q_c - p_c)^2."""
-    return each_pixel(lambda z, p: sum((softmax(z)[c] - p[c]) ** 2 for c in range(len(z))) / len(z), logits, target)
+    return each_pixel(
+        lambda z, p: sum((softmax(z)[c] - p[c]) ** 2 for c in range(len(z))) / len(z),
+        logits,
+        target,
+    )
 
 
 def divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
@@ -153,7 +157,9 @@ def divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
 
 def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     """-sum_c p_c ln q_c."""
-    return each_pixel(lambda z, p: -sum(p[c] * softmax(z)[c].log() for c in range(len(z))), logits, probability)
+    return each_pixel(
+        lambda z, p: -sum(p[c] * softmax(z)[c].log() for c in range(len(z))), logits, probability
+    )
 
 
 def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float) -> Tensor:
@@ -171,9 +177,18 @@ def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float) -> Tens
 
 
 def directional_contrast(
-    one: Tensor, other: Tensor, confidence_one: Tensor, confidence_other: Tensor, label_one: Tensor,
-    label_other: Tensor, valid: Tensor, negatives: Tensor, negative_labels: Tensor, least: float, temperature: float,
-) -> Tensor:  # fmt: skip
+    one: Tensor,
+    other: Tensor,
+    confidence_one: Tensor,
+    confidence_other: Tensor,
+    label_one: Tensor,
+    label_other: Tensor,
+    valid: Tensor,
+    negatives: Tensor,
+    negative_labels: Tensor,
+    least: float,
+    temperature: float,
+) -> Tensor:
     """Place by place, direction by direction, negative by negative."""
     whole = 0 * (one.sum() + other.sum())
     sides = [
@@ -195,7 +210,9 @@ def directional_contrast(
     return whole
 
 
-def info_nce(rep: Tensor, index: list[list[int]], positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
+def info_nce(
+    rep: Tensor, index: list[list[int]], positive: Tensor, negative: Tensor, temperature: float
+) -> Tensor:
     """Eq. 5 of U2PL; `index` lists the anchors of each class, and a class without any is left out."""
     total, present = 0 * rep.sum(), 0
     for c, places in enumerate(index):
@@ -229,10 +246,22 @@ class Queues:
 
 
 def contrast(
-    rep: Tensor, theirs: Tensor, probability: Tensor, label: Tensor, trusted: Tensor, labelled: Tensor,
-    unreliable: Tensor, queues: Queues, low: int, high: int, least: float, anchors: int, negatives: int,
-    temperature: float, fresh: int,
-) -> Tensor:  # fmt: skip
+    rep: Tensor,
+    theirs: Tensor,
+    probability: Tensor,
+    label: Tensor,
+    trusted: Tensor,
+    labelled: Tensor,
+    unreliable: Tensor,
+    queues: Queues,
+    low: int,
+    high: int,
+    least: float,
+    anchors: int,
+    negatives: int,
+    temperature: float,
+    fresh: int,
+) -> Tensor:
     """U2PL's contrastive loss class by class, as 3.3 tells it: own negatives for each anchor, no shortcut.
 
     rep, theirs: (P, D); probability: (P, C); label: (P,); trusted, labelled, unreliable: (P,) bool.
@@ -256,8 +285,12 @@ def contrast(
         present += 1
         anchor = rep[chosen[c][torch.randint(len(chosen[c]), (anchors,), device=rep.device)]]
         negative = rows[torch.randint(len(rows), (anchors * negatives,), device=rows.device)]
-        others = torch.cat([goals[c].expand(anchors, 1, -1), negative.view(anchors, negatives, -1)], 1)
-        likeness = torch.nn.functional.cosine_similarity(anchor[:, None], others, dim=2) / temperature
+        others = torch.cat(
+            [goals[c].expand(anchors, 1, -1), negative.view(anchors, negatives, -1)], 1
+        )
+        likeness = (
+            torch.nn.functional.cosine_similarity(anchor[:, None], others, dim=2) / temperature
+        )
         total = total + torch.nn.functional.cross_entropy(
             likeness, torch.zeros(anchors, dtype=torch.int64, device=rep.device)
         )
@@ -278,7 +311,10 @@ def stability(masks: list[NDArray[np.uint8]], classes: int) -> float:
     for mask in masks[:-1]:
         shares = []
         for c in range(classes):
-            both, either = ((mask == c) & (masks[-1] == c)).sum(), ((mask == c) | (masks[-1] == c)).sum()
+            both, either = (
+                ((mask == c) & (masks[-1] == c)).sum(),
+                ((mask == c) | (masks[-1] == c)).sum(),
+            )
             if either:
                 shares.append(float(both) / float(either))
         total += sum(shares) / len(shares)
@@ -293,13 +329,21 @@ def propagate(features: Tensor, logits: Tensor) -> Tensor:
     for b in range(batch):
         columns = []
         for i in range(height * across):
-            like = softmax(torch.stack([f[b, :, i] @ f[b, :, j] / math.sqrt(width) for j in range(height * across)]))
-            columns.append(sum((like[j] * z[b, :, j] for j in range(height * across)), start=0 * z[b, :, 0]))
+            like = softmax(
+                torch.stack(
+                    [f[b, :, i] @ f[b, :, j] / math.sqrt(width) for j in range(height * across)]
+                )
+            )
+            columns.append(
+                sum((like[j] * z[b, :, j] for j in range(height * across)), start=0 * z[b, :, 0])
+            )
         frames.append(torch.stack(columns, 1).view(-1, height, across))
     return torch.stack(frames)
 
 
-def mutual_weight(probability: Tensor, label: Tensor, confidence: Tensor, gamma1: float, gamma2: float) -> Tensor:
+def mutual_weight(
+    probability: Tensor, label: Tensor, confidence: Tensor, gamma1: float, gamma2: float
+) -> Tensor:
     """p_c^g1 where both agree, 0 where they do not and the trained one is surer, else p_c^g2."""
 
     def one(p: Tensor, y: Tensor, sure: Tensor) -> Tensor:

@@ -29,17 +29,22 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig, validate
 from edgeseg.data.augment import weak
-from edgeseg.training.trainer import GRADIENT_NORM, cpu_has_bf16
-from edgeseg.training.memory import keep_freed
 from edgeseg.methods import METHODS, Batch, Kit, Method, StepResult
 from edgeseg.models import Network, build
+from edgeseg.training.memory import keep_freed
+from edgeseg.training.trainer import GRADIENT_NORM, cpu_has_bf16
 
 CLASSES = 11
 PROGRESS = 0.9
 PRESET = {
-    "method": "u2pl", "encoder": "mobilenetv2_100", "weights": "none", "imgsz": [192, 256], "batch": 4,
-    "batch_unlabelled": 4, "rep_dim": 64,
-}  # fmt: skip
+    "method": "u2pl",
+    "encoder": "mobilenetv2_100",
+    "weights": "none",
+    "imgsz": [192, 256],
+    "batch": 4,
+    "batch_unlabelled": 4,
+    "rep_dim": 64,
+}
 ROWS = {
     "channels_last": (True, False),
     "contiguous": (False, False),
@@ -48,15 +53,23 @@ ROWS = {
 }
 
 
-def make_step(method: Method, config: TrainConfig, device: torch.device, bf16: bool) -> Callable[[], None]:
+def make_step(
+    method: Method, config: TrainConfig, device: torch.device, bf16: bool
+) -> Callable[[], None]:
     """One step of the loop on random frames, the same ones every time."""
     generator = torch.Generator().manual_seed(0)
     height, width = config.imgsz
 
     def frames(number: int) -> tuple[Tensor, Tensor]:
-        images = torch.randint(0, 256, (number, height, width, 3), dtype=torch.uint8, generator=generator)
-        blocks = torch.randint(0, CLASSES, (number, height // 16, width // 16), dtype=torch.uint8, generator=generator)
-        return images.to(device), blocks.repeat_interleave(16, 1).repeat_interleave(16, 2).to(device)
+        images = torch.randint(
+            0, 256, (number, height, width, 3), dtype=torch.uint8, generator=generator
+        )
+        blocks = torch.randint(
+            0, CLASSES, (number, height // 16, width // 16), dtype=torch.uint8, generator=generator
+        )
+        return images.to(device), blocks.repeat_interleave(16, 1).repeat_interleave(16, 2).to(
+            device
+        )
 
     labelled, footage = frames(config.batch), frames(config.batch_unlabelled)
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4, foreach=True)
@@ -92,13 +105,24 @@ def variant(method: Method, *, channels_last: bool, compiled: bool) -> Method:
 
 def cpp_compiler() -> str | None:
     """Where the compiler is that torch's inductor would call on a CPU."""
-    return next((path for name in (os.environ.get("CXX", "g++"), "clang++") if (path := shutil.which(name))), None)
+    return next(
+        (
+            path
+            for name in (os.environ.get("CXX", "g++"), "clang++")
+            if (path := shutil.which(name))
+        ),
+        None,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--warmup", type=int, default=3, help="steps of every row before the clock starts")
+    parser.add_argument(
+        "--warmup", type=int, default=3, help="steps of every row before the clock starts"
+    )
     parser.add_argument("--precision", choices=("auto", "32", "bf16"), default="auto")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     given = parser.parse_args()
@@ -114,17 +138,27 @@ def main() -> None:
     def network() -> Network:
         return build(config.arch, config.encoder, CLASSES, config.weights, config.rep_dim)
 
-    method = METHODS[config.method](Kit(network(), torch.ones(CLASSES), config, network)).to(device).train()
+    method = (
+        METHODS[config.method](Kit(network(), torch.ones(CLASSES), config, network))
+        .to(device)
+        .train()
+    )
 
     compiler = cpp_compiler()
     report: dict[str, object] = {
-        "device": torch.cuda.get_device_name(device) if cuda else "cpu", "precision": "bf16" if bf16 else "32",
-        "threads": torch.get_num_threads(), "rounds": given.rounds, "torch": torch.__version__,
-        "machine": platform.machine(), "load": [round(value, 1) for value in os.getloadavg()],
-    }  # fmt: skip
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "precision": "bf16" if bf16 else "32",
+        "threads": torch.get_num_threads(),
+        "rounds": given.rounds,
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "load": [round(value, 1) for value in os.getloadavg()],
+    }
     print(", ".join(f"{key} {value}" for key, value in report.items()))
     if not cuda and compiler is None:
-        print("there is no C++ compiler (g++, clang++, or what CXX names), so nothing can be compiled; install g++")
+        print(
+            "there is no C++ compiler (g++, clang++, or what CXX names), so nothing can be compiled; install g++"
+        )
     steps: dict[str, Callable[[], None]] = {}
     ready: dict[str, float] = {}
     for name, (channels_last, compiled) in ROWS.items():
@@ -150,16 +184,27 @@ def main() -> None:
             work[name].append(time.process_time() - used)
 
     base = seconds[next(iter(steps))]
-    print(f"{'':24} {'ms a step':>10} {'spread':>12} {'of first':>9} {'CPU ms':>7} {'of first':>9} {'ready after':>12}")
+    print(
+        f"{'':24} {'ms a step':>10} {'spread':>12} {'of first':>9} {'CPU ms':>7} {'of first':>9} {'ready after':>12}"
+    )
     for name, times in seconds.items():
         middle, cpu = statistics.median(times), statistics.median(work[name])
         share = statistics.median(one / other for one, other in zip(times, base))
-        of_work = statistics.median(one / other for one, other in zip(work[name], work[next(iter(steps))]))
+        of_work = statistics.median(
+            one / other for one, other in zip(work[name], work[next(iter(steps))])
+        )
         spread = f"{1000 * min(times):.0f}..{1000 * max(times):.0f}"
-        print(f"{name:24} {1000 * middle:10.1f} {spread:>12} {share:9.3f} {1000 * cpu:7.1f} {of_work:9.3f} "
-              f"{ready[name]:10.1f} s")  # fmt: skip
-        report[name] = {"seconds": round(middle, 4), "of_first": round(share, 4), "cpu_seconds": round(cpu, 4),
-                        "cpu_of_first": round(of_work, 4), "ready": round(ready[name], 1)}  # fmt: skip
+        print(
+            f"{name:24} {1000 * middle:10.1f} {spread:>12} {share:9.3f} {1000 * cpu:7.1f} {of_work:9.3f} "
+            f"{ready[name]:10.1f} s"
+        )
+        report[name] = {
+            "seconds": round(middle, 4),
+            "of_first": round(share, 4),
+            "cpu_seconds": round(cpu, 4),
+            "cpu_of_first": round(of_work, 4),
+            "ready": round(ready[name], 1),
+        }
     report["load_after"] = [round(value, 1) for value in os.getloadavg()]
     print(json.dumps(report))
 

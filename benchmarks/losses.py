@@ -29,6 +29,9 @@ from torch import Tensor
 
 from benchmarks import literal
 from edgeseg.config import TrainConfig
+from edgeseg.losses.ael_adaptive import ConfidenceBank, keep_chances
+from edgeseg.losses.entropy import entropy, threshold
+from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
 from edgeseg.losses.u2pl_contrastive import (
     NegativeBank,
     anchor_mask,
@@ -38,9 +41,6 @@ from edgeseg.losses.u2pl_contrastive import (
     rank_bounds,
     ranks,
 )
-from edgeseg.losses.ael_adaptive import ConfidenceBank, keep_chances
-from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
-from edgeseg.losses.entropy import entropy, threshold
 from edgeseg.methods import METHODS, Batch, Kit
 from edgeseg.methods.framework.online_method import Online
 from edgeseg.methods.framework.plugin import Seen
@@ -72,8 +72,12 @@ class Scene:
     def __init__(self, size: Size, device: torch.device) -> None:
         torch.manual_seed(0)
         self.size, small = size, (size.height // 8, size.width // 8)
-        coarse = torch.randn(size.frames, size.classes, size.height // 16, size.width // 16, device=device)
-        self.logits = 4 * torch.nn.functional.interpolate(coarse, size=(size.height, size.width), mode="bilinear")
+        coarse = torch.randn(
+            size.frames, size.classes, size.height // 16, size.width // 16, device=device
+        )
+        self.logits = 4 * torch.nn.functional.interpolate(
+            coarse, size=(size.height, size.width), mode="bilinear"
+        )
         self.probability = self.logits.softmax(1)
         self.label = self.probability.argmax(1)
         self.valid = torch.ones_like(self.label, dtype=torch.bool)
@@ -87,7 +91,9 @@ class Scene:
         self.unreliable = ~self.labelled & (doubt > doubt.quantile(1 - 2 * SHARE))
         self.rep = torch.randn(pixels, size.features, device=device)
         self.low, self.high = rank_bounds(size.classes, 3, 20)
-        self.negatives = negative_mask(self.near, self.chance, self.labelled, self.unreliable, self.low, self.high)
+        self.negatives = negative_mask(
+            self.near, self.chance, self.labelled, self.unreliable, self.low, self.high
+        )
 
 
 def rows(scene: Scene) -> dict[str, Row]:
@@ -108,7 +114,9 @@ def rows(scene: Scene) -> dict[str, Row]:
         rep = scene.rep.clone().requires_grad_(True)
         with torch.no_grad():
             anchors = anchor_mask(scene.near, scene.chance, trusted, LEAST)
-            mask = negative_mask(scene.near, scene.chance, scene.labelled, scene.unreliable, scene.low, scene.high)
+            mask = negative_mask(
+                scene.near, scene.chance, scene.labelled, scene.unreliable, scene.low, scene.high
+            )
             positive = prototypes(scene.rep, anchors)
             bank.push(scene.rep, mask, FRESH)
             negative = bank.draw(NEGATIVES)
@@ -119,9 +127,22 @@ def rows(scene: Scene) -> dict[str, Row]:
     def slow_contrast() -> Tensor:
         rep = scene.rep.clone().requires_grad_(True)
         loss = literal.contrast(
-            rep, scene.rep, scene.chance, scene.near, trusted, scene.labelled, scene.unreliable, queues, scene.low,
-            scene.high, LEAST, ANCHORS, NEGATIVES, TEMPERATURE, FRESH,
-        )  # fmt: skip
+            rep,
+            scene.rep,
+            scene.chance,
+            scene.near,
+            trusted,
+            scene.labelled,
+            scene.unreliable,
+            queues,
+            scene.low,
+            scene.high,
+            LEAST,
+            ANCHORS,
+            NEGATIVES,
+            TEMPERATURE,
+            FRESH,
+        )
         return torch.autograd.grad(loss, rep)[0]
 
     def fuzzy(positives: Callable[..., Tensor], loss: Callable[..., Tensor]) -> Tensor:
@@ -159,12 +180,18 @@ def rows(scene: Scene) -> dict[str, Row]:
 def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], object]]:
     """A whole step of U2PL with optimiser and average, its contrastive loss alone, the teacher's second pass alone."""
     torch.manual_seed(0)
-    config = TrainConfig(method="u2pl", encoder="mobilenetv2_100", weights="none", cutmix=0.0, rep_dim=size.features)
+    config = TrainConfig(
+        method="u2pl", encoder="mobilenetv2_100", weights="none", cutmix=0.0, rep_dim=size.features
+    )
 
     def network() -> Network:
         return build(config.arch, config.encoder, size.classes, "none", size.features)
 
-    method = METHODS["u2pl"](Kit(network(), torch.ones(size.classes), config, network)).to(device).train()
+    method = (
+        METHODS["u2pl"](Kit(network(), torch.ones(size.classes), config, network))
+        .to(device)
+        .train()
+    )
     assert isinstance(method, Online)
     (plugin,) = method.plugins
     assert isinstance(plugin, U2PLContrast)
@@ -194,7 +221,9 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
         seen, theirs, reliable = caught[0]
         assert seen.output.rep is not None
         rep = seen.output.rep.detach().clone().requires_grad_(True)
-        torch.autograd.grad(inner(replace(seen, output=seen.output._replace(rep=rep)), theirs, reliable), rep)
+        torch.autograd.grad(
+            inner(replace(seen, output=seen.output._replace(rep=rep)), theirs, reliable), rep
+        )
 
     @torch.no_grad()
     def second_pass() -> object:
@@ -204,7 +233,9 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
     return {"whole step": step, "contrastive loss": contrast, "teacher's second pass": second_pass}
 
 
-def time_all(functions: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+def time_all(
+    functions: dict[str, Callable[[], object]], rounds: int, device: torch.device
+) -> dict[str, list[float]]:
     """Milliseconds of each function, round by round in random order, after a round to warm up.
 
     Time of the processor, or with a GPU on the clock until it is done.
@@ -231,7 +262,9 @@ def _wait(device: torch.device) -> None:
 
 def main() -> None:
     """Print both tables and one JSON line."""
-    parser = argparse.ArgumentParser(description="What the losses cost beside their formulas written out.")
+    parser = argparse.ArgumentParser(
+        description="What the losses cost beside their formulas written out."
+    )
     parser.add_argument("--size", default="cpu", choices=list(SIZES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=15)
@@ -241,9 +274,14 @@ def main() -> None:
     device, size = torch.device(given.device), SIZES[given.size]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     report: dict[str, Any] = {  # what JSON holds
-        "benchmark": "losses", "size": given.size, "device": name, "threads": given.threads, "rounds": given.rounds,
-        "torch": torch.__version__, "python": platform.python_version(),
-    }  # fmt: skip
+        "benchmark": "losses",
+        "size": given.size,
+        "device": name,
+        "threads": given.threads,
+        "rounds": given.rounds,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
     print(", ".join(f"{key} {value}" for key, value in report.items()))
     print(
         f"{size.frames} frames of {size.width}x{size.height}, {size.classes} classes, representation "
@@ -252,7 +290,9 @@ def main() -> None:
     table = rows(Scene(size, device))
     pairs = {f"{row} {side}": table[row][side] for row in table for side in (0, 1)}
     times = time_all(pairs, given.rounds, device)
-    print(f"{'milliseconds':22}{'edgeseg':>9}{'spread':>16}{'formula':>10}{'spread':>18}{'times':>8}")
+    print(
+        f"{'milliseconds':22}{'edgeseg':>9}{'spread':>16}{'formula':>10}{'spread':>18}{'times':>8}"
+    )
     for row in table:
         ours, theirs = times[f"{row} 0"], times[f"{row} 1"]
         gain = statistics.median(slow / fast for slow, fast in zip(theirs, ours, strict=True))
@@ -260,12 +300,18 @@ def main() -> None:
             f"{row:22}{statistics.median(ours):9.2f}{_spread(ours):>16}"
             f"{statistics.median(theirs):10.2f}{_spread(theirs):>18}{gain:8.1f}"
         )
-        report[row] = {"ms": statistics.median(ours), "formula_ms": statistics.median(theirs), "times": gain}
+        report[row] = {
+            "ms": statistics.median(ours),
+            "formula_ms": statistics.median(theirs),
+            "times": gain,
+        }
     parts = time_all(step_parts(size, device), given.rounds, device)
     whole = parts["whole step"]
     print(f"\n{'a step of u2pl':22}{'ms':>9}{'spread':>19}{'share':>9}")
     for row, spent in parts.items():
-        share = statistics.median(one / all_of_it for one, all_of_it in zip(spent, whole, strict=True))
+        share = statistics.median(
+            one / all_of_it for one, all_of_it in zip(spent, whole, strict=True)
+        )
         print(f"{row:22}{statistics.median(spent):9.2f}{_spread(spent):>19}{100 * share:8.1f}%")
         report[row] = {"ms": statistics.median(spent), "share": share}
     print("\n" + json.dumps(report))

@@ -31,7 +31,9 @@ def seconds(program: str) -> tuple[float, float]:
     start, before = time.perf_counter(), os.times()
     subprocess.run([sys.executable, "-c", program], stdout=subprocess.DEVNULL, check=True)
     clock, after = time.perf_counter() - start, os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
+    used = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     return clock, used
 
 
@@ -53,8 +55,15 @@ def main() -> int:
         within = within and (limit is None or median <= limit)
         shown = "" if limit is None else f"{limit:.1f}"
         print(f"{name:16}{median:9.3f}{min(clock):9.3f}{max(clock):9.3f}{shown:>9}{used:11.3f}")
-    rounded = {name: {key: round(value, 4) for key, value in row.items()} for name, row in figures.items()}
-    print("\n" + json.dumps({"benchmark": "start_up", "seconds": rounded, "load": round(load, 2), "within": within}))
+    rounded = {
+        name: {key: round(value, 4) for key, value in row.items()} for name, row in figures.items()
+    }
+    print(
+        "\n"
+        + json.dumps(
+            {"benchmark": "start_up", "seconds": rounded, "load": round(load, 2), "within": within}
+        )
+    )
     return 0 if within else 1
 
 

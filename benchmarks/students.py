@@ -23,34 +23,50 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from edgeseg.atomic_files import write_json
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import DistillConfig, TrainConfig, validate
 from edgeseg.data.frame_store import read_frame, resize_image
-from edgeseg.training.distill import distill
-from edgeseg.atomic_files import write_json
-from edgeseg.export.exporter import export
 from edgeseg.export.evaluation.latency import race
+from edgeseg.export.exporter import export
 from edgeseg.export.student_benchmark import STUDENTS, Student
 from edgeseg.progress import Silent
 from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site
+from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 
 Row = dict[str, Any]  # Any: what JSON holds
 FLAVOURS = ("int8-cpu", "int8-trt")
 QAT_DROP = 0.1  # the mIoU that a file may lose without a second export
 HEAD = (
-    "student", "mIoU", "drop", "worst class", "agreement %", "drop TRT", "worst TRT", "with --qat", "FP32 ms",
-    "INT8 ms", "speed-up", "rung",
-)  # fmt: skip
+    "student",
+    "mIoU",
+    "drop",
+    "worst class",
+    "agreement %",
+    "drop TRT",
+    "worst TRT",
+    "with --qat",
+    "FP32 ms",
+    "INT8 ms",
+    "speed-up",
+    "rung",
+)
 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("site", type=Path)
-    parser.add_argument("teacher", type=Path, nargs="?", metavar="run", help="the site model's, as runs/train/exp1")
-    parser.add_argument("--alone", action="store_true", help="train on labels alone instead of distilling")
+    parser.add_argument(
+        "teacher", type=Path, nargs="?", metavar="run", help="the site model's, as runs/train/exp1"
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="train on labels alone instead of distilling"
+    )
     parser.add_argument("--steps", type=int, help="of each student; the site's own if left out")
     parser.add_argument("--only", help="ARCH/ENCODER with commas between")
     parser.add_argument("--weights", nargs="*", default=[], metavar="ENCODER=FILE")
@@ -58,23 +74,37 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of the race")
     options = parser.parse_args()
     if (options.teacher is None) != options.alone:
-        parser.error("name the run of a site model, or give --alone")  # the newest run may be one of the students
+        parser.error(
+            "name the run of a site model, or give --alone"
+        )  # the newest run may be one of the students
     site = Site.open(options.site)
-    names = [tuple(name.split("/")) for name in options.only.split(",")] if options.only else STUDENTS
+    names = (
+        [tuple(name.split("/")) for name in options.only.split(",")] if options.only else STUDENTS
+    )
     students = [Student(*name) for name in names]
     teacher = None if options.alone else (site.root / options.teacher).resolve()
     section = site.config.train if options.alone else site.config.distill
-    weights = {section.encoder: section.weights} | dict(text.split("=", 1) for text in options.weights)
-    budget = {"steps": options.steps or section.steps, "teacher": str(teacher or ""), "imgsz": list(section.imgsz)}
+    weights = {section.encoder: section.weights} | dict(
+        text.split("=", 1) for text in options.weights
+    )
+    budget = {
+        "steps": options.steps or section.steps,
+        "teacher": str(teacher or ""),
+        "imgsz": list(section.imgsz),
+    }
 
     stored = site.root / "students.json"
     seen: dict[str, Row] = json.loads(stored.read_bytes()) if stored.exists() else {}
     for student, seed in itertools.product(students, range(options.seeds)):
         name = "/".join(student) + (f" seed {seed}" if seed else "")
-        row = seen.setdefault(name, budget | {"verb": "train" if options.alone else "distill", "seed": seed})
+        row = seen.setdefault(
+            name, budget | {"verb": "train" if options.alone else "distill", "seed": seed}
+        )
         other = [key for key, value in budget.items() if row[key] != value]
         if other:
-            sys.exit(f"{name} was begun with other {', '.join(other)}: move {stored} away, or give the same")
+            sys.exit(
+                f"{name} was begun with other {', '.join(other)}: move {stored} away, or give the same"
+            )
         if "miou" not in row:
             if "run" not in row:
                 row["run"] = str(site.new_run(row["verb"]).relative_to(site.root))
@@ -94,7 +124,11 @@ def main() -> None:
             row["strict"] = {flavour: result.figures[flavour] for flavour in FLAVOURS}
             write_json(stored, seen)
         print(f"{name}: mIoU {row['miou']:.2f}, {row['refused'] or 'no file refused'}", flush=True)
-    time_all(site, {name: row for name, row in seen.items() if "figures" in row}, options.threads or cores())
+    time_all(
+        site,
+        {name: row for name, row in seen.items() if "figures" in row},
+        options.threads or cores(),
+    )
     write_json(stored, seen)
     table(seen)
 
@@ -108,7 +142,9 @@ def learn(site: Site, student: Student, row: Row, teacher: Path | None, weights:
         changes["encoder_lr"] = section.decoder_lr
     values, out = section.model_dump() | changes, site.root / row["run"]
     if teacher:
-        return distill(site, validate(DistillConfig, values, student.arch), teacher, out, resume=True).miou
+        return distill(
+            site, validate(DistillConfig, values, student.arch), teacher, out, resume=True
+        ).miou
     values |= {"method": "suponly", "plugins": ()}
     return train(site, validate(TrainConfig, values, student.arch), out, resume=True).miou
 
@@ -129,7 +165,11 @@ def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
     times = race(graphs, image, threads, 0, Silent())
     for name, row in rows.items():
         fp32, int8 = times[f"{name} fp32"], times.get(f"{name} int8-cpu")
-        row["race"] = {"threads": threads, "fp32_ms": fp32.minimum, "int8_ms": int8 and int8.minimum}
+        row["race"] = {
+            "threads": threads,
+            "fp32_ms": fp32.minimum,
+            "int8_ms": int8 and int8.minimum,
+        }
         row["race"]["speedup"] = int8 and fp32.over(int8)
 
 
@@ -142,18 +182,35 @@ def table(rows: dict[str, Row]) -> None:
         row, int8 = done[name], done[name]["figures"]["int8-cpu"]
         times, trt = row["race"], row["figures"]["int8-trt"]
         worst, worst_trt = int8["worst_class"], trt["worst_class"]
-        trained = [f"{row['strict'][flavour]['ladder'][-1]['drop']:.2f}" for flavour in FLAVOURS if "strict" in row]
-        lines.append((
-            name, f"{row['figures']['fp32']['miou']:.2f}", f"{int8['drop']:.2f}",
-            f"{worst['name']} {worst['drop']:.2f}", f"{int8['agreement']:.2f}", f"{trt['drop']:.2f}",
-            f"{worst_trt['name']} {worst_trt['drop']:.2f}", " ".join(trained) or "-", f"{times['fp32_ms']:.1f}",
-            f"{times['int8_ms']:.1f}" if times["int8_ms"] else "refused",
-            f"{times['speedup']:.2f}x" if times["speedup"] else "-", int8["calibration"],
-        ))  # fmt: skip
+        trained = [
+            f"{row['strict'][flavour]['ladder'][-1]['drop']:.2f}"
+            for flavour in FLAVOURS
+            if "strict" in row
+        ]
+        lines.append(
+            (
+                name,
+                f"{row['figures']['fp32']['miou']:.2f}",
+                f"{int8['drop']:.2f}",
+                f"{worst['name']} {worst['drop']:.2f}",
+                f"{int8['agreement']:.2f}",
+                f"{trt['drop']:.2f}",
+                f"{worst_trt['name']} {worst_trt['drop']:.2f}",
+                " ".join(trained) or "-",
+                f"{times['fp32_ms']:.1f}",
+                f"{times['int8_ms']:.1f}" if times["int8_ms"] else "refused",
+                f"{times['speedup']:.2f}x" if times["speedup"] else "-",
+                int8["calibration"],
+            )
+        )
     widths = [max(len(line[place]) for line in lines) for place in range(len(HEAD))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)))
-    print(json.dumps({name: {"figures": row["figures"], "race": row["race"]} for name, row in done.items()}))
+    print(
+        json.dumps(
+            {name: {"figures": row["figures"], "race": row["race"]} for name, row in done.items()}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -67,9 +67,13 @@ def spread(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
     random = np.random.default_rng(seed)
     chosen: list[Frame] = []
     left = min(number, len(frames))
-    for place, camera in enumerate(sorted(cameras, key=lambda name: (len(cameras[name]), name))):  # the smallest first:
+    for place, camera in enumerate(
+        sorted(cameras, key=lambda name: (len(cameras[name]), name))
+    ):  # the smallest first:
         mine = cameras[camera]
-        share = min(len(mine), left // (len(cameras) - place))  # what it cannot give, the larger ones do
+        share = min(
+            len(mine), left // (len(cameras) - place)
+        )  # what it cannot give, the larger ones do
         left -= share
         edges = np.linspace(0, len(mine), share + 1).astype(int)
         chosen += [mine[int(random.integers(low, high))] for low, high in pairwise(edges)]
@@ -108,9 +112,11 @@ def select(
         chosen = [frames[rest[place]] for place in drawn]
     else:
         assert impressions is not None
-        of = kcentre(impressions.features[rest], wanted) if strategy == "kcentre" else covering(
-            impressions.areas[rest], wanted
-        )  # fmt: skip
+        of = (
+            kcentre(impressions.features[rest], wanted)
+            if strategy == "kcentre"
+            else covering(impressions.areas[rest], wanted)
+        )
         chosen = [frames[rest[place]] for place in of]
     return sorted([*chosen, *(frames[place] for place in hard)], key=_order)
 

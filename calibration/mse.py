@@ -21,7 +21,10 @@ class MSE(Estimator):
         """The best of 100 magnitudes."""
         seen = self.histogram
         used = np.flatnonzero(seen.counts)
-        values, counts = np.minimum(seen.centres[used], seen.magnitude), seen.counts[used].astype(np.float64)
+        values, counts = (
+            np.minimum(seen.centres[used], seen.magnitude),
+            seen.counts[used].astype(np.float64),
+        )
         values[used == 0] = 0.0  # mostly the zeros behind a ReLU, which codes give back exactly
         ends = seen.magnitude * np.linspace(NARROWEST, 1, CANDIDATES)
         step = ends[:, None] / steps

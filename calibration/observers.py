@@ -12,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 2048
-UNSIGNED, SIGNED = 255, 127  # steps from 0 to the end of a range: of codes for values of one sign, of both
+UNSIGNED, SIGNED = (
+    255,
+    127,
+)  # steps from 0 to the end of a range: of codes for values of one sign, of both
 
 
 class Histogram:
@@ -50,7 +53,9 @@ class Histogram:
     @property
     def centres(self) -> NDArray[np.float64]:
         """(bins,) the middle of each bin."""
-        return np.asarray((np.arange(len(self.counts)) + 0.5) * (self.top / len(self.counts)), np.float64)
+        return np.asarray(
+            (np.arange(len(self.counts)) + 0.5) * (self.top / len(self.counts)), np.float64
+        )
 
     def collect(self, values: NDArray[np.float32]) -> None:
         """Take in values of any shape.

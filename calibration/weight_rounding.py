@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDEST = 1024  # columns handled together; more are split, since the sums grow with their square
-TOGETHER = 256  # positions that are multiplied out at once: adding large sums costs more than the products
+TOGETHER = (
+    256  # positions that are multiplied out at once: adding large sums costs more than the products
+)
 DAMPING = 1e-3  # of the mean square of an input, so that unseen combinations of inputs count, too
 MOST = 127
 Floats = NDArray[np.float64]
@@ -82,7 +84,11 @@ def round_layer(
         (O, I / groups, kh, kw) codes of -127 to 127, and (O,) bias.
     """
     groups, outputs = gram.groups, len(weight)
-    rows = (weight.reshape(outputs, -1) / scales[:, None]).astype(np.float64).reshape(groups, outputs // groups, -1)
+    rows = (
+        (weight.reshape(outputs, -1) / scales[:, None])
+        .astype(np.float64)
+        .reshape(groups, outputs // groups, -1)
+    )
     codes, extra = np.empty(rows.shape), np.zeros(rows.shape[:2])
     for part, total in zip(gram.columns, gram.sums):
         codes[..., part], shift = _round(rows[..., part], total / max(gram.number, 1))
@@ -97,14 +103,22 @@ def _round(rows: Floats, products: Floats) -> tuple[Floats, Floats]:
     """(G, R, K) whole numbers for (G, R, K) rows, and (G, R) what is to be added to the constant."""
     width = rows.shape[2]
     squares = np.diagonal(products, axis1=1, axis2=2)[:, :-1]
-    order = np.argsort(-squares, 1, kind="stable")  # the inputs that matter most first, while most are left to help
+    order = np.argsort(
+        -squares, 1, kind="stable"
+    )  # the inputs that matter most first, while most are left to help
     line = np.concatenate([order, np.full((len(order), 1), width)], 1)
-    sorted_ = np.take_along_axis(np.take_along_axis(products, line[:, :, None], 1), line[:, None, :], 2)
+    sorted_ = np.take_along_axis(
+        np.take_along_axis(products, line[:, :, None], 1), line[:, None, :], 2
+    )
     inner = np.arange(width)
     sorted_[:, inner, inner] += DAMPING * squares.mean(1, keepdims=True) + 1e-12
     sorted_[:, width, width] += 1e-12
-    helps = np.linalg.cholesky(np.linalg.inv(sorted_)).transpose(0, 2, 1)  # row j: how later columns make good column j
-    left = np.concatenate([np.take_along_axis(rows, order[:, None, :], 2), np.zeros((*rows.shape[:2], 1))], 2)
+    helps = np.linalg.cholesky(np.linalg.inv(sorted_)).transpose(
+        0, 2, 1
+    )  # row j: how later columns make good column j
+    left = np.concatenate(
+        [np.take_along_axis(rows, order[:, None, :], 2), np.zeros((*rows.shape[:2], 1))], 2
+    )
     codes = np.empty(rows.shape)
     for place in range(width):
         codes[:, :, place] = np.clip(np.rint(left[:, :, place]), -MOST, MOST)

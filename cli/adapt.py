@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from edgeseg.site import Site
 
 
-Logs = Annotated[list[Path] | None, typer.Argument(metavar="[LOGDIR]...", help="Frame logs of devices, or copies.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the round that was cut off; start none.")]
-Rollback = Annotated[bool, typer.Option("--rollback", help="Point bundles/current back at the bundle before.")]
-Abandon = Annotated[bool, typer.Option("--abandon", help="End the round that was cut off without a verdict.")]
+Logs = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[LOGDIR]...", help="Frame logs of devices, or copies."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the round that was cut off; start none.")
+]
+Rollback = Annotated[
+    bool, typer.Option("--rollback", help="Point bundles/current back at the bundle before.")
+]
+Abandon = Annotated[
+    bool, typer.Option("--abandon", help="End the round that was cut off without a verdict.")
+]
 Status = Annotated[bool, typer.Option("--status", help="Show the rounds and their figures.")]
 
 
@@ -39,8 +48,16 @@ def adapt(
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
-    chosen = [flag for flag, given in (("--resume", resume), ("--rollback", rollback), ("--abandon", abandon),
-                                       ("--status", status)) if given]  # fmt: skip
+    chosen = [
+        flag
+        for flag, given in (
+            ("--resume", resume),
+            ("--rollback", rollback),
+            ("--abandon", abandon),
+            ("--status", status),
+        )
+        if given
+    ]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} exclude each other; give one of them")
     if logs and chosen and not resume:
@@ -64,7 +81,12 @@ def _round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
         result = run_round(site, logs, resume=resume, report=bar)
     if as_json:
         bundle = result.bundle and str(result.bundle)
-        table = {"round": result.number, "verdict": result.verdict, "reason": result.reason, "bundle": bundle}
+        table = {
+            "round": result.number,
+            "verdict": result.verdict,
+            "reason": result.reason,
+            "bundle": bundle,
+        }
         print(json.dumps({**table, "folder": str(result.folder), "figures": result.figures}))
     else:
         _print_figures(result)
@@ -79,11 +101,18 @@ def _print_figures(result: RoundResult) -> None:
     before, after, difference = (result.figures[key] for key in ("before", "after", "difference"))
     table = Table("gate", "champion", "challenger", "change")
     for name, (old, new) in result.figures["classes"].items():
-        table.add_row(name, _figure(old), _figure(new), "-" if old is None or new is None else f"{new - old:+.1f}")
+        table.add_row(
+            name,
+            _figure(old),
+            _figure(new),
+            "-" if old is None or new is None else f"{new - old:+.1f}",
+        )
     table.add_section()
     interval = f"{difference['mean']:+.2f} ({difference['low']:+.2f} to {difference['high']:+.2f})"
     table.add_row("mIoU", _figure(before["miou"]), _figure(after["miou"]), interval, style="bold")
-    table.add_row("FPS", _figure(before["fps"]), _figure(after["fps"]), f"{after['fps'] / before['fps']:.2f}x")
+    table.add_row(
+        "FPS", _figure(before["fps"]), _figure(after["fps"]), f"{after['fps'] / before['fps']:.2f}x"
+    )
     console.print(table)
 
 
@@ -96,7 +125,9 @@ def _print_end(result: RoundResult) -> None:
     else:
         say(f"round {result.number:04d} is published: {result.reason}")
         say(f"bundles/current is now {result.bundle}")
-        following = "edgeseg infer --source VIDEO (back to the old bundle: edgeseg adapt --rollback)"
+        following = (
+            "edgeseg infer --source VIDEO (back to the old bundle: edgeseg adapt --rollback)"
+        )
     say(f"Decision saved to {result.folder / 'decision.json'}")
     say(f"Next: {following}")
 
@@ -107,7 +138,9 @@ def _rollback(site: Site, as_json: bool) -> None:
 
     left, now = rollback(site)
     if as_json:
-        print(json.dumps({"left": left.path.name, "current": now.path.name, "seq": now.manifest.seq}))
+        print(
+            json.dumps({"left": left.path.name, "current": now.path.name, "seq": now.manifest.seq})
+        )
     say(f"bundles/current is {now.path.name} again; {left.path.name} stays in bundles/")
     say("Next: edgeseg adapt --status")
 
@@ -136,9 +169,21 @@ def _status(site: Site, as_json: bool) -> None:
     found = rounds(site)
     current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None
     if as_json:
-        print(json.dumps({"current": current, "rounds": [dataclasses.asdict(each) for each in found]}))
+        print(
+            json.dumps({"current": current, "rounds": [dataclasses.asdict(each) for each in found]})
+        )
         return
-    columns = "round", "started (UTC)", "verdict", "records", "champion", "challenger", "95 % interval", "FPS", "bundle"
+    columns = (
+        "round",
+        "started (UTC)",
+        "verdict",
+        "records",
+        "champion",
+        "challenger",
+        "95 % interval",
+        "FPS",
+        "bundle",
+    )
     table = Table(*columns)
     for each in found:
         table.add_row(*_cells(each))
@@ -148,18 +193,29 @@ def _status(site: Site, as_json: bool) -> None:
         if each.reason:
             say(f"round {each.number:04d}: {each.reason}")
     opened = any(each.verdict == "open" for each in found)
-    where = f"{len(found)} rounds in {site.root / 'rounds'}; bundles/current is {current or 'missing'}"
+    where = (
+        f"{len(found)} rounds in {site.root / 'rounds'}; bundles/current is {current or 'missing'}"
+    )
     say(where)
     say(f"Next: edgeseg adapt {'--resume' if opened else 'LOGDIR'}")
 
 
 def _cells(each: RoundStatus) -> list[str]:
-    interval = "-" if each.low is None or each.high is None else f"{each.low:+.2f} to {each.high:+.2f}"
+    interval = (
+        "-" if each.low is None or each.high is None else f"{each.low:+.2f} to {each.high:+.2f}"
+    )
     verdict = f"open, next: {each.step}" if each.verdict == "open" else each.verdict
     return [
-        f"{each.number:04d}", each.started[:16].replace("T", " "), verdict, _figure(each.records, 0),
-        _figure(each.before), _figure(each.after), interval, _figure(each.fps), each.bundle or "-",
-    ]  # fmt: skip
+        f"{each.number:04d}",
+        each.started[:16].replace("T", " "),
+        verdict,
+        _figure(each.records, 0),
+        _figure(each.before),
+        _figure(each.after),
+        interval,
+        _figure(each.fps),
+        each.bundle or "-",
+    ]
 
 
 def _figure(value: Any, digits: int = 1) -> str:  # Any: a number or None, from JSON

@@ -15,15 +15,26 @@ if TYPE_CHECKING:
     from edgeseg.data.ingest.add_labels import LabelResult
 
 SHOWN = 10  # file names of one kind
-Camera = Annotated[str, typer.Option(help="Who took it; frames of different cameras never share a block.")]
-Split = Annotated[str, typer.Option(metavar="auto|train|val|gate", help="Auto keeps neighbouring frames together.")]
-Ignore = Annotated[list[int] | None, typer.Option(help="Mask index that means not labelled, beside 255; repeatable.")]
+Camera = Annotated[
+    str, typer.Option(help="Who took it; frames of different cameras never share a block.")
+]
+Split = Annotated[
+    str,
+    typer.Option(metavar="auto|train|val|gate", help="Auto keeps neighbouring frames together."),
+]
+Ignore = Annotated[
+    list[int] | None,
+    typer.Option(help="Mask index that means not labelled, beside 255; repeatable."),
+]
 app = typer.Typer(no_args_is_help=True, help="Add footage or labels to the site.")
 
 
 @app.command()
 def footage(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Videos, images, folders, or quoted patterns.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Videos, images, folders, or quoted patterns."),
+    ],
     camera: Camera = "",
     given: options.Set = None,
 ) -> None:
@@ -43,7 +54,9 @@ def footage(
 @app.command()
 def labels(
     images: Annotated[Path, typer.Argument(help="Folder of images, or one image.")],
-    masks: Annotated[Path, typer.Argument(help="Folder of PNG masks of the same names, or one mask.")],
+    masks: Annotated[
+        Path, typer.Argument(help="Folder of PNG masks of the same names, or one mask.")
+    ],
     split: Split = "auto",
     camera: Camera = "",
     ignore: Ignore = None,
@@ -55,14 +68,18 @@ def labels(
 
     site = Site.open(overrides=given)
     with report() as bar:
-        result = add_labels(site, images, masks, split, camera=camera or None, ignore=ignore or (), report=bar)
+        result = add_labels(
+            site, images, masks, split, camera=camera or None, ignore=ignore or (), report=bar
+        )
     _tell_labels(result)
     say(f"masks are in {site.root / 'masks'}")
     say("next: edgeseg status")
 
 
 def _tell_footage(result: AddResult) -> None:
-    counts = f"kept {result.kept}, near-duplicates {result.duplicates}, already there {result.present}"
+    counts = (
+        f"kept {result.kept}, near-duplicates {result.duplicates}, already there {result.present}"
+    )
     _say(f"read {result.read} frames: {counts}")
     _list("could not be read", result.unreadable)
     _list("ended early, what could be decoded was used", result.partial)
@@ -71,12 +88,19 @@ def _tell_footage(result: AddResult) -> None:
 
 
 def _tell_labels(result: LabelResult) -> None:
-    where = ", ".join(f"{count} {split}" for split, count in sorted(result.splits.items())) or "none"
+    where = (
+        ", ".join(f"{count} {split}" for split, count in sorted(result.splits.items())) or "none"
+    )
     parts = {
-        "new": result.added, "labelled footage": result.labelled, "changed masks": result.updated,
-        "moved from another split": result.moved, "already there": result.present,
-    }  # fmt: skip
-    _say(f"labels: {', '.join(f'{count} {what}' for what, count in parts.items() if count)}; splits: {where}")
+        "new": result.added,
+        "labelled footage": result.labelled,
+        "changed masks": result.updated,
+        "moved from another split": result.moved,
+        "already there": result.present,
+    }
+    _say(
+        f"labels: {', '.join(f'{count} {what}' for what, count in parts.items() if count)}; splits: {where}"
+    )
     for note in result.notes:
         _say(f"note: {note}")
     _withheld(result.withheld)
@@ -84,7 +108,9 @@ def _tell_labels(result: LabelResult) -> None:
 
 def _withheld(count: int) -> None:
     if count:
-        _say(f"{count} unlabelled frames of the site are kept out of training, being too near val or gate frames")
+        _say(
+            f"{count} unlabelled frames of the site are kept out of training, being too near val or gate frames"
+        )
 
 
 def _list(what: str, names: list[str]) -> None:

@@ -14,25 +14,36 @@ from edgeseg.cli.shared.options import ImageSize, Json, Set, overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Flavour
-    from edgeseg.runtime.sources.base import Image
+    from edgeseg.imaging.array_types import Image
 
 Address = Annotated[
-    str | None, typer.Option(help="Video, folder or glob to take frames from; the bundle's own frames if left out.")
+    str | None,
+    typer.Option(
+        help="Video, folder or glob to take frames from; the bundle's own frames if left out."
+    ),
 ]
 
 
 def bench(
     bundle: BundleArgument = None,
-    frames: Annotated[int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")
+    ] = None,
     source: Address = None,
     backend: Backend = None,
     threads: Threads = None,
-    students: Annotated[bool, typer.Option("--students", help="Time edge networks to choose from instead.")] = False,
+    students: Annotated[
+        bool, typer.Option("--students", help="Time edge networks to choose from instead.")
+    ] = False,
     student: Annotated[
         list[str] | None,
-        typer.Option(metavar="ARCH/ENCODER", help="This one instead of the usual ones, repeatable."),
+        typer.Option(
+            metavar="ARCH/ENCODER", help="This one instead of the usual ones, repeatable."
+        ),
     ] = None,
-    classes: Annotated[int | None, typer.Option(min=2, max=64, help="How many, outside of a site.")] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, max=64, help="How many, outside of a site.")
+    ] = None,
     imgsz: ImageSize = None,
     as_json: Json = False,
     set_: Set = None,
@@ -57,9 +68,16 @@ def bench(
 
 
 def _bench_bundle(
-    bundle: Path | None, frames: int, source: str | None, backend: str | None, threads: int | None,
-    set_: list[str] | None, *, as_json: bool, without: dict[str, object],
-) -> None:  # fmt: skip
+    bundle: Path | None,
+    frames: int,
+    source: str | None,
+    backend: str | None,
+    threads: int | None,
+    set_: list[str] | None,
+    *,
+    as_json: bool,
+    without: dict[str, object],
+) -> None:
     from edgeseg.bundle import GRAPHS
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
@@ -69,7 +87,9 @@ def _bench_bundle(
 
     for name, value in without.items():
         if value is not None:
-            raise ConfigError(f"{name} goes with --students; a bundle's own is fixed, so leave it out")
+            raise ConfigError(
+                f"{name} goes with --students; a bundle's own is fixed, so leave it out"
+            )
     _, opened, config = place(bundle, overrides("infer", set_, backend=backend, threads=threads))
     chosen, threads = resolve_backend(config.infer.backend), config.infer.threads or cores()
     golden = timer.read_golden(opened)
@@ -78,25 +98,50 @@ def _bench_bundle(
     elif golden is not None:
         images = golden.images
     else:
-        raise ConfigError(f"{opened.path} brings no frames along; name some with --source VIDEO or --source FOLDER")
+        raise ConfigError(
+            f"{opened.path} brings no frames along; name some with --source VIDEO or --source FOLDER"
+        )
     with report() as bar:
         timings = timer.bench(
-            opened, images, backend=chosen, frames=frames, threads=threads, golden=golden, engine=config.engine,
+            opened,
+            images,
+            backend=chosen,
+            frames=frames,
+            threads=threads,
+            golden=golden,
+            engine=config.engine,
             report=bar,
-        )  # fmt: skip
-    figures = {flavour: timer.figures(timing, timings["fp32"]) for flavour, timing in timings.items()}
+        )
+    figures = {
+        flavour: timer.figures(timing, timings["fp32"]) for flavour, timing in timings.items()
+    }
     agreement = {GRAPHS[flavour]: timing.agreement for flavour, timing in timings.items()}
     if as_json:
-        facts = {"bundle": str(opened.path), "backend": chosen, "threads": threads, "frames": frames}
+        facts = {
+            "bundle": str(opened.path),
+            "backend": chosen,
+            "threads": threads,
+            "frames": frames,
+        }
         print(json.dumps({**facts, "files": figures, "agreement": agreement}))
     else:
         _table(figures)
-    skipped = [name for flavour, name in GRAPHS.items() if name in opened.manifest.files and flavour not in timings]
+    skipped = [
+        name
+        for flavour, name in GRAPHS.items()
+        if name in opened.manifest.files and flavour not in timings
+    ]
     notes = [f"{frames} frames each on {chosen}, {threads} threads, one frame after another"]
     notes += [f"not for {chosen}: {', '.join(skipped)}"] if skipped else []
-    shares = ", ".join(f"{name} {share:.2f} %" for name, share in agreement.items() if share is not None)
-    notes += [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
-    notes += [f"next: edgeseg infer {opened.path} --source ... does decoding, inference and writing side by side"]
+    shares = ", ".join(
+        f"{name} {share:.2f} %" for name, share in agreement.items() if share is not None
+    )
+    notes += (
+        [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
+    )
+    notes += [
+        f"next: edgeseg infer {opened.path} --source ... does decoding, inference and writing side by side"
+    ]
     for note in notes:
         say(note)
 
@@ -111,9 +156,13 @@ def _table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
     for flavour, stages in figures.items():
         for index, (stage, row) in enumerate(stages.items()):
             table.add_row(
-                "" if index else GRAPHS[flavour], "end to end" if stage == "total" else stage,
-                f"{row['median_ms']:.2f}", f"{row['p95_ms']:.2f}", f"{row['fps']:.1f}", f"{row['ratio']:.2f}x",
-            )  # fmt: skip
+                "" if index else GRAPHS[flavour],
+                "end to end" if stage == "total" else stage,
+                f"{row['median_ms']:.2f}",
+                f"{row['p95_ms']:.2f}",
+                f"{row['fps']:.1f}",
+                f"{row['ratio']:.2f}x",
+            )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -11,13 +11,28 @@ if TYPE_CHECKING:
     from edgeseg.export.student_benchmark import Speed, Student, Trained
     from edgeseg.site import Site
 
-HEAD = ("arch", "encoder", "M parameters", "FP32 ms", "INT8 ms", "speed-up", "INT8 convolutions", "mIoU on val")
+HEAD = (
+    "arch",
+    "encoder",
+    "M parameters",
+    "FP32 ms",
+    "INT8 ms",
+    "speed-up",
+    "INT8 convolutions",
+    "mIoU on val",
+)
 
 
 def bench_students(
-    names: list[str] | None, classes: int | None, imgsz: str | None, threads: int | None, set_: list[str] | None, *,
-    as_json: bool, without: Mapping[str, object],
-) -> None:  # fmt: skip
+    names: list[str] | None,
+    classes: int | None,
+    imgsz: str | None,
+    threads: int | None,
+    set_: list[str] | None,
+    *,
+    as_json: bool,
+    without: Mapping[str, object],
+) -> None:
     """Measure and print.
 
     Args:
@@ -36,26 +51,47 @@ def bench_students(
 
     for option, value in without.items():
         if value is not None:
-            raise ConfigError(f"{option} and --students disagree: no bundle is timed; leave one of them out")
-    given = options.overrides("infer", options.overrides("distill", set_, imgsz=options.size(imgsz)), threads=threads)
+            raise ConfigError(
+                f"{option} and --students disagree: no bundle is timed; leave one of them out"
+            )
+    given = options.overrides(
+        "infer", options.overrides("distill", set_, imgsz=options.size(imgsz)), threads=threads
+    )
     site = site_here(given)
     if site is not None and classes is not None:
-        raise ConfigError("--classes and the edgeseg.toml here disagree: the site knows its own; leave --classes out")
+        raise ConfigError(
+            "--classes and the edgeseg.toml here disagree: the site knows its own; leave --classes out"
+        )
     if site is None and classes is None:
-        raise ConfigError("there is no site here to tell the number of classes; give it with --classes")
-    nameless = [ClassSpec(name=f"class{place}", color=f"#{place:06x}") for place in range(classes or 0)]
+        raise ConfigError(
+            "there is no site here to tell the number of classes; give it with --classes"
+        )
+    nameless = [
+        ClassSpec(name=f"class{place}", color=f"#{place:06x}") for place in range(classes or 0)
+    ]
     config = settings(site, nameless, given)
-    number, (height, width), threads = len(config.classes), config.distill.imgsz, config.infer.threads or cores()
+    number, (height, width), threads = (
+        len(config.classes),
+        config.distill.imgsz,
+        config.infer.threads or cores(),
+    )
     wanted = _students(names)
 
     from edgeseg.cli.shared.console import report
     from edgeseg.export.student_benchmark import measure, pictures, trained
 
     with report() as progress:
-        found = measure(wanted, number, pictures(site, (height, width)), threads=threads, report=progress)
+        found = measure(
+            wanted, number, pictures(site, (height, width)), threads=threads, report=progress
+        )
     known = {one.student: trained(site, one.student) if site else None for one in found}
     if as_json:
-        facts: dict[str, Any] = {"height": height, "width": width, "classes": number, "threads": threads}  # Any: JSON
+        facts: dict[str, Any] = {
+            "height": height,
+            "width": width,
+            "classes": number,
+            "threads": threads,
+        }  # Any: JSON
         print(json.dumps(facts | {"students": [_row(one, known[one.student]) for one in found]}))
     else:
         _table(found, known)
@@ -70,17 +106,27 @@ def _students(names: list[str] | None) -> tuple[Student, ...]:
     for name in names or ["/".join(student) for student in STUDENTS]:
         arch, slash, encoder = name.partition("/")
         if not (arch and slash and encoder):
-            raise ConfigError(f"--student {name!r} is not ARCH/ENCODER; write it like --student lraspp/mobilenetv2_100")
+            raise ConfigError(
+                f"--student {name!r} is not ARCH/ENCODER; write it like --student lraspp/mobilenetv2_100"
+            )
         found.append(Student(arch, encoder))
     return tuple(dict.fromkeys(found))
 
 
 def _row(one: Speed, run: Trained | None) -> dict[str, Any]:  # Any: JSON
     return {
-        "arch": one.student.arch, "encoder": one.student.encoder, "parameters": one.parameters, "fp32_ms": one.fp32,
-        "int8_ms": one.int8, "speedup": one.speedup, "quantised": one.quantised, "convolutions": one.convolutions,
-        "conversions": one.conversions, "miou": run and run.miou, "run": run and str(run.run),
-    }  # fmt: skip
+        "arch": one.student.arch,
+        "encoder": one.student.encoder,
+        "parameters": one.parameters,
+        "fp32_ms": one.fp32,
+        "int8_ms": one.int8,
+        "speedup": one.speedup,
+        "quantised": one.quantised,
+        "convolutions": one.convolutions,
+        "conversions": one.conversions,
+        "miou": run and run.miou,
+        "run": run and str(run.run),
+    }
 
 
 def _table(found: list[Speed], known: Mapping[Student, Trained | None]) -> None:
@@ -94,21 +140,32 @@ def _table(found: list[Speed], known: Mapping[Student, Trained | None]) -> None:
         run = known[one.student]
         miou = f"{run.miou:.1f} ({run.run.parent.name}/{run.run.name})" if run else "-"
         table.add_row(
-            *one.student, f"{one.parameters / 1e6:.2f}", f"{one.fp32:.1f}", f"{one.int8:.1f}", f"{one.speedup:.2f}x",
-            f"{one.quantised} of {one.convolutions}", miou,
-        )  # fmt: skip
+            *one.student,
+            f"{one.parameters / 1e6:.2f}",
+            f"{one.fp32:.1f}",
+            f"{one.int8:.1f}",
+            f"{one.speedup:.2f}x",
+            f"{one.quantised} of {one.convolutions}",
+            miou,
+        )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def _notes(found: list[Speed], known: Mapping[Student, Trained | None], site: Site | None, what: str) -> None:
+def _notes(
+    found: list[Speed], known: Mapping[Student, Trained | None], site: Site | None, what: str
+) -> None:
     from edgeseg.cli.shared.console import say
 
     notes = [f"{what}; random weights, the fastest of interleaved runs, pictures in and masks out"]
     unknown = [one.student for one in found if known[one.student] is None]
     if unknown:
-        fastest = min(unknown, key=lambda student: next(one.int8 for one in found if one.student == student))
+        fastest = min(
+            unknown, key=lambda student: next(one.int8 for one in found if one.student == student)
+        )
         scratch = " --weights none" if fastest.arch in ("stdc", "ddrnet") else ""
         command = f"edgeseg distill --encoder {fastest.encoder}{scratch} --set distill.arch={fastest.arch}"
-        notes.append(f"no mIoU yet for {len(unknown)} of them; to get one{'' if site else ', in a site'}: {command}")
+        notes.append(
+            f"no mIoU yet for {len(unknown)} of them; to get one{'' if site else ', in a site'}: {command}"
+        )
     for note in notes:
         say(note)

@@ -16,15 +16,24 @@ if TYPE_CHECKING:
     from edgeseg.config import EngineConfig
     from edgeseg.runtime.backends.tensorrt.engine_cache import Record
 
-Precision = Annotated[str | None, typer.Option(help="int8, fp16 or fp32; INT8 and FP16 where held if left out.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the same build for trtexec and polygraphy, do nothing.")]
+Precision = Annotated[
+    str | None, typer.Option(help="int8, fp16 or fp32; INT8 and FP16 where held if left out.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the same build for trtexec and polygraphy, do nothing."),
+]
 
 
 def build(
     bundle: BundleArgument = None,
     precision: Precision = None,
-    dla: Annotated[int | None, typer.Option(min=0, help="Core of the deep-learning accelerator.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build even where a good engine is kept.")] = False,
+    dla: Annotated[
+        int | None, typer.Option(min=0, help="Core of the deep-learning accelerator.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Build even where a good engine is kept.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     set_: Set = None,
@@ -52,8 +61,8 @@ def build(
         raise EngineError("; ".join(failed))
     best = min(records, key=lambda flavour: records[flavour].ms or float("inf"))
     say(
-        f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer {opened.path} --source ...",
-    )  # fmt: skip
+        f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer {opened.path} --source ..."
+    )
 
 
 def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
@@ -65,14 +74,18 @@ def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
     """
     from edgeseg.bundle import GRAPHS
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.backends.open_runner import choose
+    from edgeseg.runtime.backends.flavour_choice import choose
 
     wanted: dict[str, Flavour] = {"int8": "int8-trt", "fp16": "fp16", "fp32": "fp32"}
     if precision is None:
         held = [flavour for flavour in wanted.values() if GRAPHS[flavour] in bundle.manifest.files]
-        return held[:-1] or held  # FP32, which every bundle holds, only where there is nothing faster
+        return (
+            held[:-1] or held
+        )  # FP32, which every bundle holds, only where there is nothing faster
     if precision not in wanted:
-        raise ConfigError(f"--precision {precision!r} is none of {', '.join(wanted)}; choose one, or leave it out")
+        raise ConfigError(
+            f"--precision {precision!r} is none of {', '.join(wanted)}; choose one, or leave it out"
+        )
     return [choose(bundle, "tensorrt", wanted[precision])]
 
 
@@ -82,8 +95,8 @@ def _build(
     """What passed, and the sentences of what did not."""
     from edgeseg.cli.shared.console import report
     from edgeseg.errors import EngineError
+    from edgeseg.runtime.backends.flavour_choice import checked
     from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, obtain
-    from edgeseg.runtime.backends.open_runner import checked
 
     records: dict[Flavour, Record] = {}
     failed = []
@@ -92,7 +105,9 @@ def _build(
         for flavour in flavours:
             data = checked(bundle, flavour)
             try:
-                records[flavour], _ = obtain(bundle, flavour, data, config, tools, force=force, report=bar)
+                records[flavour], _ = obtain(
+                    bundle, flavour, data, config, tools, force=force, report=bar
+                )
             except EngineError as error:
                 failed.append(str(error))
     return records, failed
@@ -105,17 +120,32 @@ def _table(records: dict[Flavour, Record]) -> None:
     from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
 
     table = Table(
-        "engine", "typing", "golden pixels", "least", "median ms", "INT8 layers", "INT8 convolutions", "reformats",
-        "MB", "built in", box=None,
-    )  # fmt: skip
+        "engine",
+        "typing",
+        "golden pixels",
+        "least",
+        "median ms",
+        "INT8 layers",
+        "INT8 convolutions",
+        "reformats",
+        "MB",
+        "built in",
+        box=None,
+    )
     for flavour, record in records.items():
         seen = Evidence.load(dict(record.evidence))
         table.add_row(
-            flavour, record.parts["typing"], f"{record.agreement or 0:.2f} %", f"{record.least or 0:.2f} %",
-            f"{record.ms or 0:.2f}", f"{seen.int8} of {seen.layers}",
-            f"{seen.int8_convolutions} of {seen.convolutions}", str(len(seen.reformats)),
-            f"{record.plan.size / 1e6:.1f}" if record.plan else "-", f"{record.seconds:.0f} s",
-        )  # fmt: skip
+            flavour,
+            record.parts["typing"],
+            f"{record.agreement or 0:.2f} %",
+            f"{record.least or 0:.2f} %",
+            f"{record.ms or 0:.2f}",
+            f"{seen.int8} of {seen.layers}",
+            f"{seen.int8_convolutions} of {seen.convolutions}",
+            str(len(seen.reformats)),
+            f"{record.plan.size / 1e6:.1f}" if record.plan else "-",
+            f"{record.seconds:.0f} s",
+        )
     Console(width=None if sys.stdout.isatty() else 160).print(table)
     first = next(iter(records.values()))
     where = {name: first.parts[name] for name in ("device", "tensorrt", "cuda")}

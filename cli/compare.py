@@ -14,13 +14,23 @@ if TYPE_CHECKING:
 
 Methods = Annotated[
     str | None,
-    typer.Option(help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly is always in."),
+    typer.Option(
+        help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly is always in."
+    ),
 ]
 Seeds = Annotated[int | None, typer.Option(help="Runs of each method, 3 if left out.")]
-Jobs = Annotated[int, typer.Option(help="Runs at a time; where there are several GPUs they are spread over them.")]
-Threads = Annotated[int, typer.Option(help="CPU threads of each run, 0 to share the cores among the runs.")]
+Jobs = Annotated[
+    int,
+    typer.Option(help="Runs at a time; where there are several GPUs they are spread over them."),
+]
+Threads = Annotated[
+    int, typer.Option(help="CPU threads of each run, 0 to share the cores among the runs.")
+]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue the newest comparison; --methods and --seeds may add to it.")
+    bool,
+    typer.Option(
+        "--resume", help="Continue the newest comparison; --methods and --seeds may add to it."
+    ),
 ]
 
 
@@ -44,18 +54,27 @@ def compare(
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
-    flags = {"encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch,
-             "batch_unlabelled": batch, "device": device, "workers": workers,
-             "weights": options.weights(weights)}  # fmt: skip
+    flags = {
+        "encoder": encoder,
+        "imgsz": options.size(imgsz),
+        "steps": steps,
+        "batch": batch,
+        "batch_unlabelled": batch,
+        "device": device,
+        "workers": workers,
+        "weights": options.weights(weights),
+    }
     if any(text.partition("=")[0].strip() == "train.method" for text in set_ or []):
-        raise ConfigError("--set train.method and a comparison disagree; name the methods with --methods")
+        raise ConfigError(
+            "--set train.method and a comparison disagree; name the methods with --methods"
+        )
     given = options.overrides("train", set_, **flags)
     site = Site.open(overrides=given)
 
     from edgeseg.cli.shared.console import report, say
-    from edgeseg.compare.results import FLOOR
-    from edgeseg.compare.plan import plan, stored_plan, usable
     from edgeseg.compare.comparison import compare as run
+    from edgeseg.compare.plan import plan, stored_plan, usable
+    from edgeseg.compare.results import FLOOR
 
     config, number = site.config.train, seeds
     begun: tuple[str, ...] = ()
@@ -64,7 +83,10 @@ def compare(
         config = options.configuration(config, out, "train", given, resume=True)
         begun, runs = stored_plan(out)
         number = (runs or None) if seeds is None else seeds
-    names = [*begun, *_names(methods, "" if begun else config.method, usable(config, len(site.config.classes)))]
+    names = [
+        *begun,
+        *_names(methods, "" if begun else config.method, usable(config, len(site.config.classes))),
+    ]
     wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
     if FLOOR not in names:
         say(f"{FLOOR} is added: it is the floor that the others have to beat")

@@ -11,9 +11,9 @@ from edgeseg.cli.shared import options
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where the site is made; run again, the demo goes on there.")] = Path(
-        "edgeseg-demo"
-    ),
+    folder: Annotated[
+        Path, typer.Argument(help="Where the site is made; run again, the demo goes on there.")
+    ] = Path("edgeseg-demo"),
     quick: Annotated[
         bool, typer.Option("--quick", help="Tiny and meaningless: only to see that all parts work.")
     ] = False,
@@ -26,8 +26,8 @@ def demo(
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, report, say
-    from edgeseg.demo.html_page import table_of
     from edgeseg.demo.demo_runner import run_demo
+    from edgeseg.demo.html_page import table_of
 
     with report() as progress:
         result = run_demo(folder, quick=quick, report=progress)
@@ -41,7 +41,7 @@ def demo(
     say(f"The round was {result.verdict}: {result.reason}")
     say(
         f"infer ran at {result.infer_fps:.0f} FPS with the frame log on and sent {result.logged} frames home; "
-        f"all took {sum(result.seconds.values()) / 60:.1f} minutes",
+        f"all took {sum(result.seconds.values()) / 60:.1f} minutes"
     )
     say(f"Report saved to {result.report}")
     say(f"Next: open the report, then `cd {folder}` and try `edgeseg status`")

@@ -11,7 +11,9 @@ from edgeseg.cli.shared import options
 
 
 def distill(
-    run: Annotated[Path | None, typer.Argument(help="The site model's run; the newest train run if left out.")] = None,
+    run: Annotated[
+        Path | None, typer.Argument(help="The site model's run; the newest train run if left out.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Any timm encoder.")] = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
@@ -22,7 +24,9 @@ def distill(
     workers: options.Workers = None,
     weights: options.Weights = None,
     seed: options.Seed = None,
-    init: Annotated[Path | None, typer.Option(help="A run whose best weights are the start.")] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="A run whose best weights are the start.")
+    ] = None,
     resume: options.Resume = False,
     json: options.Json = False,
     set_: options.Set = None,
@@ -31,10 +35,18 @@ def distill(
     from edgeseg.site import Site
 
     flags = {
-        "encoder": encoder, "imgsz": options.size(imgsz), "steps": steps, "batch": batch, "batch_unlabelled": batch,
-        "device": device, "devices": devices, "workers": workers, "weights": options.weights(weights), "seed": seed,
+        "encoder": encoder,
+        "imgsz": options.size(imgsz),
+        "steps": steps,
+        "batch": batch,
+        "batch_unlabelled": batch,
+        "device": device,
+        "devices": devices,
+        "workers": workers,
+        "weights": options.weights(weights),
+        "seed": seed,
         "max_memory": options.memory(max_memory),
-    }  # fmt: skip
+    }
     given = options.overrides("distill", set_, **flags)
     site = Site.open(overrides=given)
     teacher = None if resume else run or site.last_run("train")

@@ -46,7 +46,11 @@ def doctor(as_json: Json = False) -> None:
     out.print(table)
     for sentence in found.advice:
         out.print(f"- {sentence}", soft_wrap=True)
-    ready = all(package.version for package in found.packages if package.extra in ("base", "device"))
+    ready = all(
+        package.version for package in found.packages if package.extra in ("base", "device")
+    )
     say(
-        "next: edgeseg infer BUNDLE --source VIDEO" if ready else "next: pip install 'edgeseg[device]'",
-    )  # fmt: skip
+        "next: edgeseg infer BUNDLE --source VIDEO"
+        if ready
+        else "next: pip install 'edgeseg[device]'"
+    )

@@ -17,19 +17,25 @@ from edgeseg.cli.shared.options import Json, Set, overrides
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle
     from edgeseg.config import ClassSpec, SiteConfig
+    from edgeseg.imaging.array_types import Image
     from edgeseg.metrics import Counts, Mask
     from edgeseg.progress import Report
-    from edgeseg.runtime.sources.base import Image
     from edgeseg.site import Site
 
 Model = Annotated[
     Path | None,
-    typer.Argument(metavar="[BUNDLE|RUN]", help="A bundle or a training run; the site's current bundle if left out."),
+    typer.Argument(
+        metavar="[BUNDLE|RUN]",
+        help="A bundle or a training run; the site's current bundle if left out.",
+    ),
 ]
-Images = Annotated[Path | None, typer.Option(help="Folder of pictures; the site's val frames if left out.")]
+Images = Annotated[
+    Path | None, typer.Option(help="Folder of pictures; the site's val frames if left out.")
+]
 Masks = Annotated[Path | None, typer.Option(help="Folder of masks with the same names.")]
 Ignore = Annotated[
-    list[int] | None, typer.Option(help="Index in the masks that means not labelled, beside 255; repeatable.")
+    list[int] | None,
+    typer.Option(help="Index in the masks that means not labelled, beside 255; repeatable."),
 ]
 
 
@@ -55,7 +61,9 @@ def evaluate(
         from edgeseg.models.checkpoint import read_card
 
         if backend or precision or threads:
-            raise ConfigError(f"{model} is a training run: --backend, --precision and --threads are for bundles")
+            raise ConfigError(
+                f"{model} is a training run: --backend, --precision and --threads are for bundles"
+            )
         classes, site = read_card(model).classes, site_here(given)
         config = settings(site, classes, given)
     else:
@@ -71,24 +79,32 @@ def evaluate(
         else:
             counts, what = _bundle(bundle, config, pairs, read, bar)
     _print(what, counts, classes, as_json)
-    say(
-        f"{what} on {len(counts)} frames; next: {'edgeseg export' if is_run else 'edgeseg bench'}",
-    )  # fmt: skip
+    say(f"{what} on {len(counts)} frames; next: {'edgeseg export' if is_run else 'edgeseg bench'}")
 
 
 def _bundle(
-    bundle: Bundle, config: SiteConfig, pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report
+    bundle: Bundle,
+    config: SiteConfig,
+    pairs: list[tuple[Path, Path]],
+    read: Callable[[Path], Mask],
+    bar: Report,
 ) -> tuple[Counts, str]:
-    from edgeseg.runtime.bundle_evaluation import evaluate_runner
     from edgeseg.runtime.backends.open_runner import open_runner
+    from edgeseg.runtime.bundle_evaluation import evaluate_runner
 
     infer = config.infer
-    with open_runner(bundle, infer.backend, infer.precision, infer.threads, engine=config.engine, report=bar) as runner:
-        counts = evaluate_runner(runner, pairs, len(bundle.manifest.classes), read_mask=read, report=bar)
+    with open_runner(
+        bundle, infer.backend, infer.precision, infer.threads, engine=config.engine, report=bar
+    ) as runner:
+        counts = evaluate_runner(
+            runner, pairs, len(bundle.manifest.classes), read_mask=read, report=bar
+        )
         return counts, f"{bundle.path} ({runner.flavour} on {runner.backend})"
 
 
-def _load(pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report) -> Iterator[tuple[Image, Mask]]:
+def _load(
+    pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report
+) -> Iterator[tuple[Image, Mask]]:
     from edgeseg.runtime.bundle_evaluation import read_pair
 
     for image, mask in pairs:
@@ -110,14 +126,22 @@ def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[t
     if images is not None and masks is not None:
         pairs, faults = pair_files(images, masks)
         if faults:
-            raise DataError("; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else ""))
+            raise DataError(
+                "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
+            )
         return pairs
     if images is not None or masks is not None or site is None:
-        raise ConfigError("give both --images DIR and --masks DIR, or neither inside a site to use its val frames")
-    return [(site.path(f.image), site.path(f.mask)) for f in site.require("val") if f.mask is not None]
+        raise ConfigError(
+            "give both --images DIR and --masks DIR, or neither inside a site to use its val frames"
+        )
+    return [
+        (site.path(f.image), site.path(f.mask)) for f in site.require("val") if f.mask is not None
+    ]
 
 
-def _reader(config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int]) -> Callable[[Path], Mask]:
+def _reader(
+    config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int]
+) -> Callable[[Path], Mask]:
     """Reads masks of every kind where Pillow is installed, else those of class ids."""
     from edgeseg.errors import DependencyError
 
@@ -141,8 +165,20 @@ def _print(what: str, counts: Counts, classes: Sequence[ClassSpec], as_json: boo
     total = counts.sum(0)
     values = [None if isnan(value) else float(value) for value in iou(total)]
     if as_json:
-        by_class = {spec.name: None if value is None else round(value, 3) for spec, value in zip(classes, values)}
-        print(json.dumps({"model": what, "frames": len(counts), "miou": round(miou(total), 3), "iou": by_class}))
+        by_class = {
+            spec.name: None if value is None else round(value, 3)
+            for spec, value in zip(classes, values)
+        }
+        print(
+            json.dumps(
+                {
+                    "model": what,
+                    "frames": len(counts),
+                    "miou": round(miou(total), 3),
+                    "iou": by_class,
+                }
+            )
+        )
         return
     table = Table("class", "IoU", "share of pixels", box=None)
     for spec, value, share in zip(classes, values, total.sum(1) / max(1, total.sum())):

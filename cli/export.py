@@ -23,21 +23,34 @@ def export(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Export nothing, but check the INT8 files of a bundle for TensorRT.")
+        bool,
+        typer.Option(
+            "--check", help="Export nothing, but check the INT8 files of a bundle for TensorRT."
+        ),
     ] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Also write INT8 files, for CPUs and TensorRT.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write INT8 files, for CPUs and TensorRT.")
+    ] = False,
     half: Annotated[bool, typer.Option("--half", help="Also write an FP16 file.")] = False,
     output: Annotated[
         Path | None, typer.Option(help="The bundle's folder; bundles/<run>-<digest> if left out.")
     ] = None,
     imgsz: options.ImageSize = None,
-    max_drop: Annotated[float | None, typer.Option(help="mIoU points that INT8 may lose on val.")] = None,
-    max_class_drop: Annotated[float | None, typer.Option(help="IoU points that INT8 may lose of any class.")] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(help="mIoU points that INT8 may lose on val.")
+    ] = None,
+    max_class_drop: Annotated[
+        float | None, typer.Option(help="IoU points that INT8 may lose of any class.")
+    ] = None,
     min_speedup: Annotated[
         float | None, typer.Option(help="How many times as fast as FP32 INT8 must run here.")
     ] = None,
-    qat: Annotated[bool, typer.Option("--qat", help="Train the INT8 codes if nothing else is accurate.")] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="Make it bundles/current even if there is one.")] = False,
+    qat: Annotated[
+        bool, typer.Option("--qat", help="Train the INT8 codes if nothing else is accurate.")
+    ] = False,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Make it bundles/current even if there is one.")
+    ] = False,
     json: options.Json = False,
     set_: options.Set = None,
 ) -> None:
@@ -50,16 +63,27 @@ def export(
             "--publish and --output disagree: only a bundle in the site's bundles/ can be current; leave one out"
         )
     flags = {
-        "int8": int8, "half": half, "imgsz": options.size(imgsz), "max_drop": max_drop,
-        "max_class_drop": max_class_drop, "min_speedup": min_speedup, "qat": qat,
-    }  # fmt: skip
+        "int8": int8,
+        "half": half,
+        "imgsz": options.size(imgsz),
+        "max_drop": max_drop,
+        "max_class_drop": max_class_drop,
+        "min_speedup": min_speedup,
+        "qat": qat,
+    }
     if check:
         from edgeseg.cli.export_check import check_bundle
 
-        given = [f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)]
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name, value in flags.items()
+            if value not in (None, False)
+        ]
         given += [name for name, value in (("--output", output), ("--publish", publish)) if value]
         if given:
-            raise ConfigError(f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out")
+            raise ConfigError(
+                f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out"
+            )
         check_bundle(run, set_ or [], json=json)
         return
     site = Site.open(overrides=options.overrides("export", set_, **flags))
@@ -70,7 +94,15 @@ def export(
     from edgeseg.export.exporter import export as work
 
     with report() as progress:
-        result = work(site, site.config.export, chosen, output, seq=next_seq(site), record=True, report=progress)
+        result = work(
+            site,
+            site.config.export,
+            chosen,
+            output,
+            seq=next_seq(site),
+            record=True,
+            report=progress,
+        )
     current = output is None and not result.refused and _point(site, result.bundle, always=publish)
     _show(result, json=json)
     assert result.folder is not None
@@ -128,6 +160,4 @@ def _show(result: ExportResult, *, json: bool) -> None:
         for cells in rungs:
             ladder.add_row(*cells)
         console.print(ladder)
-    say(
-        f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})",
-    )
+    say(f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})")

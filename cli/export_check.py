@@ -31,11 +31,19 @@ def check_bundle(bundle: Path | None, given: list[str], *, json: bool) -> None:
     opened = place(bundle, given)[1]
     points = check(Files.of(opened))
     if json:
-        rows = [{"point": one.number, "title": one.title, "findings": one.findings} for one in points]
+        rows = [
+            {"point": one.number, "title": one.title, "findings": one.findings} for one in points
+        ]
         print(encoder.dumps({"bundle": str(opened.path), "points": rows}))
-    table = Table("", "point", "result", title="TensorRT 8.5 to 11, as far as it can be told without it")
+    table = Table(
+        "", "point", "result", title="TensorRT 8.5 to 11, as far as it can be told without it"
+    )
     for one in points:
-        result = "not looked at: the file is not there" if one.findings is None else "\n".join(one.findings)
+        result = (
+            "not looked at: the file is not there"
+            if one.findings is None
+            else "\n".join(one.findings)
+        )
         table.add_row(str(one.number), one.title, Text(result or "passed"))
     console.print(table)
     failed = [str(one.number) for one in points if not one.passed]
@@ -44,5 +52,5 @@ def check_bundle(bundle: Path | None, given: list[str], *, json: bool) -> None:
             f"{opened.path} does not pass point{'s' * (len(failed) > 1)} {', '.join(failed)}; "
             "export it again with `edgeseg export --int8`, or report what is said above",
             style="bold",
-        )  # fmt: skip
+        )
         raise typer.Exit(1)

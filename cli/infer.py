@@ -21,14 +21,28 @@ if TYPE_CHECKING:
 
 AUTO = Path("auto")
 Address = Annotated[
-    str, typer.Option(help="Camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder or a quoted glob.")
+    str,
+    typer.Option(
+        help="Camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder or a quoted glob."
+    ),
 ]
 Save = Annotated[
-    Path | None, typer.Option(metavar="PATH|auto", help="Overlay: a video such as out.mp4, or a folder of pictures.")
+    Path | None,
+    typer.Option(
+        metavar="PATH|auto", help="Overlay: a video such as out.mp4, or a folder of pictures."
+    ),
 ]
-Masks = Annotated[Path | None, typer.Option(metavar="DIR|auto", help="Predicted masks, palette PNGs of class ids.")]
-Log = Annotated[Path | None, typer.Option(metavar="DIR|auto", help="Frame log: keeps frames that the model doubts.")]
-Camera = Annotated[str | None, typer.Option(help="Name of the camera in logs; from the source if left out.")]
+Masks = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR|auto", help="Predicted masks, palette PNGs of class ids."),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR|auto", help="Frame log: keeps frames that the model doubts."),
+]
+Camera = Annotated[
+    str | None, typer.Option(help="Name of the camera in logs; from the source if left out.")
+]
 Lines = Annotated[bool, typer.Option("--json", help="Print a JSON line per frame on stdout.")]
 
 
@@ -47,13 +61,13 @@ def infer(
     set_: Set = None,
 ) -> None:
     """Run a bundle on a source. Needs no torch; `--save auto` and the like write to runs/infer/expN."""
+    from edgeseg.atomic_files import write_atomic, write_json
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
     from edgeseg.config import dumps
-    from edgeseg.atomic_files import write_atomic, write_json
-    from edgeseg.runtime.sources.base import safe_name
     from edgeseg.runtime.inference import Outputs, default_save
     from edgeseg.runtime.inference import infer as run
+    from edgeseg.runtime.sources.base import safe_name
     from edgeseg.runtime.sources.open_source import open_source
     from edgeseg.site import new_run
 
@@ -70,7 +84,15 @@ def infer(
             log = folder / "log" if log == AUTO else log
         outputs = Outputs(save=save, masks=masks, log=log, lines=sys.stdout if as_json else None)
         result = run(
-            opened, frames, outputs, config.infer, config.log, engine=config.engine, limit=limit, stop=stop, report=bar
+            opened,
+            frames,
+            outputs,
+            config.infer,
+            config.log,
+            engine=config.engine,
+            limit=limit,
+            stop=stop,
+            report=bar,
         )
     if folder is not None:
         write_json(folder / "metrics.json", result.as_dict())
@@ -107,21 +129,25 @@ def show(result: Result, outputs: Outputs) -> None:
     beside = f", {result.streams} at once" if result.streams > 1 else ""
     say(
         f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS "
-        f"({result.flavour} on {result.backend}{beside}); ended by {summary.ended}",
-    )  # fmt: skip
+        f"({result.flavour} on {result.backend}{beside}); ended by {summary.ended}"
+    )
     table = Table("ms per frame", "p50", "p95", "p99", box=None)
     for stage, values in summary.stages.items():
         table.add_row(stage, *(f"{value:.1f}" for value in values))
     console.print(table)
     lines = []
     if account.dropped or account.reconnects:
-        lines.append(f"dropped {account.dropped} older frames, reconnected {account.reconnects} times")
+        lines.append(
+            f"dropped {account.dropped} older frames, reconnected {account.reconnects} times"
+        )
     if account.unreadable:
         shown = ", ".join(account.unreadable[:5]) + (" ..." if len(account.unreadable) > 5 else "")
         lines.append(f"{len(account.unreadable)} unreadable files left out: {shown}")
     lines += account.notes
     if result.logged is not None:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.log_counts.items()))
+        reasons = ", ".join(
+            f"{count} {reason}" for reason, count in sorted(result.log_counts.items())
+        )
         lines.append(f"logged {result.logged} frames ({reasons})")
         lines += [result.log_problem] if result.log_problem else []
     places = {"overlay": outputs.save, "masks": outputs.masks, "frame log": outputs.log}

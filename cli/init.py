@@ -11,8 +11,13 @@ from edgeseg.cli.shared.console import say
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that becomes the site; made if missing.")],
-    classes: Annotated[str, typer.Option(help='Class names in the order of their ids: "sky,water,bank".')] = "",
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="The folder that becomes the site; made if missing."),
+    ],
+    classes: Annotated[
+        str, typer.Option(help='Class names in the order of their ids: "sky,water,bank".')
+    ] = "",
     name: Annotated[str, typer.Option(help="Name of the site; the folder's by default.")] = "",
 ) -> None:
     """Make a folder a site: write a commented edgeseg.toml into it."""

@@ -11,13 +11,20 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="List, show, export and verify the records of a frame log.")
+app = typer.Typer(
+    no_args_is_help=True, help="List, show, export and verify the records of a frame log."
+)
 Newest = Annotated[
     Path | None,
-    typer.Argument(metavar="DIR", help="The frame log; the newest of `edgeseg infer --log auto` if left out."),
+    typer.Argument(
+        metavar="DIR", help="The frame log; the newest of `edgeseg infer --log auto` if left out."
+    ),
 ]
 Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The folder given to `edgeseg infer --log`, or a copy of it.")
+    Path,
+    typer.Argument(
+        metavar="DIR", help="The folder given to `edgeseg infer --log`, or a copy of it."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -33,7 +40,9 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
     from edgeseg.runtime.framelog.reader import read_headers
 
     folder = directory or _newest()
-    table = Table("boot", "seq", "camera", "time (UTC)", "score", "reason", "flags", "kB", "digest", box=None)
+    table = Table(
+        "boot", "seq", "camera", "time (UTC)", "score", "reason", "flags", "kB", "digest", box=None
+    )
     found, faults = 0, []
     for path, header in read_headers(folder):
         if isinstance(header, str):
@@ -45,11 +54,16 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
             continue
         when = datetime.fromtimestamp(header.time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(
-            str(header.boot), str(header.seq), escape(_plain(header.camera)),
+            str(header.boot),
+            str(header.seq),
+            escape(_plain(header.camera)),
             when if header.clock_synced else f"{when} ?",
-            f"{header.score:.3f}", header.reason, " ".join(header.flags),
-            f"{sum(part.length for part in header.parts) / 1000:.0f}", path.stem.rpartition("-")[2][:12],
-        )  # fmt: skip
+            f"{header.score:.3f}",
+            header.reason,
+            " ".join(header.flags),
+            f"{sum(part.length for part in header.parts) / 1000:.0f}",
+            path.stem.rpartition("-")[2][:12],
+        )
     if found and not as_json:
         Console(width=None if sys.stdout.isatty() else 160).print(table)
         say("? = the device did not know whether its clock was right")
@@ -61,10 +75,14 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
 def show(
     folder: Folder,
     record: Annotated[
-        str, typer.Argument(help="Any part of the record's file name that no other has, say its digest.")
+        str,
+        typer.Argument(
+            help="Any part of the record's file name that no other has, say its digest."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="The picture to write; beside you under the record's name if left out.")
+        Path | None,
+        typer.Option(help="The picture to write; beside you under the record's name if left out."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -77,20 +95,27 @@ def show(
     content = read_record(path)
     picture = output or Path(f"{path.stem}.png")
     write_overlay(content, _palette(), picture)
-    facts = {"path": str(path), "id": content.id, **json.loads(content.header.canonical()), "overlay": str(picture)}
+    facts = {
+        "path": str(path),
+        "id": content.id,
+        **json.loads(content.header.canonical()),
+        "overlay": str(picture),
+    }
     if as_json:
         print(json.dumps(facts))
     else:
         for key, value in facts.items():
             print(f"{key}: {json.dumps(value)}")
         say(
-            f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT",
+            f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT"
         )
 
 
 @app.command()
 def export(
-    output: Annotated[Path, typer.Option(help="Folder for images/, masks/, entropy/ and records/.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for images/, masks/, entropy/ and records/.")
+    ],
     directory: Newest = None,
     as_json: Json = False,
 ) -> None:

@@ -10,8 +10,8 @@ def methods(json: options.Json = False) -> None:
     import dataclasses
     import json as encoder
 
-    from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
     from edgeseg.config import ALIASES
+    from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
@@ -47,7 +47,11 @@ def methods(json: options.Json = False) -> None:
                 does = f"[red]not here: needs {info.classes} classes, this site has {classes}[/red]; {does}"
             table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
     console.print(table)
-    more = Table("plug-in", "what it adds", title="Plug-ins (--plugin NAME, repeatable) for methods that label online")
+    more = Table(
+        "plug-in",
+        "what it adds",
+        title="Plug-ins (--plugin NAME, repeatable) for methods that label online",
+    )
     for name, text in PLUGINS.items():
         more.add_row(name, text)
     console.print(more)

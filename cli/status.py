@@ -13,10 +13,7 @@ if TYPE_CHECKING:
     from edgeseg.data.site_summary import Summary
 
 
-def status(
-    as_json: options.Json = False,
-    given: options.Set = None,
-) -> None:
+def status(as_json: options.Json = False, given: options.Set = None) -> None:
     """Show frames, classes, splits, runs and bundles of the site, with warnings and the next command."""
     import dataclasses
     import json
@@ -60,19 +57,28 @@ def _show(summary: Summary, out: Console) -> None:
     for split in ("labelled", "val", "gate"):
         classes.add_column(split, justify="right")
     for index, (name, shares) in enumerate(summary.classes.items()):
-        cells = ("-" if share is None else f"{share:.2f}" if share else "0" for share in shares.values())
+        cells = (
+            "-" if share is None else f"{share:.2f}" if share else "0" for share in shares.values()
+        )
         classes.add_row(str(index), escape(name), *cells)
     out.print(classes)
 
     if summary.runs:
         runs = Table("run", "mIoU", title="runs", title_justify="left")
         for run in summary.runs:
-            figure = f"{run.miou:.2f}" if run.miou is not None else "" if run.finished else "unfinished"
+            figure = (
+                f"{run.miou:.2f}" if run.miou is not None else "" if run.finished else "unfinished"
+            )
             runs.add_row(escape(f"{run.verb}/{run.name}"), figure)
         out.print(runs)
     if summary.bundles:
         bundles = Table("bundle", "seq", "made", "", title="bundles", title_justify="left")
         for info in summary.bundles:
             remark = "damaged" if info.fault else "current" if info.current else ""
-            bundles.add_row(escape(info.name), "" if info.seq is None else str(info.seq), escape(info.created), remark)
+            bundles.add_row(
+                escape(info.name),
+                "" if info.seq is None else str(info.seq),
+                escape(info.created),
+                remark,
+            )
         out.print(bundles)

@@ -17,28 +17,41 @@ from typing import Any
 import edgeseg
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.backends.cuda_runtime import Cuda
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.build_worker import import_tensorrt
+from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 
 EXTRAS = {
     "base": ("numpy", "typer", "pydantic", "tomli-w"),
     "device": ("onnxruntime", "opencv-python-headless"),
     "train": (
-        "torch", "torchvision", "timm", "segmentation-models-pytorch", "lightning-fabric", "torchmetrics",
-        "tensorboard", "safetensors", "pillow",
+        "torch",
+        "torchvision",
+        "timm",
+        "segmentation-models-pytorch",
+        "lightning-fabric",
+        "torchmetrics",
+        "tensorboard",
+        "safetensors",
+        "pillow",
     ),
     "export": ("onnx", "onnxscript", "onnxslim"),
     "tensorrt": ("tensorrt",),
-}  # fmt: skip
+}
 STAND_INS = {
     "onnxruntime": ("onnxruntime-gpu",),
-    "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "opencv-python-headless": (
+        "opencv-python",
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+    ),
 }
-MODULES = {"opencv-python-headless": "cv2"}  # a Jetson's own OpenCV and TensorRT are no pip packages
+MODULES = {
+    "opencv-python-headless": "cv2"
+}  # a Jetson's own OpenCV and TensorRT are no pip packages
 FEATURES = {
     "x86": ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
     "arm": ("asimd", "asimddp", "i8mm", "bf16", "sve"),
-}  # fmt: skip
+}
 FAST_INT8 = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 JETSON = Path("/etc/nv_tegra_release")
 LOW_DISK = 2_000_000_000
@@ -101,7 +114,9 @@ def examine(folder: Path) -> Findings:
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         processor=_processor(cpu),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1,
         features=_features(cpu),
         packages=[_package(name, extra) for extra, names in EXTRAS.items() for name in names],
         providers=_providers(),
@@ -164,7 +179,11 @@ def _gpus() -> list[str]:
         done = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    return (
+        [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        if done.returncode == 0
+        else []
+    )
 
 
 def _cuda() -> str | None:
@@ -216,7 +235,9 @@ def _engines() -> list[str]:
         if record.plan is None:
             found.append(f"{what}: refused (tries so far: {record.tries}), {record.refused}")
         else:
-            found.append(f"{what}: {record.agreement or 0:.2f} % of golden pixels, {record.ms or 0:.2f} ms")
+            found.append(
+                f"{what}: {record.agreement or 0:.2f} % of golden pixels, {record.ms or 0:.2f} ms"
+            )
     return found
 
 
@@ -224,7 +245,9 @@ def _advice(report: Findings) -> list[str]:
     advice = []
     missing: dict[str, list[str]] = {}
     for package in report.packages:
-        if package.version is None and not (package.extra == "tensorrt" and not report.gpus and report.jetson is None):
+        if package.version is None and not (
+            package.extra == "tensorrt" and not report.gpus and report.jetson is None
+        ):
             missing.setdefault(package.extra, []).append(package.name)
     purposes = {
         "device": "to run bundles",
@@ -234,10 +257,20 @@ def _advice(report: Findings) -> list[str]:
     }
     for extra, names in missing.items():
         command = "pip install edgeseg" if extra == "base" else f"pip install 'edgeseg[{extra}]'"
-        advice.append(f"{', '.join(names)} missing, needed {purposes.get(extra, 'by everything')}: {command}")
-    if (report.gpus or report.jetson) and report.providers and "CUDAExecutionProvider" not in report.providers:
-        where = "NVIDIA's build for your JetPack" if report.jetson else "pip install onnxruntime-gpu"
-        advice.append(f"there is a GPU, but this ONNX Runtime cannot use it: {where}, in place of onnxruntime")
+        advice.append(
+            f"{', '.join(names)} missing, needed {purposes.get(extra, 'by everything')}: {command}"
+        )
+    if (
+        (report.gpus or report.jetson)
+        and report.providers
+        and "CUDAExecutionProvider" not in report.providers
+    ):
+        where = (
+            "NVIDIA's build for your JetPack" if report.jetson else "pip install onnxruntime-gpu"
+        )
+        advice.append(
+            f"there is a GPU, but this ONNX Runtime cannot use it: {where}, in place of onnxruntime"
+        )
     if not FAST_INT8 & set(report.features):
         advice.append(
             "this processor has no INT8 dot product, so expect little from --int8; `edgeseg bench` measures it"

@@ -16,9 +16,21 @@ from edgeseg.atomic_files import write_atomic
 
 Image = NDArray[np.uint8]
 COLORS = (
-    "#4c8dd6", "#e0803a", "#3fa66b", "#b465c4", "#c9a227", "#d6556a", "#5bb3b8", "#8a8f98", "#8b6f47", "#93b83c",
-    "#6f6fd8", "#e08ab8", "#2f7d8c", "#b0522d",
-)  # fmt: skip
+    "#4c8dd6",
+    "#e0803a",
+    "#3fa66b",
+    "#b465c4",
+    "#c9a227",
+    "#d6556a",
+    "#5bb3b8",
+    "#8a8f98",
+    "#8b6f47",
+    "#93b83c",
+    "#6f6fd8",
+    "#e08ab8",
+    "#2f7d8c",
+    "#b0522d",
+)
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -69,7 +81,10 @@ class Page:
 
     def __init__(self, title: str, lead: str = "") -> None:
         self._title = title
-        self._parts = [f"<h1>{_text(title)}</h1>", f'<p class="soft">{_text(lead)}</p>' if lead else ""]
+        self._parts = [
+            f"<h1>{_text(title)}</h1>",
+            f'<p class="soft">{_text(lead)}</p>' if lead else "",
+        ]
 
     def heading(self, text: str) -> None:
         """Begin a section."""
@@ -84,18 +99,29 @@ class Page:
     def tiles(self, tiles: Sequence[tuple[str, str]]) -> None:
         """Large figures, each with the line below it."""
         cells = "".join(
-            f'<div class="tile"><b>{_text(big)}</b><span>{_text(small)}</span></div>' for big, small in tiles
+            f'<div class="tile"><b>{_text(big)}</b><span>{_text(small)}</span></div>'
+            for big, small in tiles
         )
         self._parts.append(f'<div class="tiles">{cells}</div>')
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], best: Sequence[tuple[int, int]] = ()) -> None:
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        best: Sequence[tuple[int, int]] = (),
+    ) -> None:
         """A table; `best` holds the (row, column) of cells to mark."""
         top = "".join(f"<th>{_text(cell)}</th>" for cell in head)
         lines = []
         for r, row in enumerate(rows):
-            cells = (f"<td{' class=best' if (r, c) in best else ''}>{_text(cell)}</td>" for c, cell in enumerate(row))
+            cells = (
+                f"<td{' class=best' if (r, c) in best else ''}>{_text(cell)}</td>"
+                for c, cell in enumerate(row)
+            )
             lines.append(f"<tr>{''.join(cells)}</tr>")
-        self._parts.append(f'<div class="scroll"><table><tr>{top}</tr>{"".join(lines)}</table></div>')
+        self._parts.append(
+            f'<div class="scroll"><table><tr>{top}</tr>{"".join(lines)}</table></div>'
+        )
 
     def pictures(self, head: Sequence[str], rows: Sequence[Sequence[tuple[Image, str]]]) -> None:
         """Images (H, W, 3) RGB with captions, in rows under the column heads (none for a plain wall of pictures)."""
@@ -104,14 +130,19 @@ class Page:
         for row in rows:
             for image, caption in row:
                 below = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
-                cells.append(f'<figure><img src="{data_uri(image)}" alt="{_text(caption)}">{below}</figure>')
+                cells.append(
+                    f'<figure><img src="{data_uri(image)}" alt="{_text(caption)}">{below}</figure>'
+                )
         style = f"grid-template-columns: repeat({columns}, minmax(0, 1fr))"
-        self._parts.append(f'<div class="scroll"><div class="grid" style="{style}">{"".join(cells)}</div></div>')
+        self._parts.append(
+            f'<div class="scroll"><div class="grid" style="{style}">{"".join(cells)}</div></div>'
+        )
 
     def legend(self, entries: Sequence[tuple[str, str]]) -> None:
         """Names with their CSS colours or backgrounds."""
         cells = "".join(
-            f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>' for name, color in entries
+            f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>'
+            for name, color in entries
         )
         self._parts.append(f'<div class="legend">{cells}</div>')
 
@@ -123,7 +154,11 @@ class Page:
             self._parts.append(_curves(shown, x_label, y_label))
 
     def bars(
-        self, groups: Sequence[str], names: Sequence[str], values: Sequence[Sequence[float | None]], unit: str
+        self,
+        groups: Sequence[str],
+        names: Sequence[str],
+        values: Sequence[Sequence[float | None]],
+        unit: str,
     ) -> None:
         """Groups of bars from 0; `values[group][name]`, None leaves a gap."""
         self.legend([(name, COLORS[n % len(COLORS)]) for n, name in enumerate(names)])
@@ -146,7 +181,9 @@ def data_uri(image: Image, quality: int = 88) -> str:
     kind, options = (".png", []) if few else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
     done, data = cv2.imencode(kind, np.ascontiguousarray(image[..., ::-1]), options)
     assert done, "encoding a uint8 array cannot fail"
-    return f"data:image/{'png' if few else 'jpeg'};base64,{base64.b64encode(data.tobytes()).decode()}"
+    return (
+        f"data:image/{'png' if few else 'jpeg'};base64,{base64.b64encode(data.tobytes()).decode()}"
+    )
 
 
 def _text(value: str) -> str:
@@ -166,18 +203,27 @@ def _ticks(low: float, high: float, number: int = 5) -> list[float]:
 def _curves(series: Sequence[Series], x_label: str, y_label: str) -> str:
     width, height, left, right, top, bottom = 760, 300, 52, 16, 12, 40
     xs = np.concatenate([line.x for line in series])
-    ys = np.concatenate([[*line.y, *(bound for pair in line.band for bound in pair)] for line in series])
-    x_ticks, y_ticks = _ticks(0, float(xs.max())), _ticks(float(np.nanmin(ys)), float(np.nanmax(ys)))
+    ys = np.concatenate(
+        [[*line.y, *(bound for pair in line.band for bound in pair)] for line in series]
+    )
+    x_ticks, y_ticks = (
+        _ticks(0, float(xs.max())),
+        _ticks(float(np.nanmin(ys)), float(np.nanmax(ys))),
+    )
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
         up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return left + across * (width - left - right), height - bottom - up * (height - top - bottom)
+        return left + across * (width - left - right), height - bottom - up * (
+            height - top - bottom
+        )
 
     parts = [_rule(left, place(0, tick)[1], width - right, f"{tick:g}") for tick in y_ticks]
     parts += [_label(place(tick, 0)[0], height - bottom + 16, f"{tick:g}") for tick in x_ticks]
     parts.append(_label(width / 2, height - 4, x_label))
-    parts.append(f'<g transform="translate(12 {height / 2}) rotate(-90)">{_label(0, 0, y_label)}</g>')
+    parts.append(
+        f'<g transform="translate(12 {height / 2}) rotate(-90)">{_label(0, 0, y_label)}</g>'
+    )
     for number, line in enumerate(series):
         if line.band:
             around = [
@@ -185,28 +231,44 @@ def _curves(series: Sequence[Series], x_label: str, y_label: str) -> str:
                 *zip(line.x[::-1], (b[0] for b in line.band[::-1])),
             ]
             edge = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in around)
-            parts.append(f'<polygon points="{edge}" fill="{COLORS[number % len(COLORS)]}" fill-opacity="0.14"/>')
+            parts.append(
+                f'<polygon points="{edge}" fill="{COLORS[number % len(COLORS)]}" fill-opacity="0.14"/>'
+            )
     for number, line in enumerate(series):
         color = COLORS[number % len(COLORS)]
-        points = [(*place(x, y), x, y) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)]
+        points = [
+            (*place(x, y), x, y) for x, y in zip(line.x, line.y, strict=True) if np.isfinite(y)
+        ]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py, _, _ in points)
         dash = ' stroke-dasharray="5 4"' if number >= len(COLORS) else ""
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dash}/>')
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dash}/>'
+        )
         for px, py, x, y in points:
             title = f"<title>{_text(line.name)}: {y:.2f} at {x:g}</title>"
-            parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.2" fill="{color}">{title}</circle>')
+            parts.append(
+                f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.2" fill="{color}">{title}</circle>'
+            )
     return _svg(width, height, y_label, parts)
 
 
 def _swatch(number: int) -> str:
     """The background that stands for a line in the legend: striped where the line is dashed."""
     color = COLORS[number % len(COLORS)]
-    return color if number < len(COLORS) else f"repeating-linear-gradient(90deg, {color} 0 3px, transparent 3px 5px)"
+    return (
+        color
+        if number < len(COLORS)
+        else f"repeating-linear-gradient(90deg, {color} 0 3px, transparent 3px 5px)"
+    )
 
 
-def _bars(groups: Sequence[str], names: Sequence[str], values: Sequence[Sequence[float | None]], unit: str) -> str:
+def _bars(
+    groups: Sequence[str], names: Sequence[str], values: Sequence[Sequence[float | None]], unit: str
+) -> str:
     width, height, left, bottom, top = 760, 280, 52, 28, 20
-    ticks = _ticks(0, max((value for row in values for value in row if value is not None), default=1.0))
+    ticks = _ticks(
+        0, max((value for row in values for value in row if value is not None), default=1.0)
+    )
     scale = (height - bottom - top) / ticks[-1]
     parts = [_rule(left, height - bottom - tick * scale, width - 8, f"{tick:g}") for tick in ticks]
     room = (width - left - 8) / max(1, len(groups))

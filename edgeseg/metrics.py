@@ -108,13 +108,18 @@ def gain_interval(
     """
     challenger, champion = _blocks(challenger, block), _blocks(champion, block)
     weights = _resampled(challenger.shape[1], draws, seed)
-    means = [np.mean([mious(np.tensordot(weights, run, 1)) for run in runs], 0) for runs in (challenger, champion)]
+    means = [
+        np.mean([mious(np.tensordot(weights, run, 1)) for run in runs], 0)
+        for runs in (challenger, champion)
+    ]
     whole = [float(np.mean([miou(run.sum(0)) for run in runs])) for runs in (challenger, champion)]
     low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
     return Interval(whole[0] - whole[1], float(low), float(high))
 
 
-def iou_margins(counts: Counts, *, draws: int = 1000, block: int = 1, seed: int = 0) -> NDArray[np.float64]:
+def iou_margins(
+    counts: Counts, *, draws: int = 1000, block: int = 1, seed: int = 0
+) -> NDArray[np.float64]:
     """How far the mean IoU of each class over runs may be off by chance of the frames it was measured on.
 
     Args:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgeseg.config import CONFIG_NAME, SiteConfig, load
 from edgeseg.atomic_files import write_atomic
+from edgeseg.config import CONFIG_NAME, SiteConfig, load
 from edgeseg.errors import ConfigError, DataError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
@@ -104,12 +104,20 @@ class Site:
                 raise DataError(
                     f"{self.index} line {number} is damaged; restore the file or add the footage again"
                 ) from None
-        return [frame for frame in frames if not splits or (frame.split in splits and not frame.withheld)]
+        return [
+            frame
+            for frame in frames
+            if not splits or (frame.split in splits and not frame.withheld)
+        ]
 
     def save_frames(self, frames: Iterable[Frame]) -> None:
         """Replace the index by `frames`, sorted by camera, source and time."""
-        ordered = sorted(frames, key=lambda frame: (frame.camera, frame.source, frame.time, frame.id))
-        write_atomic(self.index, "".join(json.dumps(dataclasses.asdict(f)) + "\n" for f in ordered).encode())
+        ordered = sorted(
+            frames, key=lambda frame: (frame.camera, frame.source, frame.time, frame.id)
+        )
+        write_atomic(
+            self.index, "".join(json.dumps(dataclasses.asdict(f)) + "\n" for f in ordered).encode()
+        )
 
     def require(self, split: Split, least: int = 1) -> list[Frame]:
         """The frames of `split`.
@@ -134,7 +142,9 @@ class Site:
         """
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root.resolve()):
-            raise DataError(f"{relative} in {self.index} leads out of the site; add the footage again")
+            raise DataError(
+                f"{relative} in {self.index} leads out of the site; add the footage again"
+            )
         return path
 
     def new_run(self, verb: str) -> Path:

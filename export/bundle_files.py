@@ -11,22 +11,29 @@ import numpy as np
 from onnx import ModelProto, helper
 
 from edgeseg.bundle import GRAPHS
+from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
 from edgeseg.calibration.frame_selection import MOST, pool, select, spread
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
-from edgeseg.export.quantization import calibration_cache as calibrationstore
-from edgeseg.export.tensorrt.checklist import check_static, summary
 from edgeseg.export.evaluation.figures import Outcome, Samples, figures, likelihood_figures
 from edgeseg.export.evaluation.gates import refusal
-from edgeseg.export.graph.fp16 import halve
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, float_convolutions
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.quantization.recipe_search import Attempt, Ground, climb
-from edgeseg.export.quantization.activation_statistics import impressions
 from edgeseg.export.evaluation.latency import Timing, race
+from edgeseg.export.evaluation.parity import (
+    CalibrationImages,
+    ValFrames,
+    check_parity,
+    run_graph,
+    run_torch,
+)
 from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
-from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, check_parity, run_graph, run_torch
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.export.graph.fp16 import halve
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
+from edgeseg.export.quantization import calibration_cache as calibrationstore
+from edgeseg.export.quantization.activation_statistics import impressions
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate
+from edgeseg.export.quantization.recipe_search import Attempt, Ground, climb
+from edgeseg.export.tensorrt.checklist import check_static, summary
 from edgeseg.models.checkpoint import LoadedModel
 from edgeseg.progress import Report
 from edgeseg.site import Frame, Site
@@ -73,11 +80,15 @@ def float_file(work: Work, model: LoadedModel) -> float:
         )
     temperature = fit_temperature(samples.logits, samples.labels)
     work.report.start("val frames through ONNX", len(work.val.frames))
-    unfinished = wrap(work.network, work.interface.with_thresholds(temperature, 0.5)).SerializeToString()
+    unfinished = wrap(
+        work.network, work.interface.with_thresholds(temperature, 0.5)
+    ).SerializeToString()
     outcome = run_graph(unfinished, work.val, work.threads, work.report)
     work.samples, work.outcomes["fp32"] = samples, outcome
     gamma = fit_gamma(outcome.entropies, work.config.alpha)
-    work.interface = work.interface.with_thresholds(temperature, gamma)  # only the score depends on gamma
+    work.interface = work.interface.with_thresholds(
+        temperature, gamma
+    )  # only the score depends on gamma
     _add(work, "fp32", wrap(work.network, work.interface), {})
     work.figures["torch"] = figures(torch, names)
     work.figures["fp32"] = figures(outcome, names, torch) | likelihood_figures(samples, temperature)
@@ -95,11 +106,24 @@ def int8_files(work: Work) -> None:
     entries = [_entry(work.site, frame) for frame in chosen]
     calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
     ground = Ground(
-        work.config, work.val, work.site.config.class_names, work.interface, wrap(work.network, work.interface),
-        work.outcomes["fp32"], work.samples, images, footage, work.threads, work.report,
-    )  # fmt: skip
+        work.config,
+        work.val,
+        work.site.config.class_names,
+        work.interface,
+        wrap(work.network, work.interface),
+        work.outcomes["fp32"],
+        work.samples,
+        images,
+        footage,
+        work.threads,
+        work.report,
+    )
     source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
-    record: dict[str, Any] = {"seed": work.config.seed, "source": source, "frames": entries}  # Any: JSON
+    record: dict[str, Any] = {
+        "seed": work.config.seed,
+        "source": source,
+        "frames": entries,
+    }  # Any: JSON
     record["flavours"] = {}
     flavours: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
     for flavour in flavours:
@@ -117,17 +141,26 @@ def int8_files(work: Work) -> None:
         data = _add(work, flavour, model, metadata)
         if flavour == "int8-trt":
             extra["checklist"] = summary(check_static(data, work.files[GRAPHS["fp32"]]))
-        work.figures[flavour] = found.best.figures | extra | {
-            "calibration": rung.name, "calibration_frames": len(chosen), "islands": rung.islands,
-            "ladder": found.rows(),
-        }  # fmt: skip
+        work.figures[flavour] = (
+            found.best.figures
+            | extra
+            | {
+                "calibration": rung.name,
+                "calibration_frames": len(chosen),
+                "islands": rung.islands,
+                "ladder": found.rows(),
+            }
+        )
         work.outcomes[flavour] = found.best.outcome
         _note_times(work, found.times)
         ranges = calibrated.ranges(rung.estimator, signed=flavour == "int8-trt")
         record["flavours"][flavour] = {
-            "method": rung.name, "islands": rung.islands,
-            "ranges": {name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()},
-        }  # fmt: skip
+            "method": rung.name,
+            "islands": rung.islands,
+            "ranges": {
+                name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()
+            },
+        }
     work.files["calibration.json"] = (json.dumps(record, indent=1) + "\n").encode()
 
 
@@ -139,11 +172,17 @@ def _calibration_frames(work: Work) -> list[Frame]:
     frames = spread(frames, MOST, config.seed)
     work.report.start("choosing calibration frames", len(frames))
     images = CalibrationImages(work.site, frames, work.val.size)
-    seen = impressions(work.network, work.interface, images, threads=work.threads, report=work.report)
+    seen = impressions(
+        work.network, work.interface, images, threads=work.threads, report=work.report
+    )
     return select(
-        frames, config.calibration_frames, config.calibration, seed=config.seed, impressions=seen,
+        frames,
+        config.calibration_frames,
+        config.calibration,
+        seed=config.seed,
+        impressions=seen,
         hard_share=config.hard_share,
-    )  # fmt: skip
+    )
 
 
 def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Calibrated:
@@ -151,7 +190,9 @@ def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Ca
     name = calibrationstore.key(work.network, work.interface, digests)
     found = calibrationstore.load(folder, name)
     if found is None:
-        found = calibrate(work.network, work.interface, images, threads=work.threads, report=work.report)
+        found = calibrate(
+            work.network, work.interface, images, threads=work.threads, report=work.report
+        )
         calibrationstore.store(folder, name, found)
     return found
 
@@ -165,11 +206,15 @@ def _own_thresholds(
     work.report.start(f"entropy of {flavour}", len(work.val.frames))
     entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
     gamma = fit_gamma(entropies, work.config.alpha)
-    shift = np.mean([np.mean(one - other) for one, other in zip(entropies, work.outcomes["fp32"].entropies)])
+    shift = np.mean(
+        [np.mean(one - other) for one, other in zip(entropies, work.outcomes["fp32"].entropies)]
+    )
     return work.interface.with_thresholds(temperature, gamma), {
-        "temperature": temperature, "gamma": gamma, "entropy_shift": round(float(shift), 5),
+        "temperature": temperature,
+        "gamma": gamma,
+        "entropy_shift": round(float(shift), 5),
         "unreliable": round(float(scores(entropies, gamma).mean()), 4),
-    }  # fmt: skip
+    }
 
 
 def _entry(site: Site, frame: Frame) -> dict[str, str]:
@@ -198,7 +243,9 @@ def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) 
 def _link(work: Work, flavour: str) -> None:
     """Add the figures of a file that was derived from the FP32 one."""
     work.report.start(f"val frames through {GRAPHS[flavour]}", len(work.val.frames))
-    outcome = work.outcomes[flavour] = run_graph(work.files[GRAPHS[flavour]], work.val, work.threads, work.report)
+    outcome = work.outcomes[flavour] = run_graph(
+        work.files[GRAPHS[flavour]], work.val, work.threads, work.report
+    )
     found = figures(outcome, work.site.config.class_names, work.outcomes["fp32"])
     work.figures[flavour] = found | {
         "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)

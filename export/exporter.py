@@ -12,20 +12,27 @@ from typing import Any
 
 import numpy as np
 
+from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Manifest, write
 from edgeseg.config import ExportConfig, dumps
-from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import BundleError, ExportError
-from edgeseg.export.reporting.model_card import card
-from edgeseg.export.bundle_files import Work, apply_gates, float_file, half_file, int8_files, time_files
+from edgeseg.export.bundle_files import (
+    Work,
+    apply_gates,
+    float_file,
+    half_file,
+    int8_files,
+    time_files,
+)
+from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.evaluation.parity import ValFrames
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, logits_size
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.reporting.provenance import provenance, terms
-from edgeseg.export.reporting.html_page import report_page
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
-from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.evaluation.parity import ValFrames
+from edgeseg.export.reporting.html_page import report_page
+from edgeseg.export.reporting.model_card import card
+from edgeseg.export.reporting.provenance import provenance, terms
 from edgeseg.models.checkpoint import LoadedModel, load_model
 from edgeseg.progress import Report, Silent
 from edgeseg.runtime.backends.open_runner import cores
@@ -80,7 +87,9 @@ def export(
         _check_target(out)
     model = load_model(run, size=config.imgsz)
     if model.card.classes != site.config.classes:
-        raise ExportError(f"{run} was trained with other classes than edgeseg.toml has now; train it again")
+        raise ExportError(
+            f"{run} was trained with other classes than edgeseg.toml has now; train it again"
+        )
     work = _begin(site, config, model, report)
     log_from = float_file(work, model)
     if config.int8:
@@ -114,7 +123,9 @@ def export(
     folder = site.new_run("export") if record else None
     if folder is not None:
         write_atomic(folder / "config.toml", dumps(site.config).encode())
-        report_page(work.figures, work.refused, work.val, work.outcomes).write(folder / "report.html")
+        report_page(work.figures, work.refused, work.val, work.outcomes).write(
+            folder / "report.html"
+        )
         facts = {"bundle": bundle.path.name, "refused": work.refused, "figures": work.figures}
         write_json(folder / "metrics.json", facts)
     report.stop()
@@ -125,7 +136,9 @@ def _check_target(out: Path) -> None:
     if out.is_symlink() or (
         out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir()))
     ):
-        raise ExportError(f"{out} exists and is no bundle, so it is not replaced; choose another --output")
+        raise ExportError(
+            f"{out} exists and is no bundle, so it is not replaced; choose another --output"
+        )
 
 
 def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report) -> Work:
@@ -139,10 +152,22 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
     report.start("writing the graph", None)
     network = rename(lower(export_network(model.module.merged(), *size)))
     interface = Interface(
-        height=size[0], width=size[1], classes=len(model.card.classes), mean=model.card.mean, std=model.card.std
+        height=size[0],
+        width=size[1],
+        classes=len(model.card.classes),
+        mean=model.card.mean,
+        std=model.card.std,
     )
     network, interface = fold_std(network, interface)
-    return Work(site, config, ValFrames(site, val, size), network, interface, report, config.threads or cores())
+    return Work(
+        site,
+        config,
+        ValFrames(site, val, size),
+        network,
+        interface,
+        report,
+        config.threads or cores(),
+    )
 
 
 def _golden(work: Work) -> bytes:
@@ -157,8 +182,14 @@ def _golden(work: Work) -> bytes:
 
 
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:
-    graphs = hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in GRAPHS.values() if name in files))
-    return site.root / "bundles" / f"{run.resolve().parent.name}-{run.resolve().name}-{graphs.hexdigest()[:8]}"
+    graphs = hashlib.sha256(
+        b"".join(hashlib.sha256(files[name]).digest() for name in GRAPHS.values() if name in files)
+    )
+    return (
+        site.root
+        / "bundles"
+        / f"{run.resolve().parent.name}-{run.resolve().name}-{graphs.hexdigest()[:8]}"
+    )
 
 
 def _parent(site: Site, target: Path) -> dict[str, dict[str, str | int]]:

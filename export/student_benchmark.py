@@ -19,13 +19,18 @@ from torch import Tensor
 
 from edgeseg.calibration.frame_selection import pool, select
 from edgeseg.errors import TrainError
-from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.quantization.quantizer import calibrate, float_convolutions, inspect, integer_convolutions, quantise
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.evaluation.latency import race
 from edgeseg.export.evaluation.parity import CalibrationImages
+from edgeseg.export.graph.lowering import lower, rename
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.kernel_report import (
+    float_convolutions,
+    inspect,
+    integer_convolutions,
+)
+from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
+from edgeseg.export.quantization.quantizer import calibrate, quantise
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import read_card
 from edgeseg.progress import Report, Silent
@@ -44,10 +49,15 @@ class Student(NamedTuple):
 
 
 STUDENTS = (
-    Student("deeplabv3plus", "mobilenetv2_100"), Student("fpn", "mobilenetv2_100"), Student("unet", "mobilenetv2_100"),
-    Student("lraspp", "mobilenetv2_100"), Student("fpn", "repvgg_a0"), Student("lraspp", "mobileone_s0"),
-    Student("stdc", "stdc1_050"), Student("ddrnet", "ddrnet_075"),
-)  # fmt: skip
+    Student("deeplabv3plus", "mobilenetv2_100"),
+    Student("fpn", "mobilenetv2_100"),
+    Student("unet", "mobilenetv2_100"),
+    Student("lraspp", "mobilenetv2_100"),
+    Student("fpn", "repvgg_a0"),
+    Student("lraspp", "mobileone_s0"),
+    Student("stdc", "stdc1_050"),
+    Student("ddrnet", "ddrnet_075"),
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,9 @@ def measure(
     height, width = images[0].shape[:2]
     plain = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
     networks = []
-    for student in students:  # all of them before the first is measured: a wrong name should not cost minutes
+    for (
+        student
+    ) in students:  # all of them before the first is measured: a wrong name should not cost minutes
         torch.manual_seed(seed)
         networks.append(build(*student, classes, size=(height, width)))
     graphs: dict[str, bytes] = {}
@@ -127,13 +139,21 @@ def measure(
     report.stop()
     found = []
     for student, (size, quantised, convolutions, conversions) in zip(students, facts):
-        before, after = (times[f"{'/'.join(student)} {precision}"] for precision in ("fp32", "int8"))
+        before, after = (
+            times[f"{'/'.join(student)} {precision}"] for precision in ("fp32", "int8")
+        )
         found.append(
             Speed(
-                student, size, round(before.minimum, 3), round(after.minimum, 3), round(before.over(after), 3),
-                quantised, convolutions, conversions,
+                student,
+                size,
+                round(before.minimum, 3),
+                round(after.minimum, 3),
+                round(before.over(after), 3),
+                quantised,
+                convolutions,
+                conversions,
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -141,7 +161,9 @@ def measure(
 def settle(network: Network, images: Sequence[Image]) -> None:
     """Fit the batch norms to the images, without which the activations of random weights vanish or explode."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    batch: Tensor = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    batch: Tensor = (
+        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean
+    ) / std
     network.train()
     for _ in range(PASSES):
         network(batch)
@@ -150,7 +172,9 @@ def settle(network: Network, images: Sequence[Image]) -> None:
 def pictures(site: Site | None, size: tuple[int, int], seed: int = 0) -> Sequence[Image]:
     """Frames of the site at `size`, or where there are none, smooth noise."""
     if site is not None and site.frames("unlabelled", "labelled"):
-        frames = CalibrationImages(site, select(pool(site, FRAMES, seed), FRAMES, "spread", seed=seed), size)
+        frames = CalibrationImages(
+            site, select(pool(site, FRAMES, seed), FRAMES, "spread", seed=seed), size
+        )
         return [*frames] * 2  # twice, since batch norms cannot do with a single one
     random = torch.Generator().manual_seed(seed)
     coarse = torch.rand(FRAMES, 3, 8, 8, generator=random)

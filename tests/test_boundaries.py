@@ -8,9 +8,15 @@ import sys
 import pytest
 
 TRAINING = [
-    "torch", "torchvision", "timm", "segmentation_models_pytorch", "lightning_fabric", "torchmetrics", "tensorboard",
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation_models_pytorch",
+    "lightning_fabric",
+    "torchmetrics",
+    "tensorboard",
     "safetensors",
-]  # fmt: skip
+]
 ABSENT = [*TRAINING, "onnx", "onnxscript", "onnxslim", "pandas", "PIL"]  # from a device
 
 BLOCK = """
@@ -26,7 +32,7 @@ sys.meta_path.insert(0, Absent())
 
 DEVICE = """
 import importlib, pkgutil
-names = ["edgeseg." + name for name in "errors config durable progress metrics site bundle graphscan".split()]
+names = ["edgeseg." + name for name in "errors config atomic_files progress metrics site bundle imaging".split()]
 for package in ("edgeseg.runtime", "edgeseg.calibration", "edgeseg.cli"):
     names += [item.name for item in pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")]
 for name in names:
@@ -70,7 +76,10 @@ def test_device_modules_import_without_training_and_export_packages() -> None:
 
 
 def test_footage_masks_and_splits_import_without_the_training_packages() -> None:
-    done = run("import edgeseg.data.ingest.add_footage, edgeseg.data.ingest.add_labels, edgeseg.data.splits", TRAINING)
+    done = run(
+        "import edgeseg.data.ingest.add_footage, edgeseg.data.ingest.add_labels, edgeseg.data.splits",
+        TRAINING,
+    )
     assert done.returncode == 0, done.stderr
 
 

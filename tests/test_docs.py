@@ -27,7 +27,10 @@ from edgeseg.demo.renderer.scene import Scene
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"(?:^<!-- (?P<mark>run\b[^>]*?) ?-->\n+)?^```bash\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<mark>run\b[^>]*?) ?-->\n+)?^```bash\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 Command = Any  # Typer's own command classes are not public
 
 
@@ -45,7 +48,13 @@ def blocks(document: Path) -> list[Block]:
     found = []
     for match in BLOCK.finditer(document.read_text()):
         mark, body = match["mark"], match["body"].replace("\\\n", " ")
-        found.append(Block(document, tuple(body.splitlines()), None if mark is None else tuple(mark.split()[1:])))
+        found.append(
+            Block(
+                document,
+                tuple(body.splitlines()),
+                None if mark is None else tuple(mark.split()[1:]),
+            )
+        )
     return found
 
 
@@ -79,7 +88,10 @@ def resolve(line: str) -> tuple[Command, list[str]]:
 def flags(command: Command) -> set[str]:
     """Every spelling of every option of a command."""
     return {"--help"} | {
-        name for item in command.params for name in (*item.opts, *item.secondary_opts) if name[0] == "-"
+        name
+        for item in command.params
+        for name in (*item.opts, *item.secondary_opts)
+        if name[0] == "-"
     }
 
 
@@ -101,7 +113,9 @@ def test_documented_command_and_flags_exist(line: str) -> None:
 def test_every_documented_edgeseg_command_starts_its_line() -> None:
     assert COMMANDS or not RUNNABLE
     for name, line in LINES:
-        assert not re.search(r"(&&|;|\|)\s*edgeseg\b", line), f"{name}: put the command on a line of its own: {line}"
+        assert not re.search(r"(&&|;|\|)\s*edgeseg\b", line), (
+            f"{name}: put the command on a line of its own: {line}"
+        )
 
 
 def test_every_command_is_documented_and_says_what_it_does() -> None:
@@ -120,7 +134,9 @@ def test_documented_make_targets_and_scripts_exist() -> None:
             assert (ROOT / script).exists(), line
 
 
-def test_the_readme_names_its_two_commands_and_continuous_integration_runs_the_test_command() -> None:
+def test_the_readme_names_its_two_commands_and_continuous_integration_runs_the_test_command() -> (
+    None
+):
     readme = [line for name, line in LINES if name == "README.md"]
     assert any(line.startswith("make demo") for line in readme)
     assert any(line.startswith("make test") for line in readme)
@@ -130,7 +146,9 @@ def test_the_readme_names_its_two_commands_and_continuous_integration_runs_the_t
 def moment(number: int) -> Conditions:
     """Moments different enough that none is dropped as a near-duplicate."""
     hour, part = 7 + number * 5 % 12, number * 0.37 % 1
-    return Conditions(hour=hour, cloud=part, fog=part**4, level=2 * part - 0.8, seconds=number, seed=number)
+    return Conditions(
+        hour=hour, cloud=part, fog=part**4, level=2 * part - 0.8, seconds=number, seed=number
+    )
 
 
 @pytest.fixture
@@ -139,7 +157,9 @@ def folder(tmp_path: Path) -> Path:
     scene = Scene(96, 128)
     for name in ("footage", "images", "masks"):
         (tmp_path / name).mkdir()
-    clip = cv2.VideoWriter(str(tmp_path / "footage" / "river.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 2.0, (128, 96))
+    clip = cv2.VideoWriter(
+        str(tmp_path / "footage" / "river.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 2.0, (128, 96)
+    )
     for number in range(48):
         image, mask = scene.render(moment(number))
         clip.write(image[..., ::-1])
@@ -155,10 +175,15 @@ def script(document: Path) -> str:
     lines = ["set -euo pipefail"]
     for block in blocks(document):
         for line in block.lines if block.settings is not None else ():
-            if line.startswith("edgeseg ") and block.settings and "--set" in flags(resolve(line)[0]):
+            if (
+                line.startswith("edgeseg ")
+                and block.settings
+                and "--set" in flags(resolve(line)[0])
+            ):
                 command = shlex.join(words(line))
                 line = line.replace(
-                    line.split("#")[0].rstrip(), command + "".join(f" --set {s}" for s in block.settings)
+                    line.split("#")[0].rstrip(),
+                    command + "".join(f" --set {s}" for s in block.settings),
                 )
             lines.append(line)
     return "\n".join(lines)

@@ -18,14 +18,20 @@ def test_what_is_installed_is_found_with_its_version(tmp_path: Path) -> None:
     assert found.as_dict()["packages"][0]["name"] == "numpy"
 
 
-def test_missing_packages_come_with_their_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "EXTRAS", {"device": ("no-such-package",), "tensorrt": ("tensorrt-of-nobody",)})
+def test_missing_packages_come_with_their_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        doctor, "EXTRAS", {"device": ("no-such-package",), "tensorrt": ("tensorrt-of-nobody",)}
+    )
     advice = "\n".join(doctor.examine(tmp_path).advice)
     assert "no-such-package" in advice and "pip install 'edgeseg[device]'" in advice
     assert "tensorrt-of-nobody" not in advice  # without a GPU nobody needs it
 
 
-def test_a_module_without_a_pip_package_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_module_without_a_pip_package_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(doctor, "MODULES", {"opencv-of-nobody": "cv2"})
     monkeypatch.setattr(doctor, "EXTRAS", {"device": ("opencv-of-nobody",)})
     assert doctor.examine(tmp_path).packages[0].version == "found, version unknown"
@@ -48,13 +54,20 @@ def test_processors_are_described_by_what_int8_needs(
     assert not any("INT8" in sentence for sentence in found.advice)
 
 
-def test_a_processor_without_dot_products_is_warned_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_without_dot_products_is_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor, "_read", lambda path: "flags : sse avx\n")
     assert any("no INT8 dot product" in sentence for sentence in doctor.examine(tmp_path).advice)
 
 
-def test_a_jetson_is_told_by_its_release_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {"model": "NVIDIA Jetson Orin Nano\0", "nv_tegra_release": "# R36 (release), REVISION: 4.3\n"}
+def test_a_jetson_is_told_by_its_release_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "model": "NVIDIA Jetson Orin Nano\0",
+        "nv_tegra_release": "# R36 (release), REVISION: 4.3\n",
+    }
     monkeypatch.setattr(doctor, "_read", lambda path: files.get(path.name, ""))
     found = doctor.examine(tmp_path)
     assert found.jetson == "NVIDIA Jetson Orin Nano R36 (release)"

@@ -80,13 +80,18 @@ def test_bootstrap_widens_when_frames_are_copies_drawn_in_blocks() -> None:
     assert blocks.high - blocks.low > 1.5 * (copies.high - copies.low)
     assert blocks == paired_bootstrap(one, other)
     alone, apart, together = (
-        iou_margins(each[None], block=n) for each, n in ((one, 1), (one.repeat(8, 0), 1), (one.repeat(8, 0), 8))
+        iou_margins(each[None], block=n)
+        for each, n in ((one, 1), (one.repeat(8, 0), 1), (one.repeat(8, 0), 8))
     )
     assert together == pytest.approx(alone) and (apart < 0.6 * alone).all()
 
 
-@pytest.mark.parametrize(("frames", "block"), [(1, 1), (9, 1), (10, 2), (49, 9), (50, 10), (1000, 10)])
-def test_neighbours_are_drawn_together_by_tens_but_at_least_five_blocks_are_left(frames: int, block: int) -> None:
+@pytest.mark.parametrize(
+    ("frames", "block"), [(1, 1), (9, 1), (10, 2), (49, 9), (50, 10), (1000, 10)]
+)
+def test_neighbours_are_drawn_together_by_tens_but_at_least_five_blocks_are_left(
+    frames: int, block: int
+) -> None:
     assert block_length(frames) == block
 
 
@@ -102,11 +107,15 @@ def test_margins_are_nought_where_all_frames_agree_and_wide_where_few_differ() -
     hits = rng.integers(0, 11, 400)
     mixed = np.stack([[[h, 10 - h], [0, 10]] for h in hits])
     few, many = iou_margins(mixed[None, :25])[0], iou_margins(mixed[None])[0]
-    assert many == pytest.approx(100 * 1.96 * np.std(hits / 10) / 400**0.5, rel=0.15)  # as theory has it for a mean
+    assert many == pytest.approx(
+        100 * 1.96 * np.std(hits / 10) / 400**0.5, rel=0.15
+    )  # as theory has it for a mean
     assert few > 2.5 * many
 
 
-def test_a_gain_over_runs_is_the_difference_of_their_means_and_one_run_each_is_the_paired_bootstrap() -> None:
+def test_a_gain_over_runs_is_the_difference_of_their_means_and_one_run_each_is_the_paired_bootstrap() -> (
+    None
+):
     rng = np.random.default_rng(1)
     runs = rng.integers(1, 50, (4, 30, 3, 3))
     found = gain_interval(runs[:2], runs[2:])

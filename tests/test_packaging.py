@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"edgeseg": "edgeseg", "cli": "edgeseg/cli", "export": "edgeseg/export", "calibration": "edgeseg/calibration"}
+FOLDERS = {
+    "edgeseg": "edgeseg",
+    "cli": "edgeseg/cli",
+    "export": "edgeseg/export",
+    "calibration": "edgeseg/calibration",
+}
 EXTRAS = {"device", "train", "export", "tensorrt"}
 
 
@@ -36,7 +41,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=skip)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(out),
+        str(source),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return zipfile.ZipFile(next(out.glob("edgeseg-*.whl")))

@@ -44,25 +44,35 @@ def _decode(uri: str) -> np.ndarray:
 
 @pytest.fixture
 def photo() -> np.ndarray:
-    return cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8), (0, 0), 4)
+    return cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8), (0, 0), 4
+    )
 
 
 def test_masks_are_exact_and_photos_are_small(photo: np.ndarray) -> None:
     mask = np.zeros((40, 60, 3), np.uint8)
     mask[10:, 20:] = 63, 155, 63
-    assert data_uri(mask).startswith("data:image/png") and np.array_equal(_decode(data_uri(mask)), mask)
+    assert data_uri(mask).startswith("data:image/png") and np.array_equal(
+        _decode(data_uri(mask)), mask
+    )
     assert data_uri(photo).startswith("data:image/jpeg")
     assert np.abs(_decode(data_uri(photo)).astype(int) - photo).mean() < 6
 
 
-def test_a_whole_page_is_balanced_and_needs_no_other_file(tmp_path: Path, photo: np.ndarray) -> None:
+def test_a_whole_page_is_balanced_and_needs_no_other_file(
+    tmp_path: Path, photo: np.ndarray
+) -> None:
     page = Page("Gauge <7>", "lead & more")
     page.heading("Table")
     page.tiles([("71.2", "mIoU")])
     page.paragraph("type `edgeseg adapt <LOG>` now")
     page.table(["model", "mIoU"], [["a<b", "1.0"], ["c", "2.0"]], best=[(1, 1)])
     page.pictures(["frame", "truth"], [[(photo, ""), (photo, "score 0.3")]])
-    page.curves([Series("one", [0, 10, 20], [1.0, float("nan"), 3.0]), Series("empty", [], [])], "steps", "mIoU")
+    page.curves(
+        [Series("one", [0, 10, 20], [1.0, float("nan"), 3.0]), Series("empty", [], [])],
+        "steps",
+        "mIoU",
+    )
     page.bars(["before", "after"], ["fp32", "int8"], [[50.0, 49.5], [60.0, None]], "mIoU")
     page.write(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
@@ -70,7 +80,11 @@ def test_a_whole_page_is_balanced_and_needs_no_other_file(tmp_path: Path, photo:
     reader.feed(text)
     assert reader.open == []
     assert len(reader.links) == 2 and all(link.startswith("data:") for link in reader.links)
-    assert "a&lt;b" in text and "Gauge &lt;7&gt;" in text and "<code>edgeseg adapt &lt;LOG&gt;</code>" in text
+    assert (
+        "a&lt;b" in text
+        and "Gauge &lt;7&gt;" in text
+        and "<code>edgeseg adapt &lt;LOG&gt;</code>" in text
+    )
     assert "http" not in text and "<script" not in text
     assert text.count("<rect") == 3  # the missing bar leaves a gap
     assert "empty" not in text and "nan" not in text
@@ -93,7 +107,9 @@ def test_a_band_is_drawn_behind_its_line_and_widens_the_axis() -> None:
     assert ">10</text>" in text and ">0</text>" in text
 
 
-def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names_in_the_legend() -> None:
+def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names_in_the_legend() -> (
+    None
+):
     page = Page("t")
     page.curves([Series(str(n), [0, 1], [n, n]) for n in range(28)], "steps", "mIoU")
     looks = re.findall(r'<polyline points="[^"]+" ([^/]+)/>', page.html())
@@ -101,7 +117,9 @@ def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names
     assert len(set(looks)) == len(looks) == len(set(swatches)) == len(swatches) == 28
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 400), (31.2, 78.9), (55.0, 55.0), (-3, 4), (0, 0.004)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (0, 400), (31.2, 78.9), (55.0, 55.0), (-3, 4), (0, 0.004)]
+)
 def test_ticks_are_round_and_span_the_values(low: float, high: float) -> None:
     ticks = _ticks(low, high)
     assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 9

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from edgeseg.site import Site
 
 BundleArgument = Annotated[
-    Path | None, typer.Argument(metavar="[BUNDLE]", help="A bundle; the site's current one if left out.")
+    Path | None,
+    typer.Argument(metavar="[BUNDLE]", help="A bundle; the site's current one if left out."),
 ]
 Backend = Annotated[str | None, typer.Option(help="auto, cpu, cuda, tensorrt or ort-tensorrt.")]
 Precision = Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")]
-Threads = Annotated[int | None, typer.Option(min=0, help="CPU threads, 0 for as many as there are cores.")]
+Threads = Annotated[
+    int | None, typer.Option(min=0, help="CPU threads, 0 for as many as there are cores.")
+]
 
 
 def site_here(given: list[str]) -> Site | None:
@@ -45,7 +48,9 @@ def settings(site: Site | None, classes: Sequence[ClassSpec], given: list[str]) 
 
     if site is not None:
         return site.config
-    return resolve(SiteConfig, {"classes": [spec.model_dump() for spec in classes]}, given, "the command line")
+    return resolve(
+        SiteConfig, {"classes": [spec.model_dump() for spec in classes]}, given, "the command line"
+    )
 
 
 def place(bundle: Path | None, given: list[str]) -> tuple[Site | None, Bundle, SiteConfig]:
@@ -61,9 +66,13 @@ def place(bundle: Path | None, given: list[str]) -> tuple[Site | None, Bundle, S
     site = site_here(given)
     if bundle is None:
         if site is None:
-            raise ConfigError(f"{Path.cwd()} is in no site, so there is no current bundle; name the bundle to run")
+            raise ConfigError(
+                f"{Path.cwd()} is in no site, so there is no current bundle; name the bundle to run"
+            )
         if not site.current_bundle.exists():
-            raise BundleError(f"{site.root} has no bundle yet; make one with `edgeseg export`, or name one")
+            raise BundleError(
+                f"{site.root} has no bundle yet; make one with `edgeseg export`, or name one"
+            )
         bundle = site.current_bundle
     opened = Bundle.open(bundle)
     return site, opened, settings(site, opened.manifest.classes, given)

@@ -58,8 +58,12 @@ class RichReport:
 def report() -> Iterator[RichReport]:
     """A report for the length of a `with` block."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
-    )  # fmt: skip
+    )
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
         yield RichReport(progress)

@@ -20,24 +20,40 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="LoopConfig")
 
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any key of edgeseg.toml, repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override any key of edgeseg.toml, repeatable."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ImageSize = Annotated[
-    str | None, typer.Option("--imgsz", metavar="N|HxW", help="Height and width, multiples of 32 (14 for DINOv2).")
+    str | None,
+    typer.Option(
+        "--imgsz", metavar="N|HxW", help="Height and width, multiples of 32 (14 for DINOv2)."
+    ),
 ]
 Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
-BatchSize = Annotated[int | None, typer.Option("--batch", help="Labelled frames a step (and as many unlabelled ones).")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option("--batch", help="Labelled frames a step (and as many unlabelled ones)."),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
 Devices = Annotated[int | None, typer.Option(help="How many of them, on each machine.")]
 Workers = Annotated[int | None, typer.Option(help="Threads that read frames.")]
-Accumulate = Annotated[int | None, typer.Option(help="Parts that a batch is split into to save memory.")]
-MaxMemory = Annotated[
-    str | None, typer.Option("--max-memory", metavar="SIZE", help="Split batches until a step fits, like 6GB.")
+Accumulate = Annotated[
+    int | None, typer.Option(help="Parts that a batch is split into to save memory.")
 ]
-Weights = Annotated[str | None, typer.Option(help="Encoder weights: imagenet, none, or a .safetensors file.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", metavar="SIZE", help="Split batches until a step fits, like 6GB."),
+]
+Weights = Annotated[
+    str | None, typer.Option(help="Encoder weights: imagenet, none, or a .safetensors file.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue the newest run from its last checkpoint.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue the newest run from its last checkpoint.")
+]
 
 RUN_VARIABLE = "EDGESEG_RUN"  # tells the processes that --devices starts which run folder is theirs
 
@@ -65,8 +81,14 @@ def size(text: str | None) -> str | None:
         return None
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdigit() for side in sides):
-        raise ConfigError(f"--imgsz {text!r} is no size; write 256 or 256x320 (height x width, multiples of 32)")
-    return str([int(side) for side in (sides * 2)[:2]]) if len(sides) == 1 else f"[{sides[0]}, {sides[1]}]"
+        raise ConfigError(
+            f"--imgsz {text!r} is no size; write 256 or 256x320 (height x width, multiples of 32)"
+        )
+    return (
+        str([int(side) for side in (sides * 2)[:2]])
+        if len(sides) == 1
+        else f"[{sides[0]}, {sides[1]}]"
+    )
 
 
 def memory(text: str | None) -> str | None:
@@ -113,7 +135,9 @@ def run_folder(site: Site, verb: str, *, resume: bool) -> Path:
         return Path(shared)
     path = site.newest_run(verb) if resume else site.new_run(verb)
     if path is None:
-        raise ConfigError(f"there is no {verb} run to resume in {site.root}; start one without --resume")
+        raise ConfigError(
+            f"there is no {verb} run to resume in {site.root}; start one without --resume"
+        )
     os.environ[RUN_VARIABLE] = str(path)
     return path
 

@@ -57,11 +57,17 @@ def find_base(site: Site) -> Base:
     for split in NEEDED:
         site.require(split)
     if bundle.manifest.classes != site.config.classes:
-        raise AdaptError(f"{bundle.path.name} knows other classes than edgeseg.toml lists now; {AGAIN}")
-    edge = _run(site, bundle.manifest.provenance.get("run"), f"the edge model of {bundle.path.name}")
+        raise AdaptError(
+            f"{bundle.path.name} knows other classes than edgeseg.toml lists now; {AGAIN}"
+        )
+    edge = _run(
+        site, bundle.manifest.provenance.get("run"), f"the edge model of {bundle.path.name}"
+    )
     _fits(site.root / edge, site.config.distill, "distill")
     teacher = _run(
-        site, _read(site.root / edge / "origin.json").get("teacher"), f"the site model of {bundle.path.name}"
+        site,
+        _read(site.root / edge / "origin.json").get("teacher"),
+        f"the site model of {bundle.path.name}",
     )
     _fits(site.root / teacher, site.config.train, "train")
     return Base(bundle, teacher, edge)
@@ -91,7 +97,9 @@ def _read(path: Path) -> dict[str, Any]:  # Any: JSON values
     try:
         table = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise AdaptError(f"{path} is missing, so the champion is no distilled model of this site; {AGAIN}") from None
+        raise AdaptError(
+            f"{path} is missing, so the champion is no distilled model of this site; {AGAIN}"
+        ) from None
     except (OSError, ValueError) as error:
         raise AdaptError(f"{path} cannot be read ({error}); restore it, or {AGAIN}") from None
     return table if isinstance(table, dict) else {}
@@ -112,13 +120,17 @@ def learnt(site: Site) -> set[str]:
     for state in load_all(site):
         done = state.steps.get("publish")
         if done is not None and done.output["bundle"] in line:
-            found |= set(json.loads((folder_of(site, state.number) / "selected.json").read_bytes())["frames"])
+            found |= set(
+                json.loads((folder_of(site, state.number) / "selected.json").read_bytes())["frames"]
+            )
     return found
 
 
 def fingerprint(site: Site, base: Base, chosen: Sequence[str]) -> str:
     """Everything that decides how a round ends."""
-    config = site.config.model_dump(mode="json", include={"classes", "train", "distill", "export", "adapt"})
+    config = site.config.model_dump(
+        mode="json", include={"classes", "train", "distill", "export", "adapt"}
+    )
     bundle = digest(base.bundle.path / MANIFEST)
     masks = digest_of(site, site.frames("labelled", "val", "gate"))
     return hashlib.sha256(json.dumps([sorted(chosen), config, bundle, masks]).encode()).hexdigest()

@@ -49,7 +49,13 @@ class Statistics:
 
 
 def compare_histograms(
-    names: Sequence[str], *, predicted: Pixels, kept: Pixels, labelled: Pixels, gamma: float, frames: int
+    names: Sequence[str],
+    *,
+    predicted: Pixels,
+    kept: Pixels,
+    labelled: Pixels,
+    gamma: float,
+    frames: int,
 ) -> Statistics:
     """Set the class histograms of pseudo-labels and labels against each other.
 
@@ -66,9 +72,7 @@ def compare_histograms(
     limit = max(ONE_CLASS, 1 - (1 - float(q[top])) / 2)
     collapse = ""
     if p[top] > limit:
-        collapse = (
-            f"{names[top]} takes {100 * p[top]:.1f} % of the pseudo-labels and {100 * q[top]:.1f} % of the labels"
-        )
+        collapse = f"{names[top]} takes {100 * p[top]:.1f} % of the pseudo-labels and {100 * q[top]:.1f} % of the labels"
     elif effective < SHRINK * wanted:
         collapse = f"the pseudo-labels amount to {effective:.1f} classes where the labels amount to {wanted:.1f}"
     alarms = []
@@ -103,4 +107,6 @@ def _effective(share: Pixels) -> float:
 
 
 def _table(names: Sequence[str], pixels: Pixels) -> dict[str, float]:
-    return {name: round(float(value), 5) for name, value in zip(names, pixels / max(pixels.sum(), 1))}
+    return {
+        name: round(float(value), 5) for name, value in zip(names, pixels / max(pixels.sum(), 1))
+    }

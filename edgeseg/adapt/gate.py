@@ -76,17 +76,23 @@ class Judgement:
     def as_json(self) -> dict[str, Any]:  # Any: plain JSON values
         """Everything as plain values; a figure that does not exist is null."""
         table = asdict(self)
-        table["difference"] = {key: _number(value) for key, value in asdict(self.difference).items()}
+        table["difference"] = {
+            key: _number(value) for key, value in asdict(self.difference).items()
+        }
         return table
 
 
-def judge(challenger: Measured, champion: Measured, classes: Sequence[str], limits: AdaptConfig) -> Judgement:
+def judge(
+    challenger: Measured, champion: Measured, classes: Sequence[str], limits: AdaptConfig
+) -> Judgement:
     """Apply the rule of this module.
 
     Raises:
         ValueError: the two were not measured on the same frames.
     """
-    difference = paired_bootstrap(challenger.counts, champion.counts, draws=limits.draws, block=limits.block)
+    difference = paired_bootstrap(
+        challenger.counts, champion.counts, draws=limits.draws, block=limits.block
+    )
     new, old = challenger.counts.sum(0), champion.counts.sum(0)
     pixels = old.sum(1)
     before, after = iou(old), iou(new)
@@ -116,12 +122,18 @@ def _artefact(challenger: Measured, champion: Measured) -> Check:
     same = challenger.artefact == champion.artefact or "int8" not in champion.artefact
     says = f"{challenger.artefact} against {champion.artefact}"
     return Check(
-        "artefact", same, says if same else f"the challenger has no {champion.artefact}, which the champion ships"
+        "artefact",
+        same,
+        says if same else f"the challenger has no {champion.artefact}, which the champion ships",
     )
 
 
 def _mean(difference: Interval, limit: float) -> Check:
-    return Check("mean", difference.mean >= -limit, f"{difference.mean:+.2f} mIoU where at most -{limit:g} is allowed")
+    return Check(
+        "mean",
+        difference.mean >= -limit,
+        f"{difference.mean:+.2f} mIoU where at most -{limit:g} is allowed",
+    )
 
 
 def _chance(difference: Interval) -> Check:
@@ -130,18 +142,29 @@ def _chance(difference: Interval) -> Check:
     return Check("chance", passed, interval if passed else f"the loss is no accident ({interval})")
 
 
-def _classes(before: Any, after: Any, pixels: Any, names: Sequence[str], limit: float) -> Check:  # Any: (C,) arrays
+def _classes(
+    before: Any, after: Any, pixels: Any, names: Sequence[str], limit: float
+) -> Check:  # Any: (C,) arrays
     enough = pixels >= max(1, ENOUGH_PIXELS * pixels.sum())
     worse = np.flatnonzero(enough & (before - after > limit))
     drops = [f"{names[int(index)]} {before[index]:.1f} -> {after[index]:.1f}" for index in worse]
     if drops:
-        return Check("classes", False, f"more than {limit:g} points of IoU lost in {', '.join(drops)}")
+        return Check(
+            "classes", False, f"more than {limit:g} points of IoU lost in {', '.join(drops)}"
+        )
     return Check("classes", True, f"no class loses more than {limit:g} points of IoU")
 
 
 def _lost(before: Any, after: Any, pixels: Any, names: Sequence[str]) -> Check:  # Any: (C,) arrays
-    gone = [names[int(index)] for index in np.flatnonzero((pixels > 0) & (before >= FOUND) & (after < LOST))]
-    return Check("lost", not gone, f"{', '.join(gone)} is no longer found at all" if gone else "no class is lost")
+    gone = [
+        names[int(index)]
+        for index in np.flatnonzero((pixels > 0) & (before >= FOUND) & (after < LOST))
+    ]
+    return Check(
+        "lost",
+        not gone,
+        f"{', '.join(gone)} is no longer found at all" if gone else "no class is lost",
+    )
 
 
 def _speed(fps: float, least: float) -> Check:
@@ -150,7 +173,12 @@ def _speed(fps: float, least: float) -> Check:
 
 def _side(side: Measured) -> dict[str, Any]:  # Any: name, file and figures
     figure = _number(miou(side.counts.sum(0)))
-    return {"bundle": side.name, "artefact": side.artefact, "miou": figure, "fps": round(side.fps, 2)}
+    return {
+        "bundle": side.name,
+        "artefact": side.artefact,
+        "miou": figure,
+        "fps": round(side.fps, 2),
+    }
 
 
 def _number(value: float) -> float | None:

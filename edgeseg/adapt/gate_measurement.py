@@ -13,14 +13,17 @@ from edgeseg.adapt.champion import INT8, shipped
 from edgeseg.adapt.gate import Measured
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.progress import Report
+from edgeseg.runtime.backends.base import Runner
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.bundle_evaluation import evaluate_runner
-from edgeseg.runtime.backends.open_runner import Runner, open_runner
 from edgeseg.site import Site
 
 TIMED = 30  # frames timed for each bundle, turn by turn so that both see the same machine
 
 
-def compare(site: Site, challenger: Path, champion: Path, report: Report) -> tuple[Measured, Measured]:
+def compare(
+    site: Site, challenger: Path, champion: Path, report: Report
+) -> tuple[Measured, Measured]:
     """What both bundles do on the gate frames, on the CPU.
 
     Raises:
@@ -28,11 +31,18 @@ def compare(site: Site, challenger: Path, champion: Path, report: Report) -> tup
         DataError: a gate frame is missing or damaged.
     """
     frames = site.require("gate")
-    pairs = [(site.path(frame.image), site.path(frame.mask)) for frame in frames if frame.mask is not None]
+    pairs = [
+        (site.path(frame.image), site.path(frame.mask))
+        for frame in frames
+        if frame.mask is not None
+    ]
     bundles = [Bundle.open(challenger), Bundle.open(champion)]
     report.start("gate", 2 * len(pairs))
     with _open(bundles[0], site) as one, _open(bundles[1], site) as other:
-        counts = [evaluate_runner(run, pairs, len(site.config.classes), report=report) for run in (one, other)]
+        counts = [
+            evaluate_runner(run, pairs, len(site.config.classes), report=report)
+            for run in (one, other)
+        ]
         seconds = _seconds(one, other)
     report.stop()
     first, second = (

@@ -18,20 +18,28 @@ import torch
 from numpy.typing import NDArray
 
 from edgeseg.adapt.collapse_alarms import Pixels, Statistics, compare_histograms
-from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.atomic_files import write_atomic, write_json
+from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.errors import AdaptError
-from edgeseg.training.model_evaluation import predict
 from edgeseg.metrics import IGNORE
 from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Report, Silent
 from edgeseg.site import Frame, Site
+from edgeseg.training.model_evaluation import predict
 
 LEVELS = 65535  # entropy is kept in 16 bits between the two passes
 
 
-def pseudo_label(site: Site, run: Path, frames: Sequence[Frame], out: Path, *, alpha: float, device: str = "auto",
-                 report: Report | None = None) -> Statistics:  # fmt: skip
+def pseudo_label(
+    site: Site,
+    run: Path,
+    frames: Sequence[Frame],
+    out: Path,
+    *,
+    alpha: float,
+    device: str = "auto",
+    report: Report | None = None,
+) -> Statistics:
     """Write `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and `out/statistics.json`.
 
     A second start continues after the last frame that was predicted.
@@ -60,9 +68,13 @@ def pseudo_label(site: Site, run: Path, frames: Sequence[Frame], out: Path, *, a
         write_atomic(out / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes())
     report.stop()
     statistics = compare_histograms(
-        site.config.class_names, predicted=predicted, kept=kept, labelled=labelled_pixels(site), gamma=gamma / LEVELS,
+        site.config.class_names,
+        predicted=predicted,
+        kept=kept,
+        labelled=labelled_pixels(site),
+        gamma=gamma / LEVELS,
         frames=len(frames),
-    )  # fmt: skip
+    )
     write_json(out / "statistics.json", asdict(statistics))
     shutil.rmtree(predictions)
     return statistics
@@ -78,27 +90,38 @@ def labelled_pixels(site: Site) -> Pixels:
     return counts[: len(site.config.classes)]
 
 
-def _predict(site: Site, run: Path, frames: Sequence[Frame], folder: Path, device: str, report: Report) -> None:
+def _predict(
+    site: Site, run: Path, frames: Sequence[Frame], folder: Path, device: str, report: Report
+) -> None:
     if not frames:
         return
     model = load_model(run)
     if [spec.name for spec in model.card.classes] != list(site.config.class_names):
-        raise AdaptError(f"{run} was trained on other classes than edgeseg.toml lists; train, distil and export anew")
+        raise AdaptError(
+            f"{run} was trained on other classes than edgeseg.toml lists; train, distil and export anew"
+        )
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.module.to(place)
     for frame in frames:
         image, _ = read_frame(site, frame)
-        masks, entropies = predict(model.module, [resize_image(image, (model.card.height, model.card.width))], place)
+        masks, entropies = predict(
+            model.module, [resize_image(image, (model.card.height, model.card.width))], place
+        )
         levels = (entropies[0].numpy().clip(0, 1) * LEVELS).round().astype(np.uint16)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, mask=resize_mask(masks[0].numpy(), image.shape[:2]), entropy=levels)
+        np.savez_compressed(
+            buffer, mask=resize_mask(masks[0].numpy(), image.shape[:2]), entropy=levels
+        )
         write_atomic(_prediction(folder, frame), buffer.getvalue())
         report.advance(1)
 
 
 def _gamma(entropies: Iterable[NDArray[np.uint16]], alpha: float) -> int:
     """The least level with at most a share `alpha` of the pixels above it."""
-    counts = sum((np.bincount(entropy.ravel(), minlength=LEVELS + 1) for entropy in entropies), np.zeros(LEVELS + 1))
+    counts = sum(
+        (np.bincount(entropy.ravel(), minlength=LEVELS + 1) for entropy in entropies),
+        np.zeros(LEVELS + 1),
+    )
     above = 1 - np.cumsum(counts) / counts.sum()
     return int(np.argmax(above <= alpha + 1e-12))
 

@@ -10,8 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from edgeseg.bundle import Bundle, write
 from edgeseg.atomic_files import lock, replace_link
+from edgeseg.bundle import Bundle, write
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
 
@@ -24,10 +24,14 @@ def champion(site: Site) -> Bundle:
         BundleError: it leads to something that is no bundle.
     """
     if not site.current_bundle.is_symlink():
-        raise AdaptError(f"{site.current_bundle} does not exist, so there is no champion; run `edgeseg export` first")
+        raise AdaptError(
+            f"{site.current_bundle} does not exist, so there is no champion; run `edgeseg export` first"
+        )
     bundle = Bundle.open(site.current_bundle)
     if bundle.path.parent != (site.root / "bundles").resolve():
-        raise AdaptError(f"{site.current_bundle} leads out of bundles/; export the champion into the site again")
+        raise AdaptError(
+            f"{site.current_bundle} leads out of bundles/; export the champion into the site again"
+        )
     return bundle
 
 
@@ -65,7 +69,9 @@ def ancestry(site: Site) -> list[Bundle]:
         line.append(parent)
 
 
-def publish(site: Site, challenger: Path, name: str, parent: Bundle, notes: dict[str, Any]) -> Bundle:
+def publish(
+    site: Site, challenger: Path, name: str, parent: Bundle, notes: dict[str, Any]
+) -> Bundle:
     """Copy `challenger` to `bundles/<name>` and make it current; repeating it after a kill completes it.
 
     Args:
@@ -81,7 +87,9 @@ def publish(site: Site, challenger: Path, name: str, parent: Bundle, notes: dict
         if champion(site).path == target.resolve():
             return Bundle.open(target)
         if champion(site).path != parent.path:
-            raise AdaptError(f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge again")
+            raise AdaptError(
+                f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge again"
+            )
         for leftover in target.parent.glob(f".{name}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
         for link in target.parent.glob(f".{site.current_bundle.name}.*.tmp"):
@@ -90,7 +98,9 @@ def publish(site: Site, challenger: Path, name: str, parent: Bundle, notes: dict
             bundle = Bundle.open(challenger)
             files = {file: bundle.read(file) for file in bundle.manifest.files}
             origin = {"parent": {"name": parent.path.name, "seq": parent.manifest.seq}, **notes}
-            manifest = bundle.manifest.model_copy(update={"provenance": {**bundle.manifest.provenance, **origin}})
+            manifest = bundle.manifest.model_copy(
+                update={"provenance": {**bundle.manifest.provenance, **origin}}
+            )
             write(target, manifest, files).verify()
         replace_link(site.current_bundle, name)
         return Bundle.open(target)

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.data.ingest.image_files import digest
-from edgeseg.data.splits import JUDGES
-from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, Store, open_store
 from edgeseg.atomic_files import write_atomic
+from edgeseg.data.ingest.image_files import digest
+from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, Store, open_store
+from edgeseg.data.splits import JUDGES
 from edgeseg.errors import AdaptError, FrameLogError
-from edgeseg.progress import Report
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
+from edgeseg.progress import Report
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Site
@@ -75,7 +75,9 @@ def check_folders(folders: Sequence[Path]) -> None:
     for folder in folders:
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "does not exist"
-            raise AdaptError(f"the log folder {folder} {what}; name the one that `edgeseg infer --log` wrote")
+            raise AdaptError(
+                f"the log folder {folder} {what}; name the one that `edgeseg infer --log` wrote"
+            )
 
 
 def pull(site: Site, folders: Sequence[Path], report: Report) -> PullResult:
@@ -95,13 +97,17 @@ def pull(site: Site, folders: Sequence[Path], report: Report) -> PullResult:
     report.start("records", len(paths))
     with open_store(site) as store:
         origins = load_origins(site)
-        judging = HashSet([int(frame.hash, 16) for frame in store.frames() if frame.split in JUDGES])
+        judging = HashSet(
+            [int(frame.hash, 16) for frame in store.frames() if frame.split in JUDGES]
+        )
         for path in paths:
             report.advance(1)
             try:
                 counts[_take(store, path, judging, origins)] += 1
             except FrameLogError as error:
-                if path.exists():  # else the log's own budget took it between the listing and the reading
+                if (
+                    path.exists()
+                ):  # else the log's own budget took it between the listing and the reading
                     damaged.append(str(error))
                     report.say(f"skipped: {error}")
         if counts["added"]:
@@ -130,9 +136,15 @@ def _take(store: Store, path: Path, judging: HashSet, origins: dict[str, Origin]
     if judging.near(hashed, store.site.config.data.near_duplicate):
         return "judged"
     frame = store.put_image(
-        image, record.parts["image"], camera=camera_name(header.camera), time=max(0.0, header.monotonic_ns / 1e9),
-        source=f"{header.device}:{header.boot:06d}", origin="log", content=content, hashed=hashed,
-    )  # fmt: skip
+        image,
+        record.parts["image"],
+        camera=camera_name(header.camera),
+        time=max(0.0, header.monotonic_ns / 1e9),
+        source=f"{header.device}:{header.boot:06d}",
+        origin="log",
+        content=content,
+        hashed=hashed,
+    )
     facts = header.model_dump(include={field.name for field in dataclasses.fields(Origin)})
     origins[frame.id] = Origin(frame=frame.id, record=record.name, **facts)
     return "added"
@@ -156,7 +168,9 @@ def load_origins(site: Site) -> dict[str, Origin]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError):
-        raise AdaptError(f"{path} is damaged; move it away, the frames stay but their scores are lost") from None
+        raise AdaptError(
+            f"{path} is damaged; move it away, the frames stay but their scores are lost"
+        ) from None
     return {origin.frame: origin for origin in origins}
 
 

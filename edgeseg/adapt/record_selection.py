@@ -47,7 +47,10 @@ def select(candidates: Sequence[Candidate], most: int, near: int) -> Selection:
     half of the round it is thinned evenly. A frame with a high score stays only if no chosen one is within `near` bits.
     The same candidates give the same choice in whatever order they come.
     """
-    control = sorted((c for c in candidates if c.control), key=lambda c: hashlib.sha256(c.frame.id.encode()).digest())
+    control = sorted(
+        (c for c in candidates if c.control),
+        key=lambda c: hashlib.sha256(c.frame.id.encode()).digest(),
+    )
     scored = sorted((c for c in candidates if not c.control), key=lambda c: (-c.score, c.frame.id))
     chosen = [c.frame for c in control[: max(1, most // 2)]]
     kept_control, over = len(chosen), len(control) - len(chosen)

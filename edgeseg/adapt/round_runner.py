@@ -19,11 +19,21 @@ from typing import Any
 from edgeseg.adapt import publish
 from edgeseg.adapt.champion import bundle_name
 from edgeseg.adapt.record_import import check_folders
-from edgeseg.adapt.round_state import Done, State, StepName, checked, digest, folder_of, load_all, rounds_folder, save
+from edgeseg.adapt.round_state import (
+    Done,
+    State,
+    StepName,
+    checked,
+    digest,
+    folder_of,
+    load_all,
+    rounds_folder,
+    save,
+)
 from edgeseg.adapt.round_steps import FOLDERS, WORK, Round, Steps
+from edgeseg.atomic_files import lock, remove_leftovers
 from edgeseg.bundle import Bundle
 from edgeseg.config import load
-from edgeseg.atomic_files import lock, remove_leftovers
 from edgeseg.errors import AdaptError
 from edgeseg.progress import Report, Silent
 from edgeseg.site import Site
@@ -50,8 +60,14 @@ class RoundResult:
     figures: dict[str, Any]  # Any: numbers and tables of them
 
 
-def run_round(site: Site, logs: Sequence[Path] = (), *, resume: bool = False, steps: Steps | None = None,
-              report: Report | None = None) -> RoundResult:  # fmt: skip
+def run_round(
+    site: Site,
+    logs: Sequence[Path] = (),
+    *,
+    resume: bool = False,
+    steps: Steps | None = None,
+    report: Report | None = None,
+) -> RoundResult:
     """Run one round, or continue the one that was cut off.
 
     Args:
@@ -81,8 +97,12 @@ def abandon(site: Site) -> State:
     with lock(rounds_folder(site), AdaptError):
         state = _settled(site)
         if state is None or state.next_step is None:
-            raise AdaptError("no round is open, so there is nothing to give up; see `edgeseg adapt --status`")
-        state = state.model_copy(update={"verdict": "abandoned", "reason": f"given up before {state.next_step}"})
+            raise AdaptError(
+                "no round is open, so there is nothing to give up; see `edgeseg adapt --status`"
+            )
+        state = state.model_copy(
+            update={"verdict": "abandoned", "reason": f"given up before {state.next_step}"}
+        )
         save(site, state)
         return state
 
@@ -101,7 +121,9 @@ def rollback(site: Site) -> tuple[Bundle, Bundle]:
     """
     try:
         with lock(rounds_folder(site), AdaptError):
-            _settled(site)  # a round that was killed right after it published must not publish again
+            _settled(
+                site
+            )  # a round that was killed right after it published must not publish again
     except AdaptError:
         pass  # a round is at work: it notes its own end
     return publish.rollback(site)
@@ -122,7 +144,9 @@ def _open(site: Site, logs: list[Path], resume: bool, report: Report) -> State:
         return state  # all that was missing was to say that it had published
     if state is None or state.next_step is None:
         if resume:
-            raise AdaptError("no round is open, so there is nothing to resume; start one with `edgeseg adapt LOGDIR`")
+            raise AdaptError(
+                "no round is open, so there is nothing to resume; start one with `edgeseg adapt LOGDIR`"
+            )
         number = 1 if state is None else state.number + 1
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         state = State(number=number, started=now, logs=tuple(map(str, logs)))
@@ -173,7 +197,9 @@ def _settled(site: Site) -> State | None:
         if site.current_bundle.resolve().name == name:
             done = {**sound.steps, "publish": Done(output={"bundle": name})}
             reason = str(sound.steps["gate"].output["reason"])
-            sound = sound.model_copy(update={"steps": done, "verdict": "published", "reason": reason})
+            sound = sound.model_copy(
+                update={"steps": done, "verdict": "published", "reason": reason}
+            )
             save(site, sound)
     return sound
 
@@ -201,7 +227,10 @@ def _advance(site: Site, state: State, name: StepName, steps: Steps, report: Rep
     folder = folder_of(site, state.number)
     if "select" in state.steps:
         site = Site(site.root, load(folder / "config.toml"))
-    if name == "publish" and publish.champion(site).path.name != state.steps["gate"].output["champion"]:
+    if (
+        name == "publish"
+        and publish.champion(site).path.name != state.steps["gate"].output["champion"]
+    ):
         report.say("the champion has changed since the judgement; judging again")
         state = state.up_to("gate")
         save(site, state)
@@ -219,8 +248,16 @@ def _advance(site: Site, state: State, name: StepName, steps: Steps, report: Rep
     finally:
         report.stop()
     seconds = round(time.monotonic() - began, 1)
-    done = Done(output=outcome.output, files={file: digest(folder / file) for file in outcome.files}, seconds=seconds)
-    changes = {"steps": {**state.steps, name: done}, "verdict": outcome.verdict, "reason": outcome.reason}
+    done = Done(
+        output=outcome.output,
+        files={file: digest(folder / file) for file in outcome.files},
+        seconds=seconds,
+    )
+    changes = {
+        "steps": {**state.steps, name: done},
+        "verdict": outcome.verdict,
+        "reason": outcome.reason,
+    }
     state = state.model_copy(update=changes)
     save(site, state)
     return state
@@ -235,4 +272,6 @@ def _result(site: Site, state: State) -> RoundResult:
     published = state.steps.get("publish")
     bundle = site.root / "bundles" / published.output["bundle"] if published else None
     gate = state.steps["gate"].output
-    return RoundResult(state.number, folder_of(site, state.number), str(state.verdict), state.reason, bundle, gate)
+    return RoundResult(
+        state.number, folder_of(site, state.number), str(state.verdict), state.reason, bundle, gate
+    )

@@ -13,13 +13,24 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from edgeseg.config import Section
 from edgeseg.atomic_files import write_json
+from edgeseg.config import Section
 from edgeseg.errors import AdaptError
 from edgeseg.site import Site
 
-StepName = Literal["pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish"]
-STEPS: tuple[StepName, ...] = ("pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish")
+StepName = Literal[
+    "pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish"
+]
+STEPS: tuple[StepName, ...] = (
+    "pull",
+    "select",
+    "pseudo-label",
+    "train",
+    "distill",
+    "export",
+    "gate",
+    "publish",
+)
 Verdict = Literal["published", "rejected", "stopped", "abandoned"]
 
 
@@ -64,7 +75,9 @@ class State(Section):
     def up_to(self, name: StepName) -> State:
         """Without `name` and everything after it."""
         kept = STEPS[: STEPS.index(name)]
-        return self.model_copy(update={"steps": {step: done for step, done in self.steps.items() if step in kept}})
+        return self.model_copy(
+            update={"steps": {step: done for step, done in self.steps.items() if step in kept}}
+        )
 
 
 def rounds_folder(site: Site) -> Path:
@@ -101,9 +114,13 @@ def load(folder: Path) -> State | None:
         return None
     except (OSError, ValueError, ValidationError) as error:
         what = str(error).splitlines()[0]
-        raise AdaptError(f"{path} cannot be read ({what}); move {folder} away and the round starts anew") from None
+        raise AdaptError(
+            f"{path} cannot be read ({what}); move {folder} away and the round starts anew"
+        ) from None
     if state.number != int(folder.name):
-        raise AdaptError(f"{path} belongs to round {state.number:04d}; move {folder} away or give it its own name back")
+        raise AdaptError(
+            f"{path} belongs to round {state.number:04d}; move {folder} away or give it its own name back"
+        )
     return state
 
 

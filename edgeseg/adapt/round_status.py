@@ -50,14 +50,23 @@ def rounds(site: Site) -> list[RoundStatus]:
 
 
 def _status(state: State, line: set[str]) -> RoundStatus:
-    outputs: dict[str, dict[str, Any]] = {name: done.output for name, done in state.steps.items()}  # Any: JSON values
+    outputs: dict[str, dict[str, Any]] = {
+        name: done.output for name, done in state.steps.items()
+    }  # Any: JSON values
     gate, difference = outputs.get("gate", {}), outputs.get("gate", {}).get("difference", {})
     bundle = outputs.get("publish", {}).get("bundle")
     verdict = state.verdict or "open"
     return RoundStatus(
-        number=state.number, started=state.started,
+        number=state.number,
+        started=state.started,
         verdict="rolled back" if verdict == "published" and bundle not in line else verdict,
-        step=state.next_step, reason=state.reason, records=outputs.get("select", {}).get("records"),
-        before=gate.get("before", {}).get("miou"), after=gate.get("after", {}).get("miou"),
-        low=difference.get("low"), high=difference.get("high"), fps=gate.get("after", {}).get("fps"), bundle=bundle,
-    )  # fmt: skip
+        step=state.next_step,
+        reason=state.reason,
+        records=outputs.get("select", {}).get("records"),
+        before=gate.get("before", {}).get("miou"),
+        after=gate.get("after", {}).get("miou"),
+        low=difference.get("low"),
+        high=difference.get("high"),
+        fps=gate.get("after", {}).get("fps"),
+        bundle=bundle,
+    )

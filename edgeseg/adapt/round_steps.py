@@ -19,25 +19,31 @@ from edgeseg.adapt.gate import Measured, judge
 from edgeseg.adapt.record_import import load_origins, pull
 from edgeseg.adapt.record_selection import Candidate, select
 from edgeseg.adapt.round_state import State, StepName, Verdict, digest, folder_of, load_all
+from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import MANIFEST, Bundle
 from edgeseg.config import LoopConfig, dumps
-from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import AdaptError
 from edgeseg.progress import Report
 from edgeseg.site import Site
 
 LoopT = TypeVar("LoopT", bound=LoopConfig)
 ENDED: dict[str | None, str] = {
-    "published": "published and rolled back", "rejected": "rejected", "stopped": "stopped",
-}  # fmt: skip
+    "published": "published and rolled back",
+    "rejected": "rejected",
+    "stopped": "stopped",
+}
 RUN_FILES = ("model.json", "metrics.json", "weights/best.safetensors")
 
 
 # `edgeseg.adapt.pseudo_labels.pseudo_label`; `collapse` of its result stops the round, its `alarms` are told
 Labeller = Callable[..., Any]  # Any: see `pseudo.Statistics`
-Trainer = Callable[..., Any]  # `edgeseg.training.train.train` and `edgeseg.training.distill.distill`; the result has `miou`
+Trainer = Callable[
+    ..., Any
+]  # `edgeseg.training.train.train` and `edgeseg.training.distill.distill`; the result has `miou`
 Exporter = Callable[..., Any]  # `edgeseg.export.exporter.export`; the result has `refused`
-Comparer = Callable[[Site, Path, Path, Report], tuple[Measured, Measured]]  # `edgeseg.adapt.gate_measurement.compare`
+Comparer = Callable[
+    [Site, Path, Path, Report], tuple[Measured, Measured]
+]  # `edgeseg.adapt.gate_measurement.compare`
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,9 @@ class Round:
     @property
     def chosen(self) -> list[str]:
         """Ids of the selected frames."""
-        return [str(name) for name in json.loads((self.folder / "selected.json").read_bytes())["frames"]]
+        return [
+            str(name) for name in json.loads((self.folder / "selected.json").read_bytes())["frames"]
+        ]
 
 
 @dataclass(frozen=True)
@@ -126,9 +134,14 @@ def _select(round: Round) -> Outcome:
     write_atomic(round.folder / "config.toml", dumps(site.config).encode())
     manifest = base.bundle.manifest
     started = {
-        "bundle": base.bundle.path.name, "seq": manifest.seq, "site_run": base.site_run, "edge_run": base.edge_run,
-        "int8": base.int8, "half": HALF in manifest.files, "imgsz": [manifest.height, manifest.width],
-    }  # fmt: skip
+        "bundle": base.bundle.path.name,
+        "seq": manifest.seq,
+        "site_run": base.site_run,
+        "edge_run": base.edge_run,
+        "int8": base.int8,
+        "half": HALF in manifest.files,
+        "imgsz": [manifest.height, manifest.width],
+    }
     counts = {key: value for key, value in dataclasses.asdict(selection).items() if key != "chosen"}
     output = {"records": len(selection.chosen), **counts, "fingerprint": mark, "base": started}
     return Outcome(output, ("selected.json", "config.toml"))
@@ -151,23 +164,38 @@ def _pseudo_label(round: Round) -> Outcome:
     chosen = set(round.chosen)
     frames = [frame for frame in site.frames() if frame.id in chosen]
     found = round.steps.pseudo_label(
-        site, site.root / round.start["site_run"], frames, round.folder / "pseudo",
-        alpha=site.config.train.u2pl.alpha, device=site.config.train.device, report=round.report,
-    )  # fmt: skip
+        site,
+        site.root / round.start["site_run"],
+        frames,
+        round.folder / "pseudo",
+        alpha=site.config.train.u2pl.alpha,
+        device=site.config.train.device,
+        report=round.report,
+    )
     for alarm in found.alarms:
         round.report.say(f"alarm: {alarm}")
-    output = {"kl": found.kl, "kept": found.kept, "effective": found.effective, "alarms": list(found.alarms)}
+    output = {
+        "kl": found.kl,
+        "kept": found.kept,
+        "effective": found.effective,
+        "alarms": list(found.alarms),
+    }
     if not found.collapse:
         return Outcome(output, ("pseudo/statistics.json",))
     reason = f"the pseudo-labels have collapsed: {found.collapse}"
-    write_json(round.folder / "decision.json", {"round": round.state.number, "verdict": "stopped", "reason": reason})
+    write_json(
+        round.folder / "decision.json",
+        {"round": round.state.number, "verdict": "stopped", "reason": reason},
+    )
     return Outcome(output, ("pseudo/statistics.json", "decision.json"), "stopped", reason)
 
 
 def _once(config: LoopT, steps: int, report: Report) -> LoopT:
     """The configuration of one training in a round: fewer steps, one device (several would start the command anew)."""
     if config.devices > 1:
-        report.say(f"a round trains on one device; devices = {config.devices} holds for train and distill only")
+        report.say(
+            f"a round trains on one device; devices = {config.devices} holds for train and distill only"
+        )
     return config.model_copy(update={"steps": steps, "devices": 1})
 
 
@@ -175,9 +203,14 @@ def _train(round: Round) -> Outcome:
     config = round.site.config
     once = _once(config.train, config.adapt.train_steps, round.report)
     result = round.steps.train(
-        round.site, once, round.folder / "train", resume=True, init=round.site.root / round.start["site_run"],
-        focus=frozenset(round.chosen), report=round.report,
-    )  # fmt: skip
+        round.site,
+        once,
+        round.folder / "train",
+        resume=True,
+        init=round.site.root / round.start["site_run"],
+        focus=frozenset(round.chosen),
+        report=round.report,
+    )
     return Outcome({"miou": result.miou}, tuple(f"train/{name}" for name in RUN_FILES))
 
 
@@ -185,10 +218,18 @@ def _distill(round: Round) -> Outcome:
     config = round.site.config
     once = _once(config.distill, config.adapt.distill_steps, round.report)
     result = round.steps.distill(
-        round.site, once, round.folder / "train", round.folder / "distill", resume=True,
-        init=round.site.root / round.start["edge_run"], focus=frozenset(round.chosen), report=round.report,
-    )  # fmt: skip
-    return Outcome({"miou": result.miou}, tuple(f"distill/{name}" for name in (*RUN_FILES, "origin.json")))
+        round.site,
+        once,
+        round.folder / "train",
+        round.folder / "distill",
+        resume=True,
+        init=round.site.root / round.start["edge_run"],
+        focus=frozenset(round.chosen),
+        report=round.report,
+    )
+    return Outcome(
+        {"miou": result.miou}, tuple(f"distill/{name}" for name in (*RUN_FILES, "origin.json"))
+    )
 
 
 def _export(round: Round) -> Outcome:
@@ -197,9 +238,13 @@ def _export(round: Round) -> Outcome:
     asked = config.model_copy(update={**like, "imgsz": config.imgsz or tuple(round.start["imgsz"])})
     seq = publish.next_seq(round.site)
     out = round.folder / "bundle"
-    result = round.steps.export(round.site, asked, round.folder / "distill", out, seq=seq, report=round.report)
+    result = round.steps.export(
+        round.site, asked, round.folder / "distill", out, seq=seq, report=round.report
+    )
     files = (MANIFEST, *Bundle.open(out).manifest.files)
-    return Outcome({"seq": seq, "refused": list(result.refused)}, tuple(f"bundle/{name}" for name in files))
+    return Outcome(
+        {"seq": seq, "refused": list(result.refused)}, tuple(f"bundle/{name}" for name in files)
+    )
 
 
 def _gate(round: Round) -> Outcome:
@@ -226,12 +271,18 @@ def _gate(round: Round) -> Outcome:
             "selected": digest(round.folder / "selected.json"),
             "gate": digest_of(site, site.frames("gate")),
         },
-        "thresholds": limits.model_dump(include={"max_drop", "max_class_drop", "draws", "block", "min_fps"}),
+        "thresholds": limits.model_dump(
+            include={"max_drop", "max_class_drop", "draws", "block", "min_fps"}
+        ),
         "figures": figures,
         "pseudo_labels": round.state.steps["pseudo-label"].output,
     }
     write_json(round.folder / "decision.json", decision)
-    output = {"champion": champion.path.name, "before": figures["champion"], "after": figures["challenger"]}
+    output = {
+        "champion": champion.path.name,
+        "before": figures["champion"],
+        "after": figures["challenger"],
+    }
     output |= {"difference": figures["difference"], "classes": figures["classes"], "reason": reason}
     if judgement.promoted:
         return Outcome(output, ("decision.json",))
@@ -242,12 +293,25 @@ def _publish(round: Round) -> Outcome:
     gate = round.state.steps["gate"].output
     parent = Bundle.open(round.site.root / "bundles" / gate["champion"])
     notes = {"round": round.state.number, "difference": gate["difference"]}
-    bundle = publish.publish(round.site, round.folder / "bundle", bundle_name(round.site, round.state), parent, notes)
+    bundle = publish.publish(
+        round.site, round.folder / "bundle", bundle_name(round.site, round.state), parent, notes
+    )
     return Outcome({"bundle": bundle.path.name}, (), "published", gate["reason"])
 
 
 WORK: dict[StepName, Callable[[Round], Outcome]] = {
-    "pull": _pull, "select": _select, "pseudo-label": _pseudo_label, "train": _train, "distill": _distill,
-    "export": _export, "gate": _gate, "publish": _publish,
-}  # fmt: skip
-FOLDERS: dict[StepName, str] = {"pseudo-label": "pseudo", "train": "train", "distill": "distill", "export": "bundle"}
+    "pull": _pull,
+    "select": _select,
+    "pseudo-label": _pseudo_label,
+    "train": _train,
+    "distill": _distill,
+    "export": _export,
+    "gate": _gate,
+    "publish": _publish,
+}
+FOLDERS: dict[StepName, str] = {
+    "pseudo-label": "pseudo",
+    "train": "train",
+    "distill": "distill",
+    "export": "bundle",
+}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgeseg.adapt.gate_measurement import compare
 from edgeseg.adapt.pseudo_labels import pseudo_label
 from edgeseg.adapt.round_steps import Steps
-from edgeseg.training.distill import distill
 from edgeseg.export.exporter import export
+from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 
 REAL = Steps(pseudo_label, train, distill, export, compare)

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from edgeseg.config import ClassSpec, Section
 from edgeseg.atomic_files import fsync_dir, write_atomic
+from edgeseg.config import ClassSpec, Section
 from edgeseg.errors import BundleError
 
 FORMAT = 1
@@ -101,7 +101,9 @@ class Bundle:
             data = source.read_bytes()
             manifest = Manifest.model_validate(json.loads(data))
         except (FileNotFoundError, NotADirectoryError):
-            raise BundleError(f"{path} is no bundle, it has no {MANIFEST}; make one with `edgeseg export`") from None
+            raise BundleError(
+                f"{path} is no bundle, it has no {MANIFEST}; make one with `edgeseg export`"
+            ) from None
         except (OSError, ValueError, ValidationError, RecursionError) as error:
             what = str(error).splitlines()[0]
             raise BundleError(
@@ -109,7 +111,11 @@ class Bundle:
             ) from None
         foreign = sorted(set(manifest.files) - set(FILE_NAMES))
         if foreign or GRAPHS["fp32"] not in manifest.files:
-            what = f"lists foreign files {', '.join(foreign)}" if foreign else f"lists no {GRAPHS['fp32']}"
+            what = (
+                f"lists foreign files {', '.join(foreign)}"
+                if foreign
+                else f"lists no {GRAPHS['fp32']}"
+            )
             raise BundleError(f"{source} {what}; export the bundle again")
         for name, entry in manifest.files.items():
             file = path / name
@@ -125,14 +131,20 @@ class Bundle:
         """
         entry = self.manifest.files.get(name)
         if entry is None:
-            raise BundleError(f"{self.path} holds no {name}; export it again with the option that makes it")
+            raise BundleError(
+                f"{self.path} holds no {name}; export it again with the option that makes it"
+            )
         try:
             with open(self.path / name, "rb") as file:
                 data = file.read(entry.size + 1)
         except OSError as error:
-            raise BundleError(f"{self.path / name} cannot be read ({error.strerror}); copy the bundle again") from None
+            raise BundleError(
+                f"{self.path / name} cannot be read ({error.strerror}); copy the bundle again"
+            ) from None
         if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise BundleError(f"{self.path / name} is damaged, its digest is wrong; copy the bundle again")
+            raise BundleError(
+                f"{self.path / name} is damaged, its digest is wrong; copy the bundle again"
+            )
         return data
 
     def speedup(self, flavour: str) -> float:
@@ -164,7 +176,10 @@ def write(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bundle:
     try:
         for name, data in files.items():
             write_atomic(staging / name, data)
-        entries = {n: FileEntry(size=len(d), sha256=hashlib.sha256(d).hexdigest()) for n, d in files.items()}
+        entries = {
+            n: FileEntry(size=len(d), sha256=hashlib.sha256(d).hexdigest())
+            for n, d in files.items()
+        }
         complete = manifest.model_copy(update={"files": entries})
         write_atomic(staging / MANIFEST, complete.model_dump_json(indent=2).encode())
         if path.exists():

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.bundle import Manifest
-from edgeseg.errors import BundleError
 from edgeseg.bundle.onnx_scan import Graph
+from edgeseg.errors import BundleError
 
 INPUT, OUTPUTS = "image", ("mask", "entropy", "score", "area")
 KINDS = {"float32": 1, "uint8": 2}  # numbers of ONNX's element types
@@ -26,7 +26,11 @@ class Face:
     @classmethod
     def of(cls, manifest: Manifest) -> Face:
         return cls(
-            manifest.height, manifest.width, manifest.entropy_height, manifest.entropy_width, len(manifest.classes)
+            manifest.height,
+            manifest.width,
+            manifest.entropy_height,
+            manifest.entropy_width,
+            len(manifest.classes),
         )
 
     def tensors(self) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -47,10 +51,17 @@ class Face:
         """
         wanted = self.tensors()
         right = list(graph.inputs) == [INPUT] and set(OUTPUTS) <= set(graph.outputs)
-        declared: dict[str, Any] = graph.inputs | graph.outputs  # Any: number of the type, and sides
+        declared: dict[str, Any] = (
+            graph.inputs | graph.outputs
+        )  # Any: number of the type, and sides
         for tensor, (shape, kind) in wanted.items() if right else ():
             number, sides = declared[tensor]
-            right = right and number == KINDS[kind] and sides[1:] == shape[1:] and sides[:1] in ((1,), (0,))
+            right = (
+                right
+                and number == KINDS[kind]
+                and sides[1:] == shape[1:]
+                and sides[:1] in ((1,), (0,))
+            )
         if not right:
             raise BundleError(
                 f"{name} does not take one {self.width}x{self.height} RGB frame, or not give {', '.join(OUTPUTS)} as "

@@ -18,7 +18,9 @@ STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 MAX_BYTES = 512 * 2**20
 MAX_NODES = 20_000
 MAX_DEPTH = 32
-ORT_FORMAT_MARK = b"ORTM"  # ONNX Runtime's own format, told by bytes 4 to 8; it would skip every check made here
+ORT_FORMAT_MARK = (
+    b"ORTM"  # ONNX Runtime's own format, told by bytes 4 to 8; it would skip every check made here
+)
 
 Value: TypeAlias = "int | memoryview"
 Declared: TypeAlias = "tuple[int, tuple[int, ...]]"
@@ -69,7 +71,9 @@ def scan(data: bytes, *, name: str, flavour: str | None = None, limit: int = MAX
         if not found.nodes:
             raise _Refused("holds no graph")
     except _Refused as why:
-        raise BundleError(f"{name} {why}, so it is not run; export the bundle again with `edgeseg export`") from None
+        raise BundleError(
+            f"{name} {why}, so it is not run; export the bundle again with `edgeseg export`"
+        ) from None
     if flavour is not None:
         _check_flavour(found.metadata.get(FLAVOUR_KEY), flavour, name)
     return found
@@ -200,7 +204,9 @@ def _declaration(view: memoryview) -> tuple[str, Declared]:
         elif number == 2:
             for tensor in _nested(value, 1):
                 kind = _number(tensor) or kind
-                sides += [_number(side) for shape in _nested(tensor, 2) for side in _nested(shape, 1)]
+                sides += [
+                    _number(side) for shape in _nested(tensor, 2) for side in _nested(shape, 1)
+                ]
     return name, (kind, tuple(sides))
 
 
@@ -209,7 +215,9 @@ def _nested(value: Value, wanted: int) -> list[memoryview]:
 
 
 def _number(view: memoryview) -> int:
-    return next((value for number, value in _fields(view) if number == 1 and isinstance(value, int)), 0)
+    return next(
+        (value for number, value in _fields(view) if number == 1 and isinstance(value, int)), 0
+    )
 
 
 def _function(view: memoryview, found: Graph) -> None:
@@ -237,7 +245,9 @@ def _attribute(view: memoryview, found: Graph, depth: int) -> None:
         if number in (5, 10):
             _tensor(_bytes(value))
         elif number in (6, 11):
-            _graph(_bytes(value), found, depth + 1)  # what lies inside is the graver fault, so it is told first
+            _graph(
+                _bytes(value), found, depth + 1
+            )  # what lies inside is the graver fault, so it is told first
             raise _Refused("branches or loops, which a segmentation graph has no need of")
         elif number in (22, 23):
             _sparse(_bytes(value))

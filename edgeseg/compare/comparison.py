@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.compare.results import FLOOR, Run, Standing, rare_classes, read_run, row, standings, write_table
+from edgeseg.atomic_files import lock, write_json
 from edgeseg.compare.html_page import write_page
 from edgeseg.compare.plan import Facts, Plan, claim
 from edgeseg.compare.process_pool import run_all
 from edgeseg.compare.recommendation import Verdict, recommend
+from edgeseg.compare.results import (
+    FLOOR,
+    Run,
+    Standing,
+    rare_classes,
+    read_run,
+    row,
+    standings,
+    write_table,
+)
 from edgeseg.compare.worker import Job
-from edgeseg.atomic_files import lock, write_json
 from edgeseg.errors import TrainError
 from edgeseg.progress import Report, Silent
 from edgeseg.site import Site
@@ -40,11 +49,15 @@ class Comparison:
     def failed(self) -> dict[str, str]:
         """Run and reason."""
         return {
-            f"{each.method}-{seed}": reason for each in self.found for seed, reason in each.failed.items()
-        }  # fmt: skip
+            f"{each.method}-{seed}": reason
+            for each in self.found
+            for seed, reason in each.failed.items()
+        }
 
 
-def compare(site: Site, wanted: Plan, out: Path, *, resume: bool = False, report: Report | None = None) -> Comparison:
+def compare(
+    site: Site, wanted: Plan, out: Path, *, resume: bool = False, report: Report | None = None
+) -> Comparison:
     """Train what is planned into `out`; a run that fails is told in the result.
 
     Args:
@@ -77,7 +90,9 @@ def compare(site: Site, wanted: Plan, out: Path, *, resume: bool = False, report
                     _keep(wanted, out, facts, results, failed, over=False)
         except KeyboardInterrupt:
             report.stop()
-            report.say(f"stopped after {len(results)} of {len(todo)} runs; go on with `edgeseg compare --resume`")
+            report.say(
+                f"stopped after {len(results)} of {len(todo)} runs; go on with `edgeseg compare --resume`"
+            )
             raise
         report.stop()
         comparison = _keep(wanted, out, facts, results, failed, over=True)
@@ -86,7 +101,13 @@ def compare(site: Site, wanted: Plan, out: Path, *, resume: bool = False, report
 
 
 def _keep(
-    wanted: Plan, out: Path, facts: Facts, results: Sequence[Run], failed: dict[tuple[str, int], str], *, over: bool
+    wanted: Plan,
+    out: Path,
+    facts: Facts,
+    results: Sequence[Run],
+    failed: dict[tuple[str, int], str],
+    *,
+    over: bool,
 ) -> Comparison:
     """Write the table as far as it goes."""
     found = standings(results, failed, wanted.methods)
@@ -96,14 +117,23 @@ def _keep(
     rows = [row(each, floor, rare) for each in found]
     chosen = next((each for each in found if each.method == verdict.method and each.runs), None)
     run = max(chosen.runs, key=lambda run: run.best) if chosen else None
-    metrics: dict[str, Any] = {"finished": over, "runs": len(results), "planned": wanted.seeds * len(wanted.methods)}
+    metrics: dict[str, Any] = {
+        "finished": over,
+        "runs": len(results),
+        "planned": wanted.seeds * len(wanted.methods),
+    }
     metrics |= {"rare_classes": rare, "methods": rows}
     if over:
         metrics["recommendation"] = {
-            "method": verdict.method, "run": run and str(run.path), "noise": verdict.noise,
+            "method": verdict.method,
+            "run": run and str(run.path),
+            "noise": verdict.noise,
             "sentences": verdict.sentences,
-        }  # fmt: skip
-    metrics |= {"machine": facts.machine, "config": wanted.config.model_dump(mode="json", exclude={"method"})}
+        }
+    metrics |= {
+        "machine": facts.machine,
+        "config": wanted.config.model_dump(mode="json", exclude={"method"}),
+    }
     write_table(out / "table.csv", rows)
     write_json(out / "metrics.json", metrics)
     return Comparison(out, found, verdict, rare, metrics, run)

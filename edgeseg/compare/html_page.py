@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.compare.results import FLOOR, RARE, Standing, rare_classes
 from edgeseg.compare.plan import Facts
 from edgeseg.compare.recommendation import Verdict
+from edgeseg.compare.results import FLOOR, RARE, Standing, rare_classes
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.html_report import Page, Series
 from edgeseg.imaging.drawing import paint
-from edgeseg.training.model_evaluation import predict
 from edgeseg.metrics import block_length, confusion, gain_interval, iou_margins, miou
 from edgeseg.models.checkpoint import load_model
-from edgeseg.html_report import Page, Series
 from edgeseg.site import Site
+from edgeseg.training.model_evaluation import predict
 
 SHOWN = 4  # val frames
 ACROSS = 6  # pictures side by side at most
@@ -29,7 +29,9 @@ DRIFT = 0.5  # divergence of pseudo-labels from labels beyond which something is
 Cell = tuple[NDArray[np.uint8], str]
 
 
-def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: Facts, path: Path) -> None:
+def write_page(
+    site: Site, found: Sequence[Standing], verdict: Verdict, facts: Facts, path: Path
+) -> None:
     """Write the report of a comparison whose runs are over."""
     config = facts.config
     page = Page(
@@ -45,7 +47,11 @@ def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: F
         page.heading("Training")
         page.paragraph(
             "mIoU on val of the averaged weights"
-            + (", mean over seeds; the band spans the lowest and the highest of them." if facts.seeds > 1 else ".")
+            + (
+                ", mean over seeds; the band spans the lowest and the highest of them."
+                if facts.seeds > 1
+                else "."
+            )
         )
         page.curves([curve(each) for each in able], "steps", "mIoU on val")
         _classes(page, able, facts)
@@ -57,7 +63,17 @@ def write_page(site: Site, found: Sequence[Standing], verdict: Verdict, facts: F
 def head_of(found: Sequence[Standing]) -> list[str]:
     """Column heads of the table."""
     on_gpu = any(run.on_gpu for each in found for run in each.runs)
-    return ["method", "mIoU", "sd", "gain", "rare", "s a step", "GPU GB" if on_gpu else "GB", "kept", "seeds"]
+    return [
+        "method",
+        "mIoU",
+        "sd",
+        "gain",
+        "rare",
+        "s a step",
+        "GPU GB" if on_gpu else "GB",
+        "kept",
+        "seeds",
+    ]
 
 
 def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
@@ -72,8 +88,19 @@ def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
         memory = "-" if each.memory is None else f"{each.memory / 1e9:.2f}"
         kept = "-" if each.kept is None else f"{100 * each.kept:.0f} %"
         seeds = str(len(each.runs)) + (f", {len(each.failed)} failed" if each.failed else "")
-        rows.append([each.method, f"{each.mean:.2f}", _figure(each.spread, 2), gain, _figure(each.rare(rare)),
-                     f"{each.seconds_per_step:.3f}", memory, kept, seeds])  # fmt: skip
+        rows.append(
+            [
+                each.method,
+                f"{each.mean:.2f}",
+                _figure(each.spread, 2),
+                gain,
+                _figure(each.rare(rare)),
+                f"{each.seconds_per_step:.3f}",
+                memory,
+                kept,
+                seeds,
+            ]
+        )
     return rows
 
 
@@ -96,7 +123,9 @@ def _headline(page: Page, able: Sequence[Standing], verdict: Verdict) -> None:
     _chance_of_frames(page, able, chosen, floor)
 
 
-def _chance_of_frames(page: Page, able: Sequence[Standing], chosen: Standing | None, floor: Standing | None) -> None:
+def _chance_of_frames(
+    page: Page, able: Sequence[Standing], chosen: Standing | None, floor: Standing | None
+) -> None:
     """What the verdict's rule leaves out: another set of val frames could say something else."""
     rival = next((each for each in able if each is not floor), None) if chosen is floor else chosen
     if rival is None or floor is None:
@@ -114,7 +143,9 @@ def _chance_of_frames(page: Page, able: Sequence[Standing], chosen: Standing | N
 def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
     rare = rare_classes(facts.pixels)
     page.heading("Where the methods stand")
-    page.table(head_of(found), cells_of(found, rare), best=[(0, 1)] if found and found[0].runs else [])
+    page.table(
+        head_of(found), cells_of(found, rare), best=[(0, 1)] if found and found[0].runs else []
+    )
     page.paragraph(
         "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
         f"{FLOOR}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
@@ -141,17 +172,28 @@ def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
     page.heading("Every class")
     total = max(1, sum(facts.pixels.values()))
     drawn = [each.counts() for each in able]
-    margins = [None if each is None else iou_margins(each, block=block_length(each.shape[1])) for each in drawn]
+    margins = [
+        None if each is None else iou_margins(each, block=block_length(each.shape[1]))
+        for each in drawn
+    ]
     rows, best = [], []
     for place, (name, number) in enumerate(facts.pixels.items()):
         values = [each.per_class(name) for each in able]
         known = [value for value in values if value is not None]
-        best += [(place, 2 + n) for n, value in enumerate(values) if known and value == max(known) >= 0.05]
+        best += [
+            (place, 2 + n)
+            for n, value in enumerate(values)
+            if known and value == max(known) >= 0.05
+        ]
         rows.append(
             [
                 name,
                 f"{100 * number / total:.2f} %",
-                *map(_cell, values, [None if each is None else float(each[place]) for each in margins]),
+                *map(
+                    _cell,
+                    values,
+                    [None if each is None else float(each[place]) for each in margins],
+                ),
             ]
         )
     page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
@@ -171,9 +213,13 @@ def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
 
 def divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
     """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without pseudo-labels."""
-    total = sum(pixels.values()) + len(pixels)  # one pixel more of each: a class without labels stays finite
+    total = sum(pixels.values()) + len(
+        pixels
+    )  # one pixel more of each: a class without labels stays finite
     return sum(
-        share * math.log(share * total / (pixels[name] + 1)) for name, share in pseudo.items() if share and pixels
+        share * math.log(share * total / (pixels[name] + 1))
+        for name, share in pseudo.items()
+        if share and pixels
     )
 
 
@@ -187,17 +233,23 @@ def _pictures(page: Page, site: Site, able: Sequence[Standing], config: TrainCon
     palette, classes = site.config.palette, len(site.config.classes)
     page.legend([(spec.name, spec.color) for spec in site.config.classes])
     frames = list(_frames(site, config.imgsz))
-    rows: list[list[Cell]] = [[(image, "frame"), (paint(truth, palette), "truth")] for image, truth in frames]
+    rows: list[list[Cell]] = [
+        [(image, "frame"), (paint(truth, palette), "truth")] for image, truth in frames
+    ]
     for each in able:  # one model in memory at a time
         module = load_model(each.runs[0].path, "last").module
         for (image, truth), line in zip(frames, rows):
             mask = predict(module, [image])[0][0].numpy()
-            line.append((paint(mask, palette), f"{each.method} {miou(confusion(truth, mask, classes)):.1f}"))
+            line.append(
+                (paint(mask, palette), f"{each.method} {miou(confusion(truth, mask, classes)):.1f}")
+            )
     for line in rows:
         page.pictures([], list(chunks(line)))
 
 
-def _frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+def _frames(
+    site: Site, size: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Image and truth at training size of frames spread over val."""
     frames = site.frames("val")
     for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2)[1:-1].round().astype(int)):
@@ -217,12 +269,16 @@ def chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
 def _settings(page: Page, facts: Facts) -> None:
     page.heading("Configuration and machine")
     page.table(["machine", ""], [[name, value] for name, value in facts.machine.items()])
-    page.paragraph("Common to all runs; the file `config.toml` in the folder of each holds all of its configuration.")
+    page.paragraph(
+        "Common to all runs; the file `config.toml` in the folder of each holds all of its configuration."
+    )
     values = _flat(facts.config.model_dump(mode="json", exclude={"method", "seed"}))
     page.table(["key", "value"], [[name, str(value)] for name, value in values])
 
 
-def _flat(table: Mapping[str, Any], path: str = "train") -> Iterator[tuple[str, Any]]:  # Any: configuration values
+def _flat(
+    table: Mapping[str, Any], path: str = "train"
+) -> Iterator[tuple[str, Any]]:  # Any: configuration values
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}.{name}")

@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.config.method_catalogue import CATALOGUE, check
-from edgeseg.compare.results import FLOOR
+from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.compare.recommendation import causes
+from edgeseg.compare.results import FLOOR
 from edgeseg.compare.worker import Job
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, dumps, validate
+from edgeseg.config.method_catalogue import CATALOGUE, check
 from edgeseg.data.frame_store import FrameStore
 from edgeseg.doctor import examine
-from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.errors import ConfigError, TrainError
-from edgeseg.training.trainer import refuse_frozen_noise
 from edgeseg.models import build
 from edgeseg.site import Frame, Site
+from edgeseg.training.trainer import refuse_frozen_noise
 
 PLAN = "comparison.json"
 
@@ -47,11 +47,20 @@ class Plan:
         """Seed by seed, so that every method has a figure early."""
         base = self.config.model_dump(mode="json")
         return [
-            Job(root, validate(TrainConfig, base | {"method": method, "seed": seed,
-                                                    "plugins": _plugins(self.config, method)}, "the comparison"),
-                out / f"{method}-{seed}", self.threads)
-            for seed in range(self.config.seed, self.config.seed + self.seeds) for method in self.methods
-        ]  # fmt: skip
+            Job(
+                root,
+                validate(
+                    TrainConfig,
+                    base
+                    | {"method": method, "seed": seed, "plugins": _plugins(self.config, method)},
+                    "the comparison",
+                ),
+                out / f"{method}-{seed}",
+                self.threads,
+            )
+            for seed in range(self.config.seed, self.config.seed + self.seeds)
+            for method in self.methods
+        ]
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,13 @@ class Facts:
 
 
 def plan(
-    site: Site, config: TrainConfig, methods: Sequence[str], seeds: int, *, jobs: int = 1, threads: int = 0
+    site: Site,
+    config: TrainConfig,
+    methods: Sequence[str],
+    seeds: int,
+    *,
+    jobs: int = 1,
+    threads: int = 0,
 ) -> Plan:
     """What is to be compared, before anything is written.
 
@@ -94,9 +109,13 @@ def plan(
             f"there is no method {' and no method '.join(unknown)}; choose among {', '.join(METHOD_NAMES)}"
         )
     if seeds < 1:
-        raise ConfigError(f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to decide")
+        raise ConfigError(
+            f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to decide"
+        )
     if jobs < 1 or threads < 0:
-        raise ConfigError("--jobs must be 1 or more and --threads 0 or more; leave them out for one run at a time")
+        raise ConfigError(
+            "--jobs must be 1 or more and --threads 0 or more; leave them out for one run at a time"
+        )
     if config.devices > 1 or config.nodes > 1:
         raise ConfigError(
             f"train.devices is {config.devices} and train.nodes {config.nodes} but a comparison trains each run on one "
@@ -161,8 +180,12 @@ def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
         TrainError: it cannot.
     """
     if not resume:
-        raise TrainError(f"{out} already holds a comparison; choose another folder, or continue it with --resume")
-    keys = sorted(set(dumps(wanted.config).splitlines()) ^ set((out / "config.toml").read_text().splitlines()))
+        raise TrainError(
+            f"{out} already holds a comparison; choose another folder, or continue it with --resume"
+        )
+    keys = sorted(
+        set(dumps(wanted.config).splitlines()) ^ set((out / "config.toml").read_text().splitlines())
+    )
     if keys:
         raise TrainError(
             f"{out} was begun with another configuration ({'; '.join(keys[:4])}); "
@@ -183,7 +206,9 @@ def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
 
 def _facts(site: Site, wanted: Plan) -> Facts:
     labelled = site.require("labelled")
-    counts = FrameStore(site, labelled, wanted.config.imgsz, memory=0).pixels(len(site.config.classes))
+    counts = FrameStore(site, labelled, wanted.config.imgsz, memory=0).pixels(
+        len(site.config.classes)
+    )
     pixels = {name: int(number) for name, number in zip(site.config.class_names, counts)}
     machine = examine(site.root)
     versions = {package.name: package.version for package in machine.packages}
@@ -192,15 +217,22 @@ def _facts(site: Site, wanted: Plan) -> Facts:
         methods=wanted.methods,
         seeds=wanted.seeds,
         pixels=pixels,
-        causes=causes(pixels, len(labelled), [f.camera for f in labelled],
-                      [f.camera for f in site.frames("unlabelled")]),
+        causes=causes(
+            pixels,
+            len(labelled),
+            [f.camera for f in labelled],
+            [f.camera for f in site.frames("unlabelled")],
+        ),
         frames={split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")},
         machine={
-            "processor": f"{machine.processor}, {machine.cores} cores", "GPU": "; ".join(machine.gpus) or "none",
-            "system": machine.system, "python": machine.python, "torch": versions.get("torch") or "-",
+            "processor": f"{machine.processor}, {machine.cores} cores",
+            "GPU": "; ".join(machine.gpus) or "none",
+            "system": machine.system,
+            "python": machine.python,
+            "torch": versions.get("torch") or "-",
             "edgeseg": machine.edgeseg,
         },
-    )  # fmt: skip
+    )
 
 
 def _cores() -> int:
@@ -223,8 +255,13 @@ def _gpus() -> tuple[str, ...]:
 
 def _digest(site: Site) -> str:
     """What the runs learn from and are judged by: the frames of three splits, the masks as they are, the classes."""
-    lines = [f"{each.split} {each.id} {_mask(site, each)}" for each in site.frames("labelled", "unlabelled", "val")]
-    return hashlib.sha256("\n".join([*sorted(lines), *site.config.class_names]).encode()).hexdigest()
+    lines = [
+        f"{each.split} {each.id} {_mask(site, each)}"
+        for each in site.frames("labelled", "unlabelled", "val")
+    ]
+    return hashlib.sha256(
+        "\n".join([*sorted(lines), *site.config.class_names]).encode()
+    ).hexdigest()
 
 
 def _mask(site: Site, frame: Frame) -> str:

@@ -50,7 +50,9 @@ class Noise:
         if not spreads:
             return cls(None, ENDLESS, frozenset(), rivals)
         usual = statistics.median(spreads.values())
-        wild = frozenset(name for name, spread in spreads.items() if usual > 0 and spread > WILD * usual)
+        wild = frozenset(
+            name for name, spread in spreads.items() if usual > 0 and spread > WILD * usual
+        )
         calm = [each for each in found if each.method in spreads and each.method not in wild]
         degrees = sum(len(each.runs) - 1 for each in calm)
         total = sum((value - each.mean) ** 2 for each in calm for value in each.values)
@@ -76,7 +78,11 @@ class Noise:
                 f"one seed each: two runs of one method are taken to scatter by {ASSUMED} points, as they do between "
                 f"seeds on CamVid{best}"
             )
-        own = f"; {' and '.join(sorted(self.wild))} scatters far more, which widens its interval" if self.wild else ""
+        own = (
+            f"; {' and '.join(sorted(self.wild))} scatters far more, which widens its interval"
+            if self.wild
+            else ""
+        )
         return (
             "two methods differ when their means lie further apart than the 95 % interval of chance, taken from the "
             f"spread over seeds of all methods (sd {self.spread:.2f} points, {self.degrees} degrees of freedom){best}"
@@ -144,19 +150,23 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
         for each in left_out
     ]
     if floor is None:
-        text = (
-            f"the highest mean is that of {able[0].method}, but without {FLOOR} nobody knows whether the footage helped"
-        )
+        text = f"the highest mean is that of {able[0].method}, but without {FLOOR} nobody knows whether the footage helped"
         return Verdict(able[0].method, (text,), None)
     if not rivals:
-        return Verdict(FLOOR, (f"only {FLOOR} finished, so there is nothing to compare it with", *gaps), None)
+        return Verdict(
+            FLOOR, (f"only {FLOOR} finished, so there is nothing to compare it with", *gaps), None
+        )
 
     noise = Noise.of([floor, *rivals])
     proven = [each for each in rivals if each.mean - floor.mean > noise.between(each, floor)]
     best = (proven or rivals)[0]
     limit = noise.between(best, floor)
     if not proven:
-        return Verdict(FLOOR, (*_floor_wins(best, best.mean - floor.mean, limit, causes), *gaps, _rule(noise)), limit)
+        return Verdict(
+            FLOOR,
+            (*_floor_wins(best, best.mean - floor.mean, limit, causes), *gaps, _rule(noise)),
+            limit,
+        )
     peers = [each for each in proven if best.mean - each.mean <= noise.between(best, each)]
     chosen = min(peers, key=lambda each: each.seconds_per_step)
     if chosen.seconds_per_step > CHEAPER * best.seconds_per_step:
@@ -172,14 +182,18 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
             f"and {chosen.method} takes {100 * share:.0f} % of its time a step"
         )
     if rivals[0] is not best:
-        sentences.append(f"a higher mean is that of {rivals[0].method}, but its runs lie too far apart to count on it")
+        sentences.append(
+            f"a higher mean is that of {rivals[0].method}, but its runs lie too far apart to count on it"
+        )
     others = [each.method for each in peers if each not in (chosen, best)]
     if others:
         sentences.append(f"nothing here tells {' and '.join(others)} from {best.method}")
     return Verdict(chosen.method, (*sentences, *gaps, _rule(noise)), limit)
 
 
-def causes(pixels: Mapping[str, int], labelled: int, cameras: Sequence[str], others: Sequence[str]) -> list[str]:
+def causes(
+    pixels: Mapping[str, int], labelled: int, cameras: Sequence[str], others: Sequence[str]
+) -> list[str]:
     """Which of the typical causes of footage that does not help this site shows.
 
     Args:
@@ -193,7 +207,9 @@ def causes(pixels: Mapping[str, int], labelled: int, cameras: Sequence[str], oth
     strange = sorted(set(others) - set(cameras))
     found = []
     if labelled < FEW_LABELS:
-        found.append(f"only {labelled} labelled frames, with which train.confidence is easily too low")
+        found.append(
+            f"only {labelled} labelled frames, with which train.confidence is easily too low"
+        )
     if missing:
         found.append(f"{', '.join(missing)} in no labelled frame")
     if strange:
@@ -219,7 +235,9 @@ def _floor_wins(best: Standing, gain: float, limit: float, here: Sequence[str]) 
     )
     shown = f"this site shows: {'; '.join(here)}" if here else "this site shows none of these four"
     more = (
-        ["more seeds or more steps may still tell them apart (`edgeseg compare --resume --seeds N` adds seeds)"]
+        [
+            "more seeds or more steps may still tell them apart (`edgeseg compare --resume --seeds N` adds seeds)"
+        ]
         if abs(gain) <= limit
         else []
     )

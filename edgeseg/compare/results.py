@@ -107,23 +107,39 @@ class Standing:
 def read_run(path: Path, method: str, seed: int) -> Run | None:
     """The figures of a run folder; None while it is unfinished."""
     try:
-        metrics: dict[str, Any] = json.loads((path / "metrics.json").read_bytes())  # Any: numbers and tables of them
+        metrics: dict[str, Any] = json.loads(
+            (path / "metrics.json").read_bytes()
+        )  # Any: numbers and tables of them
     except FileNotFoundError:
         return None
     ema, kept = metrics["last"]["ema"], metrics.get("kept_share")
     memory = read_memory(path)
     return Run(
-        path, method, seed, ema["miou"], metrics["best"]["miou"], metrics["best"]["step"], ema["per_class"],
-        metrics["seconds_per_step"], memory.get("bytes"), bool(memory.get("on_gpu")), kept[-1] if kept else None,
-        metrics.get("pseudo_label_share", {}), _curve(path / "results.csv"),
-    )  # fmt: skip
+        path,
+        method,
+        seed,
+        ema["miou"],
+        metrics["best"]["miou"],
+        metrics["best"]["step"],
+        ema["per_class"],
+        metrics["seconds_per_step"],
+        memory.get("bytes"),
+        bool(memory.get("on_gpu")),
+        kept[-1] if kept else None,
+        metrics.get("pseudo_label_share", {}),
+        _curve(path / "results.csv"),
+    )
 
 
-def standings(runs: Sequence[Run], failed: Mapping[tuple[str, int], str], methods: Sequence[str]) -> list[Standing]:
+def standings(
+    runs: Sequence[Run], failed: Mapping[tuple[str, int], str], methods: Sequence[str]
+) -> list[Standing]:
     """Every method that has finished or failed, best mean first, those without a finished run last."""
     found = []
     for method in methods:
-        mine = tuple(sorted((run for run in runs if run.method == method), key=lambda run: run.seed))
+        mine = tuple(
+            sorted((run for run in runs if run.method == method), key=lambda run: run.seed)
+        )
         reasons = {seed: reason for (name, seed), reason in failed.items() if name == method}
         if mine or reasons:
             found.append(Standing(method, mine, reasons))
@@ -138,7 +154,9 @@ def rare_classes(pixels: Mapping[str, int]) -> list[str]:
     return rare or sorted(present, key=lambda name: present[name])[:1]
 
 
-def row(each: Standing, floor: Standing | None, rare: Sequence[str]) -> dict[str, Any]:  # Any: numbers, lists, text
+def row(
+    each: Standing, floor: Standing | None, rare: Sequence[str]
+) -> dict[str, Any]:  # Any: numbers, lists, text
     """One line of the table, with what lies behind it."""
     failed = {str(seed): reason for seed, reason in each.failed.items()}
     if not each.runs:
@@ -155,7 +173,9 @@ def row(each: Standing, floor: Standing | None, rare: Sequence[str]) -> dict[str
         "memory_bytes": each.memory,
         "kept_share": _round(each.kept),
         "last": {str(run.seed): run.last for run in each.runs},
-        "best": {str(run.seed): {"miou": round(run.best, 4), "step": run.best_step} for run in each.runs},
+        "best": {
+            str(run.seed): {"miou": round(run.best, 4), "step": run.best_step} for run in each.runs
+        },
         "per_class": {name: _round(each.per_class(name)) for name in each.runs[0].per_class},
         "failed": failed,
     }
@@ -163,8 +183,19 @@ def row(each: Standing, floor: Standing | None, rare: Sequence[str]) -> dict[str
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:  # Any: as `row` gives them
     """The plain figures of `row` as CSV."""
-    columns = ["method", "seeds", "miou", "sd", "gain", "rare_iou", "best_miou", "seconds_per_step", "memory_bytes",
-               "kept_share", "failed"]  # fmt: skip
+    columns = [
+        "method",
+        "seeds",
+        "miou",
+        "sd",
+        "gain",
+        "rare_iou",
+        "best_miou",
+        "seconds_per_step",
+        "memory_bytes",
+        "kept_share",
+        "failed",
+    ]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.compare.results import COUNTS, MEMORY, read_memory
 from edgeseg.config import TrainConfig
-from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import EdgesegError
 from edgeseg.site import Site
 
@@ -80,7 +80,9 @@ def work(job: Job, line: Connection) -> None:
     except Exception as error:  # noqa: BLE001  # a bug costs this run only, and its traceback is in the log
         traceback.print_exc()
         what = str(error).splitlines()[0] if str(error) else "no message"
-        line.send(("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG}"))
+        line.send(
+            ("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG}")
+        )
         sys.exit(1)
 
 
@@ -105,8 +107,8 @@ def _train(job: Job, line: Connection) -> None:
     """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
     import torch  # only now that the number of threads is set
 
-    from edgeseg.training.model_evaluation import evaluate_frames  # noqa: PLC0415  # the same
     from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
+    from edgeseg.training.model_evaluation import evaluate_frames  # noqa: PLC0415  # the same
     from edgeseg.training.train import train  # noqa: PLC0415
 
     if job.threads:
@@ -136,7 +138,9 @@ def end_with_parent() -> None:
 
 def _peak() -> int:
     """Bytes of memory this process has held at most."""
-    with suppress(OSError):  # getrusage also counts the parent, as it was when it started this process
+    with suppress(
+        OSError
+    ):  # getrusage also counts the parent, as it was when it started this process
         for text in Path("/proc/self/status").read_text().splitlines():
             if text.startswith("VmHWM:"):
                 return int(text.split()[1]) * 1024

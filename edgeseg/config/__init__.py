@@ -2,8 +2,10 @@
 
 from edgeseg.config.schema import (
     ALIASES,
-    AdaptConfig,
     CONFIG_NAME,
+    METHOD_NAMES,
+    PLUGIN_NAMES,
+    AdaptConfig,
     ClassSpec,
     DataConfig,
     DistillConfig,
@@ -12,8 +14,6 @@ from edgeseg.config.schema import (
     InferConfig,
     LogConfig,
     LoopConfig,
-    METHOD_NAMES,
-    PLUGIN_NAMES,
     Section,
     SiteConfig,
     TrainConfig,
@@ -27,8 +27,10 @@ from edgeseg.config.schema import (
 
 __all__ = [
     "ALIASES",
-    "AdaptConfig",
     "CONFIG_NAME",
+    "METHOD_NAMES",
+    "PLUGIN_NAMES",
+    "AdaptConfig",
     "ClassSpec",
     "DataConfig",
     "DistillConfig",
@@ -37,8 +39,6 @@ __all__ = [
     "InferConfig",
     "LogConfig",
     "LoopConfig",
-    "METHOD_NAMES",
-    "PLUGIN_NAMES",
     "Section",
     "SiteConfig",
     "TrainConfig",

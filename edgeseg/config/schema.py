@@ -10,7 +10,15 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
 from edgeseg.errors import ConfigError
@@ -23,10 +31,16 @@ else:
 CONFIG_NAME = "edgeseg.toml"
 METHOD_NAMES = tuple(CATALOGUE)
 ALIASES = {  # other names under which papers and people know them
-    "mt": "mean_teacher", "cutmix": "cutmix_mt", "cutmix_seg": "cutmix_mt", "u2pl_cutmix": "u2pl",
-    "fpl": "fpl_cps_cutmix", "st++": "stpp", "ps_mt": "psmt", "unimatchv2": "unimatch_v2",
+    "mt": "mean_teacher",
+    "cutmix": "cutmix_mt",
+    "cutmix_seg": "cutmix_mt",
+    "u2pl_cutmix": "u2pl",
+    "fpl": "fpl_cps_cutmix",
+    "st++": "stpp",
+    "ps_mt": "psmt",
+    "unimatchv2": "unimatch_v2",
     "dcc": "cac",
-}  # fmt: skip
+}
 PLUGIN_NAMES = tuple(PLUGINS)
 Precision = Literal["auto", "32", "bf16"]
 S = TypeVar("S", bound=BaseModel)
@@ -37,7 +51,9 @@ def _size(value: Any) -> Any:  # Any: still unvalidated input
     return [value, value] if isinstance(value, int) else value
 
 
-def _known(names: tuple[str, ...], aliases: Mapping[str, str] = MappingProxyType({})) -> AfterValidator:
+def _known(
+    names: tuple[str, ...], aliases: Mapping[str, str] = MappingProxyType({})
+) -> AfterValidator:
     def check(value: str) -> str:
         value = aliases.get(value, value)
         if value not in names:
@@ -48,8 +64,12 @@ def _known(names: tuple[str, ...], aliases: Mapping[str, str] = MappingProxyType
 
 
 def _stride(size: tuple[int, int]) -> tuple[int, int]:
-    if min(size) < 32 or all(any(side % step for side in size) for step in (8, 14)):  # the network knows which
-        raise ValueError("height and width must be multiples of 32 (of 14 or 16 for some encoders), at least 32")
+    if min(size) < 32 or all(
+        any(side % step for side in size) for step in (8, 14)
+    ):  # the network knows which
+        raise ValueError(
+            "height and width must be multiples of 32 (of 14 or 16 for some encoders), at least 32"
+        )
     return size
 
 
@@ -80,7 +100,9 @@ class DataConfig(Section):
     """How footage becomes frames and labels become splits."""
 
     fps: float = Field(1.0, gt=0)  # frames kept per second of video, before near-duplicates go
-    near_duplicate: int = Field(4, ge=0, le=64)  # dHash bits that may differ for two frames to count as the same
+    near_duplicate: int = Field(
+        4, ge=0, le=64
+    )  # dHash bits that may differ for two frames to count as the same
     max_side: int = Field(1280, ge=64)  # frames are stored no larger than this
     val_share: float = Field(0.2, gt=0, lt=1)
     gate_share: float = Field(0.15, gt=0, lt=1)
@@ -93,8 +115,12 @@ class DataConfig(Section):
 class U2PLConfig(Section):
     """U2PL's own numbers (methods.md 2.1)."""
 
-    alpha: float = Field(0.2, ge=0, lt=1)  # share of unlabelled pixels called unreliable at the start
-    per_class: bool = True  # that share of each class; false: of all pixels together, as in the paper
+    alpha: float = Field(
+        0.2, ge=0, lt=1
+    )  # share of unlabelled pixels called unreliable at the start
+    per_class: bool = (
+        True  # that share of each class; false: of all pixels together, as in the paper
+    )
     low_rank: int = Field(3, ge=1)
     high_rank: int = Field(20, ge=2)
     threshold: float = Field(0.3, ge=0, lt=1)  # delta_p
@@ -111,13 +137,17 @@ class AELConfig(Section):
     keep: float = Field(0.999, ge=0, lt=1)  # of the confidence bank
     least_keep: float = Field(0.05, ge=0, le=1)  # a class is never sampled with a lower chance
     copy_paste: float = Field(0.5, ge=0, le=1)  # share of labelled frames that get a class pasted
-    common: float = Field(0.2, gt=0, le=1)  # classes with a larger share of the labelled pixels are never pasted
+    common: float = Field(
+        0.2, gt=0, le=1
+    )  # classes with a larger share of the labelled pixels are never pasted
 
 
 class FPLConfig(Section):
     """FPL's own numbers (methods.md 2.3)."""
 
-    mass: float = Field(0.9, gt=0, lt=1)  # T_u: so much probability the positives and the next class reach together
+    mass: float = Field(
+        0.9, gt=0, lt=1
+    )  # T_u: so much probability the positives and the next class reach together
     most: int = Field(3, ge=1)  # positives of a pixel
     weight: Literal["none", "linear", "convex", "concave"] = "none"
 
@@ -132,7 +162,9 @@ class LoopConfig(Section):
     steps: int = Field(4000, ge=1)
     batch: int = Field(4, ge=2)  # labelled frames a step; batch norm cannot do with one
     batch_unlabelled: int = Field(4, ge=1)
-    accumulate: int = Field(1, ge=1)  # a batch goes through the network in so many parts, for want of memory
+    accumulate: int = Field(
+        1, ge=1
+    )  # a batch goes through the network in so many parts, for want of memory
     max_memory: str = ""  # such as "6GB": take the fewest parts whose step needs no more; empty: `accumulate` holds
     freeze_encoder: bool = False  # train the rest only: least memory
     checkpointing: bool = False  # compute the encoder's activations twice instead of keeping them
@@ -151,16 +183,22 @@ class LoopConfig(Section):
     devices: int = Field(1, ge=1)  # of each machine; they share the batch
     nodes: int = Field(1, ge=1)  # machines, started by torchrun or a cluster's launcher
     workers: int = Field(2, ge=1)  # threads that read frames
-    compile: bool = False  # torch.compile of the student: minutes at the start, faster steps on a GPU
+    compile: bool = (
+        False  # torch.compile of the student: minutes at the start, faster steps on a GPU
+    )
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _divisible(self) -> LoopConfig:
         for size in (self.batch, self.batch_unlabelled):
             if size % self.accumulate:
-                raise ValueError(f"a batch of {size} frames cannot be split into accumulate = {self.accumulate} parts")
+                raise ValueError(
+                    f"a batch of {size} frames cannot be split into accumulate = {self.accumulate} parts"
+                )
         if self.batch < 2 * self.accumulate:
-            raise ValueError(f"batch must be at least {2 * self.accumulate}: batch norm needs two frames in each part")
+            raise ValueError(
+                f"batch must be at least {2 * self.accumulate}: batch norm needs two frames in each part"
+            )
         if self.freeze_encoder and self.checkpointing:
             raise ValueError(
                 "freeze_encoder and checkpointing disagree: a frozen encoder keeps no activations; set one of them to "
@@ -173,14 +211,24 @@ class TrainConfig(LoopConfig):
     """The site model."""
 
     method: Annotated[str, _known(METHOD_NAMES, ALIASES)] = "cutmix_mt"
-    plugins: tuple[Annotated[str, _known(PLUGIN_NAMES)], ...] = ()  # added to the method, see `edgeseg methods`
+    plugins: tuple[
+        Annotated[str, _known(PLUGIN_NAMES)], ...
+    ] = ()  # added to the method, see `edgeseg methods`
     encoder: str = "resnet50"
-    warmup: float = Field(0.2, ge=0, lt=1)  # share of the steps that are supervised only, while the teacher is poor
-    ramp: float = Field(0.2, ge=0, le=1)  # share of the steps after it until the unlabelled loss has its full weight
+    warmup: float = Field(
+        0.2, ge=0, lt=1
+    )  # share of the steps that are supervised only, while the teacher is poor
+    ramp: float = Field(
+        0.2, ge=0, le=1
+    )  # share of the steps after it until the unlabelled loss has its full weight
     unlabelled_weight: float = Field(1.0, ge=0)
-    confidence: float | None = Field(None, ge=0, lt=1)  # least probability of a pseudo-label; each method has its own
+    confidence: float | None = Field(
+        None, ge=0, lt=1
+    )  # least probability of a pseudo-label; each method has its own
     cutmix: float = Field(0.5, ge=0, le=1)  # share of the steps with CutMix
-    teacher: Literal["auto", "ema", "self"] = "auto"  # who labels online: auto = what the method's paper says
+    teacher: Literal["auto", "ema", "self"] = (
+        "auto"  # who labels online: auto = what the method's paper says
+    )
     strong: bool = True  # colour, grey and blur on the student's view of unlabelled frames
     rep_dim: int = Field(256, ge=8)
     u2pl: U2PLConfig = U2PLConfig()
@@ -246,7 +294,9 @@ class LogConfig(Section):
     per_hour: int = Field(60, ge=1)
     near_duplicate: int = Field(4, ge=0, le=64)
     random_share: float = Field(0.08, ge=0, le=1)  # share of records that are a random control
-    threshold: float | None = Field(None, ge=0, le=1)  # least score worth logging; the bundle's own if left out
+    threshold: float | None = Field(
+        None, ge=0, le=1
+    )  # least score worth logging; the bundle's own if left out
     jpeg_quality: int = Field(92, ge=50, le=100)
 
 
@@ -257,7 +307,9 @@ class AdaptConfig(Section):
     max_records: int = Field(2000, ge=1)
     train_steps: int = Field(2000, ge=1)
     distill_steps: int = Field(1500, ge=1)
-    max_drop: float = Field(0.2, ge=0)  # mIoU points the challenger may lose on gate, beyond which it is rejected
+    max_drop: float = Field(
+        0.2, ge=0
+    )  # mIoU points the challenger may lose on gate, beyond which it is rejected
     max_class_drop: float = Field(3.0, ge=0)
     draws: int = Field(2000, ge=100)
     block: int = Field(1, ge=1)
@@ -314,7 +366,9 @@ def load_model(model: type[S], path: Path, overrides: list[str] | None = None) -
     try:
         table = tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; run `edgeseg init {path.parent}` to make one") from None
+        raise ConfigError(
+            f"{path} does not exist; run `edgeseg init {path.parent}` to make one"
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(
             f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`"
@@ -322,7 +376,9 @@ def load_model(model: type[S], path: Path, overrides: list[str] | None = None) -
     return resolve(model, table, overrides, str(path))
 
 
-def resolve(model: type[S], table: dict[str, Any], overrides: list[str] | None, source: str) -> S:  # Any: TOML values
+def resolve(
+    model: type[S], table: dict[str, Any], overrides: list[str] | None, source: str
+) -> S:  # Any: TOML values
     """Lay `overrides` over `table` and build `model`; for a place without an edgeseg.toml as well.
 
     Raises:

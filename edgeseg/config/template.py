@@ -13,8 +13,8 @@ from pathlib import Path
 import tomli_w
 from pydantic import BaseModel
 
-from edgeseg.config import CONFIG_NAME, SiteConfig, validate
 from edgeseg.atomic_files import write_atomic
+from edgeseg.config import CONFIG_NAME, SiteConfig, validate
 from edgeseg.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -24,9 +24,19 @@ else:
 
 DEFAULT_CLASSES = ("background", "object")
 COLORS = (
-    "#4d4d4d", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#7a3e00", "#7fdbca",
-    "#b10dc9", "#ffffff",
-)  # fmt: skip  # told apart by most eyes; further ones are computed
+    "#4d4d4d",
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#f0e442",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+    "#7a3e00",
+    "#7fdbca",
+    "#b10dc9",
+    "#ffffff",
+)  # told apart by most eyes; further ones are computed
 TITLES = {
     "data": "from footage to frames, from labels to splits",
     "train": "the site model",
@@ -176,10 +186,18 @@ def default_colors(number: int) -> tuple[str, ...]:
     """Distinct colours as "#rrggbb", any number up to 64."""
     colors = list(COLORS[:number])
     step = 0
-    while len(colors) < number:  # turns of the golden angle never meet; brightness and saturation alternate
+    while (
+        len(colors) < number
+    ):  # turns of the golden angle never meet; brightness and saturation alternate
         step += 1
-        hue, saturation, value = step * 0.618034 % 1, (0.9, 0.55)[step // 3 % 2], (0.95, 0.7, 0.45)[step % 3]
-        color = "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hsv_to_rgb(hue, saturation, value))
+        hue, saturation, value = (
+            step * 0.618034 % 1,
+            (0.9, 0.55)[step // 3 % 2],
+            (0.95, 0.7, 0.45)[step % 3],
+        )
+        color = "#" + "".join(
+            f"{round(255 * part):02x}" for part in colorsys.hsv_to_rgb(hue, saturation, value)
+        )
         if all(_apart(color, other) >= 36 for other in colors):
             colors.append(color)
     return tuple(colors)
@@ -205,7 +223,10 @@ def template(name: str, classes: Sequence[str]) -> str:
         "# The classes in the order of their ids, from 0; masks hold these ids, and 255 where nothing is labelled.",
         "# Colours are for pictures, and for masks that were painted in them.",
         "classes = [",
-        *(f'    {{ name = {_value(spec)}, color = "{color}" }},' for spec, color in zip(classes, colors)),
+        *(
+            f'    {{ name = {_value(spec)}, color = "{color}" }},'
+            for spec, color in zip(classes, colors)
+        ),
         "]",
     ]
     for key, field in SiteConfig.model_fields.items():
@@ -231,7 +252,9 @@ def _section(path: str, section: BaseModel) -> list[str]:
             nested += _section(f"{path}.{key}", value)
             continue
         default = f"# {key} is unset" if value is None else f"# {key} = {_value(value)}"
-        lines.append(f"{default:<36}  # {COMMENTS[path][key]}" if key in COMMENTS.get(path, {}) else default)
+        lines.append(
+            f"{default:<36}  # {COMMENTS[path][key]}" if key in COMMENTS.get(path, {}) else default
+        )
     return lines + nested
 
 

@@ -9,7 +9,9 @@ from torch.nn import functional as F
 IGNORE = 255
 
 
-def weak(images: Tensor, masks: Tensor, scale: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
+def weak(
+    images: Tensor, masks: Tensor, scale: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Random scale, crop to the same size and flip, image and mask alike.
 
     Args:
@@ -23,17 +25,25 @@ def weak(images: Tensor, masks: Tensor, scale: tuple[float, float]) -> tuple[Ten
     batch, height, width = masks.shape
     device = images.device
     low, high = scale
-    zoom = low * (high / low) ** torch.rand(batch, device=device)  # log-uniform: halving is as likely as doubling
-    room = 1 - 1 / zoom  # how far the window can move; negative when the image is smaller than the window
+    zoom = low * (high / low) ** torch.rand(
+        batch, device=device
+    )  # log-uniform: halving is as likely as doubling
+    room = (
+        1 - 1 / zoom
+    )  # how far the window can move; negative when the image is smaller than the window
     shift = room[:, None] * (2 * torch.rand(batch, 2, device=device) - 1)
     flip = torch.where(torch.rand(batch, device=device) < 0.5, -1.0, 1.0)
     theta = torch.zeros(batch, 2, 3, device=device)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip / zoom, 1 / zoom, shift
     grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
     picture = images.permute(0, 3, 1, 2).float() / 255
-    moved = F.grid_sample(picture, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    moved = F.grid_sample(
+        picture, grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
     valid = (grid.abs() <= 1).all(-1)
-    label = F.grid_sample(masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False)
+    label = F.grid_sample(
+        masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
+    )
     label = label[:, 0].round().long().masked_fill(~valid, IGNORE)
     moved = torch.where(valid[:, None], moved, 0.45)  # a grey that normalises to about 0
     return moved, label, valid
@@ -45,7 +55,9 @@ def strong(images: Tensor) -> Tensor:
     Args:
         images: (B, 3, H, W) float 0..1; left as it is.
     """
-    with torch.autocast(images.device.type, enabled=False):  # three decimal digits are not enough for colours
+    with torch.autocast(
+        images.device.type, enabled=False
+    ):  # three decimal digits are not enough for colours
         return _blur(_recolour(images.float()))
 
 
@@ -59,14 +71,22 @@ def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     batch, _, height, width = images.shape
     device = images.device
     share = 0.02 + 0.38 * torch.rand(batch, device=device)
-    ratio = 0.3 * (1 / 0.3**2) ** torch.rand(batch, device=device)  # log-uniform from 0.3 to 1 / 0.3
+    ratio = 0.3 * (1 / 0.3**2) ** torch.rand(
+        batch, device=device
+    )  # log-uniform from 0.3 to 1 / 0.3
     tall, wide = (share * ratio).sqrt().clamp(max=1.0), (share / ratio).sqrt().clamp(max=1.0)
     top, left = (torch.rand(batch, device=device) * (1 - side) for side in (tall, wide))
     y, x = ((torch.arange(side, device=device) + 0.5) / side for side in (height, width))
     rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
     columns = (x >= left[:, None]) & (x < (left + wide)[:, None])
-    hole = rows[:, :, None] & columns[:, None, :] & (torch.rand(batch, device=device) < 0.5)[:, None, None]
-    return torch.where(hole[:, None], torch.rand_like(images), images), masks.masked_fill(hole, IGNORE)
+    hole = (
+        rows[:, :, None]
+        & columns[:, None, :]
+        & (torch.rand(batch, device=device) < 0.5)[:, None, None]
+    )
+    return torch.where(hole[:, None], torch.rand_like(images), images), masks.masked_fill(
+        hole, IGNORE
+    )
 
 
 def _recolour(images: Tensor) -> Tensor:
@@ -83,7 +103,9 @@ def _recolour(images: Tensor) -> Tensor:
     grey = _luma(result)
     saturation = torch.where(torch.rand(batch, 1, 1, 1, device=device) < 0.2, 0.0, amount(0.5))
     result = grey + (result - grey) * saturation
-    result = _shift_hue(result, torch.where(chosen, (torch.rand(batch, 1, 1, 1, device=device) - 0.5) * 0.5, 0.0))
+    result = _shift_hue(
+        result, torch.where(chosen, (torch.rand(batch, 1, 1, 1, device=device) - 0.5) * 0.5, 0.0)
+    )
     return result.clamp(0, 1)
 
 
@@ -95,7 +117,8 @@ def _luma(images: Tensor) -> Tensor:
 def _shift_hue(images: Tensor, turn: Tensor) -> Tensor:
     # A rotation of the chroma plane of YIQ, which is linear and so one 3x3 matrix an image; `turn` in full circles.
     to_yiq = torch.tensor(
-        [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], device=images.device
+        [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]],
+        device=images.device,
     )
     angle = 2 * torch.pi * turn.flatten()
     rotate = torch.zeros(len(images), 3, 3, device=images.device)

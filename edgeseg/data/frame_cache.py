@@ -43,7 +43,9 @@ class FrameCache:
         self._size, self._masks = size, masks
         mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
         self._checksums = np.frombuffer(mapped, np.uint32, number, len(mapped) - 4 * number)
-        self._records = np.frombuffer(mapped, np.uint8, len(mapped) - 4 * number).reshape(number, -1)
+        self._records = np.frombuffer(mapped, np.uint8, len(mapped) - 4 * number).reshape(
+            number, -1
+        )
         self._nothing = np.full(size, 255, np.uint8)  # the mask of every unlabelled frame
         weakref.finalize(self, os.close, handle)
 
@@ -65,7 +67,10 @@ class FrameCache:
         record = np.concatenate([image.ravel(), mask.ravel()]) if self._masks else image.ravel()
         # Written, not stored through the map: a full disk is then an error, where a map would end the process.
         checksum = np.uint32(_checksum(record)).tobytes()
-        for data, place in ((record.data, index * len(record)), (checksum, self._records.size + 4 * index)):
+        for data, place in (
+            (record.data, index * len(record)),
+            (checksum, self._records.size + 4 * index),
+        ):
             if os.pwrite(self._handle, data, place) < len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -93,7 +98,9 @@ def open_cache(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> Fr
     except (OSError, ValueError) as error:  # ValueError: more than this machine can map
         if handle >= 0:
             os.close(handle)
-        raise DataError(f"{folder} cannot be used ({error}); make it writable or set data.cache_bytes to 0") from None
+        raise DataError(
+            f"{folder} cannot be used ({error}); make it writable or set data.cache_bytes to 0"
+        ) from None
 
 
 def used(site: Site) -> int:
@@ -116,7 +123,9 @@ def _checksum(record: Image) -> int:
 
 
 def _digest(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {cv2.__version__} {size} {len(site.config.classes)}\n".encode())
+    digest = hashlib.sha256(
+        f"{FORMAT} {cv2.__version__} {size} {len(site.config.classes)}\n".encode()
+    )
     for frame in frames:
         stamps = [_stamp(site.root, name) for name in (frame.image, frame.mask) if name is not None]
         digest.update(f"{frame.id} {stamps}\n".encode())
@@ -151,16 +160,22 @@ def _make_room(folder: Path, path: Path, length: int, bound: int) -> None:
     free, victims = shutil.disk_usage(folder).free - MARGIN, []
     while True:
         room = bound - length - sum(size for size, _, _ in others.values())
-        growth = max(0, length - have) + sum(max(0, size - taken) for size, taken, _ in others.values())
+        growth = max(0, length - have) + sum(
+            max(0, size - taken) for size, taken, _ in others.values()
+        )
         if (room >= 0 and growth <= free) or not idle:
             break
         victims.append(idle.pop())
         free += others.pop(victims[-1])[1]
     if room < 0:
         what = "they take" if length > bound else "beside the caches in use they take"
-        raise DataError(f"{what} {length / 1e9:.2f} GB but data.cache_bytes is {bound / 1e9:.2f} GB; raise it")
+        raise DataError(
+            f"{what} {length / 1e9:.2f} GB but data.cache_bytes is {bound / 1e9:.2f} GB; raise it"
+        )
     if growth > free:
-        raise DataError(f"they need {growth / 1e9:.2f} GB of a disk with {max(0, free) / 1e9:.2f} to spare; make room")
+        raise DataError(
+            f"they need {growth / 1e9:.2f} GB of a disk with {max(0, free) / 1e9:.2f} to spare; make room"
+        )
     for victim in victims:
         victim.unlink()
 

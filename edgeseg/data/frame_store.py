@@ -55,7 +55,9 @@ def read_frame(site: Site, frame: Frame) -> tuple[Image, Image | None]:
     if frame.mask is not None:
         mask = cv2.imread(str(site.path(frame.mask)), cv2.IMREAD_UNCHANGED)
         if mask is None or mask.ndim != 2 or mask.shape != image.shape[:2]:
-            raise DataError(f"{site.path(frame.mask)} is missing, damaged or of the wrong size; add the labels again")
+            raise DataError(
+                f"{site.path(frame.mask)} is missing, damaged or of the wrong size; add the labels again"
+            )
         highest = int(mask[mask != IGNORE].max(initial=0))
         if highest >= len(site.config.classes):
             raise DataError(
@@ -70,7 +72,9 @@ def resize_image(image: Image, size: tuple[int, int]) -> Image:
     if image.shape[:2] == size:
         return image
     shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]
-    resized = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    resized = cv2.resize(
+        image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
     return np.asarray(resized, np.uint8)
 
 
@@ -86,9 +90,13 @@ class FrameStore:
     into memory as far as a budget goes."""
 
     def __init__(
-        self, site: Site, frames: Sequence[Frame], size: tuple[int, int], memory: int = MEMORY,
+        self,
+        site: Site,
+        frames: Sequence[Frame],
+        size: tuple[int, int],
+        memory: int = MEMORY,
         report: Report | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Open the cache.
 
         Args:
@@ -119,7 +127,9 @@ class FrameStore:
             return kept
         image, mask = read_frame(self._site, self.frames[index])
         image = resize_image(image, self._size)
-        mask = np.full(self._size, IGNORE, np.uint8) if mask is None else resize_mask(mask, self._size)
+        mask = (
+            np.full(self._size, IGNORE, np.uint8) if mask is None else resize_mask(mask, self._size)
+        )
         if not self._store(index, image, mask) and self._left >= image.nbytes + mask.nbytes:
             self._left -= image.nbytes + mask.nbytes
             self._kept[index] = image, mask
@@ -132,7 +142,9 @@ class FrameStore:
             self._cache.put(index, image, mask)
         except OSError as error:
             if self._writes:
-                self._stop_writing(f"{self._site.root} cannot be written to ({error.strerror}); make room")
+                self._stop_writing(
+                    f"{self._site.root} cannot be written to ({error.strerror}); make room"
+                )
             return False
         return True
 
@@ -175,7 +187,9 @@ class LabelledStore:
         return len(self._places)
 
     def __getitem__(self, index: int) -> tuple[Image, Image]:
-        return self._store[self._places[index]][0], read_mask(self._folder / f"{self.frames[index].id}.png")
+        return self._store[self._places[index]][0], read_mask(
+            self._folder / f"{self.frames[index].id}.png"
+        )
 
 
 def read_mask(path: Path) -> Image:
@@ -186,7 +200,9 @@ def read_mask(path: Path) -> Image:
     """
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2:
-        raise DataError(f"{path} is missing or damaged; delete its folder and run again with --resume")
+        raise DataError(
+            f"{path} is missing or damaged; delete its folder and run again with --resume"
+        )
     return np.asarray(mask, np.uint8)
 
 
@@ -205,16 +221,23 @@ class Order:
         """Places in the list of frames for `step`, counted from 0."""
         everyone = np.arange(self._length)
         if not len(self._focus):
-            return [self._pick(everyone, step * self._batch + place, 0) for place in range(self._batch)]
+            return [
+                self._pick(everyone, step * self._batch + place, 0) for place in range(self._batch)
+            ]
         near = self._batch // 2
-        first = [self._pick(everyone, step * (self._batch - near) + place, 0) for place in range(self._batch - near)]
+        first = [
+            self._pick(everyone, step * (self._batch - near) + place, 0)
+            for place in range(self._batch - near)
+        ]
         return first + [self._pick(self._focus, step * near + place, 1) for place in range(near)]
 
     def _pick(self, pool: NDArray[np.int64], position: int, stream: int) -> int:
         epoch, place = divmod(position, len(pool))
         if (epoch, stream) not in self._epochs:
             self._epochs = {key: kept for key, kept in self._epochs.items() if key[0] >= epoch - 1}
-            self._epochs[epoch, stream] = np.random.default_rng([self._seed, epoch, stream]).permutation(pool)
+            self._epochs[epoch, stream] = np.random.default_rng(
+                [self._seed, epoch, stream]
+            ).permutation(pool)
         return int(self._epochs[epoch, stream][place])
 
 
@@ -224,8 +247,17 @@ class Loader:
     With several processes (`world`), each takes its own part of the same order.
     """
 
-    def __init__(self, store: Store, batch: int, seed: int, *, workers: int, rank: int = 0, world: int = 1,
-                 focus: frozenset[str] = frozenset()) -> None:  # fmt: skip
+    def __init__(
+        self,
+        store: Store,
+        batch: int,
+        seed: int,
+        *,
+        workers: int,
+        rank: int = 0,
+        world: int = 1,
+        focus: frozenset[str] = frozenset(),
+    ) -> None:
         places = [index for index, frame in enumerate(store.frames) if frame.id in focus]
         self._store, self._batch, self._rank = store, batch, rank
         self._order = Order(len(store), batch * world, seed, places)
@@ -242,7 +274,9 @@ class Loader:
         self._ahead = {step + 1: self._request(step + 1)}
         images, masks = zip(*(future.result() for future in pending))
         names = tuple(self._store.frames[index].id for index in self._mine(step))
-        return RawBatch(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)), names)
+        return RawBatch(
+            torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)), names
+        )
 
     def close(self) -> None:
         """Stop the threads."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Bundle
 from edgeseg.data.ingest.mask_files import count_pixels, read_stored
 from edgeseg.errors import BundleError, DataError
-from edgeseg.progress import Report, Silent
 from edgeseg.imaging.perceptual_hash import distances
+from edgeseg.progress import Report, Silent
 from edgeseg.site import SPLITS, Frame, Site, Split
 
 LEAST: dict[Split, int] = {"val": 5, "gate": 5}  # frames below which a figure says little
@@ -80,7 +80,10 @@ def summarise(site: Site, report: Report | None = None) -> Summary:
         mine = [frame for frame in frames if frame.camera == camera]
         counts = Counter(frame.split for frame in mine if not frame.withheld)
         withheld = sum(frame.withheld for frame in mine)
-        summary.frames[camera] = {**{split: counts[split] for split in SPLITS}, "withheld": withheld}
+        summary.frames[camera] = {
+            **{split: counts[split] for split in SPLITS},
+            "withheld": withheld,
+        }
     pixels = _pixels(site, frames, summary.warnings, report or Silent())
     for index, name in enumerate(site.config.class_names):
         summary.classes[name] = {split: _share(pixels[split], index) for split in pixels}
@@ -91,7 +94,9 @@ def summarise(site: Site, report: Report | None = None) -> Summary:
     return summary
 
 
-def _pixels(site: Site, frames: list[Frame], warnings: list[str], report: Report) -> dict[Split, NDArray[np.int64]]:
+def _pixels(
+    site: Site, frames: list[Frame], warnings: list[str], report: Report
+) -> dict[Split, NDArray[np.int64]]:
     """Pixels of each class by split, (C,)."""
     classes = len(site.config.classes)
     totals: dict[Split, NDArray[np.int64]] = {
@@ -108,7 +113,11 @@ def _pixels(site: Site, frames: list[Frame], warnings: list[str], report: Report
             damaged.append(str(error))
     report.stop()
     if damaged:
-        warnings.append(damaged[0] if len(damaged) == 1 else f"{len(damaged)} masks are unusable; first: {damaged[0]}")
+        warnings.append(
+            damaged[0]
+            if len(damaged) == 1
+            else f"{len(damaged)} masks are unusable; first: {damaged[0]}"
+        )
     return totals
 
 
@@ -118,7 +127,10 @@ def _share(pixels: NDArray[np.int64], index: int) -> float | None:
 
 def _runs(root: Path) -> list[RunInfo]:
     found = []
-    for path in sorted((root / "runs").glob("*/exp*"), key=lambda path: (path.parent.name, len(path.name), path.name)):
+    for path in sorted(
+        (root / "runs").glob("*/exp*"),
+        key=lambda path: (path.parent.name, len(path.name), path.name),
+    ):
         metrics: Any = {}  # Any: a JSON file of several writers
         finished = (path / "metrics.json").is_file()
         try:
@@ -142,21 +154,28 @@ def _bundles(site: Site) -> list[BundleInfo]:
         try:
             manifest = Bundle.open(path).manifest
             files = tuple(manifest.files)
-            found.append(BundleInfo(path.name, manifest.seq, manifest.created, files, is_current, ""))
+            found.append(
+                BundleInfo(path.name, manifest.seq, manifest.created, files, is_current, "")
+            )
         except BundleError as error:
             found.append(BundleInfo(path.name, None, "", (), is_current, str(error)))
     return found
 
 
-def _warn(site: Site, frames: list[Frame], pixels: dict[Split, NDArray[np.int64]], summary: Summary) -> None:
+def _warn(
+    site: Site, frames: list[Frame], pixels: dict[Split, NDArray[np.int64]], summary: Summary
+) -> None:
     say = summary.warnings.append
     lost = sum(not (site.root / frame.image).is_file() for frame in frames)
     if lost:
-        say(f"{lost} image files are gone; restore them, or delete their lines in frames.jsonl and add them again")
+        say(
+            f"{lost} image files are gone; restore them, or delete their lines in frames.jsonl and add them again"
+        )
     annotated = [frame for frame in frames if frame.split != "unlabelled"]
     if annotated:
         absent = {
-            split: [n for n, p in zip(site.config.class_names, counts) if not p] for split, counts in pixels.items()
+            split: [n for n, p in zip(site.config.class_names, counts) if not p]
+            for split, counts in pixels.items()
         }
         summary.warnings += _about_labels(absent, summary)
     copies = _copies(annotated, site.config.data.near_duplicate)
@@ -165,9 +184,13 @@ def _warn(site: Site, frames: list[Frame], pixels: dict[Split, NDArray[np.int64]
             f"{copies} val or gate frames look almost like labelled ones, which flatters figures; label other times too"
         )
     if annotated and not summary.total("unlabelled"):
-        say("there is no unlabelled footage for semi-supervised training to gain from; use `edgeseg add footage`")
+        say(
+            "there is no unlabelled footage for semi-supervised training to gain from; use `edgeseg add footage`"
+        )
     if any(info.current and info.fault for info in summary.bundles):
-        say("the current bundle is damaged; go back with `edgeseg adapt --rollback`, or export again")
+        say(
+            "the current bundle is damaged; go back with `edgeseg adapt --rollback`, or export again"
+        )
 
 
 def _about_labels(absent: dict[Split, list[str]], summary: Summary) -> list[str]:
@@ -180,14 +203,20 @@ def _about_labels(absent: dict[Split, list[str]], summary: Summary) -> list[str]
         number = summary.total(split)
         only = [name for name in absent[split] if name not in absent["labelled"]]
         if number < least:
-            said.append(f"{split} has {number} frames, too few to rely on; use `edgeseg add labels --split {split}`")
+            said.append(
+                f"{split} has {number} frames, too few to rely on; use `edgeseg add labels --split {split}`"
+            )
         elif only:
-            said.append(f"no {split} frame shows {', '.join(only)}, so how well it is found stays open; add some")
+            said.append(
+                f"no {split} frame shows {', '.join(only)}, so how well it is found stays open; add some"
+            )
     return said
 
 
 def _copies(annotated: list[Frame], near: int) -> int:
-    learnt = np.array([int(frame.hash, 16) for frame in annotated if frame.split == "labelled"], np.uint64)
+    learnt = np.array(
+        [int(frame.hash, 16) for frame in annotated if frame.split == "labelled"], np.uint64
+    )
     judges = [frame for frame in annotated if frame.split != "labelled"]
     return sum(bool((distances(int(frame.hash, 16), learnt) <= near).any()) for frame in judges)
 

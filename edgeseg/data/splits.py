@@ -65,7 +65,9 @@ def withhold(frames: Iterable[Frame], config: DataConfig) -> list[Frame]:
     everything = list(frames)
     out = leaks(everything, config.near_duplicate, config.block_seconds)
     return [
-        frame if frame.withheld == (frame.id in out) else dataclasses.replace(frame, withheld=frame.id in out)
+        frame
+        if frame.withheld == (frame.id in out)
+        else dataclasses.replace(frame, withheld=frame.id in out)
         for frame in everything
     ]
 
@@ -96,7 +98,10 @@ class Assignment:
 
 
 def assign(
-    new: Sequence[Frame], settled: Sequence[Frame], pixels: Mapping[str, Sequence[int]], config: DataConfig
+    new: Sequence[Frame],
+    settled: Sequence[Frame],
+    pixels: Mapping[str, Sequence[int]],
+    config: DataConfig,
 ) -> Assignment:
     """Part newly labelled frames into labelled, val and gate; the same input gives the same splits.
 
@@ -149,7 +154,11 @@ class _Pool:
     """Runs that stay in training unless val or gate take them."""
 
     def __init__(
-        self, runs: list[list[Frame]], pixels: Mapping[str, Sequence[int]], wanted: Mapping[Split, int], seed: int
+        self,
+        runs: list[list[Frame]],
+        pixels: Mapping[str, Sequence[int]],
+        wanted: Mapping[Split, int],
+        seed: int,
     ) -> None:
         self._pixels = pixels
         self._wanted = wanted
@@ -158,7 +167,9 @@ class _Pool:
         self._taken: list[tuple[Split, _Run]] = []
         self._held: Counter[Split] = Counter()
         self._covered: dict[Split, set[int]] = defaultdict(set)
-        self._left = Counter(name for run in self._runs for name in run.classes)  # runs in training with this class
+        self._left = Counter(
+            name for run in self._runs for name in run.classes
+        )  # runs in training with this class
         self._spread = Counter(self._left)
 
     def classes(self, frames: Iterable[Frame]) -> set[int]:
@@ -194,7 +205,9 @@ class _Pool:
                 return  # one more would be further off than none
 
             def worth(run: _Run, room: int = room) -> tuple[int, int, float]:
-                gained = sum(1 / self._spread[name] for name in run.classes if split in self._due(name))
+                gained = sum(
+                    1 / self._spread[name] for name in run.classes if split in self._due(name)
+                )
                 return -self._harm(split, run), -max(0, len(run.frames) - room), gained
 
             self._take(split, max(self._runs, key=worth))
@@ -204,9 +217,12 @@ class _Pool:
         most = 1 + 1.5 * self._wanted[split]
         for name in sorted(name for name in self._spread if split in self._due(name)):
             fitting = [
-                run for run in self._runs
-                if name in run.classes and self._held[split] + len(run.frames) <= most and not self._harm(split, run)
-            ]  # fmt: skip
+                run
+                for run in self._runs
+                if name in run.classes
+                and self._held[split] + len(run.frames) <= most
+                and not self._harm(split, run)
+            ]
             if fitting and self._spare() and split in self._due(name):
                 self._take(split, min(fitting, key=lambda run: len(run.frames)))
 

@@ -10,16 +10,17 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edgeseg.adapt.round_runner import run_round
-from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Flavour
-from edgeseg.demo.measurement import SEASONS, bundle_model, measure, torch_model
-from edgeseg.demo.html_page import write_page
-from edgeseg.demo.demo_site import QUICK, Amounts, label_autumn, make_site
 from edgeseg.atomic_files import replace_link, write_json
+from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Flavour
+from edgeseg.demo.demo_result import DemoResult, Row
+from edgeseg.demo.demo_site import QUICK, Amounts, label_autumn, make_site
+from edgeseg.demo.html_page import write_page
+from edgeseg.demo.measurement import SEASONS, bundle_model, measure, torch_model
 from edgeseg.progress import Report, Silent
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
@@ -30,48 +31,12 @@ FLAVOURS: tuple[tuple[str, Flavour], ...] = (("edge model", "fp32"), ("INT8", "i
 CHAMPION = "first"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table; mIoU in percent on test frames.
-
-    Attributes:
-        summer: before the drift.
-        autumn: after the drift, before the round.
-        adapted: after the drift, after the round; None for a model that rounds do not change.
-        fps: frames a second on this machine, one at a time.
-    """
-
-    model: str
-    summer: float
-    autumn: float
-    adapted: float | None
-    fps: float
-
-
-@dataclass(frozen=True)
-class DemoResult:
-    """What the demo found.
-
-    Attributes:
-        verdict, reason: of the round's gate.
-        logged: frames that the device sent home.
-        infer_fps: of the whole pipeline with the frame log, over the drifted video.
-        seconds: spent, by step.
-        report: the HTML page.
-    """
-
-    folder: Path
-    rows: tuple[Row, ...]
-    verdict: str
-    reason: str
-    logged: int
-    infer_fps: float
-    seconds: dict[str, float]
-    report: Path
-
-
 def run_demo(
-    folder: Path, *, quick: bool = False, amounts: Amounts | None = None, report: Report | None = None
+    folder: Path,
+    *,
+    quick: bool = False,
+    amounts: Amounts | None = None,
+    report: Report | None = None,
 ) -> DemoResult:
     """Do everything that is not done yet in `folder`.
 
@@ -100,14 +65,19 @@ class _Demo:
     def __init__(self, folder: Path, amounts: Amounts, report: Report) -> None:
         self.folder, self.amounts, self.report = folder, amounts, report
         self._state = folder / "demo.json"
-        self.done: dict[str, Output] = json.loads(self._state.read_bytes()) if self._state.exists() else {}
+        self.done: dict[str, Output] = (
+            json.loads(self._state.read_bytes()) if self._state.exists() else {}
+        )
 
     def steps(self) -> dict[str, tuple[str, Callable[[], Output]]]:
         """Name, title and work of every step, in order."""
         return {
             "site": ("a summer at the river, of which a few mornings are labelled", self._site),
             "suponly": ("training on the labels alone", lambda: self._train("suponly")),
-            "semi": ("training on labels and footage", lambda: self._train(self._open().config.train.method)),
+            "semi": (
+                "training on labels and footage",
+                lambda: self._train(self._open().config.train.method),
+            ),
             "distill": ("distilling the edge model", self._distill),
             "export": ("exporting the bundle, INT8 and all", self._export),
             "infer": ("autumn comes: the device runs and logs what it is unsure of", self._infer),
@@ -130,20 +100,32 @@ class _Demo:
             if name in before:
                 summer, autumn = (before[name][season] for season in SEASONS)
                 adapted = after[name]["autumn"]["miou"] if name in after else None
-                rows.append(Row(name, summer["miou"], autumn["miou"], adapted, before[name]["summer"]["fps"]))
+                rows.append(
+                    Row(
+                        name, summer["miou"], autumn["miou"], adapted, before[name]["summer"]["fps"]
+                    )
+                )
         ended = self.done["round"]
         seconds = {name: float(step["seconds"]) for name, step in self.done.items()}
         return DemoResult(
-            self.folder, tuple(rows), ended["verdict"], ended["reason"], tour["logged"], tour["fps"], seconds,
+            self.folder,
+            tuple(rows),
+            ended["verdict"],
+            ended["reason"],
+            tour["logged"],
+            tour["fps"],
+            seconds,
             self.folder / self.done["report"]["path"],
-        )  # fmt: skip
+        )
 
     def _open(self) -> Site:
         return Site.open(self.folder)
 
     def _site(self) -> Output:
         site = make_site(self.folder, self.amounts, self.report)
-        return {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val", "gate")}
+        return {
+            split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val", "gate")
+        }
 
     def _train(self, method: str) -> Output:
         from edgeseg.training.train import train  # noqa: PLC0415  # torch, for this step alone
@@ -177,37 +159,53 @@ class _Demo:
 
     def _infer(self) -> Output:
         from edgeseg.runtime.framelog.frame_log import FrameLog  # noqa: PLC0415
-        from edgeseg.runtime.pipeline import run  # noqa: PLC0415
         from edgeseg.runtime.outputs.base import LogSink, VideoSink  # noqa: PLC0415
+        from edgeseg.runtime.pipeline import run  # noqa: PLC0415
         from edgeseg.runtime.sources.open_source import open_source  # noqa: PLC0415
 
         site = self._open()
         shutil.rmtree(site.root / "device", ignore_errors=True)  # of a run that was cut off
         source = open_source(str(site.root / "card" / "autumn.mp4"), camera="gauge")
         with open_runner(
-            site.current_bundle, threads=site.config.infer.threads, engine=site.config.engine, report=self.report
+            site.current_bundle,
+            threads=site.config.infer.threads,
+            engine=site.config.engine,
+            report=self.report,
         ) as runner:
             manifest = runner.bundle.manifest
             # What a network of a few steps is unsure of means nothing: the quick demo takes every frame.
             threshold = manifest.log_threshold if self.amounts.video > QUICK.video else 0.0
             log = FrameLog.open(
-                site.root / "device" / "log", site.config.log, device="demo", threshold=threshold,
-                model=_digest(runner.bundle), seed=self.amounts.seed,
-            )  # fmt: skip
+                site.root / "device" / "log",
+                site.config.log,
+                device="demo",
+                threshold=threshold,
+                model=_digest(runner.bundle),
+                seed=self.amounts.seed,
+            )
             with log:
                 sinks = [
                     VideoSink(site.root / "device" / "autumn.mp4", manifest.classes, 10.0),
                     LogSink(log, wait=True),
                 ]
-                summary = run(source, runner, sinks, queue=site.config.infer.queue, report=self.report)
+                summary = run(
+                    source, runner, sinks, queue=site.config.infer.queue, report=self.report
+                )
             counts = log.counts
-        return {"frames": summary.frames, "fps": round(summary.fps, 1), "logged": log.kept, "counts": counts}
+        return {
+            "frames": summary.frames,
+            "fps": round(summary.fps, 1),
+            "logged": log.kept,
+            "counts": counts,
+        }
 
     def _before(self) -> Output:
         site = self._open()
         runs = {"SupOnly": self.done["suponly"]["run"], "semi-supervised": self.done["semi"]["run"]}
         edge = self.done["distill"]["run"]
-        return self._measure({**runs, "edge model": edge}, site.root / self.done["export"]["bundle"], SEASONS)
+        return self._measure(
+            {**runs, "edge model": edge}, site.root / self.done["export"]["bundle"], SEASONS
+        )
 
     def _round(self) -> Output:
         site = self._open()
@@ -215,14 +213,24 @@ class _Demo:
         result = run_round(site, [site.root / "device" / "log"], report=self.report)
         folder = result.folder.relative_to(site.root)
         published = None if result.bundle is None else str(result.bundle.relative_to(site.root))
-        return {"verdict": result.verdict, "reason": result.reason, "folder": str(folder), "bundle": published,
-                "gate": result.figures}  # fmt: skip
+        return {
+            "verdict": result.verdict,
+            "reason": result.reason,
+            "folder": str(folder),
+            "bundle": published,
+            "gate": result.figures,
+        }
 
     def _after(self) -> Output:
         ended = self.done["round"]
         if ended["bundle"] is None:  # the champion stays, and so do its figures
-            return {name: self.done["before"][name] for name in ROWS[1:] if name in self.done["before"]}
-        runs = {"semi-supervised": f"{ended['folder']}/train", "edge model": f"{ended['folder']}/distill"}
+            return {
+                name: self.done["before"][name] for name in ROWS[1:] if name in self.done["before"]
+            }
+        runs = {
+            "semi-supervised": f"{ended['folder']}/train",
+            "edge model": f"{ended['folder']}/distill",
+        }
         return self._measure(runs, self.folder / ended["bundle"], SEASONS)
 
     def _measure(self, runs: dict[str, str], bundle: Path, seasons: tuple[str, ...]) -> Output:
@@ -237,14 +245,25 @@ class _Demo:
 
         for name, run in runs.items():
             model = torch_model(self.folder / run)
-            note(name, {season: asdict(measure(model, self.folder, season, classes)) for season in seasons})
+            note(
+                name,
+                {
+                    season: asdict(measure(model, self.folder, season, classes))
+                    for season in seasons
+                },
+            )
         for name, flavour in FLAVOURS:
             if GRAPHS[flavour] not in Bundle.open(bundle).manifest.files:
                 continue
             with open_runner(bundle, "cpu", flavour, self._open().config.infer.threads) as runner:
                 model = bundle_model(runner)
-                figures = {season: asdict(measure(model, self.folder, season, classes)) for season in seasons}
-            if name in found:  # of the edge model only the speed: it is its ONNX file that runs on a device
+                figures = {
+                    season: asdict(measure(model, self.folder, season, classes))
+                    for season in seasons
+                }
+            if (
+                name in found
+            ):  # of the edge model only the speed: it is its ONNX file that runs on a device
                 for season in seasons:
                     found[name][season]["fps"] = figures[season]["fps"]
             else:

@@ -18,15 +18,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgeseg.atomic_files import write_atomic
 from edgeseg.config import CONFIG_NAME, SiteConfig, dumps, validate
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
+from edgeseg.demo.renderer.camera_view import Pose
 from edgeseg.demo.renderer.lens import Image
 from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.scene import CLASSES, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
-from edgeseg.demo.renderer.camera_view import Pose
-from edgeseg.atomic_files import write_atomic
 from edgeseg.errors import DataError
 from edgeseg.progress import Report, Silent
 from edgeseg.site import Site
@@ -57,33 +57,63 @@ class Amounts:
 
 
 QUICK = Amounts(
-    height=96, width=160, footage=24, labelled=6, val=4, gate=4, gate_autumn=2, video=30, truth=4, imgsz=(64, 96),
-    train_steps=6, distill_steps=6, round_train_steps=4, round_distill_steps=4,
-)  # fmt: skip
+    height=96,
+    width=160,
+    footage=24,
+    labelled=6,
+    val=4,
+    gate=4,
+    gate_autumn=2,
+    video=30,
+    truth=4,
+    imgsz=(64, 96),
+    train_steps=6,
+    distill_steps=6,
+    round_train_steps=4,
+    round_distill_steps=4,
+)
 
 
 def configure(amounts: Amounts) -> SiteConfig:
     """The configuration of the demo's site: a network small enough that two CPU cores train it in minutes."""
     loop = {
-        "encoder": "mobilenetv2_050", "weights": "none", "imgsz": amounts.imgsz, "seed": amounts.seed,
-        "encoder_lr": 2e-3, "decoder_lr": 2e-3, "scale": (0.75, 1.5),
-    }  # fmt: skip
-    train, edge = ({"steps": n, "eval_every": max(2, n // 4), "checkpoint_every": max(2, n // 4)} for n in
-                   (amounts.train_steps, amounts.distill_steps))  # fmt: skip
+        "encoder": "mobilenetv2_050",
+        "weights": "none",
+        "imgsz": amounts.imgsz,
+        "seed": amounts.seed,
+        "encoder_lr": 2e-3,
+        "decoder_lr": 2e-3,
+        "scale": (0.75, 1.5),
+    }
+    train, edge = (
+        {"steps": n, "eval_every": max(2, n // 4), "checkpoint_every": max(2, n // 4)}
+        for n in (amounts.train_steps, amounts.distill_steps)
+    )
     table = {
         "name": "gauge",
         "classes": [{"name": name, "color": color} for name, color in CLASSES],
-        "data": {"near_duplicate": 1},  # the camera never moves: frames of different weather are close in dHash
+        "data": {
+            "near_duplicate": 1
+        },  # the camera never moves: frames of different weather are close in dHash
         "train": {**loop, **train, "rep_dim": 64},
         "distill": {**loop, **edge},
-        "export": {"int8": True, "calibration_frames": min(48, amounts.footage), "max_drop": 2.0,
-            "max_class_drop": 4.0, "min_speedup": 0.0},
-        "log": {"per_hour": 2400, "near_duplicate": 1},  # a month of footage runs through in seconds
+        "export": {
+            "int8": True,
+            "calibration_frames": min(48, amounts.footage),
+            "max_drop": 2.0,
+            "max_class_drop": 4.0,
+            "min_speedup": 0.0,
+        },
+        "log": {
+            "per_hour": 2400,
+            "near_duplicate": 1,
+        },  # a month of footage runs through in seconds
         "adapt": {
-            "min_records": min(20, amounts.video // 6), "train_steps": amounts.round_train_steps,
+            "min_records": min(20, amounts.video // 6),
+            "train_steps": amounts.round_train_steps,
             "distill_steps": amounts.round_distill_steps,
         },
-    }  # fmt: skip
+    }
     return validate(SiteConfig, table, "the demo")
 
 
@@ -96,7 +126,11 @@ def make_site(folder: Path, amounts: Amounts | None = None, report: Report | Non
     amounts, report = amounts or Amounts(), report or Silent()
     text = dumps(configure(amounts)).encode()
     stored = folder / CONFIG_NAME
-    if folder.exists() and any(folder.iterdir()) and not (stored.exists() and (folder / "card").exists()):
+    if (
+        folder.exists()
+        and any(folder.iterdir())
+        and not (stored.exists() and (folder / "card").exists())
+    ):
         raise DataError(f"{folder} is not empty and no demo; name an empty folder")
     (folder / "card").mkdir(parents=True, exist_ok=True)
     if not stored.exists():
@@ -106,7 +140,9 @@ def make_site(folder: Path, amounts: Amounts | None = None, report: Report | Non
     card = folder / "card"
     add_footage(site, [card / "summer"], CAMERA, report)
     for split, name in (("train", "labels"), ("val", "val"), ("gate", "gate")):
-        add_labels(site, card / name / "images", card / name / "masks", split, camera=CAMERA, report=report)
+        add_labels(
+            site, card / name / "images", card / name / "masks", split, camera=CAMERA, report=report
+        )
     return site
 
 
@@ -124,16 +160,22 @@ def _film(folder: Path, amounts: Amounts, report: Report) -> None:
     for name, moments, pose in sets:
         _labelled(folder / name, scene, list(moments), pose, report)
     _footage(folder / "card" / "summer", scene, list(summer(random[6], amounts.footage)), report)
-    _video(folder / "card" / "autumn.mp4", scene, list(autumn(random[7], amounts.video, 12)), report)
+    _video(
+        folder / "card" / "autumn.mp4", scene, list(autumn(random[7], amounts.video, 12)), report
+    )
 
 
 def label_autumn(site: Site, report: Report | None = None) -> None:
     """What the owner does once the device complains: label a few autumn frames for the gate, none for training."""
     card = site.root / "card" / "gate-autumn"
-    add_labels(site, card / "images", card / "masks", "gate", camera=CAMERA, report=report or Silent())
+    add_labels(
+        site, card / "images", card / "masks", "gate", camera=CAMERA, report=report or Silent()
+    )
 
 
-def _labelled(folder: Path, scene: Scene, moments: list[Conditions], pose: Pose | None, report: Report) -> None:
+def _labelled(
+    folder: Path, scene: Scene, moments: list[Conditions], pose: Pose | None, report: Report
+) -> None:
     if folder.exists():
         return
     staging = folder.with_name(f".{folder.name}.tmp")
@@ -169,9 +211,13 @@ def _video(path: Path, scene: Scene, moments: list[Conditions], report: Report) 
     if path.exists():
         return
     staging = path.with_name(f".{path.stem}.tmp.mp4")
-    writer = cv2.VideoWriter(str(staging), cv2.VideoWriter.fourcc(*"mp4v"), VIDEO_FPS, (scene.width, scene.height))
+    writer = cv2.VideoWriter(
+        str(staging), cv2.VideoWriter.fourcc(*"mp4v"), VIDEO_FPS, (scene.width, scene.height)
+    )
     if not writer.isOpened():
-        raise DataError(f"{path} cannot be written; make room, or install OpenCV with its video codecs")
+        raise DataError(
+            f"{path} cannot be written; make room, or install OpenCV with its video codecs"
+        )
     report.start("filming an autumn", len(moments))
     for moment in moments:
         writer.write(cv2.cvtColor(scene.render(moment, AUTUMN_POSE)[0], cv2.COLOR_RGB2BGR))

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
+from edgeseg.html_report import Page, Series
 from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import confusion, miou
-from edgeseg.html_report import Page, Series
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import read_record
 from edgeseg.runtime.framelog.reader import iter_records
-from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
 
 if TYPE_CHECKING:
-    from edgeseg.demo.demo_runner import DemoResult
+    from edgeseg.demo.demo_result import DemoResult
 
 SHOWN = 4  # test frames of each season
 LOGGED = 12
@@ -64,13 +64,22 @@ def _headline(page: Page, result: DemoResult) -> None:
     ]
     if last.adapted is not None:
         tiles.append((f"{last.adapted:.1f}", "in autumn, after one round"))
-    tiles += [(f"{last.fps:.0f}", "frames a second here"), (str(result.logged), "frames that the device sent home")]
+    tiles += [
+        (f"{last.fps:.0f}", "frames a second here"),
+        (str(result.logged), "frames that the device sent home"),
+    ]
     page.tiles(tiles)
 
 
 def table_of(result: DemoResult) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the one table."""
-    head = ["model", "mIoU summer", "mIoU autumn, before the round", "mIoU autumn, after the round", "FPS"]
+    head = [
+        "model",
+        "mIoU summer",
+        "mIoU autumn, before the round",
+        "mIoU autumn, after the round",
+        "FPS",
+    ]
     rows = [
         [
             row.model,
@@ -87,7 +96,9 @@ def table_of(result: DemoResult) -> tuple[list[str], list[list[str]]]:
 def _table(page: Page, result: DemoResult) -> None:
     head, rows = table_of(result)
     figures = [(row.summer, row.autumn, row.adapted or 0.0, row.fps) for row in result.rows]
-    best = [(int(np.argmax(column)), number) for number, column in enumerate(np.transpose(figures), 1)]
+    best = [
+        (int(np.argmax(column)), number) for number, column in enumerate(np.transpose(figures), 1)
+    ]
     page.table(head, rows, best)
     page.paragraph(
         "Measured on rendered frames that no model, threshold or gate has seen. FPS is one frame at a time, scaling "
@@ -95,7 +106,9 @@ def _table(page: Page, result: DemoResult) -> None:
     )
     groups = [row.model for row in result.rows]
     values = [[row.summer, row.autumn, row.adapted] for row in result.rows]
-    page.bars(groups, ["summer", "autumn, before the round", "autumn, after the round"], values, "mIoU")
+    page.bars(
+        groups, ["summer", "autumn, before the round", "autumn, after the round"], values, "mIoU"
+    )
 
 
 def _curves(root: Path, done: Done) -> Iterator[Series]:
@@ -112,12 +125,16 @@ def _curves(root: Path, done: Done) -> Iterator[Series]:
         source = root / folder / "results.csv"
         if source.exists():
             rows = list(csv.DictReader(source.read_text().splitlines()))
-            yield Series(name, [float(row["step"]) for row in rows], [float(row["miou_ema"]) for row in rows])
+            yield Series(
+                name, [float(row["step"]) for row in rows], [float(row["miou_ema"]) for row in rows]
+            )
 
 
 def _summer(page: Page, site: Site, done: Done) -> None:
     page.heading("Summer: what footage adds to a few labels")
-    page.paragraph("Test frames, evenly spaced over the summer; under each prediction its own mIoU.")
+    page.paragraph(
+        "Test frames, evenly spaced over the summer; under each prediction its own mIoU."
+    )
     with ExitStack() as stack:
         models = {"SupOnly": torch_model(site.root / done["suponly"]["run"])}
         models["semi-supervised"] = torch_model(site.root / done["semi"]["run"])
@@ -147,7 +164,10 @@ def _autumn(page: Page, site: Site, done: Done, result: DemoResult) -> None:
         figures = done[step].get(result.rows[-1].model)
         if figures is not None:
             rows.append(
-                [f"{result.rows[-1].model}, {label}", *(f"{value:.1f}" for value in figures["autumn"]["per_class"])]
+                [
+                    f"{result.rows[-1].model}, {label}",
+                    *(f"{value:.1f}" for value in figures["autumn"]["per_class"]),
+                ]
             )
     page.table(head, rows)
 
@@ -162,7 +182,9 @@ def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[s
             yield name, bundle_model(stack.enter_context(runner))
 
 
-def _gallery(page: Page, site: Site, season: str, models: dict[str, Model], unsure: Sequence[str]) -> None:
+def _gallery(
+    page: Page, site: Site, season: str, models: dict[str, Model], unsure: Sequence[str]
+) -> None:
     """Rows of frame, truth, predictions, and the entropy of the models named in `unsure`."""
     frames = list(truth(site.root, season))
     palette, classes = site.config.palette, len(site.config.classes)
@@ -175,7 +197,9 @@ def _gallery(page: Page, site: Site, season: str, models: dict[str, Model], unsu
             found, entropy = model(image)
             row.append((paint(found, palette), f"{miou(confusion(mask, found, classes)):.1f}"))
             if name in unsure:
-                grown = cv2.resize(entropy, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+                grown = cv2.resize(
+                    entropy, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR
+                )
                 heats.append((heat(np.asarray(grown, np.float32)), ""))
         rows.append(row + heats)
     page.pictures(["frame", "truth", *models, *(f"entropy, {name}" for name in unsure)], rows)
@@ -192,7 +216,8 @@ def _logged(page: Page, site: Site, done: Done) -> None:
     records = [read_record(path) for path in iter_records(site.root / "device" / "log")]
     records.sort(key=lambda record: -record.header.score)
     cells = [
-        (record.image(), f"score {record.header.score:.2f}, {record.header.reason}") for record in records[:LOGGED]
+        (record.image(), f"score {record.header.score:.2f}, {record.header.reason}")
+        for record in records[:LOGGED]
     ]
     page.pictures([], [cells[start : start + 4] for start in range(0, len(cells), 4)])
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeseg.data.frame_store import resize_image, resize_mask
 from edgeseg.metrics import Counts, confusion, iou, miou
-from edgeseg.runtime.backends.open_runner import Runner
+from edgeseg.runtime.backends.base import Runner
 
 Image = NDArray[np.uint8]
 Entropy = NDArray[np.float32]
@@ -39,15 +39,17 @@ def truth(folder: Path, season: str) -> Iterator[tuple[Image, Image]]:
     """Frames (H, W, 3) RGB with their masks (H, W), by name."""
     for path in sorted((folder / "truth" / season / "images").glob("*.jpg")):
         image = cv2.imread(str(path))
-        mask = cv2.imread(str(folder / "truth" / season / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
+        mask = cv2.imread(
+            str(folder / "truth" / season / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE
+        )
         assert image is not None and mask is not None, f"{path} was made by this program"
         yield np.ascontiguousarray(image[..., ::-1]).astype(np.uint8), mask.astype(np.uint8)
 
 
 def torch_model(run: Path) -> Model:
     """The best weights of a run as a function from a frame to its mask, at the frame's size, and its entropy."""
-    from edgeseg.training.model_evaluation import predict  # noqa: PLC0415  # torch, only where a run is measured
     from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
+    from edgeseg.training.model_evaluation import predict  # noqa: PLC0415  # torch, only where a run is measured
 
     model = load_model(run)
     size = model.card.height, model.card.width
@@ -65,7 +67,9 @@ def bundle_model(run: Runner) -> Model:
 
     def answer(image: Image) -> tuple[Image, Entropy]:
         prediction = run(resize_image(image, size)[None])
-        return resize_mask(prediction.mask[0], (image.shape[0], image.shape[1])), prediction.entropy[0]
+        return resize_mask(
+            prediction.mask[0], (image.shape[0], image.shape[1])
+        ), prediction.entropy[0]
 
     return answer
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.camera_view import Pose
+from edgeseg.demo.renderer.light import Conditions
 
 Chooser = Callable[[np.random.Generator, float, float], Conditions]
 CLOUDS = {"fair": (0.0, 0.5), "grey": (0.65, 1.0), "rain": (0.8, 1.0)}
-AUTUMN_POSE = Pose(x=-8.25, y=5.25, yaw=0.115, horizon=0.375)  # the mast has leaned a little since summer
+AUTUMN_POSE = Pose(
+    x=-8.25, y=5.25, yaw=0.115, horizon=0.375
+)  # the mast has leaned a little since summer
 
 
 def mornings(random: np.random.Generator, frames: int) -> Iterator[Conditions]:
@@ -22,10 +24,15 @@ def mornings(random: np.random.Generator, frames: int) -> Iterator[Conditions]:
     for number in range(frames):
         day, hour = 160 + 7 * number / frames, random.uniform(7.0, 9.5)
         yield Conditions(
-            day=day, hour=hour, seconds=random.uniform(0, 1e4), cloud=random.uniform(0.05, 0.4),
-            wind=random.uniform(0.1, 0.4), level=random.normal(0.1, 0.06),
-            turbidity=random.uniform(0.15, 0.3), seed=int(random.integers(2**31)),
-        )  # fmt: skip
+            day=day,
+            hour=hour,
+            seconds=random.uniform(0, 1e4),
+            cloud=random.uniform(0.05, 0.4),
+            wind=random.uniform(0.1, 0.4),
+            level=random.normal(0.1, 0.06),
+            turbidity=random.uniform(0.15, 0.3),
+            seed=int(random.integers(2**31)),
+        )
 
 
 def summer(random: np.random.Generator, frames: int, per_day: int = 10) -> Iterator[Conditions]:
@@ -39,9 +46,13 @@ def autumn(random: np.random.Generator, frames: int, per_day: int = 10) -> Itera
 
 
 def _days(
-    random: np.random.Generator, frames: int, per_day: int, span: tuple[float, float], hours: tuple[float, float],
+    random: np.random.Generator,
+    frames: int,
+    per_day: int,
+    span: tuple[float, float],
+    hours: tuple[float, float],
     weather: Chooser,
-) -> Iterator[Conditions]:  # fmt: skip
+) -> Iterator[Conditions]:
     number = -(-frames // per_day)
     for index in range(number):
         day = span[0] + (span[1] - span[0]) * (index + 0.5) / number
@@ -54,38 +65,88 @@ def _days(
 
 def _summer_day(random: np.random.Generator, day: float, hour: float) -> Conditions:
     kind = random.choice(("fair", "grey", "rain"), p=(0.55, 0.25, 0.20))
-    cloud = {"fair": random.uniform(0.0, 0.5), "grey": random.uniform(0.7, 1.0), "rain": random.uniform(0.8, 1.0)}[
-        str(kind)
-    ]
+    cloud = {
+        "fair": random.uniform(0.0, 0.5),
+        "grey": random.uniform(0.7, 1.0),
+        "rain": random.uniform(0.8, 1.0),
+    }[str(kind)]
     rain = (
-        random.uniform(0.3, 0.9) * max(0.0, float(np.sin(hour * random.uniform(0.5, 0.9)))) if kind == "rain" else 0.0
+        random.uniform(0.3, 0.9) * max(0.0, float(np.sin(hour * random.uniform(0.5, 0.9))))
+        if kind == "rain"
+        else 0.0
     )
     mist = random.uniform(0.3, 0.75) if random.random() < 0.35 else 0.0
     level = random.normal(0.0, 0.3) + (0.35 if kind == "rain" else 0.0)
-    wind, silt = random.uniform(0.05, 0.8), random.uniform(0.1, 0.5) + (0.3 if kind == "rain" else 0.0)
-    return _moment(day, hour, cloud, rain, mist * float(np.clip((9 - hour) / 3, 0, 1)), wind, 0.0, level, silt, random)
+    wind, silt = (
+        random.uniform(0.05, 0.8),
+        random.uniform(0.1, 0.5) + (0.3 if kind == "rain" else 0.0),
+    )
+    return _moment(
+        day,
+        hour,
+        cloud,
+        rain,
+        mist * float(np.clip((9 - hour) / 3, 0, 1)),
+        wind,
+        0.0,
+        level,
+        silt,
+        random,
+    )
 
 
 def _autumn_day(random: np.random.Generator, day: float, hour: float) -> Conditions:
     kind = random.choice(("fair", "grey", "rain"), p=(0.40, 0.35, 0.25))
-    cloud = {"fair": random.uniform(0.0, 0.5), "grey": random.uniform(0.6, 1.0), "rain": random.uniform(0.8, 1.0)}[
-        str(kind)
-    ]
+    cloud = {
+        "fair": random.uniform(0.0, 0.5),
+        "grey": random.uniform(0.6, 1.0),
+        "rain": random.uniform(0.8, 1.0),
+    }[str(kind)]
     rain = random.uniform(0.2, 0.8) if kind == "rain" else 0.0
     fog = random.uniform(0.25, 0.7) if random.random() < 0.45 else 0.1
-    level, wind, silt = random.uniform(0.7, 1.5), random.uniform(0.1, 0.9), random.uniform(0.65, 1.0)
+    level, wind, silt = (
+        random.uniform(0.7, 1.5),
+        random.uniform(0.1, 0.9),
+        random.uniform(0.65, 1.0),
+    )
     dirt = random.uniform(0.55, 0.85)
     return _moment(
-        day, hour, cloud, rain, fog * float(np.clip((14 - hour) / 5, 0.3, 1)), wind, dirt, level, silt, random
+        day,
+        hour,
+        cloud,
+        rain,
+        fog * float(np.clip((14 - hour) / 5, 0.3, 1)),
+        wind,
+        dirt,
+        level,
+        silt,
+        random,
     )
 
 
 def _moment(
-    day: float, hour: float, cloud: float, rain: float, fog: float, wind: float, dirt: float, level: float, silt: float,
+    day: float,
+    hour: float,
+    cloud: float,
+    rain: float,
+    fog: float,
+    wind: float,
+    dirt: float,
+    level: float,
+    silt: float,
     random: np.random.Generator,
-) -> Conditions:  # fmt: skip
+) -> Conditions:
     seed = int(random.integers(2**31)) + int(hour * 1000)
     return Conditions(
-        day=day, hour=hour, seconds=hour * 3600, cloud=cloud, rain=rain, fog=fog, wind=wind, dirt=dirt,
-        level=float(np.clip(level, -0.8, 1.7)), turbidity=min(silt, 1.0), seed=seed,
-    )  # fmt: skip
+        day=day,
+        hour=hour,
+        seconds=hour * 3600,
+        cloud=cloud,
+        rain=rain,
+        fog=fog,
+        wind=wind,
+        dirt=dirt,
+        level=float(np.clip(level, -0.8, 1.7)),
+        turbidity=min(silt, 1.0),
+        seed=seed,
+    )

@@ -55,7 +55,16 @@ def legend(names: Sequence[str], palette: Sequence[tuple[int, int, int]], width:
     picture = np.full((y + 24, width, 3), 255, np.uint8)
     for left, top, name, color in lines:
         cv2.rectangle(picture, (left, top + 5), (left + 13, top + 18), color, -1)
-        cv2.putText(picture, name, (left + 17, top + 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(
+            picture,
+            name,
+            (left + 17, top + 17),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.45,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
+        )
     return picture
 
 

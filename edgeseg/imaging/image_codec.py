@@ -50,7 +50,9 @@ def decode_jpeg(data: bytes, height: int, width: int) -> Image:
     """
     if _jpeg_size(data) != (height, width):
         raise ValueError(f"is no JPEG of {width}x{height}")
-    return np.ascontiguousarray(_decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)[:, :, ::-1])
+    return np.ascontiguousarray(
+        _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)[:, :, ::-1]
+    )
 
 
 def decode_grey(data: bytes) -> Image:
@@ -81,7 +83,9 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
         marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
+            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(
+                data[at + 7 : at + 9], "big"
+            )
         if length < 2 or marker < 0xC0 or 0xD0 <= marker <= 0xDA:
             return None
         at += 2 + length

@@ -42,7 +42,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 def as_grey(data: bytes) -> bytes:
     """An 8-bit palette PNG as a grey one of the same values, so that OpenCV reads indices; other files as they are."""
-    if not data.startswith(SIGNATURE) or len(data) < 33 or data[24:26] != b"\x08\x03":  # bit depth, colour type
+    if (
+        not data.startswith(SIGNATURE) or len(data) < 33 or data[24:26] != b"\x08\x03"
+    ):  # bit depth, colour type
         return data
     parts, at = [SIGNATURE, _chunk(b"IHDR", data[16:25] + b"\x00" + data[26:29])], 33
     while at + 12 <= len(data):

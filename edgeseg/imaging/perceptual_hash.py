@@ -22,9 +22,13 @@ def dhash(image: NDArray[np.uint8]) -> int:
         64 bits, row by row over 8x8 neighbouring cells.
     """
     height, width = image.shape[:2]
-    factor = max(1, min(height // 64, width // 72))  # a whole factor first: OpenCV averages those several times faster
+    factor = max(
+        1, min(height // 64, width // 72)
+    )  # a whole factor first: OpenCV averages those several times faster
     rows, columns = height // factor, width // factor
-    small = cv2.resize(image[: rows * factor, : columns * factor], (columns, rows), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        image[: rows * factor, : columns * factor], (columns, rows), interpolation=cv2.INTER_AREA
+    )
     cells = cv2.resize(small.astype(np.float32), (9, 8), interpolation=cv2.INTER_AREA) @ _GREY
     bits = (cells[:, 1:] > cells[:, :-1] + MARGIN).ravel()
     return int(_POWERS[bits].sum(dtype=np.uint64))
@@ -37,9 +41,13 @@ def distance(one: int, other: int) -> int:
 
 def distances(one: int, others: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """`distance` from one hash to many, (N,) uint64; about 0.5 ms for 50,000."""
-    value = others ^ np.uint64(one)  # counts bits in pairs, nibbles, bytes: numpy below 2.0 has no bit count
+    value = others ^ np.uint64(
+        one
+    )  # counts bits in pairs, nibbles, bytes: numpy below 2.0 has no bit count
     value = value - ((value >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    value = (value & np.uint64(0x3333333333333333)) + ((value >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    value = (value & np.uint64(0x3333333333333333)) + (
+        (value >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
     value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     return np.asarray((value * np.uint64(0x0101010101010101)) >> np.uint64(56), np.uint64)
 

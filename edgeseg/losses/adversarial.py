@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import wide
 from edgeseg.losses.distributed import ratio, total, world_size
+from edgeseg.losses.precision import wide
 
 IGNORE = 255
 
@@ -71,7 +71,9 @@ def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
     goal = total(real.sum(0)) / total(real.new_full((), len(real))).clamp(min=1)
     count = total(fake.new_full((), len(fake))).clamp(min=1)
     own = fake.sum(0)
-    mean = total(own) / count + world_size() * (own - own.detach()) / count  # whose gradients are averaged later
+    mean = (
+        total(own) / count + world_size() * (own - own.detach()) / count
+    )  # whose gradients are averaged later
     return (mean - goal).abs().mean()
 
 
@@ -112,7 +114,9 @@ def flaw_loss(found: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def learners(flaw_one: Tensor, flaw_other: Tensor, bad: float = 0.6) -> tuple[Tensor, Tensor, Tensor]:
+def learners(
+    flaw_one: Tensor, flaw_other: Tensor, bad: float = 0.6
+) -> tuple[Tensor, Tensor, Tensor]:
     """Who learns from whom in GCT's dynamic consistency (methods.md 2.9): the worse one, unless both are bad.
 
     Args:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.precision import wide
 from edgeseg.losses.distributed import total
+from edgeseg.losses.precision import wide
 
 IGNORE = 255
 

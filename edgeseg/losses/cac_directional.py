@@ -10,17 +10,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import exact, wide
 from edgeseg.losses.distributed import ratio
+from edgeseg.losses.precision import exact, wide
 
 IGNORE = 255
 
 
 def directional_contrast(
-    one: Tensor, other: Tensor, confidence_one: Tensor, confidence_other: Tensor, label_one: Tensor,
-    label_other: Tensor, valid: Tensor, negatives: Tensor, negative_labels: Tensor, least: float = 0.75,
+    one: Tensor,
+    other: Tensor,
+    confidence_one: Tensor,
+    confidence_other: Tensor,
+    label_one: Tensor,
+    label_other: Tensor,
+    valid: Tensor,
+    negatives: Tensor,
+    negative_labels: Tensor,
+    least: float = 0.75,
     temperature: float = 0.1,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The less confident side of each place is pulled to the more confident one and pushed from other classes.
 
     -ln( e^{f.g/T} / (e^{f.g/T} + sum_n e^{f.n/T}) ) with cosines, g detached; n runs over the negatives whose
@@ -40,21 +48,34 @@ def directional_contrast(
         (), a differentiable 0 where no place counts.
     """
     with exact(one):
-        one, other, negatives = (F.normalize(wide(side), dim=1) for side in (one, other, negatives.detach()))
+        one, other, negatives = (
+            F.normalize(wide(side), dim=1) for side in (one, other, negatives.detach())
+        )
         to_other = valid & (confidence_other > confidence_one) & (confidence_other > least)
         to_one = valid & (confidence_one > confidence_other) & (confidence_one > least)
-        forth = _pull(one, other.detach(), label_one, to_other, negatives, negative_labels, temperature)
-        back = _pull(other, one.detach(), label_other, to_one, negatives, negative_labels, temperature)
+        forth = _pull(
+            one, other.detach(), label_one, to_other, negatives, negative_labels, temperature
+        )
+        back = _pull(
+            other, one.detach(), label_other, to_one, negatives, negative_labels, temperature
+        )
         return forth + back
 
 
 def _pull(
-    anchor: Tensor, goal: Tensor, label: Tensor, counts: Tensor, negatives: Tensor, negative_labels: Tensor,
+    anchor: Tensor,
+    goal: Tensor,
+    label: Tensor,
+    counts: Tensor,
+    negatives: Tensor,
+    negative_labels: Tensor,
     temperature: float,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     counts = counts & (label != IGNORE)
     same = (label[:, None] == negative_labels) | (negative_labels == IGNORE)
-    repel = (anchor @ negatives.T / temperature).masked_fill(same, torch.finfo(anchor.dtype).min / 4)
+    repel = (anchor @ negatives.T / temperature).masked_fill(
+        same, torch.finfo(anchor.dtype).min / 4
+    )
     attract = (anchor * goal).sum(1) / temperature
     loss = F.softplus(repel.logsumexp(1) - attract)  # exact also where it is tiny
     return ratio((loss * counts).sum(), counts.sum())

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import exact, wide
 from edgeseg.losses.distributed import gather
+from edgeseg.losses.precision import exact, wide
 
 IGNORE = 255
 SHARE = 0.5  # of a row's range: what lies above belongs to the region
@@ -61,18 +61,28 @@ class AdaptiveThreshold(nn.Module):
         valid = valid & (label != IGNORE)
         place = label.masked_fill(~valid, IGNORE).flatten()
         seen = confidence.float().masked_fill(~valid, -1.0).flatten()
-        largest = torch.full((IGNORE + 1,), -1.0, device=label.device).scatter_reduce_(0, place, seen, "amax")
+        largest = torch.full((IGNORE + 1,), -1.0, device=label.device).scatter_reduce_(
+            0, place, seen, "amax"
+        )
         largest = gather(largest).amax(0)
         present = largest >= 0
         mean = (largest * present).sum() / present.sum().clamp(min=1)
-        self.value.copy_(torch.where(present.any(), torch.lerp(mean, self.value, self.keep), self.value))
+        self.value.copy_(
+            torch.where(present.any(), torch.lerp(mean, self.value, self.keep), self.value)
+        )
 
 
 @torch.no_grad()
 def grow(
-    features: Tensor, label: Tensor, confidence: Tensor, valid: Tensor, threshold: Tensor | float, samples: int, *,
+    features: Tensor,
+    label: Tensor,
+    confidence: Tensor,
+    valid: Tensor,
+    threshold: Tensor | float,
+    samples: int,
+    *,
     classes: int = IGNORE,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """Let regions of alike places take the label that most of their confident pixels agree on.
 
     A region holds the places whose correlation with a sampled one lies above half of the row's range. Where more than
@@ -96,16 +106,22 @@ def grow(
     near_valid = near_valid & (near != IGNORE)
     sure = near_valid & (_shrink(confidence, size) > threshold)
     with exact(features):
-        region, drawn = _regions(wide(features).flatten(2), near_valid, samples)  # (B, S, P), (B, S)
+        region, drawn = _regions(
+            wide(features).flatten(2), near_valid, samples
+        )  # (B, S, P), (B, S)
         region = region & near_valid[:, None]
         votes = F.one_hot(near.masked_fill(~sure, 0), classes) * sure[..., None]
         agreeing, winner = (region.float() @ votes.float()).max(2)
         confident = (region & sure[:, None]).sum(2)
-        accepted = drawn & (confident > threshold * region.sum(2)) & (agreeing > threshold * confident)
+        accepted = (
+            drawn & (confident > threshold * region.sum(2)) & (agreeing > threshold * confident)
+        )
         offers = F.one_hot(winner, classes) * accepted[..., None]
         most, taken = (region.float().transpose(1, 2) @ offers.float()).max(2)
     taken = taken.masked_fill(most == 0, IGNORE).view(-1, *size)
-    grown = F.interpolate(taken[:, None].float(), size=label.shape[1:], mode="nearest-exact")[:, 0].to(label.dtype)
+    grown = F.interpolate(taken[:, None].float(), size=label.shape[1:], mode="nearest-exact")[
+        :, 0
+    ].to(label.dtype)
     reached = (grown != IGNORE) & valid
     return torch.where(reached, grown, label), reached
 
@@ -122,4 +138,8 @@ def _regions(places: Tensor, valid: Tensor, samples: int) -> tuple[Tensor, Tenso
 
 def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, H, W) -> (B, P), nearest."""
-    return F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0].flatten(1).to(maps.dtype)
+    return (
+        F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0]
+        .flatten(1)
+        .to(maps.dtype)
+    )

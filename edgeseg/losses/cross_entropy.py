@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import wide
 from edgeseg.losses.distributed import ratio
+from edgeseg.losses.precision import wide
 
 IGNORE = 255
 

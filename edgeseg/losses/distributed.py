@@ -13,7 +13,11 @@ from torch import Tensor, distributed
 
 def world_size() -> int:
     """Number of processes that train together."""
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+    return (
+        distributed.get_world_size()
+        if distributed.is_available() and distributed.is_initialized()
+        else 1
+    )
 
 
 def rank() -> int:
@@ -41,7 +45,9 @@ def gather(value: Tensor) -> Tensor:
     value = value.detach()
     if world_size() == 1:
         return value[None]
-    found = [torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(world_size())]
+    found = [
+        torch.empty_like(value, memory_format=torch.contiguous_format) for _ in range(world_size())
+    ]
     distributed.all_gather(found, value.contiguous())
     return torch.stack(found)
 

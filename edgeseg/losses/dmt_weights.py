@@ -12,7 +12,11 @@ IGNORE = 255
 
 @torch.no_grad()
 def mutual_weight(
-    probability_trained: Tensor, label: Tensor, label_confidence: Tensor, gamma1: float, gamma2: float
+    probability_trained: Tensor,
+    label: Tensor,
+    label_confidence: Tensor,
+    gamma1: float,
+    gamma2: float,
 ) -> Tensor:
     """p_c^gamma1 where both networks agree; else 0 where the trained one is the surer, p_c^gamma2 where it is not.
 

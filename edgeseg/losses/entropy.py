@@ -37,7 +37,9 @@ def threshold(values: Tensor, valid: Tensor, share: float, bins: int = 2048) -> 
     Returns:
         () float32; above 1 when share is 0 or nothing is valid, so that every entry lies below.
     """
-    return class_thresholds(values, torch.zeros_like(values, dtype=torch.int64), valid, share, 1, bins)[0]
+    return class_thresholds(
+        values, torch.zeros_like(values, dtype=torch.int64), valid, share, 1, bins
+    )[0]
 
 
 def class_thresholds(
@@ -56,7 +58,9 @@ def class_thresholds(
     index = (values.float() * bins).long().clamp_(0, bins - 1) + bins * label.clamp(0, classes - 1)
     counts = torch.zeros(classes * bins, dtype=torch.float32, device=values.device)
     counts = total(counts.scatter_add_(0, index.flatten(), valid.flatten().float()))
-    above = counts.view(classes, bins).flip(1).cumsum(1).flip(1)  # entries in this bin or a higher one
+    above = (
+        counts.view(classes, bins).flip(1).cumsum(1).flip(1)
+    )  # entries in this bin or a higher one
     everything = above[:, :1]
     first = (above > share * everything).sum(1)  # bins up to the one that holds the threshold
     return torch.where(everything[:, 0] * share <= 0, 2.0, first.float() / bins)

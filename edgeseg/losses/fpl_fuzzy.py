@@ -38,7 +38,9 @@ def fuzzy_positives(probability: Tensor, mass: float, most: int) -> Tensor:
     for place in range(min(most, rest.shape[1] - 1)):  # a few maxima are far cheaper than a sort
         value, index = rest.max(1, keepdim=True)
         reached = reached + value
-        positives.scatter_(1, index, reached < mass if place else torch.ones_like(index, dtype=torch.bool))
+        positives.scatter_(
+            1, index, reached < mass if place else torch.ones_like(index, dtype=torch.bool)
+        )
         rest.scatter_(1, index, -1.0)
     return positives
 
@@ -55,13 +57,20 @@ def fuzzy_loss(logits: Tensor, positives: Tensor) -> Tensor:
     """
     logits = wide(logits)
     signed = torch.where(positives, -logits, logits)
-    with torch.no_grad():  # the largest term of each sum, so that one exponential of everything serves both
-        least = torch.finfo(logits.dtype).min / 4  # finite, so that two of them have a sum and a gradient
+    with (
+        torch.no_grad()
+    ):  # the largest term of each sum, so that one exponential of everything serves both
+        least = (
+            torch.finfo(logits.dtype).min / 4
+        )  # finite, so that two of them have a sum and a gradient
         pull_top = signed.masked_fill(~positives, least).amax(1, keepdim=True)
         push_top = signed.masked_fill(positives, least).amax(1, keepdim=True)
         top = torch.where(positives, pull_top, push_top)
     terms = (signed - top).exp()
-    pull, push = (terms * positives).sum(1), (terms * ~positives).sum(1)  # 1 or more, 0 for an empty side
+    pull, push = (
+        (terms * positives).sum(1),
+        (terms * ~positives).sum(1),
+    )  # 1 or more, 0 for an empty side
     exponent = pull.clamp(min=0.5).log() + push.clamp(min=0.5).log() + (pull_top + push_top)[:, 0]
     return F.softplus(exponent)
 

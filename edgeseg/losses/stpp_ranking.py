@@ -22,7 +22,9 @@ def stability(masks: Sequence[NDArray[np.uint8]], classes: int) -> float:
         0..K - 1; as large as that also for a frame that shows a single class all the time, so limit the share of those.
     """
     if len(masks) < 2:
-        raise ValueError(f"stability compares checkpoints, so it needs the masks of 2 or more, not {len(masks)}")
+        raise ValueError(
+            f"stability compares checkpoints, so it needs the masks of 2 or more, not {len(masks)}"
+        )
     last = masks[-1]
     total = 0.0
     for mask in masks[:-1]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import exact, wide
 from edgeseg.losses.distributed import gather, total, world_size
+from edgeseg.losses.precision import exact, wide
 
 IGNORE = 255
 
@@ -106,7 +106,11 @@ class NegativeBank(nn.Module):
         """
         length = self.store.shape[1]
         most = min(most, length, mask.shape[0])
-        order, index = torch.rand_like(mask.T, dtype=torch.float32).masked_fill_(~mask.T, -1.0).topk(most, dim=1)
+        order, index = (
+            torch.rand_like(mask.T, dtype=torch.float32)
+            .masked_fill_(~mask.T, -1.0)
+            .topk(most, dim=1)
+        )
         value = F.normalize(rep[index].to(self.store.dtype), dim=2)
         if world_size() > 1:
             order, chosen = gather(order).movedim(0, 1).flatten(1).topk(most, dim=1)
@@ -128,7 +132,13 @@ class NegativeBank(nn.Module):
 
 
 def info_nce(
-    rep: Tensor, mask: Tensor, positive: Tensor, negative: Tensor, valid: Tensor, number: int, temperature: float
+    rep: Tensor,
+    mask: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    valid: Tensor,
+    number: int,
+    temperature: float,
 ) -> Tensor:
     """Mean over the valid classes of -log( e^pos / (e^pos + sum e^neg) ), cosines over tau (eq. 5).
 
@@ -146,14 +156,20 @@ def info_nce(
     """
     weight = mask.T.float()
     empty = ~mask.any(0)
-    index = torch.multinomial(weight.masked_fill(empty[:, None], 1.0), number, replacement=True)  # (C, M)
+    index = torch.multinomial(
+        weight.masked_fill(empty[:, None], 1.0), number, replacement=True
+    )  # (C, M)
     with exact(rep):
         anchor = F.normalize(wide(rep)[index], dim=2)
         attract = torch.einsum("cmd,cd->cm", anchor, positive.to(anchor.dtype)) / temperature
         repel = torch.einsum("cmd,cnd->cmn", anchor, negative.to(anchor.dtype)) / temperature
-    loss = F.softplus(repel.logsumexp(2) - attract).mean(1)  # the same as eq. 5, exact also where it is tiny
+    loss = F.softplus(repel.logsumexp(2) - attract).mean(
+        1
+    )  # the same as eq. 5, exact also where it is tiny
     here = mask.sum(0)
     everywhere, claims = total(torch.stack([here, valid.to(here.dtype)]))
-    share = here / everywhere.clamp(min=1) * world_size()  # data-parallel training averages over processes
+    share = (
+        here / everywhere.clamp(min=1) * world_size()
+    )  # data-parallel training averages over processes
     valid = claims > 0
     return torch.where(valid, share * loss, 0.0 * loss).sum() / valid.sum().clamp(min=1)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from edgeseg.config import TrainConfig
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.config.method_catalogue import STAGED as STAGED_FAMILY
-from edgeseg.config import TrainConfig
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.staged_method import Staged
 
@@ -22,7 +22,9 @@ def _maker(name: str) -> Any:  # Any: mypy cannot know which of the two kinds it
 METHODS: dict[str, Callable[[Kit], Method]] = {
     name: _maker(name) for name, info in CATALOGUE.items() if info.family != STAGED_FAMILY
 }
-STAGED: dict[str, Staged] = {name: _maker(name) for name, info in CATALOGUE.items() if info.family == STAGED_FAMILY}
+STAGED: dict[str, Staged] = {
+    name: _maker(name) for name, info in CATALOGUE.items() if info.family == STAGED_FAMILY
+}
 
 
 def needs_representation(config: TrainConfig) -> bool:

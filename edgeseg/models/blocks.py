@@ -30,7 +30,9 @@ class OwnEncoder(nn.Module):
         return maps
 
 
-def convolution(inside: int, outside: int, kernel: int = 3, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
+def convolution(
+    inside: int, outside: int, kernel: int = 3, stride: int = 1, *, relu: bool = True
+) -> nn.Sequential:
     """A convolution with batch norm, by default with ReLU."""
     layer = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

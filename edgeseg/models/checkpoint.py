@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from edgeseg.config import ClassSpec, Section
 from edgeseg.atomic_files import write_atomic
+from edgeseg.config import ClassSpec, Section
 from edgeseg.errors import TrainError
 from edgeseg.models.factory import build
 from edgeseg.models.network import MEAN, STD, Network
@@ -54,7 +54,9 @@ def save_card(run: Path, card: ModelCard) -> None:
 
 def save_weights(run: Path, which: str, module: nn.Module) -> None:
     """Write `weights/<which>.safetensors`, on the CPU and in plain memory order, atomically."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
+    }
     write_atomic(run / "weights" / f"{which}.safetensors", save(state))
 
 
@@ -67,12 +69,18 @@ def read_card(run: Path) -> ModelCard:
     try:
         return ModelCard.model_validate(json.loads((run / "model.json").read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
-        raise TrainError(f"{run} is no run, it has no model.json; name a folder such as runs/train/exp1") from None
+        raise TrainError(
+            f"{run} is no run, it has no model.json; name a folder such as runs/train/exp1"
+        ) from None
     except (OSError, ValueError, ValidationError) as error:
-        raise TrainError(f"{run / 'model.json'} cannot be used ({str(error).splitlines()[0]}); train again") from None
+        raise TrainError(
+            f"{run / 'model.json'} cannot be used ({str(error).splitlines()[0]}); train again"
+        ) from None
 
 
-def load_model(run: Path, which: Which = "best", size: tuple[int, int] | None = None) -> LoadedModel:
+def load_model(
+    run: Path, which: Which = "best", size: tuple[int, int] | None = None
+) -> LoadedModel:
     """Build the network of a run and load its weights.
 
     Args:
@@ -97,6 +105,10 @@ def load_weights(module: nn.Module, path: Path, *, strict: bool = True) -> None:
     try:
         module.load_state_dict(load_file(path), strict=strict)
     except FileNotFoundError:
-        raise TrainError(f"{path} does not exist, the run has not got that far; run it again with --resume") from None
+        raise TrainError(
+            f"{path} does not exist, the run has not got that far; run it again with --resume"
+        ) from None
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise TrainError(f"{path} cannot be loaded ({str(error).splitlines()[0][:200]}); train again") from None
+        raise TrainError(
+            f"{path} cannot be loaded ({str(error).splitlines()[0][:200]}); train again"
+        ) from None

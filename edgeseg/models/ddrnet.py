@@ -27,7 +27,12 @@ from edgeseg.models.blocks import OwnEncoder, convolution, enlarge, mean
 
 STEP = 32  # sizes are multiples of it
 CHAIN = 3  # convolutions of the context module
-ENCODERS = {"ddrnet_100": 32, "ddrnet_075": 24, "ddrnet_050": 16, "ddrnet_025": 8}  # channels at stride 4
+ENCODERS = {
+    "ddrnet_100": 32,
+    "ddrnet_075": 24,
+    "ddrnet_050": 16,
+    "ddrnet_025": 8,
+}  # channels at stride 4
 
 
 class Residual(nn.Module):
@@ -74,16 +79,24 @@ class Branches(nn.Module):
         one, two, four, eight = width, 2 * width, 4 * width, 8 * width
         self.widths = (two, eight)
         self.stem = nn.Sequential(
-            convolution(3, one, 3, 2), convolution(one, one, 3, 2), Residual(one, one), Residual(one, one),
-            Residual(one, two, 2), Residual(two, two),
-        )  # fmt: skip
-        self.fine = nn.ModuleList([*(nn.Sequential(Residual(two, two), Residual(two, two)) for _ in range(2))])
+            convolution(3, one, 3, 2),
+            convolution(one, one, 3, 2),
+            Residual(one, one),
+            Residual(one, one),
+            Residual(one, two, 2),
+            Residual(two, two),
+        )
+        self.fine = nn.ModuleList(
+            [*(nn.Sequential(Residual(two, two), Residual(two, two)) for _ in range(2))]
+        )
         self.coarse = nn.ModuleList(
             nn.Sequential(Residual(inside, outside, 2), Residual(outside, outside))
             for inside, outside in ((two, four), (four, eight))
         )
         self.exchanges = nn.ModuleList([Exchange(two, four), Exchange(two, four, eight)])
-        self.ends = nn.ModuleList([Residual(two, two, middle=one), Residual(eight, eight, middle=four)])
+        self.ends = nn.ModuleList(
+            [Residual(two, two, middle=one), Residual(eight, eight, middle=four)]
+        )
 
     def forward(self, image: Tensor) -> list[Tensor]:
         fine = coarse = self.stem(image)

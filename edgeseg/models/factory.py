@@ -26,14 +26,32 @@ DPT, LRASPP = "dpt", "lraspp"  # our decoders for timm's encoders
 NETS = {"stdc": stdc, "ddrnet": ddrnet}  # our own from end to end
 Decoder = DptDecoder | LrasppDecoder | StdcDecoder | DdrDecoder
 # What building or running a network raises when its parts do not fit.
-FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 # Parts that were run once at a size and fit; a run builds the same network several times.
 _fitting: set[tuple[str, str, Size, str]] = set()
-DILATED = ("deeplabv3", "deeplabv3plus", "pan", LRASPP)  # want the encoder's last maps finer than it makes them
+DILATED = (
+    "deeplabv3",
+    "deeplabv3plus",
+    "pan",
+    LRASPP,
+)  # want the encoder's last maps finer than it makes them
 
 
 def build(
-    arch: str, encoder: str, classes: int, weights: str = "none", rep_dim: int = 0, size: Size | None = None
+    arch: str,
+    encoder: str,
+    classes: int,
+    weights: str = "none",
+    rep_dim: int = 0,
+    size: Size | None = None,
 ) -> Network:
     """Make a network.
 
@@ -64,10 +82,14 @@ def build(
         except (*FAULTS, OSError) as error:
             fault = fault or error
             if isinstance(error, OSError):  # no download: it would be waited for again
-                raise _refusal(arch, encoder, size, error, built=False, pretrained=pretrained) from None
+                raise _refusal(
+                    arch, encoder, size, error, built=False, pretrained=pretrained
+                ) from None
     else:
         assert fault is not None
-        raise _refusal(arch, encoder, size, fault, built=network is not None, pretrained=pretrained) from None
+        raise _refusal(
+            arch, encoder, size, fault, built=network is not None, pretrained=pretrained
+        ) from None
     if weights not in ("imagenet", "none"):
         load_encoder(network.encoder, Path(weights), encoder)
     return network
@@ -81,7 +103,13 @@ def _options(arch: str, size: Size | None) -> list[dict[str, Any]]:  # Any: what
 
 
 def _assemble(
-    arch: str, encoder: str, classes: int, rep_dim: int, size: Size | None, pretrained: bool, options: dict[str, Any]
+    arch: str,
+    encoder: str,
+    classes: int,
+    rep_dim: int,
+    size: Size | None,
+    pretrained: bool,
+    options: dict[str, Any],
 ) -> Network:  # Any: as `_options`
     if arch in NETS:
         if size:
@@ -90,13 +118,19 @@ def _assemble(
         return _headed(own, head, classes, rep_dim)
     if arch == LRASPP:
         weights = "imagenet" if pretrained else None
-        dilated = get_encoder(f"tu-{encoder}", weights=weights, output_stride=lraspp.STRIDE, **options)
+        dilated = get_encoder(
+            f"tu-{encoder}", weights=weights, output_stride=lraspp.STRIDE, **options
+        )
         if size:
             _check_size(size, lraspp.STRIDE, arch, encoder)
         return _headed(dilated, LrasppDecoder(dilated.out_channels), classes, rep_dim)
     if arch != DPT:
         model = smp.create_model(
-            arch, f"tu-{encoder}", encoder_weights="imagenet" if pretrained else None, classes=classes, **options
+            arch,
+            f"tu-{encoder}",
+            encoder_weights="imagenet" if pretrained else None,
+            classes=classes,
+            **options,
         )
         if size:
             _check_size(size, model.encoder.output_stride, arch, encoder)
@@ -122,11 +156,15 @@ def _check_net(arch: str, encoder: str, *, pretrained: bool) -> None:
     owners = {name: net for net, module in NETS.items() for name in module.ENCODERS}
     if arch not in NETS:
         if encoder in owners and arch in [DPT, LRASPP, *smp.MODEL_ARCHITECTURES_MAPPING]:
-            raise TrainError(f"{encoder} is an encoder of arch {owners[encoder]} alone; set arch to {owners[encoder]}")
+            raise TrainError(
+                f"{encoder} is an encoder of arch {owners[encoder]} alone; set arch to {owners[encoder]}"
+            )
         return
     names = list(NETS[arch].ENCODERS)
     if encoder not in names:
-        raise TrainError(f"arch {arch} has encoders of its own and {encoder} is none; take {', '.join(names)}")
+        raise TrainError(
+            f"arch {arch} has encoders of its own and {encoder} is none; take {', '.join(names)}"
+        )
     if pretrained:
         raise TrainError(
             f"there are no ImageNet weights of {encoder}; set weights to none, or to a .safetensors file of its own"
@@ -137,7 +175,8 @@ def _check_size(size: Size, step: int, arch: str, encoder: str) -> None:
     if not any(side % step for side in size):
         return
     lower, upper = (
-        "x".join(str(max(-(-32 // step), (side + up) // step) * step) for side in size) for up in (0, step - 1)
+        "x".join(str(max(-(-32 // step), (side + up) // step) * step) for side in size)
+        for up in (0, step - 1)
     )
     raise TrainError(
         f"{arch} with {encoder} takes heights and widths that are multiples of {step}, and {size[0]}x{size[1]} is not; "
@@ -152,25 +191,41 @@ def _try(network: Network, size: Size) -> None:
     try:
         with torch.no_grad():
             try:
-                logits = copy.deepcopy(network).to("meta")(torch.empty(1, 3, *size, device="meta")).logits
+                logits = (
+                    copy.deepcopy(network)
+                    .to("meta")(torch.empty(1, 3, *size, device="meta"))
+                    .logits
+                )
             except FAULTS:
                 logits = network(torch.zeros(1, 3, *size)).logits
     finally:
         network.train(was)
     if size[0] * logits.shape[3] != size[1] * logits.shape[2]:
-        raise ValueError(f"its logits at {size[0]}x{size[1]} are {logits.shape[2]}x{logits.shape[3]}")
+        raise ValueError(
+            f"its logits at {size[0]}x{size[1]} are {logits.shape[2]}x{logits.shape[3]}"
+        )
 
 
 def _refusal(
-    arch: str, encoder: str, size: Size | None, fault: BaseException, *, built: bool, pretrained: bool
+    arch: str,
+    encoder: str,
+    size: Size | None,
+    fault: BaseException,
+    *,
+    built: bool,
+    pretrained: bool,
 ) -> TrainError:
     what = first_line(fault)
     archs = [DPT, LRASPP, *NETS, *smp.MODEL_ARCHITECTURES_MAPPING]
     if arch not in archs:
-        return TrainError(f"there is no arch {arch}; {_nearest(arch, archs, 'deeplabv3plus, unet, fpn, dpt')}")
+        return TrainError(
+            f"there is no arch {arch}; {_nearest(arch, archs, 'deeplabv3plus, unet, fpn, dpt')}"
+        )
     if not timm.is_model(encoder):
         names = timm.list_models()
-        return TrainError(f"timm has no encoder {encoder}; {_nearest(encoder, names, 'resnet50 or mobilenetv2_100')}")
+        return TrainError(
+            f"timm has no encoder {encoder}; {_nearest(encoder, names, 'resnet50 or mobilenetv2_100')}"
+        )
     if built and size:
         return TrainError(
             f"{arch} with {encoder} cannot take images of {size[0]}x{size[1]} ({what}); take another imgsz, "

@@ -38,7 +38,9 @@ class Network(nn.Module):
         frozen: the encoder stays as it is; see `freeze`.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, classifier: nn.Conv2d, rep_dim: int) -> None:
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, classifier: nn.Conv2d, rep_dim: int
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

@@ -33,7 +33,11 @@ class Block(nn.Module):
         self.first = convolution(inside, half, 1)
         self.pool = nn.AvgPool2d(2) if stride == 2 else nn.Identity()
         self.rest = nn.ModuleList(
-            [convolution(half, quarter, 3, stride), convolution(quarter, eighth), convolution(eighth, eighth)]
+            [
+                convolution(half, quarter, 3, stride),
+                convolution(quarter, eighth),
+                convolution(eighth, eighth),
+            ]
         )
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -50,10 +54,14 @@ class Stages(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(convolution(3, width // 2, 3, 2), convolution(width // 2, width, 3, 2))
+        self.stem = nn.Sequential(
+            convolution(3, width // 2, 3, 2), convolution(width // 2, width, 3, 2)
+        )
         self.widths = (4 * width, 8 * width, 16 * width)
         self.stages = nn.ModuleList(
-            nn.Sequential(Block(inside, outside, 2), *(Block(outside, outside, 1) for _ in range(BLOCKS - 1)))
+            nn.Sequential(
+                Block(inside, outside, 2), *(Block(outside, outside, 1) for _ in range(BLOCKS - 1))
+            )
             for inside, outside in zip((width, *self.widths), self.widths)
         )
 

@@ -64,7 +64,9 @@ class VitEncoder(nn.Module):
             RuntimeError: timm cannot build it, at this size or at all, or cannot get its weights.
         """
         super().__init__()
-        sized: dict[str, Any] = {"img_size": size} if size else {}  # Any: as timm's models take them
+        sized: dict[str, Any] = (
+            {"img_size": size} if size else {}
+        )  # Any: as timm's models take them
         try:
             self.model = timm.create_model(name, num_classes=0, pretrained=pretrained, **sized)
         except TypeError:  # one without a position embedding
@@ -111,7 +113,11 @@ def _fit_positions(
     state[place] = encoder.grid.clone()
     if name in state and before != after:
         model = encoder.model
-        prefixes = 0 if getattr(model, "no_embed_class", False) else int(getattr(model, "num_prefix_tokens", 0))
+        prefixes = (
+            0
+            if getattr(model, "no_embed_class", False)
+            else int(getattr(model, "num_prefix_tokens", 0))
+        )
         state[name] = resample_abs_pos_embed(state[name], after, before, num_prefix_tokens=prefixes)
 
 
@@ -121,10 +127,16 @@ class DptDecoder(nn.Module):
     def __init__(self, channels: Sequence[int]) -> None:
         """Take the widths of the four maps."""
         super().__init__()
-        self.out_channels, levels = next((width, levels) for most, width, levels in WIDTHS if channels[-1] <= most)
+        self.out_channels, levels = next(
+            (width, levels) for most, width, levels in WIDTHS if channels[-1] <= most
+        )
         width = self.out_channels
         self.resize = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channel, level, 1), _resizer(level, times), _conv(level, width, bias=False))
+            nn.Sequential(
+                nn.Conv2d(channel, level, 1),
+                _resizer(level, times),
+                _conv(level, width, bias=False),
+            )
             for channel, level, times in zip(channels, levels, (4, 2, 1, 0.5))
         )
         self.fusions = nn.ModuleList(
@@ -150,7 +162,10 @@ class _Fusion(nn.Module):
 
     def forward(self, level: Tensor, coarser: Tensor | None) -> Tensor:
         if self.own is not None and coarser is not None:
-            size = (level.shape[2], level.shape[3])  # not twice the coarser one where the grid is odd
+            size = (
+                level.shape[2],
+                level.shape[3],
+            )  # not twice the coarser one where the grid is odd
             level = self.own(level) + F.interpolate(coarser, size, mode="bilinear")
         mixed: Tensor = self.mix(self.both(level))
         return mixed
@@ -159,7 +174,9 @@ class _Fusion(nn.Module):
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.path = nn.Sequential(nn.ReLU(), _conv(width, width), nn.ReLU(inplace=True), _conv(width, width))
+        self.path = nn.Sequential(
+            nn.ReLU(), _conv(width, width), nn.ReLU(inplace=True), _conv(width, width)
+        )
 
     def forward(self, level: Tensor) -> Tensor:
         found: Tensor = level + self.path(level)

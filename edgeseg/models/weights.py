@@ -24,7 +24,9 @@ def load_encoder(encoder: nn.Module, path: Path, name: str) -> None:
     try:
         state = load_file(path)
     except FileNotFoundError:
-        raise TrainError(f"the weights file {path} does not exist; correct `weights`, or set it to none") from None
+        raise TrainError(
+            f"the weights file {path} does not exist; correct `weights`, or set it to none"
+        ) from None
     except (OSError, SafetensorError) as error:
         raise TrainError(
             f"{path} is no safetensors file ({first_line(error)}); convert the weights with timm first"
@@ -48,7 +50,11 @@ def _flattened(state: State, module: nn.Module) -> State:
     wanted = module.state_dict().keys()
 
     def name(given: str) -> str:
-        for candidate in (given, re.sub(r"^([A-Za-z]\w*)\.(\w+)\.", r"\1_\2.", given), f"model.{given}"):
+        for candidate in (
+            given,
+            re.sub(r"^([A-Za-z]\w*)\.(\w+)\.", r"\1_\2.", given),
+            f"model.{given}",
+        ):
             if candidate in wanted:
                 return candidate
         return given

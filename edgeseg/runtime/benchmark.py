@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import random
 import time
-import zipfile
-import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.golden_frames import Golden
 from edgeseg.config import EngineConfig
-from edgeseg.errors import BundleError
+from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.resize import prepare
 from edgeseg.metrics import agreement
 from edgeseg.progress import Report, Silent
-from edgeseg.runtime.sources.base import Image
+from edgeseg.runtime.backends.base import Backend, Runner
+from edgeseg.runtime.backends.flavour_choice import RUNS
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.overlay import Overlay
-from edgeseg.imaging.resize import prepare
-from edgeseg.runtime.backends.open_runner import RUNS, Backend, Runner, open_runner
 
 STAGES = ("resize", "infer", "overlay", "total")
-GOLDEN = "golden.npz"
 
 
 @dataclass
@@ -49,44 +46,6 @@ class Timing:
     def fps(self, stage: str) -> float:
         """From the median."""
         return 1000 / self.quantile(stage, 0.5)
-
-
-@dataclass(frozen=True)
-class Golden:
-    """Frames that the bundle brings along, with what its FP32 file said of them when it was exported.
-
-    Attributes:
-        images: (H, W, 3) uint8 BGR each, at the graph's size.
-        masks: (N, H, W) uint8.
-    """
-
-    images: list[Image]
-    masks: NDArray[np.uint8]
-
-    @property
-    def frames(self) -> NDArray[np.uint8]:
-        """(N, H, W, 3) RGB, as a graph takes them."""
-        return np.ascontiguousarray(np.stack(self.images)[..., ::-1])
-
-
-def read_golden(bundle: Bundle) -> Golden | None:
-    """The golden frames, None if the bundle has none.
-
-    Raises:
-        BundleError: the file is damaged.
-    """
-    if GOLDEN not in bundle.manifest.files:
-        return None
-    size = bundle.manifest.height, bundle.manifest.width
-    try:
-        with np.load(io.BytesIO(bundle.read(GOLDEN)), allow_pickle=False) as golden:
-            frames, masks = golden["frames"], golden["masks"]
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise BundleError(f"{bundle.path / GOLDEN} cannot be used ({error}); export the bundle again") from None
-    right = frames.dtype == masks.dtype == np.uint8 and frames.shape[1:] == (*size, 3) and len(frames)
-    if not right or masks.shape != frames.shape[:3]:
-        raise BundleError(f"{bundle.path / GOLDEN} holds no frames of {size[1]}x{size[0]}; export the bundle again")
-    return Golden([np.ascontiguousarray(frame[..., ::-1]) for frame in frames], masks)
 
 
 def agrees(runner: Runner, golden: Golden) -> float:
@@ -125,7 +84,9 @@ def bench(
     report.start(f"bench {bundle.path.name}", frames)
     with ExitStack() as stack:
         runners = [
-            stack.enter_context(open_runner(bundle, backend, flavour, threads, engine=engine, report=report))
+            stack.enter_context(
+                open_runner(bundle, backend, flavour, threads, engine=engine, report=report)
+            )
             for flavour in held
         ]
         overlays: dict[tuple[int, ...], Overlay] = {}

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.errors import DataError
-from edgeseg.metrics import IGNORE, Counts, Mask, confusion
-from edgeseg.progress import Report, Silent
-from edgeseg.runtime.sources.recorded_files import read_image
-from edgeseg.runtime.sources.base import Image
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import as_grey
 from edgeseg.imaging.resize import prepare, resize_mask
-from edgeseg.runtime.backends.open_runner import Runner
+from edgeseg.metrics import IGNORE, Counts, Mask, confusion
+from edgeseg.progress import Report, Silent
+from edgeseg.runtime.backends.base import Runner
+from edgeseg.runtime.sources.recorded_files import read_image
 
 
 def evaluate_runner(
@@ -50,13 +50,17 @@ def evaluate_runner(
             raise DataError(
                 f"{mask_path} holds class {highest}, but the classes are 0 to {classes - 1}; correct the mask"
             )
-        predicted = resize_mask(run(prepare(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1]))
+        predicted = resize_mask(
+            run(prepare(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1])
+        )
         counts.append(confusion(truth, predicted, classes))
         report.advance()
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 
 
-def read_pair(image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]) -> tuple[Image, Mask]:
+def read_pair(
+    image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]
+) -> tuple[Image, Mask]:
     """A labelled frame: (H, W, 3) uint8 BGR and (H, W) uint8.
 
     Raises:
@@ -64,10 +68,14 @@ def read_pair(image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mas
     """
     image, truth = read_image(image_path), read_mask(mask_path)
     if image is None:
-        raise DataError(f"{image_path} is missing, truncated or no picture; restore it or take it out")
+        raise DataError(
+            f"{image_path} is missing, truncated or no picture; restore it or take it out"
+        )
     if image.shape[:2] != truth.shape:
         shapes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (image.shape, truth.shape))
-        raise DataError(f"{image_path} and {mask_path} differ in size ({shapes}); label the image at its own size")
+        raise DataError(
+            f"{image_path} and {mask_path} differ in size ({shapes}); label the image at its own size"
+        )
     return image, truth
 
 
@@ -86,7 +94,9 @@ def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
     except (OSError, cv2.error):
         mask = None
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(f"{path} is missing, damaged or no 8-bit PNG of class ids; for colour masks pip install pillow")
+        raise DataError(
+            f"{path} is missing, damaged or no 8-bit PNG of class ids; for colour masks pip install pillow"
+        )
     indices = np.array(mask, np.uint8)
     indices[np.isin(indices, list(ignore))] = IGNORE
     return indices

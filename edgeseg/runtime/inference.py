@@ -12,12 +12,21 @@ from typing import Any, TextIO
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.config import EngineConfig, InferConfig, LogConfig
 from edgeseg.progress import Report
-from edgeseg.runtime.sources.recorded_files import Pictures
+from edgeseg.runtime.backends.base import Backend
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
-from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.outputs.base import (
+    JsonSink,
+    LogSink,
+    MaskSink,
+    PictureSink,
+    Sink,
+    VideoSink,
+    is_video,
+)
 from edgeseg.runtime.pipeline import Summary, run
-from edgeseg.runtime.backends.open_runner import Backend, open_runner
-from edgeseg.runtime.outputs.base import JsonSink, LogSink, MaskSink, PictureSink, Sink, VideoSink, is_video
+from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.sources.recorded_files import Pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,16 +116,26 @@ def infer(
         log = None
         if outputs.save is not None:
             video = is_video(outputs.save)
-            sinks.append(VideoSink(outputs.save, classes, source.fps) if video else PictureSink(outputs.save, classes))
+            sinks.append(
+                VideoSink(outputs.save, classes, source.fps)
+                if video
+                else PictureSink(outputs.save, classes)
+            )
         if outputs.masks is not None:
             sinks.append(MaskSink(outputs.masks, classes))
         lines = None if outputs.lines is None else JsonSink(outputs.lines, classes, stop)
         if lines is not None:
             sinks.append(lines)
         if outputs.log is not None:
-            threshold = bundle.manifest.log_threshold if log_config.threshold is None else log_config.threshold
+            threshold = (
+                bundle.manifest.log_threshold
+                if log_config.threshold is None
+                else log_config.threshold
+            )
             device = platform.node() or "device"
-            log = FrameLog.open(outputs.log, log_config, device=device, model=bundle.digest, threshold=threshold)
+            log = FrameLog.open(
+                outputs.log, log_config, device=device, model=bundle.digest, threshold=threshold
+            )
             stack.enter_context(log)
             sinks.append(LogSink(log, wait=not source.live))
         streams = 1 if source.live else 0
@@ -132,7 +151,9 @@ def infer(
                 stop=stop,
             )
         )
-        summary = run(source, runner, sinks, limit=limit, queue=config.queue, stop=stop, report=report)
+        summary = run(
+            source, runner, sinks, limit=limit, queue=config.queue, stop=stop, report=report
+        )
         result = Result(summary, runner.flavour, runner.backend, runner.streams)
     if log is not None:  # closed by now, so nothing waits any more
         result.logged, result.log_counts, result.log_problem = log.kept, log.counts, log.problem

@@ -18,12 +18,13 @@ from typing import Literal
 
 import numpy as np
 
-from edgeseg.progress import Report, Silent
-from edgeseg.runtime.sources.base import Account, Frame, Image, Source
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.resize import prepare
-from edgeseg.runtime.backends.open_runner import Prediction, Runner
+from edgeseg.progress import Report, Silent
+from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.outputs.base import Sink
+from edgeseg.runtime.sources.base import Account, Frame, Source
 
 STAGES = ("decode", "resize", "infer", "write")
 REMEMBERED = 20_000  # times kept for the percentiles of each stage; a run may last for months
@@ -58,7 +59,9 @@ class Times:
     """The latest times of each stage."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, deque[float]] = {stage: deque(maxlen=REMEMBERED) for stage in STAGES}
+        self._seconds: dict[str, deque[float]] = {
+            stage: deque(maxlen=REMEMBERED) for stage in STAGES
+        }
 
     def add(self, stage: str, seconds: float) -> None:
         self._seconds[stage].append(seconds)
@@ -68,7 +71,9 @@ class Times:
         table = {}
         for stage, seconds in self._seconds.items():
             if seconds:
-                low, high, highest = (1000 * value for value in np.percentile(seconds, [50, 95, 99]))
+                low, high, highest = (
+                    1000 * value for value in np.percentile(seconds, [50, 95, 99])
+                )
                 table[stage] = (float(low), float(high), float(highest))
         return table
 
@@ -109,7 +114,10 @@ def run(
     line = Line(Semaphore(runner.streams + (1 if source.live else queue)), Queue(), stop)
     total = source.total if limit is None or source.total is None else min(limit, source.total)
     report.start(f"infer {source.name}", limit if total is None else total)
-    with ThreadPoolExecutor(runner.streams, "infer") as pool, ThreadPoolExecutor(1, "decode") as reader:
+    with (
+        ThreadPoolExecutor(runner.streams, "infer") as pool,
+        ThreadPoolExecutor(1, "decode") as reader,
+    ):
         began = time.perf_counter()
         decoding = reader.submit(_decode, source, runner, pool, line, times, limit)
         try:
@@ -135,7 +143,12 @@ def run(
 
 
 def _decode(
-    source: Source, runner: Runner, pool: ThreadPoolExecutor, line: Line, times: Times, limit: int | None
+    source: Source,
+    runner: Runner,
+    pool: ThreadPoolExecutor,
+    line: Line,
+    times: Times,
+    limit: int | None,
 ) -> None:
     size = runner.bundle.manifest.height, runner.bundle.manifest.width
     frames = source.frames(line.stop)
@@ -166,7 +179,9 @@ def _infer(runner: Runner, small: Image, times: Times) -> Prediction:
     return prediction
 
 
-def _write(line: Line, sinks: Sequence[Sink], times: Times, summary: Summary, report: Report) -> None:
+def _write(
+    line: Line, sinks: Sequence[Sink], times: Times, summary: Summary, report: Report
+) -> None:
     told, when = 0, time.perf_counter()
     over = False
     try:
@@ -180,7 +195,9 @@ def _write(line: Line, sinks: Sequence[Sink], times: Times, summary: Summary, re
             line.slots.release()
             summary.frames += 1
             if now - when > SECONDS_BETWEEN_REPORTS:
-                report.advance(summary.frames - told, f"{(summary.frames - told) / (now - when):.1f} FPS")
+                report.advance(
+                    summary.frames - told, f"{(summary.frames - told) / (now - when):.1f} FPS"
+                )
                 told, when = summary.frames, now
         over = True
     finally:

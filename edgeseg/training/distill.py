@@ -15,21 +15,28 @@ from torch.nn import functional as F
 from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong
 from edgeseg.errors import TrainError
-from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import ratio
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import Report, Silent
-from edgeseg.training.run_folder import RunResult, origin
 from edgeseg.site import Site
+from edgeseg.training.run_folder import RunResult, origin
+from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
 
 
 def distill(
-    site: Site, config: DistillConfig, teacher: Path | None, out: Path, *, resume: bool = False,
-    init: Path | None = None, focus: frozenset[str] = frozenset(), report: Report | None = None,
-) -> RunResult:  # fmt: skip
+    site: Site,
+    config: DistillConfig,
+    teacher: Path | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    focus: frozenset[str] = frozenset(),
+    report: Report | None = None,
+) -> RunResult:
     """Train the edge model into the run folder `out` from the best weights of the site-model run `teacher`.
 
     On resumption `teacher` and `init` may be left out: the run remembers them.
@@ -51,13 +58,28 @@ def distill(
 
     def method(pixels: Tensor) -> Method:
         classes = len(site.config.classes)
-        student = build(config.arch, config.encoder, classes, "none" if init else config.weights, size=config.imgsz)
+        student = build(
+            config.arch,
+            config.encoder,
+            classes,
+            "none" if init else config.weights,
+            size=config.imgsz,
+        )
         if init:
             start_from(student, init, config)
         student.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
         return Distillation(student, pixels, config, source.module)
 
-    return fit(site, config, out, method, resume=resume, focus=focus, report=report or Silent(), title="distil")
+    return fit(
+        site,
+        config,
+        out,
+        method,
+        resume=resume,
+        focus=focus,
+        report=report or Silent(),
+        title="distil",
+    )
 
 
 def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float) -> Tensor:
@@ -76,7 +98,9 @@ def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float
 class Distillation(Method):
     """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site model."""
 
-    def __init__(self, student: Network, pixels: Tensor, config: DistillConfig, source: Network) -> None:
+    def __init__(
+        self, student: Network, pixels: Tensor, config: DistillConfig, source: Network
+    ) -> None:
         super().__init__(student, pixels, config.ema, config.class_balance)
         self.temperature, self.kl_weight = config.temperature, config.kl_weight
         self.source = source.requires_grad_(False)
@@ -99,4 +123,6 @@ class Distillation(Method):
         supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)
         imitation = divergence(logits, upsample(target, size), near, self.temperature)
         loss = supervised + self.kl_weight * imitation
-        return StepResult(loss, {"supervised": supervised.detach(), "imitation": imitation.detach()})
+        return StepResult(
+            loss, {"supervised": supervised.detach(), "imitation": imitation.detach()}
+        )

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 LEAST = 2  # frames at a time; batch norm cannot do with one
 MARGIN = 1.1  # on a measured figure; a GPU's memory has gaps
 PASSING = 1.2  # on what autograd saves: on a CPU steps allocate 0 to 28 % more for a moment, in the networks tried
-UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
-         "ti": 1 << 40}  # fmt: skip
+UNITS = {
+    "": 1,
+    "k": 1000,
+    "m": 1000**2,
+    "g": 1000**3,
+    "t": 1000**4,
+    "ki": 1 << 10,
+    "mi": 1 << 20,
+    "gi": 1 << 30,
+    "ti": 1 << 40,
+}
 
 
 class Plan(NamedTuple):
@@ -36,11 +45,15 @@ def parse_bytes(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", text, re.IGNORECASE)
     unit = UNITS.get(found[2].lower()) if found else None
     if found is None or unit is None or float(found[1]) == 0:
-        raise ConfigError(f"max_memory {text!r} is no amount of memory; write it like 6GB or 512MiB")
+        raise ConfigError(
+            f"max_memory {text!r} is no amount of memory; write it like 6GB or 512MiB"
+        )
     return int(float(found[1]) * unit)
 
 
-def plan(measure: Callable[[int], int], batch: int, budget: int, others: Sequence[int] = ()) -> Plan:
+def plan(
+    measure: Callable[[int], int], batch: int, budget: int, others: Sequence[int] = ()
+) -> Plan:
     """The fewest parts of equal size that fit, judged from the two smallest ones.
 
     Args:
@@ -52,7 +65,11 @@ def plan(measure: Callable[[int], int], batch: int, budget: int, others: Sequenc
     Raises:
         TrainError: not even the smallest part fits.
     """
-    counts = [count for count in range(batch // LEAST, 0, -1) if all(size % count == 0 for size in (batch, *others))]
+    counts = [
+        count
+        for count in range(batch // LEAST, 0, -1)
+        if all(size % count == 0 for size in (batch, *others))
+    ]
     sizes = [batch // count for count in counts]
     peaks: list[int] = []
     try:
@@ -61,7 +78,11 @@ def plan(measure: Callable[[int], int], batch: int, budget: int, others: Sequenc
     except MemoryError:
         sizes = sizes[: max(1, len(peaks))]  # what is larger fails too
     slope = max(0.0, (peaks[1] - peaks[0]) / (sizes[1] - sizes[0])) if len(peaks) > 1 else 0.0
-    fitting = [size for size in sizes if peaks and (peaks[0] + slope * (size - sizes[0])) * MARGIN <= budget]
+    fitting = [
+        size
+        for size in sizes
+        if peaks and (peaks[0] + slope * (size - sizes[0])) * MARGIN <= budget
+    ]
     if fitting:
         return Plan(fitting[-1], batch // fitting[-1])
     needs = f"needs {peaks[0] * MARGIN / 1e9:.2f} GB" if peaks else "is more than the device has"
@@ -93,7 +114,9 @@ def measure_step(step: Callable[[], Tensor], where: device, module: nn.Module) -
         with torch.random.fork_rng([where] if where.type == "cuda" else []):
             if where.type != "cuda":
                 return _saved(step, module) + 3 * trained
-            for _ in range(2):  # the second one has gradients to add to, and workspaces that exist already
+            for _ in range(
+                2
+            ):  # the second one has gradients to add to, and workspaces that exist already
                 torch.cuda.synchronize(where)
                 torch.cuda.reset_peak_memory_stats(where)
                 torch.autograd.backward(step())
@@ -118,7 +141,11 @@ def keep_freed() -> None:
     """
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        for option, value in ((-4, 0), (-1, 2**31 - 1), (-2, 64 << 20)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        for option, value in (
+            (-4, 0),
+            (-1, 2**31 - 1),
+            (-2, 64 << 20),
+        ):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
             mallopt(option, value)
 
 
@@ -126,7 +153,10 @@ def _saved(step: Callable[[], Tensor], module: nn.Module) -> int:
     """Bytes of the tensors of `module` and of those that autograd keeps until backward; views share a storage."""
     import torch
 
-    own = {each.untyped_storage().data_ptr(): each.nbytes for each in (*module.parameters(), *module.buffers())}
+    own = {
+        each.untyped_storage().data_ptr(): each.nbytes
+        for each in (*module.parameters(), *module.buffers())
+    }
     saved: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:

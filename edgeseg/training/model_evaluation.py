@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
-from edgeseg.losses.entropy import entropy
 from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.entropy import entropy
 from edgeseg.metrics import Counts, confusion
 from edgeseg.models import MEAN, STD, Network
 from edgeseg.models.checkpoint import LoadedModel, load_model
@@ -29,7 +29,9 @@ def normalised(images: Sequence[Image], device: torch.device | str = "cpu") -> T
 
 
 @torch.inference_mode()
-def predict(module: Network, images: Sequence[Image], device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+def predict(
+    module: Network, images: Sequence[Image], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
     """Most likely class and entropy of frames of one size.
 
     Args:
@@ -44,9 +46,14 @@ def predict(module: Network, images: Sequence[Image], device: torch.device | str
 
 
 def count(
-    module: Network, pairs: Iterable[tuple[Image, Image]], size: tuple[int, int], classes: int, *,
-    device: torch.device | str = "cpu", batch: int = 4,
-) -> Counts:  # fmt: skip
+    module: Network,
+    pairs: Iterable[tuple[Image, Image]],
+    size: tuple[int, int],
+    classes: int,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int = 4,
+) -> Counts:
     """Confusion counts of every frame.
 
     Args:
@@ -61,7 +68,9 @@ def count(
     def flush() -> None:
         masks, _ = predict(module, [resize_image(image, size) for image, _ in waiting], device)
         for (_, truth), mask in zip(waiting, masks.numpy()):
-            counts.append(confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), classes))
+            counts.append(
+                confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), classes)
+            )
         waiting.clear()
 
     for pair in pairs:
@@ -78,7 +87,9 @@ def evaluate_frames(
 ) -> Counts:
     """(frames, C, C) counts of a model on frames of a site that have masks; leaves the model on `device`."""
     card, module = model.card, model.module.to(device)
-    return count(module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device)
+    return count(
+        module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device
+    )
 
 
 def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
@@ -88,7 +99,9 @@ def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
         TrainError: the run is unfinished or damaged.
     """
     model = load_model(run)
-    return count(model.module, pairs, (model.card.height, model.card.width), len(model.card.classes))
+    return count(
+        model.module, pairs, (model.card.height, model.card.width), len(model.card.classes)
+    )
 
 
 def _pairs(site: Site, frames: Iterable[Frame]) -> Iterable[tuple[Image, Image]]:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
-from edgeseg.config import LoopConfig, dumps
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
+from edgeseg.config import LoopConfig, dumps
 from edgeseg.errors import TrainError
 
 KEEP = 2  # checkpoints: the newest, and the one before in case the disk damaged the newest
@@ -69,7 +69,9 @@ def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[st
     """
     stored = out / "origin.json"
     if resume and stored.exists():
-        begun = {name: value and Path(value) for name, value in json.loads(stored.read_bytes()).items()}
+        begun = {
+            name: value and Path(value) for name, value in json.loads(stored.read_bytes()).items()
+        }
         for name, value in given.items():
             if value is not None and value.resolve() != begun.get(name):
                 raise TrainError(
@@ -86,7 +88,9 @@ def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[st
 class RunFolder:
     """The folder of one run and everything written into it."""
 
-    def __init__(self, path: Path, config: LoopConfig, *, resume: bool, helps: bool = False) -> None:
+    def __init__(
+        self, path: Path, config: LoopConfig, *, resume: bool, helps: bool = False
+    ) -> None:
         """Claim the folder.
 
         Args:
@@ -106,7 +110,9 @@ class RunFolder:
         stored = path / "config.toml"
         if stored.exists():
             if not resume:
-                raise TrainError(f"{path} already holds a run; choose another folder, or continue it with --resume")
+                raise TrainError(
+                    f"{path} already holds a run; choose another folder, or continue it with --resume"
+                )
             if stored.read_text() != text:
                 keys = sorted(set(text.splitlines()) ^ set(stored.read_text().splitlines()))
                 raise TrainError(
@@ -120,7 +126,10 @@ class RunFolder:
         tensors = {f"module.{name}": value.detach() for name, value in module.state_dict().items()}
         state = optimizer.state_dict()["state"]
         for index, values in state.items():
-            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+            tensors |= {
+                f"optimizer.{index}.{name}": torch.as_tensor(value)
+                for name, value in values.items()
+            }
         plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
         data = save(plain, {"progress": json.dumps(vars(progress))})
         name = f"step-{progress.step:08d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
@@ -141,7 +150,9 @@ class RunFolder:
                 _restore(load(data), module, optimizer)
             except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
                 what = str(error).splitlines()[0]
-                raise TrainError(f"{path} was made by another version or network ({what}); start a new run") from None
+                raise TrainError(
+                    f"{path} was made by another version or network ({what}); start a new run"
+                ) from None
             return progress
         return None
 
@@ -156,12 +167,16 @@ class RunFolder:
     def write_rows(self, rows: list[Row]) -> None:
         """Replace results.csv."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, sorted({name for row in rows for name in row}, key=_column), lineterminator="\n")
+        writer = csv.DictWriter(
+            text, sorted({name for row in rows for name in row}, key=_column), lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
         write_atomic(self.path / "results.csv", text.getvalue().encode())
 
-    def finish(self, metrics: dict[str, Any]) -> RunResult:  # Any: numbers, lists and tables of them
+    def finish(
+        self, metrics: dict[str, Any]
+    ) -> RunResult:  # Any: numbers, lists and tables of them
         """Write metrics.json, which marks the run as finished."""
         if self._board is not None:
             self._board.close()
@@ -185,10 +200,14 @@ def _column(name: str) -> tuple[bool, str]:
 
 
 def _restore(tensors: dict[str, Tensor], module: nn.Module, optimizer: Optimizer) -> None:
-    module.load_state_dict({n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")})
+    module.load_state_dict(
+        {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
+    )
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".", 2)
             state.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )

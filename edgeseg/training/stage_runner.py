@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_store import FrameStore, LabelledStore, read_mask
-from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import TrainError
-from edgeseg.training.model_evaluation import normalised
-from edgeseg.training.trainer import Span, fit
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import rank, wait, world_size
 from edgeseg.methods import Kit, Method
@@ -27,8 +25,10 @@ from edgeseg.methods.framework.staged_method import Mask
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_weights
 from edgeseg.progress import Report
-from edgeseg.training.run_folder import RunResult
 from edgeseg.site import Frame, Site
+from edgeseg.training.model_evaluation import normalised
+from edgeseg.training.run_folder import RunResult
+from edgeseg.training.trainer import Span, fit
 
 SCALES = (1.0, 0.75, 1.25)
 STRIDE = 32  # sides of scaled views are multiples of it
@@ -38,14 +38,26 @@ class SiteStages:
     """`edgeseg.methods.framework.staged_method.Stages` for a run folder; stages that are finished are not trained again."""
 
     def __init__(
-        self, site: Site, config: TrainConfig, out: Path, kit: Callable[[Tensor], Kit], *,
-        resume: bool, focus: frozenset[str], report: Report,
-    ) -> None:  # fmt: skip
+        self,
+        site: Site,
+        config: TrainConfig,
+        out: Path,
+        kit: Callable[[Tensor], Kit],
+        *,
+        resume: bool,
+        focus: frozenset[str],
+        report: Report,
+    ) -> None:
         self.config, self.classes = config, len(site.config.classes)
         self.footage: Sequence[Frame] = site.require("unlabelled")
         self._site, self._out, self._kit, self._resume, self._focus, self._report = (
-            site, out, kit, resume, focus, report,
-        )  # fmt: skip
+            site,
+            out,
+            kit,
+            resume,
+            focus,
+            report,
+        )
         self._store = FrameStore(site, self.footage, config.imgsz, report=report)
         self._share = 0.0  # of the budget that the stages so far were given
         self._done = 0  # steps of the stages before
@@ -59,14 +71,23 @@ class SiteStages:
             TrainError: there was none.
         """
         if self._result is None:
-            raise TrainError(f"the method {self.config.method} ended without a last stage; report this as a bug")
+            raise TrainError(
+                f"the method {self.config.method} ended without a last stage; report this as a bug"
+            )
         return self._result
 
     def train(
-        self, name: str, share: float, make: Callable[[Kit], Method], *,
-        labels: Path | None = None, frames: Sequence[Frame] | None = None, start: Path | None = None,
-        keep: Sequence[float] = (), last: bool = False,
-    ) -> Path:  # fmt: skip
+        self,
+        name: str,
+        share: float,
+        make: Callable[[Kit], Method],
+        *,
+        labels: Path | None = None,
+        frames: Sequence[Frame] | None = None,
+        start: Path | None = None,
+        keep: Sequence[float] = (),
+        last: bool = False,
+    ) -> Path:
         """See `Stages.train`."""
         self._share += share
         end = self.config.steps if last else round(self._share * self.config.steps)
@@ -75,21 +96,38 @@ class SiteStages:
                 f"{self.config.steps} steps are too few for the stages of {self.config.method}; take 100 or more"
             )
         span = Span(self._done, end, seconds=self._seconds)
-        span = replace(span, keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep))
+        span = replace(
+            span,
+            keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep),
+        )
         folder = self._out if last else self._out / "stages" / name
-        footage = LabelledStore(self._store, labels, self.footage if frames is None else frames) if labels else None
+        footage = (
+            LabelledStore(self._store, labels, self.footage if frames is None else frames)
+            if labels
+            else None
+        )
 
         def method(pixels: Tensor) -> Method:
             kit = self._kit(pixels)
             if start:
                 load_weights(kit.student, start)
             # A method counts the steps of its own stage.
-            return make(replace(kit, config=kit.config.model_copy(update={"steps": span.last - span.first})))
+            return make(
+                replace(kit, config=kit.config.model_copy(update={"steps": span.last - span.first}))
+            )
 
         result = fit(
-            self._site, self.config, folder, method, resume=self._resume or not last, focus=self._focus,
-            report=self._report, span=span, footage=footage, title=f"{self.config.method} {name}",
-        )  # fmt: skip
+            self._site,
+            self.config,
+            folder,
+            method,
+            resume=self._resume or not last,
+            focus=self._focus,
+            report=self._report,
+            span=span,
+            footage=footage,
+            title=f"{self.config.method} {name}",
+        )
         wait()  # until the first process has written the weights
         self._done, self._seconds = span.last, float(result.metrics.get("seconds", 0.0))
         self._result = result
@@ -101,7 +139,9 @@ class SiteStages:
 
     def network(self, weights: Path) -> Network:
         """See `Stages.network`."""
-        module = build(self.config.arch, self.config.encoder, self.classes, "none", size=self.config.imgsz)
+        module = build(
+            self.config.arch, self.config.encoder, self.classes, "none", size=self.config.imgsz
+        )
         load_weights(module, weights)
         return module.requires_grad_(False).eval()
 
@@ -109,7 +149,9 @@ class SiteStages:
         """See `Stages.mask`."""
         return read_mask(labels / f"{frame.id}.png")
 
-    def label(self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6) -> Path:
+    def label(
+        self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6
+    ) -> Path:
         """See `Stages.label`; masks are at training size, and complete when `done.json` is there."""
         folder = self._out / "stages" / name
         wanted = list(self.footage if frames is None else frames)
@@ -129,7 +171,9 @@ class SiteStages:
         for place, frame in enumerate(self._store.frames):
             if frame.id in missing:
                 mask = _vote(network, self._store[place][0], views, device)
-                write_atomic(folder / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes(), sync=False)
+                write_atomic(
+                    folder / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes(), sync=False
+                )
                 self._report.advance(1)
         self._report.stop()
         wait()
@@ -153,7 +197,11 @@ def _vote(network: Network, image: Mask, views: int, device: torch.device) -> Ma
     plans = [(scale, flip) for scale in SCALES for flip in (False, True)][: max(1, views)]
     for scale, flip in plans:
         sides = [max(STRIDE, round(side * scale / STRIDE) * STRIDE) for side in size]
-        view = picture if scale == 1 else F.interpolate(picture, sides, mode="bilinear", antialias=True)
+        view = (
+            picture
+            if scale == 1
+            else F.interpolate(picture, sides, mode="bilinear", antialias=True)
+        )
         logits = network(view.flip(3) if flip else view).logits
         chance = upsample(logits, size).softmax(1)
         total = total.to(device) + (chance.flip(3) if flip else chance)

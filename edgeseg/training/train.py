@@ -7,23 +7,29 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from edgeseg.config.method_catalogue import check
 from edgeseg.config import TrainConfig
-from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
+from edgeseg.config.method_catalogue import check
 from edgeseg.methods import METHODS, STAGED, Kit, Method, needs_representation
 from edgeseg.models import Network, build
 from edgeseg.progress import Report, Silent
-from edgeseg.training.run_folder import RunResult, origin
 from edgeseg.site import Site
+from edgeseg.training.run_folder import RunResult, origin
 from edgeseg.training.stage_runner import SiteStages
+from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
 
 SECOND = 1_000_003  # added to the seed for the second network of methods that train two
 
 
 def train(
-    site: Site, config: TrainConfig, out: Path, *, resume: bool = False, init: Path | None = None,
-    focus: frozenset[str] = frozenset(), report: Report | None = None,
-) -> RunResult:  # fmt: skip
+    site: Site,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    init: Path | None = None,
+    focus: frozenset[str] = frozenset(),
+    report: Report | None = None,
+) -> RunResult:
     """Train the site model into the run folder `out`.
 
     Args:
@@ -66,4 +72,14 @@ def train(
         return METHODS[config.method](kit(pixels))
 
     title = f"train {config.method}"
-    return fit(site, config, out, method, rep_dim=rep_dim, resume=resume, focus=focus, report=report, title=title)
+    return fit(
+        site,
+        config,
+        out,
+        method,
+        rep_dim=rep_dim,
+        resume=resume,
+        focus=focus,
+        report=report,
+        title=title,
+    )

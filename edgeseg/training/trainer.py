@@ -19,19 +19,19 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
+from edgeseg.atomic_files import lock, write_json
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak
 from edgeseg.data.frame_store import FrameStore, Loader, RawBatch, Store
-from edgeseg.atomic_files import lock, write_json
 from edgeseg.errors import TrainError
 from edgeseg.losses.distributed import gather
-from edgeseg.training.memory import keep_freed, measure_step, parse_bytes, plan
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
 from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
 from edgeseg.progress import Report
-from edgeseg.training.run_folder import Progress, Row, RunFolder, RunResult
 from edgeseg.site import Site
+from edgeseg.training.memory import keep_freed, measure_step, parse_bytes, plan
+from edgeseg.training.run_folder import Progress, Row, RunFolder, RunResult
 from edgeseg.training.validation import Validation
 
 GRADIENT_NORM = 5.0  # gradients beyond it are scaled down; a good step has a norm of about 1
@@ -83,10 +83,19 @@ class Span:
 
 
 def fit(
-    site: Site, config: LoopConfig, out: Path, make: Callable[[Tensor], Method], *, rep_dim: int = 0,
-    resume: bool = False, focus: frozenset[str] = frozenset(), report: Report, span: Span | None = None,
-    footage: Store | None = None, title: str = "train",
-) -> RunResult:  # fmt: skip
+    site: Site,
+    config: LoopConfig,
+    out: Path,
+    make: Callable[[Tensor], Method],
+    *,
+    rep_dim: int = 0,
+    resume: bool = False,
+    focus: frozenset[str] = frozenset(),
+    report: Report,
+    span: Span | None = None,
+    footage: Store | None = None,
+    title: str = "train",
+) -> RunResult:
     """Run the loop for the method that `make` builds from the labelled pixels of each class (C,).
 
     Args:
@@ -109,24 +118,40 @@ def fit(
         labelled = FrameStore(site, site.require("labelled"), config.imgsz, report=report)
         validation = Validation(site, site.require("val"), config.imgsz)
         torch.manual_seed(config.seed)
-        method = make(labelled.pixels(len(site.config.classes))).to(memory_format=torch.channels_last)
+        method = make(labelled.pixels(len(site.config.classes))).to(
+            memory_format=torch.channels_last
+        )
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             _synchronise(method)
-        optimizer = torch.optim.AdamW(_groups(method, config), weight_decay=config.weight_decay, foreach=True)
-        load = partial(Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size)
+        optimizer = torch.optim.AdamW(
+            _groups(method, config), weight_decay=config.weight_decay, foreach=True
+        )
+        load = partial(
+            Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size
+        )
         sizes = shares(config, fabric.world_size, footage=method.needs_unlabelled)
         loaders = [load(labelled, sizes[0], config.seed)]
         if method.needs_unlabelled:
-            store = footage or FrameStore(site, site.require("unlabelled"), config.imgsz, report=report)
+            store = footage or FrameStore(
+                site, site.require("unlabelled"), config.imgsz, report=report
+            )
             loaders.append(load(store, sizes[1], config.seed + 1, focus=focus))
-        card = ModelCard(arch=config.arch, encoder=config.encoder, rep_dim=rep_dim, classes=site.config.classes,
-                         height=config.imgsz[0], width=config.imgsz[1])  # fmt: skip
+        card = ModelCard(
+            arch=config.arch,
+            encoder=config.encoder,
+            rep_dim=rep_dim,
+            classes=site.config.classes,
+            height=config.imgsz[0],
+            width=config.imgsz[1],
+        )
         save_card(out, card)
 
         parts = _planned(out, method.to(fabric.device), config, sizes, bf16)
 
         # Where it stood.
-        progress = folder.load(method, optimizer) or Progress(span.first, [], -1.0, 0, span.seconds, {})
+        progress = folder.load(method, optimizer) or Progress(
+            span.first, [], -1.0, 0, span.seconds, {}
+        )
         if config.compile:
             method.student.compile()
         wrapped, optimizer = fabric.setup(method, optimizer)
@@ -146,11 +171,15 @@ def fit(
             for part, batches in enumerate(zip(*split, strict=True), 1):
                 with fabric.no_backward_sync(wrapped, enabled=part < parts):
                     with torch.autocast(fabric.device.type, torch.bfloat16, enabled=bf16):
-                        result = wrapped(batches[0], batches[1] if len(batches) > 1 else None, done_share)
+                        result = wrapped(
+                            batches[0], batches[1] if len(batches) > 1 else None, done_share
+                        )
                     fabric.backward(result.loss / parts)
                 _add(progress.sums, result.logs)
             norm = nn.utils.clip_grad_norm_(learnt, GRADIENT_NORM, foreach=True)
-            if not bool(torch.isfinite(norm + result.loss.detach())):  # before the optimiser and the average see it
+            if not bool(
+                torch.isfinite(norm + result.loss.detach())
+            ):  # before the optimiser and the average see it
                 names = ", ".join(name for batch in raw for name in batch.names)
                 raise TrainError(
                     f"the loss is not finite at step {step + 1} with the frames {names}; "
@@ -174,7 +203,11 @@ def fit(
                     progress.seconds = time.monotonic() - began
                     folder.write_rows(progress.rows)
                     folder.log(row)
-            if progress.step % config.checkpoint_every == 0 and fabric.is_global_zero and progress.step < span.last:
+            if (
+                progress.step % config.checkpoint_every == 0
+                and fabric.is_global_zero
+                and progress.step < span.last
+            ):
                 progress.seconds = time.monotonic() - began
                 folder.save(method, optimizer.optimizer, progress)
             note = f"mIoU {progress.rows[-1]['miou_ema']:.1f}" if progress.rows else ""
@@ -195,19 +228,28 @@ def fit(
 
 def _fabric(config: LoopConfig) -> tuple[Fabric, bool]:
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise TrainError("device is cuda but torch sees no GPU; set device to auto or cpu, or install torch with CUDA")
+        raise TrainError(
+            "device is cuda but torch sees no GPU; set device to auto or cpu, or install torch with CUDA"
+        )
     cuda = config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
     if cuda and config.devices > torch.cuda.device_count():
-        raise TrainError(f"devices is {config.devices} but there are {torch.cuda.device_count()} GPUs; lower --devices")
+        raise TrainError(
+            f"devices is {config.devices} but there are {torch.cuda.device_count()} GPUs; lower --devices"
+        )
     bf16 = config.precision == "bf16"
     if config.precision == "auto":
         bf16 = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
     several = config.devices * config.nodes > 1
-    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if several else "auto"
+    strategy = (
+        DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if several else "auto"
+    )
     # Precision stays out of Fabric's hands: it would cut the images themselves down to bfloat16.
     fabric = Fabric(
-        accelerator="cuda" if cuda else "cpu", devices=config.devices, num_nodes=config.nodes, strategy=strategy
-    )  # fmt: skip
+        accelerator="cuda" if cuda else "cpu",
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy=strategy,
+    )
     return fabric, bf16
 
 
@@ -247,7 +289,10 @@ def shares(config: LoopConfig, world: int, *, footage: bool = True) -> tuple[int
         TrainError: they cannot be shared, or a process cannot split its share into `config.accumulate` parts.
     """
     parts = config.accumulate
-    wanted = [("batch", config.batch, 2 * parts), ("batch_unlabelled", config.batch_unlabelled, max(2, parts))]
+    wanted = [
+        ("batch", config.batch, 2 * parts),
+        ("batch_unlabelled", config.batch_unlabelled, max(2, parts)),
+    ]
     for name, batch, least in wanted[: 1 + footage]:
         if world > 1 and (batch % (world * parts) or batch < world * least):
             split = f", each in accumulate = {parts} parts" if parts > 1 else ""
@@ -265,7 +310,9 @@ def _synchronise(method: Method) -> None:
             setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
 
 
-def _planned(out: Path, method: Method, config: LoopConfig, sizes: tuple[int, int], bf16: bool) -> int:
+def _planned(
+    out: Path, method: Method, config: LoopConfig, sizes: tuple[int, int], bf16: bool
+) -> int:
     """Into how many parts a process splits its frames, `sizes` a step; a run that goes on takes what it began with."""
     if not config.max_memory:
         return config.accumulate
@@ -278,7 +325,9 @@ def _planned(out: Path, method: Method, config: LoopConfig, sizes: tuple[int, in
     def batch(number: int) -> Batch:
         masks = torch.zeros(number, height, width, dtype=torch.int64, device=device)
         return Batch(
-            torch.rand(number, 3, height, width, device=device), masks, torch.ones_like(masks, dtype=torch.bool)
+            torch.rand(number, 3, height, width, device=device),
+            masks,
+            torch.ones_like(masks, dtype=torch.bool),
         )
 
     def peak(number: int) -> int:
@@ -292,8 +341,12 @@ def _planned(out: Path, method: Method, config: LoopConfig, sizes: tuple[int, in
         return measure_step(step, device, method)
 
     found = plan(peak, labelled, parse_bytes(config.max_memory), [unlabelled])
-    parts = int(gather(torch.tensor(found.accumulate, device=device)).max())  # as many on every device
-    write_json(stored, {"parts": parts, "frames": labelled // parts, "max_memory": config.max_memory})
+    parts = int(
+        gather(torch.tensor(found.accumulate, device=device)).max()
+    )  # as many on every device
+    write_json(
+        stored, {"parts": parts, "frames": labelled // parts, "max_memory": config.max_memory}
+    )
     return parts
 
 
@@ -308,18 +361,27 @@ def _augment(raw: RawBatch, config: LoopConfig, device: torch.device) -> Batch:
 
 def _add(sums: dict[str, list[float]], logs: dict[str, Tensor]) -> None:
     for name, value in logs.items():
-        for key, number in [(name, value)] if value.ndim == 0 else [(f"{name}/{i}", v) for i, v in enumerate(value)]:
+        for key, number in (
+            [(name, value)]
+            if value.ndim == 0
+            else [(f"{name}/{i}", v) for i, v in enumerate(value)]
+        ):
             total, times = sums.get(key, (0.0, 0.0))
             sums[key] = [total + float(number), times + 1]
 
 
 def _mean_row(progress: Progress) -> Row:
-    row = {"step": float(progress.step)} | {name: total / times for name, (total, times) in progress.sums.items()}
+    row = {"step": float(progress.step)} | {
+        name: total / times for name, (total, times) in progress.sums.items()
+    }
     progress.sums.clear()
     return row
 
 
 def _evaluate(validation: Validation, method: Method, device: torch.device) -> Row:
-    row = {"miou_ema": validation.miou(method.teacher, device), "miou_student": validation.miou(method.student, device)}
+    row = {
+        "miou_ema": validation.miou(method.teacher, device),
+        "miou_student": validation.miou(method.student, device),
+    }
     method.train()
     return row

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.imaging.drawing import grid, heat, legend, paint, save_png
-from edgeseg.training.model_evaluation import count, predict
 from edgeseg.methods import Method
 from edgeseg.metrics import Counts, iou, miou
 from edgeseg.models import Network
-from edgeseg.training.run_folder import Progress
 from edgeseg.site import Frame, Site
+from edgeseg.training.model_evaluation import count, predict
+from edgeseg.training.run_folder import Progress
 
 MEMORY = 1_000_000_000  # bytes of decoded val frames kept between evaluations
 PICTURES = 4
@@ -36,7 +36,9 @@ class Validation:
     def counts(self, module: Network, device: torch.device) -> Counts:
         """(C, C) over all val frames; leaves the module in eval mode."""
         module.eval()
-        counts = count(module, self._pairs(), self._size, len(self._site.config.classes), device=device)
+        counts = count(
+            module, self._pairs(), self._size, len(self._site.config.classes), device=device
+        )
         return np.asarray(counts.sum(0))
 
     def miou(self, module: Network, device: torch.device) -> float:
@@ -52,7 +54,10 @@ class Validation:
             "student": self._figures(method.student, device, names),
         }
         rows = progress.rows
-        summary: dict[str, Any] = {"miou": progress.best, "best": {"step": progress.best_step, "miou": progress.best}}
+        summary: dict[str, Any] = {
+            "miou": progress.best,
+            "best": {"step": progress.best_step, "miou": progress.best},
+        }
         summary |= {"last": {"step": progress.step} | last, "seconds": round(progress.seconds, 1)}
         summary["seconds_per_step"] = round(progress.seconds / max(1, progress.step), 4)
         if any("kept" in row for row in rows):
@@ -60,7 +65,9 @@ class Validation:
         if rows and "pseudo/0" in rows[-1]:
             pseudo = [rows[-1][f"pseudo/{index}"] for index in range(len(names))]
             total = sum(pseudo) or 1.0
-            summary["pseudo_label_share"] = {name: round(value / total, 5) for name, value in zip(names, pseudo)}
+            summary["pseudo_label_share"] = {
+                name: round(value / total, 5) for name, value in zip(names, pseudo)
+            }
         return summary
 
     def picture(self, module: Network, device: torch.device, path: Path) -> None:
@@ -75,15 +82,24 @@ class Validation:
             mask, entropy = predict(module, [small], device)
             unsure = np.asarray(cv2.resize(entropy[0].numpy(), self._size[::-1]), np.float32)
             rows.append(
-                [small, paint(resize_mask(truth, self._size), palette), paint(mask[0].numpy(), palette), heat(unsure)]
+                [
+                    small,
+                    paint(resize_mask(truth, self._size), palette),
+                    paint(mask[0].numpy(), palette),
+                    heat(unsure),
+                ]
             )
         picture = grid(rows, ("image", "truth", "prediction", "entropy"))
         names = legend(self._site.config.class_names, palette, picture.shape[1])
         save_png(path, np.concatenate([picture, names]))
 
-    def _figures(self, module: Network, device: torch.device, names: Sequence[str]) -> dict[str, Any]:  # Any: a table
+    def _figures(
+        self, module: Network, device: torch.device, names: Sequence[str]
+    ) -> dict[str, Any]:  # Any: a table
         counts = self.counts(module, device)
-        per_class = {name: None if np.isnan(v) else round(float(v), 3) for name, v in zip(names, iou(counts))}
+        per_class = {
+            name: None if np.isnan(v) else round(float(v), 3) for name, v in zip(names, iou(counts))
+        }
         return {"miou": round(miou(counts), 4), "per_class": per_class}
 
     def _pairs(self) -> Iterable[tuple[Image, Image]]:

@@ -63,19 +63,28 @@ def figures(
     classes = iou(total)
     found: dict[str, Any] = {
         "miou": round(miou(total), 4),
-        "per_class": {name: None if np.isnan(value) else round(float(value), 3) for name, value in zip(names, classes)},
+        "per_class": {
+            name: None if np.isnan(value) else round(float(value), 3)
+            for name, value in zip(names, classes)
+        },
     }
     if before is None:
         return found
-    change = paired_bootstrap(outcome.counts, before.counts, block=block_length(len(outcome.counts)))
+    change = paired_bootstrap(
+        outcome.counts, before.counts, block=block_length(len(outcome.counts))
+    )
     losses = np.nan_to_num(iou(before.counts.sum(0)) - classes, nan=-np.inf)
     worst = int(np.argmax(losses))
     same = [one == other for one, other in zip(outcome.masks, before.masks)]
     edges = [near_boundary(mask) for mask in before.masks]
     near = sum(int(edge.sum()) for edge in edges)
     return found | {
-        "agreement": round(float(np.mean([agreement(a, b) for a, b in zip(outcome.masks, before.masks)])), 4),
-        "boundary_agreement": round(100 * sum(int((a & b).sum()) for a, b in zip(same, edges)) / near, 3)
+        "agreement": round(
+            float(np.mean([agreement(a, b) for a, b in zip(outcome.masks, before.masks)])), 4
+        ),
+        "boundary_agreement": round(
+            100 * sum(int((a & b).sum()) for a, b in zip(same, edges)) / near, 3
+        )
         if near
         else None,
         "drop": round(-change.mean, 4),

@@ -38,7 +38,9 @@ def inaccurate(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # A
     worst = found.get("worst_class")
     if worst is not None and worst["drop"] > config.max_class_drop:
         lost = f"loses {worst['drop']:.2f} IoU points of {worst['name']} on val, more than"
-        faults.append((f"{lost} --max-class-drop {config.max_class_drop:g}", "raise --max-class-drop"))
+        faults.append(
+            (f"{lost} --max-class-drop {config.max_class_drop:g}", "raise --max-class-drop")
+        )
     return faults
 
 
@@ -71,4 +73,7 @@ def unbuildable(found: dict[str, Any]) -> list[Fault]:  # Any: as `refusal`
     """Whether TensorRT would refuse the file or run it in float, as far as the checklist tells."""
     findings = found.get("checklist", {}).get("findings", {})
     cure = "choose another arch or encoder, or report this network as a fault of edgeseg"
-    return [(f"fails point {number} of the TensorRT checklist ({all_[0]})", cure) for number, all_ in findings.items()]
+    return [
+        (f"fails point {number} of the TensorRT checklist ({all_[0]})", cure)
+        for number, all_ in findings.items()
+    ]

@@ -55,12 +55,16 @@ class ValFrames:
         """(H, W, 3) of one frame, at the graph's size."""
         return resize_image(read_frame(self.site, self.frames[place])[0], self.size)
 
-    def measure(self, predict: Callable[[Image, Image], tuple[Image, Array | None]], report: Report) -> Outcome:
+    def measure(
+        self, predict: Callable[[Image, Image], tuple[Image, Array | None]], report: Report
+    ) -> Outcome:
         """Ask `predict` for mask and entropy of every frame; it gets the image and, for fitting, the truth."""
         counts, masks, entropies = [], [], []
         for image, truth in self.pairs():
             mask, entropy = predict(image, truth)
-            counts.append(confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), self.classes))
+            counts.append(
+                confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), self.classes)
+            )
             masks.append(mask)
             if entropy is not None:
                 entropies.append(entropy)
@@ -90,10 +94,14 @@ class CalibrationImages(Sequence[Image]):
     def __getitem__(self, place: int | slice) -> Image | list[Image]:
         if isinstance(place, slice):
             return [self[one] for one in range(len(self))[place]]
-        return resize_image(read_frame(self.site, self.frames[range(len(self))[place]])[0], self.size)
+        return resize_image(
+            read_frame(self.site, self.frames[range(len(self))[place]])[0], self.size
+        )
 
 
-def run_torch(network: nn.Module, card: ModelCard, val: ValFrames, report: Report) -> tuple[Outcome, Samples]:
+def run_torch(
+    network: nn.Module, card: ModelCard, val: ValFrames, report: Report
+) -> tuple[Outcome, Samples]:
     """The first link of the chain, and what the temperature is fitted on."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
     sampler = _Sampler(val)

@@ -31,7 +31,11 @@ def halve(network: ModelProto, interface: Interface) -> ModelProto:
             value = np.clip(value, -LARGEST, LARGEST).astype(np.float16)
         constants[tensor.name] = value
     rename = {"normalised": "normalised.half", "logits": "logits.half"}
-    nodes = [helper.make_node("Cast", ["normalised"], ["normalised.half"], "cast_to_half", to=TensorProto.FLOAT16)]
+    nodes = [
+        helper.make_node(
+            "Cast", ["normalised"], ["normalised.half"], "cast_to_half", to=TensorProto.FLOAT16
+        )
+    ]
     for node in network.graph.node:
         copy = NodeProto()
         copy.CopyFrom(node)
@@ -40,7 +44,11 @@ def halve(network: ModelProto, interface: Interface) -> ModelProto:
         if copy.op_type == "Cast":
             _halve_cast(copy)
         nodes.append(copy)
-    nodes.append(helper.make_node("Cast", ["logits.half"], ["logits"], "cast_from_half", to=TensorProto.FLOAT))
+    nodes.append(
+        helper.make_node(
+            "Cast", ["logits.half"], ["logits"], "cast_from_half", to=TensorProto.FLOAT
+        )
+    )
     return wrap(assemble(network, nodes, constants), interface)
 
 

@@ -21,9 +21,13 @@ from edgeseg.errors import ExportError
 
 OPSET, IR_VERSION = 17, 8
 REDUCTIONS = frozenset(
-    f"Reduce{kind}" for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
+    f"Reduce{kind}"
+    for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 )  # axes are an attribute up to opset 17; ReduceSum has had them as an input since 13
-RESIZE_NEWS = {"antialias": 0, "keep_aspect_ratio_policy": b"stretch"}  # attributes of opset 18 and what 17 always does
+RESIZE_NEWS = {
+    "antialias": 0,
+    "keep_aspect_ratio_policy": b"stretch",
+}  # attributes of opset 18 and what 17 always does
 WEIGHTED = ("input", "weight", "bias")
 ROLES = {  # what the inputs of these are called
     **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul"), WEIGHTED),
@@ -72,10 +76,17 @@ def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) ->
         ExportError: the result is not valid ONNX.
     """
     used = {name for node in nodes for name in node.input}
-    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items() if name in used]
+    tensors = [
+        numpy_helper.from_array(value, name) for name, value in constants.items() if name in used
+    ]
     graph = helper.make_graph(nodes, "edgeseg", model.graph.input, model.graph.output, tensors)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
-                             producer_name="edgeseg", producer_version=edgeseg.__version__)  # fmt: skip
+    made = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="edgeseg",
+        producer_version=edgeseg.__version__,
+    )
     try:
         onnx.checker.check_model(made, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
@@ -118,7 +129,9 @@ def _node_name(node: NodeProto, constants: Collection[str], numbers: Counter[str
     if weight in constants and weight.endswith(".weight"):
         layer = weight.removeprefix("network.").removesuffix(".weight")
         numbers[layer] += 1
-        return layer if numbers[layer] == 1 else f"{layer}_{numbers[layer]}"  # one weight may serve several nodes
+        return (
+            layer if numbers[layer] == 1 else f"{layer}_{numbers[layer]}"
+        )  # one weight may serve several nodes
     kind = node.op_type.lower()
     numbers[kind] += 1
     return f"{kind}_{numbers[kind] - 1}"
@@ -133,7 +146,14 @@ def _clean(model: ModelProto) -> ModelProto:
     """A copy without documentation and metadata, where the exporter writes stack traces with local paths."""
     copy = ModelProto()
     copy.CopyFrom(model)
-    for message in (copy, copy.graph, *copy.graph.node, *copy.graph.initializer, *copy.graph.input, *copy.graph.output):
+    for message in (
+        copy,
+        copy.graph,
+        *copy.graph.node,
+        *copy.graph.initializer,
+        *copy.graph.input,
+        *copy.graph.output,
+    ):
         message.ClearField("doc_string")
         message.ClearField("metadata_props")
     copy.graph.ClearField("value_info")
@@ -160,7 +180,8 @@ def _changed(operator: str, source: int) -> bool:
     """Whether the operator is newer than opset 17, or its definition changed between there and `source`."""
     try:
         return bool(
-            onnx.defs.get_schema(operator, OPSET).since_version != onnx.defs.get_schema(operator, source).since_version
+            onnx.defs.get_schema(operator, OPSET).since_version
+            != onnx.defs.get_schema(operator, source).since_version
         )
     except onnx.defs.SchemaError:
         return True
@@ -179,7 +200,12 @@ def _lower_reduction(node: NodeProto, constants: Constants, shapes: Shapes) -> N
         _refuse(node, "reduces along no axis")
     del node.input[1:]
     node.ClearField("attribute")
-    if node.op_type == "ReduceMean" and attributes.get("keepdims", 1) and rank == 4 and sorted(axes) == [2, 3]:
+    if (
+        node.op_type == "ReduceMean"
+        and attributes.get("keepdims", 1)
+        and rank == 4
+        and sorted(axes) == [2, 3]
+    ):
         node.op_type = "GlobalAveragePool"  # the same, and ONNX Runtime runs it on 8-bit codes
         return
     node.attribute.extend(
@@ -202,13 +228,19 @@ def _lower_resize(node: NodeProto, shapes: Shapes, constants: Constants) -> None
         _refuse(node, "resizes to a size that is not fixed")
     attributes = {name: value for name, value in attributes.items() if name not in RESIZE_NEWS}
     if before[2:] == (1, 1):  # one pixel is spread: nearest gives the same for less
-        attributes = {"mode": b"nearest", "coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"}
+        attributes = {
+            "mode": b"nearest",
+            "coordinate_transformation_mode": b"asymmetric",
+            "nearest_mode": b"floor",
+        }
     if all(new % old == 0 for old, new in zip(before, after)):
         scales = f"{node.output[0]}.scales"
         constants[scales] = np.array([new / old for old, new in zip(before, after)], np.float32)
         node.input[:] = [node.input[0], "", scales]
     node.ClearField("attribute")
-    node.attribute.extend(helper.make_attribute(name, value) for name, value in sorted(attributes.items()))
+    node.attribute.extend(
+        helper.make_attribute(name, value) for name, value in sorted(attributes.items())
+    )
 
 
 def _lower_split(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
@@ -232,7 +264,11 @@ def _unstacked(nodes: list[NodeProto], constants: Constants) -> list[NodeProto]:
     made: list[NodeProto] = []
     dead: set[str] = set()
     for node in nodes:
-        stack = givers.get(node.input[0]) if node.op_type == "ReduceSum" and len(node.input) == 2 else None
+        stack = (
+            givers.get(node.input[0])
+            if node.op_type == "ReduceSum" and len(node.input) == 2
+            else None
+        )
         if stack is None or stack.op_type != "Concat" or attributes_of(node).get("keepdims", 1):
             made.append(node)
             continue
@@ -241,14 +277,23 @@ def _unstacked(nodes: list[NodeProto], constants: Constants) -> list[NodeProto]:
         wanted = [
             plane.input[0]
             for plane in planes
-            if plane is not None and plane.op_type == "Unsqueeze" and _is(constants.get(plane.input[1]), axis)
+            if plane is not None
+            and plane.op_type == "Unsqueeze"
+            and _is(constants.get(plane.input[1]), axis)
         ]
         alone = all(readers[name] == 1 for name in (*stack.output, *stack.input))
-        if len(wanted) < max(2, len(planes)) or not alone or not _is(constants.get(node.input[1]), axis):
+        if (
+            len(wanted) < max(2, len(planes))
+            or not alone
+            or not _is(constants.get(node.input[1]), axis)
+        ):
             made.append(node)
             continue
         dead |= {*stack.output, *stack.input}
-        sums = [*(f"{node.output[0]}.sum{place}" for place in range(len(wanted) - 2)), node.output[0]]
+        sums = [
+            *(f"{node.output[0]}.sum{place}" for place in range(len(wanted) - 2)),
+            node.output[0],
+        ]
         for one, other, given in zip([wanted[0], *sums], wanted[1:], sums):
             made.append(helper.make_node("Add", [one, other], [given], given))
     return [node for node in made if dead.isdisjoint(node.output)]

@@ -23,7 +23,10 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from edgeseg.calibration.observers import UNSIGNED
 from edgeseg.export.graph.lowering import Constants, assemble
 
-BEFORE, AFTER = "before.", "after."  # how the names of the added nodes begin; what is between them is the network
+BEFORE, AFTER = (
+    "before.",
+    "after.",
+)  # how the names of the added nodes begin; what is between them is the network
 TIE = 1e-3  # a difference of logits that is none
 FINITE = 80.0  # Exp of it, times it, summed over classes, is still a float
 OUTPUTS = ("mask", "entropy", "score", "area")
@@ -80,13 +83,17 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     constants |= more | others
     batch, full = interface.batch, (interface.height, interface.width)
     shell = ModelProto()
-    shell.graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, *full, 3]))
-    shell.graph.output.extend([
-        helper.make_tensor_value_info("mask", TensorProto.UINT8, [batch, *full]),
-        helper.make_tensor_value_info("entropy", TensorProto.FLOAT, [batch, height, width]),
-        helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch]),
-        helper.make_tensor_value_info("area", TensorProto.FLOAT, [batch, interface.classes]),
-    ])  # fmt: skip
+    shell.graph.input.append(
+        helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, *full, 3])
+    )
+    shell.graph.output.extend(
+        [
+            helper.make_tensor_value_info("mask", TensorProto.UINT8, [batch, *full]),
+            helper.make_tensor_value_info("entropy", TensorProto.FLOAT, [batch, height, width]),
+            helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch]),
+            helper.make_tensor_value_info("area", TensorProto.FLOAT, [batch, interface.classes]),
+        ]
+    )
     return assemble(shell, [*before, *nodes, *after], constants)
 
 
@@ -112,14 +119,25 @@ def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto
     batch, height, width = interface.batch, interface.height, interface.width
     beside = entry.type.tensor_type.shape.dim[1].dim_value // 3
     centred, scaled = f"{BEFORE}centred", f"{BEFORE}scaled"
-    dividing = [_node("Mul", f"{BEFORE}mul", [centred, f"{BEFORE}scale"], scaled)] if (std != 1).any() else []
+    dividing = (
+        [_node("Mul", f"{BEFORE}mul", [centred, f"{BEFORE}scale"], scaled)]
+        if (std != 1).any()
+        else []
+    )
     nodes = [
         _node("Cast", f"{BEFORE}cast", ["image"], f"{BEFORE}float", to=TensorProto.FLOAT),
         _node("Reshape", f"{BEFORE}flatten", [f"{BEFORE}float", f"{BEFORE}rows"], f"{BEFORE}row"),
         _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], centred),
         *dividing,
-        _node("Reshape", f"{BEFORE}unflatten", [scaled if dividing else centred, f"{BEFORE}pixels"], f"{BEFORE}pixel"),
-        _node("Transpose", f"{BEFORE}transpose", [f"{BEFORE}pixel"], "normalised", perm=[0, 3, 1, 2]),
+        _node(
+            "Reshape",
+            f"{BEFORE}unflatten",
+            [scaled if dividing else centred, f"{BEFORE}pixels"],
+            f"{BEFORE}pixel",
+        ),
+        _node(
+            "Transpose", f"{BEFORE}transpose", [f"{BEFORE}pixel"], "normalised", perm=[0, 3, 1, 2]
+        ),
     ]
     return nodes, {
         f"{BEFORE}rows": np.array([batch, height, 3 * width], np.int64),
@@ -157,12 +175,16 @@ def _after(
         enlarged, more = enlarge_last(interface, height, width)
         constants |= more
     elif (height, width) != (interface.height, interface.width):
-        constants[f"{a}scales"] = np.array([1, 1, interface.height / height, interface.width / width], np.float32)
+        constants[f"{a}scales"] = np.array(
+            [1, 1, interface.height / height, interface.width / width], np.float32
+        )
         enlarged = [_resize("logits")]
     large = enlarged[-1].output[0] if enlarged else "logits"
     mask = [
         *enlarged,
-        _node("ArgMax", f"{a}argmax", [large], f"{a}index", axis=3 if channels_last else 1, keepdims=0),
+        _node(
+            "ArgMax", f"{a}argmax", [large], f"{a}index", axis=3 if channels_last else 1, keepdims=0
+        ),
         _node("Cast", f"{a}index_cast", [f"{a}index"], f"{a}class", to=TensorProto.FLOAT),
         _node("Cast", f"{a}mask_cast", [f"{a}class"], "mask", to=TensorProto.UINT8),
     ]
@@ -177,7 +199,9 @@ def _after(
         _node("Exp", f"{a}exp", [shifted], f"{a}weight"),
         _node("ReduceSum", f"{a}sum", [f"{a}weight", f"{a}channel"], f"{a}total", keepdims=0),
         _node("Mul", f"{a}product", [f"{a}weight", shifted], f"{a}terms"),
-        _node("ReduceSum", f"{a}terms_sum", [f"{a}terms", f"{a}channel"], f"{a}weighted", keepdims=0),
+        _node(
+            "ReduceSum", f"{a}terms_sum", [f"{a}terms", f"{a}channel"], f"{a}weighted", keepdims=0
+        ),
         _node("Div", f"{a}divide", [f"{a}weighted", f"{a}total"], f"{a}expected"),
         _node("Log", f"{a}log", [f"{a}total"], f"{a}log_total"),
         _node("Sub", f"{a}subtract", [f"{a}log_total", f"{a}expected"], f"{a}nats"),
@@ -186,7 +210,13 @@ def _after(
     ]
     score = [
         _node("Greater", f"{a}greater", ["entropy", f"{a}gamma"], f"{a}unreliable"),
-        _node("Cast", f"{a}unreliable_cast", [f"{a}unreliable"], f"{a}unreliable_float", to=TensorProto.FLOAT),
+        _node(
+            "Cast",
+            f"{a}unreliable_cast",
+            [f"{a}unreliable"],
+            f"{a}unreliable_float",
+            to=TensorProto.FLOAT,
+        ),
         _node("ReduceMean", f"{a}mean", [f"{a}unreliable_float"], "score", axes=[1, 2], keepdims=0),
     ]
     area = [
@@ -207,12 +237,18 @@ def _after(
 
 def _resize(source: str) -> NodeProto:
     return _node(
-        "Resize", f"{AFTER}resize", [source, "", f"{AFTER}scales"], f"{AFTER}upsampled", mode="linear",
+        "Resize",
+        f"{AFTER}resize",
+        [source, "", f"{AFTER}scales"],
+        f"{AFTER}upsampled",
+        mode="linear",
         coordinate_transformation_mode="half_pixel",
-    )  # fmt: skip
+    )
 
 
-def enlarge_last(interface: Interface, height: int, width: int) -> tuple[list[NodeProto], Constants]:
+def enlarge_last(
+    interface: Interface, height: int, width: int
+) -> tuple[list[NodeProto], Constants]:
     """Logits to [N,H,W,C], bilinear with half pixels.
 
     Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbours, in rows as in columns, so
@@ -223,7 +259,10 @@ def enlarge_last(interface: Interface, height: int, width: int) -> tuple[list[No
     and ArgMax takes the first: a class late in the list lost 15 % of its area. So every other column prefers the last.
     """
     a, batch, classes = AFTER, interface.batch, interface.classes
-    full, times = (interface.height, interface.width), (interface.height // height, interface.width // width)
+    full, times = (
+        (interface.height, interface.width),
+        (interface.height // height, interface.width // width),
+    )
     last = _node("Transpose", f"{a}transpose", ["logits"], f"{a}last", perm=[0, 2, 3, 1])
     if full == (height, width):
         uneven = np.resize([-1, 1], width)[:, None] * np.linspace(0, TIE, classes)
@@ -261,4 +300,6 @@ def _neighbours(number: int) -> NDArray[np.int64]:
 def _mixtures(times: int) -> NDArray[np.float32]:
     """(times, 3): how much of the pixel before, the pixel itself and the one behind is in each of its enlarged ones."""
     away = (np.arange(times) + 0.5) / times - 0.5  # from the middle of the pixel, in pixels
-    return np.stack([np.maximum(-away, 0), 1 - abs(away), np.maximum(away, 0)], axis=1).astype(np.float32)
+    return np.stack([np.maximum(-away, 0), 1 - abs(away), np.maximum(away, 0)], axis=1).astype(
+        np.float32
+    )

@@ -21,7 +21,9 @@ from edgeseg.export.graph.lowering import Constants
 SMALLEST = 1e-6  # range of a tensor that is always zero; a scale must be above 0
 WEIGHT_STEPS = 127
 BIAS_MOST = 2**30  # half of what 32 bits hold; the other half is for the products
-ABSORBED = frozenset({"Clip", "Relu"})  # vanish behind a layer whose codes begin and end where they do
+ABSORBED = frozenset(
+    {"Clip", "Relu"}
+)  # vanish behind a layer whose codes begin and end where they do
 Ranges = Mapping[str, tuple[float, float]]
 
 
@@ -40,7 +42,8 @@ class Wiring:
         self.constants: Constants = {
             tensor.name: numpy_helper.to_array(tensor)
             for tensor in network.graph.initializer
-            if tensor.data_location != TensorProto.EXTERNAL  # a file to be checked may say so; ours never do
+            if tensor.data_location
+            != TensorProto.EXTERNAL  # a file to be checked may say so; ours never do
         }
         self.givers = {name: node for node in self.nodes for name in node.output}
         self.takers: dict[str, list[NodeProto]] = defaultdict(list)
@@ -55,7 +58,11 @@ class Wiring:
         found = {}
         for node in self.nodes:
             before = node.input[0] if node.input else ""
-            alone = before in self.givers and before not in self.outputs and len(self.takers[before]) == 1
+            alone = (
+                before in self.givers
+                and before not in self.outputs
+                and len(self.takers[before]) == 1
+            )
             if node.op_type in ABSORBED and alone and self.starts_at_zero(node):
                 found[before] = node.output[0]
         return found
@@ -95,7 +102,10 @@ class Wiring:
         """How many nodes lie between the tensor and what it has in common with the other inputs of `node`."""
         mine = self.ancestors(name)
         others = [self.ancestors(other) for other in self.data(node) if other != name]
-        return min((depth for one, depth in mine.items() if any(one in other for other in others)), default=len(mine))
+        return min(
+            (depth for one, depth in mine.items() if any(one in other for other in others)),
+            default=len(mine),
+        )
 
     def data(self, node: NodeProto) -> list[str]:
         """The inputs of a node that are no constants."""
@@ -122,7 +132,9 @@ class Layer:
         return np.asarray(self.codes * self.scales[:, None, None, None], np.float32)
 
 
-Parts = tuple[ModelProto, Ranges, Mapping[str, Layer]]  # a float network, ranges of its tensors, its layers
+Parts = tuple[
+    ModelProto, Ranges, Mapping[str, Layer]
+]  # a float network, ranges of its tensors, its layers
 
 
 class Sheet:
@@ -132,22 +144,38 @@ class Sheet:
         self.nodes: list[NodeProto] = []
         self.constants = dict(constants)
 
-    def codes(self, source: str, name: str, given: str, scale: float, zero: Any) -> None:  # Any: a numpy integer
+    def codes(
+        self, source: str, name: str, given: str, scale: float, zero: Any
+    ) -> None:  # Any: a numpy integer
         """Turn the tensor `source` into codes and back into `given`; `name` is what the nodes are called after."""
         self.constants[f"{name}.scale"] = np.array(scale, np.float32)
         self.constants[f"{name}.zero"] = np.array(zero)
         parameters = [f"{name}.scale", f"{name}.zero"]
-        self.nodes.append(helper.make_node("QuantizeLinear", [source, *parameters], [f"{name}.codes"], f"{name}.q"))
-        self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}.codes", *parameters], [given], f"{name}.dq"))
+        self.nodes.append(
+            helper.make_node(
+                "QuantizeLinear", [source, *parameters], [f"{name}.codes"], f"{name}.q"
+            )
+        )
+        self.nodes.append(
+            helper.make_node(
+                "DequantizeLinear", [f"{name}.codes", *parameters], [given], f"{name}.dq"
+            )
+        )
 
 
 def layers_of(network: ModelProto) -> dict[str, NodeProto]:
     """The convolutions that may be computed in integers, by name: those whose weights are constants."""
     constants = {tensor.name for tensor in network.graph.initializer}
-    return {node.name: node for node in network.graph.node if node.op_type == "Conv" and node.input[1] in constants}
+    return {
+        node.name: node
+        for node in network.graph.node
+        if node.op_type == "Conv" and node.input[1] in constants
+    }
 
 
-def weight_scales(weight: NDArray[np.float32], bias: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+def weight_scales(
+    weight: NDArray[np.float32], bias: NDArray[np.float32], step: float
+) -> NDArray[np.float32]:
     """(O,) the step between the codes of each output channel of an (O, ...) weight.
 
     It is wider than the weight needs where the channel's bias would not fit into 32 bits. Such a channel has next to no
@@ -158,5 +186,7 @@ def weight_scales(weight: NDArray[np.float32], bias: NDArray[np.float32], step: 
         step: between the codes of the layer's input.
     """
     most = np.abs(weight.reshape(len(weight), -1)).max(1)
-    scales = np.maximum(np.maximum(most, SMALLEST) / WEIGHT_STEPS, np.abs(bias) / (BIAS_MOST * step))
+    scales = np.maximum(
+        np.maximum(most, SMALLEST) / WEIGHT_STEPS, np.abs(bias) / (BIAS_MOST * step)
+    )
     return np.asarray(scales, np.float32)

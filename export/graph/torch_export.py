@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from edgeseg.errors import ExportError
 
-EXPORTER_OPSET = 18  # the lowest that torch's exporter writes; asked for 17 it writes 18 all the same
+EXPORTER_OPSET = (
+    18  # the lowest that torch's exporter writes; asked for 17 it writes 18 all the same
+)
 NOISY = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")
 
 
@@ -46,9 +48,16 @@ def export_network(network: nn.Module, height: int, width: int, batch: int = 1) 
     try:
         with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                module, (example,), dynamo=True, opset_version=EXPORTER_OPSET, optimize=True, external_data=False,
-                verbose=False, input_names=["normalised"], output_names=["logits"],
-            )  # fmt: skip
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=EXPORTER_OPSET,
+                optimize=True,
+                external_data=False,
+                verbose=False,
+                input_names=["normalised"],
+                output_names=["logits"],
+            )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         what = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ExportError(

@@ -19,11 +19,15 @@ from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 
 CHANNELS = 16  # outputs that ONNX Runtime's direct convolution computes at once
 REPEATS = {  # how a Resize may look up the nearest pixel if whole factors shall repeat each
-    (b"asymmetric", b"floor"), (b"half_pixel", b"round_prefer_floor"), (b"half_pixel", b"round_prefer_ceil"),
-}  # fmt: skip
+    (b"asymmetric", b"floor"),
+    (b"half_pixel", b"round_prefer_floor"),
+    (b"half_pixel", b"round_prefer_ceil"),
+}
 
 
-def rewrite(network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()) -> Parts:
+def rewrite(
+    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+) -> Parts:
     """All of it."""
     parts: Parts = (network, ranges, layers)
     for function in (pools_as_layers, resizes_as_copies, thicken, widen_stem):
@@ -41,12 +45,23 @@ def pools_as_layers(
     wiring, shapes, more = Wiring(network), static_shapes(network), dict(layers)
     constants, nodes = dict(wiring.constants), []
     for node in wiring.nodes:
-        made = _layer(node, shapes) if node.op_type == "AveragePool" and _coded(node, ranges, islands) else None
+        made = (
+            _layer(node, shapes)
+            if node.op_type == "AveragePool" and _coded(node, ranges, islands)
+            else None
+        )
         if made is not None:
             node, more[node.name] = made
-            constants |= {node.input[1]: more[node.name].weight, node.input[2]: more[node.name].bias}
+            constants |= {
+                node.input[1]: more[node.name].weight,
+                node.input[2]: more[node.name].bias,
+            }
         nodes.append(node)
-    return (assemble(network, nodes, constants), ranges, more) if len(more) > len(layers) else (network, ranges, layers)
+    return (
+        (assemble(network, nodes, constants), ranges, more)
+        if len(more) > len(layers)
+        else (network, ranges, layers)
+    )
 
 
 def _coded(node: NodeProto, ranges: Ranges, islands: Collection[str]) -> bool:
@@ -57,15 +72,26 @@ def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, Layer] | None:
     attributes = attributes_of(pool)
     pads, sides = attributes.get("pads", [0] * 4), attributes["kernel_shape"]
     short = any(pads) and not attributes.get("count_include_pad", 0)
-    if short or attributes.get("ceil_mode", 0) or attributes.get("auto_pad", b"NOTSET") != b"NOTSET" or len(sides) != 2:
+    if (
+        short
+        or attributes.get("ceil_mode", 0)
+        or attributes.get("auto_pad", b"NOTSET") != b"NOTSET"
+        or len(sides) != 2
+    ):
         return None
     if any(step != 1 for step in attributes.get("dilations", [1])):
         return None
     channels = shapes[pool.input[0]][1]
     node = helper.make_node(
-        "Conv", [pool.input[0], f"{pool.name}.weight", f"{pool.name}.bias"], [pool.output[0]], pool.name,
-        group=channels, kernel_shape=sides, pads=pads, strides=attributes.get("strides", [1, 1]),
-    )  # fmt: skip
+        "Conv",
+        [pool.input[0], f"{pool.name}.weight", f"{pool.name}.bias"],
+        [pool.output[0]],
+        pool.name,
+        group=channels,
+        kernel_shape=sides,
+        pads=pads,
+        strides=attributes.get("strides", [1, 1]),
+    )
     codes = np.full((channels, 1, *sides), WEIGHT_STEPS, np.int8)
     scales = np.full(channels, 1 / (WEIGHT_STEPS * sides[0] * sides[1]), np.float32)
     return node, Layer(codes, scales, np.zeros(channels, np.float32))
@@ -82,33 +108,58 @@ def resizes_as_copies(
             made, values = _copies(node, shapes)
             nodes += made
             constants |= values
-            more |= dict.fromkeys((name for step in made for name in step.output[:1]), ranges[node.input[0]])
+            more |= dict.fromkeys(
+                (name for step in made for name in step.output[:1]), ranges[node.input[0]]
+            )
             more[node.output[0]] = ranges[node.output[0]]
         else:
             nodes.append(node)
-    return (assemble(network, nodes, constants), more, layers) if len(more) > len(ranges) else (network, ranges, layers)
+    return (
+        (assemble(network, nodes, constants), more, layers)
+        if len(more) > len(ranges)
+        else (network, ranges, layers)
+    )
 
 
 def _repeats(node: NodeProto, shapes: Shapes) -> bool:
     attributes, before, after = attributes_of(node), shapes[node.input[0]], shapes[node.output[0]]
     rule = tuple(
         attributes.get(name, usual)
-        for name, usual in (("coordinate_transformation_mode", b"half_pixel"), ("nearest_mode", b"round_prefer_floor"))
+        for name, usual in (
+            ("coordinate_transformation_mode", b"half_pixel"),
+            ("nearest_mode", b"round_prefer_floor"),
+        )
     )
-    if attributes.get("mode", b"nearest") != b"nearest" or rule not in REPEATS or before[:2] != after[:2]:
+    if (
+        attributes.get("mode", b"nearest") != b"nearest"
+        or rule not in REPEATS
+        or before[:2] != after[:2]
+    ):
         return False
     whole = all(new % old == 0 for new, old in zip(after, before))
     return whole and before[2:] != (1, 1)  # one pixel spread over a map: too many copies
 
 
-def _copies(node: NodeProto, shapes: Shapes) -> tuple[list[NodeProto], dict[str, Any]]:  # Any: arrays
-    (batch, channels, height, width), (_, _, high, wide) = shapes[node.input[0]], shapes[node.output[0]]
+def _copies(
+    node: NodeProto, shapes: Shapes
+) -> tuple[list[NodeProto], dict[str, Any]]:  # Any: arrays
+    (batch, channels, height, width), (_, _, high, wide) = (
+        shapes[node.input[0]],
+        shapes[node.output[0]],
+    )
     name = node.name
     names = [f"{name}.{part}" for part in ("last", "columns", "line", "rows", "large")]
-    sides = {f"{name}.row": [batch, height, 1, wide * channels], f"{name}.full": [batch, high, wide, channels]}
+    sides = {
+        f"{name}.row": [batch, height, 1, wide * channels],
+        f"{name}.full": [batch, high, wide, channels],
+    }
 
-    def step(operator: str, inputs: list[str], given: str, **attributes: Any) -> NodeProto:  # Any: as in ONNX
-        return helper.make_node(operator, inputs, [given], f"{given}.{operator.lower()}", **attributes)
+    def step(
+        operator: str, inputs: list[str], given: str, **attributes: Any
+    ) -> NodeProto:  # Any: as in ONNX
+        return helper.make_node(
+            operator, inputs, [given], f"{given}.{operator.lower()}", **attributes
+        )
 
     return [
         step("Transpose", [node.input[0]], names[0], perm=[0, 2, 3, 1]),
@@ -120,7 +171,9 @@ def _copies(node: NodeProto, shapes: Shapes) -> tuple[list[NodeProto], dict[str,
     ], {key: np.array(value, np.int64) for key, value in sides.items()}
 
 
-def thicken(network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()) -> Parts:
+def thicken(
+    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+) -> Parts:
     """Convolutions over several pixels with fewer than sixteen outputs get sixteen; the others are cut off again.
 
     Such are the classifiers of U-Nets. Without, ONNX Runtime copies each window, as in `edgeseg.export.onnxruntime_cpu.stem_widening`.
@@ -129,7 +182,11 @@ def thicken(network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], is
     constants, nodes, absorbed = dict(wiring.constants), [], wiring.absorbed()
     for node in wiring.nodes:
         nodes.append(node)
-        if node.name not in layers or node.output[0] in absorbed or not _coded(node, ranges, islands):
+        if (
+            node.name not in layers
+            or node.output[0] in absorbed
+            or not _coded(node, ranges, islands)
+        ):
             continue
         layer = layers[node.name]
         outputs, _, *kernel = layer.codes.shape
@@ -137,9 +194,11 @@ def thicken(network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], is
             continue
         missing = CHANNELS - outputs
         wider[node.name] = replace(
-            layer, codes=np.pad(layer.codes, [(0, missing), (0, 0), (0, 0), (0, 0)]),
-            scales=np.pad(layer.scales, (0, missing), mode="edge"), bias=np.pad(layer.bias, (0, missing)),
-        )  # fmt: skip
+            layer,
+            codes=np.pad(layer.codes, [(0, missing), (0, 0), (0, 0), (0, 0)]),
+            scales=np.pad(layer.scales, (0, missing), mode="edge"),
+            bias=np.pad(layer.bias, (0, missing)),
+        )
         given, made = node.output[0], NodeProto()
         made.CopyFrom(node)
         made.input[1:] = [f"{node.name}.thick.weight", f"{node.name}.thick.bias"]
@@ -150,4 +209,8 @@ def thicken(network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], is
         inputs = [*made.output, *(f"{given}.{name}" for name in cut)]
         nodes[-1:] = [made, helper.make_node("Slice", inputs, [given], f"{given}.cut")]
         more[made.output[0]] = ranges[given]
-    return (assemble(network, nodes, constants), more, wider) if len(more) > len(ranges) else (network, ranges, layers)
+    return (
+        (assemble(network, nodes, constants), more, wider)
+        if len(more) > len(ranges)
+        else (network, ranges, layers)
+    )

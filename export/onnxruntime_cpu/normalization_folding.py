@@ -16,8 +16,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from edgeseg.calibration.observers import SIGNED
 from edgeseg.export.graph.lowering import Constants, assemble, attributes_of, static_shapes
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.onnxruntime_cpu.qdq_placement import parameters
 from edgeseg.export.graph.qdq_nodes import Layer, Parts, Ranges, Wiring
+from edgeseg.export.onnxruntime_cpu.qdq_placement import parameters
 
 GREY_LEVELS = (-float(SIGNED), float(SIGNED))  # a range whose codes are one grey level apart
 UNSCALED = (1 / 255,) * 3  # what `std` is once the weights are divided by it
@@ -31,7 +31,11 @@ def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Int
     """
     wiring, entry = Wiring(network), network.graph.input[0].name
     stem = wiring.takers[entry][0]
-    plain = stem.op_type == "Conv" and stem.input[0] == entry and attributes_of(stem).get("group", 1) == 1
+    plain = (
+        stem.op_type == "Conv"
+        and stem.input[0] == entry
+        and attributes_of(stem).get("group", 1) == 1
+    )
     if not plain or stem.input[1] not in wiring.constants or _shared(wiring, stem):
         return network, interface
     weight, steps = wiring.constants[stem.input[1]], 255 * np.array(interface.std, np.float64)
@@ -41,7 +45,11 @@ def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Int
 
 
 def read_pixels(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str], interface: Interface
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, Layer],
+    islands: Collection[str],
+    interface: Interface,
 ) -> Parts:
     """What `place_cpu` takes, for a network that takes `image` (N, H, W, 3) uint8 and needs nothing in front.
 
@@ -55,17 +63,23 @@ def read_pixels(
     wiring, entry = Wiring(network), network.graph.input[0].name
     stem = wiring.takers[entry][0]
     given = wiring.absorbed().get(stem.output[0], stem.output[0])
-    floats = stem.name not in layers or any(name in islands or name not in ranges for name in (entry, given))
+    floats = stem.name not in layers or any(
+        name in islands or name not in ranges for name in (entry, given)
+    )
     if floats or interface.std != UNSCALED or _shared(wiring, stem):
         return network, ranges, layers
     layer, shape = layers[stem.name], static_shapes(network)[entry]
     mean = 255 * np.tile(interface.mean, shape[1] // 3)
     scale, middle = parameters(GREY_LEVELS)
-    front, constants = _padded(shape, attributes_of(stem).get("pads", [0] * 4), np.rint(mean).astype(np.uint8))
+    front, constants = _padded(
+        shape, attributes_of(stem).get("pads", [0] * 4), np.rint(mean).astype(np.uint8)
+    )
     constants |= wiring.constants | {"pixels.scale": np.float32(scale), "pixels.zero": middle}
     codes = ["pixels.codes", "pixels.scale", "pixels.zero"]
     front += [
-        helper.make_node("Transpose", front[-1].output, codes[:1], "pixels.transpose", perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "Transpose", front[-1].output, codes[:1], "pixels.transpose", perm=[0, 3, 1, 2]
+        ),
         helper.make_node("DequantizeLinear", codes, ["pixels"], "pixels.dq"),
     ]
     copy = NodeProto()
@@ -81,7 +95,11 @@ def read_pixels(
     shell.graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.UINT8, full))
     brightness = layer.weight.sum((2, 3), dtype=np.float64) @ (mean - float(middle))
     centred = replace(layer, bias=(layer.bias - brightness).astype(np.float32))
-    return assemble(shell, nodes, constants), {**ranges, "pixels": GREY_LEVELS}, {**layers, stem.name: centred}
+    return (
+        assemble(shell, nodes, constants),
+        {**ranges, "pixels": GREY_LEVELS},
+        {**layers, stem.name: centred},
+    )
 
 
 def _shared(wiring: Wiring, stem: NodeProto) -> bool:
@@ -89,22 +107,32 @@ def _shared(wiring: Wiring, stem: NodeProto) -> bool:
     return any(len(wiring.takers[name]) > 1 for name in stem.input[:2])
 
 
-def _padded(shape: tuple[int, ...], pads: list[int], border: NDArray[np.uint8]) -> tuple[list[NodeProto], Constants]:
+def _padded(
+    shape: tuple[int, ...], pads: list[int], border: NDArray[np.uint8]
+) -> tuple[list[NodeProto], Constants]:
     """`image` as (N, H, W, C), with so many rows and columns of the colour `border` around it."""
     batch, channels, height, width = shape
     top, left, bottom, right = pads
     whole = width + left + right
     sides = {
-        "left": (batch, height, left), "right": (batch, height, right), "top": (batch, top, whole),
+        "left": (batch, height, left),
+        "right": (batch, height, right),
+        "top": (batch, top, whole),
         "bottom": (batch, bottom, whole),
-    }  # fmt: skip
+    }
     constants: Constants = {
-        f"pixels.{name}": np.broadcast_to(border, (*side, channels)) for name, side in sides.items() if all(side)
+        f"pixels.{name}": np.broadcast_to(border, (*side, channels))
+        for name, side in sides.items()
+        if all(side)
     }
     constants["pixels.shape"] = np.array([batch, height, width, channels], np.int64)
-    nodes = [helper.make_node("Reshape", ["image", "pixels.shape"], ["pixels.last"], "pixels.reshape")]
+    nodes = [
+        helper.make_node("Reshape", ["image", "pixels.shape"], ["pixels.last"], "pixels.reshape")
+    ]
     for axis, before, behind in ((2, "left", "right"), (1, "top", "bottom")):
-        ends = [[f"pixels.{name}"] if f"pixels.{name}" in constants else [] for name in (before, behind)]
+        ends = [
+            [f"pixels.{name}"] if f"pixels.{name}" in constants else [] for name in (before, behind)
+        ]
         parts = [*ends[0], *nodes[-1].output, *ends[1]]
         if len(parts) > 1:
             name = f"pixels.from_{before}"

@@ -21,11 +21,28 @@ from edgeseg.calibration.observers import SIGNED, UNSIGNED
 from edgeseg.export.graph.lowering import assemble
 from edgeseg.export.graph.qdq_nodes import SMALLEST, Layer, Ranges, Sheet, Wiring
 
-CODED = frozenset({
-    "Add", "AveragePool", "Clip", "Concat", "Conv", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Mul", "Relu",
-    "Reshape", "Sigmoid", "Slice", "Split", "Transpose",
-})  # fmt: skip  # what ONNX Runtime runs on codes, and what must not interrupt them
-JOINING = frozenset({"Add", "Concat", "Mul"})  # these run on codes only if all of their inputs are codes
+CODED = frozenset(
+    {
+        "Add",
+        "AveragePool",
+        "Clip",
+        "Concat",
+        "Conv",
+        "GlobalAveragePool",
+        "LeakyRelu",
+        "MaxPool",
+        "Mul",
+        "Relu",
+        "Reshape",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Transpose",
+    }
+)  # what ONNX Runtime runs on codes, and what must not interrupt them
+JOINING = frozenset(
+    {"Add", "Concat", "Mul"}
+)  # these run on codes only if all of their inputs are codes
 PICKING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # what comes out went in
 PASSING = PICKING | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
 APART = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
@@ -55,14 +72,20 @@ def place_cpu(
     absorbed = wiring.absorbed()
     floats = _floats(wiring, ranges, layers, islands, absorbed)
     ranges = _kept(wiring, ranges, absorbed)
-    vanishing = {before: after for before, after in absorbed.items() if wiring.givers[after].name not in floats}
+    vanishing = {
+        before: after
+        for before, after in absorbed.items()
+        if wiring.givers[after].name not in floats
+    }
     sheet = Sheet(wiring.constants)
 
     def coded(name: str) -> bool:
         if name in wiring.givers and wiring.givers[name].op_type == "DequantizeLinear":
             return False  # it came as codes
         ends = [*wiring.takers[name], *(node for node in wiring.nodes if name in node.output)]
-        return name in ranges and name not in islands and any(node.name not in floats for node in ends)
+        return (
+            name in ranges and name not in islands and any(node.name not in floats for node in ends)
+        )
 
     read = {}
     for entry in network.graph.input:
@@ -101,7 +124,8 @@ def _floats(
         whole = node.op_type not in JOINING or len(wiring.data(node)) == len(node.input)
         fits = node.op_type in CODED and whole and (node.op_type != "Conv" or node.name in layers)
         idle = node.op_type in PASSING and all(
-            name in wiring.givers and wiring.givers[name].name in floats for name in wiring.data(node)
+            name in wiring.givers and wiring.givers[name].name in floats
+            for name in wiring.data(node)
         )
         if not fits or idle or any(name in islands or name not in ranges for name in ends):
             floats.add(node.name)
@@ -124,9 +148,15 @@ def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges
         for node in wiring.nodes
         if node.op_type in PICKING | {"Concat", "Resize"}
     }
-    nodes = [node for node in wiring.nodes if node.name in ends and all(name in ranges for name in ends[node.name])]
+    nodes = [
+        node
+        for node in wiring.nodes
+        if node.name in ends and all(name in ranges for name in ends[node.name])
+    ]
     groups = {name: {name} for name in ranges}
-    for node in sorted(nodes, key=lambda node: node.op_type == "Concat"):  # first those that have no choice
+    for node in sorted(
+        nodes, key=lambda node: node.op_type == "Concat"
+    ):  # first those that have no choice
         whole = set().union(*(groups[name] for name in ends[node.name]))
         low, high = _common(whole, ranges)
         cut = all(low == 0 and high <= APART * bounds[name] for name in whole & bounds.keys())
@@ -149,8 +179,12 @@ def _common(names: Collection[str], ranges: Ranges) -> tuple[float, float]:
 
 def _most(wiring: Wiring, activation: NodeProto) -> float:
     """The largest value that a Clip or Relu lets through."""
-    named = activation.input[2] if activation.op_type == "Clip" and len(activation.input) > 2 else ""
-    return float(wiring.constants[named].reshape(-1)[0]) if named in wiring.constants else float("inf")
+    named = (
+        activation.input[2] if activation.op_type == "Clip" and len(activation.input) > 2 else ""
+    )
+    return (
+        float(wiring.constants[named].reshape(-1)[0]) if named in wiring.constants else float("inf")
+    )
 
 
 def _integers(sheet: Sheet, node: NodeProto, layer: Layer, step: float) -> None:
@@ -159,7 +193,13 @@ def _integers(sheet: Sheet, node: NodeProto, layer: Layer, step: float) -> None:
     bias = np.rint(layer.bias / sums).clip(-(2**31), 2**31 - 1).astype(np.int32)
     for role, codes, scale in (("weight", layer.codes, layer.scales), ("bias", bias, sums)):
         name = f"{node.name}.int.{role}"
-        values = {f"{name}.codes": codes, f"{name}.scale": scale, f"{name}.zero": np.zeros(len(scale), codes.dtype)}
+        values = {
+            f"{name}.codes": codes,
+            f"{name}.scale": scale,
+            f"{name}.zero": np.zeros(len(scale), codes.dtype),
+        }
         sheet.constants |= values
-        sheet.nodes.append(helper.make_node("DequantizeLinear", list(values), [name], f"{name}.dq", axis=0))
+        sheet.nodes.append(
+            helper.make_node("DequantizeLinear", list(values), [name], f"{name}.dq", axis=0)
+        )
     node.input[:] = [node.input[0], f"{node.name}.int.weight", f"{node.name}.int.bias"]

@@ -41,11 +41,16 @@ def widen_stem(
     batch, channels, height, width = shapes[entry.name]
     (_, outputs, down, right), kernel = shapes[given], layer.codes.shape[2:]
     top, left, bottom, _ = attributes.get("pads", [0] * 4)
-    plain = attributes.get("group", 1) == 1 and all(step == 1 for step in attributes.get("dilations", [1]))
+    plain = attributes.get("group", 1) == 1 and all(
+        step == 1 for step in attributes.get("dilations", [1])
+    )
     if (
-        not plain or width % BESIDE or right * 2 != width or attributes.get("strides", [1, 1])[1] != 2
+        not plain
+        or width % BESIDE
+        or right * 2 != width
+        or attributes.get("strides", [1, 1])[1] != 2
         or any(name in islands or name not in ranges for name in (entry.name, given))
-    ):  # fmt: skip
+    ):
         return network, ranges, layers
 
     codes, before, behind = _widened(layer.codes, left)
@@ -59,7 +64,10 @@ def widen_stem(
         copy.CopyFrom(node)
         copy.output[:] = [names[0] if name == given else name for name in node.output]
         if node.name == stem.name:
-            sides = {"pads": [top, before, bottom, behind], "strides": [attributes["strides"][0], 1]}
+            sides = {
+                "pads": [top, before, bottom, behind],
+                "strides": [attributes["strides"][0], 1],
+            }
             copy.ClearField("attribute")
             for name, value in {"kernel_shape": [kernel[0], codes.shape[3]], **sides}.items():
                 copy.attribute.append(helper.make_attribute(name, value))
@@ -67,9 +75,15 @@ def widen_stem(
         if given in node.output:
             constants[f"{given}.shape"] = np.array([batch, down, right, outputs], np.int64)
             nodes += [
-                helper.make_node("Transpose", names[:1], names[1:2], f"{names[1]}.transpose", perm=[0, 2, 3, 1]),
-                helper.make_node("Reshape", [names[1], f"{given}.shape"], names[2:], f"{names[2]}.reshape"),
-                helper.make_node("Transpose", names[2:], [given], f"{given}.transpose", perm=[0, 3, 1, 2]),
+                helper.make_node(
+                    "Transpose", names[:1], names[1:2], f"{names[1]}.transpose", perm=[0, 2, 3, 1]
+                ),
+                helper.make_node(
+                    "Reshape", [names[1], f"{given}.shape"], names[2:], f"{names[2]}.reshape"
+                ),
+                helper.make_node(
+                    "Transpose", names[2:], [given], f"{given}.transpose", perm=[0, 3, 1, 2]
+                ),
             ]
     shell = ModelProto()
     shell.CopyFrom(network)

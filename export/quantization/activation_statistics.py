@@ -15,14 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edgeseg.calibration.frame_selection import Impressions
 from edgeseg.calibration.observers import Histogram
 from edgeseg.calibration.weight_rounding import Gram
-from edgeseg.calibration.frame_selection import Impressions
 from edgeseg.errors import ExportError
-from edgeseg.export.graph.lowering import IR_VERSION, OPSET, Constants, Shapes, attributes_of, infer_shapes, static_shapes
+from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.lowering import (
+    IR_VERSION,
+    OPSET,
+    Constants,
+    Shapes,
+    attributes_of,
+    infer_shapes,
+    static_shapes,
+)
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.qdq_nodes import Wiring, layers_of
-from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.progress import Report, Silent
 
 SAMPLES = 16384  # values of a tensor looked at in each frame
@@ -48,13 +56,25 @@ def coded_tensors(network: ModelProto) -> list[str]:
     absorbed = Wiring(network).absorbed()
     shaped = infer_shapes(network).graph
     values = (*shaped.input, *shaped.value_info, *shaped.output)
-    floats = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
-    given = [name for node in network.graph.node for name in node.output if name in floats and name not in absorbed]
+    floats = {
+        value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT
+    }
+    given = [
+        name
+        for node in network.graph.node
+        for name in node.output
+        if name in floats and name not in absorbed
+    ]
     return [*(value.name for value in network.graph.input), *given]
 
 
 def channel_peaks(
-    network: ModelProto, interface: Interface, images: Images, *, threads: int = 0, report: Report | None = None
+    network: ModelProto,
+    interface: Interface,
+    images: Images,
+    *,
+    threads: int = 0,
+    report: Report | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """(C,) the largest magnitude in each channel, of each (N, C, H, W) tensor that may get codes."""
     shapes = static_shapes(network)
@@ -76,7 +96,12 @@ def channel_peaks(
 
 
 def observe(
-    network: ModelProto, interface: Interface, images: Images, *, threads: int = 0, report: Report | None = None
+    network: ModelProto,
+    interface: Interface,
+    images: Images,
+    *,
+    threads: int = 0,
+    report: Report | None = None,
 ) -> Observation:
     """Run frames through the network.
 
@@ -88,13 +113,20 @@ def observe(
     """
     report = report or Silent()
     names = coded_tensors(network)
-    probe, shapes, constants = _Probe(wrap(network, interface)), static_shapes(network), Wiring(network).constants
+    probe, shapes, constants = (
+        _Probe(wrap(network, interface)),
+        static_shapes(network),
+        Wiring(network).constants,
+    )
     patches = [_Patches(node, shapes, constants) for node in layers_of(network).values()]
     for name in names:
         _sample(probe, name, math.prod(shapes[name]))
     for one in patches:
         one.attach(probe)
-    session = probe.open([*(f"{name}.sample" for name in names), *(f"{one.name}.patches" for one in patches)], threads)
+    session = probe.open(
+        [*(f"{name}.sample" for name in names), *(f"{one.name}.patches" for one in patches)],
+        threads,
+    )
     histograms = {name: Histogram() for name in names}
     for image in images:
         found = session.run(None, {"image": image[None]})
@@ -102,22 +134,33 @@ def observe(
             try:
                 histogram.collect(values)
             except ValueError:
-                raise ExportError(f"the network overflows in {name} on a calibration frame; train it again") from None
+                raise ExportError(
+                    f"the network overflows in {name} on a calibration frame; train it again"
+                ) from None
         for one, values in zip(patches, found[len(names) :]):
             one.collect(values)
         report.advance()
     if not any(histogram.total for histogram in histograms.values()):
-        raise ExportError("no frame was given to calibrate with; add footage with `edgeseg add footage PATH`")
+        raise ExportError(
+            "no frame was given to calibrate with; add footage with `edgeseg add footage PATH`"
+        )
     return Observation(histograms, {one.name: one.gram for one in patches})
 
 
 def impressions(
-    network: ModelProto, interface: Interface, images: Images, *, threads: int = 0, report: Report | None = None
+    network: ModelProto,
+    interface: Interface,
+    images: Images,
+    *,
+    threads: int = 0,
+    report: Report | None = None,
 ) -> Impressions:
     """What the float model makes of frames: the encoder's last map averaged, areas of classes, scores."""
     report = report or Silent()
     wiring, shapes = Wiring(network), static_shapes(network)
-    maps = [name for name in coded_tensors(network) if name in wiring.givers and len(shapes[name]) == 4]
+    maps = [
+        name for name in coded_tensors(network) if name in wiring.givers and len(shapes[name]) == 4
+    ]
     deepest = [name for name in maps if _layer_behind(wiring, name).startswith("encoder.")] or maps
     probe = _Probe(wrap(network, interface))
     probe.add("GlobalAveragePool", [deepest[-1]], "probe.features")
@@ -146,7 +189,9 @@ class _Probe:
         self._nodes: list[NodeProto] = []
         self._constants: Constants = {}
 
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:  # Any: ONNX attributes
+    def add(
+        self, operator: str, inputs: list[str], output: str, **attributes: Any
+    ) -> None:  # Any: ONNX attributes
         self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
 
     def constant(self, name: str, value: NDArray[np.int64]) -> str:
@@ -158,18 +203,27 @@ class _Probe:
         graph = self._model.graph
         tensors = [numpy_helper.from_array(value, name) for name, value in self._constants.items()]
         made = helper.make_graph(
-            [*graph.node, *self._nodes], "probe", graph.input,
-            [helper.make_empty_tensor_value_info(name) for name in outputs], [*graph.initializer, *tensors],
-        )  # fmt: skip
-        model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+            [*graph.node, *self._nodes],
+            "probe",
+            graph.input,
+            [helper.make_empty_tensor_value_info(name) for name in outputs],
+            [*graph.initializer, *tensors],
+        )
+        model = helper.make_model(
+            made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+        )
         return open_session(model.SerializeToString(), threads)
 
 
 def _sample(probe: _Probe, name: str, size: int) -> None:
     """Give a flat, regular sample of a tensor."""
-    flat, start = (probe.constant(f"probe.{key}", np.array([value])) for key, value in (("flat", -1), ("start", 0)))
+    flat, start = (
+        probe.constant(f"probe.{key}", np.array([value]))
+        for key, value in (("flat", -1), ("start", 0))
+    )
     end, step = (
-        probe.constant(f"{name}.{key}", np.array([value])) for key, value in (("end", size), ("step", _stride(size)))
+        probe.constant(f"{name}.{key}", np.array([value]))
+        for key, value in (("end", size), ("step", _stride(size)))
     )
     probe.add("Reshape", [name, flat], f"{name}.flat")
     probe.add("Slice", [f"{name}.flat", start, end, start, step], f"{name}.sample")
@@ -193,15 +247,24 @@ class _Patches:
 
     def __init__(self, node: NodeProto, shapes: Shapes, constants: Constants) -> None:
         attributes = attributes_of(node)
-        (self._channels, height, width), weight = shapes[node.input[0]][1:], constants[node.input[1]].shape
+        (self._channels, height, width), weight = (
+            shapes[node.input[0]][1:],
+            constants[node.input[1]].shape,
+        )
         down, right = attributes.get("strides", (1, 1))
         spread = attributes.get("dilations", (1, 1))
         top, left = attributes.get("pads", (0, 0, 0, 0))[:2]
         rows, columns = shapes[node.output[0]][2:]
         random = np.random.default_rng(len(node.name))
-        chosen = np.sort(random.choice(rows * columns, min(POSITIONS, rows * columns), replace=False))
-        y = (chosen // columns * down - top)[:, None, None] + (np.arange(weight[2]) * spread[0])[None, :, None]
-        x = (chosen % columns * right - left)[:, None, None] + (np.arange(weight[3]) * spread[1])[None, None, :]
+        chosen = np.sort(
+            random.choice(rows * columns, min(POSITIONS, rows * columns), replace=False)
+        )
+        y = (chosen // columns * down - top)[:, None, None] + (np.arange(weight[2]) * spread[0])[
+            None, :, None
+        ]
+        x = (chosen % columns * right - left)[:, None, None] + (np.arange(weight[3]) * spread[1])[
+            None, None, :
+        ]
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
         self._indices = (y.clip(0, height - 1) * width + x.clip(0, width - 1)).reshape(-1)
         self._inside = inside.reshape(len(chosen), -1)

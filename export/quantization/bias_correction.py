@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, float_convolutions, quantise
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import SMALLEST, Wiring
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import with_logits
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.qdq_nodes import SMALLEST, Wiring
+from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
 from edgeseg.progress import Report
 
 
@@ -47,7 +48,10 @@ def correct_bias(
         images: calibration frames, (H, W, 3) uint8 RGB at the graph's size.
         islands: tensors that stay float.
     """
-    exact, coarse = wrap(calibrated.network, interface), quantise(calibrated, interface, flavour, estimator, islands)
+    exact, coarse = (
+        wrap(calibrated.network, interface),
+        quantise(calibrated, interface, flavour, estimator, islands),
+    )
     name = last_layer(calibrated, coarse)
     if name is None:
         return calibrated

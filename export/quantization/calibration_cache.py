@@ -19,11 +19,11 @@ import numpy as np
 from onnx import ModelProto
 
 import edgeseg
-from edgeseg.calibration.observers import Histogram
 from edgeseg.atomic_files import write_atomic
-from edgeseg.export.quantization.quantizer import Calibrated
+from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.quantization.quantizer import Calibrated
 
 KEPT = 4  # files; the oldest go first
 PARTS = ("codes", "scales", "bias")
@@ -37,7 +37,9 @@ def key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str
         frames: digest of each frame's file.
     """
     text = json.dumps([edgeseg.__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
-    return hashlib.sha256(network.SerializeToString(deterministic=True) + text.encode()).hexdigest()[:32]
+    return hashlib.sha256(
+        network.SerializeToString(deterministic=True) + text.encode()
+    ).hexdigest()[:32]
 
 
 def load(folder: Path, name: str) -> Calibrated | None:
@@ -50,8 +52,13 @@ def load(folder: Path, name: str) -> Calibrated | None:
             for place, tensor in enumerate(tensors):
                 histogram = histograms[tensor] = Histogram()
                 histogram.counts = stored[f"counts.{place}"]
-                histogram.top, histogram.lowest, histogram.highest = stored[f"edges.{place}"].tolist()
-            layers = {node: Layer(*(stored[f"{part}.{place}"] for part in PARTS)) for place, node in enumerate(nodes)}
+                histogram.top, histogram.lowest, histogram.highest = stored[
+                    f"edges.{place}"
+                ].tolist()
+            layers = {
+                node: Layer(*(stored[f"{part}.{place}"] for part in PARTS))
+                for place, node in enumerate(nodes)
+            }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return Calibrated(network, histograms, layers)
@@ -61,7 +68,9 @@ def store(folder: Path, name: str, calibrated: Calibrated) -> None:
     """Store a calibration under `name`; the oldest ones go."""
     names = [list(calibrated.histograms), list(calibrated.layers)]
     arrays: dict[str, Any] = {  # Any: arrays of several types
-        "network": np.frombuffer(calibrated.network.SerializeToString(deterministic=True), np.uint8),
+        "network": np.frombuffer(
+            calibrated.network.SerializeToString(deterministic=True), np.uint8
+        ),
         "names": np.frombuffer(json.dumps(names).encode(), np.uint8),
     }
     for place, histogram in enumerate(calibrated.histograms.values()):

@@ -23,11 +23,23 @@ STRENGTH = 0.75  # of the enlargement, in logarithms, that would bring all chann
 LARGEST = 4.0  # factor; a channel that was small in all frames seen may yet be needed, and 64 was no better
 SMALLEST = 1e-9
 LINEAR = frozenset(
-    {"Add", "AveragePool", "Clip", "Concat", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Relu", "Resize"}
+    {
+        "Add",
+        "AveragePool",
+        "Clip",
+        "Concat",
+        "GlobalAveragePool",
+        "LeakyRelu",
+        "MaxPool",
+        "Relu",
+        "Resize",
+    }
 )
 
 
-def equalise(network: ModelProto, peaks: Mapping[str, NDArray[np.float32]], strength: float = STRENGTH) -> ModelProto:
+def equalise(
+    network: ModelProto, peaks: Mapping[str, NDArray[np.float32]], strength: float = STRENGTH
+) -> ModelProto:
     """`network` with other weights, which computes the same.
 
     Args:
@@ -86,7 +98,9 @@ class _Channels:
 
 
 def _is_layer(node: NodeProto, wiring: Wiring) -> bool:
-    return node.op_type == "Conv" and all(name in wiring.constants for name in node.input[1:] if name)
+    return node.op_type == "Conv" and all(
+        name in wiring.constants for name in node.input[1:] if name
+    )
 
 
 def _is_linear(node: NodeProto, wiring: Wiring) -> bool:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from edgeseg.calibration.observers import SIGNED, UNSIGNED, Histogram
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
-from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
 from edgeseg.progress import Report
 
 HARDEST = 8  # frames on which tensors are scored
@@ -43,12 +43,17 @@ def rank_islands(
     """
     truth = logits(reference, images, threads)
     whole = quantise(calibrated, interface, flavour, estimator)
-    errors = [float(np.mean((one - other) ** 2)) for one, other in zip(logits(whole, images, threads), truth)]
+    errors = [
+        float(np.mean((one - other) ** 2))
+        for one, other in zip(logits(whole, images, threads), truth)
+    ]
     hardest = np.argsort(errors)[::-1][:HARDEST]
     chosen, wanted = [images[place] for place in hardest], [truth[place] for place in hardest]
     before = float(np.mean([errors[place] for place in hardest]))
     ranges = calibrated.ranges(estimator, signed=flavour == "int8-trt")
-    noise = {name: _noise(calibrated.histograms[name], limits[1]) for name, limits in ranges.items()}
+    noise = {
+        name: _noise(calibrated.histograms[name], limits[1]) for name, limits in ranges.items()
+    }
     candidates = sorted(noise, key=lambda name: -noise[name])[:TRIED]
     report.start("which tensors suffer most from INT8", len(candidates))
     scored = []

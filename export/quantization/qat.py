@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from edgeseg.export.quantization.quantizer import Calibrated, Int8
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.export.quantization.qat_module import TorchGraph
+from edgeseg.export.quantization.quantizer import Calibrated, Int8
+from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import Report
 
 BATCH = 2
@@ -53,18 +53,27 @@ def finetune(
     teacher = TorchGraph(calibrated.network, {})
     optimiser = torch.optim.Adam(student.parameters(), lr=RATE)
     random = np.random.default_rng(seed)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std))
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std)
+    )
     report.start(f"training the codes of {flavour}", steps)
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - step / steps)
-        batch = np.stack([_flipped(images[int(place_)], random) for place_ in random.integers(0, len(images), BATCH)])
+        batch = np.stack(
+            [
+                _flipped(images[int(place_)], random)
+                for place_ in random.integers(0, len(images), BATCH)
+            ]
+        )
         frames = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255 - mean) / std
         with torch.no_grad():
             wanted = teacher(frames)
         given = student(frames)
         noise = F.mse_loss(given, wanted) / wanted.var()
-        divergence = F.kl_div(given.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True)
+        divergence = F.kl_div(
+            given.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True
+        )
         loss = noise + divergence.sum(1).mean()
         optimiser.zero_grad()
         loss.backward()

@@ -44,11 +44,14 @@ class TorchGraph(nn.Module):
         super().__init__()
         self._nodes = list(network.graph.node)
         self._constants = {
-            tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in network.graph.initializer
+            tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+            for tensor in network.graph.initializer
         }
         unknown = sorted({node.op_type for node in self._nodes} - set(OPERATORS) - {"Conv"})
         if unknown:
-            raise ExportError(f"--qat cannot run {', '.join(unknown)}; choose an arch of plain convolutions")
+            raise ExportError(
+                f"--qat cannot run {', '.join(unknown)}; choose an arch of plain convolutions"
+            )
         givers = {node.output[0]: node for node in self._nodes}
         self._input = network.graph.input[0].name
         self._layers = {
@@ -56,7 +59,9 @@ class TorchGraph(nn.Module):
             for node in self._nodes
             if node.op_type == "Conv" and node.input[1] in givers and node.name in layers
         }
-        self.codes = nn.ParameterList(torch.from_numpy(one.codes.astype(np.float32)) for one in self._layers.values())
+        self.codes = nn.ParameterList(
+            torch.from_numpy(one.codes.astype(np.float32)) for one in self._layers.values()
+        )
         self.shifts = nn.ParameterList(torch.zeros(len(one.codes)) for one in self._layers.values())
         self._scales = [torch.from_numpy(one.scales.copy()) for one in self._layers.values()]
         self._biases = [torch.from_numpy(one.bias.copy()) for one in self._layers.values()]
@@ -92,13 +97,21 @@ class TorchGraph(nn.Module):
             weight = _rounded(self.codes[place], WEIGHT_STEPS) * scale[:, None, None, None]
             bias: Tensor | None = self._biases[place] + self.shifts[place] * scale
         else:
-            weight, bias = values[node.input[1]], values[node.input[2]] if len(node.input) > 2 else None
+            weight, bias = (
+                values[node.input[1]],
+                values[node.input[2]] if len(node.input) > 2 else None,
+            )
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         image = F.pad(values[node.input[0]], (left, right, top, bottom))
         return F.conv2d(
-            image, weight, bias, attributes.get("strides", 1), 0, attributes.get("dilations", 1),
+            image,
+            weight,
+            bias,
+            attributes.get("strides", 1),
+            0,
+            attributes.get("dilations", 1),
             attributes.get("group", 1),
-        )  # fmt: skip
+        )
 
 
 def _rounded(value: Tensor, most: float, least: float | None = None) -> Tensor:
@@ -107,7 +120,9 @@ def _rounded(value: Tensor, most: float, least: float | None = None) -> Tensor:
     return bounded + (bounded.round() - bounded).detach()
 
 
-def _quantise(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: tensors or None, ONNX attributes
+def _quantise(
+    given: list[Any], _: Mapping[str, Any]
+) -> Tensor:  # Any: tensors or None, ONNX attributes
     value: Tensor
     value, scale, zero = given
     if value.dtype != torch.float32 or scale.dim():
@@ -139,12 +154,16 @@ def _pool(kind: str) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:  # Any
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         kernel, strides = list(attributes["kernel_shape"]), list(attributes.get("strides", (1, 1)))
         if kind == "max":
-            return F.max_pool2d(F.pad(given[0], (left, right, top, bottom), value=-torch.inf), kernel, strides)
+            return F.max_pool2d(
+                F.pad(given[0], (left, right, top, bottom), value=-torch.inf), kernel, strides
+            )
         padded = F.pad(given[0], (left, right, top, bottom))
         sums = F.avg_pool2d(padded, kernel, strides)
         if attributes.get("count_include_pad", 0) or not any((top, left, bottom, right)):
             return sums
-        return sums / F.avg_pool2d(F.pad(torch.ones_like(given[0]), (left, right, top, bottom)), kernel, strides)
+        return sums / F.avg_pool2d(
+            F.pad(torch.ones_like(given[0]), (left, right, top, bottom)), kernel, strides
+        )
 
     return run
 
@@ -162,7 +181,9 @@ def _slice(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: as `_quant
 OPERATORS: dict[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {  # Any: as `_quantise`
     "Add": lambda given, _: given[0] + given[1],
     "AveragePool": _pool("average"),
-    "Clip": lambda given, _: given[0].clamp(*(None if one is None else float(one) for one in given[1:3])),
+    "Clip": lambda given, _: given[0].clamp(
+        *(None if one is None else float(one) for one in given[1:3])
+    ),
     "Concat": lambda given, attributes: torch.cat(given, attributes["axis"]),
     "DequantizeLinear": _dequantise,
     "GlobalAveragePool": lambda given, _: given[0].mean((2, 3), keepdim=True),

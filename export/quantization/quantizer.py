@@ -7,15 +7,11 @@ calibration: channels are equalised, frames run through once, weights are rounde
 
 from __future__ import annotations
 
-import tempfile
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
@@ -25,19 +21,23 @@ from edgeseg.calibration.mse import MSE
 from edgeseg.calibration.observers import UNSIGNED, Estimator, Histogram
 from edgeseg.calibration.percentile import Percentile
 from edgeseg.calibration.weight_rounding import round_layer
-from edgeseg.export.quantization.channel_equalization import equalise
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.quantization.activation_statistics import channel_peaks, observe
-from edgeseg.export.onnxruntime_cpu.normalization_folding import read_pixels
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.export.graph.qdq_nodes import SMALLEST, Layer, Parts, Wiring, layers_of, weight_scales
 from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
-from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.onnxruntime_cpu.normalization_folding import read_pixels
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.quantization.activation_statistics import channel_peaks, observe
+from edgeseg.export.quantization.channel_equalization import equalise
+from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import Report, Silent
 
 Int8 = Literal["int8-cpu", "int8-trt"]
-ESTIMATORS: dict[str, type[Estimator]] = {"mse": MSE, "percentile": Percentile, "entropy": Entropy, "minmax": MinMax}
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "mse": MSE,
+    "percentile": Percentile,
+    "entropy": Entropy,
+    "minmax": MinMax,
+}
 FINEST = 4  # times as fine as min-max has it: the finest step that an estimator may choose for a layer's input
 
 
@@ -58,20 +58,10 @@ class Calibrated:
     def ranges(self, estimator: str, *, signed: bool) -> dict[str, tuple[float, float]]:
         """(low, high) of each tensor; `signed` for codes that are signed even where no value is negative."""
         kind = ESTIMATORS[estimator]
-        return {name: kind(histogram).range(signed=signed) for name, histogram in self.histograms.items()}
-
-
-@dataclass(frozen=True)
-class Kernels:
-    """What ONNX Runtime made of the CPU flavour.
-
-    Attributes:
-        quantised: convolutions that run on 8-bit codes.
-        conversions: QuantizeLinear and DequantizeLinear left over.
-    """
-
-    quantised: int
-    conversions: int
+        return {
+            name: kind(histogram).range(signed=signed)
+            for name, histogram in self.histograms.items()
+        }
 
 
 def calibrate(
@@ -92,14 +82,18 @@ def calibrate(
     """
     report = report or Silent()
     report.start("calibrating: how large channels are", len(images))
-    network = equalise(network, channel_peaks(network, interface, images, threads=threads, report=report))
+    network = equalise(
+        network, channel_peaks(network, interface, images, threads=threads, report=report)
+    )
     report.start("calibrating: ranges and inputs", len(images))
     seen = observe(network, interface, images, threads=threads, report=report)
     report.start("rounding weights", len(seen.grams))
     constants, layers = Wiring(network).constants, {}
     for name, node in layers_of(network).items():
         weight = constants[node.input[1]]
-        bias = constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+        bias = (
+            constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
+        )
         step = max(seen.histograms[node.input[0]].magnitude, SMALLEST) / (UNSIGNED * FINEST)
         scales = weight_scales(weight, bias, step)
         codes, bias = round_layer(weight, bias, scales, seen.grams.pop(name))
@@ -109,7 +103,11 @@ def calibrate(
 
 
 def quantise(
-    calibrated: Calibrated, interface: Interface, flavour: Int8, estimator: str = "mse", islands: Collection[str] = ()
+    calibrated: Calibrated,
+    interface: Interface,
+    flavour: Int8,
+    estimator: str = "mse",
+    islands: Collection[str] = (),
 ) -> ModelProto:
     """The whole graph with its network in INT8; what is in front of and behind the network stays float.
 
@@ -118,29 +116,12 @@ def quantise(
         islands: tensors that stay float.
     """
     cpu = flavour == "int8-cpu"
-    parts: Parts = (calibrated.network, calibrated.ranges(estimator, signed=not cpu), calibrated.layers)
+    parts: Parts = (
+        calibrated.network,
+        calibrated.ranges(estimator, signed=not cpu),
+        calibrated.layers,
+    )
     if not cpu:
         return wrap(place_trt(*parts, islands), interface)
     parts = read_pixels(*rewrite(*parts, islands), islands, interface)
     return wrap(place_cpu(*parts, islands), interface, channels_last=True)
-
-
-def inspect(data: bytes) -> Kernels:
-    """Load the CPU flavour as ONNX Runtime will, and count which kernels it takes."""
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "optimised.onnx"
-        open_session(data, 1, optimised=target)
-        kinds = Counter(node.op_type for node in onnx.load(target).graph.node)
-    return Kernels(kinds["QLinearConv"], kinds["QuantizeLinear"] + kinds["DequantizeLinear"])
-
-
-def integer_convolutions(model: ModelProto) -> int:
-    """The convolutions of an INT8 file that are meant to run on codes."""
-    back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    return sum(node.op_type == "Conv" and node.input[1] in back for node in model.graph.node)
-
-
-def float_convolutions(model: ModelProto) -> list[str]:
-    """The convolutions of an INT8 file that are not, by name."""
-    back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    return [node.name for node in model.graph.node if node.op_type == "Conv" and node.input[1] not in back]

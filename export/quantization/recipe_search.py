@@ -18,23 +18,20 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgeseg.config import ExportConfig
-from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
 from edgeseg.export.evaluation.figures import Outcome, Samples, figures, likelihood_figures
-from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.evaluation.gates import excess, inaccurate, slow, unfused
-from edgeseg.export.quantization.quantizer import (
-    ESTIMATORS,
-    Calibrated,
-    Int8,
+from edgeseg.export.evaluation.latency import Timing, race
+from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
+from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
     inspect,
     integer_convolutions,
-    quantise,
 )
-from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
 from edgeseg.export.quantization.layer_sensitivity import rank_islands
-from edgeseg.export.evaluation.latency import Timing, race
-from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
+from edgeseg.export.quantization.qat import finetune
+from edgeseg.export.quantization.quantizer import ESTIMATORS, Calibrated, Int8, quantise
 from edgeseg.progress import Report
 
 ISLANDS = (1, 2, 4, 8)  # tensors left float
@@ -62,7 +59,9 @@ class Rung:
         number = len(self.islands)
         more = f", {number} tensor{'s' * (number > 1)} float" if number else ""
         more += ", bias corrected" if self.corrected else ""
-        return self.estimator + more + (f", trained for {self.trained} steps" if self.trained else "")
+        return (
+            self.estimator + more + (f", trained for {self.trained} steps" if self.trained else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,10 @@ class Climb:
         """The one that passed, else the one that misses its gates by least, and of equals the one that agrees best."""
         if self.passed or self.times:
             return self.attempts[-1]
-        return min(self.attempts, key=lambda one: (excess(one.figures, self.config), -one.figures["agreement"]))
+        return min(
+            self.attempts,
+            key=lambda one: (excess(one.figures, self.config), -one.figures["agreement"]),
+        )
 
     def rows(self) -> list[Figures]:
         """Cost and gain of each rung, for the manifest."""
@@ -167,9 +169,15 @@ def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb)
     if last_layer(calibrated, quantise(calibrated, ground.interface, flavour, estimator)):
         yield Rung(estimator, corrected=True)
     ranked = rank_islands(
-        calibrated, ground.interface, flavour, estimator, ground.images, ground.reference,
-        threads=ground.threads, report=ground.report,
-    )  # fmt: skip
+        calibrated,
+        ground.interface,
+        flavour,
+        estimator,
+        ground.images,
+        ground.reference,
+        threads=ground.threads,
+        report=ground.report,
+    )
     corrected = so_far.best.rung.corrected
     for number in ISLANDS:
         if number <= len(ranked):
@@ -183,14 +191,26 @@ def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> A
     if rung.corrected:
         ground.report.start(f"correcting the bias of {flavour}", len(ground.images))
         calibrated = correct_bias(
-            calibrated, ground.interface, flavour, rung.estimator, ground.images, rung.islands,
-            threads=ground.threads, report=ground.report,
-        )  # fmt: skip
+            calibrated,
+            ground.interface,
+            flavour,
+            rung.estimator,
+            ground.images,
+            rung.islands,
+            threads=ground.threads,
+            report=ground.report,
+        )
     if rung.trained:
         calibrated = finetune(
-            calibrated, ground.interface, flavour, rung.estimator, ground.pool, steps=rung.trained,
-            seed=ground.config.seed, report=ground.report,
-        )  # fmt: skip
+            calibrated,
+            ground.interface,
+            flavour,
+            rung.estimator,
+            ground.pool,
+            steps=rung.trained,
+            seed=ground.config.seed,
+            report=ground.report,
+        )
     model = quantise(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
     data = model.SerializeToString()
     ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
@@ -211,5 +231,7 @@ def _race(ground: Ground, attempt: Attempt, found: Climb) -> None:
     ground.report.start("timing", None)
     model = attempt.file(ground.interface, "int8-cpu")
     files = {"fp32": ground.reference.SerializeToString(), "int8-cpu": model.SerializeToString()}
-    found.times = race(files, ground.val.image(0), ground.threads, ground.config.seed, ground.report)
+    found.times = race(
+        files, ground.val.image(0), ground.threads, ground.config.seed, ground.report
+    )
     attempt.figures["speedup"] = round(found.times["fp32"].over(found.times["int8-cpu"]), 3)

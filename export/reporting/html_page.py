@@ -8,28 +8,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.imaging.drawing import heat, paint
-from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
 from edgeseg.export.evaluation.figures import Outcome
 from edgeseg.export.evaluation.parity import ValFrames
-from edgeseg.metrics import agreement
+from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
 from edgeseg.html_report import Page
+from edgeseg.imaging.drawing import heat, paint
+from edgeseg.metrics import agreement
 
 SHOWN = 4  # frames of each file
 GREY, CHANGED = 70, (230, 60, 60)
 Image = NDArray[np.uint8]
 Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.figures
 MORE = {
-    "boundary_agreement": "{:.2f} %", "sqnr": "{:.1f} dB", "calibration_error": "{:.2f} %", "entropy_shift": "{:+.4f}",
-    "temperature": "{:.3f}", "gamma": "{:.4f}", "unreliable": "{:.1%}",
-}  # fmt: skip
+    "boundary_agreement": "{:.2f} %",
+    "sqnr": "{:.1f} dB",
+    "calibration_error": "{:.2f} %",
+    "entropy_shift": "{:+.4f}",
+    "temperature": "{:.3f}",
+    "gamma": "{:.4f}",
+    "unreliable": "{:.1%}",
+}
 MORE_HEADER = (
-    "file", "agreement at borders", "SQNR of logits", "calibration error", "entropy shift", "temperature", "gamma",
+    "file",
+    "agreement at borders",
+    "SQNR of logits",
+    "calibration error",
+    "entropy shift",
+    "temperature",
+    "gamma",
     "unreliable",
-)  # fmt: skip
+)
 
 
-def report_page(figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, Outcome]) -> Page:
+def report_page(
+    figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, Outcome]
+) -> Page:
     """Draw it.
 
     Args:
@@ -56,9 +69,13 @@ def report_page(figures: Figures, refused: list[str], val: ValFrames, outcomes: 
         page.heading(f"How {name} was made")
         page.table(LADDER, tried)
     page.heading("Classes")
-    page.table(["IoU", *(STEPS[step] for step in steps)], [
-        [name, *(_iou(figures[step]["per_class"][name]) for step in steps)] for name in config.class_names
-    ])  # fmt: skip
+    page.table(
+        ["IoU", *(STEPS[step] for step in steps)],
+        [
+            [name, *(_iou(figures[step]["per_class"][name]) for step in steps)]
+            for name in config.class_names
+        ],
+    )
     for step in ("int8-cpu", "int8-trt", "fp16"):
         if step in outcomes:
             _worst(page, STEPS[step], val, outcomes["fp32"], outcomes[step])
@@ -70,7 +87,13 @@ def _iou(value: float | None) -> str:
 
 
 def _more(name: str, found: Figures) -> tuple[str, ...]:
-    return (name, *(form.format(found[key]) if found.get(key) is not None else "-" for key, form in MORE.items()))
+    return (
+        name,
+        *(
+            form.format(found[key]) if found.get(key) is not None else "-"
+            for key, form in MORE.items()
+        ),
+    )
 
 
 def _worst(page: Page, name: str, val: ValFrames, before: Outcome, after: Outcome) -> None:
@@ -82,19 +105,28 @@ def _worst(page: Page, name: str, val: ValFrames, before: Outcome, after: Outcom
     lines = []
     for place in np.argsort(shares, kind="stable")[:SHOWN]:
         frame, entropy = val.image(int(place)), before.entropies[place]
-        step = np.ix_(*(np.arange(side) * small // side for side, small in zip(val.size, entropy.shape)))
-        lines.append([
-            (frame, val.frames[int(place)].id),
-            (paint(before.masks[place], palette), "FP32"),
-            (paint(after.masks[place], palette), f"{name}, {shares[place]:.2f} % the same"),
-            (_differences(frame, before.masks[place] != after.masks[place]), "pixels that changed"),
-            (heat(entropy[step]), "entropy of FP32"),
-        ])  # fmt: skip
+        step = np.ix_(
+            *(np.arange(side) * small // side for side, small in zip(val.size, entropy.shape))
+        )
+        lines.append(
+            [
+                (frame, val.frames[int(place)].id),
+                (paint(before.masks[place], palette), "FP32"),
+                (paint(after.masks[place], palette), f"{name}, {shares[place]:.2f} % the same"),
+                (
+                    _differences(frame, before.masks[place] != after.masks[place]),
+                    "pixels that changed",
+                ),
+                (heat(entropy[step]), "entropy of FP32"),
+            ]
+        )
     page.pictures([], lines)
 
 
 def _differences(frame: Image, changed: NDArray[np.bool_]) -> Image:
     """The frame in grey, changed pixels in red."""
-    grey = np.repeat(frame.mean(2, keepdims=True) * ((255 - GREY) / 255) + GREY, 3, 2).astype(np.uint8)
+    grey = np.repeat(frame.mean(2, keepdims=True) * ((255 - GREY) / 255) + GREY, 3, 2).astype(
+        np.uint8
+    )
     grey[changed] = CHANGED
     return grey

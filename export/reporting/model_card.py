@@ -6,7 +6,13 @@ from typing import Any
 
 from edgeseg.bundle import Manifest
 
-STEPS = {"torch": "torch", "fp32": "FP32", "int8-cpu": "INT8 (CPU)", "int8-trt": "INT8 (TensorRT)", "fp16": "FP16"}
+STEPS = {
+    "torch": "torch",
+    "fp32": "FP32",
+    "int8-cpu": "INT8 (CPU)",
+    "int8-trt": "INT8 (TensorRT)",
+    "fp16": "FP16",
+}
 
 
 def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
@@ -32,12 +38,20 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
         "",
         *class_table(manifest.figures),
         "",
-        *[line for name, tried in ladders(manifest.figures).items() for line in _ladder(name, tried)],
+        *[
+            line
+            for name, tried in ladders(manifest.figures).items()
+            for line in _ladder(name, tried)
+        ],
         "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
         "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
         "the exporting machine "
         f"({origin['machine']}, {manifest.figures['fp32']['threads']} threads).",
-        *(["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy.", ""] if has_int8 else [""]),
+        *(
+            ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy.", ""]
+            if has_int8
+            else [""]
+        ),
         *(["## Refused", "", *(f"- {sentence}" for sentence in refused), ""] if refused else []),
         "## Terms",
         "",
@@ -64,16 +78,20 @@ def rows(
         drop = "-"
         if "drop" in one:
             low, high = one["drop_interval"]
-            drop = _points(one["drop"]) + (f" ({_points(low)}, {_points(high)})" if interval else "")
-        found.append((
-            name,
-            f"{one['miou']:.2f}",
-            f"{one['agreement']:.2f} %" if "agreement" in one else "-",
-            drop,
-            f"{worst['name']} {_points(worst['drop'])}" if worst else "-",
-            f"{one['ms']:.1f}" if "ms" in one else "-",
-            f"{one['speedup']:.2f}x" if "speedup" in one else "-",
-        ))  # fmt: skip
+            drop = _points(one["drop"]) + (
+                f" ({_points(low)}, {_points(high)})" if interval else ""
+            )
+        found.append(
+            (
+                name,
+                f"{one['miou']:.2f}",
+                f"{one['agreement']:.2f} %" if "agreement" in one else "-",
+                drop,
+                f"{worst['name']} {_points(worst['drop'])}" if worst else "-",
+                f"{one['ms']:.1f}" if "ms" in one else "-",
+                f"{one['speedup']:.2f}x" if "speedup" in one else "-",
+            )
+        )
     return found
 
 
@@ -95,13 +113,17 @@ def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any
         if tried:
             found[STEPS[step]] = [
                 (
-                    one["rung"], f"{one['seconds']:.0f}", _points(one["drop"]),
+                    one["rung"],
+                    f"{one['seconds']:.0f}",
+                    _points(one["drop"]),
                     f"{one['worst_class']['name']} {_points(one['worst_class']['drop'])}",
-                    f"{one['agreement']:.2f} %", f"{one['sqnr']:.1f} dB", str(one["integer"]),
+                    f"{one['agreement']:.2f} %",
+                    f"{one['sqnr']:.1f} dB",
+                    str(one["integer"]),
                     f"{one['speedup']:.2f}x" if "speedup" in one else "-",
                 )
                 for one in tried
-            ]  # fmt: skip
+            ]
     return found
 
 

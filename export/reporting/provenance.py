@@ -23,7 +23,9 @@ else:
 PACKAGES = ("torch", "onnx", "onnxruntime")
 
 
-def provenance(site: Site, run: Path, card: ModelCard) -> dict[str, Any]:  # Any: names, digests and versions
+def provenance(
+    site: Site, run: Path, card: ModelCard
+) -> dict[str, Any]:  # Any: names, digests and versions
     """What the manifest says: run, network, method, digests of configuration and data, versions."""
     config = run / "config.toml"
     return {
@@ -53,7 +55,10 @@ def terms(run: Path, card: ModelCard) -> list[str]:
     teacher = _table(run / "origin.json").get("teacher")
     for path in (run, *([Path(teacher)] if isinstance(teacher, str) else [])):
         config = _config(path)
-        encoder, weights = str(config.get("encoder", card.encoder)), str(config.get("weights", "unknown"))
+        encoder, weights = (
+            str(config.get("encoder", card.encoder)),
+            str(config.get("weights", "unknown")),
+        )
         who = (
             "The edge model's encoder"
             if path == run and teacher
@@ -99,7 +104,13 @@ def _timm_terms(encoder: str) -> tuple[str, str]:
 
 def _method(run: Path) -> str:
     method = _config(run).get("method")
-    return str(method) if method else "distill" if _table(run / "origin.json").get("teacher") else "unknown"
+    return (
+        str(method)
+        if method
+        else "distill"
+        if _table(run / "origin.json").get("teacher")
+        else "unknown"
+    )
 
 
 def _config(run: Path) -> dict[str, Any]:  # Any: TOML values

@@ -12,15 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.bundle import GRAPHS, Bundle
+from edgeseg.bundle.golden_frames import Golden, read_golden
+from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
 from edgeseg.errors import BundleError, ExportError
-from edgeseg.export.tensorrt.qdq_checks import (
-    covers,
-    has_plain_parameters,
-    has_whole_convolutions,
-    has_whole_pairs,
-    keeps_fusions,
-    stated,
-)
+from edgeseg.export.tensorrt.execution_checks import computes_as_said, fuses_on_cpus
 from edgeseg.export.tensorrt.graph_checks import (
     View,
     has_plain_attributes,
@@ -29,9 +24,14 @@ from edgeseg.export.tensorrt.graph_checks import (
     reads_bytes_through_casts,
     uses_known_operators,
 )
-from edgeseg.export.tensorrt.execution_checks import computes_as_said, fuses_on_cpus
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
-from edgeseg.runtime.benchmark import Golden, read_golden
+from edgeseg.export.tensorrt.qdq_checks import (
+    covers,
+    has_plain_parameters,
+    has_whole_convolutions,
+    has_whole_pairs,
+    keeps_fusions,
+    stated,
+)
 from edgeseg.runtime.backends.tensorrt.engine_provider import least_agreement
 
 TITLES = (
@@ -111,11 +111,21 @@ class Files:
             ExportError: it holds no INT8 file.
             BundleError: a file is damaged.
         """
-        held = {name: bundle.read(GRAPHS[name]) for name in FLAVOURS if GRAPHS[name] in bundle.manifest.files}
+        held = {
+            name: bundle.read(GRAPHS[name])
+            for name in FLAVOURS
+            if GRAPHS[name] in bundle.manifest.files
+        }
         if not held:
-            raise ExportError(f"{bundle.path} holds no INT8 file to check; make one with `edgeseg export --int8`")
+            raise ExportError(
+                f"{bundle.path} holds no INT8 file to check; make one with `edgeseg export --int8`"
+            )
         figures = bundle.manifest.figures
-        names = {name: found["calibration"] for name in held if "calibration" in (found := figures.get(name) or {})}
+        names = {
+            name: found["calibration"]
+            for name in held
+            if "calibration" in (found := figures.get(name) or {})
+        }
         fp32 = bundle.read(GRAPHS["fp32"])
         return cls(
             fp32,
@@ -130,7 +140,11 @@ class Files:
 def check(files: Files) -> list[Point]:
     """All points."""
     source = View(files.fp32)
-    points = _static(View(files.trt), source) if files.trt is not None else [Point(n, None) for n in range(1, 11)]
+    points = (
+        _static(View(files.trt), source)
+        if files.trt is not None
+        else [Point(n, None) for n in range(1, 11)]
+    )
     ran: list[str] | None = None
     if files.trt is not None:
         ran = ["the bundle has no golden frames to run"]
@@ -168,7 +182,9 @@ def _point(number: int, findings: list[str] | None) -> Point:
     if findings is None:
         return Point(number, None)
     more = len(findings) - SHOWN
-    return Point(number, (*findings[:SHOWN], *([f"and {more} more of the kind"] if more > 0 else [])))
+    return Point(
+        number, (*findings[:SHOWN], *([f"and {more} more of the kind"] if more > 0 else []))
+    )
 
 
 def tells(data: bytes, flavour: str, fp32: bytes, calibration: str | None = None) -> list[str]:
@@ -191,7 +207,9 @@ def tells(data: bytes, flavour: str, fp32: bytes, calibration: str | None = None
         if stated(view, f"edgeseg.{key}") is None:
             found.append(f"{name} does not list the {what} that it leaves float")
     if said.get(FLAVOUR_KEY) != flavour:
-        found.append(f"{name} says that it is {said.get(FLAVOUR_KEY) or 'nothing'} instead of {flavour}")
+        found.append(
+            f"{name} says that it is {said.get(FLAVOUR_KEY) or 'nothing'} instead of {flavour}"
+        )
     for other in FLAVOURS:
         try:
             scan(data, name=name, flavour=other)

@@ -8,20 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
-from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_integer, stated
-from edgeseg.export.tensorrt.graph_checks import View, attribute, called
-from edgeseg.export.quantization.quantizer import inspect as kernels_of
+from edgeseg.bundle.golden_frames import Golden
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect as kernels_of
+from edgeseg.export.tensorrt.graph_checks import View, attribute, called
+from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_integer, stated
 from edgeseg.metrics import agreement
-from edgeseg.runtime.benchmark import Golden
 
 CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
 ROWS = 16  # of a layer's output that are simulated
 SPARE = 1  # more Q/DQ nodes than there are floats to convert: a Mul by a temperature of 1 gives way to its two readers
-ON_CODES = frozenset({
-    "Add", "AveragePool", "Concat", "Conv", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Mul", "Reshape", "Sigmoid",
-    "Slice", "Split", "Transpose",
-})  # fmt: skip  # ONNX Runtime computes these on codes where codes go in and come out
+ON_CODES = frozenset(
+    {
+        "Add",
+        "AveragePool",
+        "Concat",
+        "Conv",
+        "GlobalAveragePool",
+        "LeakyRelu",
+        "MaxPool",
+        "Mul",
+        "Reshape",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Transpose",
+    }
+)  # ONNX Runtime computes these on codes where codes go in and come out
 Array = NDArray[Any]  # Any: codes as float64, values as float32
 
 
@@ -46,24 +59,43 @@ def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
         ours, theirs = _simulate(view, node, given), given[node.output[0]][:, :, :ROWS]
         error = float(np.max(np.abs(ours - theirs))) / max(float(np.max(np.abs(ours))), 1e-12)
         if not error <= CLOSE:
-            found.append(f"{called(node)} differs from integers by {100 * error:.2g} % of its largest output")
-    masks = [given["mask"], *(session.run(["mask"], {"image": frame[None]})[0] for frame in frames[1:])]
+            found.append(
+                f"{called(node)} differs from integers by {100 * error:.2g} % of its largest output"
+            )
+    masks = [
+        given["mask"],
+        *(session.run(["mask"], {"image": frame[None]})[0] for frame in frames[1:]),
+    ]
     same = agreement(np.concatenate(masks), golden.masks)
     if not same >= least:
-        found.append(f"{same:.2f} % of the golden pixels have the class that FP32 gave them, less than {least:.2f} %")
+        found.append(
+            f"{same:.2f} % of the golden pixels have the class that FP32 gave them, less than {least:.2f} %"
+        )
     return found
 
 
 def _picked(view: View) -> list[NodeProto]:
     """The first convolution of each kind: the graph's first, depthwise, pointwise, and any other."""
     found: dict[str, NodeProto] = {}
-    whole = [node for node in convolutions(view) if node.op_type == "Conv" and is_integer(view, node)]
-    for node in (node for node in whole if _before(view, node.input[0]) and _before(view, node.input[1])):
+    whole = [
+        node for node in convolutions(view) if node.op_type == "Conv" and is_integer(view, node)
+    ]
+    for node in (
+        node for node in whole if _before(view, node.input[0]) and _before(view, node.input[1])
+    ):
         weight = view.constants.get(_before(view, node.input[1]))
         if weight is None or weight.ndim != 4:
             continue
         depthwise, pointwise = attribute(node, "group", 1) > 1, weight.shape[2:] == (1, 1)
-        kind = "first" if not found else "depthwise" if depthwise else "pointwise" if pointwise else "other"
+        kind = (
+            "first"
+            if not found
+            else "depthwise"
+            if depthwise
+            else "pointwise"
+            if pointwise
+            else "other"
+        )
         found.setdefault(kind, node)
     return list(found.values())
 
@@ -89,17 +121,28 @@ def _simulate(view: View, node: NodeProto, given: dict[str, Array]) -> Array:
     weight, steps = _codes(view, node.input[1], view.constants[_before(view, node.input[1])])
     top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
     padded = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    (down, across), (high, wide) = attribute(node, "strides", [1, 1]), attribute(node, "dilations", [1, 1])
+    (down, across), (high, wide) = (
+        attribute(node, "strides", [1, 1]),
+        attribute(node, "dilations", [1, 1]),
+    )
     rows, columns = high * (weight.shape[2] - 1) + 1, wide * (weight.shape[3] - 1) + 1
     padded = padded[:, :, : (ROWS - 1) * down + rows]
     windows = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns), axis=(2, 3))
     patches = windows[:, :, ::down, ::across, ::high, ::wide]
     groups = attribute(node, "group", 1)
     number, _, height, width = patches.shape[:4]
-    parts = np.moveaxis(patches.reshape(number, groups, -1, *patches.shape[2:]), 2, 4)  # (N, G, h, w, I/G, kh, kw)
+    parts = np.moveaxis(
+        patches.reshape(number, groups, -1, *patches.shape[2:]), 2, 4
+    )  # (N, G, h, w, I/G, kh, kw)
     flat = parts.reshape(number, groups, height * width, -1)
-    sums = np.einsum("ngpk,gok->ngop", flat, weight.reshape(groups, len(weight) // groups, -1), optimize=True)
-    bias = view.constants[node.input[2]] if len(node.input) > 2 and node.input[2] else np.zeros(len(weight))
+    sums = np.einsum(
+        "ngpk,gok->ngop", flat, weight.reshape(groups, len(weight) // groups, -1), optimize=True
+    )
+    bias = (
+        view.constants[node.input[2]]
+        if len(node.input) > 2 and node.input[2]
+        else np.zeros(len(weight))
+    )
     found = sums.reshape(number, len(weight), height, width) * (steps * step).reshape(-1, 1, 1)
     return np.asarray(found + bias.reshape(-1, 1, 1))
 
@@ -116,10 +159,14 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
     floats = stated(view, "edgeseg.float_convolutions") or []
     wanted = len(convolutions(source)) - len(floats)
     if kernels.quantised != wanted:
-        found.append(f"ONNX Runtime runs {kernels.quantised} convolutions of the CPU file on codes instead of {wanted}")
+        found.append(
+            f"ONNX Runtime runs {kernels.quantised} convolutions of the CPU file on codes instead of {wanted}"
+        )
     most = conversions(view) + SPARE
     if kernels.conversions > most:
-        found.append(f"ONNX Runtime leaves {kernels.conversions} Q/DQ nodes in the CPU file, more than {most}")
+        found.append(
+            f"ONNX Runtime leaves {kernels.conversions} Q/DQ nodes in the CPU file, more than {most}"
+        )
     return found
 
 
@@ -140,4 +187,6 @@ def _on_codes(view: View, node: NodeProto) -> bool:
     if node.op_type not in ON_CODES:
         return False
     readers = [reader for name in node.output for reader in view.takers[name]]
-    return all(view.kind(name) == DQ for name in view.data(node)) and all(one.op_type == Q for one in readers)
+    return all(view.kind(name) == DQ for name in view.data(node)) and all(
+        one.op_type == Q for one in readers
+    )

@@ -15,23 +15,94 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
+from edgeseg.bundle.onnx_scan import STANDARD_DOMAINS
 from edgeseg.errors import ExportError
 from edgeseg.export.graph.lowering import IR_VERSION, OPSET, attributes_of, infer_shapes
 from edgeseg.export.graph.qdq_nodes import Wiring
-from edgeseg.bundle.onnx_scan import STANDARD_DOMAINS
 
-ALLOWED = frozenset({
-    "Abs", "Add", "ArgMax", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv",
-    "ConvTranspose", "DepthToSpace", "DequantizeLinear", "Div", "Equal", "Exp", "Expand", "Flatten", "Gather", "Gemm",
-    "GlobalAveragePool", "GlobalMaxPool", "Greater", "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization",
-    "LeakyRelu", "Less", "Log", "LogSoftmax", "MatMul", "Max", "MaxPool", "Min", "Mul", "Neg", "PRelu", "Pad", "Pow",
-    "QuantizeLinear", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Reshape", "Resize", "Sigmoid",
-    "Slice", "Softmax", "SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "TopK", "Transpose", "Unsqueeze",
-    "Where",
-})  # fmt: skip  # what the operator tables of TensorRT 8.5 and 10 have in common
-FOREIGN_TYPES = frozenset({TensorProto.DOUBLE, TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128})
+ALLOWED = frozenset(
+    {
+        "Abs",
+        "Add",
+        "ArgMax",
+        "AveragePool",
+        "BatchNormalization",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "DequantizeLinear",
+        "Div",
+        "Equal",
+        "Exp",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Gemm",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "Greater",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "InstanceNormalization",
+        "LeakyRelu",
+        "Less",
+        "Log",
+        "LogSoftmax",
+        "MatMul",
+        "Max",
+        "MaxPool",
+        "Min",
+        "Mul",
+        "Neg",
+        "PRelu",
+        "Pad",
+        "Pow",
+        "QuantizeLinear",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Sigmoid",
+        "Slice",
+        "Softmax",
+        "SpaceToDepth",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Tanh",
+        "TopK",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    }
+)  # what the operator tables of TensorRT 8.5 and 10 have in common
+FOREIGN_TYPES = frozenset(
+    {TensorProto.DOUBLE, TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128}
+)
 COORDINATES = frozenset({b"half_pixel", b"pytorch_half_pixel", b"align_corners", b"asymmetric"})
-FIXED = frozenset({"Clip", "Expand", "Pad", "ReduceSum", "Reshape", "Resize", "Slice", "Split", "Squeeze", "Unsqueeze"})
+FIXED = frozenset(
+    {
+        "Clip",
+        "Expand",
+        "Pad",
+        "ReduceSum",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "Unsqueeze",
+    }
+)
 """Operators whose inputs but the first must be constants."""
 
 
@@ -54,7 +125,9 @@ class View:
         try:
             self.model = onnx.load_model_from_string(data)
         except DecodeError:
-            raise ExportError("the file is no ONNX file; export the bundle again with `edgeseg export`") from None
+            raise ExportError(
+                "the file is no ONNX file; export the bundle again with `edgeseg export`"
+            ) from None
         graph, wiring = self.model.graph, Wiring(self.model)
         self.nodes, self.constants = wiring.nodes, wiring.constants
         self.givers, self.takers, self.data = wiring.givers, wiring.takers, wiring.data
@@ -71,7 +144,11 @@ class View:
     def shape(self, name: str) -> tuple[int, ...]:
         """The sizes of a tensor, 0 where one is not fixed; empty also where nothing is known."""
         value = self.values.get(name)
-        return tuple(side.dim_value for side in value.type.tensor_type.shape.dim) if value is not None else ()
+        return (
+            tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
+            if value is not None
+            else ()
+        )
 
     def type(self, name: str) -> int:
         """The number of a tensor's element type, 0 where it is not known."""
@@ -114,7 +191,9 @@ def is_sound(view: View) -> list[str]:
     if model.functions:
         found.append(f"it has functions of its own, such as {model.functions[0].name}")
     found += [f"{called(node)} is of the domain {node.domain}" for node in _foreign(view)]
-    external = [one.name for one in model.graph.initializer if one.data_location == TensorProto.EXTERNAL]
+    external = [
+        one.name for one in model.graph.initializer if one.data_location == TensorProto.EXTERNAL
+    ]
     return found + [f"the weight {name} lies in another file" for name in external]
 
 
@@ -128,7 +207,9 @@ def uses_known_operators(view: View) -> list[str]:
     for node in view.nodes:
         if node.op_type not in ALLOWED or node.domain not in STANDARD_DOMAINS:
             found.append(f"{called(node)} is no operator that TensorRT 8.5 to 11 all have")
-        elif any(one.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for one in node.attribute):
+        elif any(
+            one.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for one in node.attribute
+        ):
             found.append(f"{called(node)} holds a graph of its own")
     types = {name: value.type.tensor_type.elem_type for name, value in view.values.items()}
     types |= {tensor.name: tensor.data_type for tensor in view.model.graph.initializer}
@@ -142,7 +223,11 @@ def uses_known_operators(view: View) -> list[str]:
 def has_static_shapes(view: View) -> list[str]:
     """3: the size of every tensor is written down or follows."""
     found = [f"{called(node)} computes a shape" for node in view.nodes if node.op_type == "Shape"]
-    for name in [*view.inputs, *(name for node in view.nodes for name in node.output if name), *view.outputs]:
+    for name in [
+        *view.inputs,
+        *(name for node in view.nodes for name in node.output if name),
+        *view.outputs,
+    ]:
         value = view.values.get(name)
         if value is None or not value.type.tensor_type.HasField("shape"):
             found.append(f"the shape of {name} is not known")
@@ -155,8 +240,14 @@ def has_plain_attributes(view: View) -> list[str]:
     """4: axes, sizes and modes are where TensorRT 8 looks for them."""
     found = []
     for node in view.nodes:
-        if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and len(node.input) > 1:
-            found.append(f"{called(node)} has its axes as an input, and TensorRT 8 would reduce over all of them")
+        if (
+            node.op_type.startswith("Reduce")
+            and node.op_type != "ReduceSum"
+            and len(node.input) > 1
+        ):
+            found.append(
+                f"{called(node)} has its axes as an input, and TensorRT 8 would reduce over all of them"
+            )
         if node.op_type in FIXED:
             computed = [name for name in node.input[1:] if name and name not in view.constants]
             found += [f"{called(node)} takes {name}, which is no constant" for name in computed]
@@ -166,7 +257,9 @@ def has_plain_attributes(view: View) -> list[str]:
             found.append(f"{called(node)} also gives indices")
         elif node.op_type == "ArgMax" and attribute(node, "select_last_index", 0):
             found.append(f"{called(node)} takes the last of equal values")
-        if node.op_type in ("AveragePool", "MaxPool") and any(step != 1 for step in attribute(node, "dilations", [])):
+        if node.op_type in ("AveragePool", "MaxPool") and any(
+            step != 1 for step in attribute(node, "dilations", [])
+        ):
             found.append(f"{called(node)} is dilated")
     return found
 
@@ -193,10 +286,13 @@ def reads_bytes_through_casts(view: View) -> list[str]:
     for name in view.inputs:
         takers = view.takers[name]
         if view.type(name) == TensorProto.UINT8 and (
-            [node.op_type for node in takers] != ["Cast"] or attribute(takers[0], "to", 0) != TensorProto.FLOAT
+            [node.op_type for node in takers] != ["Cast"]
+            or attribute(takers[0], "to", 0) != TensorProto.FLOAT
         ):
             readers = ", ".join(called(node) for node in takers) or "nothing"
-            found.append(f"the uint8 input {name} feeds {readers}; TensorRT wants one Cast to float and nothing else")
+            found.append(
+                f"the uint8 input {name} feeds {readers}; TensorRT wants one Cast to float and nothing else"
+            )
     for node in view.nodes:
         for name in node.output:
             if view.type(name) != TensorProto.UINT8:
@@ -204,7 +300,9 @@ def reads_bytes_through_casts(view: View) -> list[str]:
             if name not in view.outputs:
                 found.append(f"{called(node)} gives uint8 inside the graph")
             elif node.op_type != "Cast" or view.type(node.input[0]) != TensorProto.FLOAT:
-                found.append(f"the uint8 output {name} comes from {called(node)}, not from a Cast of a float")
+                found.append(
+                    f"the uint8 output {name} comes from {called(node)}, not from a Cast of a float"
+                )
     return found
 
 

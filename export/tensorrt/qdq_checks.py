@@ -11,10 +11,12 @@ import math
 import numpy as np
 from onnx import NodeProto
 
-from edgeseg.export.tensorrt.graph_checks import View, attribute, called
 from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS
+from edgeseg.export.tensorrt.graph_checks import View, attribute, called
 
-ACTIVATIONS = frozenset({"Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Sigmoid", "Tanh"})
+ACTIVATIONS = frozenset(
+    {"Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Sigmoid", "Tanh"}
+)
 CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1}  # of the output channels in a weight
 LEAST_COVERAGE = 0.95  # of the multiply-adds of all convolutions
 Q, DQ = "QuantizeLinear", "DequantizeLinear"
@@ -64,14 +66,24 @@ def _channels(view: View, node: NodeProto, scales: tuple[int, ...]) -> list[str]
     """What is wrong with the number of scales."""
     weight, name = _weight(view, node), called(node)
     if weight not in view.constants:
-        return [] if math.prod(scales) == 1 else [f"{name} has {math.prod(scales)} scales for an activation"]
+        return (
+            []
+            if math.prod(scales) == 1
+            else [f"{name} has {math.prod(scales)} scales for an activation"]
+        )
     readers = [reader for one in node.output for reader in view.takers[one]]
-    readers = [last for one in readers for last in (view.takers[one.output[0]] if one.op_type == DQ else [one])]
+    readers = [
+        last
+        for one in readers
+        for last in (view.takers[one.output[0]] if one.op_type == DQ else [one])
+    ]
     axes = {CHANNEL_AXIS[one.op_type] for one in readers if one.op_type in CHANNEL_AXIS}
     shape = view.constants[weight].shape
     for axis in axes:
         if len(scales) != 1 or attribute(node, "axis", 1) != axis or scales[0] != shape[axis]:
-            return [f"{name} has {math.prod(scales)} scales for the {shape[axis]} channels of axis {axis} of {weight}"]
+            return [
+                f"{name} has {math.prod(scales)} scales for the {shape[axis]} channels of axis {axis} of {weight}"
+            ]
     return []
 
 
@@ -91,16 +103,24 @@ def has_whole_pairs(view: View) -> list[str]:
             readers = view.takers[node.output[0]]
             if not readers or node.output[0] in view.outputs:
                 found.append(f"{name} gives codes that no DequantizeLinear takes")
-            found += [f"{name} feeds {called(one)} with codes" for one in readers if one.op_type != DQ]
+            found += [
+                f"{name} feeds {called(one)} with codes" for one in readers if one.op_type != DQ
+            ]
             if view.kind(node.input[0]) in (Q, DQ):
-                found.append(f"{name} makes codes of what {called(view.givers[node.input[0]])} has just given")
+                found.append(
+                    f"{name} makes codes of what {called(view.givers[node.input[0]])} has just given"
+                )
         elif node.op_type == DQ:
             giver = view.givers.get(node.input[0])
             if giver is not None and giver.op_type == Q and not _same(view, giver, node):
                 found.append(f"{name} has another scale or zero point than {called(giver)}")
             if node.output[0] in view.outputs:
                 found.append(f"{name} gives the output {node.output[0]}")
-            biased = [one for one in convolutions(view) if len(one.input) > 2 and one.input[2] == node.output[0]]
+            biased = [
+                one
+                for one in convolutions(view)
+                if len(one.input) > 2 and one.input[2] == node.output[0]
+            ]
             found += [f"{name} gives the bias of {called(one)}" for one in biased]
     return found
 
@@ -119,14 +139,20 @@ def has_whole_convolutions(view: View) -> list[str]:
     for node in (node for node in convolutions(view) if is_integer(view, node)):
         name = called(node)
         if view.kind(node.input[0]) != DQ:
-            found.append(f"{name} has INT8 weights, but its data does not come out of a DequantizeLinear")
+            found.append(
+                f"{name} has INT8 weights, but its data does not come out of a DequantizeLinear"
+            )
         back = view.givers[node.input[1]]
         there = view.givers.get(back.input[0])
-        weight = view.constants.get(there.input[0]) if there is not None and there.op_type == Q else None
+        weight = (
+            view.constants.get(there.input[0]) if there is not None and there.op_type == Q else None
+        )
         if there is None or weight is None or weight.dtype != np.float32:
             found.append(f"{name} has weights that are not FP32 with a Q and a DQ behind them")
         else:
-            found += [f"{name} {fault}" for fault in _overflow(view, there, CHANNEL_AXIS[node.op_type])]
+            found += [
+                f"{name} {fault}" for fault in _overflow(view, there, CHANNEL_AXIS[node.op_type])
+            ]
         bias = node.input[2] if len(node.input) > 2 else ""
         if bias and (bias not in view.constants or view.constants[bias].dtype != np.float32):
             found.append(f"{name} has a bias that is no FP32 constant")
@@ -141,7 +167,11 @@ def _overflow(view: View, quantise: NodeProto, axis: int) -> list[str]:
     sides[axis] = scale.size
     with np.errstate(divide="ignore", invalid="ignore"):
         most = float(np.max(np.abs(np.rint(weight / scale.reshape(sides)))))
-    return [] if most <= WEIGHT_STEPS else [f"has weights of {most:.0f} steps, more than {WEIGHT_STEPS}"]
+    return (
+        []
+        if most <= WEIGHT_STEPS
+        else [f"has weights of {most:.0f} steps, more than {WEIGHT_STEPS}"]
+    )
 
 
 def keeps_fusions(view: View) -> list[str]:
@@ -152,7 +182,9 @@ def keeps_fusions(view: View) -> list[str]:
         if node.op_type in ACTIVATIONS:
             inner = _alone(view, node.input[0])
             if inner is not None:
-                found.append(f"Q/DQ nodes stand between {called(inner)} and its activation {called(node)}")
+                found.append(
+                    f"Q/DQ nodes stand between {called(inner)} and its activation {called(node)}"
+                )
         elif node.op_type == "Add" and len(view.data(node)) == 2:
             found += _residual(view, node, islands)
         elif node.op_type == "Concat":
@@ -176,15 +208,21 @@ def _residual(view: View, node: NodeProto, islands: set[str]) -> list[str]:
     joined = [
         view.givers[name]
         for name in bare
-        if view.kind(name) in CHANNEL_AXIS and is_integer(view, view.givers[name]) and len(view.takers[name]) == 1
+        if view.kind(name) in CHANNEL_AXIS
+        and is_integer(view, view.givers[name])
+        and len(view.takers[name]) == 1
     ]
     cut = [inner for name in view.data(node) if (inner := _alone(view, name)) is not None]
     if joined and len(bare) == 2:
         others = [name for name in bare if name not in joined[0].output]
         if not islands.intersection(others):
-            return [f"{called(node)} adds {others[0]} without Q/DQ to what {called(joined[0])} gives"]
+            return [
+                f"{called(node)} adds {others[0]} without Q/DQ to what {called(joined[0])} gives"
+            ]
     elif cut and not joined:
-        return [f"Q/DQ nodes stand between {called(cut[0])} and {called(node)}, so they are no single kernel"]
+        return [
+            f"Q/DQ nodes stand between {called(cut[0])} and {called(node)}, so they are no single kernel"
+        ]
     return []
 
 
@@ -198,7 +236,9 @@ def _concat(view: View, node: NodeProto, islands: set[str]) -> list[str]:
         return [f"{called(node)} joins codes with {bare}, which has none"]
     ends = [*pairs, *(one for one in behind if one.op_type == Q)]
     scales = [view.constants.get(one.input[1]) for one in ends]
-    if any(one is None or scales[0] is None or not np.array_equal(one, scales[0]) for one in scales):
+    if any(
+        one is None or scales[0] is None or not np.array_equal(one, scales[0]) for one in scales
+    ):
         return [f"{called(node)} joins codes of different scales, or gives others"]
     if len(ends) == len(pairs) and node.output[0] not in islands:
         return [f"{called(node)} joins codes, but what it gives has none"]
@@ -219,18 +259,26 @@ def covers(view: View, source: View) -> list[str]:
     known = stated(view, "edgeseg.float_convolutions")
     if known is not None:
         silent, wrong = sorted(set(floats) - set(known)), sorted(set(known) - set(floats))
-        found += [f"the convolution {name} is float, and the metadata do not say so" for name in silent]
-        return found + [f"the metadata call {name} a float convolution, but it is none" for name in wrong]
+        found += [
+            f"the convolution {name} is float, and the metadata do not say so" for name in silent
+        ]
+        return found + [
+            f"the metadata call {name} a float convolution, but it is none" for name in wrong
+        ]
     share = coverage(view)
     if share < LEAST_COVERAGE:
-        found.append(f"{100 * share:.1f} % of the multiply-adds are in INT8, less than {100 * LEAST_COVERAGE:.0f} %")
+        found.append(
+            f"{100 * share:.1f} % of the multiply-adds are in INT8, less than {100 * LEAST_COVERAGE:.0f} %"
+        )
     return found
 
 
 def coverage(view: View) -> float:
     """The share of the convolutions' multiply-adds that is meant to run in INT8."""
     work = [(_work(view, node), is_integer(view, node)) for node in convolutions(view)]
-    return sum(number for number, integer in work if integer) / max(1, sum(number for number, _ in work))
+    return sum(number for number, integer in work if integer) / max(
+        1, sum(number for number, _ in work)
+    )
 
 
 def _work(view: View, node: NodeProto) -> int:

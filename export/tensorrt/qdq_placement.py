@@ -16,7 +16,10 @@ from edgeseg.calibration.observers import SIGNED
 from edgeseg.export.graph.lowering import Shapes, assemble, static_shapes
 from edgeseg.export.graph.qdq_nodes import SMALLEST, Layer, Ranges, Sheet, Wiring
 
-LEAST_CHANNELS, MULTIPLE = 16, 8  # of channels, below or beside which TensorRT has no fast INT8 kernel
+LEAST_CHANNELS, MULTIPLE = (
+    16,
+    8,
+)  # of channels, below or beside which TensorRT has no fast INT8 kernel
 Pair = tuple[str, str]
 
 
@@ -45,7 +48,9 @@ def place_trt(
     for node in wiring.nodes:
         copy = NodeProto()
         copy.CopyFrom(node)
-        copy.input[:] = [f"{name}.coded" if (node.name, name) in reads else name for name in node.input]
+        copy.input[:] = [
+            f"{name}.coded" if (node.name, name) in reads else name for name in node.input
+        ]
         if node.name in layers and (node.name, node.input[0]) in reads:
             _weights(sheet, copy, layers[node.name])
         sheet.nodes.append(copy)
@@ -54,7 +59,9 @@ def place_trt(
     return assemble(network, sheet.nodes, sheet.constants)
 
 
-def _reads(wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Mapping[str, Layer]) -> set[Pair]:
+def _reads(
+    wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Mapping[str, Layer]
+) -> set[Pair]:
     """(node, tensor) wherever a node reads a tensor as codes gave it back."""
     first = next((node.name for node in wiring.nodes if node.name in layers), "")
     integer = {
@@ -62,7 +69,8 @@ def _reads(wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Map
         for node in wiring.nodes
         if node.name in layers
         and node.input[0] in allowed
-        and shapes[node.output[0]][2:] != (1, 1)  # what pooling made one pixel of is small, and needs the precision
+        and shapes[node.output[0]][2:]
+        != (1, 1)  # what pooling made one pixel of is small, and needs the precision
         and _has_kernel(layers[node.name].codes.shape, node.name == first)
     }
     reads = {(node.name, node.input[0]) for node in wiring.nodes if node.name in integer}
@@ -73,9 +81,13 @@ def _reads(wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Map
             if ends and len(wiring.data(node)) == 2:
                 stays = max(ends, key=lambda name: wiring.depth(name, node))
                 bare.add((node.name, stays))
-                reads |= {(node.name, name) for name in node.input if name != stays and name in allowed}
+                reads |= {
+                    (node.name, name) for name in node.input if name != stays and name in allowed
+                }
         elif node.op_type == "Resize" and node.input[0] in allowed:
-            kernels = integer | {name for name, _ in bare}  # an addition is part of the kernel of its bare input
+            kernels = integer | {
+                name for name, _ in bare
+            }  # an addition is part of the kernel of its bare input
             if wiring.is_behind(node.input[0], kernels):
                 reads.add((node.name, node.input[0]))
     while True:  # who reads a tensor that has codes for another reads the codes, too, and a Concat all or none
@@ -88,7 +100,9 @@ def _reads(wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Map
             whole = node.op_type == "Concat" and all(name in allowed for name in names)
             if node.op_type == "Concat" and not whole:
                 continue
-            wanted = names if whole and coded & set(names) else [name for name in names if name in coded]
+            wanted = (
+                names if whole and coded & set(names) else [name for name in names if name in coded]
+            )
             more |= {(node.name, name) for name in wanted}
         if more <= reads:
             return reads
@@ -118,7 +132,11 @@ def _scales(wiring: Wiring, reads: set[Pair], ranges: Ranges) -> dict[str, float
     """The scale of each tensor with codes; what a Concat or MaxPool of codes reads shares one with its result."""
     most = {name: max(ranges[name][1], SMALLEST) for _, name in reads}
     sharing = ("Concat", "MaxPool")
-    joined = [node for node in wiring.nodes if node.op_type in sharing and (node.name, node.input[0]) in reads]
+    joined = [
+        node
+        for node in wiring.nodes
+        if node.op_type in sharing and (node.name, node.input[0]) in reads
+    ]
     for _ in joined:  # each pass may reach one node further
         for node in joined:
             names = [name for name in (*node.input, node.output[0]) if name in most]
@@ -131,11 +149,21 @@ def _weights(sheet: Sheet, node: NodeProto, layer: Layer) -> None:
     name = f"{node.name}.int.weight"
     parameters = [f"{name}.scale", f"{name}.zero"]
     sheet.constants |= {
-        name: layer.weight, parameters[0]: layer.scales, parameters[1]: np.zeros(len(layer.scales), np.int8),
+        name: layer.weight,
+        parameters[0]: layer.scales,
+        parameters[1]: np.zeros(len(layer.scales), np.int8),
         f"{node.name}.int.bias": layer.bias,
-    }  # fmt: skip
+    }
     sheet.nodes += [
-        helper.make_node("QuantizeLinear", [name, *parameters], [f"{name}.codes"], f"{name}.q", axis=0),
-        helper.make_node("DequantizeLinear", [f"{name}.codes", *parameters], [f"{name}.given"], f"{name}.dq", axis=0),
+        helper.make_node(
+            "QuantizeLinear", [name, *parameters], [f"{name}.codes"], f"{name}.q", axis=0
+        ),
+        helper.make_node(
+            "DequantizeLinear",
+            [f"{name}.codes", *parameters],
+            [f"{name}.given"],
+            f"{name}.dq",
+            axis=0,
+        ),
     ]
     node.input[:] = [node.input[0], f"{name}.given", f"{node.name}.int.bias"]

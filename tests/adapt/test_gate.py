@@ -20,21 +20,34 @@ INT8, FP32 = "model.int8-cpu.onnx", "model.onnx"
 
 
 def frames(
-    recall: tuple[float, ...], *, number: int = 20, noise: float = 0.0, seed: int = 0, pixels: tuple[int, ...] = ()
+    recall: tuple[float, ...],
+    *,
+    number: int = 20,
+    noise: float = 0.0,
+    seed: int = 0,
+    pixels: tuple[int, ...] = (),
 ) -> Any:
     """(number, C, C) counts in which a share `recall` of each class is found; the rest is taken for the first."""
     random = np.random.default_rng(seed)
     sizes = np.array(pixels or (4000, 5000, 1000))
     counts = np.zeros((number, len(sizes), len(sizes)), np.int64)
     for index, size in enumerate(sizes):
-        hits = np.round(size * np.clip(recall[index] + noise * random.standard_normal(number), 0, 1)).astype(np.int64)
+        hits = np.round(
+            size * np.clip(recall[index] + noise * random.standard_normal(number), 0, 1)
+        ).astype(np.int64)
         counts[:, index, index] += hits
         counts[:, index, 0 if index else 1] += size - hits
     return counts
 
 
 def verdict(
-    new: Any, old: Any, *, new_file: str = INT8, old_file: str = INT8, fps: float = 20.0, **limits: Any
+    new: Any,
+    old: Any,
+    *,
+    new_file: str = INT8,
+    old_file: str = INT8,
+    fps: float = 20.0,
+    **limits: Any,
 ) -> Judgement:
     challenger = Measured(name="new", artefact=new_file, counts=new, fps=fps)
     champion = Measured(name="old", artefact=old_file, counts=old, fps=10.0)
@@ -58,7 +71,10 @@ def test_an_equal_challenger_is_promoted() -> None:
 
 
 def test_the_figures_are_those_of_one_confusion_matrix() -> None:
-    new, old = frames((0.95, 0.9, 0.7), noise=0.1, seed=1), frames((0.9, 0.9, 0.8), noise=0.1, seed=2)
+    new, old = (
+        frames((0.95, 0.9, 0.7), noise=0.1, seed=1),
+        frames((0.9, 0.9, 0.8), noise=0.1, seed=2),
+    )
     found = verdict(new, old)
     assert found.challenger["miou"] == pytest.approx(miou(new.sum(0)), abs=1e-3)
     assert found.difference.mean == pytest.approx(miou(new.sum(0)) - miou(old.sum(0)))
@@ -66,7 +82,9 @@ def test_the_figures_are_those_of_one_confusion_matrix() -> None:
 
 def test_a_loss_beyond_max_drop_is_rejected_even_when_it_may_be_chance() -> None:
     old = frames((0.9, 0.9, 0.8))
-    new = np.concatenate([frames((0.98, 0.98, 0.9), number=10), frames((0.8, 0.8, 0.68), number=10)])
+    new = np.concatenate(
+        [frames((0.98, 0.98, 0.9), number=10), frames((0.8, 0.8, 0.68), number=10)]
+    )
     found = verdict(new, old, max_class_drop=100)
     assert found.difference.mean < -0.2 < 0 < found.difference.high
     assert failed(found) == ["mean"]
@@ -77,7 +95,9 @@ def test_a_small_loss_is_forgiven_only_while_it_may_be_chance() -> None:
     steady = frames((0.899, 0.899, 0.799), number=40)
     assert -0.3 < verdict(steady, old, max_drop=0.3).difference.mean < 0
     assert failed(verdict(steady, old, max_drop=0.3)) == ["chance"]
-    shaky = old.copy()  # the same loss in all, but from few frames: half of them gain, half lose a little more
+    shaky = (
+        old.copy()
+    )  # the same loss in all, but from few frames: half of them gain, half lose a little more
     shaky[::2] = frames((0.910, 0.910, 0.81), number=20)
     shaky[1::2] = frames((0.8885, 0.8885, 0.789), number=20)
     found = verdict(shaky, old, max_drop=0.3)
@@ -95,13 +115,17 @@ def test_a_class_that_falls_is_named() -> None:
 
 def test_a_class_of_a_few_pixels_may_move() -> None:
     tiny = (4000, 5000, 4)
-    found = verdict(frames((0.99, 0.99, 0.5), pixels=tiny), frames((0.9, 0.9, 1.0), pixels=tiny), max_drop=100)
+    found = verdict(
+        frames((0.99, 0.99, 0.5), pixels=tiny), frames((0.9, 0.9, 1.0), pixels=tiny), max_drop=100
+    )
     assert "classes" not in failed(found)
 
 
 def test_a_class_that_is_lost_is_named_however_few_its_pixels() -> None:
     tiny = (4000, 5000, 4)
-    found = verdict(frames((0.99, 0.99, 0.0), pixels=tiny), frames((0.99, 0.95, 1.0), pixels=tiny), max_drop=100)
+    found = verdict(
+        frames((0.99, 0.99, 0.0), pixels=tiny), frames((0.99, 0.95, 1.0), pixels=tiny), max_drop=100
+    )
     assert "lost" in failed(found)
     assert "pole is no longer found" in found.reason
 

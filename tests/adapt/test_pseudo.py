@@ -11,10 +11,10 @@ import torch
 
 from edgeseg.adapt.collapse_alarms import Statistics, compare_histograms
 from edgeseg.adapt.pseudo_labels import labelled_pixels, pseudo_label
-from edgeseg.training.model_evaluation import predict
 from edgeseg.models import build
 from edgeseg.models.checkpoint import ModelCard, load_model, save_card, save_weights
 from edgeseg.site import Site
+from edgeseg.training.model_evaluation import predict
 from tests.helpers.rounds import CLASSES, HEIGHT, WIDTH, make_site, read, scene
 
 NAMES = ("sky", "water", "bank")
@@ -32,13 +32,21 @@ def run(tmp_path: Path) -> Path:
     module = build("unet", "resnet10t", 3)
     module.classifier.weight.data *= 30
     path = tmp_path / "run"
-    card = {"arch": "unet", "encoder": "resnet10t", "classes": CLASSES, "height": HEIGHT, "width": WIDTH}
+    card = {
+        "arch": "unet",
+        "encoder": "resnet10t",
+        "classes": CLASSES,
+        "height": HEIGHT,
+        "width": WIDTH,
+    }
     save_card(path, ModelCard.model_validate(card))
     save_weights(path, "best", module)
     return path
 
 
-def test_the_reliable_pixels_carry_the_models_classes(site: Site, run: Path, tmp_path: Path) -> None:
+def test_the_reliable_pixels_carry_the_models_classes(
+    site: Site, run: Path, tmp_path: Path
+) -> None:
     frames = site.frames("unlabelled")
     found = pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
     model = load_model(run)
@@ -55,7 +63,10 @@ def test_the_reliable_pixels_carry_the_models_classes(site: Site, run: Path, tmp
 
 def test_about_a_share_alpha_is_left_open(site: Site, run: Path, tmp_path: Path) -> None:
     frames = site.frames("unlabelled")
-    kept = [pseudo_label(site, run, frames, tmp_path / f"{alpha}", alpha=alpha).kept for alpha in (0.1, 0.3, 0.5)]
+    kept = [
+        pseudo_label(site, run, frames, tmp_path / f"{alpha}", alpha=alpha).kept
+        for alpha in (0.1, 0.3, 0.5)
+    ]
     assert kept == pytest.approx([0.9, 0.7, 0.5], abs=0.06)
 
 
@@ -122,7 +133,9 @@ def test_a_drift_of_the_classes_is_told_but_does_not_stop() -> None:
 
 def test_kl_is_that_of_the_formula() -> None:
     p, q = np.array([0.2, 0.3, 0.5]), np.array([0.5, 0.3, 0.2])
-    assert compare((0.2, 0.3, 0.5), (0.5, 0.3, 0.2)).kl == pytest.approx(float(np.sum(p * np.log(p / q))), abs=2e-3)
+    assert compare((0.2, 0.3, 0.5), (0.5, 0.3, 0.2)).kl == pytest.approx(
+        float(np.sum(p * np.log(p / q))), abs=2e-3
+    )
 
 
 def test_one_class_that_swallows_all_is_a_collapse() -> None:

@@ -36,13 +36,17 @@ def bring(site: Site, name: str, seq: int) -> Bundle:
 
 def test_publishing_copies_the_bundle_and_moves_the_link(site: Site) -> None:
     done = bring(site, "second", 2)
-    assert str(site.current_bundle.readlink()) == "second", "relative, so that the site can be moved"
+    assert str(site.current_bundle.readlink()) == "second", (
+        "relative, so that the site can be moved"
+    )
     assert champion(site).path == done.path
     done.verify()
     assert done.read("model.onnx") == b"graph 2"
     assert done.manifest.provenance == {
-        "run": str(site.root / "runs/distill/exp1"), "parent": {"name": "first", "seq": 1}, "round": 1,
-    }  # fmt: skip
+        "run": str(site.root / "runs/distill/exp1"),
+        "parent": {"name": "first", "seq": 1},
+        "round": 1,
+    }
 
 
 def test_publishing_twice_is_publishing_once(site: Site) -> None:
@@ -59,7 +63,12 @@ def test_a_copy_that_was_cut_off_is_made_again(site: Site) -> None:
     (half / "model.onnx").write_text("gra")
     (site.root / "bundles/.second.0000abcd.tmp").mkdir()
     assert bring(site, "second", 2).read("model.onnx") == b"graph 2"
-    assert sorted(path.name for path in (site.root / "bundles").iterdir()) == [".lock", "current", "first", "second"]
+    assert sorted(path.name for path in (site.root / "bundles").iterdir()) == [
+        ".lock",
+        "current",
+        "first",
+        "second",
+    ]
 
 
 def test_a_damaged_challenger_is_never_published(site: Site) -> None:
@@ -87,7 +96,12 @@ def test_rolling_back_walks_up_the_line(site: Site) -> None:
     assert [bundle.path.name for bundle in rollback(site)] == ["second", "first"]
     with pytest.raises(AdaptError, match="nothing to go back to"):
         rollback(site)
-    assert {path.name for path in (site.root / "bundles").glob("[!.]*")} == {"first", "second", "third", "current"}
+    assert {path.name for path in (site.root / "bundles").glob("[!.]*")} == {
+        "first",
+        "second",
+        "third",
+        "current",
+    }
     assert next_seq(site) == 4
 
 
@@ -108,7 +122,15 @@ def test_a_parent_that_is_gone_ends_the_line(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "parent", [{"name": "../../elsewhere"}, {"name": ".hidden"}, {"name": 7}, "first", None, {"name": "second"}]
+    "parent",
+    [
+        {"name": "../../elsewhere"},
+        {"name": ".hidden"},
+        {"name": 7},
+        "first",
+        None,
+        {"name": "second"},
+    ],
 )
 def test_a_parent_that_cannot_be_is_none(site: Site, parent: Any) -> None:
     second = bring(site, "second", 2)
@@ -134,7 +156,9 @@ def test_a_damaged_bundle_of_the_past_does_not_hinder_the_next(site: Site) -> No
         ("../outside", AdaptError, "leads out of bundles/"),
     ],
 )
-def test_a_link_that_leads_nowhere_is_told(site: Site, target: str | None, error: type[Exception], text: str) -> None:
+def test_a_link_that_leads_nowhere_is_told(
+    site: Site, target: str | None, error: type[Exception], text: str
+) -> None:
     make_bundle(site.root / "outside", site.root, seq=3)
     site.current_bundle.unlink()
     if target:

@@ -14,8 +14,8 @@ import pytest
 from edgeseg.adapt.record_import import PullResult, camera_name, load_origins, pull
 from edgeseg.adapt.record_selection import Candidate, select
 from edgeseg.errors import AdaptError, FrameLogError
-from edgeseg.progress import Silent
 from edgeseg.imaging.perceptual_hash import dhash
+from edgeseg.progress import Silent
 from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Frame, Site
 from tests.helpers.rounds import make_log, make_site, scene
@@ -39,7 +39,9 @@ def logged(site: Site) -> list[Frame]:
     return [frame for frame in site.frames() if frame.origin == "log"]
 
 
-def test_records_become_unlabelled_frames_with_what_the_device_said(site: Site, tmp_path: Path) -> None:
+def test_records_become_unlabelled_frames_with_what_the_device_said(
+    site: Site, tmp_path: Path
+) -> None:
     paths = make_log(tmp_path / "log", range(100, 103))
     result = take(site, tmp_path / "log")
     assert (result.seen, result.added, result.damaged) == (3, 3, ())
@@ -48,7 +50,9 @@ def test_records_become_unlabelled_frames_with_what_the_device_said(site: Site, 
     for frame, seed in zip(sorted(frames, key=lambda frame: frame.time), range(100, 103)):
         picture = cv2.imread(str(site.path(frame.image)))
         assert picture is not None and picture.shape == (frame.height, frame.width, 3)
-        assert np.abs(picture[..., ::-1].astype(int) - scene(seed)[0]).mean() < 8, "the frame itself, but for JPEG"
+        assert np.abs(picture[..., ::-1].astype(int) - scene(seed)[0]).mean() < 8, (
+            "the frame itself, but for JPEG"
+        )
     origins = load_origins(site)
     assert {origin.record for origin in origins.values()} == {path.name for path in paths}
     assert sorted(origin.score for origin in origins.values()) == pytest.approx([0.88, 0.89, 0.9])
@@ -79,7 +83,9 @@ def test_near_copies_of_val_and_gate_frames_stay_out(site: Site, tmp_path: Path)
     result = take(site, tmp_path / "log", tmp_path / "new")
     assert (result.judged, result.added) == (len(judged), 2)
     hashes = [int(frame.hash, 16) for frame in site.frames("val", "gate")]
-    assert all((int(frame.hash, 16) ^ other).bit_count() > 4 for frame in logged(site) for other in hashes)
+    assert all(
+        (int(frame.hash, 16) ^ other).bit_count() > 4 for frame in logged(site) for other in hashes
+    )
 
 
 def test_damaged_records_are_named_and_the_others_come(site: Site, tmp_path: Path) -> None:
@@ -127,7 +133,9 @@ def test_pictures_that_the_device_flagged_stay_out(site: Site, tmp_path: Path) -
 
 def test_large_frames_are_stored_no_larger_than_the_site_says(tmp_path: Path) -> None:
     site = make_site(tmp_path / "site")
-    small = site.config.model_copy(update={"data": site.config.data.model_copy(update={"max_side": 64})})
+    small = site.config.model_copy(
+        update={"data": site.config.data.model_copy(update={"max_side": 64})}
+    )
     make_log(tmp_path / "log", range(100, 101))
     take(Site(site.root, small), tmp_path / "log")
     frame = logged(site)[0]
@@ -171,10 +179,16 @@ def test_a_folder_that_is_no_frame_log_is_told(site: Site, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ("yard-2", "yard-2"), ("../../etc/passwd", "etc-passwd"), ("rtsp://user:pw@host/1", "rtsp-user-pw-host-1"),
-        ("", "camera"), ("...", "camera"), ("\x00\n", "camera"), ("Kamera Süd", "Kamera-S-d"), ("x" * 256, "x" * 40),
+        ("yard-2", "yard-2"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("rtsp://user:pw@host/1", "rtsp-user-pw-host-1"),
+        ("", "camera"),
+        ("...", "camera"),
+        ("\x00\n", "camera"),
+        ("Kamera Süd", "Kamera-S-d"),
+        ("x" * 256, "x" * 40),
     ],
-)  # fmt: skip
+)
 def test_camera_names_from_outside_are_safe_in_paths(given: str, name: str) -> None:
     assert camera_name(given) == name
 
@@ -185,9 +199,18 @@ def test_camera_names_from_outside_are_safe_in_paths(given: str, name: str) -> N
 def candidate(seed: int, score: float, *, control: bool = False) -> Candidate:
     image = scene(seed)[0]
     frame = Frame(
-        id=f"cam-{seed:04d}", camera="cam", time=0.0, source="box", split="unlabelled", image="x", mask=None, height=1,
-        width=1, hash=f"{dhash(image):016x}", origin="log",
-    )  # fmt: skip
+        id=f"cam-{seed:04d}",
+        camera="cam",
+        time=0.0,
+        source="box",
+        split="unlabelled",
+        image="x",
+        mask=None,
+        height=1,
+        width=1,
+        hash=f"{dhash(image):016x}",
+        origin="log",
+    )
     return Candidate(frame, score, control)
 
 
@@ -200,7 +223,10 @@ def test_the_highest_scores_and_the_control_stream_are_chosen() -> None:
 
 
 def test_near_copies_of_a_chosen_frame_are_dropped() -> None:
-    twins = [candidate(1, 0.9), Candidate(Frame(**{**vars(candidate(1, 0).frame), "id": "cam-twin"}), 0.8, False)]
+    twins = [
+        candidate(1, 0.9),
+        Candidate(Frame(**{**vars(candidate(1, 0).frame), "id": "cam-twin"}), 0.8, False),
+    ]
     chosen = select([*twins, candidate(2, 0.1)], most=10, near=4)
     assert chosen.chosen == ("cam-0001", "cam-0002")
     assert chosen.duplicates == 1

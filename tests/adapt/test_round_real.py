@@ -13,13 +13,13 @@ import pytest
 from edgeseg.adapt import round_status as status
 from edgeseg.adapt.publish import champion
 from edgeseg.adapt.round_runner import rollback, run_round
+from edgeseg.atomic_files import replace_link
 from edgeseg.bundle import GRAPHS
 from edgeseg.config import SiteConfig, validate
-from edgeseg.training.distill import distill
-from edgeseg.atomic_files import replace_link
 from edgeseg.export.exporter import export
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
+from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 from tests.helpers.rounds import SECTIONS, make_log, make_site, read, scene
 
@@ -45,15 +45,22 @@ def site(tmp_path: Path) -> Site:
     return site
 
 
-def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(site: Site, tmp_path: Path) -> None:
+def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(
+    site: Site, tmp_path: Path
+) -> None:
     first = champion(site)
     command = [sys.executable, "-m", "edgeseg.cli.app", "adapt", str(tmp_path / "log")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     said = tmp_path / "said"
-    with said.open("w") as file, subprocess.Popen(command, cwd=site.root, env=environment, stderr=file) as process:
+    with (
+        said.open("w") as file,
+        subprocess.Popen(command, cwd=site.root, env=environment, stderr=file) as process,
+    ):
         checkpoints = site.root / "rounds/0001/train/checkpoint"
         while not any(checkpoints.glob("step-*.safetensors")):
-            assert process.poll() is None, f"the round ended before its first checkpoint: {said.read_text()}"
+            assert process.poll() is None, (
+                f"the round ended before its first checkpoint: {said.read_text()}"
+            )
             time.sleep(0.02)
         process.kill()
     assert champion(site).path == first.path
@@ -62,7 +69,9 @@ def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(site: Site
     result = run_round(site, resume=True)
     assert result.verdict == "published", result.reason
     assert result.figures["after"]["miou"] > result.figures["before"]["miou"]
-    assert result.figures["after"]["artefact"] == GRAPHS["int8-cpu"], "what ships is what was judged"
+    assert result.figures["after"]["artefact"] == GRAPHS["int8-cpu"], (
+        "what ships is what was judged"
+    )
     bundle = champion(site)
     bundle.verify()
     assert (bundle.path, bundle.manifest.seq) == (result.bundle, 2)

@@ -15,9 +15,9 @@ from edgeseg.adapt import round_status as status
 from edgeseg.adapt.publish import champion
 from edgeseg.adapt.round_runner import RoundResult, abandon, rollback, run_round
 from edgeseg.adapt.round_state import STEPS, load, load_all
+from edgeseg.atomic_files import lock, write_json
 from edgeseg.bundle import Bundle
 from edgeseg.config import SiteConfig, validate
-from edgeseg.atomic_files import lock, write_json
 from edgeseg.errors import AdaptError, BundleError, DataError, TrainError
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.site import Site
@@ -136,7 +136,9 @@ def test_records_of_a_rejected_round_come_back_with_the_next(site: Site) -> None
 
 def test_the_same_round_is_not_run_twice(site: Site) -> None:
     go(site, Stand(challenger=BAD))
-    with pytest.raises(AdaptError, match=r"nothing has changed since round 0001, which was rejected"):
+    with pytest.raises(
+        AdaptError, match=r"nothing has changed since round 0001, which was rejected"
+    ):
         go(site)
     changed = with_config(site, train={"decoder_lr": 1e-4})
     assert go(changed).number == 2
@@ -177,17 +179,47 @@ def test_a_site_without_a_champion_is_told_how_to_make_one(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("spoil", "error", "text"),
     [
-        (lambda site: shutil.rmtree(site.root / "runs/train"), AdaptError, "site model of first is not at"),
-        (lambda site: shutil.rmtree(site.root / "runs/distill"), AdaptError, "edge model of first is not at"),
-        (lambda site: (site.root / "runs/distill/exp1/origin.json").unlink(), AdaptError, "no distilled model"),
-        (lambda site: (site.root / "runs/train/exp1/model.json").write_text("{"), AdaptError, "cannot be read"),
-        (lambda site: (site.root / "bundles/first/model.onnx").write_text("graph X"), BundleError, "damaged"),
-        (lambda site: site.save_frames(f for f in site.frames() if f.split != "gate"), DataError, "0 gate frames"),
+        (
+            lambda site: shutil.rmtree(site.root / "runs/train"),
+            AdaptError,
+            "site model of first is not at",
+        ),
+        (
+            lambda site: shutil.rmtree(site.root / "runs/distill"),
+            AdaptError,
+            "edge model of first is not at",
+        ),
+        (
+            lambda site: (site.root / "runs/distill/exp1/origin.json").unlink(),
+            AdaptError,
+            "no distilled model",
+        ),
+        (
+            lambda site: (site.root / "runs/train/exp1/model.json").write_text("{"),
+            AdaptError,
+            "cannot be read",
+        ),
+        (
+            lambda site: (site.root / "bundles/first/model.onnx").write_text("graph X"),
+            BundleError,
+            "damaged",
+        ),
+        (
+            lambda site: site.save_frames(f for f in site.frames() if f.split != "gate"),
+            DataError,
+            "0 gate frames",
+        ),
         (lambda site: shutil.rmtree(site.root.parent / "log"), AdaptError, "log does not exist"),
-        (lambda site: (site.root / "rounds/records.jsonl").write_text("{"), AdaptError, "records.jsonl is damaged"),
+        (
+            lambda site: (site.root / "rounds/records.jsonl").write_text("{"),
+            AdaptError,
+            "records.jsonl is damaged",
+        ),
     ],
-)  # fmt: skip
-def test_what_would_fail_hours_later_is_told_at_once(site: Site, spoil: Any, error: type[Exception], text: str) -> None:
+)
+def test_what_would_fail_hours_later_is_told_at_once(
+    site: Site, spoil: Any, error: type[Exception], text: str
+) -> None:
     (site.root / "rounds").mkdir()
     spoil(site)
     stand = Stand()
@@ -202,7 +234,12 @@ def test_another_network_in_the_configuration_is_told_at_once(site: Site) -> Non
 
 
 def test_other_classes_are_told_at_once(site: Site) -> None:
-    make_bundle(site.root / "bundles/first", site.root / "runs/distill/exp1", seq=1, classes=CONFIG.classes[:2])
+    make_bundle(
+        site.root / "bundles/first",
+        site.root / "runs/distill/exp1",
+        seq=1,
+        classes=CONFIG.classes[:2],
+    )
     with pytest.raises(AdaptError, match="first knows other classes"):
         go(site)
 
@@ -218,7 +255,10 @@ def test_a_moved_site_still_finds_its_runs(site: Site) -> None:
 
 
 def test_two_rounds_at_once_are_refused(site: Site) -> None:
-    with lock(site.root / "rounds"), pytest.raises(AdaptError, match=rf"in use by another .*pid {os.getpid()}"):
+    with (
+        lock(site.root / "rounds"),
+        pytest.raises(AdaptError, match=rf"in use by another .*pid {os.getpid()}"),
+    ):
         go(site)
 
 
@@ -259,11 +299,13 @@ def test_a_step_that_was_cut_off_is_told_to_resume(site: Site) -> None:
 @pytest.mark.parametrize(
     ("damaged", "again"),
     [
-        ("selected.json", "pseudo-label"), ("pseudo/statistics.json", "pseudo-label"),
-        ("train/weights/best.safetensors", "train"), ("distill/metrics.json", "distill"),
+        ("selected.json", "pseudo-label"),
+        ("pseudo/statistics.json", "pseudo-label"),
+        ("train/weights/best.safetensors", "train"),
+        ("distill/metrics.json", "distill"),
         ("bundle/model.int8-cpu.onnx", "export"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_result_is_made_again(site: Site, damaged: str, again: str) -> None:
     with pytest.raises(Cut):
         go(site, Stand(before=cut_at("compare")))
@@ -307,12 +349,16 @@ def test_errors_of_a_step_pass_through_and_leave_the_round_open(site: Site) -> N
     assert status.rounds(site)[0].step == "train"
 
 
-def test_a_full_disk_is_one_sentence_and_the_round_goes_on_later(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_sentence_and_the_round_goes_on_later(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(name: str) -> None:
         if name == "export":
             raise OSError(errno.ENOSPC, "No space left on device", "model.onnx")
 
-    with pytest.raises(AdaptError, match=r"cannot go on with export \(No space left on device: model.onnx\)"):
+    with pytest.raises(
+        AdaptError, match=r"cannot go on with export \(No space left on device: model.onnx\)"
+    ):
         go(site, Stand(before=full))
     assert go(site, resume=True).verdict == "published"
 
@@ -343,7 +389,10 @@ def test_a_champion_that_changed_before_publishing_is_judged_too(site: Site) -> 
     stand.before = swap
     result = go(site, stand)
     assert result.verdict == "published"
-    assert [what["champion"] for name, what in stand.calls if name == "compare"] == ["first", "by-hand"]
+    assert [what["champion"] for name, what in stand.calls if name == "compare"] == [
+        "first",
+        "by-hand",
+    ]
     assert champion(site).manifest.provenance["parent"]["name"] == "by-hand"
 
 
@@ -363,7 +412,9 @@ def test_rollback_returns_to_the_parent_and_deletes_nothing(site: Site) -> None:
         rollback(site)
 
 
-def test_after_a_rollback_the_records_are_new_again_and_the_number_is_not_used_twice(site: Site) -> None:
+def test_after_a_rollback_the_records_are_new_again_and_the_number_is_not_used_twice(
+    site: Site,
+) -> None:
     go(site)
     rollback(site)
     make_log(site.root.parent / "more", range(200, 203))
@@ -410,7 +461,9 @@ def check_nothing_is_corrupt(site: Site) -> None:
         Bundle.open(path).verify()
 
 
-def test_a_kill_before_every_rename_leaves_everything_whole_and_the_next_start_finishes(site: Site) -> None:
+def test_a_kill_before_every_rename_leaves_everything_whole_and_the_next_start_finishes(
+    site: Site,
+) -> None:
     pristine = site.root.parent / "pristine"
     shutil.copytree(site.root, pristine, symlinks=True)
     number = 0
@@ -423,11 +476,15 @@ def test_a_kill_before_every_rename_leaves_everything_whole_and_the_next_start_f
         stand = Stand()
         done = champion(site).path.name != "first"
         assert go(site, stand).verdict == "published"
-        assert not (done and stand.calls), "killed between publishing and saying so, nothing is left to do"
+        assert not (done and stand.calls), (
+            "killed between publishing and saying so, nothing is left to do"
+        )
         check_nothing_is_corrupt(site)
         assert verdicts(site)[0] == "published"
         assert champion(site).manifest.seq == 2
-        assert len(list((site.root / "bundles").glob("[!.]*"))) == 3, "first, its successor, current"
+        assert len(list((site.root / "bundles").glob("[!.]*"))) == 3, (
+            "first, its successor, current"
+        )
         assert not list(site.root.rglob("*.tmp")), "no leftovers"
         number += 1
     assert number > len(STEPS) + 5 + 5, "states, records, and the results of the steps"
@@ -441,7 +498,10 @@ def test_a_rollback_after_a_kill_between_publishing_and_saying_so_is_not_undone(
     table |= {"verdict": None, "reason": ""}
     write_json(folder / "state.json", table)
     rollback(site)
-    with pytest.raises(AdaptError, match="nothing has changed since round 0001, which was published and rolled back"):
+    with pytest.raises(
+        AdaptError,
+        match="nothing has changed since round 0001, which was published and rolled back",
+    ):
         go(site)
     assert champion(site).path.name == "first"
 

@@ -29,7 +29,9 @@ def collected(estimator: Estimator, values: Values, parts: int = 7) -> Estimator
 @pytest.mark.parametrize("kind", ESTIMATORS)
 def test_the_order_in_which_values_arrive_changes_at_most_a_bin(kind: type[Estimator]) -> None:
     values = RANDOM.exponential(1, 100_000)
-    rising, falling = (collected(kind(), part, 10) for part in (np.sort(values), np.sort(values)[::-1]))
+    rising, falling = (
+        collected(kind(), part, 10) for part in (np.sort(values), np.sort(values)[::-1])
+    )
     assert rising.range()[1] == pytest.approx(falling.range()[1], rel=0.03)
 
 
@@ -65,14 +67,18 @@ def test_a_range_scales_with_its_values(kind: type[Estimator]) -> None:
 
 
 def test_counts_stay_exact_while_the_histogram_grows() -> None:
-    values = np.concatenate([RANDOM.random(1000), [3.0], 40 * RANDOM.random(500), [-170.0]]).astype(np.float32)
+    values = np.concatenate([RANDOM.random(1000), [3.0], 40 * RANDOM.random(500), [-170.0]]).astype(
+        np.float32
+    )
     histogram = Histogram()
     for value in values:
         histogram.collect(value[None])
     assert histogram.total == len(values) and histogram.magnitude == 170 and histogram.negative
     edges = np.linspace(0, histogram.top, BINS + 1)
     wanted, _ = np.histogram(np.abs(values), edges)
-    assert np.abs(np.cumsum(histogram.counts) - np.cumsum(wanted)).max() <= 1  # a value may lie on an edge
+    assert (
+        np.abs(np.cumsum(histogram.counts) - np.cumsum(wanted)).max() <= 1
+    )  # a value may lie on an edge
 
 
 def test_min_max_covers_everything_and_the_percentile_leaves_out_the_rarest() -> None:
@@ -85,7 +91,9 @@ def test_min_max_covers_everything_and_the_percentile_leaves_out_the_rarest() ->
 
 
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("values", [RANDOM.exponential(1, 40_000), RANDOM.normal(0, 1, 40_000)], ids=["one", "both"])
+@pytest.mark.parametrize(
+    "values", [RANDOM.exponential(1, 40_000), RANDOM.normal(0, 1, 40_000)], ids=["one", "both"]
+)
 def test_mse_is_the_least_error_that_trying_finds(values: Values, signed: bool) -> None:
     values = np.concatenate([values, [60.0]])
     steps = SIGNED if signed or (values < 0).any() else UNSIGNED
@@ -107,7 +115,12 @@ def test_mse_keeps_more_range_where_codes_are_plenty() -> None:
 def test_entropy_agrees_with_onnx_runtime_where_that_has_enough_bins() -> None:
     values = np.concatenate([np.abs(RANDOM.normal(0, 1, 200_000)), [12.0]]).astype(np.float32)
     theirs = HistogramCollector(
-        method="entropy", symmetric=True, num_bins=BINS, num_quantized_bins=2 * SIGNED, percentile=0, scenario="same"
+        method="entropy",
+        symmetric=True,
+        num_bins=BINS,
+        num_quantized_bins=2 * SIGNED,
+        percentile=0,
+        scenario="same",
     )
     theirs.collect({"x": [np.concatenate([values, -values])]})
     wanted = float(theirs.compute_collection_result()["x"][1])

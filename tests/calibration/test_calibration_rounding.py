@@ -36,20 +36,29 @@ def outputs(weight: Array, bias: Array, patches: Array) -> NDArray[np.float64]:
 def test_outputs_change_less_than_by_rounding_to_the_nearest(kind: str) -> None:
     shape, groups = SHAPES[kind]
     random = np.random.default_rng(1)
-    weight, bias = random.normal(0, 0.2, shape).astype(np.float32), random.normal(0, 1, shape[0]).astype(np.float32)
+    weight, bias = (
+        random.normal(0, 0.2, shape).astype(np.float32),
+        random.normal(0, 1, shape[0]).astype(np.float32),
+    )
     patches = inputs(groups, int(np.prod(shape[1:])))
     gram = Gram(shape, groups)
     for part in np.array_split(patches, 4, axis=1):
         gram.collect(part)
-    scales = (np.abs(weight.reshape(len(weight), -1)).max(1) / 20).astype(np.float32)  # coarse, so that it shows
+    scales = (np.abs(weight.reshape(len(weight), -1)).max(1) / 20).astype(
+        np.float32
+    )  # coarse, so that it shows
     codes, shifted = round_layer(weight, bias, scales, gram)
-    assert codes.dtype == np.int8 and codes.shape == shape and np.abs(codes.astype(int)).max() <= 127
+    assert (
+        codes.dtype == np.int8 and codes.shape == shape and np.abs(codes.astype(int)).max() <= 127
+    )
     steps = scales[:, None, None, None]
     wanted = outputs(weight, bias, patches)
     ours = outputs(codes * steps, shifted, patches) - wanted
     nearest = outputs(np.rint(weight / steps) * steps, bias, patches) - wanted
     assert np.mean(ours**2) < 0.5 * np.mean(nearest**2)
-    assert np.abs(ours.mean(1)).max() < 0.1 * np.abs(nearest.mean(1)).max()  # the bias takes up what is left
+    assert (
+        np.abs(ours.mean(1)).max() < 0.1 * np.abs(nearest.mean(1)).max()
+    )  # the bias takes up what is left
 
 
 def test_weights_that_lie_on_codes_stay_and_so_does_the_bias() -> None:

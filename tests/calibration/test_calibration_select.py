@@ -11,17 +11,26 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.calibration.frame_selection import Impressions, Strategy, pool, select, spread
-from edgeseg.errors import DataError
 from edgeseg.config.template import init
+from edgeseg.errors import DataError
 from edgeseg.site import Frame, Site, Split
 
 
 def frame(camera: str, time: float, split: Split = "unlabelled") -> Frame:
     name = f"{camera}-{time:g}-{split}"
     return Frame(
-        id=name, camera=camera, time=time, source="video", split=split, image=f"frames/{name}.png", mask=None,
-        height=64, width=96, hash="0" * 16, origin="footage",
-    )  # fmt: skip
+        id=name,
+        camera=camera,
+        time=time,
+        source="video",
+        split=split,
+        image=f"frames/{name}.png",
+        mask=None,
+        height=64,
+        width=96,
+        hash="0" * 16,
+        origin="footage",
+    )
 
 
 def site_with(folder: Path, frames: list[Frame]) -> Site:
@@ -32,7 +41,9 @@ def site_with(folder: Path, frames: list[Frame]) -> Site:
 
 
 def test_a_camera_with_little_footage_still_gets_its_share() -> None:
-    frames = [frame("busy", time) for time in range(1000)] + [frame("quiet", time) for time in range(10)]
+    frames = [frame("busy", time) for time in range(1000)] + [
+        frame("quiet", time) for time in range(10)
+    ]
     assert Counter(chosen.camera for chosen in spread(frames, 20, 0)) == {"busy": 10, "quiet": 10}
 
 
@@ -60,7 +71,9 @@ def test_the_seed_decides() -> None:
 
 def test_val_and_gate_never_calibrate(tmp_path: Path) -> None:
     splits: tuple[Split, ...] = ("val", "gate", "labelled", "unlabelled")
-    site = site_with(tmp_path / "site", [frame("a", time, split) for split in splits for time in range(5)])
+    site = site_with(
+        tmp_path / "site", [frame("a", time, split) for split in splits for time in range(5)]
+    )
     assert Counter(one.split for one in pool(site, 8)) == {"unlabelled": 5, "labelled": 3}
     assert {one.split for one in pool(site, 5)} == {"unlabelled"}
 
@@ -71,7 +84,9 @@ def test_a_site_with_nothing_to_calibrate_with_says_so(tmp_path: Path) -> None:
         pool(site, 8)
 
 
-def told(areas: NDArray[Any], scores: NDArray[Any], features: NDArray[Any]) -> Impressions:  # Any: of some float type
+def told(
+    areas: NDArray[Any], scores: NDArray[Any], features: NDArray[Any]
+) -> Impressions:  # Any: of some float type
     return Impressions(*(np.asarray(part, np.float32) for part in (features, areas, scores)))
 
 
@@ -92,7 +107,10 @@ def places(frames: list[Frame]) -> list[int]:
 def test_kcentre_sees_every_scene_where_chance_misses_one() -> None:
     found = places(select(FRAMES, 5, "kcentre", impressions=SEEN))
     assert set(SCENES[found]) == {0, 1, 2}
-    missed = [set(SCENES[places(select(FRAMES, 5, "random", seed=seed))]) != {0, 1, 2} for seed in range(20)]
+    missed = [
+        set(SCENES[places(select(FRAMES, 5, "random", seed=seed))]) != {0, 1, 2}
+        for seed in range(20)
+    ]
     assert sum(missed) > 10
 
 
@@ -102,9 +120,13 @@ def test_classes_finds_the_one_frame_that_shows_a_class() -> None:
 
 @pytest.mark.parametrize("strategy", ["spread", "random", "kcentre", "classes"])
 @pytest.mark.parametrize("number", [1, 20, 60, 100])
-def test_every_strategy_gives_as_many_frames_as_asked_once_each(strategy: Strategy, number: int) -> None:
+def test_every_strategy_gives_as_many_frames_as_asked_once_each(
+    strategy: Strategy, number: int
+) -> None:
     found = select(FRAMES, number, strategy, seed=1, impressions=SEEN)
-    assert len(found) == len(set(places(found))) == min(number, 60) and places(found) == sorted(places(found))
+    assert len(found) == len(set(places(found))) == min(number, 60) and places(found) == sorted(
+        places(found)
+    )
     assert found == select(FRAMES, number, strategy, seed=1, impressions=SEEN)
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edgeseg.atomic_files import lock
 from edgeseg.bundle import GRAPHS
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig
-from edgeseg.atomic_files import lock
 from edgeseg.runtime.framelog.frame_log import FrameLog
 
 CONFIG = """
@@ -76,7 +76,9 @@ class Place:
     def log(self) -> Path:
         folder = self.root / "log"
         image = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
-        with FrameLog.open(folder, LogConfig(min_free_bytes=0), device="d", model="m", threshold=0.0) as log:
+        with FrameLog.open(
+            folder, LogConfig(min_free_bytes=0), device="d", model="m", threshold=0.0
+        ) as log:
             log.offer(image, camera="c", score=0.9, mask=None, entropy=None, monotonic_ns=1)
         return folder
 
@@ -344,12 +346,23 @@ def flags_that_exclude_each_other(place: Place) -> list[str]:
 @case("0.png")
 def eval_with_masks_of_other_classes(place: Place) -> list[str]:
     place.mask(np.full((64, 64), 200, np.uint8))
-    return ["eval", str(place.bundle), "--images", str(place.root / "images"), "--masks", str(place.root / "masks")]
+    return [
+        "eval",
+        str(place.bundle),
+        "--images",
+        str(place.root / "images"),
+        "--masks",
+        str(place.root / "masks"),
+    ]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_one_sentence_and_exit_code_1(
-    name: str, tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     function, expected = CASES[name]
     place = Place(tmp_path, bundle_path)
@@ -372,7 +385,10 @@ def test_there_are_at_least_25_kinds() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 def test_a_full_disk_is_said_and_leaves_the_site_usable(
-    tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     place = Place(tmp_path, bundle_path)
     small = tmp_path / "small"
@@ -383,7 +399,10 @@ def test_a_full_disk_is_said_and_leaves_the_site_usable(
         (small / "edgeseg.toml").write_text(CONFIG)
         rng = np.random.default_rng(0)
         for number in range(40):
-            cv2.imwrite(str(place.root / "images" / f"{number}.png"), rng.integers(0, 255, (96, 96, 3), np.uint8))
+            cv2.imwrite(
+                str(place.root / "images" / f"{number}.png"),
+                rng.integers(0, 255, (96, 96, 3), np.uint8),
+            )
         monkeypatch.chdir(small)
         result = CliRunner().invoke(app, ["add", "footage", str(place.root / "images")])
         said = capfd.readouterr().err + result.output

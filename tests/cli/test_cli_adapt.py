@@ -47,7 +47,14 @@ def test_a_round_prints_figures_and_where_to_go_on(site: Site) -> None:
     result = adapt("../log")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "", "figures for people go to stderr"
-    for text in ("66.7", "81.8", "+15.15", "round 0001 is published", "decision.json", "Next: edgeseg infer"):
+    for text in (
+        "66.7",
+        "81.8",
+        "+15.15",
+        "round 0001 is published",
+        "decision.json",
+        "Next: edgeseg infer",
+    ):
         assert text in result.stderr
     assert champion(site).manifest.seq == 2
 
@@ -76,7 +83,9 @@ def test_status_tells_the_history(site: Site, stand: Stand) -> None:
     table = read(adapt("--status", "--json"))
     assert [each["verdict"] for each in table["rounds"]] == ["published", "rejected"]
     assert table["current"] == champion(site).path.name == table["rounds"][0]["bundle"]
-    assert (table["rounds"][0]["before"], table["rounds"][0]["after"]) == pytest.approx((66.6667, 81.8182))
+    assert (table["rounds"][0]["before"], table["rounds"][0]["after"]) == pytest.approx(
+        (66.6667, 81.8182)
+    )
     assert [each["records"] for each in table["rounds"]] == [5, 4]
     shown = adapt("--status")
     assert "0001" in shown.stdout and "rejected" in shown.stdout and "81.8" in shown.stdout
@@ -130,12 +139,20 @@ def test_overrides_reach_the_round(site: Site, stand: Stand) -> None:
         (["--rollback"], "nothing to go back to"),
         (["--resume", "--rollback"], "--resume and --rollback exclude each other"),
         (["../log", "--status"], "--status takes no log folders"),
-        (["../log", "--set", "adapt.min_records=50"], "there are 5 new records but a round needs 50"),
+        (
+            ["../log", "--set", "adapt.min_records=50"],
+            "there are 5 new records but a round needs 50",
+        ),
         (["../log", "--set", "adapt.steps=5"], "adapt.steps"),
-        (["../log", "--set", "distill.encoder=resnet18"], "[distill] asks for deeplabv3plus/resnet18"),
+        (
+            ["../log", "--set", "distill.encoder=resnet18"],
+            "[distill] asks for deeplabv3plus/resnet18",
+        ),
     ],
 )
-def test_what_a_user_can_cause_is_one_sentence(site: Site, arguments: list[str], sentence: str) -> None:
+def test_what_a_user_can_cause_is_one_sentence(
+    site: Site, arguments: list[str], sentence: str
+) -> None:
     result = adapt(*arguments)
     assert result.exit_code == 1
     lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
 from edgeseg.cli.infer import stopping
-from edgeseg.atomic_files import replace_link
-from edgeseg.runtime.framelog.frame_log import iter_records, read_record, verify
 from edgeseg.imaging.palette_png import palette_png
+from edgeseg.runtime.framelog.frame_log import iter_records, read_record, verify
 from tests.helpers.bundles import CLASSES, painted
 from tests.helpers.footage import save, site, video
 
@@ -47,7 +47,9 @@ def sentence(*arguments: object) -> str:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return video(tmp_path / "clip.avi", [painted(np.roll(TILES, number), 96, 128) for number in range(8)])
+    return video(
+        tmp_path / "clip.avi", [painted(np.roll(TILES, number), 96, 128) for number in range(8)]
+    )
 
 
 @pytest.fixture
@@ -72,12 +74,29 @@ def inside(tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_everything_at_once_on_a_video(bundle_path: Path, clip: Path, outside: Path) -> None:
     log = ["--log", "log", "--set", "log.threshold=0", "--set", "log.near_duplicate=0"]
-    done = good("infer", bundle_path, "--source", clip, "--save", "out.mp4", "--masks", "masks", *log, "--json")
+    done = good(
+        "infer",
+        bundle_path,
+        "--source",
+        clip,
+        "--save",
+        "out.mp4",
+        "--masks",
+        "masks",
+        *log,
+        "--json",
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["frame"] for line in lines] == list(range(8)) and {line["camera"] for line in lines} == {"clip"}
+    assert [line["frame"] for line in lines] == list(range(8)) and {
+        line["camera"] for line in lines
+    } == {"clip"}
     assert set(lines[0]["area"]) == {spec.name for spec in CLASSES} and 0 <= lines[0]["score"] <= 1
     assert sorted(os.listdir("masks")) == [f"{number:06d}.png" for number in range(8)]
-    assert Path("out.mp4").stat().st_size > 1000 and sorted(os.listdir(outside)) == ["log", "masks", "out.mp4"]
+    assert Path("out.mp4").stat().st_size > 1000 and sorted(os.listdir(outside)) == [
+        "log",
+        "masks",
+        "out.mp4",
+    ]
     records = list(iter_records(Path("log")))
     assert records and not verify(Path("log")).bad
     assert read_record(records[0]).image().shape == (96, 128, 3)
@@ -96,42 +115,78 @@ def test_everything_at_once_on_a_video(bundle_path: Path, clip: Path, outside: P
         assert part in done.stderr
 
 
-def test_pictures_give_pictures_with_their_names(bundle_path: Path, tmp_path: Path, outside: Path) -> None:
+def test_pictures_give_pictures_with_their_names(
+    bundle_path: Path, tmp_path: Path, outside: Path
+) -> None:
     for name in ("b2.png", "b10.png"):
         save(tmp_path / "in" / name, painted(TILES))
     (tmp_path / "in" / "c.png").write_bytes(b"x")
-    done = good("infer", bundle_path, "--source", tmp_path / "in", "--save", "out", "--precision", "fp32")
+    done = good(
+        "infer", bundle_path, "--source", tmp_path / "in", "--save", "out", "--precision", "fp32"
+    )
     assert sorted(os.listdir("out")) == ["b10.jpg", "b2.jpg"] and "fp32 on cpu" in done.stderr
     assert "1 unreadable files left out: c.png" in done.stderr
 
 
 def test_limit_and_camera(bundle_path: Path, clip: Path, outside: Path) -> None:
-    done = good("infer", bundle_path, "--source", clip, "--limit", 3, "--camera", "north gate", "--json")
+    done = good(
+        "infer", bundle_path, "--source", clip, "--limit", 3, "--camera", "north gate", "--json"
+    )
     assert [json.loads(line)["camera"] for line in done.stdout.splitlines()] == ["north-gate"] * 3
     assert "ended by limit" in done.stderr and os.listdir(outside) == []
 
 
-def test_auto_writes_a_numbered_results_folder(bundle_path: Path, clip: Path, outside: Path) -> None:
+def test_auto_writes_a_numbered_results_folder(
+    bundle_path: Path, clip: Path, outside: Path
+) -> None:
     good("infer", bundle_path, "--source", clip, "--save", "auto")
-    good("infer", bundle_path, "--source", clip, "--save", "auto", "--masks", "auto", "--set", "infer.queue=2")
+    good(
+        "infer",
+        bundle_path,
+        "--source",
+        clip,
+        "--save",
+        "auto",
+        "--masks",
+        "auto",
+        "--set",
+        "infer.queue=2",
+    )
     first, second = outside / "runs/infer/exp1", outside / "runs/infer/exp2"
     assert sorted(os.listdir(first)) == ["config.toml", "metrics.json", "overlay.mp4"]
     assert sorted(os.listdir(second)) == ["config.toml", "masks", "metrics.json", "overlay.mp4"]
     figures = json.loads((second / "metrics.json").read_text())
-    assert figures["frames"] == 8 and figures["ended"] == "end of source" and "p99" in figures["stages_ms"]["infer"]
+    assert (
+        figures["frames"] == 8
+        and figures["ended"] == "end of source"
+        and "p99" in figures["stages_ms"]["infer"]
+    )
     assert "queue = 2" in (second / "config.toml").read_text()
 
 
-def test_inside_a_site_the_current_bundle_runs(inside: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inside_a_site_the_current_bundle_runs(
+    inside: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(inside / "bundles")  # anywhere below the site
     good("infer", "--source", clip, "--save", "auto")
     assert (inside / "runs/infer/exp1/overlay.mp4").exists()
-    assert json.loads(good("bench", "--frames", 3, "--json").stdout)["files"].keys() == {"fp32", "int8-cpu"}
+    assert json.loads(good("bench", "--frames", 3, "--json").stdout)["files"].keys() == {
+        "fp32",
+        "int8-cpu",
+    }
 
 
 def test_bench_prints_a_table_for_every_file(bundle_path: Path, clip: Path, outside: Path) -> None:
     done = good("bench", bundle_path, "--frames", 4, "--threads", 1, "--source", clip)
-    for part in ("model.onnx", "model.int8-cpu.onnx", "resize", "infer", "overlay", "end to end", "1.00x"):
+    for part in (
+        "model.onnx",
+        "model.int8-cpu.onnx",
+        "resize",
+        "infer",
+        "overlay",
+        "end to end",
+        "1.00x",
+    ):
         assert part in done.stdout
     assert "next: edgeseg infer" in done.stderr
 
@@ -142,7 +197,9 @@ def labelled(folder: Path) -> list[object]:
         (folder / "masks").mkdir(exist_ok=True)
         truth = tiles.astype(np.uint8).repeat(64, 0).repeat(96, 1)
         truth[:5] = 99
-        (folder / "masks" / f"{name}.png").write_bytes(palette_png(truth, [spec.rgb for spec in CLASSES]))
+        (folder / "masks" / f"{name}.png").write_bytes(
+            palette_png(truth, [spec.rgb for spec in CLASSES])
+        )
     return ["--images", folder / "images", "--masks", folder / "masks"]
 
 
@@ -155,8 +212,14 @@ def test_eval_of_a_bundle(
         for name in [name for name in sys.modules if name.startswith(("PIL", "edgeseg.data"))]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, "PIL", None)
-    found = json.loads(good("eval", bundle_path, *pairs, "--ignore", 99, "--precision", "int8", "--json").stdout)
-    assert found["frames"] == 2 and found["miou"] > 97 and set(found["iou"]) == {spec.name for spec in CLASSES}
+    found = json.loads(
+        good("eval", bundle_path, *pairs, "--ignore", 99, "--precision", "int8", "--json").stdout
+    )
+    assert (
+        found["frames"] == 2
+        and found["miou"] > 97
+        and set(found["iou"]) == {spec.name for spec in CLASSES}
+    )
     assert "mean" in good("eval", bundle_path, *pairs, "--ignore", 99).stdout
     assert "99" in sentence("eval", bundle_path, *pairs)
 
@@ -164,7 +227,9 @@ def test_eval_of_a_bundle(
 def test_eval_without_folders_uses_the_sites_val_frames(inside: Path, tmp_path: Path) -> None:
     assert "0 val frames" in sentence("eval")
     labelled(tmp_path)
-    good("add", "labels", tmp_path / "images", tmp_path / "masks", "--split", "val", "--ignore", "99")
+    good(
+        "add", "labels", tmp_path / "images", tmp_path / "masks", "--split", "val", "--ignore", "99"
+    )
     assert json.loads(good("eval", "--json").stdout)["frames"] == 2
 
 
@@ -195,10 +260,17 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(
-    ("arguments", "what"), MISTAKES, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+    ("arguments", "what"),
+    MISTAKES,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_earn_one_sentence(
-    arguments: list[str], what: str, bundle_path: Path, clip: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    what: str,
+    bundle_path: Path,
+    clip: Path,
+    outside: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     places = {"BUNDLE": bundle_path, "CLIP": clip}
@@ -224,15 +296,24 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_signal_drains_and_ends_with_the_summary(bundle_path: Path, tmp_path: Path, outside: Path) -> None:
+def test_a_signal_drains_and_ends_with_the_summary(
+    bundle_path: Path, tmp_path: Path, outside: Path
+) -> None:
     long = video(tmp_path / "long.avi", [painted(TILES, 96, 128)] * 1500)
-    process = start("infer", bundle_path, "--source", long, "--save", "out.mp4", "--json", cwd=outside)
+    process = start(
+        "infer", bundle_path, "--source", long, "--save", "out.mp4", "--json", cwd=outside
+    )
     process.send_signal(signal.SIGTERM)
     assert process.stdout is not None
     lines = 1 + len(process.stdout.read().splitlines())
     assert process.wait(60) == 0
     err = (outside / "stderr").read_text()
-    assert lines < 1400 and f"{lines} frames" in err and "ended by stopped" in err and (outside / "out.mp4").exists()
+    assert (
+        lines < 1400
+        and f"{lines} frames" in err
+        and "ended by stopped" in err
+        and (outside / "out.mp4").exists()
+    )
 
 
 def test_the_first_signal_asks_and_the_second_interrupts() -> None:

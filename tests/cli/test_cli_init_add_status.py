@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from edgeseg import bundle
+from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
 from edgeseg.config import CONFIG_NAME, SiteConfig, load
-from edgeseg.atomic_files import replace_link
 from edgeseg.config.template import COMMENTS, default_colors, init
 from edgeseg.site import Site
 from tests.helpers.footage import save, scene, site
@@ -50,7 +50,9 @@ def run(*words: object, code: int = 0) -> tuple[str, str]:
 
 
 def test_init_makes_a_site_that_loads(tmp_path: Path) -> None:
-    out, err = run("init", tmp_path / "river", "--classes", 'sky, water,"quoted" bank', "--name", "The river")
+    out, err = run(
+        "init", tmp_path / "river", "--classes", 'sky, water,"quoted" bank', "--name", "The river"
+    )
     config = load(Path(out.strip()))
     assert (config.name, config.class_names) == ("The river", ("sky", "water", '"quoted" bank'))
     assert "next: cd" in err and "edgeseg add footage" in err
@@ -81,7 +83,11 @@ def _leaves(section: BaseModel, path: str) -> dict[str, Any]:  # Any: values of 
     found: dict[str, Any] = {}
     for key in type(section).model_fields:
         value = getattr(section, key)
-        found |= _leaves(value, f"{path}{key}.") if isinstance(value, BaseModel) else {f"{path}{key}": value}
+        found |= (
+            _leaves(value, f"{path}{key}.")
+            if isinstance(value, BaseModel)
+            else {f"{path}{key}": value}
+        )
     return found
 
 
@@ -89,7 +95,9 @@ def test_every_commented_default_is_the_default(tmp_path: Path) -> None:
     path = init(tmp_path, [f"class {number}" for number in range(64)])
     text = path.read_text()
     config = load(path)
-    expected = {key: value for key, value in _leaves(config, "").items() if key not in ("name", "classes")}
+    expected = {
+        key: value for key, value in _leaves(config, "").items() if key not in ("name", "classes")
+    }
     unset = set(re.findall(r"^# (\w+) is unset ", text, re.M))
     assert unset == {key.rpartition(".")[2] for key, value in expected.items() if value is None}
     live = re.sub(r"^# (?=\w+ = )", "", text, flags=re.M)
@@ -101,13 +109,19 @@ def test_every_commented_default_is_the_default(tmp_path: Path) -> None:
             table = table[section]
         shown = table.get(name)
         assert (list(value) if isinstance(value, tuple) else value) == shown, key
-        assert COMMENTS[".".join(sections)].get(name), f"{key} needs a comment in edgeseg/scaffold.py"
+        assert COMMENTS[".".join(sections)].get(name), (
+            f"{key} needs a comment in edgeseg/scaffold.py"
+        )
     assert SiteConfig.model_validate(written) == config
-    assert {f"{section}.{key}" for section, comments in COMMENTS.items() for key in comments} == set(expected)
+    assert {
+        f"{section}.{key}" for section, comments in COMMENTS.items() for key in comments
+    } == set(expected)
 
 
 def test_default_colours_are_distinct() -> None:
-    colors = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in default_colors(64)])
+    colors = np.array(
+        [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in default_colors(64)]
+    )
     apart = np.abs(colors[:, None] - colors[None]).sum(-1) + 999 * np.eye(64)
     assert apart.min() >= 36 and apart[:12, :12].min() >= 80
 
@@ -118,7 +132,9 @@ def test_the_first_evening(here: Site, tmp_path: Path) -> None:
     (tmp_path / "day" / "notes.txt").write_text("x")
     (tmp_path / "day" / "dead.png").write_text("x")
     _, err = run("add", "footage", tmp_path / "day", "--camera", "gauge")
-    assert "kept 90, near-duplicates 0" in err and "dead.png: is damaged" in err and "notes.txt" in err
+    assert (
+        "kept 90, near-duplicates 0" in err and "dead.png: is damaged" in err and "notes.txt" in err
+    )
     assert "next: edgeseg add labels" in err
     for number in range(0, 90, 5):
         save(tmp_path / "images" / f"{number}.jpg", scene(number))
@@ -131,10 +147,20 @@ def test_the_first_evening(here: Site, tmp_path: Path) -> None:
     assert "18 labelled footage" in err and "kept out of training" in err
 
     out, err = run("status")
-    assert "gauge" in out and "water" in out and "no labelled frame shows bank" in err and "next: edgeseg train" in err
+    assert (
+        "gauge" in out
+        and "water" in out
+        and "no labelled frame shows bank" in err
+        and "next: edgeseg train" in err
+    )
     summary = json.loads(run("status", "--json")[0])
     counts = summary["frames"]["gauge"]
-    assert sum(counts.values()) == 90 and counts["labelled"] >= 10 and counts["val"] >= 3 and counts["gate"] >= 2
+    assert (
+        sum(counts.values()) == 90
+        and counts["labelled"] >= 10
+        and counts["val"] >= 3
+        and counts["gate"] >= 2
+    )
     assert counts["withheld"] > 0
     for split in ("labelled", "val", "gate"):
         shares = [summary["classes"][name][split] for name in ("sky", "water", "bank")]
@@ -144,7 +170,14 @@ def test_the_first_evening(here: Site, tmp_path: Path) -> None:
 def test_shares_are_of_pixels(here: Site, tmp_path: Path) -> None:
     mask = np.full((96, 128), 255, np.uint8)
     mask[:30], mask[30:40] = 0, 1
-    run("add", "labels", save(tmp_path / "a.jpg", scene(0)), save(tmp_path / "a.png", mask), "--split", "val")
+    run(
+        "add",
+        "labels",
+        save(tmp_path / "a.jpg", scene(0)),
+        save(tmp_path / "a.png", mask),
+        "--split",
+        "val",
+    )
     summary = json.loads(run("status", "--json")[0])
     assert [shares["val"] for shares in summary["classes"].values()] == [75, 25, 0]
     assert summary["classes"]["sky"]["labelled"] is None
@@ -165,19 +198,39 @@ def test_status_lists_runs_and_bundles(here: Site) -> None:
         if text:
             (folder / "metrics.json").write_text(text)
     manifest = bundle.Manifest(
-        site="x", created="today", classes=here.config.classes, height=64, width=64, entropy_height=16,
-        entropy_width=16, gamma=0.5, temperature=1, log_threshold=0.3, figures={}, provenance={}, files={}, seq=4,
-    )  # fmt: skip
+        site="x",
+        created="today",
+        classes=here.config.classes,
+        height=64,
+        width=64,
+        entropy_height=16,
+        entropy_width=16,
+        gamma=0.5,
+        temperature=1,
+        log_threshold=0.3,
+        figures={},
+        provenance={},
+        files={},
+        seq=4,
+    )
     for name in ("one", "two"):
         bundle.write(here.root / "bundles" / name, manifest, {"model.onnx": b"graph"})
     (here.root / "bundles" / "one" / "model.onnx").write_bytes(b"cut")
     replace_link(here.current_bundle, "two")
     summary = json.loads(run("status", "--json")[0])
     assert [(entry["name"], entry["finished"], entry["miou"]) for entry in summary["runs"]] == [
-        ("exp1", True, 61.5), ("exp2", False, None), ("exp10", False, None),
-    ]  # fmt: skip
+        ("exp1", True, 61.5),
+        ("exp2", False, None),
+        ("exp10", False, None),
+    ]
     one, two = summary["bundles"]
-    assert one["fault"] and not one["current"] and two["current"] and two["seq"] == 4 and not two["fault"]
+    assert (
+        one["fault"]
+        and not one["current"]
+        and two["current"]
+        and two["seq"] == 4
+        and not two["fault"]
+    )
     out, _ = run("status")
     assert "61.50" in out and "current" in out and "damaged" in out
     replace_link(here.current_bundle, "one")
@@ -185,7 +238,12 @@ def test_status_lists_runs_and_bundles(here: Site) -> None:
 
 
 def test_damage_is_a_warning(here: Site, tmp_path: Path) -> None:
-    run("add", "labels", save(tmp_path / "a.jpg", scene(0)), save(tmp_path / "a.png", np.zeros((96, 128), np.uint8)))
+    run(
+        "add",
+        "labels",
+        save(tmp_path / "a.jpg", scene(0)),
+        save(tmp_path / "a.png", np.zeros((96, 128), np.uint8)),
+    )
     [frame] = here.frames()
     here.path(frame.image).unlink()
     here.path(frame.mask or "").write_text("x")
@@ -216,7 +274,11 @@ def test_a_damaged_index_is_named(here: Site) -> None:
     assert "line 1 is damaged" in run("status", code=1)[1]
 
 
-@pytest.mark.parametrize("words", [("status",), ("add", "footage", "x"), ("add", "labels", "x", "y")])
-def test_outside_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "words", [("status",), ("add", "footage", "x"), ("add", "labels", "x", "y")]
+)
+def test_outside_a_site(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert "edgeseg init" in run(*words, code=1)[1]

@@ -36,15 +36,29 @@ def log(tmp_path: Path) -> Path:
     folder = tmp_path / "log"
     mask = np.arange(6, dtype=np.uint8).reshape(2, 3).repeat(10, 0).repeat(10, 1)
     entropy = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
-    reasons = [Candidate("score", 1.0, ()), Candidate("random", 0.02, ()), Candidate("flagged", 1.0, ("frozen",))]
+    reasons = [
+        Candidate("score", 1.0, ()),
+        Candidate("random", 0.02, ()),
+        Candidate("flagged", 1.0, ("frozen",)),
+    ]
     with FrameLog.open(
-        folder, LogConfig(min_free_bytes=0), device="d", model="m", threshold=0.3, clock=lambda: 1.75e9
+        folder,
+        LogConfig(min_free_bytes=0),
+        device="d",
+        model="m",
+        threshold=0.3,
+        clock=lambda: 1.75e9,
     ) as writer:
         for seed, candidate in enumerate(reasons):
             writer.put(
-                image(seed), camera="north [red]gate\x1b[2J", score=0.9 - seed / 4, mask=None if seed == 1 else mask,
-                entropy=entropy, monotonic_ns=seed, candidate=candidate,
-            )  # fmt: skip
+                image(seed),
+                camera="north [red]gate\x1b[2J",
+                score=0.9 - seed / 4,
+                mask=None if seed == 1 else mask,
+                entropy=entropy,
+                monotonic_ns=seed,
+                candidate=candidate,
+            )
     return folder
 
 
@@ -52,9 +66,9 @@ def test_ls_is_a_table_of_the_records_in_order(log: Path) -> None:
     result = run("ls", log)
     assert result.exit_code == 0
     rows = [line for line in result.stdout.splitlines() if "north" in line]
-    assert [next(word for word in row.split() if word in ("score", "random", "flagged")) for row in rows] == [
-        "score", "random", "flagged",
-    ]  # fmt: skip
+    assert [
+        next(word for word in row.split() if word in ("score", "random", "flagged")) for row in rows
+    ] == ["score", "random", "flagged"]
     assert "2025-06-15 15:06:40" in rows[0]
     assert "0.900" in rows[0]
     assert "[red]" in rows[0]  # a name is no markup
@@ -66,13 +80,17 @@ def test_ls_as_json_has_every_header(log: Path) -> None:
     result = run("ls", log, "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(line["boot"], line["seq"], line["reason"], line["probability"]) for line in lines] == [
-        (1, 0, "score", 1.0), (1, 1, "random", 0.02), (1, 2, "flagged", 1.0),
-    ]  # fmt: skip
+        (1, 0, "score", 1.0),
+        (1, 1, "random", 0.02),
+        (1, 2, "flagged", 1.0),
+    ]
     assert [Path(line["path"]) for line in lines] == list(iter_records(log))
 
 
 def test_an_empty_log_lists_nothing(tmp_path: Path) -> None:
-    FrameLog.open(tmp_path, LogConfig(min_free_bytes=0), device="d", model="m", threshold=0.3).close()
+    FrameLog.open(
+        tmp_path, LogConfig(min_free_bytes=0), device="d", model="m", threshold=0.3
+    ).close()
     result = run("ls", tmp_path, "--json")
     assert (result.exit_code, result.stdout) == (0, "")
 
@@ -90,16 +108,23 @@ def test_show_prints_the_header_and_lays_the_mask_over_the_frame(log: Path, tmp_
     original = read_record(path).image()[:, :, ::-1]
     assert picture.shape == (HEIGHT, WIDTH, 3)
     blocks = [
-        (picture[y : y + 30, x : x + 26].astype(int) - original[y : y + 30, x : x + 26] // 2).reshape(-1, 3).mean(0)
-        for y in (0, 30) for x in (0, 27, 54)
-    ]  # fmt: skip
-    assert min(np.abs(a - b).max() for i, a in enumerate(blocks) for b in blocks[:i]) > 10  # a colour for each class
+        (picture[y : y + 30, x : x + 26].astype(int) - original[y : y + 30, x : x + 26] // 2)
+        .reshape(-1, 3)
+        .mean(0)
+        for y in (0, 30)
+        for x in (0, 27, 54)
+    ]
+    assert (
+        min(np.abs(a - b).max() for i, a in enumerate(blocks) for b in blocks[:i]) > 10
+    )  # a colour for each class
 
 
 def test_show_writes_beside_you_and_uses_the_colours_of_the_site(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classes = "".join(f'[[classes]]\nname = "c{i}"\ncolor = "#0000{i * 40:02x}"\n' for i in range(6))
+    classes = "".join(
+        f'[[classes]]\nname = "c{i}"\ncolor = "#0000{i * 40:02x}"\n' for i in range(6)
+    )
     (tmp_path / "edgeseg.toml").write_text(classes)
     monkeypatch.chdir(tmp_path)
     path = next(iter_records(log))
@@ -109,7 +134,9 @@ def test_show_writes_beside_you_and_uses_the_colours_of_the_site(
     picture = cv2.imread(f"{path.stem}.png")
     assert picture is not None
     darkened = read_record(path).image() // 2
-    np.testing.assert_array_equal(picture[:, :, 2], darkened[:, :, 0])  # nothing red in these colours
+    np.testing.assert_array_equal(
+        picture[:, :, 2], darkened[:, :, 0]
+    )  # nothing red in these colours
     assert int(picture[59, 79, 0]) == int(darkened[59, 79, 2]) + 100
 
 
@@ -148,7 +175,9 @@ def test_damage_is_named_and_the_rest_is_exported(log: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "out" / "images").iterdir())) == 1
     report = json.loads(run("verify", log, "--json").stdout)
     assert report["good"] == 1
-    assert sorted(Path(line.split()[0]).name for line in report["bad"]) == sorted([bad.name, "note.txt"])
+    assert sorted(Path(line.split()[0]).name for line in report["bad"]) == sorted(
+        [bad.name, "note.txt"]
+    )
 
 
 def test_the_newest_log_is_found_in_site_and_run_folder(
@@ -184,7 +213,13 @@ def test_mistakes_end_in_one_sentence(log: Path, tmp_path: Path) -> None:
         ("export", log, "--output", tmp_path / "file"): "choose another --output",
         ("show", log, "nosuch"): "has no record with 'nosuch'",
         ("show", log, "000001-"): "has 3 records with '000001-'",
-        ("show", log, "0000000000", "--output", tmp_path / "file" / "x.png"): "choose another --output",
+        (
+            "show",
+            log,
+            "0000000000",
+            "--output",
+            tmp_path / "file" / "x.png",
+        ): "choose another --output",
     }
     for arguments, sentence in cases.items():
         result = run(*arguments)

@@ -9,7 +9,18 @@ import json
 import subprocess
 import sys
 
-HEAVY = {"torch", "torchvision", "timm", "numpy", "cv2", "onnxruntime", "onnx", "tensorrt", "PIL", "pandas"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "cv2",
+    "onnxruntime",
+    "onnx",
+    "tensorrt",
+    "PIL",
+    "pandas",
+}
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -20,7 +31,9 @@ before = set(sys.modules)
 {statement}
 print("\\n" + json.dumps(sorted({{name.split(".")[0] for name in set(sys.modules) - before}})))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 

@@ -19,10 +19,10 @@ from typer.testing import CliRunner, Result
 from edgeseg.cli.app import app
 from edgeseg.cli.compare import _names
 from edgeseg.compare import process_pool as pool
-from edgeseg.compare.results import RARE, rare_classes, row, standings
 from edgeseg.compare.html_page import chunks, curve, divergence
 from edgeseg.compare.plan import Plan, claim, plan, stored_plan, usable
 from edgeseg.compare.process_pool import run_all
+from edgeseg.compare.results import RARE, rare_classes, row, standings
 from edgeseg.compare.worker import Job
 from edgeseg.config import METHOD_NAMES, TrainConfig, validate
 from edgeseg.errors import TrainError
@@ -44,14 +44,21 @@ def test_standings_are_sorted_and_keep_what_failed() -> None:
     found = standings(runs, {("b", 1): "boom", ("c", 0): "bang"}, ["c", "a", "b", "d"])
     assert [each.method for each in found] == ["b", "a", "c"]
     line = row(found[0], found[1], ["c0", "c1"])
-    assert (line["gain"], line["rare_iou"], line["sd"], line["failed"]) == (9.0, 60.0, None, {"1": "boom"})
+    assert (line["gain"], line["rare_iou"], line["sd"], line["failed"]) == (
+        9.0,
+        60.0,
+        None,
+        {"1": "boom"},
+    )
     assert row(found[2], found[1], []) == {"method": "c", "seeds": 0, "failed": {"0": "bang"}}
 
 
 def test_curves_span_all_seeds_and_drift_is_nought_where_labels_agree() -> None:
     line = curve(standing("a", [40, 60]))
     assert (line.x, line.y, line.band) == ([2.0, 4.0], [25.0, 50.0], [(20.0, 30.0), (40.0, 60.0)])
-    assert divergence({}, {"a": 5}) == 0 and divergence({"a": 0.5, "b": 0.5}, {"a": 50, "b": 50}) == pytest.approx(0)
+    assert divergence({}, {"a": 5}) == 0 and divergence(
+        {"a": 0.5, "b": 0.5}, {"a": 50, "b": 50}
+    ) == pytest.approx(0)
     assert divergence({"a": 1.0, "b": 0.0}, {"a": 0, "b": 1000}) > 5
 
 
@@ -87,7 +94,9 @@ def config(**changes: object) -> TrainConfig:
 
 
 def jobs(out: Path, seeds: int) -> list[Job]:
-    return [Job(out, config(seed=seed, method="suponly"), out / str(seed), 1) for seed in range(seeds)]
+    return [
+        Job(out, config(seed=seed, method="suponly"), out / str(seed), 1) for seed in range(seeds)
+    ]
 
 
 def gone(pid: int) -> bool:
@@ -98,17 +107,23 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_process_that_dies_is_a_reason_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_is_a_reason_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool, "work", play)
     watcher = Watcher()
     found = {job.config.seed: reason for job, reason in run_all(jobs(tmp_path, 4), 2, watcher)}
     assert found[0] is None and found[3] == "frame f1 is damaged"
-    assert "SIGKILL, most likely because memory ran out" in str(found[1]) and "exit code 3" in str(found[2])
+    assert "SIGKILL, most likely because memory ran out" in str(found[1]) and "exit code 3" in str(
+        found[2]
+    )
     assert watcher.done == 4 * 4  # the budget of each, however it counted and ended
     assert "suponly seed 0 mIoU 1.0" in watcher.notes
 
 
-@pytest.mark.parametrize(("gpus", "wanted"), [(("1", "GPU-5"), ["1", "GPU-5"] * 2), ((), ["all"] * 4)])
+@pytest.mark.parametrize(
+    ("gpus", "wanted"), [(("1", "GPU-5"), ["1", "GPU-5"] * 2), ((), ["all"] * 4)]
+)
 def test_runs_at_a_time_are_spread_over_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], wanted: list[str]
 ) -> None:
@@ -129,7 +144,12 @@ def test_runs_at_a_time_are_spread_over_gpus(
     ],
 )
 def test_gpus_are_those_that_the_command_sees(
-    site: Site, monkeypatch: pytest.MonkeyPatch, device: str, at_once: int, named: str | None, wanted: tuple[str, ...]
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    at_once: int,
+    named: str | None,
+    wanted: tuple[str, ...],
 ) -> None:
     """Two GPUs are pretended; there is none here."""
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -171,7 +191,17 @@ def metrics(run: Path) -> Any:
 
 
 def test_kill_9_then_resume_ends_as_if_nothing_had_happened(site: Site) -> None:
-    command = [sys.executable, "-m", "edgeseg.cli.app", "compare", *SET, "--methods", "mean_teacher", "--seeds", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "edgeseg.cli.app",
+        "compare",
+        *SET,
+        "--methods",
+        "mean_teacher",
+        "--seeds",
+        "2",
+    ]
     command += ["--threads", "1"]
     out = site.root / "runs" / "compare" / "exp1"
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -194,13 +224,21 @@ def test_kill_9_then_resume_ends_as_if_nothing_had_happened(site: Site) -> None:
 
     done = call("--resume", "--threads", "1", "--json")
     assert done.exit_code == 0, done.stderr
-    assert (out / "suponly-0" / "metrics.json").stat().st_mtime_ns == first, "a finished run is not repeated"
+    assert (out / "suponly-0" / "metrics.json").stat().st_mtime_ns == first, (
+        "a finished run is not repeated"
+    )
     table = json.loads(done.stdout)
     assert table["finished"] and {line["method"]: line["seeds"] for line in table["methods"]} == {
-        "suponly": 2, "mean_teacher": 2,
-    }  # fmt: skip
-    assert [line["miou"] for line in table["methods"]] == sorted((m["miou"] for m in table["methods"]), reverse=True)
-    assert all(10**8 < line["memory_bytes"] < 10**10 and line["seconds_per_step"] > 0 for line in table["methods"])
+        "suponly": 2,
+        "mean_teacher": 2,
+    }
+    assert [line["miou"] for line in table["methods"]] == sorted(
+        (m["miou"] for m in table["methods"]), reverse=True
+    )
+    assert all(
+        10**8 < line["memory_bytes"] < 10**10 and line["seconds_per_step"] > 0
+        for line in table["methods"]
+    )
     alone = train(site, config(method="mean_teacher", seed=0), site.root / "alone")
     (cut,) = (line["last"]["0"] for line in table["methods"] if line["method"] == "mean_teacher")
     assert cut == pytest.approx(alone.metrics["last"]["ema"]["miou"], abs=0.01)
@@ -211,7 +249,9 @@ def test_kill_9_then_resume_ends_as_if_nothing_had_happened(site: Site) -> None:
     page = (out / "report.html").read_text()
     assert page.count("<img") == 3 * 4  # every val frame: itself, the truth, two methods
     assert "mean_teacher" in page and "<polygon" in page and "http" not in page
-    assert " ± " in page and "drawn anew, neighbours together, they put mean_teacher between" in page
+    assert (
+        " ± " in page and "drawn anew, neighbours together, they put mean_teacher between" in page
+    )
 
     again = call("--resume", "--json")  # all is done: the same table, no process
     assert json.loads(again.stdout)["methods"] == table["methods"]
@@ -244,11 +284,19 @@ def test_methods_and_seeds_can_be_added_on_resumption_and_nothing_else_changed(s
 def test_a_run_that_fails_is_a_row_and_the_others_go_on(site: Site) -> None:
     (site.root / "5.png").write_bytes(b"no picture")  # footage: suponly never looks at it
     out = site.root / "runs" / "compare" / "exp1"
-    train(site, config(method="suponly", seed=0), out / "suponly-0")  # an ordinary run, so it need not be repeated
+    train(
+        site, config(method="suponly", seed=0), out / "suponly-0"
+    )  # an ordinary run, so it need not be repeated
     result = call("--methods", "mean_teacher", "--seeds", "1", "--resume", "--threads", "1")
     assert result.exit_code == 1
-    assert "suponly is added: it is the floor" in result.stderr and "mean_teacher-0 failed: " in result.stderr
-    assert "1 of 2 runs failed (mean_teacher-0)" in result.stderr and "edgeseg compare --resume" in result.stderr
+    assert (
+        "suponly is added: it is the floor" in result.stderr
+        and "mean_teacher-0 failed: " in result.stderr
+    )
+    assert (
+        "1 of 2 runs failed (mean_teacher-0)" in result.stderr
+        and "edgeseg compare --resume" in result.stderr
+    )
     good, bad = metrics(out)["methods"]
     assert good["method"] == "suponly" and good["miou"] > 0
     assert "5.png is missing or damaged" in bad["failed"]["0"]
@@ -278,7 +326,9 @@ def test_what_cannot_be_is_one_sentence(site: Site, arguments: list[str], text: 
     assert not (site.root / "runs").exists()
 
 
-@pytest.mark.parametrize(("split", "text"), [("val", "0 val frames"), ("unlabelled", "0 unlabelled frames")])
+@pytest.mark.parametrize(
+    ("split", "text"), [("val", "0 val frames"), ("unlabelled", "0 unlabelled frames")]
+)
 def test_a_site_without_val_labels_or_footage_is_refused_before_anything_is_written(
     site: Site, split: str, text: str
 ) -> None:
@@ -288,19 +338,27 @@ def test_a_site_without_val_labels_or_footage_is_refused_before_anything_is_writ
     assert not (site.root / "runs").exists()
 
 
-def test_every_method_that_works_here_can_be_asked_for_at_once(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_method_that_works_here_can_be_asked_for_at_once(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
     able = usable(config(), 3)
     assert _names("all", "", able) == list(METHOD_NAMES)
     assert _names(" a, b,", "", able) == ["a", "b"] and _names(None, "c", able) == ["c"]
     names = _names("all", "", usable(config(), 2))
     assert set(METHOD_NAMES) - set(names) == {"fpl_cps", "fpl_cps_cutmix", "fpl_ael"}
     assert "left out: fpl_cps needs at least 3 classes" in " ".join(capsys.readouterr().err.split())
-    assert plan(site, config(), ["mt", "st++", "mean_teacher"], 1).methods == ("suponly", "mean_teacher", "stpp")
+    assert plan(site, config(), ["mt", "st++", "mean_teacher"], 1).methods == (
+        "suponly",
+        "mean_teacher",
+        "stpp",
+    )
 
 
 def test_only_methods_that_label_online_get_the_plugins(site: Site) -> None:
     wanted = plan(site, config(plugins=["ael"]), ["cutmix_mt", "st"], 1)
-    found = {job.config.method: job.config.plugins for job in wanted.jobs(site.root, site.root / "out")}
+    found = {
+        job.config.method: job.config.plugins for job in wanted.jobs(site.root, site.root / "out")
+    }
     assert found == {"suponly": (), "cutmix_mt": ("ael",), "st": ()}
 
 
@@ -319,7 +377,9 @@ def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(
         survived.append(not gone(int(pid.read_text())))
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # what was started in the background ignores it
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # what was started in the background ignores it
     try:
         thread = threading.Thread(target=interrupt, daemon=True)
         thread.start()

@@ -11,19 +11,31 @@ from tests.helpers.comparison import standing
 
 
 def test_a_clear_winner_is_taken() -> None:
-    found = [standing("suponly", [50, 51, 52]), standing("a", [60, 61, 62]), standing("b", [55, 56, 57])]
+    found = [
+        standing("suponly", [50, 51, 52]),
+        standing("a", [60, 61, 62]),
+        standing("b", [55, 56, 57]),
+    ]
     verdict = recommend(found)
-    assert verdict.method == "a" and verdict.sentences[0].startswith("take a: +10.0 points over suponly")
+    assert verdict.method == "a" and verdict.sentences[0].startswith(
+        "take a: +10.0 points over suponly"
+    )
     assert "sd 1.00 points, 6 degrees of freedom" in verdict.sentences[-1]
     assert verdict.noise == pytest.approx(student(0.025, 6) * (2 / 3) ** 0.5)
 
 
 @pytest.mark.parametrize(("seconds", "wanted"), [(0.5, "b"), (0.95, "a"), (2.0, "a")])
 def test_a_cheaper_method_within_noise_is_preferred(seconds: float, wanted: str) -> None:
-    found = [standing("suponly", [50, 51, 52]), standing("a", [60, 61, 62]), standing("b", [59, 60, 61], seconds)]
+    found = [
+        standing("suponly", [50, 51, 52]),
+        standing("a", [60, 61, 62]),
+        standing("b", [59, 60, 61], seconds),
+    ]
     verdict = recommend(found)
     assert verdict.method == wanted
-    assert any("within noise" in text and "50 % of its time" in text for text in verdict.sentences) == (wanted == "b")
+    assert any(
+        "within noise" in text and "50 % of its time" in text for text in verdict.sentences
+    ) == (wanted == "b")
 
 
 def test_a_cheaper_method_that_does_not_beat_the_floor_is_no_choice() -> None:
@@ -36,11 +48,15 @@ def test_a_cheaper_method_that_does_not_beat_the_floor_is_no_choice() -> None:
 def test_a_tie_goes_to_the_floor_and_asks_for_more() -> None:
     verdict = recommend([standing("suponly", [50, 53, 51]), standing("a", [52, 50, 54])])
     assert verdict.method == "suponly"
-    assert "did not help measurably" in verdict.sentences[0] and "more seeds" in verdict.sentences[-2]
+    assert (
+        "did not help measurably" in verdict.sentences[0] and "more seeds" in verdict.sentences[-2]
+    )
 
 
 def test_a_floor_that_wins_is_said_with_the_typical_causes_and_those_of_the_site() -> None:
-    verdict = recommend([standing("suponly", [60, 61]), standing("a", [50, 51])], ["wall in no labelled frame"])
+    verdict = recommend(
+        [standing("suponly", [60, 61]), standing("a", [50, 51])], ["wall in no labelled frame"]
+    )
     assert verdict.method == "suponly" and "even a is 10.0 points below" in verdict.sentences[0]
     assert verdict.sentences[1].startswith("typical causes: a threshold too low")
     assert verdict.sentences[2] == "this site shows: wall in no labelled frame"
@@ -66,12 +82,16 @@ def test_the_best_of_many_must_be_better_than_the_best_of_one() -> None:
 
 
 @pytest.mark.parametrize("rivals", [1, 7])
-def test_methods_that_are_alike_are_told_apart_by_chance_as_rarely_as_the_rule_says(rivals: int) -> None:
+def test_methods_that_are_alike_are_told_apart_by_chance_as_rarely_as_the_rule_says(
+    rivals: int,
+) -> None:
     draw = random.Random(0)
     wrong = 0
     for _ in range(400):
-        found = [standing(name, [draw.gauss(50, 1.3) for _ in range(3)])
-                 for name in ["suponly", *map(str, range(rivals))]]  # fmt: skip
+        found = [
+            standing(name, [draw.gauss(50, 1.3) for _ in range(3)])
+            for name in ["suponly", *map(str, range(rivals))]
+        ]
         wrong += recommend(found).method != "suponly"
     assert wrong <= 18  # 2.5 % of 400 are 10; 2.6 standard deviations more
 
@@ -106,23 +126,38 @@ def test_a_floor_that_scatters_wildly_does_not_win_by_it() -> None:
 def test_a_method_of_which_runs_failed_is_no_choice() -> None:
     found = [standing("suponly", [50, 51, 52]), standing("cps", [58], failed={1: "x", 2: "x"})]
     verdict = recommend(found)
-    assert verdict.method == "suponly" and "left out is cps: 2 of its 3 runs failed" in verdict.sentences[1]
+    assert (
+        verdict.method == "suponly"
+        and "left out is cps: 2 of its 3 runs failed" in verdict.sentences[1]
+    )
     verdict = recommend([*found, standing("a", [60, 61, 62])])
     assert verdict.method == "a" and any("left out is cps" in text for text in verdict.sentences)
 
 
 @pytest.mark.parametrize(
     ("doubt", "degrees", "wanted"),
-    [(0.05, 1, 12.706), (0.05, 2, 4.303), (0.05, 3, 3.182), (0.01, 9, 3.250), (0.05, 30, 2.042), (0.05, 10_000, 1.960)],
+    [
+        (0.05, 1, 12.706),
+        (0.05, 2, 4.303),
+        (0.05, 3, 3.182),
+        (0.01, 9, 3.250),
+        (0.05, 30, 2.042),
+        (0.05, 10_000, 1.960),
+    ],
 )
-def test_the_points_of_student_s_distribution_are_those_of_tables(doubt: float, degrees: int, wanted: float) -> None:
+def test_the_points_of_student_s_distribution_are_those_of_tables(
+    doubt: float, degrees: int, wanted: float
+) -> None:
     assert student(doubt, degrees) == pytest.approx(wanted, abs=6e-4)
 
 
 def test_what_is_missing_is_said() -> None:
     assert recommend([]).method is None
     assert recommend([standing("a", [], failed={0: "x"})]).method is None
-    assert "nobody knows" in recommend([standing("a", [50]), standing("suponly", [], failed={0: "x"})]).sentences[0]
+    assert (
+        "nobody knows"
+        in recommend([standing("a", [50]), standing("suponly", [], failed={0: "x"})]).sentences[0]
+    )
     assert "nothing to compare" in recommend([standing("suponly", [50])]).sentences[0]
 
 
@@ -131,10 +166,17 @@ def test_noise_is_pooled_over_methods_with_any_number_of_runs() -> None:
     noise = Noise.of(found)
     assert noise.degrees == 3
     assert noise.spread == pytest.approx((4 / 3) ** 0.5)  # (1 + 1) + 0 + (1 + 0 + 1) over 1 + 0 + 2
-    assert noise.between(found[0], found[1]) == pytest.approx(student(0.025, 3) * (4 / 3) ** 0.5 * 1.5**0.5)
+    assert noise.between(found[0], found[1]) == pytest.approx(
+        student(0.025, 3) * (4 / 3) ** 0.5 * 1.5**0.5
+    )
 
 
 def test_causes_are_those_that_the_site_shows() -> None:
     assert causes({"a": 50, "b": 50}, 20, ["one"], ["one"]) == []
     few, missing, strange, main = causes({"a": 99, "b": 1, "c": 0}, 5, ["one"], ["one", "two"])
-    assert "only 5 labelled" in few and missing == "c in no labelled frame" and "two" in strange and "99 %" in main
+    assert (
+        "only 5 labelled" in few
+        and missing == "c in no labelled frame"
+        and "two" in strange
+        and "99 %" in main
+    )

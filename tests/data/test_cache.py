@@ -119,7 +119,9 @@ def test_every_frame_is_decoded_once_for_all_runs_and_comes_back_the_same(
     assert contents(first) == wanted and len(seen) == FRAMES
     assert contents(first) == wanted and contents(store(site)) == wanted and len(seen) == FRAMES
     image, mask = first[0]
-    assert image.shape == (*SIZE, 3) and mask.shape == SIZE and image.dtype == mask.dtype == np.uint8
+    assert (
+        image.shape == (*SIZE, 3) and mask.shape == SIZE and image.dtype == mask.dtype == np.uint8
+    )
     assert files(site)[0].stat().st_size == FRAMES * RECORD <= used(site)
     assert (site.root / "cache" / ".gitignore").read_text() == "*\n"
 
@@ -128,7 +130,10 @@ def test_status_shows_what_the_cache_takes(site: Site, monkeypatch: pytest.Monke
     monkeypatch.chdir(site.root)
     assert "cache/" not in CliRunner().invoke(app, ["status"]).stdout
     contents(store(site))
-    assert "cache/ takes 0.00 GB and may be deleted at any time" in CliRunner().invoke(app, ["status"]).stdout
+    assert (
+        "cache/ takes 0.00 GB and may be deleted at any time"
+        in CliRunner().invoke(app, ["status"]).stdout
+    )
 
 
 def test_unlabelled_frames_are_kept_without_masks(site: Site) -> None:
@@ -176,7 +181,9 @@ def test_a_file_cut_short_or_full_of_holes_gives_no_wrong_frame(site: Site, keep
     (path,) = files(site)
     os.truncate(path, keep)
     assert contents(store(site)) == wanted
-    with path.open("r+b") as file:  # what a power cut does: checksums came to the disk, pages did not
+    with path.open(
+        "r+b"
+    ) as file:  # what a power cut does: checksums came to the disk, pages did not
         file.write(bytes(keep))
     assert contents(store(site)) == wanted
 
@@ -275,7 +282,9 @@ def test_a_short_write_counts_as_a_full_disk(site: Site, monkeypatch: pytest.Mon
     assert len(said.lines) == 1 and "No space left" in said.lines[0]
 
 
-def test_a_folder_that_cannot_be_written_means_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_means_memory(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = Said()
     (site.root / "cache").write_text("in the way")
     frames = store(site, said)
@@ -324,7 +333,11 @@ def test_a_disk_without_room_is_left_alone(site: Site, monkeypatch: pytest.Monke
     contents(store(site, said))
     assert not files(site) and "to spare; make room" in said.lines[0]
     free.free += 1
-    assert contents(store(site, said)) == decoded(site) and len(files(site)) == 1 and len(said.lines) == 1
+    assert (
+        contents(store(site, said)) == decoded(site)
+        and len(files(site)) == 1
+        and len(said.lines) == 1
+    )
 
 
 def test_the_longest_unused_caches_go_first_and_those_in_use_stay(site: Site) -> None:
@@ -341,7 +354,9 @@ def test_the_longest_unused_caches_go_first_and_those_in_use_stay(site: Site) ->
     held = store(roomy, size=(32, 64))
     os.utime(paths[1], (1, 1))
     said = Said()
-    contents(store(bounded(site, eight * 5 // 8), said, size=(64, 64)))  # 4 parts more beside 2 in use: in vain
+    contents(
+        store(bounded(site, eight * 5 // 8), said, size=(64, 64))
+    )  # 4 parts more beside 2 in use: in vain
     assert "beside the caches in use" in said.lines[0] and len(files(site)) == 4
     contents(store(bounded(site, eight * 7 // 8), size=(64, 64)))
     assert len(files(site)) == 3 and set(paths) & set(files(site)) == {paths[0], paths[1]}

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.atomic_files import lock
+from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.errors import DataError
 from edgeseg.site import Site
 from tests.helpers.footage import contents, huge_png, save, scene, site, video
@@ -22,7 +22,9 @@ from tests.helpers.footage import contents, huge_png, save, scene, site, video
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)  # a killed process loses nothing by it, only a power cut does
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: None
+    )  # a killed process loses nothing by it, only a power cut does
 
 
 @pytest.fixture
@@ -30,18 +32,28 @@ def empty(tmp_path: Path) -> Site:
     return site(tmp_path / "site")
 
 
-def test_a_video_is_sampled_by_time_with_camera_source_and_colour(empty: Site, tmp_path: Path) -> None:
+def test_a_video_is_sampled_by_time_with_camera_source_and_colour(
+    empty: Site, tmp_path: Path
+) -> None:
     shots = [scene(second) for second in range(5) for _ in range(10)]
     clip = video(tmp_path / "clip.avi", shots)
     result = add_footage(empty, [clip], "gate-2")
     frames = empty.frames("unlabelled")
     assert (result.read, result.kept, result.duplicates) == (5, 5, 0)
     assert [frame.time for frame in frames] == pytest.approx([0, 1, 2, 3, 4], abs=0.11)
-    assert {(frame.camera, frame.source, frame.origin) for frame in frames} == {("gate-2", str(clip), "footage")}
+    assert {(frame.camera, frame.source, frame.origin) for frame in frames} == {
+        ("gate-2", str(clip), "footage")
+    }
     for second, frame in enumerate(frames):
         stored = Image.open(empty.path(frame.image))
-        assert (stored.format, stored.size) == ("JPEG", (frame.width, frame.height)) == ("JPEG", (128, 96))
-        assert np.abs(np.asarray(stored).astype(int) - scene(second)).mean() < 8  # swapped channels differ by far more
+        assert (
+            (stored.format, stored.size)
+            == ("JPEG", (frame.width, frame.height))
+            == ("JPEG", (128, 96))
+        )
+        assert (
+            np.abs(np.asarray(stored).astype(int) - scene(second)).mean() < 8
+        )  # swapped channels differ by far more
 
 
 def test_more_frames_per_second_on_request(empty: Site, tmp_path: Path) -> None:
@@ -55,7 +67,9 @@ def test_a_still_camera_leaves_one_frame(empty: Site, tmp_path: Path) -> None:
     result = add_footage(empty, [still])
     assert (result.read, result.kept, result.duplicates) == (8, 1, 7)
     again = save(tmp_path / "other" / "same view.png", scene(1, 192, 256))
-    assert add_footage(empty, [again], "other").duplicates == 1  # also when another camera shows it, larger
+    assert (
+        add_footage(empty, [again], "other").duplicates == 1
+    )  # also when another camera shows it, larger
 
 
 def test_images_of_a_folder_are_a_sequence_in_natural_order(empty: Site, tmp_path: Path) -> None:
@@ -64,8 +78,11 @@ def test_images_of_a_folder_are_a_sequence_in_natural_order(empty: Site, tmp_pat
     site2 = Site.open(empty.root, ["data.fps=0.5"])
     add_footage(site2, [tmp_path / "day"])
     assert {Path(frame.source).name: frame.time for frame in empty.frames()} == {
-        "img1.jpg": 0, "img2.jpg": 2, "img9.jpg": 4, "img10.jpg": 6,
-    }  # fmt: skip
+        "img1.jpg": 0,
+        "img2.jpg": 2,
+        "img9.jpg": 4,
+        "img10.jpg": 6,
+    }
 
 
 def test_all_usual_kinds_of_images(empty: Site, tmp_path: Path) -> None:
@@ -86,7 +103,11 @@ def test_all_usual_kinds_of_images(empty: Site, tmp_path: Path) -> None:
     stored = {Path(frame.source).name: frame for frame in empty.frames()}
     for frame in stored.values():
         picture = Image.open(empty.path(frame.image))
-        assert (picture.mode, picture.size) == ("RGB", (frame.width, frame.height)) == ("RGB", (128, 96)), frame.source
+        assert (
+            (picture.mode, picture.size)
+            == ("RGB", (frame.width, frame.height))
+            == ("RGB", (128, 96))
+        ), frame.source
     assert empty.path(stored["plain.jpg"].image).read_bytes() == plain.read_bytes()
     for name, seed in (("deep.png", 4), ("turned.jpg", 8)):
         pixels = np.asarray(Image.open(empty.path(stored[name].image))).astype(int)
@@ -121,15 +142,25 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_kept(empty: Site, tmp_path
     assert set(named) == {"cut.jpg", "empty.png", "text.jpg", "huge.png", "empty.mp4", "noise.mp4"}
     assert "declares more than" in named["huge.png"]
     assert [path.name for path in result.skipped] == ["notes.txt"]
-    assert len(result.partial) == 1 and "half.avi" in result.partial[0] and "of 60 frames" in result.partial[0]
+    assert (
+        len(result.partial) == 1
+        and "half.avi" in result.partial[0]
+        and "of 60 frames" in result.partial[0]
+    )
     assert result.kept == 1 + 3 == len(empty.frames())
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("missing.mp4", "matches no file"), ("*.mov", "matches no file"), ("void", "holds no video or image"),
-     ("notes.txt", "holds no video or image"), ("dead.mp4", "no footage could be read"), ("dead.jpg", "dead.jpg")],
-)  # fmt: skip
+    [
+        ("missing.mp4", "matches no file"),
+        ("*.mov", "matches no file"),
+        ("void", "holds no video or image"),
+        ("notes.txt", "holds no video or image"),
+        ("dead.mp4", "no footage could be read"),
+        ("dead.jpg", "dead.jpg"),
+    ],
+)
 def test_nothing_to_add_is_an_error(empty: Site, tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "void").mkdir()
     for file in ("notes.txt", "dead.mp4", "dead.jpg"):
@@ -143,7 +174,9 @@ def test_patterns_files_and_folders_at_once(empty: Site, tmp_path: Path) -> None
     for number in range(6):
         save(tmp_path / "a" / f"{number}.png", scene(number))
     save(tmp_path / "b" / "c" / "deep.png", scene(10))
-    result = add_footage(empty, [f"{tmp_path}/a/[0-2].png", str(tmp_path / "a" / "1.png"), str(tmp_path / "b")])
+    result = add_footage(
+        empty, [f"{tmp_path}/a/[0-2].png", str(tmp_path / "a" / "1.png"), str(tmp_path / "b")]
+    )
     assert result.kept == result.read == 4
 
 
@@ -175,7 +208,7 @@ def test_adding_again_changes_nothing(empty: Site, tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 os.fsync = lambda handle: None
-from edgeseg.data import footage, store
+from edgeseg.data.ingest import add_footage as footage, site_writer as store
 from edgeseg.site import Site
 left, kind = int(sys.argv[1]), sys.argv[2]
 inner = os.replace
@@ -194,7 +227,9 @@ footage.add_footage(Site.open(), sys.argv[3:])
 
 
 @pytest.mark.parametrize(("moment", "kind"), [(1, "before"), (7, "after"), (14, "before")])
-def test_killed_and_repeated_ends_the_same(empty: Site, tmp_path: Path, moment: int, kind: str) -> None:
+def test_killed_and_repeated_ends_the_same(
+    empty: Site, tmp_path: Path, moment: int, kind: str
+) -> None:
     paths = _material(tmp_path)
     whole = site(tmp_path / "whole" / "site")
     add_footage(whole, paths)
@@ -211,7 +246,10 @@ def test_killed_and_repeated_ends_the_same(empty: Site, tmp_path: Path, moment: 
 
 def test_two_at_once_are_refused(empty: Site, tmp_path: Path) -> None:
     picture = save(tmp_path / "one.jpg", scene(0))
-    with lock(empty.root / "frames"), pytest.raises(DataError, match="in use by another edgeseg process"):
+    with (
+        lock(empty.root / "frames"),
+        pytest.raises(DataError, match="in use by another edgeseg process"),
+    ):
         add_footage(empty, [picture])
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeseg.data.ingest.add_footage import add_footage
-from edgeseg.data.ingest.mask_files import MaskReader, read_mask
 from edgeseg.data.ingest.add_labels import LabelResult, add_labels
+from edgeseg.data.ingest.mask_files import MaskReader, read_mask
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.site import Site
 from tests.helpers.footage import contents, huge_png, save, scene, site
@@ -51,7 +51,9 @@ def grey_png(path: Path, mask: Mask, depth: int) -> Path:
         rows += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", mask.shape[1], mask.shape[0], depth, 0, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -71,9 +73,13 @@ def test_indices_are_read_from_palette_and_grey(empty: Site, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_indices_of_few_bits_are_not_spread(empty: Site, tmp_path: Path, depth: int) -> None:
-    mask = np.minimum(np.array([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]], np.uint8), (1 << depth) - 1).astype(np.uint8)
+    mask = np.minimum(
+        np.array([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]], np.uint8), (1 << depth) - 1
+    ).astype(np.uint8)
     assert (read_mask(grey_png(tmp_path / "grey.png", mask, depth), empty.config) == mask).all()
-    assert (read_mask(palette_png(tmp_path / "palette.png", mask, depth), empty.config) == mask).all()
+    assert (
+        read_mask(palette_png(tmp_path / "palette.png", mask, depth), empty.config) == mask
+    ).all()
 
 
 def test_colours_of_the_classes(empty: Site, tmp_path: Path) -> None:
@@ -141,7 +147,10 @@ def test_labels_are_stored_exactly(empty: Site, tmp_path: Path) -> None:
         name = Path(frame.source)
         mask = Image.open(empty.path(frame.mask or ""))
         assert mask.mode == "L"
-        assert (np.asarray(mask) == np.asarray(Image.open(name.parents[1] / "masks" / f"{name.stem}.png"))).all()
+        assert (
+            np.asarray(mask)
+            == np.asarray(Image.open(name.parents[1] / "masks" / f"{name.stem}.png"))
+        ).all()
         if name.suffix == ".jpg":
             assert (frame.camera, frame.split, frame.origin) == ("east", "labelled", "labels")
             assert empty.path(frame.image).read_bytes() == name.read_bytes()
@@ -166,10 +175,15 @@ def test_every_fault_is_told_and_nothing_is_added(empty: Site, tmp_path: Path) -
     told = str(caught.value)
     assert "there are 8 faults" in told
     for words in (
-        "0.png: has class ids 9", "1.png: is 127x96, but 1.jpg is 128x96", "2.jpg: has no mask", "3.jpg: is damaged",
-        "4.png: is damaged", "5.png: has the same name as 5.jpg", "7.jpg: is the same image as",
+        "0.png: has class ids 9",
+        "1.png: is 127x96, but 1.jpg is 128x96",
+        "2.jpg: has no mask",
+        "3.jpg: is damaged",
+        "4.png: is damaged",
+        "5.png: has the same name as 5.jpg",
+        "7.jpg: is the same image as",
         "only.png: has no image",
-    ):  # fmt: skip
+    ):
         assert words in told, told
     assert contents(empty.root) == before
 
@@ -180,15 +194,25 @@ def test_many_faults_are_counted_not_listed(empty: Site, tmp_path: Path) -> None
         save(masks / f"{seed}.png", np.full((96, 128), 3, np.uint8))
     with pytest.raises(DataError, match="there are 40 faults") as caught:
         add_labels(empty, images, masks)
-    assert "0.png" in str(caught.value) and "and 36 more" in str(caught.value) and len(str(caught.value)) < 1500
+    assert (
+        "0.png" in str(caught.value)
+        and "and 36 more" in str(caught.value)
+        and len(str(caught.value)) < 1500
+    )
 
 
 @pytest.mark.parametrize(
     ("images", "masks", "words"),
-    [("images", "images", "are both in"), ("images", "absent", "does not exist"), ("void", "masks", "holds no images"),
-     ("images", "masks/1.png", "must both be folders")],
-)  # fmt: skip
-def test_folders_that_cannot_be_meant(empty: Site, tmp_path: Path, images: str, masks: str, words: str) -> None:
+    [
+        ("images", "images", "are both in"),
+        ("images", "absent", "does not exist"),
+        ("void", "masks", "holds no images"),
+        ("images", "masks/1.png", "must both be folders"),
+    ],
+)
+def test_folders_that_cannot_be_meant(
+    empty: Site, tmp_path: Path, images: str, masks: str, words: str
+) -> None:
     label(tmp_path, [1])
     (tmp_path / "void").mkdir()
     with pytest.raises(DataError, match=words):
@@ -209,15 +233,23 @@ def test_footage_that_gets_labels_is_not_doubled(empty: Site, tmp_path: Path) ->
     add_footage(empty, [images], "west")
     result = add_labels(empty, images, masks, "val")
     assert (result.added, result.labelled) == (0, 6)
-    assert {(frame.camera, frame.split, frame.origin) for frame in empty.frames()} == {("west", "val", "footage")}
+    assert {(frame.camera, frame.split, frame.origin) for frame in empty.frames()} == {
+        ("west", "val", "footage")
+    }
 
 
 def test_stored_frames_can_be_given_to_a_labelling_tool(empty: Site, tmp_path: Path) -> None:
     images, _ = label(tmp_path / "in", range(3))
     add_footage(Site.open(empty.root, ["data.max_side=64"]), [images])
     for frame in empty.frames():  # the tool saves them in another format, under the same name
-        save(tmp_path / "out" / "images" / f"{frame.id}.png", np.asarray(Image.open(empty.path(frame.image))))
-        save(tmp_path / "out" / "masks" / f"{frame.id}.png", np.ones((frame.height, frame.width), np.uint8))
+        save(
+            tmp_path / "out" / "images" / f"{frame.id}.png",
+            np.asarray(Image.open(empty.path(frame.image))),
+        )
+        save(
+            tmp_path / "out" / "masks" / f"{frame.id}.png",
+            np.ones((frame.height, frame.width), np.uint8),
+        )
     before = {frame.image for frame in empty.frames()}
     assert add_labels(empty, tmp_path / "out" / "images", tmp_path / "out" / "masks").labelled == 3
     assert {frame.image for frame in empty.frames()} == before
@@ -236,12 +268,17 @@ def test_too_large_labels_are_resized_together(empty: Site, tmp_path: Path) -> N
     mask = palette_png(tmp_path / "mask.png", (picture[..., 0] // 255 * 2).astype(np.uint8))
     add_labels(small, image, mask)
     [frame] = empty.frames()
-    stored, labels = Image.open(empty.path(frame.image)), np.asarray(Image.open(empty.path(frame.mask or "")))
+    stored, labels = (
+        Image.open(empty.path(frame.image)),
+        np.asarray(Image.open(empty.path(frame.mask or ""))),
+    )
     assert stored.size == (64, 48) and labels.shape == (48, 64) == (frame.height, frame.width)
     assert set(labels[:, :32].ravel()) == {0} and set(labels[:, 32:].ravel()) == {2}
 
 
-def test_adding_again_changes_nothing_and_new_masks_replace_old(empty: Site, tmp_path: Path) -> None:
+def test_adding_again_changes_nothing_and_new_masks_replace_old(
+    empty: Site, tmp_path: Path
+) -> None:
     images, masks = label(tmp_path, range(20))
     first = add_labels(empty, images, masks)
     before = contents(empty.root)
@@ -292,7 +329,9 @@ def test_labels_keep_neighbouring_footage_out_of_training(empty: Site, tmp_path:
         mask = save(tmp_path / f"{number}.png", np.zeros((96, 128), np.uint8))
         result = add_labels(empty, tmp_path / "all" / f"{number}.jpg", mask, split)
     assert result.withheld == 38
-    assert {int(Path(frame.source).stem) for frame in empty.frames("unlabelled")} == set(range(20)) - {5}
+    assert {int(Path(frame.source).stem) for frame in empty.frames("unlabelled")} == set(
+        range(20)
+    ) - {5}
     assert len(empty.frames()) == 60
     again = add_footage(empty, [tmp_path / "all"])
     assert (again.kept, again.withheld) == (0, 38)

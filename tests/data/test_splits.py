@@ -18,14 +18,28 @@ FAR = 0xAAAA_AAAA_AAAA_0000
 
 
 def frame(
-    time: float, *, source: str = "a.mp4", camera: str = "cam", split: Split = "unlabelled", bits: int | None = None
+    time: float,
+    *,
+    source: str = "a.mp4",
+    camera: str = "cam",
+    split: Split = "unlabelled",
+    bits: int | None = None,
 ) -> Frame:
     identity = f"{camera}-{source}-{time}"
     value = zlib.crc32(identity.encode()) * 0x1_0000_0001 if bits is None else bits
     return Frame(
-        id=identity, camera=camera, time=time, source=source, split=split, image="", mask=None, height=8, width=8,
-        hash=f"{value:016x}", origin="footage",
-    )  # fmt: skip
+        id=identity,
+        camera=camera,
+        time=time,
+        source=source,
+        split=split,
+        image="",
+        mask=None,
+        height=8,
+        width=8,
+        hash=f"{value:016x}",
+        origin="footage",
+    )
 
 
 def same(frames: list[Frame], *classes: int) -> dict[str, list[int]]:
@@ -33,9 +47,15 @@ def same(frames: list[Frame], *classes: int) -> dict[str, list[int]]:
 
 
 SITES = st.lists(
-    st.tuples(st.sampled_from(["a.mp4", "b.mp4"]), st.integers(0, 400), st.sets(st.integers(0, 4), max_size=4)),
-    min_size=1, max_size=80, unique_by=lambda item: item[:2],
-)  # fmt: skip
+    st.tuples(
+        st.sampled_from(["a.mp4", "b.mp4"]),
+        st.integers(0, 400),
+        st.sets(st.integers(0, 4), max_size=4),
+    ),
+    min_size=1,
+    max_size=80,
+    unique_by=lambda item: item[:2],
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -45,7 +65,10 @@ def test_always_complete_repeatable_and_never_without_training(
 ) -> None:
     config = DataConfig(seed=seed)
     frames = [frame(time, source=source) for source, time, _ in drawn]
-    pixels = {item.id: [int(index in found) for index in range(5)] for item, (_, _, found) in zip(frames, drawn)}
+    pixels = {
+        item.id: [int(index in found) for index in range(5)]
+        for item, (_, _, found) in zip(frames, drawn)
+    }
     result = assign(frames, [], pixels, config)
     assert set(result.splits) == {item.id for item in frames}
     counts = Counter(result.splits.values())
@@ -56,7 +79,9 @@ def test_always_complete_repeatable_and_never_without_training(
     if not result.parted:
         blocks: dict[object, set[str]] = {}
         for item in frames:
-            blocks.setdefault(block_of(item, config.block_seconds), set()).add(result.splits[item.id])
+            blocks.setdefault(block_of(item, config.block_seconds), set()).add(
+                result.splits[item.id]
+            )
         assert all(len(splits) == 1 for splits in blocks.values())
 
 
@@ -66,20 +91,28 @@ def test_shares_are_met_and_blocks_stay_whole() -> None:
     counts = Counter(result.splits.values())
     assert 190 <= counts["val"] <= 220 and 140 <= counts["gate"] <= 170 and not result.parted
     assert all(
-        len({result.splits[item.id] for item in frames[start : start + 20]}) == 1 for start in range(0, 1000, 20)
+        len({result.splits[item.id] for item in frames[start : start + 20]}) == 1
+        for start in range(0, 1000, 20)
     )
 
 
 def test_another_seed_is_another_split() -> None:
     frames = [frame(second) for second in range(1000)]
-    assert assign(frames, [], same(frames, 0), CONFIG) != assign(frames, [], same(frames, 0), DataConfig(seed=1))
+    assert assign(frames, [], same(frames, 0), CONFIG) != assign(
+        frames, [], same(frames, 0), DataConfig(seed=1)
+    )
 
 
 def test_a_single_stretch_is_cut_into_neighbouring_runs() -> None:
     frames = [frame(second) for second in range(20)]
     result = assign(frames, [], same(frames, 0), CONFIG)
     counts = Counter(result.splits.values())
-    assert result.parted == 1 and counts["labelled"] >= 12 and counts["val"] >= 3 and counts["gate"] >= 2
+    assert (
+        result.parted == 1
+        and counts["labelled"] >= 12
+        and counts["val"] >= 3
+        and counts["gate"] >= 2
+    )
     order = [result.splits[item.id] for item in frames]
     assert sum(one != other for one, other in pairwise(order)) <= 6
 
@@ -92,7 +125,11 @@ def test_a_class_in_three_blocks_is_in_every_split_and_a_lone_one_stays_in_train
             pixels[frames[number].id][1] = 5
         pixels[frames[8].id][2] = 5
         result = assign(frames, [], pixels, DataConfig(seed=seed))
-        assert {result.splits[frames[number].id] for number in (3, 17, 31)} == {"labelled", "val", "gate"}
+        assert {result.splits[frames[number].id] for number in (3, 17, 31)} == {
+            "labelled",
+            "val",
+            "gate",
+        }
         assert result.splits[frames[8].id] == "labelled"
 
 
@@ -102,18 +139,27 @@ def test_settled_frames_count_and_their_blocks_pull() -> None:
     result = assign(new, val, same(val + new, 0), CONFIG)
     assert {result.splits[item.id] for item in new[:3]} == {"val"}
     counts = Counter(result.splits[item.id] for item in new[3:])
-    assert counts["val"] == 0 and counts["gate"] >= 3  # val has its share by the frames that follow it
+    assert (
+        counts["val"] == 0 and counts["gate"] >= 3
+    )  # val has its share by the frames that follow it
 
 
 def test_a_block_in_two_splits_pulls_to_the_nearest() -> None:
     settled = [frame(2, split="labelled"), frame(10, split="gate")]
     new = [frame(4), frame(8)]
-    assert list(assign(new, settled, same([*new, *settled], 0), CONFIG).splits.values()) == ["labelled", "gate"]
+    assert list(assign(new, settled, same([*new, *settled], 0), CONFIG).splits.values()) == [
+        "labelled",
+        "gate",
+    ]
 
 
 def test_images_of_a_folder_share_blocks_cameras_do_not() -> None:
     one, two = frame(0, source="day/1.jpg"), frame(1, source="day/2.jpg")
-    assert block_of(one, 20) == block_of(two, 20) != block_of(frame(1, source="day/2.jpg", camera="other"), 20)
+    assert (
+        block_of(one, 20)
+        == block_of(two, 20)
+        != block_of(frame(1, source="day/2.jpg", camera="other"), 20)
+    )
     assert block_of(frame(1, source="day/1.mp4"), 20) != block_of(frame(1, source="day/2.mp4"), 20)
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeseg.demo.measurement import Image, measure, truth
-from edgeseg.demo.html_page import table_of
-from edgeseg.demo.demo_runner import DemoResult, Row, run_demo
+from edgeseg.demo.demo_result import DemoResult, Row
+from edgeseg.demo.demo_runner import run_demo
 from edgeseg.demo.demo_site import QUICK, label_autumn, make_site
+from edgeseg.demo.html_page import table_of
+from edgeseg.demo.measurement import Image, measure, truth
 from edgeseg.errors import DataError
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.site import Site
@@ -29,7 +30,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def _digests(folder: Path) -> dict[str, str]:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def test_the_site_has_its_splits_and_nothing_of_the_autumn(site: Site) -> None:
@@ -65,7 +69,9 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
 def test_autumn_labels_judge_and_never_train(tmp_path: Path, site: Site) -> None:
     copy = make_site(tmp_path / "site", TINY)
     label_autumn(copy)
-    new = {frame.id: frame for frame in copy.frames() if frame.id not in {f.id for f in site.frames()}}
+    new = {
+        frame.id: frame for frame in copy.frames() if frame.id not in {f.id for f in site.frames()}
+    }
     assert len(new) == 2 and all(frame.split == "gate" for frame in new.values())
 
 
@@ -88,9 +94,14 @@ def test_measuring_counts_what_is_right(site: Site) -> None:
 
 def test_the_table_marks_what_a_round_does_not_change(tmp_path: Path) -> None:
     rows = (Row("SupOnly", 50.0, 40.0, None, 12.3), Row("INT8", 60.0, 50.0, 57.25, 99.6))
-    head, table = table_of(DemoResult(tmp_path, rows, "published", "why", 3, 50.0, {}, tmp_path / "report.html"))
+    head, table = table_of(
+        DemoResult(tmp_path, rows, "published", "why", 3, 50.0, {}, tmp_path / "report.html")
+    )
     assert len(head) == 5
-    assert table == [["SupOnly", "50.0", "40.0", "-", "12"], ["INT8", "60.0", "50.0", "57.2", "100"]]
+    assert table == [
+        ["SupOnly", "50.0", "40.0", "-", "12"],
+        ["INT8", "60.0", "50.0", "57.2", "100"],
+    ]
 
 
 @pytest.mark.slow
@@ -113,5 +124,7 @@ def test_the_whole_job_and_its_continuation(tmp_path: Path) -> None:
     (folder / "demo.json").write_text(json.dumps(state))
     result.report.unlink()
     continued = run_demo(folder, quick=True)
-    assert [replace(row, fps=0) for row in continued.rows] == [replace(row, fps=0) for row in result.rows]
+    assert [replace(row, fps=0) for row in continued.rows] == [
+        replace(row, fps=0) for row in result.rows
+    ]
     assert continued.report.exists()

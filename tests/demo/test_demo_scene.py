@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from edgeseg.demo.renderer.camera_view import Pose, bounce, rays
 from edgeseg.demo.renderer.light import Conditions, light
 from edgeseg.demo.renderer.scene import SKY, STRUCTURE, WATER, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
-from edgeseg.demo.renderer.camera_view import Pose, bounce, rays
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +34,20 @@ def test_same_conditions_same_frame_other_seed_other_noise(scene: Scene) -> None
 
 
 def test_the_river_rises_over_the_bank(scene: Scene) -> None:
-    shares = [float((scene.render(Conditions(level=level))[1] == WATER).mean()) for level in (-0.6, 0.2, 1.0)]
+    shares = [
+        float((scene.render(Conditions(level=level))[1] == WATER).mean())
+        for level in (-0.6, 0.2, 1.0)
+    ]
     assert shares[0] < shares[1] < shares[2]
 
 
 def test_weather_changes_the_picture_and_not_the_truth(scene: Scene) -> None:
     clear, truth = scene.render(Conditions(seed=9))
-    for other in (Conditions(seed=9, fog=0.7), Conditions(seed=9, rain=0.9, cloud=0.9), Conditions(seed=9, hour=23.5)):
+    for other in (
+        Conditions(seed=9, fog=0.7),
+        Conditions(seed=9, rain=0.9, cloud=0.9),
+        Conditions(seed=9, hour=23.5),
+    ):
         image, mask = scene.render(other)
         assert np.array_equal(mask, truth)
         assert np.abs(image.astype(int) - clear).mean() > 8
@@ -48,16 +55,21 @@ def test_weather_changes_the_picture_and_not_the_truth(scene: Scene) -> None:
 
 def test_fog_takes_contrast_and_night_takes_colour(scene: Scene) -> None:
     clear, fog, night = (
-        scene.render(c)[0].astype(float) for c in (Conditions(), Conditions(fog=0.8), Conditions(hour=23.5))
+        scene.render(c)[0].astype(float)
+        for c in (Conditions(), Conditions(fog=0.8), Conditions(hour=23.5))
     )
     assert fog[40:].std() < 0.7 * clear[40:].std()
     assert np.ptp(night, axis=-1).mean() < np.ptp(clear, axis=-1).mean()
 
 
 def test_leaves_turn(scene: Scene) -> None:
-    june, october = (scene.render(Conditions(day=day, hour=12, cloud=0.1))[0].astype(float) for day in (170, 295))
+    june, october = (
+        scene.render(Conditions(day=day, hour=12, cloud=0.1))[0].astype(float) for day in (170, 295)
+    )
     trees = scene.render(Conditions())[1] == 3
-    assert (october - june)[trees][:, 0].mean() > (october - june)[trees][:, 1].mean() + 5  # red gains on green
+    assert (october - june)[trees][:, 0].mean() > (october - june)[trees][
+        :, 1
+    ].mean() + 5  # red gains on green
 
 
 def test_a_dirty_lens_leaves_marks(scene: Scene) -> None:
@@ -66,7 +78,10 @@ def test_a_dirty_lens_leaves_marks(scene: Scene) -> None:
 
 
 def test_another_pose_moves_the_mask(scene: Scene) -> None:
-    summer_mask, autumn_mask = scene.render(Conditions())[1], scene.render(Conditions(), AUTUMN_POSE)[1]
+    summer_mask, autumn_mask = (
+        scene.render(Conditions())[1],
+        scene.render(Conditions(), AUTUMN_POSE)[1],
+    )
     assert 0.02 < (summer_mask != autumn_mask).mean() < 0.3
 
 
@@ -114,16 +129,24 @@ def _moments(kind: str) -> list[Conditions]:
 
 def test_labels_come_from_fair_mornings_and_footage_from_all_of_summer() -> None:
     labelled, footage = _moments("mornings"), _moments("summer")
-    assert all(7 <= moment.hour <= 9.5 and not moment.rain and not moment.fog for moment in labelled)
-    assert min(moment.hour for moment in footage) < 6 and max(moment.hour for moment in footage) > 21
-    assert any(moment.rain > 0.2 for moment in footage) and any(moment.fog > 0.2 for moment in footage)
+    assert all(
+        7 <= moment.hour <= 9.5 and not moment.rain and not moment.fog for moment in labelled
+    )
+    assert (
+        min(moment.hour for moment in footage) < 6 and max(moment.hour for moment in footage) > 21
+    )
+    assert any(moment.rain > 0.2 for moment in footage) and any(
+        moment.fog > 0.2 for moment in footage
+    )
     assert np.std([m.level for m in footage]) > 3 * np.std([m.level for m in labelled])
 
 
 def test_autumn_is_another_world() -> None:
     footage, later = _moments("summer"), _moments("autumn")
     assert min(moment.day for moment in later) > max(moment.day for moment in footage) + 30
-    assert min(moment.turbidity for moment in later) > np.mean([moment.turbidity for moment in footage])
+    assert min(moment.turbidity for moment in later) > np.mean(
+        [moment.turbidity for moment in footage]
+    )
     assert all(moment.dirt > 0 for moment in later) and not any(moment.dirt for moment in footage)
     assert np.mean([m.level for m in later]) > 0.6 + np.mean([m.level for m in footage])
 

@@ -19,14 +19,16 @@ from typer.testing import CliRunner
 from edgeseg.bundle import Bundle, Manifest, write
 from edgeseg.cli.app import app
 from edgeseg.config import ExportConfig
+from edgeseg.export.exporter import export
+from edgeseg.export.onnxruntime_cpu.kernel_report import Kernels, inspect
 from edgeseg.export.tensorrt import checklist
 from edgeseg.export.tensorrt.checklist import TITLES, Files, check, check_static, summary
-from edgeseg.export.quantization.quantizer import Kernels, inspect
-from edgeseg.export.exporter import export
 from edgeseg.site import Site
 from tests.helpers.exporting import make_run, make_site
 
-CONFIG = ExportConfig(int8=True, max_drop=100, max_class_drop=100, min_speedup=0, calibration_frames=2, threads=1)
+CONFIG = ExportConfig(
+    int8=True, max_drop=100, max_class_drop=100, min_speedup=0, calibration_frames=2, threads=1
+)
 RUNS = (11, 12)  # points that run a file
 
 
@@ -50,17 +52,26 @@ def trt(files: Files) -> ModelProto:
 def findings(model: ModelProto, files: Files, number: int) -> tuple[str, ...]:
     """What a point says of a changed TensorRT file."""
     data = model.SerializeToString()
-    points = check(dataclasses.replace(files, trt=data, cpu=None)) if number in RUNS else check_static(data, files.fp32)
+    points = (
+        check(dataclasses.replace(files, trt=data, cpu=None))
+        if number in RUNS
+        else check_static(data, files.fp32)
+    )
     found = next(point for point in points if point.number == number).findings
     assert found is not None
     return found
 
 
-def test_an_exported_bundle_passes_every_point_and_its_manifest_says_so(bundle: Bundle, files: Files) -> None:
+def test_an_exported_bundle_passes_every_point_and_its_manifest_says_so(
+    bundle: Bundle, files: Files
+) -> None:
     points = check(files)
     assert [point.number for point in points] == list(range(1, 14)) and len(TITLES) == 13
     assert [point for point in points if point.findings != ()] == []
-    assert bundle.manifest.figures["int8-trt"]["checklist"] == {"passed": [*range(1, 11), 13], "findings": {}}
+    assert bundle.manifest.figures["int8-trt"]["checklist"] == {
+        "passed": [*range(1, 11), 13],
+        "findings": {},
+    }
 
 
 def test_both_files_name_their_float_convolutions(files: Files) -> None:
@@ -89,11 +100,19 @@ def giver(model: ModelProto, name: str) -> NodeProto:
 def integer(model: ModelProto, *, depthwise: bool = False) -> NodeProto:
     """A convolution whose weight comes out of a DequantizeLinear."""
     back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    nodes: list[NodeProto] = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in back]
-    return next(node for node in nodes if any(one.name == "group" and one.i > 1 for one in node.attribute) == depthwise)
+    nodes: list[NodeProto] = [
+        node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in back
+    ]
+    return next(
+        node
+        for node in nodes
+        if any(one.name == "group" and one.i > 1 for one in node.attribute) == depthwise
+    )
 
 
-def set_constant(model: ModelProto, name: str, value: Any) -> None:  # Any: an array of whatever type
+def set_constant(
+    model: ModelProto, name: str, value: Any
+) -> None:  # Any: an array of whatever type
     for tensor in list(model.graph.initializer):
         if tensor.name == name:
             model.graph.initializer.remove(tensor)
@@ -101,7 +120,9 @@ def set_constant(model: ModelProto, name: str, value: Any) -> None:  # Any: an a
 
 
 def constant(model: ModelProto, name: str) -> NDArray[Any]:  # Any: as above
-    return numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == name))
+    return numpy_helper.to_array(
+        next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    )
 
 
 def insert_behind(model: ModelProto, name: str, *nodes: NodeProto) -> None:
@@ -117,13 +138,18 @@ def give_codes(model: ModelProto, name: str, reader: NodeProto, scale: float = 0
     parameters = ["planted.scale", "planted.zero"]
     reader.input[list(reader.input).index(name)] = "planted.given"
     insert_behind(
-        model, name,
+        model,
+        name,
         helper.make_node("QuantizeLinear", [name, *parameters], ["planted.codes"], "planted.q"),
-        helper.make_node("DequantizeLinear", ["planted.codes", *parameters], ["planted.given"], "planted.dq"),
-    )  # fmt: skip
+        helper.make_node(
+            "DequantizeLinear", ["planted.codes", *parameters], ["planted.given"], "planted.dq"
+        ),
+    )
 
 
-def set_attribute(node: NodeProto, name: str, value: Any) -> None:  # Any: what ONNX knows as an attribute
+def set_attribute(
+    node: NodeProto, name: str, value: Any
+) -> None:  # Any: what ONNX knows as an attribute
     for one in list(node.attribute):
         if one.name == name:
             node.attribute.remove(one)
@@ -192,12 +218,16 @@ def channels_last(model: ModelProto) -> None:
 
 
 def bytes_to_transpose(model: ModelProto) -> None:
-    model.graph.node.insert(0, helper.make_node("Transpose", ["image"], ["planted"], "planted", perm=[0, 1, 2, 3]))
+    model.graph.node.insert(
+        0, helper.make_node("Transpose", ["image"], ["planted"], "planted", perm=[0, 1, 2, 3])
+    )
     node_of(model, "Cast").input[0] = "planted"
 
 
 def bytes_read_twice(model: ModelProto) -> None:
-    model.graph.node.append(helper.make_node("Cast", ["image"], ["planted"], "planted", to=TensorProto.FLOAT))
+    model.graph.node.append(
+        helper.make_node("Cast", ["image"], ["planted"], "planted", to=TensorProto.FLOAT)
+    )
 
 
 def bytes_from_integers(model: ModelProto) -> None:
@@ -253,7 +283,11 @@ def scales_differ(model: ModelProto) -> None:
 
 def codes_into_a_cast(model: ModelProto) -> None:
     codes = node_of(model, "QuantizeLinear").output[0]
-    insert_behind(model, codes, helper.make_node("Cast", [codes], ["planted"], "planted", to=TensorProto.FLOAT))
+    insert_behind(
+        model,
+        codes,
+        helper.make_node("Cast", [codes], ["planted"], "planted", to=TensorProto.FLOAT),
+    )
 
 
 def codes_of_codes(model: ModelProto) -> None:
@@ -267,18 +301,30 @@ def codes_of_a_bias(model: ModelProto) -> None:
     set_constant(model, "planted.scale", np.float32(0.1))
     set_constant(model, "planted.zero", np.int8(0))
     node.input[2] = "planted.given"
-    for number, made in enumerate((
-        helper.make_node("QuantizeLinear", [bias, "planted.scale", "planted.zero"], ["planted.codes"], "planted.q"),
-        helper.make_node(
-            "DequantizeLinear", ["planted.codes", "planted.scale", "planted.zero"], ["planted.given"], "planted.dq"
-        ),
-    )):  # fmt: skip
+    for number, made in enumerate(
+        (
+            helper.make_node(
+                "QuantizeLinear",
+                [bias, "planted.scale", "planted.zero"],
+                ["planted.codes"],
+                "planted.q",
+            ),
+            helper.make_node(
+                "DequantizeLinear",
+                ["planted.codes", "planted.scale", "planted.zero"],
+                ["planted.given"],
+                "planted.dq",
+            ),
+        )
+    ):
         model.graph.node.insert(number, made)
 
 
 def codes_given_out(model: ModelProto) -> None:
     node = node_of(model, "DequantizeLinear")
-    model.graph.output.append(helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, [1, 3, 64, 96]))
+    model.graph.output.append(
+        helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, [1, 3, 64, 96])
+    )
 
 
 def float_data(model: ModelProto) -> None:
@@ -309,7 +355,11 @@ def integer_bias(model: ModelProto) -> None:
 
 
 def codes_before_an_activation(model: ModelProto) -> None:
-    node = next(node for node in model.graph.node if node.op_type == "Clip" and not node.name.startswith("after."))
+    node = next(
+        node
+        for node in model.graph.node
+        if node.op_type == "Clip" and not node.name.startswith("after.")
+    )
     give_codes(model, node.input[0], node)
 
 
@@ -321,7 +371,11 @@ def both_inputs_of_an_addition(model: ModelProto) -> None:
 
 def no_input_of_an_addition(model: ModelProto) -> None:
     node = node_of(model, "Add")
-    place = next(number for number, name in enumerate(node.input) if giver(model, name).op_type == "DequantizeLinear")
+    place = next(
+        number
+        for number, name in enumerate(node.input)
+        if giver(model, name).op_type == "DequantizeLinear"
+    )
     node.input[place] = giver(model, giver(model, node.input[place]).input[0]).input[0]
 
 
@@ -427,7 +481,9 @@ def test_a_planted_fault_is_found_by_its_point(
     assert any(words in sentence for sentence in found), found
 
 
-def test_without_a_list_of_float_convolutions_coverage_counts(trt: ModelProto, files: Files) -> None:
+def test_without_a_list_of_float_convolutions_coverage_counts(
+    trt: ModelProto, files: Files
+) -> None:
     set_metadata(trt, "edgeseg.float_convolutions", None)
     assert findings(trt, files, 10) == ()
     for _ in range(8):
@@ -445,8 +501,16 @@ def float_convolution(model: ModelProto) -> None:
 
 def output_without_codes(model: ModelProto) -> None:
     node = integer(model, depthwise=True)
-    there = next(one for one in model.graph.node if one.op_type == "QuantizeLinear" and one.input[0] in node.output)
-    back = next(one for one in model.graph.node if one.op_type == "DequantizeLinear" and there.output[0] in one.input)
+    there = next(
+        one
+        for one in model.graph.node
+        if one.op_type == "QuantizeLinear" and one.input[0] in node.output
+    )
+    back = next(
+        one
+        for one in model.graph.node
+        if one.op_type == "DequantizeLinear" and there.output[0] in one.input
+    )
     node.output[0] = back.output[0]
     model.graph.node.remove(there)
     model.graph.node.remove(back)
@@ -464,7 +528,9 @@ def test_a_convolution_of_the_cpu_file_that_lost_its_kernel_is_found(
     assert points[11].findings and "on codes instead of" in points[11].findings[0]
 
 
-def test_needless_codes_in_the_cpu_file_are_found(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needless_codes_in_the_cpu_file_are_found(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def many(data: bytes) -> Kernels:
         kernels = inspect(data)
         return dataclasses.replace(kernels, conversions=kernels.conversions + 4)
@@ -476,7 +542,9 @@ def test_needless_codes_in_the_cpu_file_are_found(files: Files, monkeypatch: pyt
 
 def test_files_in_each_others_place_are_found_by_the_last_point(files: Files) -> None:
     found = check(dataclasses.replace(files, trt=files.cpu, cpu=files.trt))[12].findings
-    assert found and any("a runtime that wants int8-cpu would take model.int8-trt.onnx" in one for one in found)
+    assert found and any(
+        "a runtime that wants int8-cpu would take model.int8-trt.onnx" in one for one in found
+    )
 
 
 def test_a_file_that_fails_is_refused_and_the_float_bundle_still_ships(
@@ -487,7 +555,10 @@ def test_a_file_that_fails_is_refused_and_the_float_bundle_still_ships(
     monkeypatch.setattr("edgeseg.export.bundle_files.check_static", lambda trt, fp32: faulty)
     result = export(site, CONFIG, site.root / "runs" / "distill" / "exp1", tmp_path / "out")
     assert len(result.refused) == 1 and "model.int8-trt.onnx was refused" in result.refused[0]
-    assert "fails point 9 of the TensorRT checklist (Q/DQ nodes stand between Conv a" in result.refused[0]
+    assert (
+        "fails point 9 of the TensorRT checklist (Q/DQ nodes stand between Conv a"
+        in result.refused[0]
+    )
     made = Bundle.open(result.bundle)
     assert "model.onnx" in made.manifest.files and "model.int8-trt.onnx" not in made.manifest.files
     assert made.manifest.figures["int8-trt"]["checklist"] == summary(faulty)
@@ -508,27 +579,37 @@ def test_the_command_passes_a_good_bundle(bundle: Bundle, monkeypatch: pytest.Mo
     assert CliRunner().invoke(app, ["export", "--check"]).exit_code == 0
 
 
-def changed(bundle: Bundle, target: Path, files: dict[str, bytes], manifest: Manifest | None = None) -> Path:
+def changed(
+    bundle: Bundle, target: Path, files: dict[str, bytes], manifest: Manifest | None = None
+) -> Path:
     return write(target, manifest or bundle.manifest, files).path
 
 
-def test_the_command_names_the_point_that_failed(bundle: Bundle, trt: ModelProto, tmp_path: Path) -> None:
+def test_the_command_names_the_point_that_failed(
+    bundle: Bundle, trt: ModelProto, tmp_path: Path
+) -> None:
     both_inputs_of_an_addition(trt)
     files = {name: bundle.read(name) for name in bundle.manifest.files}
-    path = changed(bundle, tmp_path / "bad", files | {"model.int8-trt.onnx": trt.SerializeToString()})
+    path = changed(
+        bundle, tmp_path / "bad", files | {"model.int8-trt.onnx": trt.SerializeToString()}
+    )
     result = CliRunner().invoke(app, ["export", "--check", str(path)])
     assert result.exit_code == 1 and "does not pass point 9;" in result.stderr.replace("\n", " ")
 
 
 def test_the_command_says_that_there_is_nothing_to_check(bundle: Bundle, tmp_path: Path) -> None:
     files = {name: bundle.read(name) for name in bundle.manifest.files if "int8" not in name}
-    result = CliRunner().invoke(app, ["export", "--check", str(changed(bundle, tmp_path / "float", files))])
+    result = CliRunner().invoke(
+        app, ["export", "--check", str(changed(bundle, tmp_path / "float", files))]
+    )
     assert result.exit_code == 1 and "holds no INT8 file to check" in result.stderr
     assert "Traceback" not in result.output
 
 
 def test_the_command_disagrees_with_what_exports(bundle: Bundle, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["export", "--check", str(bundle.path), "--int8", "--output", str(tmp_path)])
+    result = CliRunner().invoke(
+        app, ["export", "--check", str(bundle.path), "--int8", "--output", str(tmp_path)]
+    )
     assert result.exit_code == 1 and "disagrees with --int8, --output" in result.stderr
 
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.calibration.observers import Histogram
-from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
 from edgeseg.progress import Silent
 
 SIDE = 8
@@ -24,14 +24,18 @@ def calibration(shift: float, *, behind: str = "") -> Calibrated:
     """Class 0 gains with the red of a pixel; in integers it is `shift` more likely, twice as much where red is full."""
     weight = np.zeros((2, 3, 1, 1), np.float32)
     weight[0, 0] = 8
-    nodes = [helper.make_node("Conv", ["normalised", "weight"], ["raw" if behind else "logits"], "head")]
+    nodes = [
+        helper.make_node("Conv", ["normalised", "weight"], ["raw" if behind else "logits"], "head")
+    ]
     if behind:
         nodes.append(helper.make_node(behind, ["raw"], ["logits"], "behind"))
     graph = helper.make_graph(
-        nodes, "small", [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 2, SIDE, SIDE])],
         [numpy_helper.from_array(weight, "weight")],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     scales = np.full(2, (8 + shift) / 127, np.float32)
     codes = np.zeros(weight.shape, np.int8)
@@ -40,11 +44,15 @@ def calibration(shift: float, *, behind: str = "") -> Calibrated:
     for name, most in (("normalised", 1.0), ("logits", 16.0)):
         histograms[name] = Histogram()
         histograms[name].collect(np.array([-most, most], np.float32))
-    return Calibrated(model, histograms, {"head": Layer(codes, scales, np.array([shift, 0], np.float32))})
+    return Calibrated(
+        model, histograms, {"head": Layer(codes, scales, np.array([shift, 0], np.float32))}
+    )
 
 
 def corrected(before: Calibrated, *images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    after = correct_bias(before, INTERFACE, "int8-cpu", "minmax", images, threads=1, report=Silent())
+    after = correct_bias(
+        before, INTERFACE, "int8-cpu", "minmax", images, threads=1, report=Silent()
+    )
     assert after.network is before.network
     return after.layers["head"].bias
 

@@ -13,18 +13,20 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import sqnr
-from edgeseg.export.quantization.qat import finetune
-from edgeseg.export.quantization.quantizer import Int8, calibrate, quantise
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.quantization.layer_sensitivity import logits
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.quantization.layer_sensitivity import logits
+from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.quantization.qat_module import TorchGraph
+from edgeseg.export.quantization.quantizer import Int8, calibrate, quantise
+from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import Silent
 
 SIDE = 16
-INTERFACE = Interface(height=SIDE, width=SIDE, classes=4, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+INTERFACE = Interface(
+    height=SIDE, width=SIDE, classes=4, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)
+)
 RANDOM = np.random.default_rng(0)
 IMAGES = [RANDOM.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8) for _ in range(6)]
 
@@ -32,21 +34,35 @@ IMAGES = [RANDOM.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8) for _ in ran
 def network() -> ModelProto:
     """Every operator that the flavours have codes for, in 16x16."""
     weights = {
-        "stem": (8, 3, 3, 3), "depthwise": (8, 1, 3, 3), "point": (8, 8, 1, 1), "gate": (8, 8, 1, 1),
+        "stem": (8, 3, 3, 3),
+        "depthwise": (8, 1, 3, 3),
+        "point": (8, 8, 1, 1),
+        "gate": (8, 8, 1, 1),
         "last": (4, 16, 1, 1),
-    }  # fmt: skip
-    constants: dict[str, Any] = {
-        f"{name}.w": RANDOM.normal(0, 0.4, shape).astype(np.float32) for name, shape in weights.items()
     }
-    constants |= {f"{name}.b": RANDOM.normal(0, 0.2, shape[0]).astype(np.float32) for name, shape in weights.items()}
+    constants: dict[str, Any] = {
+        f"{name}.w": RANDOM.normal(0, 0.4, shape).astype(np.float32)
+        for name, shape in weights.items()
+    }
     constants |= {
-        "zero": np.float32(0), "six": np.float32(6), "scales": np.array([1, 1, 2, 2], np.float32),
-        "size": np.array([1, 8, SIDE, SIDE], np.int64), "halves": np.array([4, 4], np.int64),
-        "from": np.array([0], np.int64), "to": np.array([SIDE], np.int64), "axis": np.array([2], np.int64),
-    }  # fmt: skip
+        f"{name}.b": RANDOM.normal(0, 0.2, shape[0]).astype(np.float32)
+        for name, shape in weights.items()
+    }
+    constants |= {
+        "zero": np.float32(0),
+        "six": np.float32(6),
+        "scales": np.array([1, 1, 2, 2], np.float32),
+        "size": np.array([1, 8, SIDE, SIDE], np.int64),
+        "halves": np.array([4, 4], np.int64),
+        "from": np.array([0], np.int64),
+        "to": np.array([SIDE], np.int64),
+        "axis": np.array([2], np.int64),
+    }
 
     def conv(name: str, source: str, given: str, **attributes: Any) -> Any:
-        return helper.make_node("Conv", [source, f"{name}.w", f"{name}.b"], [given], name, **attributes)
+        return helper.make_node(
+            "Conv", [source, f"{name}.w", f"{name}.b"], [given], name, **attributes
+        )
 
     def node(kind: str, name: str, *sources: str, **attributes: Any) -> Any:
         return helper.make_node(kind, list(sources), [name], name, **attributes)
@@ -64,22 +80,41 @@ def network() -> ModelProto:
         conv("gate", "i", "j"),
         node("Sigmoid", "k", "j"),
         node("Mul", "l", "h", "k"),
-        node("Resize", "m", "l", "", "scales", mode="linear", coordinate_transformation_mode="half_pixel"),
-        node("Resize", "n", "h", "", "", "size", mode="nearest", coordinate_transformation_mode="asymmetric",
-             nearest_mode="floor"),
+        node(
+            "Resize",
+            "m",
+            "l",
+            "",
+            "scales",
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        ),
+        node(
+            "Resize",
+            "n",
+            "h",
+            "",
+            "",
+            "size",
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        ),
         helper.make_node("Split", ["n", "halves"], ["o1", "o2"], "split", axis=1),
         node("Concat", "p", "o2", "o1", axis=1),
         node("LeakyRelu", "q", "p", alpha=0.1),
         node("Slice", "r", "q", "from", "to", "axis"),
         node("Concat", "s", "m", "r", axis=1),
         conv("last", "s", "logits"),
-    ]  # fmt: skip
+    ]
     shape = [1, 3, SIDE, SIDE]
     graph = helper.make_graph(
-        nodes, "all", [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, shape)],
+        nodes,
+        "all",
+        [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 4, SIDE, SIDE])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )  # fmt: skip
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -105,11 +140,15 @@ def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
         with torch.no_grad():
             found = module(torch.from_numpy(image)).numpy()
         # a value that lies between two codes may be rounded to either
-        assert np.mean(np.abs(found - wanted) > 1e-4 * np.abs(wanted).max()) < (0.001 if flavour == "float" else 0.05)
+        assert np.mean(np.abs(found - wanted) > 1e-4 * np.abs(wanted).max()) < (
+            0.001 if flavour == "float" else 0.05
+        )
 
 
 def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
-    placed = place_cpu(CALIBRATED.network, CALIBRATED.ranges("mse", signed=False), CALIBRATED.layers)
+    placed = place_cpu(
+        CALIBRATED.network, CALIBRATED.ranges("mse", signed=False), CALIBRATED.layers
+    )
     for name, layer in TorchGraph(placed, CALIBRATED.layers).layers().items():
         np.testing.assert_array_equal(layer.codes, CALIBRATED.layers[name].codes)
         np.testing.assert_array_equal(layer.bias, CALIBRATED.layers[name].bias)
@@ -119,19 +158,27 @@ def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
 def test_training_repairs_spoiled_codes(flavour: Int8) -> None:
     random = np.random.default_rng(1)
     spoiled = {
-        name: Layer(np.clip(layer.codes + random.integers(-6, 7, layer.codes.shape), -127, 127).astype(np.int8),
-                    layer.scales, layer.bias + 0.1)
+        name: Layer(
+            np.clip(layer.codes + random.integers(-6, 7, layer.codes.shape), -127, 127).astype(
+                np.int8
+            ),
+            layer.scales,
+            layer.bias + 0.1,
+        )
         for name, layer in CALIBRATED.layers.items()
-    }  # fmt: skip
+    }
     bad = replace(CALIBRATED, layers=spoiled)
     good = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=Silent())
     truth = np.stack(logits(wrap(CALIBRATED.network, INTERFACE), IMAGES, 1))
     before, after = (
-        sqnr(np.stack(logits(quantise(each, INTERFACE, flavour), IMAGES, 1)), truth) for each in (bad, good)
+        sqnr(np.stack(logits(quantise(each, INTERFACE, flavour), IMAGES, 1)), truth)
+        for each in (bad, good)
     )
     assert after > before + 1.5
     again = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=Silent())
-    assert all(np.array_equal(again.layers[name].codes, good.layers[name].codes) for name in good.layers)
+    assert all(
+        np.array_equal(again.layers[name].codes, good.layers[name].codes) for name in good.layers
+    )
 
 
 def test_an_operator_that_cannot_be_trained_is_named() -> None:

@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from edgeseg.errors import ExportError
-from edgeseg.export.graph.lowering import assemble, lower, rename
+from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.fp16 import halve
+from edgeseg.export.graph.lowering import assemble, lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, enlarge_last, wrap
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.models import MEAN, STD, Network, build
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH
 
@@ -28,7 +28,11 @@ Constants = dict[str, NDArray[Any]]
 
 
 def model(
-    nodes: list[NodeProto], shape: list[int], constants: Constants, outputs: int = 1, opset: int = 18
+    nodes: list[NodeProto],
+    shape: list[int],
+    constants: Constants,
+    outputs: int = 1,
+    opset: int = 18,
 ) -> ModelProto:
     """A graph from `x` to `y0`, `y1`, ..."""
     made = helper.make_model(
@@ -36,7 +40,10 @@ def model(
             nodes,
             "test",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(f"y{place}", TensorProto.FLOAT, None) for place in range(outputs)],
+            [
+                helper.make_tensor_value_info(f"y{place}", TensorProto.FLOAT, None)
+                for place in range(outputs)
+            ],
             [numpy_helper.from_array(value, name) for name, value in constants.items()],
         ),
         opset_imports=[helper.make_opsetid("", opset)],
@@ -46,25 +53,40 @@ def model(
 
 
 def run(made: ModelProto, value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    found: list[NDArray[np.float32]] = open_session(made.SerializeToString(), 1).run(None, {"x": value})
+    found: list[NDArray[np.float32]] = open_session(made.SerializeToString(), 1).run(
+        None, {"x": value}
+    )
     return found
 
 
 def resize(mode: str, **attributes: Any) -> NodeProto:
     return helper.make_node(
-        "Resize", ["x", "", "", "sizes"], ["y0"], mode=mode, antialias=attributes.pop("antialias", 0),
-        keep_aspect_ratio_policy="stretch", **attributes,
-    )  # fmt: skip
+        "Resize",
+        ["x", "", "", "sizes"],
+        ["y0"],
+        mode=mode,
+        antialias=attributes.pop("antialias", 0),
+        keep_aspect_ratio_policy="stretch",
+        **attributes,
+    )
 
 
 SAME: dict[str, tuple[list[NodeProto], Constants, int]] = {
-    "mean of planes": ([helper.make_node("ReduceMean", ["x", "axes"], ["y0"])], {"axes": np.array([-1, -2])}, 1),
+    "mean of planes": (
+        [helper.make_node("ReduceMean", ["x", "axes"], ["y0"])],
+        {"axes": np.array([-1, -2])},
+        1,
+    ),
     "mean, dims dropped": (
         [helper.make_node("ReduceMean", ["x", "axes"], ["y0"], keepdims=0)],
         {"axes": np.array([2, 3])},
         1,
     ),
-    "maximum over channels": ([helper.make_node("ReduceMax", ["x", "axes"], ["y0"])], {"axes": np.array([1])}, 1),
+    "maximum over channels": (
+        [helper.make_node("ReduceMax", ["x", "axes"], ["y0"])],
+        {"axes": np.array([1])},
+        1,
+    ),
     "mean of everything": ([helper.make_node("ReduceMean", ["x"], ["y0"], keepdims=1)], {}, 1),
     "whole-number resize": (
         [resize("linear", coordinate_transformation_mode="half_pixel")],
@@ -76,8 +98,16 @@ SAME: dict[str, tuple[list[NodeProto], Constants, int]] = {
         {"sizes": np.array([1, 4, 11, 13])},
         1,
     ),
-    "split in even parts": ([helper.make_node("Split", ["x"], ["y0", "y1"], axis=1, num_outputs=2)], {}, 2),
-    "pad": ([helper.make_node("Pad", ["x", "pads"], ["y0"])], {"pads": np.array([0, 0, 1, 2, 0, 0, 3, 4])}, 1),
+    "split in even parts": (
+        [helper.make_node("Split", ["x"], ["y0", "y1"], axis=1, num_outputs=2)],
+        {},
+        2,
+    ),
+    "pad": (
+        [helper.make_node("Pad", ["x", "pads"], ["y0"])],
+        {"pads": np.array([0, 0, 1, 2, 0, 0, 3, 4])},
+        1,
+    ),
 }
 
 
@@ -94,7 +124,9 @@ def test_the_step_down_changes_no_result(case: str) -> None:
 
 def test_pooling_becomes_what_runs_on_codes() -> None:
     nodes, constants, _ = SAME["mean of planes"]
-    assert [node.op_type for node in lower(model(nodes, [1, 4, 6, 8], constants)).graph.node] == ["GlobalAveragePool"]
+    assert [node.op_type for node in lower(model(nodes, [1, 4, 6, 8], constants)).graph.node] == [
+        "GlobalAveragePool"
+    ]
 
 
 def test_spreading_one_pixel_becomes_a_nearest_resize() -> None:
@@ -119,7 +151,9 @@ def test_spreading_one_pixel_becomes_a_nearest_resize() -> None:
     ],
     ids=["antialias", "Mish", "Gelu", "Pad axes"],
 )
-def test_what_opset_17_cannot_say_is_refused_by_name(node: NodeProto, constants: Constants, opset: int) -> None:
+def test_what_opset_17_cannot_say_is_refused_by_name(
+    node: NodeProto, constants: Constants, opset: int
+) -> None:
     with pytest.raises(ExportError, match=f"{node.op_type}.*choose another arch"):
         lower(model([node], [1, 4, 6, 8], constants, opset=opset))
 
@@ -137,7 +171,9 @@ def lowered(network: Network) -> ModelProto:
     return rename(lower(export_network(network, HEIGHT, WIDTH)))
 
 
-INTERFACE = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD, temperature=1.7, gamma=0.8)
+INTERFACE = Interface(
+    height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD, temperature=1.7, gamma=0.8
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,19 +185,27 @@ def image() -> NDArray[np.uint8]:
 def logits(network: Network, image: NDArray[np.uint8]) -> torch.Tensor:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     with torch.no_grad():
-        found: torch.Tensor = network((torch.from_numpy(image).permute(0, 3, 1, 2) / 255 - mean) / std).logits
+        found: torch.Tensor = network(
+            (torch.from_numpy(image).permute(0, 3, 1, 2) / 255 - mean) / std
+        ).logits
     return found
 
 
 @pytest.mark.parametrize(("kept", "levels"), [(False, 4), (False, 2), (True, 3)])
 def test_levels_that_are_stacked_to_be_summed_are_added(kept: bool, levels: int) -> None:
     names = [f"level{place}" for place in range(levels)]
-    nodes = [helper.make_node("Mul", ["x", f"w{place}"], [name]) for place, name in enumerate(names)]
+    nodes = [
+        helper.make_node("Mul", ["x", f"w{place}"], [name]) for place, name in enumerate(names)
+    ]
     nodes += [helper.make_node("Unsqueeze", [name, "axis"], [f"{name}.plane"]) for name in names]
     nodes.append(helper.make_node("Concat", [f"{name}.plane" for name in names], ["stack"], axis=0))
     nodes.append(helper.make_node("ReduceSum", ["stack", "axis"], ["y0"], keepdims=0))
-    nodes.append(helper.make_node("ReduceSum", ["stack" if kept else "y0", "axis"], ["y1"], keepdims=0))
-    constants: Constants = {f"w{place}": np.full(1, place + 1, np.float32) for place in range(levels)}
+    nodes.append(
+        helper.make_node("ReduceSum", ["stack" if kept else "y0", "axis"], ["y1"], keepdims=0)
+    )
+    constants: Constants = {
+        f"w{place}": np.full(1, place + 1, np.float32) for place in range(levels)
+    }
     before = model(nodes, [2, 3, 4, 4], constants | {"axis": np.array([0])}, outputs=2)
     after = lower(before)
     kinds = [node.op_type for node in after.graph.node]
@@ -175,7 +219,9 @@ def test_levels_that_are_stacked_to_be_summed_are_added(kept: bool, levels: int)
 def test_the_outputs_mean_what_they_say(
     lowered: ModelProto, image: NDArray[np.uint8], logits: torch.Tensor, channels_last: bool
 ) -> None:
-    session = open_session(wrap(lowered, INTERFACE, channels_last=channels_last).SerializeToString(), 1)
+    session = open_session(
+        wrap(lowered, INTERFACE, channels_last=channels_last).SerializeToString(), 1
+    )
     mask, entropy, score, area = session.run(["mask", "entropy", "score", "area"], {"image": image})
     expected = F.interpolate(logits, (HEIGHT, WIDTH), mode="bilinear").argmax(1).numpy()
     assert mask.dtype == np.uint8 and mask.shape == (1, HEIGHT, WIDTH)
@@ -192,19 +238,28 @@ def test_the_outputs_mean_what_they_say(
 @pytest.mark.parametrize(
     ("batch", "classes", "height", "width", "down", "right", "products"),
     [
-        (1, 3, 6, 5, 4, 4, True), (2, 16, 3, 7, 8, 8, True), (1, 2, 1, 1, 16, 8, True), (2, 5, 4, 1, 3, 5, True),
-        (1, 13, 3, 5, 4, 4, False), (1, 3, 4, 6, 3.5, 3.5, False), (2, 4, 5, 6, 1, 1, False),
+        (1, 3, 6, 5, 4, 4, True),
+        (2, 16, 3, 7, 8, 8, True),
+        (1, 2, 1, 1, 16, 8, True),
+        (2, 5, 4, 1, 3, 5, True),
+        (1, 13, 3, 5, 4, 4, False),
+        (1, 3, 4, 6, 3.5, 3.5, False),
+        (2, 4, 5, 6, 1, 1, False),
     ],
-)  # fmt: skip
+)
 def test_logits_are_enlarged_as_torch_does(
     batch: int, classes: int, height: int, width: int, down: float, right: float, products: bool
 ) -> None:
     full = (int(height * down), int(width * right))
     logits = torch.randn(batch, classes, height, width, generator=torch.Generator().manual_seed(0))
-    interface = Interface(height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch)
+    interface = Interface(
+        height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch
+    )
     nodes, constants = enlarge_last(interface, height, width)
     ends = ((nodes[0].input[0], [*logits.shape]), (nodes[-1].output[0], [batch, *full, classes]))
-    given, found = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends)
+    given, found = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends
+    )
     shell = ModelProto(graph=onnx.GraphProto(input=[given], output=[found]))
     session = open_session(assemble(shell, nodes, constants).SerializeToString(), 1)
     (enlarged,) = session.run(None, {given.name: logits.numpy()})
@@ -223,18 +278,24 @@ def test_equal_logits_of_single_pixels_favour_no_class() -> None:
     weight, bias = np.zeros((4, 3, 1, 1), np.float32), np.array([-1, 2, 0.9, 2], np.float32)
     shell = ModelProto(graph=onnx.GraphProto(input=[given], output=[found]))
     nodes = [helper.make_node("Conv", ["normalised", "weight", "bias"], ["logits"], "same")]
-    model = wrap(assemble(shell, nodes, {"weight": weight, "bias": bias}), interface, channels_last=True)
+    model = wrap(
+        assemble(shell, nodes, {"weight": weight, "bias": bias}), interface, channels_last=True
+    )
     image = np.zeros((1, 2, 6, 3), np.uint8)
     mask, area = open_session(model.SerializeToString(), 1).run(["mask", "area"], {"image": image})
     assert mask.tolist() == [[[1, 3, 1, 3, 1, 3]] * 2] and area.tolist() == [[0, 0.5, 0, 0.5]]
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_entropy_stays_in_bounds_for_extreme_logits(lowered: ModelProto, channels_last: bool) -> None:
+def test_entropy_stays_in_bounds_for_extreme_logits(
+    lowered: ModelProto, channels_last: bool
+) -> None:
     for temperature in (1e-3, 1e6):
         interface = INTERFACE.with_thresholds(temperature, 0.5)
         data = wrap(lowered, interface, channels_last=channels_last).SerializeToString()
-        (entropy,) = open_session(data, 1).run(["entropy"], {"image": np.full((1, HEIGHT, WIDTH, 3), 255, np.uint8)})
+        (entropy,) = open_session(data, 1).run(
+            ["entropy"], {"image": np.full((1, HEIGHT, WIDTH, 3), 255, np.uint8)}
+        )
         assert np.isfinite(entropy).all() and entropy.min() >= 0 and entropy.max() <= 1
     assert entropy.min() > 0.99  # at so high a temperature every class is as likely
 
@@ -242,20 +303,48 @@ def test_entropy_stays_in_bounds_for_extreme_logits(lowered: ModelProto, channel
 def test_devices_can_read_the_graph(lowered: ModelProto) -> None:
     graph = wrap(lowered, INTERFACE)
     onnx.checker.check_model(graph, full_check=True)
-    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 17)] and graph.ir_version == 8
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [
+        ("", 17)
+    ] and graph.ir_version == 8
     allowed = {
-        "Add", "ArgMax", "Cast", "Clip", "Concat", "Conv", "Div", "Equal", "Exp", "GlobalAveragePool", "Greater", "Log",
-        "Mul", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Reshape", "Resize", "Slice", "Sub", "Transpose",
+        "Add",
+        "ArgMax",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Conv",
+        "Div",
+        "Equal",
+        "Exp",
+        "GlobalAveragePool",
+        "Greater",
+        "Log",
+        "Mul",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "Sub",
+        "Transpose",
         "Unsqueeze",
-    }  # fmt: skip
+    }
     assert {node.op_type for node in graph.graph.node} <= allowed
     first = [node.op_type for node in graph.graph.node if "image" in node.input]
-    assert first == ["Cast"]  # TensorRT: a uint8 input feeds one Cast, a uint8 output comes from a Cast of floats
+    assert first == [
+        "Cast"
+    ]  # TensorRT: a uint8 input feeds one Cast, a uint8 output comes from a Cast of floats
     constants = {tensor.name for tensor in graph.graph.initializer}
     for node in graph.graph.node:
         if node.op_type == "Resize":
             assert all(name in constants for name in node.input[1:] if name)
-    dims = [dim for value in (*graph.graph.input, *graph.graph.output) for dim in value.type.tensor_type.shape.dim]
+    dims = [
+        dim
+        for value in (*graph.graph.input, *graph.graph.output)
+        for dim in value.type.tensor_type.shape.dim
+    ]
     assert all(dim.HasField("dim_value") for dim in dims)
     assert not any(tensor.external_data for tensor in graph.graph.initializer)
 
@@ -271,7 +360,10 @@ def test_names_follow_from_the_structure(lowered: ModelProto) -> None:
     assert "encoder.model.conv_stem" in names and "classifier" in names
     scrambled = ModelProto()
     scrambled.CopyFrom(lowered)
-    table = {name: f"t{number}" for number, name in enumerate({o for n in lowered.graph.node for o in n.output})}
+    table = {
+        name: f"t{number}"
+        for number, name in enumerate({o for n in lowered.graph.node for o in n.output})
+    }
     table.pop("logits")
     for node in scrambled.graph.node:
         node.name = ""
@@ -281,11 +373,16 @@ def test_names_follow_from_the_structure(lowered: ModelProto) -> None:
 
 
 def test_exporting_twice_gives_the_same_bytes_in_silence(
-    network: Network, lowered: ModelProto, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    network: Network,
+    lowered: ModelProto,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     again = rename(lower(export_network(network, HEIGHT, WIDTH)))
     assert again.SerializeToString() == lowered.SerializeToString()
-    assert capfd.readouterr() == ("", "") and not [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert capfd.readouterr() == ("", "") and not [
+        r for r in caplog.records if r.levelno >= logging.WARNING
+    ]
 
 
 class Impossible(nn.Module):
@@ -312,10 +409,13 @@ def test_half_precision_stays_inside_the_network(
 ) -> None:
     made = halve(lowered, INTERFACE)
     values = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
-    assert values["classifier.weight"] == TensorProto.FLOAT16 and values["after.gamma"] == TensorProto.FLOAT
-    assert [out.type.tensor_type.elem_type for out in made.graph.output] == [TensorProto.UINT8] + 3 * [
-        TensorProto.FLOAT
-    ]
+    assert (
+        values["classifier.weight"] == TensorProto.FLOAT16
+        and values["after.gamma"] == TensorProto.FLOAT
+    )
+    assert [out.type.tensor_type.elem_type for out in made.graph.output] == [
+        TensorProto.UINT8
+    ] + 3 * [TensorProto.FLOAT]
     (mask,) = open_session(made.SerializeToString(), 1).run(["mask"], {"image": image})
     expected = F.interpolate(logits, (HEIGHT, WIDTH), mode="bilinear").argmax(1).numpy()
     assert np.mean(mask == expected) > 0.98

@@ -14,20 +14,27 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.errors import ExportError
-from edgeseg.export.quantization import calibration_cache as calibrationstore
-from edgeseg.export.quantization.channel_equalization import equalise
+from edgeseg.export.evaluation.latency import race
+from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
 from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, inspect, integer_convolutions, quantise
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
-from edgeseg.export.quantization.activation_statistics import POSITIONS, SAMPLES, channel_peaks, impressions, observe
+from edgeseg.export.graph.qdq_nodes import Layer
 from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convolutions
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.graph.qdq_nodes import Layer
-from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.evaluation.latency import race
-from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
+from edgeseg.export.quantization import calibration_cache as calibrationstore
+from edgeseg.export.quantization.activation_statistics import (
+    POSITIONS,
+    SAMPLES,
+    channel_peaks,
+    impressions,
+    observe,
+)
+from edgeseg.export.quantization.channel_equalization import equalise
+from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, quantise
 from edgeseg.models import MEAN, STD, build
 from edgeseg.progress import Silent
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
@@ -43,7 +50,9 @@ def network() -> ModelProto:
     torch.manual_seed(0)
     made = build("deeplabv3plus", ENCODER, 3)
     made.train()
-    with torch.no_grad():  # batch norms learn the statistics of these frames, without which activations would vanish
+    with (
+        torch.no_grad()
+    ):  # batch norms learn the statistics of these frames, without which activations would vanish
         batch = torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2).float() / 255
         for _ in range(10):
             made((batch - 0.45) / 0.22)
@@ -76,7 +85,9 @@ def test_every_convolution_runs_on_codes(network: ModelProto, quantised: ModelPr
     assert kernels.conversions <= 8  # in, out, and around the two resizes of the decoder
 
 
-def test_activations_are_unsigned_with_zero_points_at_the_end_or_the_middle(quantised: ModelProto) -> None:
+def test_activations_are_unsigned_with_zero_points_at_the_end_or_the_middle(
+    quantised: ModelProto,
+) -> None:
     constants = constants_of(quantised)
     nodes = [node for node in quantised.graph.node if node.op_type == "QuantizeLinear"]
     points = [constants[node.input[2]] for node in nodes]
@@ -86,24 +97,49 @@ def test_activations_are_unsigned_with_zero_points_at_the_end_or_the_middle(quan
 
 def test_a_maxpool_keeps_its_codes_and_a_resize_never_has_the_same_ones_on_both_sides() -> None:
     shapes = {"normalised": (8, 8), "pooled": (4, 4), "logits": (8, 8)}
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, *shape]) for name, shape in shapes.items()]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, *shape])
+        for name, shape in shapes.items()
+    ]
     scales = numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
     nodes = [
-        helper.make_node("MaxPool", ["normalised"], ["pooled"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node(
+            "MaxPool", ["normalised"], ["pooled"], "pool", kernel_shape=[2, 2], strides=[2, 2]
+        ),
         helper.make_node("Resize", ["pooled", "", "scales"], ["blown"], "resize", mode="linear"),
         helper.make_node("Sigmoid", ["blown"], ["logits"], "sigmoid"),
     ]
     graph = helper.make_graph(nodes, "small", values[:1], values[2:], [scales])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    ranges = {"normalised": (-3.0, 3.0), "pooled": (-2.0, 2.0), "blown": (-3.0, 3.0), "logits": (-1.0, 1.0)}
-    steps = {name: value for name, value in constants_of(place_cpu(model, ranges, {})).items() if "scale" in name}
-    assert steps["normalised.scale"] == steps["pooled.scale"] < steps["blown.scale"] < 1.0001 * steps["pooled.scale"]
+    ranges = {
+        "normalised": (-3.0, 3.0),
+        "pooled": (-2.0, 2.0),
+        "blown": (-3.0, 3.0),
+        "logits": (-1.0, 1.0),
+    }
+    steps = {
+        name: value
+        for name, value in constants_of(place_cpu(model, ranges, {})).items()
+        if "scale" in name
+    }
+    assert (
+        steps["normalised.scale"]
+        == steps["pooled.scale"]
+        < steps["blown.scale"]
+        < 1.0001 * steps["pooled.scale"]
+    )
 
 
-@pytest.mark.parametrize(("most", "low", "joined"), [(6.0, -9.0, False), (6.0, 0.0, False), (12.0, 0.0, True)])
-def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(most: float, low: float, joined: bool) -> None:
-    values = [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 2, 4, 4]),
-              helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 4, 4, 4])]  # fmt: skip
+@pytest.mark.parametrize(
+    ("most", "low", "joined"), [(6.0, -9.0, False), (6.0, 0.0, False), (12.0, 0.0, True)]
+)
+def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(
+    most: float, low: float, joined: bool
+) -> None:
+    values = [
+        helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 2, 4, 4]),
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 4, 4, 4]),
+    ]
     weight = np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1)
     scales = np.full(2, 1 / 127, np.float32)
     layer = Layer(np.rint(weight * 127).astype(np.int8), scales, np.zeros(2, np.float32))
@@ -114,11 +150,18 @@ def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(most: float, 
         helper.make_node("Conv", ["normalised", "two"], ["b"], "second"),
         helper.make_node("Concat", ["cut", "b"], ["logits"], "join", axis=1),
     ]
-    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    tensors = [
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    ]
     graph = helper.make_graph(nodes, "small", values[:1], values[1:], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     signed = (-9.0 if low < 0 else 0.0, 9.0)
-    ranges = {"normalised": (-9.0, 9.0), "cut": (0.0, min(most, 9.0)), "b": signed, "logits": signed}
+    ranges = {
+        "normalised": (-9.0, 9.0),
+        "cut": (0.0, min(most, 9.0)),
+        "b": signed,
+        "logits": signed,
+    }
     placed = place_cpu(model, ranges, {"first": layer, "second": layer})
     steps = constants_of(placed)
     assert bool(steps["cut.scale"] == steps["logits.scale"]) is joined
@@ -128,7 +171,9 @@ def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(most: float, 
     assert np.abs(found - wanted).max() < 0.1
 
 
-def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(quantised: ModelProto) -> None:
+def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(
+    quantised: ModelProto,
+) -> None:
     constants = constants_of(quantised)
     producers = {node.output[0]: node for node in quantised.graph.node}
     for node in (node for node in quantised.graph.node if node.op_type == "Conv"):
@@ -141,13 +186,19 @@ def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(qua
         np.testing.assert_array_equal(constants[bias.input[1]], scale * step)
 
 
-def test_the_tensorrt_flavour_is_signed_and_its_weights_are_floats_on_codes(files: dict[Int8, ModelProto]) -> None:
+def test_the_tensorrt_flavour_is_signed_and_its_weights_are_floats_on_codes(
+    files: dict[Int8, ModelProto],
+) -> None:
     model = files["int8-trt"]
     constants, producers = constants_of(model), {node.output[0]: node for node in model.graph.node}
-    for node in (node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")):
+    for node in (
+        node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+    ):
         zero = constants[node.input[2]]
         assert zero.dtype == np.int8 and not zero.any() and (constants[node.input[1]] > 0).all()
-    integer = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in producers]
+    integer = [
+        node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in producers
+    ]
     assert len(integer) == integer_convolutions(model) > 40
     for node in integer:
         back = producers[node.input[1]]
@@ -164,7 +215,9 @@ def test_the_tensorrt_flavour_is_signed_and_its_weights_are_floats_on_codes(file
 def test_both_flavours_hold_the_same_weights(files: dict[Int8, ModelProto]) -> None:
     cpu, trt = (constants_of(files[flavour]) for flavour in FLAVOURS)
     names = [name.removesuffix(".codes") for name in cpu if name.endswith(".int.weight.codes")]
-    same = [name for name in names if name in trt and "stem" not in name]  # the CPU flavour's is widened
+    same = [
+        name for name in names if name in trt and "stem" not in name
+    ]  # the CPU flavour's is widened
     assert len(same) > 50
     for name in same:
         scale = trt[f"{name}.scale"][:, None, None, None]
@@ -178,12 +231,19 @@ def test_in_front_of_an_addition_one_branch_has_codes_and_the_one_of_the_convolu
     additions = [node for node in files["int8-trt"].graph.node if node.op_type == "Add"]
     assert len(additions) == 10
     for node in additions:
-        assert sorted(producers[name].op_type for name in node.input) == ["Conv", "DequantizeLinear"]
+        assert sorted(producers[name].op_type for name in node.input) == [
+            "Conv",
+            "DequantizeLinear",
+        ]
 
 
-def test_nothing_stands_between_a_convolution_and_its_activation(files: dict[Int8, ModelProto]) -> None:
+def test_nothing_stands_between_a_convolution_and_its_activation(
+    files: dict[Int8, ModelProto],
+) -> None:
     producers = {node.output[0]: node for node in files["int8-trt"].graph.node}
-    activations = [node for node in files["int8-trt"].graph.node if node.op_type in ("Relu", "Clip")]
+    activations = [
+        node for node in files["int8-trt"].graph.node if node.op_type in ("Relu", "Clip")
+    ]
     inside = [node for node in activations if not node.name.startswith("after.")]
     assert len(inside) > 30 and all(producers[node.input[0]].op_type == "Conv" for node in inside)
 
@@ -194,12 +254,19 @@ def test_only_the_network_is_quantised(quantised: ModelProto) -> None:
     assert not any("Linear" in node.op_type for node in around)
     assert [(entry.domain, entry.version) for entry in quantised.opset_import] == [("", 17)]
     assert quantised.ir_version == 8 and not quantised.functions
-    assert [out.type.tensor_type.elem_type for out in quantised.graph.output] == [TensorProto.UINT8] + 3 * [1]
+    assert [out.type.tensor_type.elem_type for out in quantised.graph.output] == [
+        TensorProto.UINT8
+    ] + 3 * [1]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_it_is_close_to_the_float_file(network: ModelProto, files: dict[Int8, ModelProto], flavour: Int8) -> None:
-    ours, theirs = (open_session(model.SerializeToString(), 1) for model in (files[flavour], wrap(network, INTERFACE)))
+def test_it_is_close_to_the_float_file(
+    network: ModelProto, files: dict[Int8, ModelProto], flavour: Int8
+) -> None:
+    ours, theirs = (
+        open_session(model.SerializeToString(), 1)
+        for model in (files[flavour], wrap(network, INTERFACE))
+    )
     for seed in range(50, 53):  # frames that calibrated nothing
         image = picture(seed)[0][None]
         one, other = (session.run(["entropy"], {"image": image})[0] for session in (ours, theirs))
@@ -207,7 +274,9 @@ def test_it_is_close_to_the_float_file(network: ModelProto, files: dict[Int8, Mo
 
 
 @pytest.mark.parametrize(("temperature", "maxima"), [(0.01, 0), (3e-4, 1)])
-def test_entropy_is_right_with_and_without_the_maximum(calibrated: Calibrated, temperature: float, maxima: int) -> None:
+def test_entropy_is_right_with_and_without_the_maximum(
+    calibrated: Calibrated, temperature: float, maxima: int
+) -> None:
     model = quantise(calibrated, INTERFACE.with_thresholds(temperature, 0.5), "int8-cpu")
     assert sum(node.op_type == "ReduceMax" for node in model.graph.node) == maxima
     model.graph.output.append(helper.make_empty_tensor_value_info("logits"))
@@ -220,8 +289,13 @@ def test_entropy_is_right_with_and_without_the_maximum(calibrated: Calibrated, t
     assert entropy.std() > 1e-3
 
 
-def test_quantising_twice_gives_the_same_bytes(calibrated: Calibrated, quantised: ModelProto) -> None:
-    assert quantise(calibrated, INTERFACE, "int8-cpu").SerializeToString() == quantised.SerializeToString()
+def test_quantising_twice_gives_the_same_bytes(
+    calibrated: Calibrated, quantised: ModelProto
+) -> None:
+    assert (
+        quantise(calibrated, INTERFACE, "int8-cpu").SerializeToString()
+        == quantised.SerializeToString()
+    )
 
 
 def test_ranges_are_those_of_the_tensors(calibrated: Calibrated) -> None:
@@ -233,39 +307,52 @@ def test_ranges_are_those_of_the_tensors(calibrated: Calibrated) -> None:
     assert relu6 and all(low == 0 and high <= 6 for low, high in relu6)
 
 
-def test_equalising_changes_nothing_in_float_and_evens_channels(network: ModelProto, calibrated: Calibrated) -> None:
+def test_equalising_changes_nothing_in_float_and_evens_channels(
+    network: ModelProto, calibrated: Calibrated
+) -> None:
     ours, theirs = (
-        open_session(wrap(model, INTERFACE).SerializeToString(), 1) for model in (calibrated.network, network)
+        open_session(wrap(model, INTERFACE).SerializeToString(), 1)
+        for model in (calibrated.network, network)
     )
     for image in IMAGES:
-        one, other = (session.run(["entropy"], {"image": image[None]})[0] for session in (ours, theirs))
+        one, other = (
+            session.run(["entropy"], {"image": image[None]})[0] for session in (ours, theirs)
+        )
         np.testing.assert_allclose(one, other, atol=2e-3)
 
     def unevenness(model: ModelProto) -> float:
         peaks = channel_peaks(model, INTERFACE, IMAGES, threads=1)
         inner = [peak for name, peak in peaks.items() if name not in ("normalised", "logits")]
-        return float(np.mean([np.median(np.log(peak.max() / np.maximum(peak, 1e-6))) for peak in inner]))
+        return float(
+            np.mean([np.median(np.log(peak.max() / np.maximum(peak, 1e-6))) for peak in inner])
+        )
 
     assert unevenness(calibrated.network) < 0.5 * unevenness(network)
 
 
 def test_equalising_respects_what_must_stay_and_what_goes_together() -> None:
     random = np.random.default_rng(0)
-    weights = {f"w{place}": random.normal(0, 0.3, (4, 4, 1, 1)).astype(np.float32) for place in range(3)}
+    weights = {
+        f"w{place}": random.normal(0, 0.3, (4, 4, 1, 1)).astype(np.float32) for place in range(3)
+    }
     nodes = [
         helper.make_node("Conv", ["normalised", "w0"], ["a"], "one"),
         helper.make_node("Relu", ["a"], ["b"], "relu"),
         helper.make_node("Conv", ["b", "w1"], ["c"], "two"),
         helper.make_node("Add", ["c", "b"], ["d"], "add"),
-        helper.make_node("Sigmoid", ["d"], ["e"], "sigmoid"),  # what it reads must stay, and so must all of its kin
+        helper.make_node(
+            "Sigmoid", ["d"], ["e"], "sigmoid"
+        ),  # what it reads must stay, and so must all of its kin
         helper.make_node("Conv", ["e", "w2"], ["logits"], "three"),
     ]
     shape = [1, 4, 8, 8]
     graph = helper.make_graph(
-        nodes, "small", [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, shape)],
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     peaks = {name: np.array([1, 2, 4, 4], np.float32) for name in "abcde"}
     fixed = constants_of(equalise(model, peaks))
@@ -277,7 +364,8 @@ def test_equalising_respects_what_must_stay_and_what_goes_together() -> None:
     equal = equalise(model, {name: peaks[name] for name in "bcd"}, 1.0)
     made = constants_of(equal)
     np.testing.assert_allclose(
-        made["one.weight"] / weights["w0"], np.broadcast_to(np.array([4, 2, 1, 1.0])[:, None, None, None], (4, 4, 1, 1))
+        made["one.weight"] / weights["w0"],
+        np.broadcast_to(np.array([4, 2, 1, 1.0])[:, None, None, None], (4, 4, 1, 1)),
     )
     sample = random.normal(0, 1, shape).astype(np.float32)
     one, other = (
@@ -312,24 +400,40 @@ def test_a_float_convolution_never_stands_alone_between_codes(calibrated: Calibr
             assert not behind or node.input[1] in producers
 
 
-def test_ranking_names_tensors_whose_codes_hurt(network: ModelProto, calibrated: Calibrated) -> None:
+def test_ranking_names_tensors_whose_codes_hurt(
+    network: ModelProto, calibrated: Calibrated
+) -> None:
     ranked = rank_islands(
-        calibrated, INTERFACE, "int8-cpu", "minmax", IMAGES, wrap(network, INTERFACE), threads=1, report=Silent()
+        calibrated,
+        INTERFACE,
+        "int8-cpu",
+        "minmax",
+        IMAGES,
+        wrap(network, INTERFACE),
+        threads=1,
+        report=Silent(),
     )
     assert ranked and set(ranked) <= set(calibrated.histograms)
-    whole, without = (quantise(calibrated, INTERFACE, "int8-cpu", "minmax", islands) for islands in ([], ranked[:2]))
+    whole, without = (
+        quantise(calibrated, INTERFACE, "int8-cpu", "minmax", islands)
+        for islands in ([], ranked[:2])
+    )
     truth = np.stack(logits(wrap(network, INTERFACE), IMAGES, 1))
-    errors = [np.mean((np.stack(logits(model, IMAGES, 1)) - truth) ** 2) for model in (whole, without)]
+    errors = [
+        np.mean((np.stack(logits(model, IMAGES, 1)) - truth) ** 2) for model in (whole, without)
+    ]
     assert errors[1] < errors[0]
 
 
 def large_network(side: int) -> ModelProto:
     weight = numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "w")
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["normalised", "w"], ["logits"], "conv")], "large",
+        [helper.make_node("Conv", ["normalised", "w"], ["logits"], "conv")],
+        "large",
         [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 3, side, side])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, side, side])], [weight],
-    )  # fmt: skip
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 1, side, side])],
+        [weight],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -347,21 +451,31 @@ def test_calibration_takes_a_bounded_sample_from_tensors_of_any_size() -> None:
 def test_patches_are_what_the_weights_are_multiplied_with() -> None:
     random = np.random.default_rng(0)
     weight = random.normal(0, 1, (6, 1, 3, 3)).astype(np.float32)
-    attributes: dict[str, Any] = {"group": 3, "strides": [2, 1], "pads": [2, 1, 2, 1], "dilations": [2, 1]}
+    attributes: dict[str, Any] = {
+        "group": 3,
+        "strides": [2, 1],
+        "pads": [2, 1, 2, 1],
+        "dilations": [2, 1],
+    }
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["normalised", "w"], ["logits"], "conv", **attributes)], "padded",
+        [helper.make_node("Conv", ["normalised", "w"], ["logits"], "conv", **attributes)],
+        "padded",
         [helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [1, 3, 10, 9])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 6, 5, 9])],
         [numpy_helper.from_array(weight, "w")],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     interface = Interface(height=10, width=9, classes=6, mean=(0, 0, 0), std=(1 / 255,) * 3)
     images = [random.integers(0, 9, (10, 9, 3)).astype(np.uint8) for _ in range(3)]
     gram = observe(model, interface, images, threads=1).grams["conv"]
-    assert gram.number == 3 * 45  # fewer positions than are looked at in a large tensor, so all of them
+    assert (
+        gram.number == 3 * 45
+    )  # fewer positions than are looked at in a large tensor, so all of them
     session = onnxruntime.InferenceSession(model.SerializeToString())
     feeds = [image.transpose(2, 0, 1)[None].astype(np.float32) for image in images]
-    given = np.concatenate([session.run(None, {"normalised": feed})[0][0].reshape(6, -1) for feed in feeds], 1)
+    given = np.concatenate(
+        [session.run(None, {"normalised": feed})[0][0].reshape(6, -1) for feed in feeds], 1
+    )
     rows = np.concatenate([weight.reshape(3, 2, 9), np.zeros((3, 2, 1))], 2)
     energy = np.einsum("gri,gij,grj->gr", rows, gram.sums[0], rows).reshape(-1)
     np.testing.assert_allclose(energy, (given.astype(np.float64) ** 2).sum(1), rtol=1e-5)
@@ -372,17 +486,26 @@ def test_without_frames_there_is_no_calibration(network: ModelProto) -> None:
         calibrate(network, INTERFACE, [], threads=1)
 
 
-def test_a_calibration_is_stored_and_a_damaged_one_made_anew(tmp_path: Path, calibrated: Calibrated) -> None:
+def test_a_calibration_is_stored_and_a_damaged_one_made_anew(
+    tmp_path: Path, calibrated: Calibrated
+) -> None:
     for number in range(6):
         calibrationstore.store(tmp_path, f"k{number}", calibrated)
     assert len(list(tmp_path.iterdir())) == calibrationstore.KEPT
     found = calibrationstore.load(tmp_path, "k5")
     assert found is not None
     for flavour in FLAVOURS:
-        one, other = (quantise(each, INTERFACE, flavour).SerializeToString() for each in (found, calibrated))
+        one, other = (
+            quantise(each, INTERFACE, flavour).SerializeToString() for each in (found, calibrated)
+        )
         assert one == other
     whole = (tmp_path / "k5.npz").read_bytes()
-    for damaged in (b"", whole[: len(whole) // 2], b"no archive", whole[:5000] + bytes(200) + whole[5200:]):
+    for damaged in (
+        b"",
+        whole[: len(whole) // 2],
+        b"no archive",
+        whole[:5000] + bytes(200) + whole[5200:],
+    ):
         (tmp_path / "k5.npz").write_bytes(damaged)
         assert calibrationstore.load(tmp_path, "k5") is None
     assert calibrationstore.load(tmp_path, "missing") is None
@@ -419,7 +542,9 @@ def test_the_temperature_of_a_perfect_model_stays_within_its_bounds() -> None:
 
 
 def test_a_share_alpha_lies_above_gamma() -> None:
-    entropies = [np.random.default_rng(seed).random((12, 16)).astype(np.float32) ** 3 for seed in range(20)]
+    entropies = [
+        np.random.default_rng(seed).random((12, 16)).astype(np.float32) ** 3 for seed in range(20)
+    ]
     gamma = fit_gamma(entropies, 0.2)
     found = scores(entropies, gamma)
     assert found.mean() == pytest.approx(0.2, abs=1e-3) and gamma == float(np.float32(gamma))
@@ -427,14 +552,22 @@ def test_a_share_alpha_lies_above_gamma() -> None:
 
 
 def test_the_race_times_every_graph(network: ModelProto, quantised: ModelProto) -> None:
-    files = {"fp32": wrap(network, INTERFACE).SerializeToString(), "int8-cpu": quantised.SerializeToString()}
+    files = {
+        "fp32": wrap(network, INTERFACE).SerializeToString(),
+        "int8-cpu": quantised.SerializeToString(),
+    }
     times = race(files, IMAGES[0], 1, 0, Silent())
-    assert set(times) == set(files) and all(0 < timing.minimum <= timing.median for timing in times.values())
+    assert set(times) == set(files) and all(
+        0 < timing.minimum <= timing.median for timing in times.values()
+    )
 
 
 def test_impressions_are_what_the_float_graph_gives(network: ModelProto) -> None:
     seen = impressions(network, INTERFACE, IMAGES, threads=1)
-    assert seen.features.shape == (6, 160) and seen.areas.shape == (6, 3)  # the encoder's last map has 160 channels
+    assert seen.features.shape == (6, 160) and seen.areas.shape == (
+        6,
+        3,
+    )  # the encoder's last map has 160 channels
     session = open_session(wrap(network, INTERFACE).SerializeToString(), 1)
     for place, image in enumerate(IMAGES):
         area, score = session.run(["area", "score"], {"image": image[None]})
@@ -443,7 +576,10 @@ def test_impressions_are_what_the_float_graph_gives(network: ModelProto) -> None
 
 
 def test_all_that_a_concat_joins_has_one_scale_in_the_cpu_flavour(quantised: ModelProto) -> None:
-    constants, producers = constants_of(quantised), {node.output[0]: node for node in quantised.graph.node}
+    constants, producers = (
+        constants_of(quantised),
+        {node.output[0]: node for node in quantised.graph.node},
+    )
     readers = {name: node for node in quantised.graph.node for name in node.input}
     joins = [node for node in quantised.graph.node if node.op_type == "Concat"]
     joined = [node for node in joins if not node.name.startswith("pixels.")]

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.qdq_nodes import Layer
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std, read_pixels
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.graph.qdq_nodes import Layer
-from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
 
@@ -33,15 +33,27 @@ def network(
         "bias": random.normal(0, 1, 8),
     }
     node = helper.make_node(
-        "Conv", ["normalised", "weight", "bias"], ["logits"], "stem", pads=pads, strides=[stride] * 2,
-        kernel_shape=[kernel] * 2, **more,
-    )  # fmt: skip
-    sides = [(HEIGHT + pads[0] + pads[2] - kernel) // stride + 1, (width + pads[1] + pads[3] - kernel) // stride + 1]
+        "Conv",
+        ["normalised", "weight", "bias"],
+        ["logits"],
+        "stem",
+        pads=pads,
+        strides=[stride] * 2,
+        kernel_shape=[kernel] * 2,
+        **more,
+    )
+    sides = [
+        (HEIGHT + pads[0] + pads[2] - kernel) // stride + 1,
+        (width + pads[1] + pads[3] - kernel) // stride + 1,
+    ]
     given, found = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in (("normalised", [2, 3, HEIGHT, width]), ("logits", [2, 8, *sides]))
     )
-    tensors = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()]
+    tensors = [
+        numpy_helper.from_array(np.asarray(value, np.float32), name)
+        for name, value in constants.items()
+    ]
     graph = helper.make_graph([node], "small", [given], [found], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
@@ -57,7 +69,9 @@ def images(width: int) -> NDArray[np.uint8]:
 def layers(model: ModelProto) -> dict[str, Layer]:
     weight, bias = (numpy_helper.to_array(tensor) for tensor in model.graph.initializer)
     scales = np.asarray(np.abs(weight).max((1, 2, 3)) / 127, np.float32)
-    return {"stem": Layer(np.rint(weight / scales[:, None, None, None]).astype(np.int8), scales, bias)}
+    return {
+        "stem": Layer(np.rint(weight / scales[:, None, None, None]).astype(np.int8), scales, bias)
+    }
 
 
 def logits(model: ModelProto, feed: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
@@ -66,13 +80,19 @@ def logits(model: ModelProto, feed: dict[str, NDArray[Any]]) -> NDArray[np.float
 
 
 SHAPES = [  # width, kernel, pads, stride; the first three are widened
-    (16, 3, (1, 1, 1, 1), 2), (12, 7, (3, 3, 3, 3), 2), (8, 2, (0, 0, 0, 0), 2), (18, 3, (1, 1, 1, 1), 2),
-    (16, 3, (2, 0, 1, 1), 1), (12, 4, (0, 0, 0, 0), 4),
-]  # fmt: skip
+    (16, 3, (1, 1, 1, 1), 2),
+    (12, 7, (3, 3, 3, 3), 2),
+    (8, 2, (0, 0, 0, 0), 2),
+    (18, 3, (1, 1, 1, 1), 2),
+    (16, 3, (2, 0, 1, 1), 1),
+    (12, 4, (0, 0, 0, 0), 4),
+]
 
 
 @pytest.mark.parametrize(("width", "kernel", "pads", "stride"), SHAPES)
-def test_folding_std_changes_nothing(width: int, kernel: int, pads: tuple[int, ...], stride: int) -> None:
+def test_folding_std_changes_nothing(
+    width: int, kernel: int, pads: tuple[int, ...], stride: int
+) -> None:
     model, plain = network(width, kernel, pads, stride), interface(width)
     folded, unscaled = fold_std(model, plain)
     assert unscaled == replace(plain, std=UNSCALED)
@@ -86,7 +106,10 @@ def test_folding_std_changes_nothing(width: int, kernel: int, pads: tuple[int, .
 @pytest.mark.parametrize("last", [False, True])
 def test_no_pixel_is_multiplied_any_more(last: bool) -> None:
     model, plain = network(16), interface(16)
-    wrapped, folded = wrap(model, plain, channels_last=last), wrap(*fold_std(model, plain), channels_last=last)
+    wrapped, folded = (
+        wrap(model, plain, channels_last=last),
+        wrap(*fold_std(model, plain), channels_last=last),
+    )
     names = [{node.name for node in each.graph.node} for each in (wrapped, folded)]
     assert names[0] - names[1] == {"before.mul"} and not names[1] - names[0]
     one, other = (
@@ -97,19 +120,28 @@ def test_no_pixel_is_multiplied_any_more(last: bool) -> None:
 
 
 @pytest.mark.parametrize(("width", "kernel", "pads", "stride"), SHAPES)
-def test_pixels_go_in_as_they_are(width: int, kernel: int, pads: tuple[int, ...], stride: int) -> None:
+def test_pixels_go_in_as_they_are(
+    width: int, kernel: int, pads: tuple[int, ...], stride: int
+) -> None:
     model, unscaled = fold_std(network(width, kernel, pads, stride), interface(width))
     parts = widen_stem(model, RANGES, layers(model))
-    assert (parts[0] is model) == (parts[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value == 3)
+    assert (parts[0] is model) == (
+        parts[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value == 3
+    )
     made, ranges, wider = read_pixels(*parts, [], unscaled)
     assert made.graph.input[0].name == "image"
     placed = place_cpu(made, ranges, wider)
-    assert sum(node.op_type == "QuantizeLinear" for node in placed.graph.node) == 1 + (parts[0] is not model) * 3
+    assert (
+        sum(node.op_type == "QuantizeLinear" for node in placed.graph.node)
+        == 1 + (parts[0] is not model) * 3
+    )
     found = logits(placed, {"image": images(width)})
 
     exact = ModelProto()
     exact.CopyFrom(model)
-    exact.graph.initializer[0].CopyFrom(numpy_helper.from_array(layers(model)["stem"].weight, "weight"))
+    exact.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(layers(model)["stem"].weight, "weight")
+    )
     centred = images(width).transpose(0, 3, 1, 2) - 255 * np.array(MEAN)[:, None, None]
     wanted = logits(exact, {"normalised": centred.astype(np.float32)})
     off = np.abs(found - wanted)
@@ -118,7 +150,9 @@ def test_pixels_go_in_as_they_are(width: int, kernel: int, pads: tuple[int, ...]
     assert inside.size >= 64 and inside.max() < 0.505 * STEP
     weights = np.abs(layers(model)["stem"].weight).sum((1, 2, 3)).max()
     assert off.max() < 0.505 * STEP + 0.5 * weights * any(pads)  # half a grey level of padding
-    coarse = logits(place_cpu(model, RANGES, layers(model)), {"normalised": centred.astype(np.float32)})
+    coarse = logits(
+        place_cpu(model, RANGES, layers(model)), {"normalised": centred.astype(np.float32)}
+    )
     assert np.square(found - wanted).mean() < np.square(coarse - wanted).mean()
 
 

@@ -9,21 +9,30 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.graph.qdq_nodes import Layer
-from edgeseg.export.onnxruntime_cpu.graph_rewrites import pools_as_layers, resizes_as_copies, rewrite, thicken
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.onnxruntime_cpu.graph_rewrites import (
+    pools_as_layers,
+    resizes_as_copies,
+    rewrite,
+    thicken,
+)
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 
 RANGES = {"normalised": (-2.0, 2.0), "logits": (-2.0, 2.0)}
 
 
 def pool(sides: list[int], **attributes: Any) -> ModelProto:  # Any: what ONNX knows as an attribute
-    node = helper.make_node("AveragePool", ["normalised"], ["logits"], "pool", kernel_shape=sides, **attributes)
+    node = helper.make_node(
+        "AveragePool", ["normalised"], ["logits"], "pool", kernel_shape=sides, **attributes
+    )
     given = helper.make_tensor_value_info("normalised", TensorProto.FLOAT, [2, 16, 9, 12])
     shell = helper.make_graph(
         [node], "small", [given], [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)]
     )
-    (found,) = ReferenceEvaluator(model_of(shell)).run(None, {"normalised": np.zeros((2, 16, 9, 12), np.float32)})
+    (found,) = ReferenceEvaluator(model_of(shell)).run(
+        None, {"normalised": np.zeros((2, 16, 9, 12), np.float32)}
+    )
     ends = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, np.shape(found))]
     return model_of(helper.make_graph([node], "small", [given], ends))
 
@@ -46,7 +55,12 @@ def test_the_same_codes_come_out(model: ModelProto) -> None:
     image = np.random.default_rng(0).uniform(-2, 2, (2, 16, 9, 12)).astype(np.float32)
     runs = [
         open_session(file.SerializeToString(), 1).run(None, {"normalised": image})[0]
-        for file in (place_cpu(model, RANGES, {}), place_cpu(rewritten, ranges, layers), model, rewritten)
+        for file in (
+            place_cpu(model, RANGES, {}),
+            place_cpu(rewritten, ranges, layers),
+            model,
+            rewritten,
+        )
     ]
     step = 2 / 127
     away = np.abs(runs[1] - runs[0]) / step
@@ -68,19 +82,31 @@ def test_other_pools_stay_as_they_are(model: ModelProto, islands: list[str]) -> 
     assert pools_as_layers(model, {"normalised": (-1.0, 1.0)}, {})[0] is model
 
 
-def single(node: NodeProto, sides: list[int], constants: dict[str, Any]) -> ModelProto:  # Any: arrays of any type
+def single(
+    node: NodeProto, sides: list[int], constants: dict[str, Any]
+) -> ModelProto:  # Any: arrays of any type
     """One node from `normalised` to `logits`, both (2, ...)."""
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, *shape])
         for name, shape in (("normalised", [16, 6, 5]), ("logits", sides))
     ]
-    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    tensors = [
+        numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()
+    ]
     return model_of(helper.make_graph([node], "small", ends[:1], ends[1:], tensors))
 
 
-def resize(down: float, across: float, **attributes: Any) -> ModelProto:  # Any: what ONNX knows as an attribute
-    node = helper.make_node("Resize", ["normalised", "", "scales"], ["logits"], "resize", **attributes)
-    return single(node, [16, int(6 * down), int(5 * across)], {"scales": np.array([1, 1, down, across], np.float32)})
+def resize(
+    down: float, across: float, **attributes: Any
+) -> ModelProto:  # Any: what ONNX knows as an attribute
+    node = helper.make_node(
+        "Resize", ["normalised", "", "scales"], ["logits"], "resize", **attributes
+    )
+    return single(
+        node,
+        [16, int(6 * down), int(5 * across)],
+        {"scales": np.array([1, 1, down, across], np.float32)},
+    )
 
 
 FLOOR = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
@@ -91,12 +117,16 @@ def run(model: ModelProto, seed: int = 0) -> Any:
     return open_session(model.SerializeToString(), 1).run(None, {"normalised": image})[0]
 
 
-@pytest.mark.parametrize("model", [resize(2, 2, **FLOOR), resize(3, 4, **FLOOR), resize(3, 2, mode="nearest")])
+@pytest.mark.parametrize(
+    "model", [resize(2, 2, **FLOOR), resize(3, 4, **FLOOR), resize(3, 2, mode="nearest")]
+)
 def test_repeated_pixels_are_copies(model: ModelProto) -> None:
     rewritten, ranges, layers = resizes_as_copies(model, RANGES, {})
     assert "Resize" not in {node.op_type for node in rewritten.graph.node} and not layers
     np.testing.assert_array_equal(run(rewritten), run(model))
-    assert np.abs(run(place_cpu(rewritten, ranges, {})) - run(model)).max() < 1.001 / 127  # half a code
+    assert (
+        np.abs(run(place_cpu(rewritten, ranges, {})) - run(model)).max() < 1.001 / 127
+    )  # half a code
 
 
 @pytest.mark.parametrize(
@@ -104,7 +134,10 @@ def test_repeated_pixels_are_copies(model: ModelProto) -> None:
     [
         (resize(2, 2, mode="linear"), []),
         (resize(1.5, 2, **FLOOR), []),
-        (resize(3, 3, mode="nearest", coordinate_transformation_mode="asymmetric"), []),  # rounds up at two thirds
+        (
+            resize(3, 3, mode="nearest", coordinate_transformation_mode="asymmetric"),
+            [],
+        ),  # rounds up at two thirds
         (resize(2, 2, **FLOOR), ["normalised"]),
     ],
 )
@@ -116,21 +149,35 @@ def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, Layer]]
     random = np.random.default_rng(0)
     layer = Layer(
         random.integers(-127, 128, (outputs, 16, kernel, kernel)).astype(np.int8),
-        random.uniform(1e-4, 2e-4, outputs).astype(np.float32), random.normal(0, 0.1, outputs).astype(np.float32),
-    )  # fmt: skip
-    node = helper.make_node(
-        "Conv", ["normalised", "weight", "bias"], ["logits"], "head", pads=[kernel // 2] * 4, kernel_shape=[kernel] * 2
+        random.uniform(1e-4, 2e-4, outputs).astype(np.float32),
+        random.normal(0, 0.1, outputs).astype(np.float32),
     )
-    return single(node, [outputs, 6, 5], {"weight": layer.weight, "bias": layer.bias}), {"head": layer}
+    node = helper.make_node(
+        "Conv",
+        ["normalised", "weight", "bias"],
+        ["logits"],
+        "head",
+        pads=[kernel // 2] * 4,
+        kernel_shape=[kernel] * 2,
+    )
+    return single(node, [outputs, 6, 5], {"weight": layer.weight, "bias": layer.bias}), {
+        "head": layer
+    }
 
 
 def test_a_thin_layer_gets_sixteen_outputs_of_which_its_own_are_left() -> None:
     model, layers = classifier(11, 3)
     thick, ranges, more = thicken(model, RANGES, layers)
     assert len(more["head"].codes) == 16 and len(np.unique(run(model))) > 500
-    np.testing.assert_array_equal(run(place_cpu(thick, ranges, more)), run(place_cpu(model, RANGES, layers)))
+    np.testing.assert_array_equal(
+        run(place_cpu(thick, ranges, more)), run(place_cpu(model, RANGES, layers))
+    )
     np.testing.assert_allclose(run(thick), run(model), atol=1e-6)
-    for other, islands in ((classifier(16, 3), []), (classifier(11, 1), []), (classifier(11, 3), ["logits"])):
+    for other, islands in (
+        (classifier(16, 3), []),
+        (classifier(11, 1), []),
+        (classifier(11, 3), ["logits"]),
+    ):
         assert thicken(other[0], RANGES, other[1], islands)[0] is other[0]
 
 

@@ -17,23 +17,29 @@ from onnx import ModelProto
 from torch import nn
 from typer.testing import CliRunner
 
+from edgeseg.atomic_files import write_atomic
 from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import ExportConfig
-from edgeseg.atomic_files import write_atomic
 from edgeseg.errors import ExportError
-from edgeseg.training.model_evaluation import evaluate_frames
-from edgeseg.export.quantization.recipe_search import Attempt, Climb, Rung
-from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.exporter import ExportResult, export
+from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.quantization.recipe_search import Attempt, Climb, Rung
 from edgeseg.metrics import miou
 from edgeseg.models.checkpoint import load_model
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
+from edgeseg.training.model_evaluation import evaluate_frames
 from tests.helpers.exporting import HEIGHT, WIDTH, make_run, make_site
 
 CONFIG = ExportConfig(
-    int8=True, half=True, max_drop=100, max_class_drop=100, min_speedup=0, calibration_frames=6, threads=1
+    int8=True,
+    half=True,
+    max_drop=100,
+    max_class_drop=100,
+    min_speedup=0,
+    calibration_frames=6,
+    threads=1,
 )
 LENIENT = ["--max-drop", "100", "--max-class-drop", "100", "--min-speedup", "0"]
 TRACED: dict[tuple[int, int], ModelProto] = {}
@@ -80,15 +86,25 @@ def test_the_bundle_is_complete_and_sound(done: Done) -> None:
     bundle = done.bundle
     bundle.verify()
     assert set(bundle.manifest.files) == {
-        "model.onnx", "model.int8-cpu.onnx", "model.int8-trt.onnx", "model.fp16.onnx", "calibration.json",
-        "golden.npz", "card.md",
-    }  # fmt: skip
+        "model.onnx",
+        "model.int8-cpu.onnx",
+        "model.int8-trt.onnx",
+        "model.fp16.onnx",
+        "calibration.json",
+        "golden.npz",
+        "card.md",
+    }
     assert not done.result.refused
-    assert bundle.path.parent == done.site.root / "bundles" and bundle.path.name.startswith("distill-exp1-")
+    assert bundle.path.parent == done.site.root / "bundles" and bundle.path.name.startswith(
+        "distill-exp1-"
+    )
     manifest = bundle.manifest
     assert manifest.seq == 7 and (manifest.height, manifest.width) == (HEIGHT, WIDTH)
     assert (manifest.entropy_height, manifest.entropy_width) == (HEIGHT // 4, WIDTH // 4)
-    assert manifest.provenance["run"] == "runs/distill/exp1" and manifest.provenance["method"] == "distill"
+    assert (
+        manifest.provenance["run"] == "runs/distill/exp1"
+        and manifest.provenance["method"] == "distill"
+    )
     assert str(done.site.root) not in (bundle.path / "manifest.json").read_text()
     assert str(done.site.root) not in bundle.read("card.md").decode()
 
@@ -103,9 +119,13 @@ def test_a_device_runs_it_and_scores_are_about_alpha(done: Done, precision: Any)
     with open_runner(done.result.bundle, backend="cpu", precision=precision, threads=1) as run:
         prediction = run(frames_of(done.site))
     manifest = done.bundle.manifest
-    gamma = np.float32(manifest.gamma if precision == "fp32" else manifest.figures["int8-cpu"]["gamma"])
+    gamma = np.float32(
+        manifest.gamma if precision == "fp32" else manifest.figures["int8-cpu"]["gamma"]
+    )
     unreliable = float(np.mean(prediction.entropy > gamma))
-    assert prediction.score == pytest.approx(np.mean(prediction.entropy > gamma, axis=(1, 2)), abs=1e-6)
+    assert prediction.score == pytest.approx(
+        np.mean(prediction.entropy > gamma, axis=(1, 2)), abs=1e-6
+    )
     assert unreliable == pytest.approx(0.2, abs=0.002)  # fitted on the very file that ships
     assert np.mean(prediction.score <= manifest.log_threshold + 1e-6) >= 0.6
     np.testing.assert_allclose(prediction.area.sum(1), 1, atol=1e-5)
@@ -137,11 +157,15 @@ def test_the_golden_masks_are_what_the_file_gives(done: Done) -> None:
 def test_calibration_is_recorded_and_saw_no_val_frame(done: Done) -> None:
     record = json.loads(done.bundle.read("calibration.json"))
     splits = {frame.id: frame.split for frame in done.site.frames()}
-    assert len(record["frames"]) == 6 and {splits[frame["id"]] for frame in record["frames"]} == {"unlabelled"}
+    assert len(record["frames"]) == 6 and {splits[frame["id"]] for frame in record["frames"]} == {
+        "unlabelled"
+    }
     assert record["source"] == done.bundle.manifest.files["model.onnx"].sha256
     assert set(record["flavours"]) == {"int8-cpu", "int8-trt"}
     for flavour in record["flavours"].values():
-        assert flavour["ranges"] and all(low <= 0 <= high for low, high in flavour["ranges"].values())
+        assert flavour["ranges"] and all(
+            low <= 0 <= high for low, high in flavour["ranges"].values()
+        )
 
 
 def test_the_card_names_figures_and_terms(done: Done) -> None:
@@ -161,7 +185,9 @@ def test_the_same_run_gives_the_same_graphs_and_leaves_the_bundle_alone(
     assert (done.result.bundle / "manifest.json").read_bytes() == before
 
 
-def test_a_slow_int8_file_is_refused_by_name_and_the_rest_is_written(copy: tuple[Site, Path], tmp_path: Path) -> None:
+def test_a_slow_int8_file_is_refused_by_name_and_the_rest_is_written(
+    copy: tuple[Site, Path], tmp_path: Path
+) -> None:
     site, run = copy
     config = CONFIG.model_copy(update={"half": False, "min_speedup": 1000.0})
     result = export(site, config, run, tmp_path / "out")
@@ -173,8 +199,12 @@ def test_a_slow_int8_file_is_refused_by_name_and_the_rest_is_written(copy: tuple
     bundle = Bundle.open(tmp_path / "out")
     bundle.verify()
     assert set(bundle.manifest.files) == {
-        "model.onnx", "model.int8-trt.onnx", "calibration.json", "golden.npz", "card.md"
-    }  # fmt: skip  # how fast a CPU is says nothing about TensorRT
+        "model.onnx",
+        "model.int8-trt.onnx",
+        "calibration.json",
+        "golden.npz",
+        "card.md",
+    }  # how fast a CPU is says nothing about TensorRT
     assert bundle.manifest.figures["int8-cpu"]["refused"] == result.refused[0]
     assert "## Refused" in bundle.read("card.md").decode()
 
@@ -187,8 +217,12 @@ def test_frames_may_be_chosen_by_what_the_model_sees(
     config = CONFIG.model_copy(
         update={"half": False, "calibration": strategy, "calibration_frames": 3, "hard_share": 0.34}
     )
-    record = json.loads(Bundle.open(export(site, config, run, tmp_path / "out").bundle).read("calibration.json"))
-    assert len(record["frames"]) == 3 and {frame["split"] for frame in record["frames"]} == {"unlabelled"}
+    record = json.loads(
+        Bundle.open(export(site, config, run, tmp_path / "out").bundle).read("calibration.json")
+    )
+    assert len(record["frames"]) == 3 and {frame["split"] for frame in record["frames"]} == {
+        "unlabelled"
+    }
 
 
 def test_the_report_shows_every_step_and_the_worst_frames(
@@ -197,20 +231,34 @@ def test_the_report_shows_every_step_and_the_worst_frames(
     site, _ = copy
     monkeypatch.chdir(site.root)
     flags = [
-        f"--set=export.{key}={json.dumps(value)}" for key, value in CONFIG.model_dump(exclude_defaults=True).items()
+        f"--set=export.{key}={json.dumps(value)}"
+        for key, value in CONFIG.model_dump(exclude_defaults=True).items()
     ]
     result = CliRunner().invoke(app, ["export", *flags])
     assert result.exit_code == 0, result.output
     folder = site.root / "runs" / "export" / "exp1"
     assert str(folder / "report.html") in result.stderr.replace("\n", "")
     page = (folder / "report.html").read_text()
-    for words in ("INT8 (CPU)", "INT8 (TensorRT)", "FP16", "agreement at borders", "How INT8 (CPU) was made", "mse"):
+    for words in (
+        "INT8 (CPU)",
+        "INT8 (TensorRT)",
+        "FP16",
+        "agreement at borders",
+        "How INT8 (CPU) was made",
+        "mse",
+    ):
         assert words in page
     assert page.count("data:image/") == 3 * 4 * 5  # files, frames, pictures of each
     found = json.loads((folder / "metrics.json").read_bytes())["figures"]
     for flavour in ("int8-cpu", "int8-trt"):
-        assert found[flavour]["sqnr"] > 10 and found[flavour]["boundary_agreement"] <= found[flavour]["agreement"]
-        assert found[flavour]["ladder"][0]["rung"] == "mse" and 0 <= found[flavour]["calibration_error"] <= 100
+        assert (
+            found[flavour]["sqnr"] > 10
+            and found[flavour]["boundary_agreement"] <= found[flavour]["agreement"]
+        )
+        assert (
+            found[flavour]["ladder"][0]["rung"] == "mse"
+            and 0 <= found[flavour]["calibration_error"] <= 100
+        )
     assert "int8 = true" in (folder / "config.toml").read_text()
 
 
@@ -218,12 +266,17 @@ def test_a_ladder_is_climbed_to_its_end_when_nothing_is_good_enough(
     copy: tuple[Site, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, run = copy
-    monkeypatch.setattr("edgeseg.export.quantization.recipe_search.inaccurate", lambda *_: [("it is never good enough", "give up")])
+    monkeypatch.setattr(
+        "edgeseg.export.quantization.recipe_search.inaccurate",
+        lambda *_: [("it is never good enough", "give up")],
+    )
     config = CONFIG.model_copy(update={"half": False, "qat": True, "qat_steps": 2})
     result = export(site, config, run, tmp_path / "out")
     for flavour in ("int8-cpu", "int8-trt"):
         tried = [rung["rung"] for rung in result.figures[flavour]["ladder"]]
-        assert tried[:4] == ["mse", "percentile", "entropy", "minmax"] and tried[4].endswith(", bias corrected")
+        assert tried[:4] == ["mse", "percentile", "entropy", "minmax"] and tried[4].endswith(
+            ", bias corrected"
+        )
         assert tried[-1].endswith("trained for 2 steps") and any("float" in name for name in tried)
 
 
@@ -237,14 +290,20 @@ def test_what_is_left_after_all_rungs_failed_is_what_misses_the_gates_by_least()
         ("minmax", 0.1, 1.02, 98.0),
     )
     for estimator, drop, worst, agreement in tried:
-        figures = {"drop": drop, "worst_class": {"name": "car", "drop": worst}, "agreement": agreement}
+        figures = {
+            "drop": drop,
+            "worst_class": {"name": "car", "drop": worst},
+            "agreement": agreement,
+        }
         climb.attempts.append(Attempt(Rung(estimator), nothing, nothing, nothing, figures, 1.0))
     assert climb.best.rung.estimator == "entropy"  # 0.02 beyond as minmax is, and agrees better
     climb.passed = True
     assert climb.best is climb.attempts[-1]
 
 
-def test_another_size_is_exported_and_measured_at_the_frames_own(copy: tuple[Site, Path], tmp_path: Path) -> None:
+def test_another_size_is_exported_and_measured_at_the_frames_own(
+    copy: tuple[Site, Path], tmp_path: Path
+) -> None:
     site, run = copy
     export(site, ExportConfig(imgsz=(32, 64), threads=1), run, tmp_path / "out")
     manifest = Bundle.open(tmp_path / "out").manifest
@@ -260,7 +319,9 @@ def test_too_few_val_frames(tmp_path: Path, done: Done) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link"])
-def test_what_is_no_bundle_is_not_replaced(copy: tuple[Site, Path], tmp_path: Path, kind: str) -> None:
+def test_what_is_no_bundle_is_not_replaced(
+    copy: tuple[Site, Path], tmp_path: Path, kind: str
+) -> None:
     site, run = copy
     target = tmp_path / "precious"
     if kind == "folder":
@@ -314,28 +375,40 @@ def test_the_command_publishes_the_first_bundle_and_says_where_it_is(
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     found = json.loads(first.stdout)
-    assert site.current_bundle.resolve() == Path(found["bundle"]) and found["figures"]["fp32"]["miou"] > 60
+    assert (
+        site.current_bundle.resolve() == Path(found["bundle"])
+        and found["figures"]["fp32"]["miou"] > 60
+    )
     assert "Next: edgeseg infer" in first.stderr and "agreement" in first.stderr
     held = site.current_bundle.resolve()
     second = CliRunner().invoke(app, [*arguments, "--int8", *LENIENT])
     assert second.exit_code == 0 and site.current_bundle.resolve() == held
     assert Bundle.open(Path(json.loads(second.stdout)["bundle"])).manifest.seq == 2
     third = CliRunner().invoke(app, [*arguments, "--int8", *LENIENT, "--publish"])
-    assert third.exit_code == 0 and site.current_bundle.resolve() == Path(json.loads(third.stdout)["bundle"]) != held
+    assert (
+        third.exit_code == 0
+        and site.current_bundle.resolve() == Path(json.loads(third.stdout)["bundle"]) != held
+    )
     back = CliRunner().invoke(app, ["adapt", "--rollback"])
     assert back.exit_code == 0 and site.current_bundle.resolve() == held
 
 
-def test_the_command_fails_when_a_file_is_refused(copy: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_fails_when_a_file_is_refused(
+    copy: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     site, _ = copy
     monkeypatch.chdir(site.root)
     result = CliRunner().invoke(app, ["export", "--int8", *LENIENT[:4], "--min-speedup", "1000"])
-    assert result.exit_code == 1 and "model.int8-cpu.onnx was refused" in result.stderr.replace("\n", " ")
+    assert result.exit_code == 1 and "model.int8-cpu.onnx was refused" in result.stderr.replace(
+        "\n", " "
+    )
     assert "Traceback" not in result.output and not site.current_bundle.exists()
     assert len(list((site.root / "bundles").glob("distill-exp1-*"))) == 1
 
 
-def test_flags_that_disagree(copy: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_flags_that_disagree(
+    copy: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(copy[0].root)
     result = CliRunner().invoke(app, ["export", "--publish", "--output", str(tmp_path / "out")])
     assert result.exit_code == 1

@@ -8,35 +8,51 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.graph.qdq_nodes import Layer
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
 
 RANGES = {"normalised": (-2.0, 2.0), "raw": (-9.0, 9.0), "cut": (0.0, 6.0), "logits": (-40.0, 40.0)}
 
 
-def network(kernel: int, pad: int, height: int, width: int, *, stride: int = 2, bias: bool = True) -> ModelProto:
+def network(
+    kernel: int, pad: int, height: int, width: int, *, stride: int = 2, bias: bool = True
+) -> ModelProto:
     """A stem of 8 channels, a ReLU6 and a classifier, in float."""
     random = np.random.default_rng(kernel)
     constants = {
-        "stem.weight": random.normal(0, 0.3, (8, 3, kernel, kernel)), "stem.bias": random.normal(0, 1, 8), "low": 0,
-        "high": 6, "head.weight": random.normal(0, 1, (3, 8, 1, 1)),
-    }  # fmt: skip
+        "stem.weight": random.normal(0, 0.3, (8, 3, kernel, kernel)),
+        "stem.bias": random.normal(0, 1, 8),
+        "low": 0,
+        "high": 6,
+        "head.weight": random.normal(0, 1, (3, 8, 1, 1)),
+    }
     nodes = [
         helper.make_node(
-            "Conv", ["normalised", "stem.weight", *["stem.bias"] * bias], ["raw"], "stem", pads=[pad] * 4,
-            strides=[stride] * 2, kernel_shape=[kernel] * 2,
+            "Conv",
+            ["normalised", "stem.weight", *["stem.bias"] * bias],
+            ["raw"],
+            "stem",
+            pads=[pad] * 4,
+            strides=[stride] * 2,
+            kernel_shape=[kernel] * 2,
         ),
         helper.make_node("Clip", ["raw", "low", "high"], ["cut"], "clip"),
         helper.make_node("Conv", ["cut", "head.weight"], ["logits"], "head"),
-    ]  # fmt: skip
+    ]
     sides = [(side + 2 * pad - kernel) // stride + 1 for side in (height, width)]
     ends = {"normalised": [2, 3, height, width], "logits": [2, 3, *sides]}
-    given, found = (helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name, sides in ends.items())
-    tensors = [numpy_helper.from_array(np.asarray(value, np.float32), name) for name, value in constants.items()]
+    given, found = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
+        for name, sides in ends.items()
+    )
+    tensors = [
+        numpy_helper.from_array(np.asarray(value, np.float32), name)
+        for name, value in constants.items()
+    ]
     graph = helper.make_graph(nodes, "small", [given], [found], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
@@ -48,11 +64,15 @@ def layers(model: ModelProto) -> dict[str, Layer]:
         weight = values[f"{name}.weight"]
         scales = np.asarray(np.abs(weight).max((1, 2, 3)) / 127, np.float32)
         codes = np.rint(weight / scales[:, None, None, None]).astype(np.int8)
-        found[name] = Layer(codes, scales, values["stem.bias"] if name == "stem" else np.zeros(3, np.float32))
+        found[name] = Layer(
+            codes, scales, values["stem.bias"] if name == "stem" else np.zeros(3, np.float32)
+        )
     return found
 
 
-def outputs(model: ModelProto, height: int, width: int) -> list[Any]:  # Any: arrays of several types
+def outputs(
+    model: ModelProto, height: int, width: int
+) -> list[Any]:  # Any: arrays of several types
     interface = Interface(height=height, width=width, classes=3, mean=MEAN, std=STD, batch=2)
     image = np.random.default_rng(1).integers(0, 256, (2, height, width, 3), np.uint8)
     names = ["mask", "entropy", "score", "area"]
@@ -63,9 +83,12 @@ def outputs(model: ModelProto, height: int, width: int) -> list[Any]:  # Any: ar
 
 @pytest.mark.parametrize("islands", [[], ["logits"]])
 @pytest.mark.parametrize(
-    ("kernel", "pad", "height", "width"), [(3, 1, 16, 24), (7, 3, 20, 12), (5, 2, 10, 4), (2, 0, 8, 8), (1, 0, 6, 20)]
+    ("kernel", "pad", "height", "width"),
+    [(3, 1, 16, 24), (7, 3, 20, 12), (5, 2, 10, 4), (2, 0, 8, 8), (1, 0, 6, 20)],
 )
-def test_the_same_codes_come_out(kernel: int, pad: int, height: int, width: int, islands: list[str]) -> None:
+def test_the_same_codes_come_out(
+    kernel: int, pad: int, height: int, width: int, islands: list[str]
+) -> None:
     model = network(kernel, pad, height, width)
     wide, ranges, wider = widen_stem(model, RANGES, layers(model), islands)
     assert (
@@ -76,8 +99,13 @@ def test_the_same_codes_come_out(kernel: int, pad: int, height: int, width: int,
     for one, other in zip(plain, outputs(place_cpu(wide, ranges, wider, islands), height, width)):
         np.testing.assert_array_equal(one, other)
     assert float(np.std(plain[1])) > 0.01
-    as_float = outputs(wide, height, width)  # the weights in float, of a ladder's islands, are widened too
-    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(as_float, outputs(model, height, width)))
+    as_float = outputs(
+        wide, height, width
+    )  # the weights in float, of a ladder's islands, are widened too
+    assert all(
+        np.allclose(one, other, atol=1e-4)
+        for one, other in zip(as_float, outputs(model, height, width))
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,4 +126,7 @@ def test_other_stems_stay_as_they_are(model: ModelProto, islands: list[str]) -> 
 def test_a_stem_without_bias_is_widened_too() -> None:
     model = network(3, 1, 16, 16, bias=False)
     wide, _, _ = widen_stem(model, RANGES, layers(model))
-    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(outputs(wide, 16, 16), outputs(model, 16, 16)))
+    assert all(
+        np.allclose(one, other, atol=1e-4)
+        for one, other in zip(outputs(wide, 16, 16), outputs(model, 16, 16))
+    )

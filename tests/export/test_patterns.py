@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from onnx import ModelProto
 
-from edgeseg.export.tensorrt.qdq_checks import CHANNEL_AXIS, coverage
-from edgeseg.export.tensorrt.graph_checks import View
+from edgeseg.export.graph.pre_post_processing import wrap
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect
+from edgeseg.export.quantization.quantizer import quantise
 from edgeseg.export.tensorrt.checklist import VIEWED
 from edgeseg.export.tensorrt.execution_checks import SPARE, conversions
-from edgeseg.export.quantization.quantizer import inspect, quantise
-from edgeseg.export.graph.pre_post_processing import wrap
+from edgeseg.export.tensorrt.graph_checks import View
+from edgeseg.export.tensorrt.qdq_checks import CHANNEL_AXIS, coverage
 from tests.helpers.patterns import INTERFACE, NETWORKS, golden, pretended, table, trace
 
 TRACED: dict[tuple[str, str], ModelProto] = {}
@@ -30,7 +31,9 @@ Named = tuple[tuple[str, str], ModelProto]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_codes_are_where_the_golden_table_has_them_whatever_the_weights(network: Named, seed: int) -> None:
+def test_codes_are_where_the_golden_table_has_them_whatever_the_weights(
+    network: Named, seed: int
+) -> None:
     name, model = network
     found, held = table(pretended(model, seed)), json.loads(golden(*name).read_text())
     assert changes(held, found) == []
@@ -41,7 +44,9 @@ def changes(before: Any, after: Any, path: str = "") -> list[str]:  # Any: JSON
     if not isinstance(before, dict) or not isinstance(after, dict):
         return [] if before == after else [f"{path}: {before} became {after}"]
     keys = dict.fromkeys([*before, *after])
-    return [line for key in keys for line in changes(before.get(key), after.get(key), f"{path}/{key}")]
+    return [
+        line for key in keys for line in changes(before.get(key), after.get(key), f"{path}/{key}")
+    ]
 
 
 def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
@@ -50,7 +55,9 @@ def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
     view, source = View(data), View(wrap(network[1], INTERFACE).SerializeToString())
     assert [finding for look in VIEWED for finding in look(view)] == []
     assert coverage(view) > 0.99
-    names = [[node.name for node in one.nodes if node.op_type in CHANNEL_AXIS] for one in (view, source)]
+    names = [
+        [node.name for node in one.nodes if node.op_type in CHANNEL_AXIS] for one in (view, source)
+    ]
     assert names[0] == names[1]
     cpu = quantise(calibrated, INTERFACE, "int8-cpu", "minmax").SerializeToString()
     left = inspect(cpu).conversions - conversions(View(cpu))

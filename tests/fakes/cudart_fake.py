@@ -18,7 +18,9 @@ from typing import Any
 
 APART = 1 << 60  # between an address of the CPU and the same memory as the GPU sees it
 OK, INVALID, NO_MEMORY, NO_DEVICE, CAPTURING = 0, 1, 2, 100, 900
-PROTOTYPES: dict[str, tuple[Any, ...]] = {  # written down again on purpose, as void* wherever CUDA has a pointer
+PROTOTYPES: dict[
+    str, tuple[Any, ...]
+] = {  # written down again on purpose, as void* wherever CUDA has a pointer
     "cudaGetLastError": (),
     "cudaRuntimeGetVersion": (c_void_p,),
     "cudaGetDeviceCount": (c_void_p,),
@@ -71,17 +73,26 @@ class FakeCuda:
         self.log = [] if log is None else log
         self.calls: Counter[str] = Counter()
         self.faults: list[str] = []
-        self.live: dict[str, dict[int, Any]] = {kind: {} for kind in ("host", "device", "stream", "graph", "exec")}
+        self.live: dict[str, dict[int, Any]] = {
+            kind: {} for kind in ("host", "device", "stream", "graph", "exec")
+        }
         self._fail = fail or {}
         self._numbers = itertools.count(0x1000, 0x10)
         self._captures: dict[int, list[Work]] = {}
         self._devices, self._version = devices, version
         self._properties = name.encode().ljust(256, b"\0")
-        self._attributes = {16: multiprocessors, 18: int(integrated), 75: compute[0], 76: compute[1]}
+        self._attributes = {
+            16: multiprocessors,
+            18: int(integrated),
+            75: compute[0],
+            76: compute[1],
+        }
         self._text = ctypes.create_string_buffer(b"a made-up error")
         for function, types in PROTOTYPES.items():
             setattr(self, function, ctypes.CFUNCTYPE(c_int, *types)(self._wrapped(function)))
-        self.cudaGetErrorString = ctypes.CFUNCTYPE(c_void_p, c_int)(lambda code: ctypes.addressof(self._text))
+        self.cudaGetErrorString = ctypes.CFUNCTYPE(c_void_p, c_int)(
+            lambda code: ctypes.addressof(self._text)
+        )
 
     @property
     def balanced(self) -> bool:
@@ -114,7 +125,9 @@ class FakeCuda:
             if self._fail.get(name) == self.calls[name]:
                 return NO_MEMORY
             try:
-                return int(getattr(self, f"_{name}")(*(argument or 0 for argument in arguments)) or OK)
+                return int(
+                    getattr(self, f"_{name}")(*(argument or 0 for argument in arguments)) or OK
+                )
             except Exception as error:  # noqa: BLE001  # ctypes would swallow it
                 self.faults.append(f"{name}: {error!r}")
                 return INVALID

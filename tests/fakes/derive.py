@@ -16,14 +16,37 @@ from typing import Any
 
 TARGET = Path(__file__).with_name("trt_api.json")
 CLASSES = (
-    "Builder", "IBuilderConfig", "INetworkDefinition", "ITensor", "OnnxParser", "ParserError", "Runtime", "ICudaEngine",
-    "IExecutionContext", "ITimingCache", "IHostMemory", "EngineInspector", "ILogger", "Logger", "IOptimizationProfile",
-)  # fmt: skip
+    "Builder",
+    "IBuilderConfig",
+    "INetworkDefinition",
+    "ITensor",
+    "OnnxParser",
+    "ParserError",
+    "Runtime",
+    "ICudaEngine",
+    "IExecutionContext",
+    "ITimingCache",
+    "IHostMemory",
+    "EngineInspector",
+    "ILogger",
+    "Logger",
+    "IOptimizationProfile",
+)
 ENUMS = (
-    "BuilderFlag", "NetworkDefinitionCreationFlag", "OnnxParserFlag", "HardwareCompatibilityLevel", "DataType",
-    "TensorIOMode", "TensorLocation", "MemoryPoolType", "DeviceType", "EngineCapability", "ProfilingVerbosity",
-    "LayerInformationFormat", "TensorFormat",
-)  # fmt: skip
+    "BuilderFlag",
+    "NetworkDefinitionCreationFlag",
+    "OnnxParserFlag",
+    "HardwareCompatibilityLevel",
+    "DataType",
+    "TensorIOMode",
+    "TensorLocation",
+    "MemoryPoolType",
+    "DeviceType",
+    "EngineCapability",
+    "ProfilingVerbosity",
+    "LayerInformationFormat",
+    "TensorFormat",
+)
 SIGNATURE = re.compile(r"^\w+\((.*)\) -> (.*)$")
 
 
@@ -51,7 +74,9 @@ def arguments(signature: str) -> list[str]:
 
 def member(facts: dict[str, Any], versions: list[str]) -> dict[str, Any]:  # Any: what json holds
     """`in`: versions, absent for all; `property` or `calls`: argument lists by the version they start with."""
-    found: dict[str, Any] = {} if facts["present"] == "all" else {"in": [versions.index(v) for v in facts["present"]]}
+    found: dict[str, Any] = (
+        {} if facts["present"] == "all" else {"in": [versions.index(v) for v in facts["present"]]}
+    )
     texts = facts.get("signature", {})
     if any(text == "property" for overloads in texts.values() for text in overloads):
         return {**found, "property": True}
@@ -77,7 +102,10 @@ def derive(listing: dict[str, Any]) -> dict[str, Any]:  # Any: what json holds
             for name in CLASSES
         },
         "enums": {
-            name: {str(versions.index(v)): values for v, values in listing["enums"][name]["values_from"].items()}
+            name: {
+                str(versions.index(v)): values
+                for v, values in listing["enums"][name]["values_from"].items()
+            }
             for name in ENUMS
         },
         "module": {

@@ -30,10 +30,28 @@ API = json.loads(Path(__file__).with_name("trt_api.json").read_text())
 VERSIONS: list[str] = API["versions"]
 MARK = b"FAKEPLAN"
 FAULTS = {
-    "builder", "builder-silent", "parse", "build", "build-silent", "timing", "no-timing", "deserialize", "context",
-    "address", "infer_shapes", "execute", "inspector", "float", "types", "extra", "wrong-mask", "abort", "exit", "hang",
+    "builder",
+    "builder-silent",
+    "parse",
+    "build",
+    "build-silent",
+    "timing",
+    "no-timing",
+    "deserialize",
+    "context",
+    "address",
+    "infer_shapes",
+    "execute",
+    "inspector",
+    "float",
+    "types",
+    "extra",
+    "wrong-mask",
+    "abort",
+    "exit",
+    "hang",
     "dla",
-}  # fmt: skip
+}
 Facts = dict[str, Any]  # Any: what json holds
 T = TypeVar("T")
 
@@ -83,7 +101,9 @@ class Strict:
         try:
             value = object.__getattribute__(self, name)
         except AttributeError:
-            raise NotImplementedError(f"the stand-in has no {self._kind}.{name}; give it one") from None
+            raise NotImplementedError(
+                f"the stand-in has no {self._kind}.{name}; give it one"
+            ) from None
         if "calls" not in facts:
             return value
         return functools.partial(self._trt._call, f"{self._kind}.{name}", facts["calls"], value)
@@ -174,9 +194,15 @@ class Config(Strict):
     def __init__(self) -> None:
         self._set: list[str] = []
         self._cache: TimingCache | None = None
-        for name, value in (("builder_optimization_level", 3), ("max_aux_streams", -1), ("DLA_core", -1)):
+        for name, value in (
+            ("builder_optimization_level", 3),
+            ("max_aux_streams", -1),
+            ("DLA_core", -1),
+        ):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "profiling_verbosity", self._trt.ProfilingVerbosity.LAYER_NAMES_ONLY)
+        object.__setattr__(
+            self, "profiling_verbosity", self._trt.ProfilingVerbosity.LAYER_NAMES_ONLY
+        )
         object.__setattr__(self, "default_device_type", self._trt.DeviceType.GPU)
 
     def set_memory_pool_limit(self, pool: Named, pool_size: int) -> None:
@@ -236,7 +262,9 @@ class OnnxParser(Strict):
     def parse(self, model: bytes, path: str | None = None) -> bool:
         if "parse" in self._trt.faults:
             texts = ["Assertion failed: mode\nis not supported", "Error parsing text format"]
-            self._errors = [self._trt._new(ParserError, text, index + 3) for index, text in enumerate(texts)]
+            self._errors = [
+                self._trt._new(ParserError, text, index + 3) for index, text in enumerate(texts)
+            ]
             return False
         graph = onnx.load_model_from_string(bytes(model)).graph
         self._network._data = bytes(model)
@@ -270,7 +298,10 @@ class Builder(Strict):
     def create_network(self, flags: int = 0) -> Network:
         bits = {1 << int(flag) for flag in self._trt.NetworkDefinitionCreationFlag}
         assert flags & ~sum(bits) == 0, f"unknown network flags {flags}"
-        if "EXPLICIT_BATCH" in self._trt.NetworkDefinitionCreationFlag.__members__ and self._trt._index == 0:
+        if (
+            "EXPLICIT_BATCH" in self._trt.NetworkDefinitionCreationFlag.__members__
+            and self._trt._index == 0
+        ):
             assert flags & 1 << int(self._trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
         return self._trt._new(Network, flags)
 
@@ -295,14 +326,18 @@ class Builder(Strict):
         if faults & {"build", "build-silent"}:
             return None
         data = network._data
-        quantised = any(node.op_type == "QuantizeLinear" for node in onnx.load_model_from_string(data).graph.node)
+        quantised = any(
+            node.op_type == "QuantizeLinear"
+            for node in onnx.load_model_from_string(data).graph.node
+        )
         if quantised and hasattr(self._trt.BuilderFlag, "INT8") and "INT8" not in config._set:
             say(Severity.ERROR, "Q/DQ layers need the INT8 flag")
             return None
         facts = {
-            "version": self._trt.__version__, "flags": config._set,
+            "version": self._trt.__version__,
+            "flags": config._set,
             "detailed": config.profiling_verbosity.name == "DETAILED",
-        }  # fmt: skip
+        }
         return self._trt._new(HostMemory, MARK + json.dumps(facts).encode() + b"\n" + data)
 
 
@@ -316,9 +351,15 @@ class Runtime(Strict):
 
     def deserialize_cuda_engine(self, serialized_engine: bytes) -> Engine | None:
         head, _, data = serialized_engine.partition(b"\n")
-        fits = head.startswith(MARK) and json.loads(head[len(MARK) :])["version"] == self._trt.__version__
+        fits = (
+            head.startswith(MARK)
+            and json.loads(head[len(MARK) :])["version"] == self._trt.__version__
+        )
         if not fits or "deserialize" in self._trt.faults:
-            self._logger.log(Severity.ERROR, "Serialization assertion stdVersionRead == kSERIALIZATION_VERSION failed")
+            self._logger.log(
+                Severity.ERROR,
+                "Serialization assertion stdVersionRead == kSERIALIZATION_VERSION failed",
+            )
             return None
         return self._trt._new(Engine, json.loads(head[len(MARK) :]), data)
 
@@ -408,9 +449,13 @@ class Context(Strict):
         try:
             shape = self._shapes["image"]
             size = int(np.prod(shape))
-            image = np.frombuffer(ctypes.string_at(cuda.resolve(self._addresses["image"]), size), np.uint8)
+            image = np.frombuffer(
+                ctypes.string_at(cuda.resolve(self._addresses["image"]), size), np.uint8
+            )
             names = [name for name in self._names if name != "image"]
-            for name, value in zip(names, session(self._data).run(names, {"image": image.reshape(shape)})):
+            for name, value in zip(
+                names, session(self._data).run(names, {"image": image.reshape(shape)})
+            ):
                 if name == "mask" and "wrong-mask" in self._trt.faults:
                     value = np.zeros_like(value)
                 ctypes.memmove(cuda.resolve(self._addresses[name]), value.tobytes(), value.nbytes)
@@ -434,25 +479,38 @@ class Inspector(Strict):
         graph = onnx.load_model_from_string(self._engine._data).graph
         makers = {output: node for node in graph.node for output in node.output}
         layers = [
-            self._layer(node, makers) for node in graph.node if node.op_type in ("Conv", "Resize", "QuantizeLinear")
+            self._layer(node, makers)
+            for node in graph.node
+            if node.op_type in ("Conv", "Resize", "QuantizeLinear")
         ]
         if not self._engine._facts["detailed"]:
             layers = [layer["Name"] for layer in layers]
-        return json.dumps({"Layers": layers, ("I/O Tensors" if self._trt._index >= 6 else "Bindings"): ["image"]})
+        return json.dumps(
+            {"Layers": layers, ("I/O Tensors" if self._trt._index >= 6 else "Bindings"): ["image"]}
+        )
 
     def _layer(self, node: onnx.NodeProto, makers: dict[str, onnx.NodeProto]) -> Facts:
         source = makers.get(node.input[0])
-        int8 = source is not None and source.op_type == "DequantizeLinear" and "float" not in self._trt.faults
+        int8 = (
+            source is not None
+            and source.op_type == "DequantizeLinear"
+            and "float" not in self._trt.faults
+        )
         kinds = {"Conv": "CaskConvolution", "Resize": "Resize", "QuantizeLinear": "Reformat"}
         return {
-            "Name": node.name or node.output[0], "LayerType": kinds[node.op_type],
-            "Inputs": [self._format("Int8" if int8 else "FP32")], "Outputs": [self._format("FP32")],
-        }  # fmt: skip
+            "Name": node.name or node.output[0],
+            "LayerType": kinds[node.op_type],
+            "Inputs": [self._format("Int8" if int8 else "FP32")],
+            "Outputs": [self._format("FP32")],
+        }
 
     def _format(self, kind: str) -> Facts:
         if self._trt._index >= 6:
             return {"Name": "x", "Format": "Row major linear", "Datatype": kind}
-        return {"Name": "x", "Format/Datatype": f"Thirty-two wide channel vectorized row major {kind} format"}
+        return {
+            "Name": "x",
+            "Format/Datatype": f"Thirty-two wide channel vectorized row major {kind} format",
+        }
 
 
 class FakeTensorRT(types.ModuleType):
@@ -494,7 +552,9 @@ class FakeTensorRT(types.ModuleType):
         return facts
 
     def _new(self, kind: type[T], *arguments: object) -> T:
-        made: Any = type(kind.__name__, (kind,), {"_trt": self})  # Any: a class that mypy cannot see
+        made: Any = type(
+            kind.__name__, (kind,), {"_trt": self}
+        )  # Any: a class that mypy cannot see
         found: T = made(*arguments)
         return found
 
@@ -504,7 +564,9 @@ class FakeTensorRT(types.ModuleType):
 
     def _construct(self, kind: Any, *arguments: object, **named: object) -> Any:  # Any: as `_new`
         calls = API["classes"][kind._kind]["__init__"]["calls"]
-        return self._call(kind._kind, calls, functools.partial(self._new, kind), *arguments, **named)
+        return self._call(
+            kind._kind, calls, functools.partial(self._new, kind), *arguments, **named
+        )
 
     def _call(  # Any: what json holds, and any function
         self, name: str, calls: dict[str, Any], function: Any, *arguments: object, **named: object
@@ -519,15 +581,18 @@ class FakeTensorRT(types.ModuleType):
         self.log.append(f"{name}({shown})")
         return function(*arguments, **named)
 
-    def _fits(self, overload: list[str], arguments: tuple[object, ...], named: dict[str, object]) -> bool:
+    def _fits(
+        self, overload: list[str], arguments: tuple[object, ...], named: dict[str, object]
+    ) -> bool:
         wanted = [text.partition(":") for text in overload]
         parameters = [
             inspect.Parameter(
-                name.rstrip("?"), inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                name.rstrip("?"),
+                inspect.Parameter.POSITIONAL_OR_KEYWORD,
                 default=None if name.endswith("?") else inspect.Parameter.empty,
             )
             for name, _, _ in wanted
-        ]  # fmt: skip
+        ]
         try:
             bound = inspect.Signature(parameters).bind(*arguments, **named).arguments
         except TypeError:
@@ -535,7 +600,9 @@ class FakeTensorRT(types.ModuleType):
         kinds = {name.rstrip("?"): kind for name, _, kind in wanted if kind}
         plain = {"int": int, "str": str, "bool": bool}
         return all(
-            type(bound[name]) is plain[kind] if kind in plain else isinstance(bound[name], getattr(self, kind))
+            type(bound[name]) is plain[kind]
+            if kind in plain
+            else isinstance(bound[name], getattr(self, kind))
             for name, kind in kinds.items()
             if name in bound
         )

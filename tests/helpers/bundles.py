@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import Bundle, Manifest, write
-from edgeseg.config import ClassSpec
 from edgeseg.bundle.onnx_scan import FLAVOUR_KEY
+from edgeseg.config import ClassSpec
 
 HEIGHT, WIDTH, STRIDE = 64, 96, 4
 CLASSES = (
@@ -62,7 +62,9 @@ def network() -> onnx.ModelProto:
         "shape": np.array([1, count], np.int64),
     }
 
-    def node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:  # Any: as ONNX has it
+    def node(
+        operator: str, inputs: str, output: str, **attributes: Any
+    ) -> onnx.NodeProto:  # Any: as ONNX has it
         return helper.make_node(operator, inputs.split(), [output], output, **attributes)
 
     nodes = [
@@ -71,9 +73,17 @@ def network() -> onnx.ModelProto:
         node("Mul", "planes std", "normalised"),
         node("Conv", "normalised identity", "copied", pads=[1, 1, 1, 1]),
         node("Clip", "copied low high", "clipped"),
-        node("AveragePool", "clipped", "pooled", kernel_shape=[STRIDE, STRIDE], strides=[STRIDE, STRIDE]),
+        node(
+            "AveragePool",
+            "clipped",
+            "pooled",
+            kernel_shape=[STRIDE, STRIDE],
+            strides=[STRIDE, STRIDE],
+        ),
         node("Conv", "pooled weight bias", "logits"),
-        helper.make_node("Resize", ["logits", "", "scales"], ["upsampled"], "upsampled", mode="linear"),
+        helper.make_node(
+            "Resize", ["logits", "", "scales"], ["upsampled"], "upsampled", mode="linear"
+        ),
         node("ArgMax", "upsampled", "index", axis=1, keepdims=0),
         node("Cast", "index", "class", to=TensorProto.FLOAT),
         node("Cast", "class", "mask", to=TensorProto.UINT8),
@@ -93,7 +103,9 @@ def network() -> onnx.ModelProto:
     ]
     low = [1, HEIGHT // STRIDE, WIDTH // STRIDE]
     graph = helper.make_graph(
-        nodes, "tiny", [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3])],
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3])],
         [
             helper.make_tensor_value_info("mask", TensorProto.UINT8, [1, HEIGHT, WIDTH]),
             helper.make_tensor_value_info("entropy", TensorProto.FLOAT, low),
@@ -101,7 +113,7 @@ def network() -> onnx.ModelProto:
             helper.make_tensor_value_info("area", TensorProto.FLOAT, [1, count]),
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )  # fmt: skip
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -118,7 +130,12 @@ def marked(model: onnx.ModelProto, flavour: str) -> bytes:
 
 def int8_cpu(model: onnx.ModelProto) -> bytes:
     """`model` quantised for ONNX Runtime's CPU kernels."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
         def __init__(self) -> None:
@@ -132,19 +149,35 @@ def int8_cpu(model: onnx.ModelProto) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "int8.onnx"
         quantize_static(
-            model, target, Reader(), quant_format=QuantFormat.QDQ, activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["Conv", "AveragePool"],
-        )  # fmt: skip
+            model,
+            target,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["Conv", "AveragePool"],
+        )
         return marked(onnx.load(target), "int8-cpu")
 
 
 def manifest(**changes: Any) -> Manifest:  # Any: whatever the manifest holds
     """The manifest of the tiny network."""
     values: dict[str, Any] = {
-        "site": "tiny", "created": "2026-01-01T00:00:00Z", "classes": CLASSES, "height": HEIGHT, "width": WIDTH,
-        "entropy_height": HEIGHT // STRIDE, "entropy_width": WIDTH // STRIDE, "gamma": GAMMA, "temperature": 1.0,
-        "log_threshold": 0.05, "figures": {"int8-cpu": {"speedup": 1.5}}, "provenance": {}, "files": {},
-    }  # fmt: skip
+        "site": "tiny",
+        "created": "2026-01-01T00:00:00Z",
+        "classes": CLASSES,
+        "height": HEIGHT,
+        "width": WIDTH,
+        "entropy_height": HEIGHT // STRIDE,
+        "entropy_width": WIDTH // STRIDE,
+        "gamma": GAMMA,
+        "temperature": 1.0,
+        "log_threshold": 0.05,
+        "figures": {"int8-cpu": {"speedup": 1.5}},
+        "provenance": {},
+        "files": {},
+    }
     return Manifest(**(values | changes))
 
 

@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from edgeseg.atomic_files import write_json
 from edgeseg.compare.results import Run, Standing
 from edgeseg.compare.worker import Job, end_with_parent, settle
-from edgeseg.atomic_files import write_json
 from tests.helpers.sites import TINY as SITE_TINY
 
 TINY = SITE_TINY | {"checkpoint_every": 1}
-SET = [part for key, value in TINY.items() for part in ("--set", f"train.{key}={json.dumps(value)}")]
+SET = [
+    part for key, value in TINY.items() for part in ("--set", f"train.{key}={json.dumps(value)}")
+]
 
 
 def standing(
@@ -25,18 +27,37 @@ def standing(
 ) -> Standing:
     """A method whose runs ended with the mIoU `values`."""
     runs = [
-        Run(Path(f"{method}-{seed}"), method, seed, value, value, 4, {"c0": value, "c1": None}, seconds, 10**9, False,
-            None, {}, ((2.0, value / 2), (4.0, value)))
+        Run(
+            Path(f"{method}-{seed}"),
+            method,
+            seed,
+            value,
+            value,
+            4,
+            {"c0": value, "c1": None},
+            seconds,
+            10**9,
+            False,
+            None,
+            {},
+            ((2.0, value / 2), (4.0, value)),
+        )
         for seed, value in enumerate(values)
-    ]  # fmt: skip
+    ]
     return Standing(method, tuple(runs), failed or {})
 
 
 def finish(job: Job, miou: float) -> None:
     """Leave what a finished run leaves."""
-    last = {"step": job.config.steps, "ema": {"miou": miou, "per_class": {"c0": miou, "c1": miou, "c2": miou}}}
+    last = {
+        "step": job.config.steps,
+        "ema": {"miou": miou, "per_class": {"c0": miou, "c1": miou, "c2": miou}},
+    }
     best = {"step": job.config.steps, "miou": miou}
-    write_json(job.out / "metrics.json", {"miou": miou, "best": best, "last": last, "seconds_per_step": 0.1})
+    write_json(
+        job.out / "metrics.json",
+        {"miou": miou, "best": best, "last": last, "seconds_per_step": 0.1},
+    )
 
 
 def play(job: Job, line: Connection) -> None:

@@ -39,13 +39,18 @@ def steps(name: str, rows: slice) -> dict[str, Tensor]:
     result.loss.backward()
     statistics = [value for key, value in method.teacher.named_buffers() if "running_mean" in key]
     found = {"loss": result.loss.detach(), "statistics": parameters_to_vector(statistics)}
-    slopes = [each.grad if each.grad is not None else torch.zeros_like(each) for each in method.student.parameters()]
+    slopes = [
+        each.grad if each.grad is not None else torch.zeros_like(each)
+        for each in method.student.parameters()
+    ]
     return found | {"gradient": parameters_to_vector(slopes)}
 
 
 def _work(rank: int, world: int, folder: str) -> None:
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world
+    )
     share = 4 // world
     rows = slice(rank * share, (rank + 1) * share)
     torch.save({name: steps(name, rows) for name in NAMES}, f"{folder}/{rank}.pt")

@@ -14,16 +14,18 @@ from onnx import helper, numpy_helper
 from edgeseg.bundle import Bundle, write
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
-from edgeseg.runtime.backends.tensorrt import build_process as enginejob
-from edgeseg.runtime.backends.tensorrt import native_runner as native
 from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt import build_process as enginejob
+from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
+from edgeseg.runtime.backends.tensorrt import native_runner as native
 from edgeseg.runtime.backends.tensorrt.engine_provider import Tools
-from tests.helpers.bundles import make_bundle, marked, network
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
+from tests.helpers.bundles import make_bundle, marked, network
 
-FAKES = Path(__file__).parent / "fakes" / "site"  # on PYTHONPATH it brings `tensorrt` to child processes
+FAKES = (
+    Path(__file__).parents[1] / "fakes" / "site"
+)  # on PYTHONPATH it brings `tensorrt` to child processes
 OLD, JETSON, NEW = VERSIONS[0], VERSIONS[2], VERSIONS[-1]
 
 
@@ -32,12 +34,19 @@ def int8_trt() -> bytes:
     model = network()
     place = next(index for index, node in enumerate(model.graph.node) if node.output[0] == "logits")
     model.graph.node[place].input[0] = "pooled.dq"
-    for name, operator, source in (("q", "QuantizeLinear", "pooled"), ("dq", "DequantizeLinear", "pooled.q")):
-        node = helper.make_node(operator, [source, "pooled.scale", "pooled.zero"], [f"pooled.{name}"], f"pooled.{name}")
+    for name, operator, source in (
+        ("q", "QuantizeLinear", "pooled"),
+        ("dq", "DequantizeLinear", "pooled.q"),
+    ):
+        node = helper.make_node(
+            operator, [source, "pooled.scale", "pooled.zero"], [f"pooled.{name}"], f"pooled.{name}"
+        )
         model.graph.node.insert(place, node)
         place += 1
     scale = numpy_helper.from_array(np.asarray(np.float32(1 / 127)), "pooled.scale")
-    model.graph.initializer.extend([scale, numpy_helper.from_array(np.asarray(np.int8(0)), "pooled.zero")])
+    model.graph.initializer.extend(
+        [scale, numpy_helper.from_array(np.asarray(np.int8(0)), "pooled.zero")]
+    )
     onnx.checker.check_model(model, full_check=True)
     return marked(model, "int8-trt")
 
@@ -67,7 +76,9 @@ class Box:
     def tools(self) -> Tools:
         return Tools(self.trt, Cuda(self.cuda))
 
-    def run_child(self, folder: Path, name: str, timeout: float, stopped: object) -> dict[str, Any]:  # Any: json
+    def run_child(
+        self, folder: Path, name: str, timeout: float, stopped: object
+    ) -> dict[str, Any]:  # Any: json
         """What the child process does, in this one: quicker, and `builds` counts."""
         self.builds += 1
         try:
@@ -87,7 +98,11 @@ class Box:
 
 
 def install(
-    monkeypatch: pytest.MonkeyPatch, cache: Path, version: str = JETSON, faults: set[str] | None = None, **device: Any
+    monkeypatch: pytest.MonkeyPatch,
+    cache: Path,
+    version: str = JETSON,
+    faults: set[str] | None = None,
+    **device: Any,
 ) -> Box:  # Any: as FakeCuda
     """Make this process believe that it runs on a device with `version`."""
     box = Box(version, faults or set(), FakeCuda(**device))

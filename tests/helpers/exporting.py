@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from edgeseg.config.template import init
 from edgeseg.models import MEAN, STD, build
 from edgeseg.models.checkpoint import ModelCard, save_card, save_weights
-from edgeseg.config.template import init
 from edgeseg.site import Frame, Site, Split
 
 CLASSES = ("sky", "water", "bank")
@@ -45,11 +45,19 @@ def make_site(folder: Path, *, val: int = 5, unlabelled: int = 8) -> Site:
             cv2.imwrite(str(site.root / folder_name / f"{name}.png"), value)
         frames.append(
             Frame(
-                id=name, camera="one" if number % 3 else "two", time=float(number), source="tiles", split=split,
-                image=f"frames/{name}.png", mask=None if split == "unlabelled" else f"masks/{name}.png", height=HEIGHT,
-                width=WIDTH, hash=f"{number:016x}", origin="footage",
+                id=name,
+                camera="one" if number % 3 else "two",
+                time=float(number),
+                source="tiles",
+                split=split,
+                image=f"frames/{name}.png",
+                mask=None if split == "unlabelled" else f"masks/{name}.png",
+                height=HEIGHT,
+                width=WIDTH,
+                hash=f"{number:016x}",
+                origin="footage",
             )
-        )  # fmt: skip
+        )
     site.save_frames(frames)
     return site
 
@@ -72,10 +80,19 @@ def make_run(site: Site, steps: int = 30) -> Path:
         optimizer.step()
     run = site.root / "runs" / "distill" / "exp1"
     save_card(
-        run, ModelCard(arch="deeplabv3plus", encoder=ENCODER, classes=site.config.classes, height=HEIGHT, width=WIDTH)
+        run,
+        ModelCard(
+            arch="deeplabv3plus",
+            encoder=ENCODER,
+            classes=site.config.classes,
+            height=HEIGHT,
+            width=WIDTH,
+        ),
     )
     save_weights(run, "best", network.eval())
     (run / "config.toml").write_text(f'encoder = "{ENCODER}"\nweights = "none"\n')
-    (run / "origin.json").write_text(json.dumps({"teacher": str(site.root / "runs" / "train" / "exp1"), "init": None}))
+    (run / "origin.json").write_text(
+        json.dumps({"teacher": str(site.root / "runs" / "train" / "exp1"), "init": None})
+    )
     (run / "metrics.json").write_text("{}")
     return run

@@ -22,7 +22,11 @@ def scene(seed: int, height: int = 96, width: int = 128) -> Picture:
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def site(folder: Path, classes: Sequence[str] = ("sky", "water", "bank"), overrides: list[str] | None = None) -> Site:
+def site(
+    folder: Path,
+    classes: Sequence[str] = ("sky", "water", "bank"),
+    overrides: list[str] | None = None,
+) -> Site:
     """A new empty site."""
     init(folder, classes)
     return Site.open(folder, overrides)
@@ -51,11 +55,16 @@ def huge_png(path: Path) -> Path:
     import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+        + chunk(b"IEND", b"")
     )
     return path
 

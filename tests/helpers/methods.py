@@ -29,17 +29,25 @@ def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> 
     return Kit(network(), torch.ones(classes) if pixels is None else pixels, settings, network)
 
 
-def batch(number: int, classes: int, *, seed: int = 0, size: int = 64, labelled: bool = True) -> Batch:
+def batch(
+    number: int, classes: int, *, seed: int = 0, size: int = 64, labelled: bool = True
+) -> Batch:
     """Frames of coloured rectangles, one colour a class; without `labelled`, masks of 255."""
     rng = np.random.default_rng(seed)
-    colors = rng.integers(0, 256, (classes, 3)) if classes > len(COLORS) else np.asarray(COLORS[:classes])
+    colors = (
+        rng.integers(0, 256, (classes, 3))
+        if classes > len(COLORS)
+        else np.asarray(COLORS[:classes])
+    )
     masks = np.zeros((number, size, size), np.int64)
     for mask in masks:
         for name in range(1, classes):
             top, left = rng.integers(0, size // 2, 2)
             mask[top : top + size // 3, left : left + size // 3] = name
     images = torch.from_numpy(colors[masks].astype(np.float32) / 255).permute(0, 3, 1, 2)
-    noisy = (images + 0.05 * torch.from_numpy(rng.normal(size=tuple(images.shape))).float()).clamp(0, 1)
+    noisy = (images + 0.05 * torch.from_numpy(rng.normal(size=tuple(images.shape))).float()).clamp(
+        0, 1
+    )
     truth = torch.from_numpy(masks)
     everywhere = torch.ones_like(truth, dtype=torch.bool)
     return Batch(noisy, truth if labelled else torch.full_like(truth, 255), everywhere)
@@ -53,4 +61,6 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def same(one: Path, other: Path) -> bool:
     """Whether two runs ended with the same weights, bit for bit."""
     mine, theirs = weights(one), weights(other)
-    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+    return mine.keys() == theirs.keys() and all(
+        torch.equal(mine[name], theirs[name]) for name in mine
+    )

@@ -24,19 +24,27 @@ from onnx import ModelProto
 
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, float_convolutions, inspect, integer_convolutions, quantise
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.quantization.activation_statistics import coded_tensors
-from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.graph.qdq_nodes import Layer, Wiring, layers_of
+from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.kernel_report import (
+    float_convolutions,
+    inspect,
+    integer_convolutions,
+)
+from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
+from edgeseg.export.quantization.activation_statistics import coded_tensors
+from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, quantise
 from edgeseg.models import MEAN, STD, build
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
 
 NETWORKS = (
-    ("deeplabv3plus", "mobilenetv2_100"), ("fpn", "mobilenetv2_100"), ("unet", "mobilenetv2_100"), ("unet", "resnet18"),
-)  # fmt: skip
-FOLDER = Path(__file__).parent / "golden"
+    ("deeplabv3plus", "mobilenetv2_100"),
+    ("fpn", "mobilenetv2_100"),
+    ("unet", "mobilenetv2_100"),
+    ("unet", "resnet18"),
+)
+FOLDER = Path(__file__).parents[1] / "golden"
 SHORT = {"QuantizeLinear": "Q", "DequantizeLinear": "DQ"}
 PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
 INTERFACE = replace(PLAIN, std=UNSCALED)  # what `trace` makes networks for
@@ -45,7 +53,9 @@ Table = dict[str, Any]  # Any: JSON
 
 def trace(arch: str, encoder: str, seed: int = 0) -> ModelProto:
     torch.manual_seed(seed)
-    return fold_std(rename(lower(export_network(build(arch, encoder, 3).eval(), HEIGHT, WIDTH))), PLAIN)[0]
+    return fold_std(
+        rename(lower(export_network(build(arch, encoder, 3).eval(), HEIGHT, WIDTH))), PLAIN
+    )[0]
 
 
 def pretended(network: ModelProto, seed: int) -> Calibrated:
@@ -56,19 +66,27 @@ def pretended(network: ModelProto, seed: int) -> Calibrated:
         histogram = histograms[name] = Histogram()
         giver = wiring.givers.get(name)
         values = random.normal(0, np.exp(random.normal()), 64).astype(np.float32)
-        histogram.collect(np.abs(values) if giver is not None and giver.op_type in ("Clip", "Relu") else values)
+        histogram.collect(
+            np.abs(values) if giver is not None and giver.op_type in ("Clip", "Relu") else values
+        )
     layers = {}
     for name, node in layers_of(network).items():
         shape = wiring.constants[node.input[1]].shape
         codes = random.integers(-127, 128, shape).astype(np.int8)
-        layers[name] = Layer(codes, np.full(shape[0], 0.01, np.float32), np.zeros(shape[0], np.float32))
+        layers[name] = Layer(
+            codes, np.full(shape[0], 0.01, np.float32), np.zeros(shape[0], np.float32)
+        )
     return Calibrated(network, histograms, layers)
 
 
 def patterns(model: ModelProto) -> dict[str, int]:
     """How often each pattern occurs in a graph."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    kinds = {name: SHORT.get(node.op_type, node.op_type) for node in model.graph.node for name in node.output}
+    kinds = {
+        name: SHORT.get(node.op_type, node.op_type)
+        for node in model.graph.node
+        for name in node.output
+    }
     readers = defaultdict(list)
     for node in model.graph.node:
         for name in node.input:
@@ -79,7 +97,9 @@ def patterns(model: ModelProto) -> dict[str, int]:
     for node in model.graph.node:
         before = [kinds.get(name, "input") for name in node.input if name and name not in constants]
         behind = sorted(reader for name in node.output for reader in readers[name])
-        found[f"{','.join(before)} -> {SHORT.get(node.op_type, node.op_type)} -> {','.join(behind)}"] += 1
+        found[
+            f"{','.join(before)} -> {SHORT.get(node.op_type, node.op_type)} -> {','.join(behind)}"
+        ] += 1
     return dict(sorted(found.items()))
 
 
@@ -91,11 +111,13 @@ def table(calibrated: Calibrated) -> Table:
         "qlinearconv": inspect(models["int8-cpu"].SerializeToString()).quantised,
         **{
             flavour: {
-                "integer": integer_convolutions(model), "float": float_convolutions(model), "patterns": patterns(model),
+                "integer": integer_convolutions(model),
+                "float": float_convolutions(model),
+                "patterns": patterns(model),
             }
             for flavour, model in models.items()
         },
-    }  # fmt: skip
+    }
 
 
 def golden(arch: str, encoder: str) -> Path:
@@ -108,7 +130,9 @@ def main() -> int:
     differ = 0
     for arch, encoder in NETWORKS:
         network, path = trace(arch, encoder), golden(arch, encoder)
-        calibrated = calibrate(network, INTERFACE, [picture(seed)[0] for seed in range(2)]) if real else None
+        calibrated = (
+            calibrate(network, INTERFACE, [picture(seed)[0] for seed in range(2)]) if real else None
+        )
         found = table(calibrated or pretended(network, 0))
         same = path.exists() and json.loads(path.read_text()) == found
         print(f"{path.name}: {'as it was' if same else 'written' if update else 'differs'}")

@@ -10,15 +10,20 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
 from edgeseg.losses.adversarial import feature_matching
-from edgeseg.losses.u2pl_contrastive import NegativeBank, info_nce, prototypes
-from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold
-from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.ael_adaptive import ConfidenceBank
-from edgeseg.losses.entropy import class_thresholds, threshold
+from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold
 from edgeseg.losses.cross_entropy import cross_entropy
+from edgeseg.losses.entropy import class_thresholds, threshold
+from edgeseg.losses.u2pl_contrastive import NegativeBank, info_nce, prototypes
 
 FRAMES, CLASSES, SIZE, WIDTH = 4, 5, 12, 6
-ANCHORS = [(0, [3, 4]), (1, [9, 10]), (1, [-1]), (2, [-7, -8])]  # equal ones together: any draw of them is the same
+ANCHORS = [
+    (0, [3, 4]),
+    (1, [9, 10]),
+    (1, [-1]),
+    (2, [-7, -8]),
+]  # equal ones together: any draw of them is the same
 Results = dict[str, Tensor]
 
 
@@ -39,7 +44,14 @@ def inputs() -> dict[str, Tensor]:
     mask = torch.rand(pixels, CLASSES, generator=draw) < 0.02
     mask[:, 3] = False
     mask[:, 1] |= torch.rand(pixels, generator=draw) < 0.3  # more than one push may keep
-    return {"logits": logits, "label": label, "anchors": anchors, "rep": rep, "mask": mask, "kind": kind} | {
+    return {
+        "logits": logits,
+        "label": label,
+        "anchors": anchors,
+        "rep": rep,
+        "mask": mask,
+        "kind": kind,
+    } | {
         "kinds": torch.randn(len(ANCHORS), WIDTH, generator=draw),
         "goal": F.normalize(torch.randn(CLASSES, WIDTH, generator=draw), dim=1),
         "weight": torch.rand(CLASSES, generator=draw) + 0.5,
@@ -51,7 +63,9 @@ def inputs() -> dict[str, Tensor]:
 
 def compute(data: dict[str, Tensor]) -> Results:
     """Everything that sums over processes, on what this process has."""
-    logits, rep, kinds = (data[name].clone().requires_grad_(True) for name in ("logits", "rep", "kinds"))
+    logits, rep, kinds = (
+        data[name].clone().requires_grad_(True) for name in ("logits", "rep", "kinds")
+    )
     label, valid, probability = data["label"], data["label"] != 255, data["logits"].softmax(1)
     confidence = probability.amax(1)
     found: Results = {"threshold": threshold(confidence, valid, 0.2)}
@@ -73,18 +87,28 @@ def compute(data: dict[str, Tensor]) -> Results:
     losses = {
         "cross_entropy": (cross_entropy(logits, label, data["weight"]), logits),
         "info_nce": (
-            info_nce(kinds[data["kind"]], data["anchors"], data["goal"], data["negative"], here, 8, 0.5),
+            info_nce(
+                kinds[data["kind"]], data["anchors"], data["goal"], data["negative"], here, 8, 0.5
+            ),
             kinds,
         ),
         "feature_matching": (feature_matching(data["other"], rep.square()), rep),
         "directional": (
             directional_contrast(
-                rep, data["other"], data["sure"][0], data["sure"][1], label.flatten(), label.flatten(), valid.flatten(),
-                data["negative"].flatten(0, 1), torch.arange(CLASSES).repeat_interleave(7), 0.3,
+                rep,
+                data["other"],
+                data["sure"][0],
+                data["sure"][1],
+                label.flatten(),
+                label.flatten(),
+                valid.flatten(),
+                data["negative"].flatten(0, 1),
+                torch.arange(CLASSES).repeat_interleave(7),
+                0.3,
             ),
             rep,
         ),
-    }  # fmt: skip
+    }
     for name, (loss, source) in losses.items():
         found[name] = loss.detach()
         (found[name + " gradient"],) = torch.autograd.grad(loss, source)
@@ -94,7 +118,8 @@ def compute(data: dict[str, Tensor]) -> Results:
 def part(data: dict[str, Tensor], rank: int, world: int) -> dict[str, Tensor]:
     """What process `rank` of `world` sees: its frames, and all of what does not belong to frames."""
     mine = {
-        name: data[name].chunk(world)[rank] for name in ("logits", "label", "anchors", "rep", "mask", "kind", "other")
+        name: data[name].chunk(world)[rank]
+        for name in ("logits", "label", "anchors", "rep", "mask", "kind", "other")
     }
     return data | mine | {"sure": data["sure"].chunk(world, dim=1)[rank]}
 
@@ -120,7 +145,9 @@ def alone() -> Results:
     for number, (name, _) in enumerate(ANCHORS):
         valid = torch.arange(CLASSES) == name
         mask = valid.expand(1, -1)
-        each.append(info_nce(kinds[number, None], mask, data["goal"], data["negative"], valid, 1, 0.5))
+        each.append(
+            info_nce(kinds[number, None], mask, data["goal"], data["negative"], valid, 1, 0.5)
+        )
     loss = (each[0] + (2 * each[1] + each[2]) / 3 + each[3]) / 3
     (gradient,) = torch.autograd.grad(loss, kinds)
     return found | {"info_nce": loss.detach(), "info_nce gradient": gradient}

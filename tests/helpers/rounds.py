@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from edgeseg.adapt.gate import Measured
 from edgeseg.adapt.round_steps import Steps
+from edgeseg.atomic_files import write_json
 from edgeseg.bundle import GRAPHS, Bundle, Manifest, write
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, dumps, validate
-from edgeseg.atomic_files import write_json
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.framelog.frame_selection import Candidate
@@ -30,15 +30,36 @@ CLASSES = (
     ClassSpec(name="bank", color="#806040"),
 )
 LOOP: dict[str, Any] = {
-    "encoder": "mobilenetv2_050", "weights": "none", "imgsz": [64, 96], "steps": 4, "batch": 2, "batch_unlabelled": 2,
-    "eval_every": 4, "checkpoint_every": 2, "workers": 1, "precision": "32",
-}  # fmt: skip
+    "encoder": "mobilenetv2_050",
+    "weights": "none",
+    "imgsz": [64, 96],
+    "steps": 4,
+    "batch": 2,
+    "batch_unlabelled": 2,
+    "eval_every": 4,
+    "checkpoint_every": 2,
+    "workers": 1,
+    "precision": "32",
+}
 SECTIONS: dict[str, Any] = {
     "classes": CLASSES,
     "train": {**LOOP, "method": "mean_teacher"},
     "distill": LOOP,
-    "export": {"max_drop": 100, "max_class_drop": 100, "min_speedup": 0, "calibration_frames": 4, "threads": 1},
-    "adapt": {"min_records": 3, "max_records": 20, "train_steps": 4, "distill_steps": 4, "draws": 100, "max_drop": 0.5},
+    "export": {
+        "max_drop": 100,
+        "max_class_drop": 100,
+        "min_speedup": 0,
+        "calibration_frames": 4,
+        "threads": 1,
+    },
+    "adapt": {
+        "min_records": 3,
+        "max_records": 20,
+        "train_steps": 4,
+        "distill_steps": 4,
+        "draws": 100,
+        "max_drop": 0.5,
+    },
 }
 CONFIG = validate(SiteConfig, SECTIONS, "the test site")
 
@@ -59,15 +80,26 @@ def add_frame(site: Site, seed: int, split: Split) -> Frame:
     """Put scene `seed` into the site and return its line of the index."""
     image, mask = scene(seed)
     identity = f"cam-{seed:016x}"
-    paths = [site.root / "frames/cam" / f"{identity}.png", site.root / "masks/cam" / f"{identity}.png"]
+    paths = [
+        site.root / "frames/cam" / f"{identity}.png",
+        site.root / "masks/cam" / f"{identity}.png",
+    ]
     for path, picture in zip(paths, (image[..., ::-1], mask)):
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), picture)
     return Frame(
-        id=identity, camera="cam", time=100.0 * seed, source="clip.mp4", split=split, height=HEIGHT, width=WIDTH,
-        image=f"frames/cam/{identity}.png", mask=None if split == "unlabelled" else f"masks/cam/{identity}.png",
-        hash=f"{dhash(image):016x}", origin="footage",
-    )  # fmt: skip
+        id=identity,
+        camera="cam",
+        time=100.0 * seed,
+        source="clip.mp4",
+        split=split,
+        height=HEIGHT,
+        width=WIDTH,
+        image=f"frames/cam/{identity}.png",
+        mask=None if split == "unlabelled" else f"masks/cam/{identity}.png",
+        hash=f"{dhash(image):016x}",
+        origin="footage",
+    )
 
 
 def make_site(root: Path, config: SiteConfig = CONFIG) -> Site:
@@ -91,22 +123,39 @@ def add_run(path: Path, site: Site, teacher: Path | None = None, init: Path | No
     write_json(path / "metrics.json", {"miou": 50.0})
 
 
-def make_bundle(path: Path, run: Path, *, seq: int = 0, int8: bool = True, classes: Any = CLASSES) -> Bundle:
+def make_bundle(
+    path: Path, run: Path, *, seq: int = 0, int8: bool = True, classes: Any = CLASSES
+) -> Bundle:
     """A bundle whose graphs are a few bytes."""
     manifest = Manifest(
-        seq=seq, site="site", created="2026-01-01", classes=classes, height=HEIGHT, width=WIDTH, entropy_height=16,
-        entropy_width=24, gamma=0.3, temperature=1.0, log_threshold=0.4, figures={}, provenance={"run": str(run)},
+        seq=seq,
+        site="site",
+        created="2026-01-01",
+        classes=classes,
+        height=HEIGHT,
+        width=WIDTH,
+        entropy_height=16,
+        entropy_width=24,
+        gamma=0.3,
+        temperature=1.0,
+        log_threshold=0.4,
+        figures={},
+        provenance={"run": str(run)},
         files={},
-    )  # fmt: skip
+    )
     files = {GRAPHS["fp32"]: f"graph {seq}".encode()}
-    return write(path, manifest, files | ({GRAPHS["int8-cpu"]: f"int8 {seq}".encode()} if int8 else {}))
+    return write(
+        path, manifest, files | ({GRAPHS["int8-cpu"]: f"int8 {seq}".encode()} if int8 else {})
+    )
 
 
 def make_champion(site: Site, *, int8: bool = True) -> Bundle:
     """Runs that look finished, and the bundle made from them as `bundles/current`."""
     add_run(site.root / "runs/train/exp1", site)
     add_run(site.root / "runs/distill/exp1", site, teacher=site.root / "runs/train/exp1")
-    bundle = make_bundle(site.root / "bundles/first", site.root / "runs/distill/exp1", seq=1, int8=int8)
+    bundle = make_bundle(
+        site.root / "bundles/first", site.root / "runs/distill/exp1", seq=1, int8=int8
+    )
     (site.root / "bundles/current").symlink_to("first")
     return bundle
 
@@ -114,14 +163,21 @@ def make_champion(site: Site, *, int8: bool = True) -> Bundle:
 def make_log(folder: Path, seeds: range, *, reason: Any = "score", flags: Any = ()) -> list[Path]:
     """A frame log with the scenes of `seeds`; the first has the highest score."""
     config = LogConfig.model_validate({"min_free_bytes": 0})
-    with FrameLog.open(folder, config, device="box", model="0" * 64, threshold=0.2, clock=lambda: 0.0) as log:
+    with FrameLog.open(
+        folder, config, device="box", model="0" * 64, threshold=0.2, clock=lambda: 0.0
+    ) as log:
         return [
             log.put(
-                scene(seed)[0], camera="cam", score=0.9 - 0.01 * place, mask=None, entropy=None,
-                monotonic_ns=place * 10**9, candidate=Candidate(reason, 1.0, flags),
+                scene(seed)[0],
+                camera="cam",
+                score=0.9 - 0.01 * place,
+                mask=None,
+                entropy=None,
+                monotonic_ns=place * 10**9,
+                candidate=Candidate(reason, 1.0, flags),
             )
             for place, seed in enumerate(seeds)
-        ]  # fmt: skip
+        ]
 
 
 def counts(hits: list[int], misses: list[int]) -> NDArray[np.int64]:
@@ -132,7 +188,11 @@ def counts(hits: list[int], misses: list[int]) -> NDArray[np.int64]:
     return np.stack([matrix] * 3)
 
 
-GOOD, FAIR, BAD = counts([90, 90, 90], [10] * 3), counts([80, 80, 80], [20] * 3), counts([50, 50, 50], [50] * 3)
+GOOD, FAIR, BAD = (
+    counts([90, 90, 90], [10] * 3),
+    counts([80, 80, 80], [20] * 3),
+    counts([50, 50, 50], [50] * 3),
+)
 
 
 @dataclass
@@ -160,7 +220,9 @@ class Stand:
     def _label(self, site: Site, run: Path, frames: Any, out: Path, **rest: Any) -> Any:
         self._note("pseudo-label", run=run, frames=[frame.id for frame in frames])
         write_json(out / "statistics.json", {"frames": len(frames)})
-        return SimpleNamespace(kl=0.1, kept=0.8, effective=2.9, alarms=("classes differ",), collapse=self.collapse)
+        return SimpleNamespace(
+            kl=0.1, kept=0.8, effective=2.9, alarms=("classes differ",), collapse=self.collapse
+        )
 
     def _train(self, site: Site, config: Any, out: Path, **rest: Any) -> Any:
         self._note("train", steps=config.steps, **rest)
@@ -172,15 +234,23 @@ class Stand:
         add_run(out, site, teacher, rest["init"])
         return SimpleNamespace(miou=55.0)
 
-    def _export(self, site: Site, config: Any, run: Path, out: Path, *, seq: int, report: Any) -> Any:
+    def _export(
+        self, site: Site, config: Any, run: Path, out: Path, *, seq: int, report: Any
+    ) -> Any:
         self._note("export", run=run, seq=seq, int8=config.int8, imgsz=config.imgsz)
         make_bundle(out, run, seq=seq, int8=self.int8)
         return SimpleNamespace(refused=[] if self.int8 else ["INT8 loses 9.0 mIoU"])
 
-    def _compare(self, site: Site, challenger: Path, champion: Path, report: Any) -> tuple[Measured, Measured]:
+    def _compare(
+        self, site: Site, challenger: Path, champion: Path, report: Any
+    ) -> tuple[Measured, Measured]:
         self._note("compare", champion=champion.name)
         file = GRAPHS["int8-cpu"] if self.int8 else GRAPHS["fp32"]
-        other = GRAPHS["int8-cpu"] if GRAPHS["int8-cpu"] in Bundle.open(champion).manifest.files else GRAPHS["fp32"]
+        other = (
+            GRAPHS["int8-cpu"]
+            if GRAPHS["int8-cpu"] in Bundle.open(champion).manifest.files
+            else GRAPHS["fp32"]
+        )
         return (
             Measured(name=challenger.name, artefact=file, counts=self.challenger, fps=20.0),
             Measured(name=champion.name, artefact=other, counts=FAIR, fps=18.0),

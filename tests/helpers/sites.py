@@ -10,16 +10,29 @@ import numpy as np
 from edgeseg.site import Frame, Site, Split
 
 TINY = {
-    "encoder": "mobilenetv2_035", "weights": "none", "imgsz": [64, 64], "batch": 2, "batch_unlabelled": 2, "steps": 4,
-    "eval_every": 2, "checkpoint_every": 2, "rep_dim": 16, "workers": 1, "precision": "32", "device": "cpu",
-}  # fmt: skip
+    "encoder": "mobilenetv2_035",
+    "weights": "none",
+    "imgsz": [64, 64],
+    "batch": 2,
+    "batch_unlabelled": 2,
+    "steps": 4,
+    "eval_every": 2,
+    "checkpoint_every": 2,
+    "rep_dim": 16,
+    "workers": 1,
+    "precision": "32",
+    "device": "cpu",
+}
 COLORS = [(40, 90, 40), (200, 60, 60), (60, 60, 220)]
 
 
 def make_site(root: Path) -> Site:
     """Coloured rectangles: class and colour go together, so a network can learn them in seconds."""
     root.mkdir(parents=True, exist_ok=True)
-    lines = [f'[[classes]]\nname = "c{i}"\ncolor = "#{r:02x}{g:02x}{b:02x}"\n' for i, (r, g, b) in enumerate(COLORS)]
+    lines = [
+        f'[[classes]]\nname = "c{i}"\ncolor = "#{r:02x}{g:02x}{b:02x}"\n'
+        for i, (r, g, b) in enumerate(COLORS)
+    ]
     (root / "edgeseg.toml").write_text("".join(lines))
     rng = np.random.default_rng(0)
     frames = []
@@ -34,11 +47,19 @@ def make_site(root: Path) -> Site:
         cv2.imwrite(str(root / f"{number}-mask.png"), mask)
         frames.append(
             Frame(
-                id=f"f{number}", camera="cam", time=float(number), source="s", split=split, image=f"{number}.png",
-                mask=None if split == "unlabelled" else f"{number}-mask.png", height=64, width=64, hash="0" * 16,
+                id=f"f{number}",
+                camera="cam",
+                time=float(number),
+                source="s",
+                split=split,
+                image=f"{number}.png",
+                mask=None if split == "unlabelled" else f"{number}-mask.png",
+                height=64,
+                width=64,
+                hash="0" * 16,
                 origin="footage" if split == "unlabelled" else "labels",
             )
-        )  # fmt: skip
+        )
     site = Site.open(root)
     site.save_frames(frames)
     return site

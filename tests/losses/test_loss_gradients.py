@@ -17,17 +17,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import literal
-from edgeseg.losses import adversarial
-from edgeseg.losses import dmt_weights as agreement
-from edgeseg.losses import consistency
-from edgeseg.losses import corrmatch_correlation as correlation
+from edgeseg.losses import adversarial, consistency
 from edgeseg.losses import ael_adaptive as equalise
+from edgeseg.losses import corrmatch_correlation as correlation
+from edgeseg.losses import dmt_weights as agreement
 from edgeseg.losses import fpl_fuzzy as fuzzy
 from edgeseg.losses import stpp_ranking as stability
-from edgeseg.losses.u2pl_contrastive import info_nce, ranks
 from edgeseg.losses.cac_directional import directional_contrast
-from edgeseg.losses.entropy import entropy, threshold
 from edgeseg.losses.cross_entropy import cross_entropy
+from edgeseg.losses.entropy import entropy, threshold
+from edgeseg.losses.u2pl_contrastive import info_nce, ranks
 from edgeseg.methods.framework import feature_perturbation as perturb
 
 CLASSES = (2, 3, 4, 21)
@@ -69,7 +68,13 @@ def labelled_inputs(c: int) -> Inputs:
 def directional_inputs(c: int) -> Inputs:
     p, n, d = 12, 9, 5
     sure = torch.rand(2, p, dtype=torch.float64)
-    names = [some_labels(c, p), some_labels(c, p), torch.rand(p) < 0.8, normal(n, d), some_labels(c, n)]
+    names = [
+        some_labels(c, p),
+        some_labels(c, p),
+        torch.rand(p) < 0.8,
+        normal(n, d),
+        some_labels(c, n),
+    ]
     return (normal(p, d), normal(p, d), *sure, *names)
 
 
@@ -94,13 +99,21 @@ CASES = {
     "cross_entropy": Case(labelled_inputs, cross_entropy, literal.cross_entropy),
     "fuzzy_loss": Case(fuzzy_inputs, fuzzy.fuzzy_loss, literal.fuzzy_loss),
     "squared_error": Case(
-        lambda c: (normal(2, c, 3, 4), chances(2, c, 3, 4)), consistency.squared_error, literal.squared_error, 2
+        lambda c: (normal(2, c, 3, 4), chances(2, c, 3, 4)),
+        consistency.squared_error,
+        literal.squared_error,
+        2,
     ),
     "divergence_map": Case(
-        lambda c: (normal(2, c, 3, 4), normal(2, c, 3, 4)), consistency.divergence_map, literal.divergence, 2
+        lambda c: (normal(2, c, 3, 4), normal(2, c, 3, 4)),
+        consistency.divergence_map,
+        literal.divergence,
+        2,
     ),
     "soft_cross_entropy": Case(
-        lambda c: (normal(2, c, 3, 4), chances(2, c, 3, 4)), consistency.soft_cross_entropy, literal.soft_cross_entropy
+        lambda c: (normal(2, c, 3, 4), chances(2, c, 3, 4)),
+        consistency.soft_cross_entropy,
+        literal.soft_cross_entropy,
     ),
     "symmetric_cross_entropy": Case(
         lambda c: labelled_inputs(c)[:2],
@@ -114,12 +127,22 @@ CASES = {
         2,
     ),
     "info_nce": Case(nce_inputs, ours_nce, theirs_nce),
-    "propagate": Case(lambda c: (normal(2, 5, 2, 3), normal(2, c, 2, 3)), correlation.propagate, literal.propagate, 2),
+    "propagate": Case(
+        lambda c: (normal(2, 5, 2, 3), normal(2, c, 2, 3)),
+        correlation.propagate,
+        literal.propagate,
+        2,
+    ),
     "discriminator_loss": Case(
-        lambda c: (normal(2, 3, 4), normal(2, c, 4)), adversarial.discriminator_loss, literal.discriminator_loss, 2
+        lambda c: (normal(2, 3, 4), normal(2, c, 4)),
+        adversarial.discriminator_loss,
+        literal.discriminator_loss,
+        2,
     ),
     "adversarial_loss": Case(
-        lambda c: (normal(2, c, 4),), adversarial.adversarial_loss, lambda z: -torch.log(1 / (1 + (-z).exp())).mean()
+        lambda c: (normal(2, c, 4),),
+        adversarial.adversarial_loss,
+        lambda z: -torch.log(1 / (1 + (-z).exp())).mean(),
     ),
     "feature_matching": Case(
         lambda c: (normal(3, c), normal(4, c)),
@@ -175,12 +198,16 @@ def test_arguments_are_left_alone(name: str) -> None:
 @every_case
 @every_number
 @pytest.mark.parametrize("scale", [1.0, 60.0])
-def test_bfloat16_inputs_give_finite_losses_and_gradients(name: str, classes: int, scale: float) -> None:
+def test_bfloat16_inputs_give_finite_losses_and_gradients(
+    name: str, classes: int, scale: float
+) -> None:
     torch.manual_seed(classes)
     case = CASES[name]
     inputs = case.inputs(classes)
     leaves = tuple((scale * one).bfloat16() for one in inputs[: case.leaves])
-    others = tuple(one.bfloat16() if one.is_floating_point() else one for one in inputs[case.leaves :])
+    others = tuple(
+        one.bfloat16() if one.is_floating_point() else one for one in inputs[case.leaves :]
+    )
     value, slopes = gradients(case.ours, leaves + others, case.leaves, autocast=True)
     assert value.dtype == torch.float32
     assert bool(value.isfinite().all()) and all(bool(slope.isfinite().all()) for slope in slopes)
@@ -229,13 +256,38 @@ def test_nothing_that_counts_is_a_differentiable_zero(classes: int) -> None:
         (lambda z: consistency.symmetric_cross_entropy(z, none).sum(), logits),
         (lambda z: fuzzy.fuzzy_loss(z, torch.zeros_like(z, dtype=torch.bool)).sum(), logits),
         (lambda z: fuzzy.fuzzy_loss(z, torch.ones_like(z, dtype=torch.bool)).sum(), logits),
-        (lambda r: directional_contrast(r, r + 1, row.float(), row + 1.0, row, row, nowhere, r, row), places),
-        (lambda r: directional_contrast(r, r + 1, row + 0.1, row + 1.0, row, row, ~nowhere, r[:0], row[:0]), places),
-        (lambda r: directional_contrast(r[:0], r[:0], zero, zero, row[:0], row[:0], nowhere[:0], r, row), places),
-        (lambda r: info_nce(r, empty, torch.zeros(classes, 4), torch.zeros(classes, 5, 4), empty[0], 2, 0.5), places),
-        (lambda z: adversarial.flaw_loss(z[:, 0], z[:, 1], torch.zeros(1, 2, 3, dtype=torch.bool)), logits),
+        (
+            lambda r: directional_contrast(
+                r, r + 1, row.float(), row + 1.0, row, row, nowhere, r, row
+            ),
+            places,
+        ),
+        (
+            lambda r: directional_contrast(
+                r, r + 1, row + 0.1, row + 1.0, row, row, ~nowhere, r[:0], row[:0]
+            ),
+            places,
+        ),
+        (
+            lambda r: directional_contrast(
+                r[:0], r[:0], zero, zero, row[:0], row[:0], nowhere[:0], r, row
+            ),
+            places,
+        ),
+        (
+            lambda r: info_nce(
+                r, empty, torch.zeros(classes, 4), torch.zeros(classes, 5, 4), empty[0], 2, 0.5
+            ),
+            places,
+        ),
+        (
+            lambda z: adversarial.flaw_loss(
+                z[:, 0], z[:, 1], torch.zeros(1, 2, 3, dtype=torch.bool)
+            ),
+            logits,
+        ),
         (lambda z: adversarial.adversarial_loss(z, torch.zeros_like(z, dtype=torch.bool)), logits),
-    ]  # fmt: skip
+    ]
     for function, source in losses:
         value, (slope,) = gradients(function, (source,), 1)
         assert float(value) == 0 and not slope.any() and bool(slope.isfinite().all())
@@ -257,7 +309,9 @@ def test_fuzzy_positives_and_weights_are_those_of_the_formula(classes: int) -> N
             assert float(weight.min()) >= 0 and float(weight.max()) <= 1
 
 
-def test_fuzzy_loss_with_one_positive_is_cross_entropy_and_flat_targets_still_leave_a_negative() -> None:
+def test_fuzzy_loss_with_one_positive_is_cross_entropy_and_flat_targets_still_leave_a_negative() -> (
+    None
+):
     torch.manual_seed(0)
     logits = normal(1, 5, 3, 3)
     one = fuzzy.fuzzy_positives(chances(1, 5, 3, 3), 0.01, 3)
@@ -272,7 +326,9 @@ def test_entropy_threshold_and_ranks_are_those_of_the_formula() -> None:
     probability = chances(2, 5, 12, 13)
     found, valid = entropy(probability), torch.rand(2, 12, 13) < 0.8
     torch.testing.assert_close(found, literal.entropy(probability))
-    assert float(threshold(found, valid, 0.2)) == pytest.approx(literal.threshold(found, valid, 0.2), abs=2e-3)
+    assert float(threshold(found, valid, 0.2)) == pytest.approx(
+        literal.threshold(found, valid, 0.2), abs=2e-3
+    )
     rows = probability.movedim(1, -1).flatten(0, 2)
     assert torch.equal(ranks(rows), literal.ranks(rows))
 
@@ -286,7 +342,10 @@ def test_equalising_is_that_of_the_formula(classes: int) -> None:
         label[label == classes - 1] = 255  # a class that never comes keeps its start
         bank.update(probability, label)
         other.update(probability, label)
-    assert bank.value.tolist() == pytest.approx(other.value, abs=1e-6) and bank.seen.tolist() == other.seen
+    assert (
+        bank.value.tolist() == pytest.approx(other.value, abs=1e-6)
+        and bank.seen.tolist() == other.seen
+    )
     assert float(bank.value[-1]) == 0.5 and int(bank.seen[-1]) == 0
     for power in (0.5, 1.0):
         wanted = literal.class_chances(other.value, power)
@@ -312,7 +371,11 @@ def test_disagreement_weight_is_one_for_equals_and_carries_no_gradient() -> None
 @every_number
 def test_mutual_weight_is_that_of_the_formula(classes: int) -> None:
     torch.manual_seed(classes)
-    inputs = chances(2, classes, 4, 5), some_labels(classes, 2, 4, 5), torch.rand(2, 4, 5, dtype=torch.float64)
+    inputs = (
+        chances(2, classes, 4, 5),
+        some_labels(classes, 2, 4, 5),
+        torch.rand(2, 4, 5, dtype=torch.float64),
+    )
     found = agreement.mutual_weight(*inputs, 3, 5)
     torch.testing.assert_close(found, literal.mutual_weight(*inputs, 3, 5))
 
@@ -321,7 +384,9 @@ def test_mutual_weight_is_that_of_the_formula(classes: int) -> None:
 def test_stability_is_that_of_the_formula(classes: int) -> None:
     rng = np.random.default_rng(classes)
     masks = [rng.integers(0, classes, (6, 7)).astype(np.uint8) for _ in range(4)]
-    assert stability.stability(masks, classes + 1) == pytest.approx(literal.stability(masks, classes + 1))
+    assert stability.stability(masks, classes + 1) == pytest.approx(
+        literal.stability(masks, classes + 1)
+    )
     assert stability.stability([masks[0]] * 3, classes) == pytest.approx(2.0)
     with pytest.raises(ValueError, match="2 or more"):
         stability.stability(masks[:1], classes)
@@ -333,7 +398,9 @@ def test_directional_contrast_only_moves_the_less_confident_side() -> None:
     sure_one, sure_other = torch.tensor([0.2, 0.9, 0.5, 0.8]), torch.tensor([0.9, 0.3, 0.6, 0.8])
     label, everywhere = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.bool)
     negatives, names = normal(5, 3), torch.ones(5, dtype=torch.int64)
-    loss = directional_contrast(one, other, sure_one, sure_other, label, label, everywhere, negatives, names)
+    loss = directional_contrast(
+        one, other, sure_one, sure_other, label, label, everywhere, negatives, names
+    )
     first, second = torch.autograd.grad(loss, [one, other])
     assert first.any(1).tolist() == [True, False, False, False]
     assert second.any(1).tolist() == [False, True, False, False]
@@ -342,7 +409,10 @@ def test_directional_contrast_only_moves_the_less_confident_side() -> None:
 def test_the_adaptive_threshold_follows_the_mean_of_the_largest_confidence_of_each_class() -> None:
     adaptive = correlation.AdaptiveThreshold(0.8, 0.9)
     confidence = torch.tensor([[[0.5, 0.7, 0.99], [0.9, 0.95, 0.1]]])
-    label, valid = torch.tensor([[[0, 0, 1], [2, 2, 255]]]), torch.tensor([[[True, True, False], [True, True, True]]])
+    label, valid = (
+        torch.tensor([[[0, 0, 1], [2, 2, 255]]]),
+        torch.tensor([[[True, True, False], [True, True, True]]]),
+    )
     adaptive.update(confidence, label, valid)
     assert float(adaptive.value) == pytest.approx(0.9 * 0.8 + 0.1 * (0.7 + 0.95) / 2)
     before = adaptive.value.clone()
@@ -353,7 +423,11 @@ def test_the_adaptive_threshold_follows_the_mean_of_the_largest_confidence_of_ea
 def test_regions_grow_where_their_confident_pixels_agree() -> None:
     torch.manual_seed(0)
     features = torch.zeros(1, 3, 4, 6)
-    features[:, 0, :, :2], features[:, 1, :, 2:4], features[:, 2, :, 4:] = 9, 9, 9  # three regions of eight places
+    features[:, 0, :, :2], features[:, 1, :, 2:4], features[:, 2, :, 4:] = (
+        9,
+        9,
+        9,
+    )  # three regions of eight places
     label = torch.zeros(1, 8, 12, dtype=torch.int64)  # labels at twice the features' size
     label[:, :, 4:8], label[:, :, 8:] = 1, 2
     label[:, :2, :2] = 3  # an island of another class inside a region that is otherwise sure
@@ -365,11 +439,15 @@ def test_regions_grow_where_their_confident_pixels_agree() -> None:
     before = label.clone()
     found, reached = correlation.grow(features, label, confidence, valid, 0.7, 24, classes=5)
     assert torch.equal(label, before)
-    assert bool((found[:, :, :4][valid[:, :, :4]] == 0).all()) and torch.equal(reached[:, :, :4], valid[:, :, :4])
+    assert bool((found[:, :, :4][valid[:, :, :4]] == 0).all()) and torch.equal(
+        reached[:, :, :4], valid[:, :, :4]
+    )
     assert torch.equal(found[:, :, 4:], label[:, :, 4:]) and not reached[:, :, 4:].any()
     everything = correlation.grow(features, label, confidence, valid, torch.tensor(0.7), 24)
     assert torch.equal(everything[0], found) and torch.equal(everything[1], reached)
-    nothing = correlation.grow(features, label, confidence, torch.zeros_like(valid), 0.7, 24, classes=5)
+    nothing = correlation.grow(
+        features, label, confidence, torch.zeros_like(valid), 0.7, 24, classes=5
+    )
     assert torch.equal(nothing[0], label) and not nothing[1].any()
 
 
@@ -380,7 +458,11 @@ def test_the_flaw_target_is_high_around_mistakes_and_zero_where_all_is_right() -
     wrong = right.clone()
     wrong[:, :, 8:20, 8:20] = wrong[:, :, 8:20, 8:20].flip(1)
     flaw = adversarial.flaw_target(wrong, label)
-    assert float(flaw[0, 14, 14]) > 0.95 and 0.2 < float(flaw[0, 8, 14]) < 0.8 and float(flaw[0, 31, 31]) < 1e-3
+    assert (
+        float(flaw[0, 14, 14]) > 0.95
+        and 0.2 < float(flaw[0, 8, 14]) < 0.8
+        and float(flaw[0, 31, 31]) < 1e-3
+    )
     assert float(adversarial.flaw_target(wrong.flip(1), label, 0.0)[0, 0, 0]) == pytest.approx(1.0)
     assert not adversarial.flaw_target(wrong, torch.full_like(label, 255)).any()
 
@@ -412,10 +494,16 @@ class Decoder(torch.nn.Module):
 def test_adversarial_noise_finds_what_the_decoder_listens_to(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     decoder = Decoder()
-    features = [torch.randn(2, 4, 6, 6, dtype=dtype), (0.1 * torch.randn(2, 6, 3, 3)).to(dtype).requires_grad_(True)]
+    features = [
+        torch.randn(2, 4, 6, 6, dtype=dtype),
+        (0.1 * torch.randn(2, 6, 3, 3)).to(dtype).requires_grad_(True),
+    ]
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         moved = perturb.adversarial_noise(decoder, features, 0.1, 2.0)
-    assert all(parameter.grad is None for parameter in decoder.parameters()) and features[1].grad is None
+    assert (
+        all(parameter.grad is None for parameter in decoder.parameters())
+        and features[1].grad is None
+    )
     assert torch.equal(moved[0], features[0]) and moved[1].dtype == dtype
     push = (moved[1] - features[1]).detach().float()
     assert push.flatten(1).norm(dim=1).tolist() == pytest.approx([2.0, 2.0], rel=0.02)
@@ -430,9 +518,12 @@ def test_perturbations_keep_shapes_and_leave_the_features_alone() -> None:
     features = [torch.rand(3, 8, 5, 6), torch.rand(3, 0, 4, 4), torch.rand(3, 16, 2, 2).bfloat16()]
     before = [maps.clone() for maps in features]
     views = [
-        *perturb.complementary_dropout(features), perturb.channel_dropout(features), perturb.feature_noise(features),
-        perturb.feature_drop(features), *perturb.complementary_dropout([maps[:1] for maps in features]),
-    ]  # fmt: skip
+        *perturb.complementary_dropout(features),
+        perturb.channel_dropout(features),
+        perturb.feature_noise(features),
+        perturb.feature_drop(features),
+        *perturb.complementary_dropout([maps[:1] for maps in features]),
+    ]
     assert all(torch.equal(one, other) for one, other in zip(features, before, strict=True))
     for view in views:
         assert [maps.shape[1:] for maps in view] == [maps.shape[1:] for maps in features]
@@ -443,5 +534,10 @@ def test_perturbations_keep_shapes_and_leave_the_features_alone() -> None:
     dropped = perturb.feature_drop(features)[0]
     attention, gone = features[0].mean(1), (dropped == 0).all(1)
     for frame in range(3):
-        assert gone[frame].any() and float(attention[frame][gone[frame]].min()) > float(attention[frame].max()) * 0.7
-        assert float(attention[frame][~gone[frame]].max()) < float(attention[frame][gone[frame]].min())
+        assert (
+            gone[frame].any()
+            and float(attention[frame][gone[frame]].min()) > float(attention[frame].max()) * 0.7
+        )
+        assert float(attention[frame][~gone[frame]].max()) < float(
+            attention[frame][gone[frame]].min()
+        )

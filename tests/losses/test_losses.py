@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.training.distill import divergence
+from edgeseg.losses.cross_entropy import class_weights, cross_entropy
+from edgeseg.losses.entropy import class_thresholds, entropy, partition_share, threshold
 from edgeseg.losses.u2pl_contrastive import (
     NegativeBank,
     anchor_mask,
@@ -19,8 +20,7 @@ from edgeseg.losses.u2pl_contrastive import (
     rank_bounds,
     ranks,
 )
-from edgeseg.losses.entropy import class_thresholds, entropy, partition_share, threshold
-from edgeseg.losses.cross_entropy import class_weights, cross_entropy
+from edgeseg.training.distill import divergence
 
 SEED_PIXEL = torch.tensor([[0.60, 0.18, 0.14, 0.03, 0.03, 0.02]], dtype=torch.float64)
 
@@ -48,16 +48,22 @@ def test_the_seeds_example_pixel_is_a_negative_for_the_unlikely_classes() -> Non
 
 
 def test_a_labelled_pixel_is_a_negative_for_the_classes_it_is_mistaken_for() -> None:
-    found = negative_mask(torch.tensor([1]), SEED_PIXEL, torch.tensor([True]), torch.tensor([False]), 3, 6)
+    found = negative_mask(
+        torch.tensor([1]), SEED_PIXEL, torch.tensor([True]), torch.tensor([False]), 3, 6
+    )
     assert found.tolist() == [[True, False, True, False, False, False]]
 
 
 def test_a_reliable_unlabelled_pixel_with_pseudo_label_is_no_negative() -> None:
-    found = negative_mask(torch.tensor([0]), SEED_PIXEL, torch.tensor([False]), torch.tensor([False]), 3, 6)
+    found = negative_mask(
+        torch.tensor([0]), SEED_PIXEL, torch.tensor([False]), torch.tensor([False]), 3, 6
+    )
     assert not found.any()
 
 
-@pytest.mark.parametrize(("classes", "bounds"), [(2, (2, 2)), (3, (2, 3)), (4, (2, 4)), (11, (3, 11)), (21, (3, 20))])
+@pytest.mark.parametrize(
+    ("classes", "bounds"), [(2, (2, 2)), (3, (2, 3)), (4, (2, 4)), (11, (3, 11)), (21, (3, 20))]
+)
 def test_rank_bounds_leave_negatives_for_few_classes(classes: int, bounds: tuple[int, int]) -> None:
     assert rank_bounds(classes, 3, 20) == bounds
 
@@ -86,11 +92,15 @@ def test_info_nce_reference_value(temperature: float, value: float) -> None:
     rep = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
     negative = torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])
     one = torch.ones(1, 1, dtype=torch.bool)
-    loss = info_nce(rep, one, torch.tensor([[1.0, 0.0]]), negative, torch.tensor([True]), 5, temperature)
+    loss = info_nce(
+        rep, one, torch.tensor([[1.0, 0.0]]), negative, torch.tensor([True]), 5, temperature
+    )
     assert float(loss) == pytest.approx(value, rel=1e-3)
 
 
-def _literal(rep: Tensor, index: Tensor, positive: Tensor, negative: Tensor, temperature: float) -> Tensor:
+def _literal(
+    rep: Tensor, index: Tensor, positive: Tensor, negative: Tensor, temperature: float
+) -> Tensor:
     """Equation 5, one anchor and one negative at a time."""
     total = torch.zeros((), dtype=rep.dtype)
     for c in range(len(positive)):
@@ -107,7 +117,10 @@ def test_info_nce_and_its_gradient_equal_the_formula_written_out() -> None:
     rep = torch.randn(6, 4, requires_grad=True)
     mask = torch.zeros(6, 3, dtype=torch.bool)
     mask[[0, 1, 2], [0, 1, 2]] = True  # one candidate a class, so that drawing has no choice
-    positive, negative = F.normalize(torch.randn(3, 4), dim=1), F.normalize(torch.randn(3, 5, 4), dim=2)
+    positive, negative = (
+        F.normalize(torch.randn(3, 4), dim=1),
+        F.normalize(torch.randn(3, 5, 4), dim=2),
+    )
     loss = info_nce(rep, mask, positive, negative, torch.ones(3, dtype=torch.bool), 2, 0.5)
     (gradient,) = torch.autograd.grad(loss, rep)
     again = rep.detach().clone().requires_grad_(True)
@@ -120,7 +133,9 @@ def test_info_nce_and_its_gradient_equal_the_formula_written_out() -> None:
 def test_info_nce_without_any_class_is_a_differentiable_zero() -> None:
     rep = torch.randn(6, 4, requires_grad=True)
     none = torch.zeros(6, 3, dtype=torch.bool)
-    loss = info_nce(rep, none, torch.zeros(3, 4), torch.zeros(3, 5, 4), torch.zeros(3, dtype=torch.bool), 2, 0.5)
+    loss = info_nce(
+        rep, none, torch.zeros(3, 4), torch.zeros(3, 5, 4), torch.zeros(3, dtype=torch.bool), 2, 0.5
+    )
     loss.backward()  # type: ignore[no-untyped-call]
     assert float(loss) == 0 and rep.grad is not None and not rep.grad.any()
 
@@ -128,7 +143,10 @@ def test_info_nce_without_any_class_is_a_differentiable_zero() -> None:
 def test_anchors_are_trusted_likely_pixels_of_their_class() -> None:
     probability = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.9, 0.1], [0.25, 0.75]])
     label, trusted = torch.tensor([0, 1, 255, 0]), torch.tensor([True, False, True, True])
-    assert anchor_mask(label, probability, trusted, 0.3).tolist() == [[True, False]] + [[False, False]] * 3
+    assert (
+        anchor_mask(label, probability, trusted, 0.3).tolist()
+        == [[True, False]] + [[False, False]] * 3
+    )
 
 
 def test_prototypes_are_normalised_means_and_zero_for_absent_classes() -> None:
@@ -164,7 +182,8 @@ def test_cross_entropy_ignores_ignored_pixels_and_leaves_its_arguments_alone() -
     before = logits.clone(), target.clone()
     loss = cross_entropy(logits, target)
     wanted = (
-        F.cross_entropy(logits[:, :, 0, 0], target[:, 0, 0]) + F.cross_entropy(logits[:, :, 1, 0], target[:, 1, 0])
+        F.cross_entropy(logits[:, :, 0, 0], target[:, 0, 0])
+        + F.cross_entropy(logits[:, :, 1, 0], target[:, 1, 0])
     ) / 2
     assert float(loss) == pytest.approx(float(wanted))
     assert torch.equal(logits, before[0]) and torch.equal(target, before[1])
@@ -190,7 +209,10 @@ def test_divergence_is_zero_for_equals_falls_as_the_student_improves_and_skips_p
     torch.manual_seed(0)
     target, start = torch.randn(2, 5, 4, 4), torch.randn(2, 5, 4, 4)
     everywhere = torch.ones(2, 4, 4, dtype=torch.bool)
-    losses = [float(divergence(start + share * (target - start), target, everywhere, 2.0)) for share in (0, 0.5, 1)]
+    losses = [
+        float(divergence(start + share * (target - start), target, everywhere, 2.0))
+        for share in (0, 0.5, 1)
+    ]
     assert losses[0] > losses[1] > losses[2] == pytest.approx(0, abs=1e-6)
     half = everywhere.clone()
     half[:, :2] = False

@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 
 from edgeseg.data.cutmix import boxes, mix
-from edgeseg.losses.u2pl_contrastive import info_nce, negative_mask, ranks
-from edgeseg.losses.ael_adaptive import ConfidenceBank, class_chances, confidence_weight, keep_chances
-from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
+from edgeseg.losses.ael_adaptive import (
+    ConfidenceBank,
+    class_chances,
+    confidence_weight,
+    keep_chances,
+)
 from edgeseg.losses.entropy import entropy, partition_share
+from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
 from edgeseg.losses.stpp_ranking import stability
+from edgeseg.losses.u2pl_contrastive import info_nce, negative_mask, ranks
 from edgeseg.methods.framework.feature_perturbation import complementary_dropout
 
 SEED_PIXEL = torch.tensor([0.60, 0.18, 0.14, 0.03, 0.03, 0.02], dtype=torch.float64)
@@ -52,7 +57,9 @@ def test_fuzzy_positives(mass: float, number: int) -> None:
         ([True, False, False, False], 0.440190, [-0.356086, 0.236883, 0.087144, 0.032059]),
     ],
 )
-def test_fuzzy_loss_and_gradient(positives: list[bool], value: float, gradient: list[float]) -> None:
+def test_fuzzy_loss_and_gradient(
+    positives: list[bool], value: float, gradient: list[float]
+) -> None:
     logits = torch.tensor([2.0, 1.0, 0.0, -1.0], dtype=torch.float64, requires_grad=True)
     loss = fuzzy_loss(maps(logits), maps(torch.tensor(positives))).sum()
     (found,) = torch.autograd.grad(loss, logits)
@@ -61,7 +68,9 @@ def test_fuzzy_loss_and_gradient(positives: list[bool], value: float, gradient: 
     if positives[1]:
         assert float(found[0] / found[:2].sum()) == pytest.approx(0.268941, abs=5e-7)
     else:
-        assert value == pytest.approx(-math.log(math.exp(2) / sum(math.exp(z) for z in (2, 1, 0, -1))), abs=5e-7)
+        assert value == pytest.approx(
+            -math.log(math.exp(2) / sum(math.exp(z) for z in (2, 1, 0, -1))), abs=5e-7
+        )
 
 
 @pytest.mark.parametrize(("temperature", "value"), [(0.5, 0.142932), (0.1, 4.540e-5)])
@@ -81,7 +90,14 @@ def test_dynamic_partition(step: int, share: float) -> None:
 
 @pytest.mark.parametrize(
     ("seen", "most", "keep"),
-    [(0, 0.99, 0), (1, 0.99, 0.5), (9, 0.99, 0.9), (99, 0.999, 0.99), (1000, 0.99, 0.99), (1000, 0.996, 0.996)],
+    [
+        (0, 0.99, 0),
+        (1, 0.99, 0.5),
+        (9, 0.99, 0.9),
+        (99, 0.999, 0.99),
+        (1000, 0.99, 0.99),
+        (1000, 0.996, 0.996),
+    ],
 )
 def test_warm_average_of_the_confidence_bank(seen: int, most: float, keep: float) -> None:
     bank = ConfidenceBank(2, most)
@@ -99,8 +115,12 @@ def test_stability_of_three_checkpoints() -> None:
 
 
 def test_class_chances() -> None:
-    assert class_chances(CONFIDENCE, 1.0).tolist() == pytest.approx([0.2397, 0.3236, 0.4368], abs=6e-5)
-    assert class_chances(CONFIDENCE, 0.5).tolist() == pytest.approx([0.2466, 0.3384, 0.4150], abs=6e-5)
+    assert class_chances(CONFIDENCE, 1.0).tolist() == pytest.approx(
+        [0.2397, 0.3236, 0.4368], abs=6e-5
+    )
+    assert class_chances(CONFIDENCE, 0.5).tolist() == pytest.approx(
+        [0.2466, 0.3384, 0.4150], abs=6e-5
+    )
 
 
 def test_keep_chances_and_confidence_weights() -> None:
@@ -111,13 +131,19 @@ def test_keep_chances_and_confidence_weights() -> None:
 
 def test_complementary_dropout_adds_up_and_leaves_half_of_the_samples_alone() -> None:
     torch.manual_seed(0)
-    levels = [torch.ones(6, 64, 3, 4, dtype=torch.float64), torch.ones(6, 0, 3, 4), torch.ones(6, 32, 2, 2)]
+    levels = [
+        torch.ones(6, 64, 3, 4, dtype=torch.float64),
+        torch.ones(6, 0, 3, 4),
+        torch.ones(6, 32, 2, 2),
+    ]
     one, other = complementary_dropout(levels)
     for whole, first, second in zip(levels, one, other, strict=True):
         assert torch.equal(first + second, 2 * whole)
     untouched = (one[0] == 1).flatten(1).all(1)
     assert int(untouched.sum()) == 3
-    assert torch.equal(untouched, (one[2] == 1).flatten(1).all(1)) and bool((other[0][untouched] == 1).all())
+    assert torch.equal(untouched, (one[2] == 1).flatten(1).all(1)) and bool(
+        (other[0][untouched] == 1).all()
+    )
     doubled = one[0][~untouched]
     assert set(doubled.flatten().tolist()) == {0.0, 2.0}
     assert bool((doubled.amin((2, 3)) == doubled.amax((2, 3))).all())  # whole channels
@@ -140,7 +166,9 @@ def test_cutmix_moves_everything_of_a_pixel_together() -> None:
     owner = torch.where(box, (source + 1) % 4, source)
     wanted = values.gather(0, owner)  # the same place of the sample that owns it
     assert torch.equal(mix(values, box), wanted)
-    assert torch.equal(mix(values[:, None].expand(4, 3, 24, 32), box), wanted[:, None].expand(4, 3, 24, 32))
+    assert torch.equal(
+        mix(values[:, None].expand(4, 3, 24, 32), box), wanted[:, None].expand(4, 3, 24, 32)
+    )
     assert torch.equal(mix(values % 7 == 0, box), wanted % 7 == 0)
     assert torch.equal(mix(values.double() / 9, box), wanted.double() / 9)
     nothing = torch.zeros_like(box)

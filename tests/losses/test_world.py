@@ -17,9 +17,12 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, list[Res
 
 
 @pytest.mark.parametrize(
-    "name", ["threshold", "thresholds", "prototypes", "size", "pointer", "confidence", "seen", "adaptive"]
+    "name",
+    ["threshold", "thresholds", "prototypes", "size", "pointer", "confidence", "seen", "adaptive"],
 )
-def test_both_processes_know_what_one_would(name: str, results: tuple[Results, list[Results]]) -> None:
+def test_both_processes_know_what_one_would(
+    name: str, results: tuple[Results, list[Results]]
+) -> None:
     one, two = results
     for found in two:
         torch.testing.assert_close(found[name], one[name], atol=1e-5, rtol=1e-5)
@@ -41,7 +44,9 @@ def test_banks_are_equal_and_hold_what_one_would(results: tuple[Results, list[Re
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_averaged_over_processes_are_the_loss_of_one(name: str, results: tuple[Results, list[Results]]) -> None:
+def test_losses_averaged_over_processes_are_the_loss_of_one(
+    name: str, results: tuple[Results, list[Results]]
+) -> None:
     one, two = results
     assert float(one[name]) > 0.01
     if name != "feature_matching":  # every process knows the whole of it

@@ -11,13 +11,17 @@ from pathlib import Path
 
 from tests.helpers.sites import TINY, make_site
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path) -> None:
-    source, entry, test = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "methods.md").read_text(), re.DOTALL)
+    source, entry, test = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "methods.md").read_text(), re.DOTALL
+    )
     project = tmp_path / "project"
-    shutil.copytree(ROOT / "edgeseg", project / "edgeseg", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "edgeseg", project / "edgeseg", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (project / "tests").mkdir()
     for name in ("methodkit.py", "sitekit.py", "test_methods.py"):
         shutil.copy(ROOT / "tests" / name, project / "tests" / name)
@@ -36,9 +40,21 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
     train = [sys.executable, "-m", "edgeseg.cli.app", "train"]
     for key, value in settings.items():
         train += ["--set", f"train.{key}={value!r}".replace("'", '"')]
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", "cutout_mt"]
+    tests = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests",
+        "-k",
+        "cutout_mt",
+    ]
     for command, folder in ((tests, project), (train, site)):
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "Next: edgeseg distill" in done.stderr
     assert (site / "runs" / "train" / "exp1" / "metrics.json").exists()

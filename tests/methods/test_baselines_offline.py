@@ -46,9 +46,14 @@ def frames(number: int, seed: int = 0, labelled: bool = True, classes: int = 3) 
         for name in range(1, min(classes, 3)):
             top, left = draw.integers(0, 32, 2)
             mask[top : top + 22, left : left + 22] = name
-    images = COLORS[masks].movedim(-1, 1) + torch.from_numpy(draw.normal(0, 0.05, (number, 3, 64, 64))).float()
+    images = (
+        COLORS[masks].movedim(-1, 1)
+        + torch.from_numpy(draw.normal(0, 0.05, (number, 3, 64, 64))).float()
+    )
     everywhere = torch.ones(number, 64, 64, dtype=torch.bool)
-    return Batch(images.clamp(0, 1), masks if labelled else torch.full_like(masks, IGNORE), everywhere)
+    return Batch(
+        images.clamp(0, 1), masks if labelled else torch.full_like(masks, IGNORE), everywhere
+    )
 
 
 def ignored(batch: Batch) -> Batch:
@@ -64,12 +69,16 @@ def footage(name: str, number: int, classes: int = 3) -> Batch:
 def test_gradients_reach_all_that_is_trained_and_nothing_else(name: str) -> None:
     torch.manual_seed(0)
     method = make(name).train()
-    still = {key: value.clone() for key, value in method.named_parameters() if not value.requires_grad}
+    still = {
+        key: value.clone() for key, value in method.named_parameters() if not value.requires_grad
+    }
     assert any(key.startswith("teacher") for key in still)
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], 1e-3)
     for step in range(3):
         result = method(frames(2), footage(name, 2), 0.5 + 0.1 * step)
-        assert bool(torch.isfinite(result.loss)) and not any(value.requires_grad for value in result.logs.values())
+        assert bool(torch.isfinite(result.loss)) and not any(
+            value.requires_grad for value in result.logs.values()
+        )
         optimizer.zero_grad()
         result.loss.backward()
         for key, value in method.named_parameters():
@@ -92,7 +101,11 @@ def test_few_and_many_classes_one_frame_and_nothing_to_learn_from(name: str, cla
     torch.manual_seed(0)
     method = make(name, classes).eval()  # batch norm cannot take statistics of one pixel
     labelled, unlabelled = frames(1, classes=classes), footage(name, 1, classes=classes)
-    pairs = ((labelled, unlabelled), (labelled, ignored(unlabelled)), (ignored(labelled), ignored(unlabelled)))
+    pairs = (
+        (labelled, unlabelled),
+        (labelled, ignored(unlabelled)),
+        (ignored(labelled), ignored(unlabelled)),
+    )
     for progress in (0.0, 0.9):
         for first, second in pairs:
             result = method(first, second, progress)
@@ -156,7 +169,11 @@ def test_dsbn_keeps_two_sets_of_weights_and_statistics_apart() -> None:
     loss.backward()  # type: ignore[no-untyped-call]  # as torch types it
     assert {key: value.data_ptr() for key, value in method.student.state_dict().items()} == tensors
     assert all(torch.equal(value, own[key]) for key, value in method.student.state_dict().items())
-    changed = [key for key, value in method.second.state_dict().items() if not torch.equal(value, second[key])]
+    changed = [
+        key
+        for key, value in method.second.state_dict().items()
+        if not torch.equal(value, second[key])
+    ]
     assert len([key for key in changed if key.endswith("running_mean")]) == len(method.second)
     norms = [module for module in method.student.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms and all(norm.weight.grad is None for norm in norms)
@@ -172,13 +189,17 @@ def test_a_frozen_judge_passes_gradients_on_and_keeps_none() -> None:
     torch.testing.assert_close(found, judge(image))
     loss = found.sum()
     loss.backward()  # type: ignore[no-untyped-call]  # as torch types it
-    assert image.grad is not None and all(p.grad is None and p.requires_grad for p in judge.parameters())
+    assert image.grad is not None and all(
+        p.grad is None and p.requires_grad for p in judge.parameters()
+    )
 
 
 def test_true_maps_are_one_hot_and_have_no_holes() -> None:
     probability = torch.full((1, 3, 1, 2), 1 / 3)
     found = truth(torch.tensor([[[2, IGNORE]]]), probability)
-    assert found[0, :, 0, 0].tolist() == [0, 0, 1] and torch.equal(found[..., 1], probability[..., 1])
+    assert found[0, :, 0, 0].tolist() == [0, 0, 1] and torch.equal(
+        found[..., 1], probability[..., 1]
+    )
 
 
 def test_ecs_corrects_as_far_as_the_verdict_goes() -> None:

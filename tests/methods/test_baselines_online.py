@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.config import PLUGIN_NAMES
+from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.methods import METHODS, Batch, Method, StepResult
 from tests.helpers.methods import config, kit
 
@@ -51,7 +51,10 @@ def step(method: Method, labelled: Batch, unlabelled: Batch, progress: float = 0
     """One step whose figures are finite, with its gradients, which are finite too."""
     result: StepResult = method(labelled, unlabelled, progress)
     assert bool(torch.isfinite(result.loss)) and result.loss.ndim == 0
-    assert all(bool(torch.isfinite(value).all()) and not value.requires_grad for value in result.logs.values())
+    assert all(
+        bool(torch.isfinite(value).all()) and not value.requires_grad
+        for value in result.logs.values()
+    )
     torch.autograd.backward(result.loss)
     slopes = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
     assert slopes and all(bool(torch.isfinite(slope).all()) for slope in slopes)
@@ -69,7 +72,11 @@ def test_gradients_reach_all_that_learns_and_nothing_else(name: str) -> None:
             assert not parameter.requires_grad and parameter.grad is None, path
         elif not path.startswith(unused):
             assert parameter.requires_grad and parameter.grad is not None, path
-    silent = [p for p, v in method.named_parameters() if v.grad is not None and not bool(v.grad.abs().sum() > 0)]
+    silent = [
+        p
+        for p, v in method.named_parameters()
+        if v.grad is not None and not bool(v.grad.abs().sum() > 0)
+    ]
     assert not silent
 
 
@@ -131,7 +138,9 @@ def test_gct_trains_its_detector_on_detached_predictions_and_freezes_it_to_judge
     assert logits.grad is None and all(slope is not None for slope in slopes)
     method.zero_grad()
     with torch.no_grad():
-        list(method.detector.parameters())[-1].fill_(3.0)  # everything is bad: only the correction is left
+        list(method.detector.parameters())[-1].fill_(
+            3.0
+        )  # everything is bad: only the correction is left
     consistency, correction = method._constrain(images, logits, valid)
     assert float(consistency.detach()) == 0 and float(correction.detach()) > 0.5
     torch.autograd.backward(consistency + correction)
@@ -144,10 +153,14 @@ def test_gct_lets_the_worse_network_learn(monkeypatch: pytest.MonkeyPatch) -> No
 
     method = make("gct")
     assert isinstance(method, module.GCT)
-    flaw = torch.cat([torch.full((1, 8, 8), 0.5), torch.full((1, 8, 8), 0.1)])  # of the first network, of the second
+    flaw = torch.cat(
+        [torch.full((1, 8, 8), 0.5), torch.full((1, 8, 8), 0.1)]
+    )  # of the first network, of the second
     monkeypatch.setattr(module, "functional_call", lambda *_: flaw)
     logits = torch.randn(2, 1, 3, 8, 8, requires_grad=True)
-    consistency, _ = method._constrain(torch.rand(1, 3, 8, 8), logits, torch.ones(1, 64, 64, dtype=torch.bool))
+    consistency, _ = method._constrain(
+        torch.rand(1, 3, 8, 8), logits, torch.ones(1, 64, 64, dtype=torch.bool)
+    )
     torch.autograd.backward(consistency)
     assert logits.grad is not None
     assert float(logits.grad[0].abs().sum()) > 0 and float(logits.grad[1].abs().sum()) == 0
@@ -156,8 +169,12 @@ def test_gct_lets_the_worse_network_learn(monkeypatch: pytest.MonkeyPatch) -> No
 def test_cac_finds_the_same_place_in_both_windows() -> None:
     from edgeseg.methods.baselines.cac import WINDOW, sample, window
 
-    y, x = torch.meshgrid(*(torch.linspace(-1 + 1 / 64, 1 - 1 / 64, 64) for _ in range(2)), indexing="ij")
-    where = torch.stack([x, y])[None].repeat(3, 1, 1, 1)  # every pixel says where in the frame it is
+    y, x = torch.meshgrid(
+        *(torch.linspace(-1 + 1 / 64, 1 - 1 / 64, 64) for _ in range(2)), indexing="ij"
+    )
+    where = torch.stack([x, y])[None].repeat(
+        3, 1, 1, 1
+    )  # every pixel says where in the frame it is
     centres = (1 - WINDOW) * (2 * torch.rand(2, 3, 2) - 1)
     windows = [window(where, centre) for centre in centres]
     low, high = centres.amax(0) - WINDOW, centres.amin(0) + WINDOW
@@ -180,7 +197,9 @@ def test_pseudoseg_fuses_two_scales_and_classifies_frames() -> None:
     assert bool(torch.isfinite(fuse(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4))).all())
     masks = torch.full((2, 8, 8), 255)
     masks[0, :4] = 1
-    tags = torch.tensor([[-20.0, 20.0, -20.0], [20.0, 20.0, 20.0]])  # the second frame has no labels to be wrong about
+    tags = torch.tensor(
+        [[-20.0, 20.0, -20.0], [20.0, 20.0, 20.0]]
+    )  # the second frame has no labels to be wrong about
     assert float(tag_loss(tags, masks)) < 1e-6 < 10 < float(tag_loss(-tags, masks))
 
 
@@ -197,7 +216,9 @@ def test_pc2seg_keeps_negatives_of_other_classes_only() -> None:
         with torch.no_grad():
             network.classifier.weight.zero_()
             assert network.classifier.bias is not None
-            network.classifier.bias.copy_(torch.tensor([9.0, 0.0, 0.0]))  # all is one class: nothing to push from
+            network.classifier.bias.copy_(
+                torch.tensor([9.0, 0.0, 0.0])
+            )  # all is one class: nothing to push from
     assert float(step(lone, pictures(2), footage(2)).logs["extra"]) == 0
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from edgeseg.config import ALIASES, METHOD_NAMES, PLUGIN_NAMES
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.config.method_catalogue import PLUGINS as PLUGIN_TEXTS
-from edgeseg.config import ALIASES, METHOD_NAMES, PLUGIN_NAMES
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.methods import METHODS, STAGED, Batch, Method
@@ -59,7 +59,11 @@ def test_every_method_overfits_four_images(name: str) -> None:
     supervised = []
     for step in range(20):
         torch.manual_seed(step)
-        result = method(frames, Batch(frames.images, torch.full_like(frames.masks, 255), frames.valid), step / 20)
+        result = method(
+            frames,
+            Batch(frames.images, torch.full_like(frames.masks, 255), frames.valid),
+            step / 20,
+        )
         optimizer.zero_grad()
         result.loss.backward()
         optimizer.step()
@@ -87,12 +91,20 @@ def test_the_loss_reaches_all_that_is_trained(name: str) -> None:
 def test_every_method_works_at_its_limits(name: str, classes: int) -> None:
     if classes < CATALOGUE[name].classes:
         pytest.skip("refused, see below")
-    method = made(name, classes, imgsz=[64, 64]).eval()  # batch norm cannot take statistics of one pixel
+    method = made(
+        name, classes, imgsz=[64, 64]
+    ).eval()  # batch norm cannot take statistics of one pixel
     usual = batch(1, classes)
     single = Batch(usual.images, torch.zeros_like(usual.masks), usual.valid)
     ignored = Batch(usual.images, torch.full_like(usual.masks, 255), torch.zeros_like(usual.valid))
     two = batch(2, classes, seed=3)
-    for labelled, unlabelled in ((usual, usual), (single, usual), (usual, ignored), (ignored, ignored), (two, usual)):
+    for labelled, unlabelled in (
+        (usual, usual),
+        (single, usual),
+        (usual, ignored),
+        (ignored, ignored),
+        (two, usual),
+    ):
         result = method(labelled, unlabelled, 0.7)
         result.loss.backward()
         assert torch.isfinite(result.loss)
@@ -108,7 +120,9 @@ def test_one_unlabelled_frame_a_step_is_enough(name: str) -> None:
     assert torch.isfinite(result.loss)
 
 
-@pytest.mark.parametrize("host", ["mean_teacher", "cutmix_mt", "u2pl", "cps", "cps_cutmix", "unimatch", "unimatch_v2"])
+@pytest.mark.parametrize(
+    "host", ["mean_teacher", "cutmix_mt", "u2pl", "cps", "cps_cutmix", "unimatch", "unimatch_v2"]
+)
 @pytest.mark.parametrize("plugin", PLUGIN_NAMES)
 def test_every_plugin_works_on_every_kind_of_host_and_changes_its_loss(
     monkeypatch: pytest.MonkeyPatch, host: str, plugin: str
@@ -120,7 +134,9 @@ def test_every_plugin_works_on_every_kind_of_host_and_changes_its_loss(
         pytest.skip("refused, see below")
     gradients = []
     for plugins in ([], [plugin]):
-        method = made(host, 4, plugins=plugins, steps=4, warmup=0.0, ramp=0.0, confidence=0.0, cutmix=1.0)
+        method = made(
+            host, 4, plugins=plugins, steps=4, warmup=0.0, ramp=0.0, confidence=0.0, cutmix=1.0
+        )
         for step in range(3):
             torch.manual_seed(step)
             result = method(batch(2, 4), batch(2, 4, seed=step, labelled=False), (step + 1) / 4)
@@ -144,7 +160,9 @@ def test_the_whole_state_of_a_method_is_in_its_state_dict(name: str) -> None:
     losses = []
     for method in (one, other):
         torch.manual_seed(9)
-        losses.append(float(method(batch(2, 4), batch(2, 4, seed=5, labelled=False), 0.6).loss.detach()))
+        losses.append(
+            float(method(batch(2, 4), batch(2, 4, seed=5, labelled=False), 0.6).loss.detach())
+        )
     assert losses[0] == losses[1]
 
 
@@ -168,7 +186,9 @@ class Watcher:
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
-def test_a_run_cut_off_anywhere_ends_with_the_same_weights(site: Site, tmp_path: Path, method: str) -> None:
+def test_a_run_cut_off_anywhere_ends_with_the_same_weights(
+    site: Site, tmp_path: Path, method: str
+) -> None:
     staged = method in STAGED
     settings = config(method=method, steps=12 if staged else 4, warmup=0.3, ramp=0.2)
     whole = train(site, settings, tmp_path / "whole")
@@ -179,8 +199,16 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(site: Site, tmp_path:
     again = train(site, settings, tmp_path / "cut", resume=True)
     assert same(whole.path, again.path)
     assert (whole.path / "results.csv").read_text() == (again.path / "results.csv").read_text()
-    assert train(site, settings, tmp_path / "cut", resume=True).metrics == again.metrics  # finished: nothing to do
-    for name in ("weights/best.safetensors", "weights/last.safetensors", "model.json", "config.toml", "val.png"):
+    assert (
+        train(site, settings, tmp_path / "cut", resume=True).metrics == again.metrics
+    )  # finished: nothing to do
+    for name in (
+        "weights/best.safetensors",
+        "weights/last.safetensors",
+        "model.json",
+        "config.toml",
+        "val.png",
+    ):
         assert (again.path / name).stat().st_size > 0
     metrics = json.loads((again.path / "metrics.json").read_text())
     assert metrics["last"]["step"] == settings.steps
@@ -189,7 +217,9 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(site: Site, tmp_path:
 
 @pytest.mark.parametrize("method", ["st", "naive_student", "noisy_student"])
 def test_staged_methods_learn(site: Site, tmp_path: Path, method: str) -> None:
-    settings = config(method=method, steps=140, eval_every=70, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.8)
+    settings = config(
+        method=method, steps=140, eval_every=70, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.8
+    )
     assert train(site, settings, tmp_path / "run").miou > 35  # a constant answer gives 20
 
 
@@ -198,16 +228,24 @@ def test_stpp_relabels_nothing_where_all_footage_is_stable(tmp_path: Path) -> No
     site = make_site(tmp_path / "site")
     site.save_frames([replace(frame, camera=frame.id) for frame in site.frames()])
     result = train(site, config(method="stpp", steps=24), tmp_path / "run")
-    first, second = ({path.name: path.read_bytes() for path in (result.path / "stages" / name).glob("*.png")}
-                     for name in ("labels", "relabelled"))  # fmt: skip
+    first, second = (
+        {path.name: path.read_bytes() for path in (result.path / "stages" / name).glob("*.png")}
+        for name in ("labels", "relabelled")
+    )
     assert len(first) == 5 and second == first
 
 
 def test_stages_share_the_budget_and_add_up_their_seconds(site: Site, tmp_path: Path) -> None:
     settings = config(method="stpp", steps=24)
     result = train(site, settings, tmp_path / "run")
-    parts = [json.loads(path.read_text()) for path in sorted((result.path / "stages").glob("*/metrics.json"))]
-    assert sorted(part["last"]["step"] for part in parts) == [8, 16] and result.metrics["last"]["step"] == 24
+    parts = [
+        json.loads(path.read_text())
+        for path in sorted((result.path / "stages").glob("*/metrics.json"))
+    ]
+    assert (
+        sorted(part["last"]["step"] for part in parts) == [8, 16]
+        and result.metrics["last"]["step"] == 24
+    )
     assert result.metrics["seconds"] >= max(part["seconds"] for part in parts)
     first = (result.path / "stages" / "teacher" / "weights").glob("step-*.safetensors")
     assert len(list(first)) == 3
@@ -222,7 +260,11 @@ def test_stages_share_the_budget_and_add_up_their_seconds(site: Site, tmp_path: 
         ({"method": "stpp", "plugins": ["ael"]}, 3, "which stpp has not"),
         ({"method": "cps", "plugins": ["augseg"]}, 3, "has no strong view"),
         ({"method": "psmt", "plugins": ["u2pl_contrast"]}, 3, "needs representations"),
-        ({"method": "dsbn", "encoder": "resnet18", "checkpointing": True}, 3, "swaps batch norms within a step"),
+        (
+            {"method": "dsbn", "encoder": "resnet18", "checkpointing": True},
+            3,
+            "swaps batch norms within a step",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_reason(

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from edgeseg.methods import METHODS
-from edgeseg.methods.online import ucc
+from edgeseg.methods.framework.pixel_selection import everything
 from edgeseg.methods.framework.plugin import Seen
+from edgeseg.methods.framework.views import Target, believed, by_peer, insert
+from edgeseg.methods.online import ucc
+from edgeseg.methods.online.ucc import CrossSetPaste
 from edgeseg.methods.plugins import corrmatch, prevmatch
 from edgeseg.methods.plugins.ael import AEL
 from edgeseg.methods.plugins.augseg import AugSeg, certainty
 from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated
 from edgeseg.methods.plugins.fpl import FPL
 from edgeseg.methods.plugins.prevmatch import SNAPSHOTS, PrevMatch
-from edgeseg.methods.framework.pixel_selection import everything
-from edgeseg.methods.online.ucc import CrossSetPaste
-from edgeseg.methods.framework.views import Target, believed, by_peer, insert
 from edgeseg.models import Output
 from tests.helpers.methods import batch, kit
 
@@ -48,8 +48,13 @@ def test_truth_put_into_a_view_is_certain_and_unlabelled_pixels_of_it_are_not_be
     found = insert(peer, labelled, torch.tensor([0, 1, 0, 1]), region)
     assert torch.equal(found.images[1][:, :20], labelled.images[1][:, :20])
     assert torch.equal(found.images[:, :, 20:], view.images[:, :, 20:])
-    assert torch.equal(found.label[0, 10:20], labelled.masks[0, 10:20]) and not found.valid[0, :10].any()
-    assert (found.confidence[1, :20] == 1).all() and torch.equal(by_peer(found).probability, found.probability)
+    assert (
+        torch.equal(found.label[0, 10:20], labelled.masks[0, 10:20])
+        and not found.valid[0, :10].any()
+    )
+    assert (found.confidence[1, :20] == 1).all() and torch.equal(
+        by_peer(found).probability, found.probability
+    )
 
 
 def test_ael_pastes_rare_classes_with_image_and_mask_together_and_never_common_ones() -> None:
@@ -99,11 +104,15 @@ def test_ucc_pastes_rare_classes_only_and_counts_little_where_its_heads_disagree
     found = []
     for weight in (1.0, 0.05):
         monkeypatch.setattr(
-            ucc, "disagreement_weight", lambda one, _, weight=weight: torch.full_like(one[:, 0], weight)
+            ucc,
+            "disagreement_weight",
+            lambda one, _, weight=weight: torch.full_like(one[:, 0], weight),
         )
         torch.manual_seed(0)
         method = METHODS["ucc"](kit(CLASSES, method="ucc")).train()
-        found.append(method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9).logs["unlabelled"])
+        found.append(
+            method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9).logs["unlabelled"]
+        )
     torch.testing.assert_close(found[1], 0.05 * found[0])
 
 
@@ -136,7 +145,9 @@ def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive
     torch.manual_seed(0)
     frames = batch(4, CLASSES, seed=1)
     sure = torch.where(torch.arange(64) < 20, 9.0, 0.5).expand(4, 1, 64, 64)
-    view = believed(frames, sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float())
+    view = believed(
+        frames, sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float()
+    )
     weight = (view.confidence > 0.9).float()
     logits = torch.randn(4, CLASSES, 64, 64)
     loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
@@ -147,16 +158,22 @@ def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive
     assert nothing is not None and not (nothing * 0).any()
 
 
-def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     method = METHODS["cutmix_mt"](kit(CLASSES))
     plugin, view = CorrMatch(kit(CLASSES)), target(sure=6.0)
     output = method.teacher(method.normalise(view.images))
     monkeypatch.setattr(corrmatch, "SAMPLES", 0)
     torch.testing.assert_close(plugin.believe(method, view, output).probability, view.probability)
     monkeypatch.undo()
-    halves = [maps * 0 + (torch.arange(maps.shape[3]) * 2 < maps.shape[3]) for maps in output.features]
+    halves = [
+        maps * 0 + (torch.arange(maps.shape[3]) * 2 < maps.shape[3]) for maps in output.features
+    ]
     plugin.threshold.value.fill_(0.4)
-    found = plugin.believe(method, view, output._replace(features=halves))  # the left half is one region
+    found = plugin.believe(
+        method, view, output._replace(features=halves)
+    )  # the left half is one region
     torch.testing.assert_close(found.probability[..., 32:], view.probability[..., 32:])
     assert (found.confidence[..., :32] == 1).all() and (found.label[..., :32] == 0).all()
 
@@ -172,9 +189,16 @@ def test_corrmatch_correlates_the_deepest_of_the_finest_maps_at_a_stride_of_eigh
     assert chosen(32, 16) == 1
 
 
-def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(prevmatch, "CONFIDENCE", 0.0)
-    settings: dict[str, Any] = {"method": "cutmix_mt", "plugins": ["prevmatch"], "steps": 8, "warmup": 0.0}
+    settings: dict[str, Any] = {
+        "method": "cutmix_mt",
+        "plugins": ["prevmatch"],
+        "steps": 8,
+        "warmup": 0.0,
+    }
     method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
     (plugin,) = method.plugins  # type: ignore[misc]
     assert isinstance(plugin, PrevMatch)
@@ -184,7 +208,9 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(monk
     method.after_step(0)
     assert int(plugin.taken) == 1
     found = plugin.believe(method, view, output)
-    wanted = believed(batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalise(view.images)).logits)
+    wanted = believed(
+        batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalise(view.images)).logits
+    )
     torch.testing.assert_close(found.peers[-1], wanted.probability)
     truth = batch(4, CLASSES)
     everywhere = torch.ones_like(view.valid)
@@ -201,16 +227,25 @@ def test_a_plugin_s_losses_have_one_scale_on_every_host() -> None:
     found = []
     for plugins in ((), ("fpl",)):
         torch.manual_seed(0)
-        method = METHODS["mean_teacher"](kit(CLASSES, method="mean_teacher", plugins=plugins, ramp=0.0)).train()
+        method = METHODS["mean_teacher"](
+            kit(CLASSES, method="mean_teacher", plugins=plugins, ramp=0.0)
+        ).train()
         result = method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9)
         extra = result.loss - result.logs["supervised"]
         torch.testing.assert_close(extra.detach(), result.logs["unlabelled"])
         found.append(float(extra.detach()))
-    assert found[0] < 1 < found[1] < 5  # an untrained network's cross-entropy is about ln 4, a tenth of what it was
+    assert (
+        found[0] < 1 < found[1] < 5
+    )  # an untrained network's cross-entropy is about ln 4, a tenth of what it was
 
 
 def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_warm_up() -> None:
-    settings: dict[str, Any] = {"method": "cutmix_mt", "plugins": ["prevmatch"], "steps": 40, "warmup": 0.5}
+    settings: dict[str, Any] = {
+        "method": "cutmix_mt",
+        "plugins": ["prevmatch"],
+        "steps": 40,
+        "warmup": 0.5,
+    }
     method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
     (plugin,) = method.plugins  # type: ignore[misc]
     assert isinstance(plugin, PrevMatch)

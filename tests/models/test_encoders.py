@@ -16,20 +16,20 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from edgeseg.bundle import Bundle
+from edgeseg.bundle.onnx_scan import scan
 from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, TrainConfig, validate
-from edgeseg.training.distill import distill
 from edgeseg.errors import ConfigError, TrainError
+from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.bundle.onnx_scan import scan
 from edgeseg.methods import METHODS, Kit
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import ModelCard, load_model, save_card, save_weights
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
+from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 from tests.helpers.exporting import make_site, picture
 
@@ -37,9 +37,19 @@ VIT = "vit_tiny_patch16_224"
 DINO = "vit_small_patch14_dinov2"
 REGISTERS = "vit_small_patch14_reg4_dinov2"
 TINY = {
-    "encoder": "mobilenetv2_050", "weights": "none", "imgsz": [64, 96], "batch": 2, "batch_unlabelled": 2, "steps": 4,
-    "eval_every": 2, "checkpoint_every": 2, "rep_dim": 16, "workers": 1, "precision": "32", "device": "cpu",
-}  # fmt: skip
+    "encoder": "mobilenetv2_050",
+    "weights": "none",
+    "imgsz": [64, 96],
+    "batch": 2,
+    "batch_unlabelled": 2,
+    "steps": 4,
+    "eval_every": 2,
+    "checkpoint_every": 2,
+    "rep_dim": 16,
+    "workers": 1,
+    "precision": "32",
+    "device": "cpu",
+}
 
 
 def config(**changes: object) -> TrainConfig:
@@ -53,7 +63,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 @pytest.mark.parametrize(
     ("arch", "encoder"),
-    [("deeplabv3plus", "mobilenetv2_035"), ("unet", "mobilenetv2_035"), ("fpn", "convnext_atto"), ("dpt", VIT)],
+    [
+        ("deeplabv3plus", "mobilenetv2_035"),
+        ("unet", "mobilenetv2_035"),
+        ("fpn", "convnext_atto"),
+        ("dpt", VIT),
+    ],
 )
 def test_decoding_the_encoded_image_is_the_forward_pass(arch: str, encoder: str) -> None:
     network = build(arch, encoder, 3, "none", 8, (64, 96)).eval()
@@ -69,20 +84,30 @@ def test_decoding_the_encoded_image_is_the_forward_pass(arch: str, encoder: str)
 @pytest.mark.parametrize(
     ("arch", "encoder", "stride"),
     [
-        ("deeplabv3plus", "resnet18", 4), ("unet", "mobilenetv2_050", 1), ("fpn", "mobilenetv3_small_050", 4),
-        ("deeplabv3plus", "efficientnet_b0", 4), ("unet", "convnext_atto", 1), ("fpn", "regnety_002", 4),
-        ("deeplabv3plus", "repvgg_a0", 4), ("segformer", "mobileone_s0", 4), ("upernet", "edgenext_xx_small", 4),
-        ("fpn", "swin_tiny_patch4_window7_224", 4), ("fpn", "maxvit_rmlp_pico_rw_256", 4), ("dpt", VIT, 4),
+        ("deeplabv3plus", "resnet18", 4),
+        ("unet", "mobilenetv2_050", 1),
+        ("fpn", "mobilenetv3_small_050", 4),
+        ("deeplabv3plus", "efficientnet_b0", 4),
+        ("unet", "convnext_atto", 1),
+        ("fpn", "regnety_002", 4),
+        ("deeplabv3plus", "repvgg_a0", 4),
+        ("segformer", "mobileone_s0", 4),
+        ("upernet", "edgenext_xx_small", 4),
+        ("fpn", "swin_tiny_patch4_window7_224", 4),
+        ("fpn", "maxvit_rmlp_pico_rw_256", 4),
+        ("dpt", VIT, 4),
         ("dpt", "vit_tiny_patch16_dinov3_qkvb", 4),
     ],
-)  # fmt: skip
+)
 def test_encoders_of_many_families_train(arch: str, encoder: str, stride: int) -> None:
     torch.manual_seed(0)
     network = build(arch, encoder, 3, size=(64, 96))
     logits = network(torch.rand(2, 3, 64, 96)).logits
     assert logits.shape == (2, 3, 64 // stride, 96 // stride)
     F.cross_entropy(logits, torch.zeros(logits[:, 0].shape, dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
-    gradients = [parameter.grad for parameter in network.encoder.parameters() if parameter.grad is not None]
+    gradients = [
+        parameter.grad for parameter in network.encoder.parameters() if parameter.grad is not None
+    ]
     assert gradients and all(bool(torch.isfinite(gradient).all()) for gradient in gradients)
 
 
@@ -92,11 +117,31 @@ def test_encoders_of_many_families_train(arch: str, encoder: str, stride: int) -
         ("unet", "resnet17", None, "no encoder resnet17; did you mean resnet18"),
         ("unett", "resnet18", None, "no arch unett; did you mean unet"),
         ("unet", "xyz", None, "take one such as resnet50"),
-        ("deeplabv3plus", "ghostnet_050", None, "ghostnet_050 .it cannot be dilated.; take arch fpn or unet"),
+        (
+            "deeplabv3plus",
+            "ghostnet_050",
+            None,
+            "ghostnet_050 .it cannot be dilated.; take arch fpn or unet",
+        ),
         ("deeplabv3plus", VIT, (64, 64), "maps all have one size.; set arch to dpt"),
-        ("dpt", "resnet18", None, "cannot use the encoder resnet18 .*such as vit_small_patch14_dinov2"),
-        ("unet", "resnet18", (100, 64), "multiples of 32, and 100x64 is not; set imgsz to 96x64 or 128x64"),
-        ("deeplabv3plus", "resnet18", (56, 64), "multiples of 16, and 56x64 is not; set imgsz to 48x64 or 64x64"),
+        (
+            "dpt",
+            "resnet18",
+            None,
+            "cannot use the encoder resnet18 .*such as vit_small_patch14_dinov2",
+        ),
+        (
+            "unet",
+            "resnet18",
+            (100, 64),
+            "multiples of 32, and 100x64 is not; set imgsz to 96x64 or 128x64",
+        ),
+        (
+            "deeplabv3plus",
+            "resnet18",
+            (56, 64),
+            "multiples of 16, and 56x64 is not; set imgsz to 48x64 or 64x64",
+        ),
         ("dpt", DINO, (64, 64), "multiples of 14, and 64x64 is not; set imgsz to 56x56 or 70x70"),
         ("pan", "resnet18", (32, 32), "cannot take images of 32x32 .*take another imgsz"),
     ],
@@ -113,7 +158,10 @@ def test_weights_of_networks_that_timm_takes_apart_are_found(tmp_path: Path) -> 
     whole = timm.create_model("convnext_atto")
     save_file(whole.state_dict(), tmp_path / "w.safetensors")
     network = build("fpn", "convnext_atto", 3, str(tmp_path / "w.safetensors"))
-    inside, wanted = network.encoder.state_dict(), whole.state_dict()["stages.1.blocks.0.conv_dw.weight"]
+    inside, wanted = (
+        network.encoder.state_dict(),
+        whole.state_dict()["stages.1.blocks.0.conv_dw.weight"],
+    )
     assert torch.equal(inside["model.stages_1.blocks.0.conv_dw.weight"], wanted)
     with pytest.raises(TrainError, match=r"name the encoder it was made for"):
         build("fpn", "resnet18", 3, str(tmp_path / "w.safetensors"))
@@ -122,21 +170,31 @@ def test_weights_of_networks_that_timm_takes_apart_are_found(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", [DINO, REGISTERS])
-def test_weights_of_dinov2_load_under_the_names_of_timm_and_of_meta(tmp_path: Path, name: str) -> None:
+def test_weights_of_dinov2_load_under_the_names_of_timm_and_of_meta(
+    tmp_path: Path, name: str
+) -> None:
     torch.manual_seed(0)
     state = timm.create_model(name, num_classes=0, img_size=70).state_dict()  # 5 by 5 patches
     save_file(state, tmp_path / "timm.safetensors")
     width = state["cls_token"].shape[2]
-    meta = {key: tensor for key, tensor in state.items() if key != "reg_token"} | {"mask_token": torch.zeros(1, width)}
+    meta = {key: tensor for key, tensor in state.items() if key != "reg_token"} | {
+        "mask_token": torch.zeros(1, width)
+    }
     if "reg_token" in state:
         meta["register_tokens"] = state["reg_token"]
         meta["pos_embed"] = torch.cat([torch.ones(1, 1, width), state["pos_embed"]], 1)
         meta["cls_token"] = state["cls_token"] - 1
     save_file(meta, tmp_path / "meta.safetensors")
-    same = build("dpt", name, 3, str(tmp_path / "timm.safetensors"), size=(70, 70)).encoder.state_dict()
+    same = build(
+        "dpt", name, 3, str(tmp_path / "timm.safetensors"), size=(70, 70)
+    ).encoder.state_dict()
     assert all(torch.equal(same[f"model.{key}"], tensor) for key, tensor in state.items())
-    one = build("dpt", name, 3, str(tmp_path / "timm.safetensors"), size=(56, 84)).encoder.state_dict()
-    two = build("dpt", name, 3, str(tmp_path / "meta.safetensors"), size=(56, 84)).encoder.state_dict()
+    one = build(
+        "dpt", name, 3, str(tmp_path / "timm.safetensors"), size=(56, 84)
+    ).encoder.state_dict()
+    two = build(
+        "dpt", name, 3, str(tmp_path / "meta.safetensors"), size=(56, 84)
+    ).encoder.state_dict()
     assert one["model.pos_embed"].shape[1] in (24, 25)
     for key, tensor in one.items():
         torch.testing.assert_close(two[key], tensor)
@@ -152,7 +210,9 @@ def test_a_transformer_resizes_images_of_another_size_to_its_own() -> None:
 def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Transformers of 4 blocks instead of 12, which are written in a third of the time."""
     create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda name, **options: create(name, depth=4, **options))
+    monkeypatch.setattr(
+        timm, "create_model", lambda name, **options: create(name, depth=4, **options)
+    )
 
 
 def positions(network: Network) -> Tensor:
@@ -169,7 +229,9 @@ def model_at(size: tuple[int, int], name: str, run: Path, site: Site) -> Network
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.3 / parameter[0].numel() ** 0.5)
     torch.nn.init.normal_(positions(network))
-    card = ModelCard(arch="dpt", encoder=name, classes=site.config.classes, height=trained[0], width=trained[1])
+    card = ModelCard(
+        arch="dpt", encoder=name, classes=site.config.classes, height=trained[0], width=trained[1]
+    )
     save_card(run, card)
     save_weights(run, "best", network)
     return load_model(run, size=size).module
@@ -199,7 +261,9 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     with torch.no_grad():
-        logits = network((torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255 - mean) / std).logits
+        logits = network(
+            (torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        ).logits
         mask = F.interpolate(logits, size, mode="bilinear").argmax(1).numpy()
         probability = logits.softmax(1)
         entropy = -(probability * probability.clamp(min=1e-30).log()).sum(1).numpy() / np.log(3)
@@ -207,7 +271,9 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
     found = open_session(data, 1).run(["mask", "entropy", "area"], {"image": image})
     assert np.mean(found[0] == mask) > 0.999
     np.testing.assert_allclose(found[1], entropy, atol=1e-4)
-    np.testing.assert_allclose(found[2][0], np.bincount(mask.ravel(), minlength=3) / mask.size, atol=0.05)
+    np.testing.assert_allclose(
+        found[2][0], np.bincount(mask.ravel(), minlength=3) / mask.size, atol=0.05
+    )
 
 
 @pytest.mark.parametrize("encoder", ["repvgg_a0", "mobilenetv2_035"])
@@ -220,9 +286,13 @@ def test_branches_are_merged_for_inference_only(encoder: str) -> None:
             network.train()(image)
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         merged = network.eval().merged()
-        torch.testing.assert_close(merged(image).logits, network(image).logits, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            merged(image).logits, network(image).logits, atol=1e-4, rtol=1e-4
+        )
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
-    counts = [sum(isinstance(m, torch.nn.Conv2d) for m in each.modules()) for each in (network, merged)]
+    counts = [
+        sum(isinstance(m, torch.nn.Conv2d) for m in each.modules()) for each in (network, merged)
+    ]
     assert counts[1] < counts[0] if encoder == "repvgg_a0" else counts[1] == counts[0]
 
 
@@ -271,7 +341,9 @@ def encoder_of(run: Path) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("method", ["suponly", "u2pl"])
-def test_a_frozen_encoder_stays_as_it_was_and_the_run_resumes_exactly(site: Site, tmp_path: Path, method: str) -> None:
+def test_a_frozen_encoder_stays_as_it_was_and_the_run_resumes_exactly(
+    site: Site, tmp_path: Path, method: str
+) -> None:
     weights = tmp_path / "w.safetensors"
     start = timm.create_model("mobilenetv2_050").state_dict()
     start["bn1.running_mean"] += 0.1
@@ -281,7 +353,9 @@ def test_a_frozen_encoder_stays_as_it_was_and_the_run_resumes_exactly(site: Site
     with pytest.raises(Stop):
         train(site, settings, tmp_path / "cut", report=Watcher())
     train(site, settings, tmp_path / "cut", resume=True)
-    mine, theirs = (load_file(tmp_path / name / "weights" / "last.safetensors") for name in ("whole", "cut"))
+    mine, theirs = (
+        load_file(tmp_path / name / "weights" / "last.safetensors") for name in ("whole", "cut")
+    )
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in mine.items())
     inside = encoder_of(whole.path)
     assert len(inside) > 500 and not any(name.startswith("optimizer") for name in inside)
@@ -292,8 +366,14 @@ def test_a_frozen_encoder_stays_as_it_was_and_the_run_resumes_exactly(site: Site
 
 def load_start(settings: TrainConfig) -> dict[str, Tensor]:
     torch.manual_seed(settings.seed)
-    state = build(settings.arch, settings.encoder, 3, settings.weights, 0, settings.imgsz).state_dict()
-    return {name: tensor for name, tensor in state.items() if name.startswith("decoder.") and "weight" in name}
+    state = build(
+        settings.arch, settings.encoder, 3, settings.weights, 0, settings.imgsz
+    ).state_dict()
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if name.startswith("decoder.") and "weight" in name
+    }
 
 
 def kept_bytes(network: Network) -> int:
@@ -323,9 +403,16 @@ def test_a_frozen_encoder_keeps_nothing_for_the_backward_pass(arch: str, encoder
 
 @pytest.mark.parametrize(
     ("arch", "encoder"),
-    [("deeplabv3plus", "mobilenetv2_050"), ("unet", "resnet18"), ("fpn", "convnext_atto"), ("dpt", VIT)],
+    [
+        ("deeplabv3plus", "mobilenetv2_050"),
+        ("unet", "resnet18"),
+        ("fpn", "convnext_atto"),
+        ("dpt", VIT),
+    ],
 )
-def test_checkpointing_gives_the_same_loss_and_gradients_for_less_memory(arch: str, encoder: str) -> None:
+def test_checkpointing_gives_the_same_loss_and_gradients_for_less_memory(
+    arch: str, encoder: str
+) -> None:
     found = []
     for checkpointing in (False, True):
         _, network = methods(arch=arch, encoder=encoder, checkpointing=checkpointing)
@@ -334,7 +421,9 @@ def test_checkpointing_gives_the_same_loss_and_gradients_for_less_memory(arch: s
         image = torch.rand(2, 3, 64, 96)
         loss = network(image).logits.square().mean()
         loss.backward()
-        gradients = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+        gradients = {
+            name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None
+        }
         found.append((loss, gradients, kept_bytes(network)))
     (loss, gradients, before), (again, same, after) = found
     assert torch.equal(loss, again) and gradients.keys() == same.keys()
@@ -344,7 +433,9 @@ def test_checkpointing_gives_the_same_loss_and_gradients_for_less_memory(arch: s
 
 
 def test_checkpointing_is_refused_where_it_cannot_be() -> None:
-    with pytest.raises(TrainError, match=r"checkpointing is on but timm has none for this encoder; turn it off"):
+    with pytest.raises(
+        TrainError, match=r"checkpointing is on but timm has none for this encoder; turn it off"
+    ):
         build("unet", "hrnet_w18_small", 3).economise(freeze_encoder=False, checkpointing=True)
     with pytest.raises(ConfigError, match=r"freeze_encoder and checkpointing disagree"):
         config(freeze_encoder=True, checkpointing=True)
@@ -354,15 +445,33 @@ def test_a_student_learns_from_a_transformer_of_another_size(site: Site, tmp_pat
     settings = config(arch="dpt", encoder=VIT, method="suponly", imgsz=[48, 80], steps=2)
     teacher = train(site, settings, tmp_path / "teacher")
     values = {key: value for key, value in TINY.items() if key != "rep_dim"} | {"steps": 2}
-    result = distill(site, validate(DistillConfig, values, "test"), teacher.path, tmp_path / "student")
+    result = distill(
+        site, validate(DistillConfig, values, "test"), teacher.path, tmp_path / "student"
+    )
     assert np.isfinite(result.metrics["last"]["ema"]["miou"])
 
 
-def test_a_run_of_train_is_exported_without_its_representation_head(site: Site, tmp_path: Path) -> None:
-    run = train(site, config(method="u2pl", steps=6, eval_every=6, warmup=0), tmp_path / "runs" / "train" / "exp1")
+def test_a_run_of_train_is_exported_without_its_representation_head(
+    site: Site, tmp_path: Path
+) -> None:
+    run = train(
+        site,
+        config(method="u2pl", steps=6, eval_every=6, warmup=0),
+        tmp_path / "runs" / "train" / "exp1",
+    )
     assert any("rep_head" in name for name in load_file(run.path / "weights" / "best.safetensors"))
     out = tmp_path / "bundle"
-    command = ["export", str(run.path), "--int8", "--output", str(out), "--max-drop", "100", "--min-speedup", "0"]
+    command = [
+        "export",
+        str(run.path),
+        "--int8",
+        "--output",
+        str(out),
+        "--max-drop",
+        "100",
+        "--min-speedup",
+        "0",
+    ]
     command += ["--max-class-drop", "100"]
     command += ["--set", "export.calibration_frames=2", "--set", "export.threads=1"]
     with pytest.MonkeyPatch.context() as patch:

@@ -14,17 +14,18 @@ from torch import Tensor
 from torch.nn import functional as F
 from typer.testing import CliRunner, Result
 
+from edgeseg.bundle.onnx_scan import scan
 from edgeseg.cli.app import app
 from edgeseg.config import ClassSpec, TrainConfig, validate
 from edgeseg.errors import TrainError
+from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.quantization.quantizer import calibrate, inspect, integer_convolutions, quantise
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convolutions
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
-from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.quantization.quantizer import calibrate, quantise
 from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
-from edgeseg.bundle.onnx_scan import scan
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import ModelCard, save_card
 from edgeseg.models.ddrnet import ENCODERS as DDRNETS
@@ -33,20 +34,28 @@ from edgeseg.site import Site
 from edgeseg.training.train import train
 from tests.helpers.exporting import make_site, picture
 
-SMALL = [Student("lraspp", "mobilenetv2_035"), Student("stdc", "stdc1_025"), Student("ddrnet", "ddrnet_025")]
+SMALL = [
+    Student("lraspp", "mobilenetv2_035"),
+    Student("stdc", "stdc1_025"),
+    Student("ddrnet", "ddrnet_025"),
+]
 IMAGES = [picture(seed)[0] for seed in range(4)]  # 64 by 96
 every = pytest.mark.parametrize("student", SMALL, ids="/".join)
 
 
 def normalised(images: list[NDArray[np.uint8]]) -> Tensor:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    batch: Tensor = (torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    batch: Tensor = (
+        torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean
+    ) / std
     return batch
 
 
 @every
 @pytest.mark.parametrize("size", [(32, 64), (96, 160)])
-def test_logits_have_stride_8_and_the_head_a_representation(student: Student, size: tuple[int, int]) -> None:
+def test_logits_have_stride_8_and_the_head_a_representation(
+    student: Student, size: tuple[int, int]
+) -> None:
     network = build(*student, 5, "none", 16, size)
     output = network(torch.rand(2, 3, *size))
     assert output.logits.shape == (2, 5, size[0] // 8, size[1] // 8)
@@ -61,7 +70,9 @@ def test_decoding_the_encoded_image_is_the_forward_pass(student: Student) -> Non
     with torch.no_grad():
         features = network.encode(image)
         torch.testing.assert_close(network.decode(features), network(image).logits, rtol=0, atol=0)
-        for place, maps in enumerate(features[1:], 1):  # each map that is perturbed by methods is one that counts
+        for place, maps in enumerate(
+            features[1:], 1
+        ):  # each map that is perturbed by methods is one that counts
             if student.arch != "lraspp" or place in (3, 5):
                 other = [*features[:place], 2 * maps, *features[place + 1 :]]
                 assert not torch.equal(network.decode(other), network.decode(features))
@@ -92,7 +103,9 @@ def learnt(request: pytest.FixtureRequest) -> Network:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-    assert float((logits.argmax(1) == masks).float().mean()) > 0.93  # tiles of 32 pixels, told by colour
+    assert (
+        float((logits.argmax(1) == masks).float().mean()) > 0.93
+    )  # tiles of 32 pixels, told by colour
     return network.eval()
 
 
@@ -112,7 +125,11 @@ def test_the_graph_agrees_with_torch_on_what_was_learnt(learnt: Network, graph: 
     assert scan(data, name="model.onnx").opset == 17
     session = open_session(data, 1)
     with torch.no_grad():
-        masks = F.interpolate(learnt(normalised(IMAGES)).logits, (64, 96), mode="bilinear").argmax(1).numpy()
+        masks = (
+            F.interpolate(learnt(normalised(IMAGES)).logits, (64, 96), mode="bilinear")
+            .argmax(1)
+            .numpy()
+        )
     assert len(np.unique(masks)) == 3
     found = np.concatenate([session.run(["mask"], {"image": image[None]})[0] for image in IMAGES])
     assert np.mean(found == masks) > 0.999
@@ -120,34 +137,95 @@ def test_the_graph_agrees_with_torch_on_what_was_learnt(learnt: Network, graph: 
 
 def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
     convolutions = sum(node.op_type == "Conv" for node in graph.graph.node)
-    pools = sum(node.op_type == "AveragePool" for node in graph.graph.node)  # convolutions in the CPU flavour
+    pools = sum(
+        node.op_type == "AveragePool" for node in graph.graph.node
+    )  # convolutions in the CPU flavour
     resizes = [node for node in graph.graph.node if node.op_type == "Resize"]
     calibrated = calibrate(graph, INTERFACE, IMAGES, threads=1)
     assert len(calibrated.layers) == convolutions > 30
-    cpu, trt = (quantise(calibrated, INTERFACE, "int8-cpu"), quantise(calibrated, INTERFACE, "int8-trt"))
+    cpu, trt = (
+        quantise(calibrated, INTERFACE, "int8-cpu"),
+        quantise(calibrated, INTERFACE, "int8-trt"),
+    )
     kernels = inspect(cpu.SerializeToString())
     assert kernels.quantised == integer_convolutions(cpu) == convolutions + pools
-    assert kernels.conversions <= 4 + 2 * len(resizes)  # the image, and the logits, which three nodes read
-    assert integer_convolutions(trt) > 0.8 * convolutions  # TensorRT has no kernel for a mean, nor for 8 channels
+    assert kernels.conversions <= 4 + 2 * len(
+        resizes
+    )  # the image, and the logits, which three nodes read
+    assert (
+        integer_convolutions(trt) > 0.8 * convolutions
+    )  # TensorRT has no kernel for a mean, nor for 8 channels
     images = [picture(seed)[0][None] for seed in range(8)]
     masks = []
     for model in (wrap(graph, INTERFACE), cpu, trt):
         session = open_session(model.SerializeToString(), 1)
-        masks.append(np.concatenate([session.run(["mask"], {"image": image})[0] for image in images]))
-    assert min(np.mean(masks[0] == mask) for mask in masks[1:]) > 0.9  # on pictures half of which it never saw
+        masks.append(
+            np.concatenate([session.run(["mask"], {"image": image})[0] for image in images])
+        )
+    assert (
+        min(np.mean(masks[0] == mask) for mask in masks[1:]) > 0.9
+    )  # on pictures half of which it never saw
 
 
 @pytest.mark.parametrize(
     ("arch", "encoder", "weights", "size", "text"),
     [
-        ("stdc", "resnet18", "none", None, "arch stdc has encoders of its own and resnet18 is none; take stdc1_100, "),
-        ("fpn", "ddrnet_050", "none", None, "ddrnet_050 is an encoder of arch ddrnet alone; set arch to ddrnet"),
-        ("stdc", "ddrnet_050", "none", None, "arch stdc has encoders of its own and ddrnet_050 is none"),
-        ("stdc", "stdc1_050", "imagenet", None, "no ImageNet weights of stdc1_050; set weights to none, or"),
-        ("ddrnet", "ddrnet_050", "none", (48, 64), "multiples of 32, and 48x64 is not; set imgsz to 32x64 or 64x64"),
-        ("lraspp", "resnet18", "none", (40, 64), "multiples of 16, and 40x64 is not; set imgsz to 32x64 or 48x64"),
-        ("lraspp", "vit_tiny_patch16_224", "none", (64, 64), "maps all have one size.; set arch to dpt"),
-        ("lraspp", "ghostnet_050", "none", None, "ghostnet_050 .it cannot be dilated.; take arch fpn or unet"),
+        (
+            "stdc",
+            "resnet18",
+            "none",
+            None,
+            "arch stdc has encoders of its own and resnet18 is none; take stdc1_100, ",
+        ),
+        (
+            "fpn",
+            "ddrnet_050",
+            "none",
+            None,
+            "ddrnet_050 is an encoder of arch ddrnet alone; set arch to ddrnet",
+        ),
+        (
+            "stdc",
+            "ddrnet_050",
+            "none",
+            None,
+            "arch stdc has encoders of its own and ddrnet_050 is none",
+        ),
+        (
+            "stdc",
+            "stdc1_050",
+            "imagenet",
+            None,
+            "no ImageNet weights of stdc1_050; set weights to none, or",
+        ),
+        (
+            "ddrnet",
+            "ddrnet_050",
+            "none",
+            (48, 64),
+            "multiples of 32, and 48x64 is not; set imgsz to 32x64 or 64x64",
+        ),
+        (
+            "lraspp",
+            "resnet18",
+            "none",
+            (40, 64),
+            "multiples of 16, and 40x64 is not; set imgsz to 32x64 or 48x64",
+        ),
+        (
+            "lraspp",
+            "vit_tiny_patch16_224",
+            "none",
+            (64, 64),
+            "maps all have one size.; set arch to dpt",
+        ),
+        (
+            "lraspp",
+            "ghostnet_050",
+            "none",
+            None,
+            "ghostnet_050 .it cannot be dilated.; take arch fpn or unet",
+        ),
         ("lrasp", "resnet18", "none", None, "no arch lrasp; did you mean lraspp"),
     ],
 )
@@ -160,7 +238,11 @@ def test_what_does_not_fit_is_refused_in_a_sentence(
 
 
 def test_every_student_of_the_list_can_be_built() -> None:
-    own = [Student(arch, name) for arch, names in (("stdc", STDCS), ("ddrnet", DDRNETS)) for name in names]
+    own = [
+        Student(arch, name)
+        for arch, names in (("stdc", STDCS), ("ddrnet", DDRNETS))
+        for name in names
+    ]
     with torch.device("meta"):
         for student in {*STUDENTS, *own}:
             network = build(*student, 3)
@@ -178,20 +260,40 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("students") / "site", val=3, unlabelled=3)
 
 
-def test_students_are_trained_with_methods_that_perturb_features_and_read_widths(site: Site, tmp_path: Path) -> None:
+def test_students_are_trained_with_methods_that_perturb_features_and_read_widths(
+    site: Site, tmp_path: Path
+) -> None:
     for method, student in (("u2pl", SMALL[1]), ("unimatch", SMALL[2])):
         settings = {
-            "arch": student.arch, "encoder": student.encoder, "weights": "none", "imgsz": [64, 96], "batch": 2,
-            "batch_unlabelled": 2, "steps": 2, "eval_every": 2, "checkpoint_every": 2, "rep_dim": 16, "workers": 1,
-            "precision": "32", "device": "cpu", "method": method, "warmup": 0, "ramp": 0,
-        }  # fmt: skip
+            "arch": student.arch,
+            "encoder": student.encoder,
+            "weights": "none",
+            "imgsz": [64, 96],
+            "batch": 2,
+            "batch_unlabelled": 2,
+            "steps": 2,
+            "eval_every": 2,
+            "checkpoint_every": 2,
+            "rep_dim": 16,
+            "workers": 1,
+            "precision": "32",
+            "device": "cpu",
+            "method": method,
+            "warmup": 0,
+            "ramp": 0,
+        }
         result = train(site, validate(TrainConfig, settings, "test"), tmp_path / method)
         assert np.isfinite(result.miou)
 
 
-def make_run(site: Site, verb: str, student: Student, miou: float, classes: tuple[ClassSpec, ...]) -> Path:
+def make_run(
+    site: Site, verb: str, student: Student, miou: float, classes: tuple[ClassSpec, ...]
+) -> Path:
     run = site.new_run(verb)
-    save_card(run, ModelCard(arch=student.arch, encoder=student.encoder, classes=classes, height=64, width=96))
+    save_card(
+        run,
+        ModelCard(arch=student.arch, encoder=student.encoder, classes=classes, height=64, width=96),
+    )
     (run / "metrics.json").write_text(json.dumps({"miou": miou}))
     return run
 
@@ -216,19 +318,27 @@ def test_bench_students_in_a_site(site: Site, monkeypatch: pytest.MonkeyPatch) -
     make_run(site, "distill", student, 71.25, site.config.classes)
     monkeypatch.chdir(site.root)
     done = good("bench", "--student", "/".join(student), "--imgsz", "32x64", "--threads", "1")
-    assert "41 of 41" in done.stdout and "71.2 (distill/exp" in done.stdout and "64x32, 3 classes" in done.stderr
+    assert (
+        "41 of 41" in done.stdout
+        and "71.2 (distill/exp" in done.stdout
+        and "64x32, 3 classes" in done.stderr
+    )
     assert "no mIoU yet" not in done.stderr
 
 
 def test_bench_students_outside_of_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("edgeseg.export.student_benchmark.STUDENTS", tuple(SMALL[2:]))
-    done = good("bench", "--students", "--classes", 4, "--imgsz", "32x64", "--threads", "1", "--json")
+    done = good(
+        "bench", "--students", "--classes", 4, "--imgsz", "32x64", "--threads", "1", "--json"
+    )
     assert "--encoder ddrnet_025 --weights none --set distill.arch=ddrnet" in done.stderr
     facts = json.loads(done.stdout)
     (row,) = facts["students"]
     assert (facts["height"], facts["width"], facts["classes"], facts["threads"]) == (32, 64, 4, 1)
-    assert (row["arch"], row["encoder"], row["miou"]) == (*SMALL[2], None) and row["quantised"] == row["convolutions"]
+    assert (row["arch"], row["encoder"], row["miou"]) == (*SMALL[2], None) and row[
+        "quantised"
+    ] == row["convolutions"]
     assert row["fp32_ms"] > 0 and row["int8_ms"] > 0 and row["speedup"] > 0
 
 
@@ -245,7 +355,10 @@ def test_a_wrong_name_is_told_before_anything_is_measured() -> None:
         (["bundle", "--students", "--classes", "3"], "BUNDLE and --students disagree"),
         (["--student", "unet", "--classes", "3"], "is not ARCH/ENCODER"),
         (["--classes", "3"], "--classes goes with --students"),
-        (["--student", "stdc/stdc1_025", "--classes", "3", "--set", "distill.step=1"], "distill.step"),
+        (
+            ["--student", "stdc/stdc1_025", "--classes", "3", "--set", "distill.step=1"],
+            "distill.step",
+        ),
     ],
 )
 def test_bench_refuses_what_disagrees(

@@ -19,7 +19,10 @@ def test_survives_jpeg_scaling_and_brightness(seed: int) -> None:
     picture = scene(seed, 360, 480)
     value = dhash(picture)
     jpeg = np.asarray(
-        cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_COLOR), np.uint8
+        cv2.imdecode(
+            cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_COLOR
+        ),
+        np.uint8,
     )
     small = np.asarray(cv2.resize(picture, (301, 229), interpolation=cv2.INTER_AREA), np.uint8)
     dim = (picture // 2).astype(np.uint8)
@@ -48,7 +51,9 @@ def test_order_of_bits_and_tiny_pictures() -> None:
 
 @given(WORDS, st.lists(WORDS, min_size=1, max_size=20))
 def test_many_distances_at_once_are_those_one_by_one(one: int, others: list[int]) -> None:
-    assert distances(one, np.array(others, np.uint64)).tolist() == [distance(one, other) for other in others]
+    assert distances(one, np.array(others, np.uint64)).tolist() == [
+        distance(one, other) for other in others
+    ]
 
 
 def test_a_set_finds_near_hashes_however_many_it_holds() -> None:

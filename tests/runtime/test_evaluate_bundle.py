@@ -10,12 +10,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle
+from edgeseg.bundle.golden_frames import read_golden
 from edgeseg.errors import BundleError, DataError
-from edgeseg.metrics import iou, miou
-from edgeseg.runtime.benchmark import STAGES, bench, figures, read_golden
-from edgeseg.runtime.bundle_evaluation import evaluate_runner
 from edgeseg.imaging.palette_png import palette_png
+from edgeseg.metrics import iou, miou
 from edgeseg.runtime.backends.open_runner import open_runner
+from edgeseg.runtime.benchmark import STAGES, bench, figures
+from edgeseg.runtime.bundle_evaluation import evaluate_runner
 from tests.helpers.bundles import CLASSES, make_bundle, painted
 from tests.helpers.footage import save
 
@@ -32,7 +33,9 @@ def pair(folder: Path, name: str, tiles: NDArray[np.int64], scale: int = 1) -> t
 
 
 @pytest.mark.parametrize("scale", [1, 3])
-def test_figures_are_those_of_the_pixels_at_the_labels_size(bundle_path: Path, tmp_path: Path, scale: int) -> None:
+def test_figures_are_those_of_the_pixels_at_the_labels_size(
+    bundle_path: Path, tmp_path: Path, scale: int
+) -> None:
     right = pair(tmp_path, "right", np.array([[0, 1], [2, 3]]), scale)
     wrong = right[0], pair(tmp_path, "wrong", np.array([[1, 1], [2, 3]]), scale)[1]
     with open_runner(bundle_path, "cpu", "fp32") as run:
@@ -68,11 +71,15 @@ def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
     assert golden is not None and len(golden.images) == 4 and golden.images[0].shape == (64, 96, 3)
     images = [*golden.images, np.asarray(cv2.resize(golden.images[0], (200, 100)), np.uint8)]
     timings = bench(bundle, images, frames=6, threads=1, golden=golden)
-    assert all(timing.agreement is not None and 97 < timing.agreement <= 100 for timing in timings.values())
+    assert all(
+        timing.agreement is not None and 97 < timing.agreement <= 100 for timing in timings.values()
+    )
     assert bench(bundle, images, frames=2, threads=1)["fp32"].agreement is None
     assert set(timings) == {"fp32", "int8-cpu"}
     for timing in timings.values():
-        assert all(len(timing.seconds[stage]) == 6 and min(timing.seconds[stage]) > 0 for stage in STAGES)
+        assert all(
+            len(timing.seconds[stage]) == 6 and min(timing.seconds[stage]) > 0 for stage in STAGES
+        )
         parts = np.sum([timing.seconds[stage] for stage in STAGES[:-1]], axis=0)
         assert timing.seconds["total"] == pytest.approx(parts)
     table = figures(timings["int8-cpu"], timings["fp32"])

@@ -12,16 +12,18 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
 from edgeseg.bundle import onnx_scan as graphscan
-from edgeseg.errors import BundleError
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
 from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.errors import BundleError
 from tests.helpers.bundles import manifest, marked, network
 
 GOOD = network().SerializeToString()
 
 
 def external() -> TensorProto:
-    tensor = TensorProto(name="secret", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor = TensorProto(
+        name="secret", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL
+    )
     tensor.external_data.add(key="location", value="../../etc/passwd")
     return tensor
 
@@ -33,7 +35,9 @@ def subgraph() -> onnx.GraphProto:
 def with_attribute(**fields: Any) -> Callable[[ModelProto], None]:  # Any: as protobuf has it
     def spoil(model: ModelProto) -> None:
         attribute = AttributeProto(name="hidden", **fields)
-        model.graph.node.append(NodeProto(op_type="Constant", output=["hidden"], attribute=[attribute]))
+        model.graph.node.append(
+            NodeProto(op_type="Constant", output=["hidden"], attribute=[attribute])
+        )
 
     return spoil
 
@@ -57,12 +61,16 @@ def sparse_indices(model: ModelProto) -> None:
 def function_node(model: ModelProto) -> None:
     attribute = AttributeProto(name="value", type=AttributeProto.TENSOR, t=external())
     node = NodeProto(op_type="Constant", output=["y"], attribute=[attribute])
-    model.functions.append(helper.make_function("", "F", [], ["y"], [node], [helper.make_opsetid("", 17)]))
+    model.functions.append(
+        helper.make_function("", "F", [], ["y"], [node], [helper.make_opsetid("", 17)])
+    )
 
 
 def function_default(model: ModelProto) -> None:
     function = helper.make_function("", "F", [], [], [], [helper.make_opsetid("", 17)])
-    function.attribute_proto.append(AttributeProto(name="value", type=AttributeProto.TENSOR, t=external()))
+    function.attribute_proto.append(
+        AttributeProto(name="value", type=AttributeProto.TENSOR, t=external())
+    )
     model.functions.append(function)
 
 
@@ -72,7 +80,9 @@ READS_FILES = {
     "sparse initialiser, values": sparse_values,
     "sparse initialiser, indices": sparse_indices,
     "attribute": with_attribute(type=AttributeProto.TENSOR, t=external()),
-    "attribute list": with_attribute(type=AttributeProto.TENSORS, tensors=[TensorProto(), external()]),
+    "attribute list": with_attribute(
+        type=AttributeProto.TENSORS, tensors=[TensorProto(), external()]
+    ),
     "sparse attribute": with_attribute(
         type=AttributeProto.SPARSE_TENSOR, sparse_tensor=SparseTensorProto(values=external())
     ),
@@ -95,7 +105,9 @@ def foreign_import(model: ModelProto) -> None:
 
 
 def empty_function(model: ModelProto) -> None:
-    model.functions.append(helper.make_function("", "Conv", [], [], [], [helper.make_opsetid("", 17)]))
+    model.functions.append(
+        helper.make_function("", "Conv", [], [], [], [helper.make_opsetid("", 17)])
+    )
 
 
 def training(model: ModelProto) -> None:
@@ -108,7 +120,9 @@ def two_flavours(model: ModelProto) -> None:
 
 
 def loop(model: ModelProto) -> None:
-    body = AttributeProto(name="body", type=AttributeProto.GRAPH, g=helper.make_graph([], "body", [], []))
+    body = AttributeProto(
+        name="body", type=AttributeProto.GRAPH, g=helper.make_graph([], "body", [], [])
+    )
     model.graph.node.append(NodeProto(op_type="Loop", attribute=[body]))
 
 
@@ -166,7 +180,9 @@ def test_the_long_name_of_the_standard_domain_is_standard() -> None:
     assert scan(model.SerializeToString(), name="model.onnx").nodes
 
 
-@pytest.mark.parametrize(("made", "wanted"), [("int8-trt", "int8-cpu"), ("int8-cpu", "int8-trt"), ("int8-cpu", "fp32")])
+@pytest.mark.parametrize(
+    ("made", "wanted"), [("int8-trt", "int8-cpu"), ("int8-cpu", "int8-trt"), ("int8-cpu", "fp32")]
+)
 def test_a_file_of_another_flavour_is_refused(made: str, wanted: str) -> None:
     message = refused(marked(network(), made), wanted)
     assert made in message and wanted in message
@@ -199,14 +215,23 @@ def test_onnxruntimes_own_format_is_refused_even_inside_valid_protobuf() -> None
     model.producer_name = "ORTM"
     data = model.SerializeToString()
     at = data.index(b"ORTM")
-    hidden = data[at - 2 : at + 4] + b"\x12\x00" + data[: at - 2] + data[at + 4 :]  # the name first, at bytes 2 to 6
+    hidden = (
+        data[at - 2 : at + 4] + b"\x12\x00" + data[: at - 2] + data[at + 4 :]
+    )  # the name first, at bytes 2 to 6
     assert scan(hidden, name="model.onnx").nodes  # still the same model
     shifted = b"\x08\x08" + hidden  # now at bytes 4 to 8, where flatbuffers keep their mark
     assert onnx.load_from_string(shifted).graph.node and "own format" in refused(shifted)
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello world", b"\x3a", b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0b\x0c"]
+    "data",
+    [
+        b"",
+        b"hello world",
+        b"\x3a",
+        b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x0b\x0c",
+    ],
 )
 def test_what_is_no_onnx_is_refused(data: bytes) -> None:
     refused(data)
@@ -236,5 +261,10 @@ def test_declared_types_and_shapes_are_told_with_open_sides_as_zero() -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
     found = scan(model.SerializeToString(), name="m")
     assert found.inputs == {"image": (2, (0, 64, 96, 3))}
-    assert found.outputs["entropy"] == (1, (1, 16, 24)) and list(found.outputs) == ["mask", "entropy", "score", "area"]
+    assert found.outputs["entropy"] == (1, (1, 16, 24)) and list(found.outputs) == [
+        "mask",
+        "entropy",
+        "score",
+        "area",
+    ]
     Face.of(manifest()).check(found, "m")

@@ -15,11 +15,12 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError, SourceError
-from edgeseg.runtime.sources.base import Account, Frame, Source
-from edgeseg.runtime.pipeline import STAGES, Summary, run
 from edgeseg.imaging.resize import prepare, resize_image, resize_mask
-from edgeseg.runtime.backends.open_runner import Prediction, Runner, open_runner
+from edgeseg.runtime.backends.base import Prediction, Runner
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
+from edgeseg.runtime.pipeline import STAGES, Summary, run
+from edgeseg.runtime.sources.base import Account, Frame, Source
 from tests.helpers.bundles import CLASSES, HEIGHT, WIDTH, manifest, painted
 
 COUNT = 12
@@ -35,7 +36,9 @@ class Pattern:
     name = "pattern"
     fps: float | None = None
 
-    def __init__(self, count: int = COUNT, before: Callable[[int], None] = nothing, live: bool = False) -> None:
+    def __init__(
+        self, count: int = COUNT, before: Callable[[int], None] = nothing, live: bool = False
+    ) -> None:
         self.total: int | None = count
         self.before, self.live, self.account, self.closed = before, live, Account(), False
         self.read = 0
@@ -47,14 +50,23 @@ class Pattern:
             self.before(number)
             self.read += 1
             image = painted(np.array([[number % len(CLASSES)]]), 48, 80)[..., ::-1]
-            yield Frame(np.ascontiguousarray(image), number, f"{number:06d}", "cam", number / 10, time.monotonic_ns())
+            yield Frame(
+                np.ascontiguousarray(image),
+                number,
+                f"{number:06d}",
+                "cam",
+                number / 10,
+                time.monotonic_ns(),
+            )
 
     def close(self) -> None:
         self.closed = True
 
 
 class Kept(Sink):
-    def __init__(self, during: Callable[[int], None] = nothing, at_end: Callable[[], None] = nothing) -> None:
+    def __init__(
+        self, during: Callable[[int], None] = nothing, at_end: Callable[[], None] = nothing
+    ) -> None:
         self.during, self.at_end = during, at_end
         self.numbers: list[int] = []
         self.classes: list[int] = []
@@ -86,7 +98,12 @@ class Stand:
         assert frames.shape == (1, HEIGHT, WIDTH, 3)
         self.during()
         zeros = np.zeros((1, HEIGHT, WIDTH), np.uint8)
-        return Prediction(zeros, np.zeros((1, 4, 4), np.float32), np.zeros(1, np.float32), np.zeros((1, 4), np.float32))
+        return Prediction(
+            zeros,
+            np.zeros((1, 4, 4), np.float32),
+            np.zeros(1, np.float32),
+            np.zeros((1, 4), np.float32),
+        )
 
 
 def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> Summary:
@@ -162,7 +179,9 @@ def read_while_the_first_is_written(live: bool, streams: int, expected: int) -> 
 
 
 def test_a_slow_writer_holds_the_decoder_back() -> None:
-    assert read_while_the_first_is_written(live=False, streams=2, expected=5) == 5  # two in inference, three waiting
+    assert (
+        read_while_the_first_is_written(live=False, streams=2, expected=5) == 5
+    )  # two in inference, three waiting
 
 
 def test_a_live_source_keeps_just_one_frame_waiting() -> None:
@@ -194,7 +213,9 @@ def test_a_source_that_fails_aborts_the_sinks_after_what_came_before(place: int)
 
 
 @pytest.mark.parametrize("place", [0, COUNT - 1])
-@pytest.mark.parametrize("error", [EdgesegError("disk full"), KeyboardInterrupt(), ValueError("bug")])
+@pytest.mark.parametrize(
+    "error", [EdgesegError("disk full"), KeyboardInterrupt(), ValueError("bug")]
+)
 def test_a_sink_that_fails_ends_the_run(place: int, error: BaseException) -> None:
     other = Kept()
     with pytest.raises(type(error)):
@@ -229,8 +250,15 @@ def test_an_engine_that_fails_ends_the_run() -> None:
 def test_frames_are_scaled_as_in_training() -> None:
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (90, 130, 3), dtype=np.uint8)
-    assert prepare(image[:HEIGHT, :WIDTH], (HEIGHT, WIDTH)).tolist() == image[:HEIGHT, :WIDTH, ::-1].tolist()
-    assert np.array_equal(prepare(image, (HEIGHT, WIDTH)), resize_image(image[..., ::-1], (HEIGHT, WIDTH)))
+    assert (
+        prepare(image[:HEIGHT, :WIDTH], (HEIGHT, WIDTH)).tolist()
+        == image[:HEIGHT, :WIDTH, ::-1].tolist()
+    )
+    assert np.array_equal(
+        prepare(image, (HEIGHT, WIDTH)), resize_image(image[..., ::-1], (HEIGHT, WIDTH))
+    )
     blocks = np.kron(random.integers(0, 256, (4, 4)), np.ones((8, 8), np.int64)).astype(np.uint8)
-    assert np.array_equal(resize_image(np.dstack([blocks] * 3), (4, 4))[..., 0], blocks[::8, ::8])  # averages areas
+    assert np.array_equal(
+        resize_image(np.dstack([blocks] * 3), (4, 4))[..., 0], blocks[::8, ::8]
+    )  # averages areas
     assert np.array_equal(resize_mask(resize_mask(blocks, (96, 64)), (32, 32)), blocks)

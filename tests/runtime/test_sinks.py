@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from edgeseg.config import ClassSpec
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.outputs import base as sinks
-from edgeseg.runtime.bundle_evaluation import read_index
-from edgeseg.runtime.sources.base import Frame
-from edgeseg.runtime.outputs.overlay import Overlay
 from edgeseg.imaging.palette_png import as_grey, palette_png
-from edgeseg.runtime.backends.open_runner import Prediction
+from edgeseg.runtime.backends.base import Prediction
+from edgeseg.runtime.bundle_evaluation import read_index
+from edgeseg.runtime.outputs import base as sinks
 from edgeseg.runtime.outputs.base import JsonSink, LogSink, MaskSink, PictureSink, VideoSink
+from edgeseg.runtime.outputs.overlay import Overlay
+from edgeseg.runtime.sources.base import Frame
 from tests.helpers.bundles import CLASSES, COLORS
 
 MASK = np.arange(4, dtype=np.uint8).reshape(2, 2).repeat(8, 0).repeat(12, 1)  # four quarters
@@ -37,7 +37,10 @@ def frame(number: int = 0, height: int = 120, width: int = 160) -> Frame:
 
 def prediction(mask: NDArray[np.uint8] = MASK) -> Prediction:
     return Prediction(
-        mask[None], np.zeros((1, 4, 4), np.float32), np.full(1, 0.25, np.float32), np.full((1, 4), 0.25, np.float32)
+        mask[None],
+        np.zeros((1, 4, 4), np.float32),
+        np.full(1, 0.25, np.float32),
+        np.full((1, 4), 0.25, np.float32),
     )
 
 
@@ -60,7 +63,9 @@ def test_a_video_appears_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
     frames = read_video(path)
     assert len(frames) == 6 and frames[0].shape == (480, 640, 3)
     assert os.listdir(path.parent) == [path.name]
-    corner = frames[0][-60:-20, -60:-20].reshape(-1, 3).mean(0)[::-1]  # of the last class, far from the legend
+    corner = (
+        frames[0][-60:-20, -60:-20].reshape(-1, 3).mean(0)[::-1]
+    )  # of the last class, far from the legend
     assert corner == pytest.approx(0.55 * 128 + 0.45 * COLORS[3], abs=12)
 
 
@@ -131,8 +136,12 @@ def test_masks_open_in_colour_and_hold_indices(tmp_path: Path) -> None:
     assert opened.mode == "P" and np.array_equal(np.array(opened), mask)
     assert np.array_equal(np.array(opened.convert("RGB"))[-1, -1], COLORS[3])
     assert np.array_equal(read_index(tmp_path / "m.png"), mask)
-    assert np.array_equal(read_index(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255))
-    assert as_grey(b"anything else") == b"anything else" and as_grey(data[:40])  # truncated: OpenCV refuses it later
+    assert np.array_equal(
+        read_index(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255)
+    )
+    assert as_grey(b"anything else") == b"anything else" and as_grey(
+        data[:40]
+    )  # truncated: OpenCV refuses it later
 
 
 def test_json_lines_hold_score_and_area_by_class() -> None:
@@ -142,9 +151,13 @@ def test_json_lines_hold_score_and_area_by_class() -> None:
     sink.write(frame(4), prediction())
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert lines[0] == {
-        "frame": 3, "name": "000003", "camera": "gate", "time": 0.3, "score": 0.25,
+        "frame": 3,
+        "name": "000003",
+        "camera": "gate",
+        "time": 0.3,
+        "score": 0.25,
         "area": {spec.name: 0.25 for spec in CLASSES},
-    }  # fmt: skip
+    }
     assert lines[1]["frame"] == 4 and not stop.is_set()
 
 
@@ -172,20 +185,34 @@ def test_the_log_is_offered_the_original_frame_in_rgb() -> None:
     LogSink(Log()).write(shown, prediction())
     (record,) = offered
     assert np.asarray(record["image"])[0, 0].tolist() == [128, 128, 7]
-    assert (record["camera"], record["score"], record["monotonic_ns"]) == ("gate", 0.25, shown.monotonic_ns)
-    assert np.asarray(record["mask"]).shape == MASK.shape and np.asarray(record["entropy"]).shape == (4, 4)
+    assert (record["camera"], record["score"], record["monotonic_ns"]) == (
+        "gate",
+        0.25,
+        shown.monotonic_ns,
+    )
+    assert np.asarray(record["mask"]).shape == MASK.shape and np.asarray(
+        record["entropy"]
+    ).shape == (4, 4)
 
 
 @pytest.mark.parametrize("size", [(30, 40), (480, 640), (1081, 1921), (2000, 100)])
 @pytest.mark.parametrize("count", [2, 11, 64])
 def test_overlays_have_a_sensible_even_size_and_a_legend(size: tuple[int, int], count: int) -> None:
-    classes = tuple(ClassSpec(name=f"Größe {index}", color=f"#{index * 4:02x}80ff") for index in range(count))
+    classes = tuple(
+        ClassSpec(name=f"Größe {index}", color=f"#{index * 4:02x}80ff") for index in range(count)
+    )
     overlay = Overlay(classes, *size)
     image = np.full((*size, 3), 255, np.uint8)
-    picture = overlay.draw(image, np.zeros((8, 8), np.uint8), 0.5, np.full(count, 1 / count, np.float32))
-    assert picture.shape == (overlay.height, overlay.width, 3) and not (overlay.height % 2 or overlay.width % 2)
+    picture = overlay.draw(
+        image, np.zeros((8, 8), np.uint8), 0.5, np.full(count, 1 / count, np.float32)
+    )
+    assert picture.shape == (overlay.height, overlay.width, 3) and not (
+        overlay.height % 2 or overlay.width % 2
+    )
     assert max(picture.shape) <= 1280 and max(picture.shape) >= 638
-    assert picture[6:20, 40:60].mean() < picture[-20:, -20:].mean()  # the legend's box is darker than the rest
+    assert (
+        picture[6:20, 40:60].mean() < picture[-20:, -20:].mean()
+    )  # the legend's box is darker than the rest
     assert image.min() == 255  # the frame itself is left alone
 
 
@@ -200,6 +227,8 @@ for number in range(10):
     sink.write(frame(number), prediction())
 os.kill(os.getpid(), 9)
 """
-    root = str(Path(__file__).parent.parent)
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "out.mp4"), root], timeout=120)
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "out.mp4"), root], timeout=120
+    )
     assert done.returncode == -9 and not (tmp_path / "out.mp4").exists()

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from edgeseg.errors import SourceError
 from edgeseg.runtime.sources import live_camera as camera
-from edgeseg.runtime.sources.live_camera import Camera
-from edgeseg.runtime.sources.recorded_files import read_image
 from edgeseg.runtime.sources.base import Frame, redact, safe_name
+from edgeseg.runtime.sources.live_camera import Camera
 from edgeseg.runtime.sources.open_source import open_source
+from edgeseg.runtime.sources.recorded_files import read_image
 from tests.helpers.footage import huge_png, save, scene, video
 
 Picture = NDArray[np.uint8]
@@ -53,7 +53,11 @@ def test_a_glob_and_a_single_picture(tmp_path: Path) -> None:
 
 def test_names_stay_unique_when_stems_do_not(tmp_path: Path) -> None:
     pictures(tmp_path, ["x/1.png", "y/1.png", "y/2.png"])
-    assert [frame.name for frame in every(str(tmp_path / "*" / "*.png"))] == ["x__1", "y__1", "y__2"]
+    assert [frame.name for frame in every(str(tmp_path / "*" / "*.png"))] == [
+        "x__1",
+        "y__1",
+        "y__2",
+    ]
     pictures(tmp_path / "same", ["1.png", "1.jpg"])
     assert len({frame.name for frame in every(str(tmp_path / "same"))}) == 2
 
@@ -91,7 +95,9 @@ def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
     frames = list(source.frames(threading.Event()))
     assert [frame.name for frame in frames] == [f"{number:06d}" for number in range(7)]
     assert {frame.camera for frame in frames} == {"clip-one"}
-    assert [frame.time for frame in frames] == pytest.approx([number / 5 for number in range(7)], abs=0.21)
+    assert [frame.time for frame in frames] == pytest.approx(
+        [number / 5 for number in range(7)], abs=0.21
+    )
     assert np.abs(frames[3].rgb.astype(int) - scene(3)).mean() < 12 and not source.account.notes
 
 
@@ -182,19 +188,36 @@ def test_a_dead_stream_is_told_without_its_password(capfd: pytest.CaptureFixture
     assert "bob:***@127.0.0.1" in printed and "s3cr3t" not in printed and "abc" not in printed
 
 
-SECRETS = ["s3cr3t", "p@ss", "a:b", "per%cent", "sla/sh", "ümlaut", "with space", "q?x=1", "#hash", "a@b:c/d@e"]
+SECRETS = [
+    "s3cr3t",
+    "p@ss",
+    "a:b",
+    "per%cent",
+    "sla/sh",
+    "ümlaut",
+    "with space",
+    "q?x=1",
+    "#hash",
+    "a@b:c/d@e",
+]
 
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_redact_hides_every_password(secret: str) -> None:
-    for text in (f"rtsp://bob:{secret}@10.0.0.7:554/live", f"cannot open http://bob:{secret}@cam/x.mp4"):
+    for text in (
+        f"rtsp://bob:{secret}@10.0.0.7:554/live",
+        f"cannot open http://bob:{secret}@cam/x.mp4",
+    ):
         hidden = redact(text)
         assert secret not in hidden and "bob:***@" in hidden
         assert hidden.endswith(text[text.rindex("@") :])
 
 
 def test_redact_hides_tokens_and_keeps_the_rest() -> None:
-    assert redact("http://cam/x?user=bob&password=geheim&ch=1") == "http://cam/x?user=bob&password=***&ch=1"
+    assert (
+        redact("http://cam/x?user=bob&password=geheim&ch=1")
+        == "http://cam/x?user=bob&password=***&ch=1"
+    )
     assert redact("rtsp://t0ken@cam/x") == "rtsp://***@cam/x"
     for plain in ("rtsp://cam:554/live", "/dev/video0", "clips/*.mp4", "mail bob@example.org"):
         assert redact(plain) == plain
@@ -250,13 +273,23 @@ def test_the_newest_frame_wins_and_dropped_ones_are_counted() -> None:
 def test_a_lost_camera_comes_back() -> None:
     said: list[str] = []
     gave_up = threading.Event()
-    captures: list[FakeCapture | None] = [FakeCapture(1), None, None, FakeCapture(0), FakeCapture(1)]
+    captures: list[FakeCapture | None] = [
+        FakeCapture(1),
+        None,
+        None,
+        FakeCapture(0),
+        FakeCapture(1),
+    ]
     source = attach(captures, said, gave_up)
     assert gave_up.wait(10)
     (frame,) = islice(source.frames(threading.Event()), 1)
     source.close()
     assert frame.number == 1 and source.account.reconnects == 1
-    assert [line.split()[2] for line in said] == ["lost", "back", "lost"]  # once each, however long it took
+    assert [line.split()[2] for line in said] == [
+        "lost",
+        "back",
+        "lost",
+    ]  # once each, however long it took
     assert all(capture is None or capture.released for capture in captures)
 
 
@@ -289,7 +322,11 @@ def test_a_waiting_camera_stops_at_once_and_a_hanging_driver_holds_nobody() -> N
 def test_a_network_camera_is_read_and_read_again_after_it_was_lost() -> None:
     """Through FFmpeg and a real socket: a server that hangs up after ten pictures."""
     data = cv2.imencode(".jpg", scene(1))[1].tobytes()
-    part = b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data) + data + b"\r\n"
+    part = (
+        b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
+        + data
+        + b"\r\n"
+    )
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -306,8 +343,12 @@ def test_a_network_camera_is_read_and_read_again_after_it_was_lost() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://bob:s3cr3t@127.0.0.1:{server.server_port}/live"
         source = open_source(address, say=said.append)
-        frame = next(frame for frame in source.frames(threading.Event()) if source.account.reconnects)
+        frame = next(
+            frame for frame in source.frames(threading.Event()) if source.account.reconnects
+        )
         source.close()
         server.shutdown()
     assert frame.number >= 10 and frame.image.shape == (96, 128, 3)
-    assert frame.camera == f"127.0.0.1-{server.server_port}-live" and "s3cr3t" not in "".join([source.name, *said])
+    assert frame.camera == f"127.0.0.1-{server.server_port}-live" and "s3cr3t" not in "".join(
+        [source.name, *said]
+    )

@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from edgeseg.errors import ConfigError, TrainError
-from edgeseg.training.memory import MARGIN, PASSING, Plan, measure_step, parse_bytes, plan
 from edgeseg.methods import METHODS, Batch, Method, StepResult
+from edgeseg.training.memory import MARGIN, PASSING, Plan, measure_step, parse_bytes, plan
 from tests.helpers.methods import kit
 
 CPU = torch.device("cpu")
@@ -41,7 +41,9 @@ def test_amounts_of_memory(text: str, expected: int) -> None:
     assert parse_bytes(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "GB", "6XB", "-6GB", "6,5GB", "6 G B", "0GB", "i", "6i", "1e9", "six"])
+@pytest.mark.parametrize(
+    "text", ["", "GB", "6XB", "-6GB", "6,5GB", "6 G B", "0GB", "i", "6i", "1e9", "six"]
+)
 def test_what_is_no_amount_is_refused_in_a_sentence(text: str) -> None:
     with pytest.raises(ConfigError, match="write it like 6GB"):
         parse_bytes(text)
@@ -71,16 +73,24 @@ def line(start: int, slope: int, asked: list[int] | None = None) -> Callable[[in
         (8, (1,), 8, Plan(8, 1)),  # one unlabelled frame cannot be split
     ],
 )
-def test_the_largest_part_that_fits_is_taken(batch: int, others: tuple[int, ...], room: int, expected: Plan) -> None:
+def test_the_largest_part_that_fits_is_taken(
+    batch: int, others: tuple[int, ...], room: int, expected: Plan
+) -> None:
     asked: list[int] = []
     budget = int((1000 + 100 * room) * MARGIN) + 1
     assert plan(line(1000, 100, asked), batch, budget, others) == expected
     assert len(asked) <= 2 and all(batch % size == 0 for size in asked)
 
 
-@pytest.mark.parametrize(("batch", "others", "smallest"), [(16, (), 2), (7, (), 7), (8, (1,), 8), (2, (), 2)])
-def test_a_part_that_never_fits_is_refused(batch: int, others: tuple[int, ...], smallest: int) -> None:
-    with pytest.raises(TrainError, match=rf"{smallest} frames, needs .* GB but max_memory is 0.00 GB; raise it"):
+@pytest.mark.parametrize(
+    ("batch", "others", "smallest"), [(16, (), 2), (7, (), 7), (8, (1,), 8), (2, (), 2)]
+)
+def test_a_part_that_never_fits_is_refused(
+    batch: int, others: tuple[int, ...], smallest: int
+) -> None:
+    with pytest.raises(
+        TrainError, match=rf"{smallest} frames, needs .* GB but max_memory is 0.00 GB; raise it"
+    ):
         plan(line(1000, 100), batch, 1000, others)
 
 
@@ -124,7 +134,11 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:  # Any: torch's own signature
-        known = {id(each.untyped_storage()) for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)}
+        known = {
+            id(each.untyped_storage())
+            for each in tree_leaves((args, kwargs))
+            if isinstance(each, Tensor)
+        }
         found = func(*args, **(kwargs or {}))
         for each in tree_leaves(found):
             if isinstance(each, Tensor) and id(each.untyped_storage()) not in known:
@@ -139,7 +153,9 @@ class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= size
 
 
-@pytest.mark.parametrize(("name", "encoder"), [("u2pl", "mobilenetv2_035"), ("suponly", "resnet18")])
+@pytest.mark.parametrize(
+    ("name", "encoder"), [("u2pl", "mobilenetv2_035"), ("suponly", "resnet18")]
+)
 def test_two_sizes_tell_a_third_and_the_real_peak(name: str, encoder: str) -> None:
     method = method_of(name, encoder)
     two, four, ten = (measure_step(step_of(method, size), CPU, method) for size in (2, 4, 10))
@@ -151,7 +167,9 @@ def test_two_sizes_tell_a_third_and_the_real_peak(name: str, encoder: str) -> No
     step = step_of(method, 10)
     torch.autograd.backward(step())
     optimizer.step()  # gradients and moments are there, as in the middle of a run
-    held = sum(each.untyped_storage().nbytes() for each in (*method.parameters(), *method.buffers()))
+    held = sum(
+        each.untyped_storage().nbytes() for each in (*method.parameters(), *method.buffers())
+    )
     held += sum(each.nbytes for state in optimizer.state.values() for each in state.values())
     held += sum(each.grad.nbytes for each in trained if each.grad is not None)
     with Live() as live:
@@ -181,7 +199,9 @@ def test_views_of_a_tensor_are_counted_once() -> None:
 
     parameters, activations = 256 * 256 * 4, 64 * 256 * 4
     # Weights, gradients and two moments; `images` and the layer's answer.
-    assert measure_step(step, CPU, layer) == pytest.approx(4 * parameters + PASSING * 2 * activations, abs=8)
+    assert measure_step(step, CPU, layer) == pytest.approx(
+        4 * parameters + PASSING * 2 * activations, abs=8
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -206,7 +226,9 @@ def test_two_sizes_tell_a_third_on_a_gpu() -> None:
     assert two + (four - two) / 2 * 8 == pytest.approx(ten, rel=0.1)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back so eagerly")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back so eagerly"
+)
 @pytest.mark.parametrize("kept", [True, False])
 def test_memory_that_is_freed_is_taken_again_without_page_faults(kept: bool) -> None:
     program = f"""
@@ -221,5 +243,7 @@ def faults():
 faults()
 print(-faults() + faults())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert (int(done.stdout) < 100) == kept

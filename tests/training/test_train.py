@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, validate
 from edgeseg.data.frame_store import Order
-from edgeseg.training.distill import distill
 from edgeseg.errors import DataError, EdgesegError, TrainError
-from edgeseg.training.model_evaluation import evaluate_frames
 from edgeseg.methods import METHODS
 from edgeseg.metrics import miou
 from edgeseg.models.checkpoint import load_model
 from edgeseg.site import Frame, Site
+from edgeseg.training.distill import distill
+from edgeseg.training.model_evaluation import evaluate_frames
 from edgeseg.training.train import train
 from tests.helpers.methods import config, kit, weights
 from tests.helpers.sites import TINY, make_site
@@ -40,18 +40,34 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 @pytest.mark.parametrize("method", ["suponly", "mean_teacher", "cutmix_mt", "u2pl"])
-def test_a_method_learns_and_leaves_all_its_results(site: Site, tmp_path: Path, method: str) -> None:
+def test_a_method_learns_and_leaves_all_its_results(
+    site: Site, tmp_path: Path, method: str
+) -> None:
     steps = 45
-    settings = config(method=method, steps=steps, eval_every=15, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.9)
+    settings = config(
+        method=method, steps=steps, eval_every=15, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.9
+    )
     result = train(site, settings, tmp_path / "run")
-    assert result.miou > 35  # three classes, one of them in two thirds of the pixels: a constant answer gives 20
-    for name in ("weights/best.safetensors", "weights/last.safetensors", "model.json", "config.toml", "val.png"):
+    assert (
+        result.miou > 35
+    )  # three classes, one of them in two thirds of the pixels: a constant answer gives 20
+    for name in (
+        "weights/best.safetensors",
+        "weights/last.safetensors",
+        "model.json",
+        "config.toml",
+        "val.png",
+    ):
         assert (result.path / name).stat().st_size > 0
     rows = list(csv.DictReader((result.path / "results.csv").open()))
     assert [float(row["step"]) for row in rows] == [15, 30, 45]
     assert float(rows[-1]["supervised"]) < float(rows[0]["supervised"])
     metrics = json.loads((result.path / "metrics.json").read_text())
-    assert metrics["last"]["step"] == steps and set(metrics["last"]["ema"]["per_class"]) == {"c0", "c1", "c2"}
+    assert metrics["last"]["step"] == steps and set(metrics["last"]["ema"]["per_class"]) == {
+        "c0",
+        "c1",
+        "c2",
+    }
     model = load_model(result.path)
     again = miou(evaluate_frames(model, site, site.frames("val")).sum(0))
     assert again == pytest.approx(result.miou, abs=1e-6)
@@ -84,12 +100,17 @@ def test_class_weights_are_of_labelled_pixels_alone(name: str) -> None:
 def test_teacher_is_the_warm_average_of_the_weights() -> None:
     method = METHODS["suponly"](kit(3, ema=0.99))
     with torch.no_grad():
-        for value, step, expected in ((1.0, 0, 1.0), (2.0, 999, 1.01)):  # keep 0: the student itself; then keep 0.99
+        for value, step, expected in (
+            (1.0, 0, 1.0),
+            (2.0, 999, 1.01),
+        ):  # keep 0: the student itself; then keep 0.99
             for tensor in method.student.parameters():
                 tensor.fill_(value)
             method.after_step(step)
             for tensor in method.teacher.parameters():
-                assert bool(torch.isclose(tensor, torch.full_like(tensor, expected), atol=1e-5).all())
+                assert bool(
+                    torch.isclose(tensor, torch.full_like(tensor, expected), atol=1e-5).all()
+                )
 
 
 def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> None:
@@ -122,13 +143,17 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
 def test_one_frame_at_a_time_leaves_the_statistics_finite() -> None:
     method = METHODS["suponly"](kit(3))
     for _ in range(3):
-        method.look_at(torch.rand(1, 3, 64, 64))  # one pixel is left where the decoder pools over the image
+        method.look_at(
+            torch.rand(1, 3, 64, 64)
+        )  # one pixel is left where the decoder pools over the image
     assert all(bool(torch.isfinite(buffer).all()) for buffer in method.teacher.buffers())
 
 
 def test_kill_9_at_random_moments_then_resume_is_bit_exact(site: Site, tmp_path: Path) -> None:
     settings = ["method=u2pl", "steps=8", "eval_every=4", "checkpoint_every=1"]
-    whole = train(site, config(method="u2pl", steps=8, eval_every=4, checkpoint_every=1), tmp_path / "whole")
+    whole = train(
+        site, config(method="u2pl", steps=8, eval_every=4, checkpoint_every=1), tmp_path / "whole"
+    )
     overrides = [f"{key}={json.dumps(value)}" for key, value in TINY.items()] + settings
     command = [sys.executable, "-m", "edgeseg.cli.app", "train", "--resume"]
     for text in overrides:
@@ -138,10 +163,16 @@ def test_kill_9_at_random_moments_then_resume_is_bit_exact(site: Site, tmp_path:
     rng = np.random.default_rng(1)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for _ in range(3):
-        before = len(list((run / "checkpoint").glob("*"))) and max(p.name for p in (run / "checkpoint").glob("step*"))
-        process = subprocess.Popen(command, cwd=site.root, env=environment, stderr=subprocess.DEVNULL)
+        before = len(list((run / "checkpoint").glob("*"))) and max(
+            p.name for p in (run / "checkpoint").glob("step*")
+        )
+        process = subprocess.Popen(
+            command, cwd=site.root, env=environment, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:  # until it has got further than before
+        while (
+            process.poll() is None and time.monotonic() < deadline
+        ):  # until it has got further than before
             names = [p.name for p in (run / "checkpoint").glob("step*")]
             if names and max(names) != before:
                 break
@@ -149,7 +180,9 @@ def test_kill_9_at_random_moments_then_resume_is_bit_exact(site: Site, tmp_path:
         time.sleep(float(rng.uniform(0, 0.4)))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    finished = subprocess.run(command, cwd=site.root, env=environment, capture_output=True, text=True)
+    finished = subprocess.run(
+        command, cwd=site.root, env=environment, capture_output=True, text=True
+    )
     assert finished.returncode == 0, finished.stderr
     assert "Next: edgeseg distill" in finished.stderr
     mine, theirs = weights(whole.path), weights(run)
@@ -174,7 +207,11 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_and_names_step_and_f
     site: Site, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainError, match=r"not finite at step \d+ with the frames f\d"):
-        train(site, config(method="suponly", steps=40, encoder_lr=1e30, decoder_lr=1e30), tmp_path / "run")
+        train(
+            site,
+            config(method="suponly", steps=40, encoder_lr=1e30, decoder_lr=1e30),
+            tmp_path / "run",
+        )
     for path in (tmp_path / "run" / "checkpoint").glob("*"):
         teacher = {n: t for n, t in load_file(path).items() if n.startswith("module.teacher")}
         assert teacher and all(bool(torch.isfinite(t.float()).all()) for t in teacher.values())
@@ -192,7 +229,12 @@ def test_a_folder_with_another_run_is_refused(
 ) -> None:
     train(site, config(method="suponly", steps=1), tmp_path / "run")
     with pytest.raises(TrainError, match=text):
-        train(site, config(method="suponly", **{"steps": 1, **change}), tmp_path / "run", resume=resume)
+        train(
+            site,
+            config(method="suponly", **{"steps": 1, **change}),
+            tmp_path / "run",
+            resume=resume,
+        )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +252,9 @@ def test_what_cannot_be_built_is_said_in_a_sentence(
         train(site, config(**change), tmp_path / "run")
 
 
-def test_a_mask_with_a_class_the_site_does_not_have_names_the_file(site: Site, tmp_path: Path) -> None:
+def test_a_mask_with_a_class_the_site_does_not_have_names_the_file(
+    site: Site, tmp_path: Path
+) -> None:
     frames = site.frames()
     bad = site.root / "bad-mask.png"
     cv2.imwrite(str(bad), np.full((64, 64), 7, np.uint8))
@@ -228,15 +272,21 @@ def test_order_visits_every_frame_once_an_epoch_and_focus_takes_half() -> None:
     order = Order(10, 2, seed=3)
     seen = [index for step in range(5) for index in order.indices(step)]
     assert sorted(seen) == list(range(10))
-    assert Order(10, 2, seed=3).indices(17) == order.indices(17)  # a function of the step, not of the history
+    assert Order(10, 2, seed=3).indices(17) == order.indices(
+        17
+    )  # a function of the step, not of the history
     focused = Order(10, 4, seed=3, focus=[7, 8])
     assert all(set(focused.indices(step)[2:]) <= {7, 8} for step in range(6))
 
 
-def test_distillation_starts_from_the_site_model_and_remembers_it(site: Site, tmp_path: Path) -> None:
+def test_distillation_starts_from_the_site_model_and_remembers_it(
+    site: Site, tmp_path: Path
+) -> None:
     teacher = train(
         site,
-        config(method="suponly", steps=45, encoder_lr=2e-3, decoder_lr=1e-2, eval_every=45, ema=0.9),
+        config(
+            method="suponly", steps=45, encoder_lr=2e-3, decoder_lr=1e-2, eval_every=45, ema=0.9
+        ),
         tmp_path / "teacher",
     )
     plain = {key: value for key, value in TINY.items() if key != "rep_dim"}
@@ -260,10 +310,10 @@ def test_distillation_starts_from_the_site_model_and_remembers_it(site: Site, tm
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--set", "train.encoder=\"nothing_of_the_kind\""], "nothing_of_the_kind"),
+        (["--set", 'train.encoder="nothing_of_the_kind"'], "nothing_of_the_kind"),
         (["--set", "train.freeze_encoder=true"], "random numbers"),
     ],
-)  # fmt: skip
+)
 def test_a_refused_run_is_not_the_one_that_resume_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], said: str
 ) -> None:

@@ -14,12 +14,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgeseg.data.ingest.image_files import decode, digest, encode, is_image, natural, read_bytes, shrink
+from edgeseg.data.ingest.image_files import (
+    decode,
+    digest,
+    encode,
+    is_image,
+    natural,
+    read_bytes,
+    shrink,
+)
 from edgeseg.data.ingest.site_writer import Store, check_camera, open_store
 from edgeseg.data.ingest.video_files import is_video, open_video
 from edgeseg.errors import DataError
-from edgeseg.progress import Report, Silent
 from edgeseg.imaging.perceptual_hash import dhash
+from edgeseg.progress import Report, Silent
 from edgeseg.site import Site
 
 OWN_FOLDERS = ("frames", "masks", "runs", "bundles", "rounds")  # of a site; never footage
@@ -80,7 +88,9 @@ def list_footage(paths: Iterable[str | Path], site: Site) -> Listing:
         raise DataError(
             f"{', '.join(map(str, paths))} holds no video or image ({len(files)} other files); name footage"
         )
-    return Listing(videos, folders, [path for path in files if not is_image(path) and not is_video(path)])
+    return Listing(
+        videos, folders, [path for path in files if not is_image(path) and not is_video(path)]
+    )
 
 
 def _matches(text: str | Path) -> list[Path]:
@@ -89,7 +99,9 @@ def _matches(text: str | Path) -> list[Path]:
     except OSError as error:
         raise DataError(f"{text} cannot be looked for ({error.strerror}); check the path") from None
     if not found:
-        raise DataError(f"{text} matches no file or folder; check the path, and quote patterns with *")
+        raise DataError(
+            f"{text} matches no file or folder; check the path, and quote patterns with *"
+        )
     return sorted(found, key=natural)
 
 
@@ -99,11 +111,17 @@ def _glob(pattern: str) -> list[str]:
 
 def _walk(folder: Path, own: set[Path]) -> Iterable[Path]:
     def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename} cannot be listed ({error.strerror}); mend its permissions or leave it out")
+        raise DataError(
+            f"{error.filename} cannot be listed ({error.strerror}); mend its permissions or leave it out"
+        )
 
     for root, folders, names in os.walk(folder, onerror=refuse):
         here = Path(root)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and (here / name).resolve() not in own)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (here / name).resolve() not in own
+        )
         yield from (here / name for name in sorted(names) if not name.startswith("."))
 
 
@@ -158,7 +176,13 @@ def _add_video(store: Store, path: Path, camera: str, result: AddResult, report:
                 result.duplicates += 1
             else:
                 store.put_image(
-                    small, data, camera=camera, time=time, source=str(path), origin="footage", hashed=hashed
+                    small,
+                    data,
+                    camera=camera,
+                    time=time,
+                    source=str(path),
+                    origin="footage",
+                    hashed=hashed,
                 )
                 result.kept += 1
                 report.advance(0, f"{result.kept - before} kept")
@@ -167,10 +191,14 @@ def _add_video(store: Store, path: Path, camera: str, result: AddResult, report:
         if not video.decoded:
             result.unreadable.append(f"{path}: has no frame that can be decoded")
         elif video.cut_short:
-            result.partial.append(f"{path}: ends or breaks after {video.decoded} of {video.expected} frames")
+            result.partial.append(
+                f"{path}: ends or breaks after {video.decoded} of {video.expected} frames"
+            )
 
 
-def _add_images(store: Store, paths: list[Path], camera: str, result: AddResult, report: Report) -> None:
+def _add_images(
+    store: Store, paths: list[Path], camera: str, result: AddResult, report: Report
+) -> None:
     report.start(str(paths[0].parent), len(paths))
     before = result.kept
     for number, path in enumerate(paths):
@@ -192,9 +220,15 @@ def _add_images(store: Store, paths: list[Path], camera: str, result: AddResult,
             result.duplicates += 1
             continue
         store.put_image(
-            picture.rgb, data if picture.plain else None, camera=camera, time=number / store.site.config.data.fps,
-            source=str(path), origin="footage", content=content, hashed=hashed,
-        )  # fmt: skip
+            picture.rgb,
+            data if picture.plain else None,
+            camera=camera,
+            time=number / store.site.config.data.fps,
+            source=str(path),
+            origin="footage",
+            content=content,
+            hashed=hashed,
+        )
         result.kept += 1
         store.save_sometimes()
     report.stop()

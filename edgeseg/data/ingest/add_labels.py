@@ -11,20 +11,31 @@ from typing import Literal
 import numpy as np
 
 from edgeseg.data.ingest.image_files import decode, digest, read_bytes
-from edgeseg.data.ingest.mask_files import MaskReader, count_pixels, encode_mask, fit, read_mask, read_stored
 from edgeseg.data.ingest.image_mask_pairs import pair_files
-from edgeseg.data.splits import assign
+from edgeseg.data.ingest.mask_files import (
+    MaskReader,
+    count_pixels,
+    encode_mask,
+    fit,
+    read_mask,
+    read_stored,
+)
 from edgeseg.data.ingest.site_writer import Store, check_camera, open_store
+from edgeseg.data.splits import assign
 from edgeseg.errors import DataError
-from edgeseg.progress import Report, Silent
 from edgeseg.imaging.perceptual_hash import dhash
+from edgeseg.progress import Report, Silent
 from edgeseg.site import Frame, Site, Split
 
 __all__ = ["LabelResult", "add_labels", "read_mask"]
 
 CHOICES: dict[str, Split | Literal["auto"]] = {
-    "auto": "auto", "train": "labelled", "labelled": "labelled", "val": "val", "gate": "gate",
-}  # fmt: skip
+    "auto": "auto",
+    "train": "labelled",
+    "labelled": "labelled",
+    "val": "val",
+    "gate": "gate",
+}
 SHOWN = 20  # reasons printed
 SHARED = 4  # files named for one reason
 FEW = 8  # labelled frames below which every one is told where it went
@@ -68,9 +79,15 @@ class _Checked:
 
 
 def add_labels(
-    site: Site, images: Path, masks: Path, split: str = "auto", *, camera: str | None = None,
-    ignore: Collection[int] = (), report: Report | None = None,
-) -> LabelResult:  # fmt: skip
+    site: Site,
+    images: Path,
+    masks: Path,
+    split: str = "auto",
+    *,
+    camera: str | None = None,
+    ignore: Collection[int] = (),
+    report: Report | None = None,
+) -> LabelResult:
     """Add labelled images to the site: all of them, or none if any has a fault.
 
     Images and masks are folders, paired by the path below them without its suffix, or one file each. An image that the
@@ -121,7 +138,11 @@ def _choice(split: str) -> Split | Literal["auto"]:
 
 
 def _check(
-    store: Store, pairs: Iterable[tuple[Path, Path]], reader: MaskReader, faults: list[str], report: Report
+    store: Store,
+    pairs: Iterable[tuple[Path, Path]],
+    reader: MaskReader,
+    faults: list[str],
+    report: Report,
 ) -> list[_Checked]:
     checked: list[_Checked] = []
     taken: dict[str, Path] = {}
@@ -156,10 +177,16 @@ def _check(
             faults.append(f"{image}: is the same image as {taken[identity]}; keep one of them")
         else:
             taken[identity] = image
-            checked.append(_Checked(
-                image=image, mask=mask, time=(place[image.parent] - 1) / store.site.config.data.fps, content=content,
-                pixels=count_pixels(labels, len(store.site.config.classes)), ignored=bool((labels == 255).any()),
-            ))  # fmt: skip
+            checked.append(
+                _Checked(
+                    image=image,
+                    mask=mask,
+                    time=(place[image.parent] - 1) / store.site.config.data.fps,
+                    content=content,
+                    pixels=count_pixels(labels, len(store.site.config.classes)),
+                    ignored=bool((labels == 255).any()),
+                )
+            )
     report.stop()
     return checked
 
@@ -187,14 +214,20 @@ def _add(
     report.start("adding masks", len(checked))
     for frame, pair in zip(frames, checked):
         _label(
-            store, frame, encode_mask(fit(reader.read(pair.mask), frame.height, frame.width)), splits[frame.id], result
+            store,
+            frame,
+            encode_mask(fit(reader.read(pair.mask), frame.height, frame.width)),
+            splits[frame.id],
+            result,
         )
         report.advance()
     result.splits = dict(Counter(splits.values()))
     result.withheld = store.save()
     report.stop()
     if len(checked) + len(settled) < FEW:
-        placed = ", ".join(f"{pair.image.name} to {splits[frame.id]}" for frame, pair in zip(frames, checked))
+        placed = ", ".join(
+            f"{pair.image.name} to {splits[frame.id]}" for frame, pair in zip(frames, checked)
+        )
         result.notes.append(
             f"with so few labels every one counts: {placed}; figures on so few val or gate frames mean little"
         )
@@ -218,15 +251,26 @@ def _frame(store: Store, pair: _Checked, camera: str, result: LabelResult) -> Fr
     picture = decode(data, pair.image)
     result.added += 1
     return store.put_image(
-        picture.rgb, data if picture.plain else None, camera=camera, time=pair.time, source=str(pair.image),
-        origin="labels", content=pair.content, hashed=dhash(picture.rgb), lossless=True,
-    )  # fmt: skip
+        picture.rgb,
+        data if picture.plain else None,
+        camera=camera,
+        time=pair.time,
+        source=str(pair.image),
+        origin="labels",
+        content=pair.content,
+        hashed=dhash(picture.rgb),
+        lossless=True,
+    )
 
 
 def _decide(
-    store: Store, frames: list[Frame], checked: list[_Checked], settled: list[Frame], split: Split | Literal["auto"],
+    store: Store,
+    frames: list[Frame],
+    checked: list[_Checked],
+    settled: list[Frame],
+    split: Split | Literal["auto"],
     result: LabelResult,
-) -> dict[str, Split]:  # fmt: skip
+) -> dict[str, Split]:
     if split != "auto":
         result.moved = sum(frame.split not in ("unlabelled", split) for frame in frames)
         return {frame.id: split for frame in frames}
@@ -235,9 +279,13 @@ def _decide(
     classes = len(store.site.config.classes)
     if new:
         pixels |= {
-            frame.id: count_pixels(read_stored(store.site.path(frame.mask)), classes) for frame in settled if frame.mask
+            frame.id: count_pixels(read_stored(store.site.path(frame.mask)), classes)
+            for frame in settled
+            if frame.mask
         }
-    assignment = assign(new, settled, defaultdict(lambda: [0] * classes, pixels), store.site.config.data)
+    assignment = assign(
+        new, settled, defaultdict(lambda: [0] * classes, pixels), store.site.config.data
+    )
     if assignment.parted:
         result.notes.append(
             f"{assignment.parted} stretch(es) of {store.site.config.data.block_seconds:g} s hold so many of the "

@@ -25,15 +25,35 @@ except ImportError:
     ) from None
 
 Rgb = NDArray[np.uint8]
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # Pillow knows more, some of which start other programs
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "WEBP",
+    "TIFF",
+    "PPM",
+)  # Pillow knows more, some of which start other programs
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1_000_000_000
 JPEG_QUALITY = 95
 DECODE_ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, OverflowError, MemoryError,
-    AttributeError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip  # what Pillow was seen to raise on damaged files
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)  # what Pillow was seen to raise on damaged files
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,11 @@ def is_image(path: Path) -> bool:
 
 def natural(path: Path) -> list[tuple[int, str]]:
     """A sort key that puts frame_2 before frame_10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path)) if part]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", str(path))
+        if part
+    ]
 
 
 def digest(data: bytes) -> str:
@@ -75,7 +99,9 @@ def read_bytes(path: Path) -> bytes:
             raise DataError(f"{path}: is no file")
         size = path.stat().st_size
         if not 0 < size <= MAX_BYTES:
-            raise DataError(f"{path}: is empty" if not size else f"{path}: is larger than {MAX_BYTES} bytes")
+            raise DataError(
+                f"{path}: is empty" if not size else f"{path}: is larger than {MAX_BYTES} bytes"
+            )
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
@@ -92,7 +118,9 @@ def open_image(data: bytes, path: Path, formats: tuple[str, ...] = FORMATS) -> I
             warnings.simplefilter("ignore")  # Pillow's own size warning and remarks about metadata
             image = Image.open(io.BytesIO(data), formats=formats)
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{path}: declares {image.width}x{image.height} pixels, more than {MAX_PIXELS}")
+                raise DataError(
+                    f"{path}: declares {image.width}x{image.height} pixels, more than {MAX_PIXELS}"
+                )
             image.load()
     except Image.DecompressionBombError:
         raise DataError(f"{path}: declares more than {MAX_PIXELS} pixels") from None
@@ -100,7 +128,9 @@ def open_image(data: bytes, path: Path, formats: tuple[str, ...] = FORMATS) -> I
         what = str(error).splitlines()[0] if str(error) else type(error).__name__
         what = f"no {', '.join(formats)} image" if "cannot identify" in what else what
         raise DataError(
-            f"{path}: is damaged or {what}" if what.startswith("no ") else f"{path}: is damaged ({what})"
+            f"{path}: is damaged or {what}"
+            if what.startswith("no ")
+            else f"{path}: is damaged ({what})"
         ) from None
     return image
 
@@ -118,9 +148,15 @@ def decode(data: bytes, path: Path) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            plain = image.format == "JPEG" and image.mode == "RGB" and image.getexif().get(0x0112, 1) == 1
+            plain = (
+                image.format == "JPEG"
+                and image.mode == "RGB"
+                and image.getexif().get(0x0112, 1) == 1
+            )
             if image.mode.startswith("I"):  # 16 bits; Pillow would clip them to white
-                image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+                image = Image.fromarray(
+                    (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+                )
             elif image.mode == "F":
                 raise DataError(f"{path}: holds floating-point pixels; save it with 8 bits")
             image = ImageOps.exif_transpose(image)
@@ -145,5 +181,7 @@ def encode(rgb: Rgb, suffix: str) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
     done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise DataError(f"OpenCV cannot write {suffix} images; install opencv-python-headless again")
+        raise DataError(
+            f"OpenCV cannot write {suffix} images; install opencv-python-headless again"
+        )
     return data.tobytes()

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.runtime.sources.base import is_image, natural
+from edgeseg.imaging.file_names import is_image, natural
 
 
 def pair_files(images: Path, masks: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
@@ -30,13 +30,18 @@ def pair_files(images: Path, masks: Path) -> tuple[list[tuple[Path, Path]], list
     pictures = _by_stem(images, masks, faults)
     labels = _by_stem(masks, images, faults)
     if not pictures:
-        raise DataError(f"{images} holds no images; name the folder of the images, then the folder of the masks")
+        raise DataError(
+            f"{images} holds no images; name the folder of the images, then the folder of the masks"
+        )
     for stem in sorted(pictures.keys() ^ labels.keys(), key=natural):
         if stem in pictures:
             faults.append(f"{pictures[stem]}: has no mask of the same name in {masks}")
         else:
             faults.append(f"{labels[stem]}: has no image of the same name in {images}")
-    return [(pictures[stem], labels[stem]) for stem in sorted(pictures.keys() & labels.keys(), key=natural)], faults
+    return [
+        (pictures[stem], labels[stem])
+        for stem in sorted(pictures.keys() & labels.keys(), key=natural)
+    ], faults
 
 
 def _by_stem(folder: Path, other: Path, faults: list[str]) -> dict[Path, Path]:
@@ -44,9 +49,13 @@ def _by_stem(folder: Path, other: Path, faults: list[str]) -> dict[Path, Path]:
     for root, folders, names in os.walk(folder):
         here = Path(root)
         folders[:] = [
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != other.resolve()
+            name
+            for name in folders
+            if not name.startswith(".") and (here / name).resolve() != other.resolve()
         ]
-        for path in sorted(here / name for name in names if not name.startswith(".") and is_image(Path(name))):
+        for path in sorted(
+            here / name for name in names if not name.startswith(".") and is_image(Path(name))
+        ):
             stem = path.relative_to(folder).with_suffix("")
             if stem in found:
                 faults.append(f"{path}: has the same name as {found[stem].name}; keep one of them")

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from edgeseg.config import SiteConfig
 from edgeseg.data.ingest.image_files import open_image, read_bytes
 from edgeseg.errors import ConfigError, DataError
-from edgeseg.metrics import IGNORE, Mask
 from edgeseg.imaging.opencv import cv2
+from edgeseg.metrics import IGNORE, Mask
 
-UNKNOWN = 254  # in the colour table: a colour of neither a class nor "not labelled"; classes end at 63
+UNKNOWN = (
+    254  # in the colour table: a colour of neither a class nor "not labelled"; classes end at 63
+)
 SHOWN = 5  # ids or colours named in a message
 
 
@@ -34,7 +36,9 @@ class MaskReader:
         self._config = config
         strange = sorted(set(ignore) - set(range(256)))
         if strange:
-            raise ConfigError(f"--ignore {strange[0]} is no index of an 8-bit mask; give numbers from 0 to 255")
+            raise ConfigError(
+                f"--ignore {strange[0]} is no index of an 8-bit mask; give numbers from 0 to 255"
+            )
         self._ignore = sorted(set(ignore))
         self._ignore_colors = [_parse(text, config) for text in config.data.ignore_colors]
 
@@ -54,7 +58,9 @@ class MaskReader:
         """
         data = read_bytes(path)
         if data[:3] == b"\xff\xd8\xff":
-            raise DataError(f"{path}: is a JPEG, whose compression changes class ids; save masks as PNG")
+            raise DataError(
+                f"{path}: is a JPEG, whose compression changes class ids; save masks as PNG"
+            )
         image = open_image(data, path, ("PNG",))
         if image.mode == "P":
             return self._indices(np.array(image, np.uint8), path)
@@ -66,8 +72,14 @@ class MaskReader:
                 raise DataError(
                     f"{path}: is transparent in places, so its classes are unclear; save it without an alpha channel"
                 )
-            return self._indices(pixels[..., 0], path) if image.mode == "LA" else self._colors(pixels, path)
-        raise DataError(f"{path}: has mode {image.mode}; save masks as palette, 8-bit grey or RGB PNG")
+            return (
+                self._indices(pixels[..., 0], path)
+                if image.mode == "LA"
+                else self._colors(pixels, path)
+            )
+        raise DataError(
+            f"{path}: has mode {image.mode}; save masks as palette, 8-bit grey or RGB PNG"
+        )
 
     def _indices(self, mask: Mask, path: Path) -> Mask:
         if self._ignore:
@@ -86,11 +98,18 @@ class MaskReader:
         return mask
 
     def _colors(self, pixels: NDArray[np.uint8], path: Path) -> Mask:
-        packed = pixels[..., 0].astype(np.uint32) << 16 | pixels[..., 1].astype(np.uint32) << 8 | pixels[..., 2]
+        packed = (
+            pixels[..., 0].astype(np.uint32) << 16
+            | pixels[..., 1].astype(np.uint32) << 8
+            | pixels[..., 2]
+        )
         mask: Mask = self._table[packed]
         if (mask == UNKNOWN).any():
             values, counts = np.unique(packed[mask == UNKNOWN], return_counts=True)
-            wrong = [f"#{value:06x} ({count} pixels)" for count, value in sorted(zip(counts, values), reverse=True)]
+            wrong = [
+                f"#{value:06x} ({count} pixels)"
+                for count, value in sorted(zip(counts, values), reverse=True)
+            ]
             raise DataError(
                 f"{path}: has colours of no class: {_some(wrong)}; correct the colours of the classes in edgeseg.toml, "
                 "or name these in data.ignore_colors"
@@ -115,7 +134,9 @@ def read_stored(path: Path) -> Mask:
     """
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(f"{path} is missing or damaged; add the labels again with `edgeseg add labels IMAGES MASKS`")
+        raise DataError(
+            f"{path} is missing or damaged; add the labels again with `edgeseg add labels IMAGES MASKS`"
+        )
     return np.asarray(mask, np.uint8)
 
 
@@ -131,7 +152,9 @@ def fit(mask: Mask, height: int, width: int) -> Mask:
     """The mask at another size, each pixel from its nearest one."""
     if mask.shape == (height, width):
         return mask
-    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    return np.asarray(
+        cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
+    )
 
 
 def count_pixels(mask: Mask, classes: int) -> list[int]:
@@ -151,7 +174,9 @@ def _parse(text: str, config: SiteConfig) -> int:
     except ValueError:
         value = -1
     if value < 0:
-        raise ConfigError(f'data.ignore_colors holds {text!r}, which is no colour; write it like "#000000"')
+        raise ConfigError(
+            f'data.ignore_colors holds {text!r}, which is no colour; write it like "#000000"'
+        )
     same = [spec.name for spec in config.classes if int(spec.color[1:], 16) == value]
     if same:
         raise ConfigError(
@@ -162,4 +187,6 @@ def _parse(text: str, config: SiteConfig) -> int:
 
 def _some(values: Collection[str] | map[str]) -> str:
     listed = list(values)
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
+    return ", ".join(listed[:SHOWN]) + (
+        f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    )

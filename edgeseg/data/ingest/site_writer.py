@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from edgeseg.atomic_files import lock, remove_leftovers, write_atomic
 from edgeseg.data.ingest.image_files import Rgb, digest, encode, shrink
 from edgeseg.data.splits import withhold
-from edgeseg.atomic_files import lock, remove_leftovers, write_atomic
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
 from edgeseg.site import Frame, Site, Split
@@ -68,9 +68,18 @@ class Store:
         return self._hashes.near(value, self.site.config.data.near_duplicate)
 
     def put_image(
-        self, rgb: Rgb, data: bytes | None, *, camera: str, time: float, source: str, origin: Origin,
-        content: str | None = None, hashed: int | None = None, lossless: bool = False,
-    ) -> Frame:  # fmt: skip
+        self,
+        rgb: Rgb,
+        data: bytes | None,
+        *,
+        camera: str,
+        time: float,
+        source: str,
+        origin: Origin,
+        content: str | None = None,
+        hashed: int | None = None,
+        lossless: bool = False,
+    ) -> Frame:
         """Write an image into the site and make it an unlabelled frame.
 
         Args:
@@ -95,9 +104,18 @@ class Store:
         height, width = small.shape[:2]
         value = dhash(rgb) if hashed is None else hashed
         frame = Frame(
-            id=identity, camera=camera, time=round(time, 3), source=source, split="unlabelled", image=name, mask=None,
-            height=height, width=width, hash=f"{value:016x}", origin=origin,
-        )  # fmt: skip
+            id=identity,
+            camera=camera,
+            time=round(time, 3),
+            source=source,
+            split="unlabelled",
+            image=name,
+            mask=None,
+            height=height,
+            width=width,
+            hash=f"{value:016x}",
+            origin=origin,
+        )
         self._frames[identity] = frame
         self._digests[content] = identity
         self._hashes.add(value)
@@ -149,6 +167,10 @@ def open_store(site: Site) -> Iterator[Store]:
         DataError: another process adds to the site.
     """
     with lock(site.root / "frames", DataError):
-        for folder in (site.root, *(site.root / "frames").glob("*/"), *(site.root / "masks").glob("*/")):
+        for folder in (
+            site.root,
+            *(site.root / "frames").glob("*/"),
+            *(site.root / "masks").glob("*/"),
+        ):
             remove_leftovers(folder)
         yield Store(site)

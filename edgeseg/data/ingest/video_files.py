@@ -13,10 +13,26 @@ from edgeseg.data.ingest.image_files import MAX_PIXELS, Rgb
 from edgeseg.errors import DataError
 from edgeseg.imaging.opencv import cv2, hush
 
-VIDEO_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp",
-    ".mjpg", ".mjpeg",
-})  # fmt: skip
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".avi",
+        ".mkv",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".mjpg",
+        ".mjpeg",
+    }
+)
 ASSUMED_FPS = 25.0  # of a file that tells neither its rate nor any times
 
 
@@ -41,7 +57,9 @@ class Video:
         self.decoded = 0
         pixels = capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if pixels > MAX_PIXELS:
-            raise DataError(f"{path}: declares frames of {pixels:.0f} pixels, more than {MAX_PIXELS}")
+            raise DataError(
+                f"{path}: declares frames of {pixels:.0f} pixels, more than {MAX_PIXELS}"
+            )
 
     @property
     def cut_short(self) -> bool:

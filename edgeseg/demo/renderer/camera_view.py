@@ -32,7 +32,11 @@ class Pose:
 
     def top(self, height: int) -> int:
         """The first row below the horizon; doubles when the picture does."""
-        return round(self.horizon * height / 4) * 4 if height % 4 == 0 else round(self.horizon * height)
+        return (
+            round(self.horizon * height / 4) * 4
+            if height % 4 == 0
+            else round(self.horizon * height)
+        )
 
 
 @dataclass
@@ -52,18 +56,28 @@ class Rays:
 def rays(pose: Pose, height: int, width: int) -> Rays:
     """The lines of sight through the centres of (height, width) pixels."""
     focal = pose.focal(width)
-    across = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / focal)[None].repeat(height, 0)
-    up = ((pose.top(height) - 0.5 - np.arange(height, dtype=np.float32)) / focal)[:, None].repeat(width, 1)
+    across = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / focal)[None].repeat(
+        height, 0
+    )
+    up = ((pose.top(height) - 0.5 - np.arange(height, dtype=np.float32)) / focal)[:, None].repeat(
+        width, 1
+    )
     sine, cosine = np.float32(np.sin(pose.yaw)), np.float32(np.cos(pose.yaw))
     zero = np.zeros_like(across)
     origin = (zero + np.float32(pose.x), zero + np.float32(pose.y), zero)
-    return Rays(origin, (across * cosine + sine, up, cosine - across * sine), zero + np.float32(1.0))
+    return Rays(
+        origin, (across * cosine + sine, up, cosine - across * sine), zero + np.float32(1.0)
+    )
 
 
 def bounce(view: Rays, level: float) -> tuple[Rays, Floats]:
     """What a still water surface at `level` shows each ray, and the t where the ray meets it (FAR if never)."""
     down = view.direction[1] < -1e-3
-    t = np.where(down, (np.float32(level) - view.origin[1]) / np.where(down, view.direction[1], -1.0), np.float32(FAR))
+    t = np.where(
+        down,
+        (np.float32(level) - view.origin[1]) / np.where(down, view.direction[1], -1.0),
+        np.float32(FAR),
+    )
     t = np.minimum(t, np.float32(FAR)).astype(np.float32)
     x, y, z = view.origin
     dx, dy, dz = view.direction

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.demo.renderer import site_plan as plan
+from edgeseg.demo.renderer.camera_view import FAR, Rays
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep, tile
 from edgeseg.demo.renderer.site_plan import Box, Crown
-from edgeseg.demo.renderer.camera_view import FAR, Rays
 
 BEND_STEPS = 8  # entries a metre in the table of the river's course
 
@@ -73,7 +73,9 @@ class World:
         stones = sample(self.fine, x / 9, z / 9)
         dry = smoothstep(-5, 8, edge + rough)
         ground = -2.2 + (5.0 + 0.6 * side) * dry + 0.16 * rough + 0.09 * stones * (1 - 0.6 * dry)
-        hills = smoothstep(90, 420, z) * (26 + 9 * rough) + smoothstep(30, 160, edge) * (14 + 4 * rough)
+        hills = smoothstep(90, 420, z) * (26 + 9 * rough) + smoothstep(30, 160, edge) * (
+            14 + 4 * rough
+        )
         return (ground + hills * smoothstep(5, 30, edge)).astype(np.float32)
 
     def _ground(self, x: float, z: float) -> float:
@@ -84,7 +86,9 @@ class World:
         t, material = self._terrain(view)
         x, y, z = view.at(t)
         zero = np.zeros_like(t)
-        surface = Surface(material, t, x, y, z, self._slope(x, z, t), zero, zero.copy(), zero + np.float32(1.0))
+        surface = Surface(
+            material, t, x, y, z, self._slope(x, z, t), zero, zero.copy(), zero + np.float32(1.0)
+        )
         self._cover(surface)
         for box in self.boxes:
             _put_box(surface, view, box, self.fine)
@@ -127,7 +131,9 @@ class World:
         ground.material[land & (patches - 0.25 * edge + 0.3 * blades > -0.4)] = plan.STONES
         ground.material[land & (green > 0)] = plan.GRASS
         ground.material[land & (ground.z > 75) & (edge > 9 + 4 * patches)] = plan.FOREST
-        grain = np.where(ground.material == plan.GRASS, _faded(blades, ground.distance, 60), ground.grain)
+        grain = np.where(
+            ground.material == plan.GRASS, _faded(blades, ground.distance, 60), ground.grain
+        )
         ground.grain[:] = np.where(
             ground.material == plan.FOREST, sample(self.large, ground.x / 60, ground.y / 18), grain
         )
@@ -136,7 +142,9 @@ class World:
         box = _bounds(view, crown)
         if box is None:
             return
-        ox, oy, oz = (o[box] - np.float32(c) for o, c in zip(view.origin, crown.center, strict=True))
+        ox, oy, oz = (
+            o[box] - np.float32(c) for o, c in zip(view.origin, crown.center, strict=True)
+        )
         dx, dy, dz = (d[box] for d in view.direction)
         square = dx * dx + dy * dy + dz * dz
         half = ox * dx + oy * dy + oz * dz
@@ -144,15 +152,22 @@ class World:
         t = (-half - np.sqrt(np.maximum(inside, 0))) / square
         x, y, z = (o[box] + t * d[box] for o, d in zip(view.origin, view.direction, strict=True))
         normal = tuple(
-            (p - np.float32(c)) / np.float32(crown.radius) for p, c in zip((x, y, z), crown.center, strict=True)
+            (p - np.float32(c)) / np.float32(crown.radius)
+            for p, c in zip((x, y, z), crown.center, strict=True)
         )
         leafy = crown.material == plan.LEAF
         coarse = 7 * crown.radius**0.5 if leafy else 9 * crown.radius
-        leaves = sample(self.fine if leafy else self.large, (x + 0.7 * z) / coarse, (y - 0.4 * z) / coarse)
-        rim = inside / np.maximum(square * np.float32(crown.radius**2), 1e-9)  # 0 at the silhouette, 1 in the middle
+        leaves = sample(
+            self.fine if leafy else self.large, (x + 0.7 * z) / coarse, (y - 0.4 * z) / coarse
+        )
+        rim = inside / np.maximum(
+            square * np.float32(crown.radius**2), 1e-9
+        )  # 0 at the silhouette, 1 in the middle
         ragged = rim + 0.32 * leaves > 0.22
         seen = (inside > 0) & (t > view.start[box]) & (t < surface.distance[box]) & ragged
-        lumpy = _unit(*(n + 0.35 * leaves * s for n, s in zip(normal, (1.0, 0.6, -1.0), strict=True)))
+        lumpy = _unit(
+            *(n + 0.35 * leaves * s for n, s in zip(normal, (1.0, 0.6, -1.0), strict=True))
+        )
         _paint(surface, box, seen, t, (x, y, z), lumpy, crown.material)
         surface.grain[box][seen] = leaves[seen]
         surface.tint[box][seen] = np.float32(crown.hue) + 0.25 * leaves[seen]
@@ -164,7 +179,9 @@ def _bounds(view: Rays, crown: Crown) -> tuple[slice, slice] | None:
     ox, oy, oz = (float(o[0, 0]) - c for o, c in zip(view.origin, crown.center, strict=True))
     dx, dz, dy = view.direction[0][0], view.direction[2][0], view.direction[1][:, 0]
     depth = -(ox * dx + oz * dz) / (dx * dx + dz * dz)
-    columns = np.flatnonzero((np.abs(ox * dz - oz * dx) < crown.radius * np.hypot(dx, dz)) & (depth > 0))
+    columns = np.flatnonzero(
+        (np.abs(ox * dz - oz * dx) < crown.radius * np.hypot(dx, dz)) & (depth > 0)
+    )
     if not columns.size:
         return None
     near, far = depth[columns].min() - 2 * crown.radius, depth[columns].max() + 2 * crown.radius
@@ -180,7 +197,10 @@ def _put_box(surface: Surface, view: Rays, box: Box, fine: Floats) -> None:
     axis = np.zeros(near.shape, np.uint8)
     for number, (o, d) in enumerate(zip(view.origin, view.direction, strict=True)):
         safe = np.where(np.abs(d) < 1e-6, np.float32(1e-6), d)
-        one, two = (np.float32(box.low[number]) - o) / safe, (np.float32(box.high[number]) - o) / safe
+        one, two = (
+            (np.float32(box.low[number]) - o) / safe,
+            (np.float32(box.high[number]) - o) / safe,
+        )
         enter = np.minimum(one, two)
         axis[enter > near] = number
         near, far = np.maximum(near, enter), np.minimum(far, np.maximum(one, two))
@@ -194,11 +214,15 @@ def _put_box(surface: Surface, view: Rays, box: Box, fine: Floats) -> None:
         seen &= 0.62 + 0.3 * sample(fine, x / 3, np.full_like(x, box.low[2])) > (y - box.low[1]) / (
             box.high[1] - box.low[1]
         )
-    facing = tuple(np.where(axis == n, -np.sign(d), 0).astype(np.float32) for n, d in enumerate(view.direction))
+    facing = tuple(
+        np.where(axis == n, -np.sign(d), 0).astype(np.float32) for n, d in enumerate(view.direction)
+    )
     everything = slice(None), slice(None)
     _paint(surface, everything, seen, near, (x, y, z), facing, box.material)  # type: ignore[arg-type]
     along = np.where(axis == 0, z, x)
-    surface.grain[seen] = _faded(sample(fine, along / 7, np.where(axis == 1, z, y) / 7), near, 50)[seen]
+    surface.grain[seen] = _faded(sample(fine, along / 7, np.where(axis == 1, z, y) / 7), near, 50)[
+        seen
+    ]
     surface.tint[seen] = sample(fine, along / 3, y / 40)[seen]  # streaks that run down
     surface.shelter[seen] = 0.9
     if box.material == plan.WHITE and box.high[1] - box.low[1] > 2:
@@ -210,12 +234,19 @@ def _put_box(surface: Surface, view: Rays, box: Box, fine: Floats) -> None:
 
 
 def _paint(
-    surface: Surface, box: tuple[slice, slice], seen: NDArray[np.bool_], t: Floats,
-    where: tuple[Floats, Floats, Floats], normal: tuple[Floats, Floats, Floats], material: int,
-) -> None:  # fmt: skip
+    surface: Surface,
+    box: tuple[slice, slice],
+    seen: NDArray[np.bool_],
+    t: Floats,
+    where: tuple[Floats, Floats, Floats],
+    normal: tuple[Floats, Floats, Floats],
+    material: int,
+) -> None:
     surface.material[box][seen] = material
     surface.distance[box][seen] = t[seen]
-    for target, value in zip((surface.x, surface.y, surface.z, *surface.normal), (*where, *normal), strict=True):
+    for target, value in zip(
+        (surface.x, surface.y, surface.z, *surface.normal), (*where, *normal), strict=True
+    ):
         target[box][seen] = value[seen]
 
 

@@ -6,14 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.demo.renderer.camera_view import FAR
 from edgeseg.demo.renderer.light import Conditions, Light
 from edgeseg.demo.renderer.noise import Floats, smoothstep, tile
-from edgeseg.demo.renderer.camera_view import FAR
 
 Image = NDArray[np.uint8]
 
 
-def haze(color: Floats, distance: Floats, height: Floats, conditions: Conditions, shine: Light) -> Floats:
+def haze(
+    color: Floats, distance: Floats, height: Floats, conditions: Conditions, shine: Light
+) -> Floats:
     """Air between camera and scene.
 
     Args:
@@ -22,7 +24,9 @@ def haze(color: Floats, distance: Floats, height: Floats, conditions: Conditions
         height: (H, W) of each line of sight, 0 at the horizon, upwards positive.
     """
     thick = np.float32(0.0005 + 0.0025 * conditions.rain + 0.055 * conditions.fog**2)
-    path = np.where(distance < FAR, distance, np.float32(FAR) / (1 + np.maximum(height, 0) * np.float32(60)))
+    path = np.where(
+        distance < FAR, distance, np.float32(FAR) / (1 + np.maximum(height, 0) * np.float32(60))
+    )
     clear = np.exp(-thick * path)[..., None]
     air = shine.horizon * np.float32(0.85 - 0.25 * conditions.rain) + shine.sun * np.float32(0.06)
     return np.asarray(air + (color - air) * clear, np.float32)
@@ -41,13 +45,17 @@ class Lens:
         rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
         self._vignette = (1 - 0.16 * (rows**2 + columns**2)).astype(np.float32)[..., None]
 
-    def expose(self, light: Floats, conditions: Conditions, shine: Light, random: np.random.Generator) -> Floats:
+    def expose(
+        self, light: Floats, conditions: Conditions, shine: Light, random: np.random.Generator
+    ) -> Floats:
         """Linear light (H, W, 3) as a picture 0..1, metered like an automatic camera, with noise where it is dark."""
         mean = float(light[::4, ::4].mean()) + 1e-4
         gain = 0.42 / mean**0.88
         picture = light * np.float32(gain) * self._vignette
         picture = np.sqrt(picture / (picture + np.float32(0.62)))
-        picture = picture + (picture * picture * (np.float32(3) - np.float32(2) * picture) - picture) * np.float32(0.75)
+        picture = picture + (
+            picture * picture * (np.float32(3) - np.float32(2) * picture) - picture
+        ) * np.float32(0.75)
         picture += (picture - picture.mean(-1, keepdims=True)) * np.float32(0.22)
         if shine.lamp:
             gray = picture.mean(-1, keepdims=True)
@@ -66,14 +74,18 @@ class Lens:
         sigma = self.size[1] / 40
         soft = cv2.GaussianBlur(picture, (0, 0), sigma)
         veil = soft * np.float32(0.55) + np.float32(0.30) * soft.mean()
-        share = np.clip(self._spots * np.float32(0.85 * dirt) + self._drops * np.float32(1.1 * dirt), 0, 0.9)[..., None]
+        share = np.clip(
+            self._spots * np.float32(0.85 * dirt) + self._drops * np.float32(1.1 * dirt), 0, 0.9
+        )[..., None]
         return np.asarray(picture + (veil - picture) * share, np.float32)
 
 
 def develop(picture: Floats, quality: int) -> Image:
     """The (H, W, 3) picture 0..1 as uint8 RGB, after JPEG at `quality`."""
     pixels = (np.clip(picture, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None, "what OpenCV has just encoded"
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)

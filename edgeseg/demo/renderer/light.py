@@ -59,27 +59,40 @@ def light(conditions: Conditions) -> Light:
     """The light of a moment; positions from the usual declination and hour-angle formulas."""
     declination = 0.409 * np.sin(2 * np.pi * (284 + conditions.day) / 365)
     angle = (conditions.hour - 12) * np.pi / 12
-    sine = np.sin(LATITUDE) * np.sin(declination) + np.cos(LATITUDE) * np.cos(declination) * np.cos(angle)
+    sine = np.sin(LATITUDE) * np.sin(declination) + np.cos(LATITUDE) * np.cos(declination) * np.cos(
+        angle
+    )
     elevation = float(np.arcsin(sine))
     azimuth = (
-        np.arctan2(np.sin(angle), np.cos(angle) * np.sin(LATITUDE) - np.tan(declination) * np.cos(LATITUDE)) + np.pi
+        np.arctan2(
+            np.sin(angle), np.cos(angle) * np.sin(LATITUDE) - np.tan(declination) * np.cos(LATITUDE)
+        )
+        + np.pi
     )
-    shown = elevation if elevation > -0.1 else 0.6  # at night the moon lights the scene from where the sun is not
+    shown = (
+        elevation if elevation > -0.1 else 0.6
+    )  # at night the moon lights the scene from where the sun is not
     turn = float(azimuth) - HEADING + (0.0 if elevation > -0.1 else 2.0)
-    toward = (float(np.cos(shown) * np.sin(turn)), float(np.sin(shown)), float(np.cos(shown) * np.cos(turn)))
+    toward = (
+        float(np.cos(shown) * np.sin(turn)),
+        float(np.sin(shown)),
+        float(np.cos(shown) * np.cos(turn)),
+    )
 
     up = float(np.clip((elevation + 0.10) / 0.30, 0, 1))  # 0 at night, 1 once the sun is well up
     warm = float(np.clip(1 - elevation / 0.45, 0, 1)) * up
     clear = 1 - conditions.cloud
     sun = _rgb(1.0, 0.95, 0.86) * (1 - warm) + _rgb(1.0, 0.52, 0.22) * warm
-    sun = sun * (2.1 * max(0.0, float(np.sin(max(elevation, 0) + 0.06))) ** 0.5) * clear**1.3 * up + _rgb(
-        0.05, 0.06, 0.09
-    ) * (1 - up)
+    sun = sun * (
+        2.1 * max(0.0, float(np.sin(max(elevation, 0) + 0.06))) ** 0.5
+    ) * clear**1.3 * up + _rgb(0.05, 0.06, 0.09) * (1 - up)
     blue, gray = _rgb(0.20, 0.40, 0.82), _rgb(0.52, 0.55, 0.60)
     night = _rgb(0.012, 0.016, 0.035)
     zenith = (blue * clear + gray * (1 - clear)) * (0.25 + 0.75 * up) * up + night
     pale = _rgb(0.50, 0.66, 0.92) * (1 - warm) + _rgb(1.05, 0.62, 0.40) * warm
-    horizon = (pale * clear + _rgb(0.72, 0.74, 0.76) * (1 - clear)) * (0.15 + 0.85 * up) * up + night * 1.6
+    horizon = (pale * clear + _rgb(0.72, 0.74, 0.76) * (1 - clear)) * (
+        0.15 + 0.85 * up
+    ) * up + night * 1.6
     ambient = 0.60 * zenith + 0.35 * horizon
     lamp = float(np.clip(0.04 - elevation, 0, 0.12) / 0.12)
     return Light(toward, elevation, sun, zenith, horizon, ambient.astype(np.float32), lamp)
@@ -97,7 +110,9 @@ def albedos(conditions: Conditions) -> tuple[Floats, Floats]:
     shift = np.zeros((13, 3), np.float32)
     table[plan.EARTH] = 0.22, 0.155, 0.095
     table[plan.STONES] = 0.30, 0.285, 0.255
-    table[plan.GRASS] = _mix((0.115, 0.175, 0.045), (0.25, 0.215, 0.085), 0.55 * dry * (1 - turned) + 0.75 * turned)
+    table[plan.GRASS] = _mix(
+        (0.115, 0.175, 0.045), (0.25, 0.215, 0.085), 0.55 * dry * (1 - turned) + 0.75 * turned
+    )
     table[plan.FOREST] = _mix((0.045, 0.085, 0.03), (0.17, 0.085, 0.03), 0.8 * turned)
     table[plan.LEAF] = _mix((0.07, 0.145, 0.03), (0.33, 0.15, 0.025), turned)
     table[plan.REED] = _mix((0.16, 0.18, 0.06), (0.32, 0.24, 0.11), max(0.5 * dry, turned))
@@ -116,7 +131,9 @@ def albedos(conditions: Conditions) -> tuple[Floats, Floats]:
     return table, shift
 
 
-ROUGHNESS = np.array([0, 0.22, 0.24, 0.28, 0.25, 0.24, 0.3, 0.10, 0.05, 0.05, 0.1, 0.16, 0.12], np.float32)
+ROUGHNESS = np.array(
+    [0, 0.22, 0.24, 0.28, 0.25, 0.24, 0.3, 0.10, 0.05, 0.05, 0.1, 0.16, 0.12], np.float32
+)
 
 
 def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light) -> Floats:
@@ -130,7 +147,9 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
     """
     table, shift = albedos(conditions)
     color = table[surface.material] + shift[surface.material] * surface.tint[..., None]
-    damp = smoothstep(conditions.level + 0.55, conditions.level + 0.15, surface.y) * np.float32(0.45)
+    damp = smoothstep(conditions.level + 0.55, conditions.level + 0.15, surface.y) * np.float32(
+        0.45
+    )
     damp = np.maximum(damp, np.float32(0.3 * conditions.rain))
     grain = 1 + ROUGHNESS[surface.material] * surface.grain
     nx, ny, nz = surface.normal
@@ -143,14 +162,21 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
     direct = facing * shadow * strength
     total = direct[..., None] * shine.sun + sky[..., None] * shine.ambient
     if shine.lamp:
-        reach = np.square(surface.x + 6.5) + np.square(surface.y - 6.8) + np.square(surface.z - 12.5)
+        reach = (
+            np.square(surface.x + 6.5) + np.square(surface.y - 6.8) + np.square(surface.z - 12.5)
+        )
         total += (strength * shine.lamp * 16 / (18 + reach))[..., None] * _rgb(1.0, 0.82, 0.55)
     return np.asarray(np.maximum(color, 0.01) * total, np.float32)
 
 
-def shadows(world: World, x: Floats, y: Floats, z: Floats, toward: Vector, seconds: float, cloud: float) -> Floats:
+def shadows(
+    world: World, x: Floats, y: Floats, z: Floats, toward: Vector, seconds: float, cloud: float
+) -> Floats:
     """Share of the sun that reaches the points x, y, z, (H, W): trees, bridge and drifting clouds stand in its way."""
-    trees = np.array([(*crown.center, crown.radius) for crown in world.crowns if crown.center[2] < 60], np.float32)[::2]
+    trees = np.array(
+        [(*crown.center, crown.radius) for crown in world.crowns if crown.center[2] < 60],
+        np.float32,
+    )[::2]
     tx, ty, tz = (np.float32(c) for c in toward)
     ox, oy, oz = (p.reshape(1, -1) - trees[:, n, None] for n, p in enumerate((x, y, z)))
     along = ox * tx + oy * ty + oz * tz

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.floating[Any]]  # float32 in truth; numpy's stubs take some of the arithmetic for float64
+Floats = NDArray[
+    np.floating[Any]
+]  # float32 in truth; numpy's stubs take some of the arithmetic for float64
 SIDE = 512
 
 
@@ -28,7 +30,9 @@ def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Floats
 def sample(texture: Floats, u: Floats, v: Floats) -> Floats:
     """`texture` at u, v (both (H, W), in tiles), bilinear and repeating."""
     across, down = ((c - np.floor(c)).astype(np.float32) * np.float32(SIDE) for c in (u, v))
-    return np.asarray(cv2.remap(texture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+    return np.asarray(
+        cv2.remap(texture, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32
+    )
 
 
 def smoothstep(low: float, high: float, value: Floats) -> Floats:

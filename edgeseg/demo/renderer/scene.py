@@ -8,15 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.demo.renderer import lens
+from edgeseg.demo.renderer import lens, sky, water
 from edgeseg.demo.renderer import site_plan as plan
-from edgeseg.demo.renderer import sky
-from edgeseg.demo.renderer import water
 from edgeseg.demo.renderer.boat import Projection, draw_boat
+from edgeseg.demo.renderer.camera_view import Pose, Rays, bounce, rays
 from edgeseg.demo.renderer.geometry import Surface, World
 from edgeseg.demo.renderer.light import Conditions, Light, light, shade, shadows
 from edgeseg.demo.renderer.noise import Floats, sample
-from edgeseg.demo.renderer.camera_view import Pose, Rays, bounce, rays
 
 CLASSES = (
     ("sky", "#7ec8f2"),
@@ -61,7 +59,9 @@ class Scene:
         self._stills: dict[Pose, Still] = {}
         self._rivers: dict[tuple[Pose, int], River] = {}
 
-    def render(self, conditions: Conditions, pose: Pose | None = None) -> tuple[lens.Image, lens.Image]:
+    def render(
+        self, conditions: Conditions, pose: Pose | None = None
+    ) -> tuple[lens.Image, lens.Image]:
         """The frame, (H, W, 3) uint8 RGB, and its class ids, (H, W) uint8."""
         pose = pose or Pose()
         still, river = self._still(pose), self._river(pose, conditions.level)
@@ -75,29 +75,49 @@ class Scene:
         backdrop = cv2.resize(above[-top // 2 :], (self.width, top), interpolation=cv2.INTER_LINEAR)
         color[:top][still.sky[:top]] = backdrop[still.sky[:top]]
         mirrored = shade(river.mirrored, shadow[top::2, ::2], conditions, shine)
-        np.copyto(mirrored, above[::-1][: len(mirrored)], where=(river.mirrored.material == plan.SKY)[..., None])
+        np.copyto(
+            mirrored,
+            above[::-1][: len(mirrored)],
+            where=(river.mirrored.material == plan.SKY)[..., None],
+        )
         mirrored = lens.haze(mirrored, river.mirrored.distance, river.rise, conditions, shine)
-        surface = water.paint(self.world, river.sheet, mirrored, color[top:], shadow[top:], conditions, shine)
+        surface = water.paint(
+            self.world, river.sheet, mirrored, color[top:], shadow[top:], conditions, shine
+        )
         color[top:][river.open] = surface[river.open]
         mask = MASKS[still.surface.material]
         mask[top:][river.open] = WATER
         distance = still.surface.distance.copy()
         distance[top:][river.open] = river.sheet.distance[river.open]
         if random.random() < BOATS:
-            draw_boat(color, mask, distance, Projection(pose, self.height, self.width), conditions, shine, random)
+            draw_boat(
+                color,
+                mask,
+                distance,
+                Projection(pose, self.height, self.width),
+                conditions,
+                shine,
+                random,
+            )
         color = lens.haze(color, distance, still.view.direction[1], conditions, shine)
         picture, mask = self._shake(color, mask, still.sway, conditions, random)
-        return lens.develop(self.lens.expose(picture, conditions, shine, random), int(random.integers(72, 93))), mask
+        return lens.develop(
+            self.lens.expose(picture, conditions, shine, random), int(random.integers(72, 93))
+        ), mask
 
     def _still(self, pose: Pose) -> Still:
         if pose not in self._stills:
             view = rays(pose, self.height, self.width)
             surface = self.world.look(view)
             below = surface.material[pose.top(self.height) :]
-            below[below == plan.SKY] = plan.FOREST  # a chink between far hills shows more forest, not sky
+            below[below == plan.SKY] = (
+                plan.FOREST
+            )  # a chink between far hills shows more forest, not sky
             leaves = np.isin(surface.material, (plan.LEAF, plan.REED)).astype(np.float32)
             sway = cv2.GaussianBlur(leaves, (0, 0), self.width / 200) * np.float32(self.width / 130)
-            self._stills[pose] = Still(view, surface, sway.astype(np.float32), surface.material == plan.SKY)
+            self._stills[pose] = Still(
+                view, surface, sway.astype(np.float32), surface.material == plan.SKY
+            )
         return self._stills[pose]
 
     def _river(self, pose: Pose, level: float) -> River:
@@ -121,11 +141,15 @@ class Scene:
         half = rays(pose, self.height // 2, self.width // 2)
         rows = max(top, self.height - top) // 2
         focal = self.width / 4 / np.tan(pose.field_of_view / 2)
-        up = ((rows - 0.5 - np.arange(rows, dtype=np.float32)) / np.float32(focal))[:, None].repeat(self.width // 2, 1)
+        up = ((rows - 0.5 - np.arange(rows, dtype=np.float32)) / np.float32(focal))[:, None].repeat(
+            self.width // 2, 1
+        )
         dx, dz = (half.direction[n][:1].repeat(rows, 0) for n in (0, 2))
         return sky.paint(self.world, (dx, up, dz), conditions, shine)
 
-    def _shadow(self, surface: Surface, river: River, conditions: Conditions, shine: Light, top: int) -> Floats:
+    def _shadow(
+        self, surface: Surface, river: River, conditions: Conditions, shine: Light, top: int
+    ) -> Floats:
         """(H, W) share of the sun at what is seen, the water's surface included; reckoned at a quarter of the size."""
         points = [np.ascontiguousarray(a[::4, ::4]) for a in (surface.x, surface.y, surface.z)]
         rows = np.arange(0, self.height, 4)
@@ -134,11 +158,26 @@ class Scene:
         level = np.full_like(river.sheet.x, conditions.level)
         for target, plane in zip(points, (river.sheet.x, level, river.sheet.z), strict=True):
             target[lower] = np.where(wet, plane[picked, ::4], target[lower])
-        small = shadows(self.world, points[0], points[1], points[2], shine.toward, conditions.seconds, conditions.cloud)
-        return np.asarray(cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR), np.float32)
+        small = shadows(
+            self.world,
+            points[0],
+            points[1],
+            points[2],
+            shine.toward,
+            conditions.seconds,
+            conditions.cloud,
+        )
+        return np.asarray(
+            cv2.resize(small, (self.width, self.height), interpolation=cv2.INTER_LINEAR), np.float32
+        )
 
     def _shake(
-        self, color: Floats, mask: NDArray[np.uint8], sway: Floats, conditions: Conditions, random: np.random.Generator
+        self,
+        color: Floats,
+        mask: NDArray[np.uint8],
+        sway: Floats,
+        conditions: Conditions,
+        random: np.random.Generator,
     ) -> tuple[Floats, NDArray[np.uint8]]:
         """Bend the plants and shake the camera in the wind, picture and mask alike."""
         rows, columns = np.mgrid[: self.height, : self.width].astype(np.float32)
@@ -150,7 +189,9 @@ class Scene:
         down, right = random.normal(0, self.width / 450 * (0.4 + conditions.wind), 2)
         turn = np.float32(random.normal(0, 0.0015))
         middle = np.float32(self.width / 2)
-        across = columns + gusts * sway * np.float32(conditions.wind) + np.float32(right) + turn * rows
+        across = (
+            columns + gusts * sway * np.float32(conditions.wind) + np.float32(right) + turn * rows
+        )
         along = rows + np.float32(down) - turn * (columns - middle)
         picture = cv2.remap(color, across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture = cv2.GaussianBlur(picture, (3, 3), 0.5)

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SKY, EARTH, STONES, GRASS, FOREST, LEAF, REED, CONCRETE, WHITE, BLACK, STEEL, BRICK, ROOF = range(13)
+SKY, EARTH, STONES, GRASS, FOREST, LEAF, REED, CONCRETE, WHITE, BLACK, STEEL, BRICK, ROOF = range(
+    13
+)
 BRANCH = (  # hangs into the picture: x, y, z, radius
-    (-9.3, 8.0, 6.2, 0.55), (-8.7, 8.2, 6.6, 0.5), (-9.9, 7.5, 6.4, 0.5), (-10.3, 8.1, 6.3, 0.7),
-)  # fmt: skip
+    (-9.3, 8.0, 6.2, 0.55),
+    (-8.7, 8.2, 6.6, 0.5),
+    (-9.9, 7.5, 6.4, 0.5),
+    (-10.3, 8.1, 6.3, 0.7),
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,9 @@ class Crown:
 
 def river(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The middle of the river and half its width, by distance upstream."""
-    return 3.0 + 5.0 * np.sin(z / 42 + 0.2) + np.square(np.minimum(z, 300.0)) / 1500, 10.0 + 1.5 * np.sin(z / 23)
+    return 3.0 + 5.0 * np.sin(z / 42 + 0.2) + np.square(
+        np.minimum(z, 300.0)
+    ) / 1500, 10.0 + 1.5 * np.sin(z / 23)
 
 
 def crowns(random: np.random.Generator, ground: Callable[[float, float], float]) -> Iterator[Crown]:
@@ -61,8 +68,20 @@ def crowns(random: np.random.Generator, ground: Callable[[float, float], float])
 
 def _trees(random: np.random.Generator) -> Iterator[tuple[float, float, float]]:
     """x, z and size of every tree and bush: some placed for the picture, the rest along the banks."""
-    yield from ((-13.2, 17.0, 1.1), (-11.6, 22.5, 0.8), (-15.5, 26.0, 2.6), (-12.0, 36.0, 1.2), (26.0, 47.0, 2.4))
-    yield from ((-6.7, 29.0, 0.55), (-5.9, 34.0, 0.7), (22.0, 47.0, 1.9), (14.2, 52.0, 1.3), (-16.5, 13.5, 1.3))
+    yield from (
+        (-13.2, 17.0, 1.1),
+        (-11.6, 22.5, 0.8),
+        (-15.5, 26.0, 2.6),
+        (-12.0, 36.0, 1.2),
+        (26.0, 47.0, 2.4),
+    )
+    yield from (
+        (-6.7, 29.0, 0.55),
+        (-5.9, 34.0, 0.7),
+        (22.0, 47.0, 1.9),
+        (14.2, 52.0, 1.3),
+        (-16.5, 13.5, 1.3),
+    )
     far = np.arange(54, 200, 7.0)
     for z, middle, half in zip(far, *river(far), strict=True):
         for side in (-1, 1):
@@ -76,12 +95,18 @@ def _boulders(random: np.random.Generator) -> Iterator[tuple[float, float, float
         z = random.uniform(8, 60)
         middle, half = (float(value[0]) for value in river(np.array([z])))
         side = -1 if random.random() < 0.75 else 1
-        yield middle + side * (half + random.normal(0.8, 1.6)), z, min(float(random.gamma(2.5, 0.1)) + 0.1, 0.5)
+        yield (
+            middle + side * (half + random.normal(0.8, 1.6)),
+            z,
+            min(float(random.gamma(2.5, 0.1)) + 0.1, 0.5),
+        )
 
 
 def boxes() -> Iterator[Box]:
     """All masonry."""
-    yield Box((-70, 5.3, 47), (90, 6.4, 52), CONCRETE)  # the bridge: deck, rail, posts, piers, abutment
+    yield Box(
+        (-70, 5.3, 47), (90, 6.4, 52), CONCRETE
+    )  # the bridge: deck, rail, posts, piers, abutment
     yield Box((-70, 7.4, 47), (90, 7.55, 47.2), STEEL)
     yield Box((-70, 6.4, 47), (90, 7.4, 47.2), STEEL, gap=2.2, post=0.24)
     yield Box((0.6, -4, 47.6), (2.4, 5.3, 51.4), CONCRETE)
@@ -91,12 +116,20 @@ def boxes() -> Iterator[Box]:
     yield Box((12.6, 3.4, 25), (12.7, 3.5, 44), STEEL)
     for step in range(7):
         yield Box((12.6, 2.4, 26 + 3 * step), (12.75, 3.5, 26.15 + 3 * step), STEEL)
-    yield Box((-4.3, -4, 14.0), (-3.4, 3.0, 14.6), CONCRETE)  # the gauge: pile, board, then mast and sensor arm
+    yield Box(
+        (-4.3, -4, 14.0), (-3.4, 3.0, 14.6), CONCRETE
+    )  # the gauge: pile, board, then mast and sensor arm
     yield Box((-4.15, -4, 13.9), (-3.55, 2.9, 14.0), WHITE)
     yield Box((-6.6, -1, 12.5), (-6.48, 6.9, 12.62), STEEL)
     yield Box((-6.6, 6.3, 12.5), (-4.9, 6.4, 12.62), STEEL)
     yield Box((-5.25, 6.05, 12.4), (-4.85, 6.3, 12.75), WHITE)
-    for x, z, wide in ((-6.3, 18.0, 1.4), (-5.7, 21.0, 1.5), (-5.0, 26.5, 1.6), (-4.6, 33.0, 2.0), (-8.0, 9.6, 1.3)):
+    for x, z, wide in (
+        (-6.3, 18.0, 1.4),
+        (-5.7, 21.0, 1.5),
+        (-5.0, 26.5, 1.6),
+        (-4.6, 33.0, 2.0),
+        (-8.0, 9.6, 1.3),
+    ):
         yield Box((x, -2, z), (x + wide, 1.5, z + 0.1), REED)
     yield Box((-32, 2, 66), (-24, 8.5, 74), BRICK)  # a house
     yield Box((-32.8, 8.5, 65.4), (-23.2, 9.6, 74.6), ROOF)

@@ -9,7 +9,9 @@ from edgeseg.demo.renderer.light import Conditions, Light
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
 
 
-def paint(world: World, direction: tuple[Floats, Floats, Floats], conditions: Conditions, shine: Light) -> Floats:
+def paint(
+    world: World, direction: tuple[Floats, Floats, Floats], conditions: Conditions, shine: Light
+) -> Floats:
     """Linear RGB (H, W, 3) of the sky in each direction (three (H, W) arrays, y up, any length)."""
     dx, dy, dz = direction
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -23,12 +25,23 @@ def paint(world: World, direction: tuple[Floats, Floats, Floats], conditions: Co
         color += glow[..., None] * shine.sun * np.float32(1.1)
     far = np.float32(0.10) + np.maximum(dy, 0)
     drift = np.float32(0.0009 * conditions.seconds * (0.3 + conditions.wind))
-    u, v = dx / far * np.float32(0.11) + drift + np.float32(conditions.seed % 97 * 0.137), dz / far * np.float32(0.07)
+    u, v = (
+        dx / far * np.float32(0.11) + drift + np.float32(conditions.seed % 97 * 0.137),
+        dz / far * np.float32(0.07),
+    )
     puffs = sample(world.large, u, v) + np.float32(0.35) * sample(world.fine, u * 0.9, v * 0.9)
     start = 1.6 - 3.4 * conditions.cloud
     thick = smoothstep(start, start + 1.5, puffs)
-    relief = puffs - sample(world.large, u + np.float32(0.035 * shine.toward[0]), v - np.float32(0.02))
-    lit = np.clip(np.float32(0.75) + relief * np.float32(0.55) - thick * np.float32(0.25), 0.15, 1.25)[..., None]
-    white = shine.sun * np.float32(0.42) + shine.horizon * np.float32(0.45) + shine.zenith * np.float32(0.2)
+    relief = puffs - sample(
+        world.large, u + np.float32(0.035 * shine.toward[0]), v - np.float32(0.02)
+    )
+    lit = np.clip(
+        np.float32(0.75) + relief * np.float32(0.55) - thick * np.float32(0.25), 0.15, 1.25
+    )[..., None]
+    white = (
+        shine.sun * np.float32(0.42)
+        + shine.horizon * np.float32(0.45)
+        + shine.zenith * np.float32(0.2)
+    )
     cover = (thick * np.minimum(np.float32(0.25) + height * 6, 1) * np.float32(0.95))[..., None]
     return np.asarray(color + (white * lit - color) * cover, np.float32)

@@ -31,7 +31,13 @@ class Sheet:
 
 
 def paint(
-    world: World, sheet: Sheet, mirrored: Floats, bed: Floats, shadow: Floats, conditions: Conditions, shine: Light
+    world: World,
+    sheet: Sheet,
+    mirrored: Floats,
+    bed: Floats,
+    shadow: Floats,
+    conditions: Conditions,
+    shine: Light,
 ) -> Floats:
     """Linear RGB (H, W, 3) of the surface.
 
@@ -45,7 +51,9 @@ def paint(
     height, width = sheet.x.shape
     columns = np.arange(width, dtype=np.float32)[None] + across * np.float32(width * 0.10)
     rows = np.arange(height, dtype=np.float32)[:, None] + along * np.float32(height * 0.22)
-    mirror = cv2.remap(mirrored, columns / 2, rows / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mirror = cv2.remap(
+        mirrored, columns / 2, rows / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
     dx, dy, dz = sheet.direction
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
@@ -62,7 +70,9 @@ def paint(
     return np.asarray(color, np.float32)
 
 
-def _waves(world: World, sheet: Sheet, conditions: Conditions, random: np.random.Generator) -> tuple[Floats, Floats]:
+def _waves(
+    world: World, sheet: Sheet, conditions: Conditions, random: np.random.Generator
+) -> tuple[Floats, Floats]:
     """Slopes of the surface across and along the view."""
     run = np.float32(conditions.seconds * (0.5 + 0.5 * conditions.turbidity))
     swell = sample(world.large, sheet.x / 17, (sheet.z + run) / 26)
@@ -76,26 +86,48 @@ def _waves(world: World, sheet: Sheet, conditions: Conditions, random: np.random
     return across, along
 
 
-def _body(sheet: Sheet, bed: Floats, shadow: Floats, conditions: Conditions, shine: Light) -> Floats:
+def _body(
+    sheet: Sheet, bed: Floats, shadow: Floats, conditions: Conditions, shine: Light
+) -> Floats:
     """Light out of the water itself: silt and, where it is shallow, the ground."""
-    clear, brown = np.array([0.035, 0.06, 0.045], np.float32), np.array([0.20, 0.145, 0.085], np.float32)
+    clear, brown = (
+        np.array([0.035, 0.06, 0.045], np.float32),
+        np.array([0.20, 0.145, 0.085], np.float32),
+    )
     silt = clear + (brown - clear) * np.float32(conditions.turbidity)
-    lit = shine.ambient * np.float32(0.9) + (shadow * np.float32(max(shine.toward[1], 0.1)))[..., None] * shine.sun
-    through = np.exp(-np.maximum(sheet.depth, 0) * np.float32(1.6 + 7 * conditions.turbidity))[..., None]
+    lit = (
+        shine.ambient * np.float32(0.9)
+        + (shadow * np.float32(max(shine.toward[1], 0.1)))[..., None] * shine.sun
+    )
+    through = np.exp(-np.maximum(sheet.depth, 0) * np.float32(1.6 + 7 * conditions.turbidity))[
+        ..., None
+    ]
     color = silt * lit
     if shine.lamp:
         reach = np.square(sheet.x + 6.5) + np.square(sheet.z - 12.5) + 46
-        color += silt * (shine.lamp * 16 / (18 + reach))[..., None] * np.array([1.0, 0.82, 0.55], np.float32)
+        color += (
+            silt
+            * (shine.lamp * 16 / (18 + reach))[..., None]
+            * np.array([1.0, 0.82, 0.55], np.float32)
+        )
     return np.asarray(color + (bed * np.float32(0.6) - color) * through, np.float32)
 
 
 def _float(
-    color: Floats, world: World, sheet: Sheet, shadow: Floats, conditions: Conditions, shine: Light,
+    color: Floats,
+    world: World,
+    sheet: Sheet,
+    shadow: Floats,
+    conditions: Conditions,
+    shine: Light,
     random: np.random.Generator,
-) -> None:  # fmt: skip
+) -> None:
     """Lay on `color` what drifts: branches, swans, foam behind the piers, leaves in autumn."""
     lit = shine.ambient + shadow[..., None] * shine.sun * np.float32(max(shine.toward[1], 0.15))
-    brown, white = np.array([0.12, 0.085, 0.05], np.float32), np.array([0.75, 0.75, 0.72], np.float32)
+    brown, white = (
+        np.array([0.12, 0.085, 0.05], np.float32),
+        np.array([0.75, 0.75, 0.72], np.float32),
+    )
     for _ in range(random.poisson(1.5 + 5 * conditions.turbidity)):
         z, turn = random.uniform(9, 40), random.uniform(0, np.pi)
         x = random.uniform(-8, 10)
@@ -108,7 +140,11 @@ def _float(
         color[inside] = ((white if bird else brown) * lit)[inside]
     run = np.float32(conditions.seconds * 0.8)
     streaks = sample(world.fine, sheet.x / 3.5, (sheet.z + run) / 30)
-    foam = smoothstep(3.1 - 1.5 * conditions.turbidity, 4.2 - 1.5 * conditions.turbidity, streaks + 1.2 * _wake(sheet))
+    foam = smoothstep(
+        3.1 - 1.5 * conditions.turbidity,
+        4.2 - 1.5 * conditions.turbidity,
+        streaks + 1.2 * _wake(sheet),
+    )
     color += (white * lit * np.float32(0.55) - color) * (foam * np.float32(0.7))[..., None]
     fallen = autumn(conditions.day)
     if fallen > 0:
@@ -116,7 +152,9 @@ def _float(
             world.large, sheet.x / 30, sheet.z / 50
         )
         leaves = smoothstep(2.5 - 0.7 * fallen, 2.8 - 0.7 * fallen, specks)
-        color += (np.array([0.36, 0.17, 0.03], np.float32) * lit - color) * (leaves * np.float32(0.85))[..., None]
+        color += (np.array([0.36, 0.17, 0.03], np.float32) * lit - color) * (
+            leaves * np.float32(0.85)
+        )[..., None]
 
 
 def _wake(sheet: Sheet) -> Floats:
@@ -124,5 +162,7 @@ def _wake(sheet: Sheet) -> Floats:
     wake = np.zeros_like(sheet.x)
     for x, z, half in ((1.5, 47.6, 1.1), (13.5, 47.6, 1.1), (-3.85, 13.9, 0.6)):
         behind = (sheet.z < z) & (sheet.z > z - 9 * half)
-        wake += np.where(behind, np.clip(1 - np.abs(sheet.x - np.float32(x)) / np.float32(half), 0, 1), 0)
+        wake += np.where(
+            behind, np.clip(1 - np.abs(sheet.x - np.float32(x)) / np.float32(half), 0, 1), 0
+        )
     return wake.astype(np.float32)

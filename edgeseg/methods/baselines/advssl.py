@@ -45,7 +45,10 @@ class AdvSSL(Method):
         masks = shrink(labelled.masks, logits)
         known = masks != IGNORE
         guess = probability[:number].detach()
-        real, fake = self._score(self.judge(truth(masks, guess)), known), self._score(self.judge(guess), known)
+        real, fake = (
+            self._score(self.judge(truth(masks, guess)), known),
+            self._score(self.judge(guess), known),
+        )
         judging = discriminator_loss(real, fake, known, known)
         score = self._score(frozen(self.judge, probability), logits[:, 0])
         fooling = LABELLED * adversarial_loss(score[:number], known)
@@ -64,7 +67,9 @@ class AdvSSL(Method):
     @staticmethod
     def _score(found: Tensor, like: Tensor) -> Tensor:
         """(B, h, w) logits of being true, at the resolution of `like`, from what the judge says."""
-        return F.interpolate(found.float(), size=like.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+        return F.interpolate(
+            found.float(), size=like.shape[-2:], mode="bilinear", align_corners=False
+        )[:, 0]
 
 
 def advssl(kit: Kit) -> Method:

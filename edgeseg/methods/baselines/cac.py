@@ -32,7 +32,9 @@ class CAC(Online):
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit, (), select=everything, scale=WEIGHT)
         width = kit.student.classifier.in_channels
-        self.projector = nn.Sequential(nn.Linear(width, PROJECTED), nn.ReLU(), nn.Linear(PROJECTED, PROJECTED))
+        self.projector = nn.Sequential(
+            nn.Linear(width, PROJECTED), nn.ReLU(), nn.Linear(PROJECTED, PROJECTED)
+        )
         self._least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
@@ -42,23 +44,35 @@ class CAC(Online):
             return self.without_footage(labelled)
         number = len(labelled.images)
         self.look_at(unlabelled.images)
-        centres = (1 - WINDOW) * (2 * torch.rand(2, len(unlabelled.images), 2, device=unlabelled.images.device) - 1)
+        centres = (1 - WINDOW) * (
+            2 * torch.rand(2, len(unlabelled.images), 2, device=unlabelled.images.device) - 1
+        )
         windows = torch.cat([window(unlabelled.images, centre) for centre in centres])
         if self._colour:
             windows = strong(windows)
-        decoded = self.student.decoder(self.student.encode(self.normalise(torch.cat([labelled.images, windows]))))
+        decoded = self.student.decoder(
+            self.student.encode(self.normalise(torch.cat([labelled.images, windows])))
+        )
         logits = self.student.classifier(decoded)
         supervised = self.supervise(logits[:number], labelled)
-        contrast = self._contrast(decoded[number:], logits[number:].detach(), centres, unlabelled.valid)
+        contrast = self._contrast(
+            decoded[number:], logits[number:].detach(), centres, unlabelled.valid
+        )
         loss = supervised + weight * contrast
-        return StepResult(loss, {"supervised": supervised.detach(), "unlabelled": contrast.detach()})
+        return StepResult(
+            loss, {"supervised": supervised.detach(), "unlabelled": contrast.detach()}
+        )
 
     def _contrast(self, decoded: Tensor, logits: Tensor, centres: Tensor, valid: Tensor) -> Tensor:
         """The loss () of maps (2B, D, h, w) of both windows around `centres` (2, B, 2) of frames, valid (B, H, W)."""
         probability = logits.float().softmax(1)
         low, high = centres.amax(0) - WINDOW, centres.amin(0) + WINDOW
-        place = low[:, None] + (high - low)[:, None] * torch.rand(len(valid), PLACES, 2, device=valid.device)
-        inside = ((place - centres[:, :, None]) / WINDOW).flatten(0, 1)  # (2B, P, 2): one place as each window has it
+        place = low[:, None] + (high - low)[:, None] * torch.rand(
+            len(valid), PLACES, 2, device=valid.device
+        )
+        inside = ((place - centres[:, :, None]) / WINDOW).flatten(
+            0, 1
+        )  # (2B, P, 2): one place as each window has it
         one, other = self.projector(sample(decoded, inside)).chunk(2)
         confidence, label = sample(probability, inside).max(1)
         (sure_one, sure_other), (label_one, label_other) = confidence.chunk(2), label.chunk(2)
@@ -70,9 +84,17 @@ class CAC(Online):
             known = _nearest(valid.repeat(2, 1, 1), spot)
             negative_labels = sample(probability, elsewhere).argmax(1).masked_fill(~known, IGNORE)
         return directional_contrast(
-            one, other, sure_one, sure_other, label_one, label_other, _nearest(valid, place),
-            gather(negatives).flatten(0, 1), gather(negative_labels).flatten(), self._least,
-        )  # fmt: skip
+            one,
+            other,
+            sure_one,
+            sure_other,
+            label_one,
+            label_other,
+            _nearest(valid, place),
+            gather(negatives).flatten(0, 1),
+            gather(negative_labels).flatten(),
+            self._least,
+        )
 
 
 def window(images: Tensor, centre: Tensor) -> Tensor:
@@ -86,7 +108,9 @@ def window(images: Tensor, centre: Tensor) -> Tensor:
 
 def sample(maps: Tensor, places: Tensor, mode: str = "bilinear") -> Tensor:
     """Maps (B, D, h, w) at `places` (B, P, 2), x and y in -1..1: (B P, D) float32."""
-    found = F.grid_sample(maps.float(), places[:, :, None], mode=mode, padding_mode="border", align_corners=False)
+    found = F.grid_sample(
+        maps.float(), places[:, :, None], mode=mode, padding_mode="border", align_corners=False
+    )
     return found[..., 0].movedim(1, 2).flatten(0, 1)
 
 

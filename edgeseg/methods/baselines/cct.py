@@ -12,9 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.losses.consistency import squared_error
+from edgeseg.methods.framework.feature_perturbation import (
+    adversarial_noise,
+    channel_dropout,
+    feature_drop,
+    feature_noise,
+)
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.feature_perturbation import adversarial_noise, channel_dropout, feature_drop, feature_noise
 from edgeseg.methods.framework.pixel_selection import everything
 from edgeseg.methods.framework.views import Target, believed
 
@@ -29,8 +34,12 @@ class CCT(Online):
 
     def __init__(self, kit: Kit) -> None:
         classes = len(kit.pixels)
-        super().__init__(kit, (), select=everything, pixel=_error, scale=WEIGHT * classes, source="self")
-        self.auxiliary = nn.ModuleList(auxiliary_decoder(kit.student.widths[-1], classes) for _ in range(KINDS))
+        super().__init__(
+            kit, (), select=everything, pixel=_error, scale=WEIGHT * classes, source="self"
+        )
+        self.auxiliary = nn.ModuleList(
+            auxiliary_decoder(kit.student.widths[-1], classes) for _ in range(KINDS)
+        )
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -42,24 +51,42 @@ class CCT(Online):
         output = self.student(self.normalise(torch.cat([labelled.images, unlabelled.images])))
         supervised = self.supervise(output.logits[:number], labelled)
 
-        target = believed(unlabelled, average.logits if self.source == "ema" else output.logits[number:])
+        target = believed(
+            unlabelled, average.logits if self.source == "ema" else output.logits[number:]
+        )
         views = self._perturb(output.features[-1][number:])
-        terms = [self.term(decoder(maps), target, progress) for decoder, maps in zip(self.auxiliary, views)]
+        terms = [
+            self.term(decoder(maps), target, progress)
+            for decoder, maps in zip(self.auxiliary, views)
+        ]
         consistency = torch.stack([loss for loss, _ in terms]).mean()
         loss = supervised + weight * consistency
-        return self.report(loss, supervised, consistency, torch.zeros_like(supervised), target, terms[0][1])
+        return self.report(
+            loss, supervised, consistency, torch.zeros_like(supervised), target, terms[0][1]
+        )
 
     def _perturb(self, maps: Tensor) -> list[Tensor]:
         """One view (B, D, h, w) for each auxiliary decoder; the adversary asks the one that is to see its noise."""
         last = self.auxiliary[-1]
         noisy = adversarial_noise(lambda moved: last(moved[0]), [maps], LENGTH, RADIUS)
-        return [view[0] for view in (feature_drop([maps]), feature_noise([maps]), channel_dropout([maps]), noisy)]
+        return [
+            view[0]
+            for view in (
+                feature_drop([maps]),
+                feature_noise([maps]),
+                channel_dropout([maps]),
+                noisy,
+            )
+        ]
 
 
 def auxiliary_decoder(width: int, classes: int) -> nn.Module:
     """(B, D, h, w) -> (B, C, 4h, 4w); without batch norm, which one unlabelled frame may leave without statistics."""
     return nn.Sequential(
-        nn.Conv2d(width, WIDTH, 1), nn.ReLU(), nn.Conv2d(WIDTH, 16 * classes, 3, padding=1), nn.PixelShuffle(4)
+        nn.Conv2d(width, WIDTH, 1),
+        nn.ReLU(),
+        nn.Conv2d(WIDTH, 16 * classes, 3, padding=1),
+        nn.PixelShuffle(4),
     )
 
 

@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
-from edgeseg.losses.dmt_weights import mutual_weight
-from edgeseg.losses.entropy import class_thresholds
 from edgeseg.losses.cross_entropy import IGNORE, upsample
 from edgeseg.losses.distributed import ratio
+from edgeseg.losses.dmt_weights import mutual_weight
+from edgeseg.losses.entropy import class_thresholds
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.staged_method import Stages
-from edgeseg.methods.online.suponly import suponly
 from edgeseg.methods.framework.views import Target, believed
+from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Network
 
 PHASES = 5
@@ -42,7 +42,11 @@ class Mutual(Method):
         """Take the peer and the share 0..1 of the pixels of each class that it labels."""
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self.peer = peer.requires_grad_(False).eval()
-        self._share, self._colour, self._weight = share, kit.config.strong, kit.config.unlabelled_weight
+        self._share, self._colour, self._weight = (
+            share,
+            kit.config.strong,
+            kit.config.unlabelled_weight,
+        )
 
     def train(self, mode: bool = True) -> Mutual:
         super().train(mode)

@@ -32,7 +32,11 @@ class DSBN(Method):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        norms = {n: m for n, m in self.student.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+        norms = {
+            n: m
+            for n, m in self.student.named_modules()
+            if isinstance(m, nn.modules.batchnorm._BatchNorm)
+        }
         self._names = list(norms)
         self.second = nn.ModuleList(copy.deepcopy(norm) for norm in norms.values())
         self._colour, self._weight = kit.config.strong, kit.config.unlabelled_weight
@@ -44,7 +48,9 @@ class DSBN(Method):
             unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))
         images = strong(unlabelled.images) if self._colour else unlabelled.images
         images, label = cutout(images, unlabelled.masks)
-        supervised = self.supervised(self.student(self.normalise(labelled.images)).logits, labelled.masks)
+        supervised = self.supervised(
+            self.student(self.normalise(labelled.images)).logits, labelled.masks
+        )
         found = upsample(self.strongly(images).logits, (label.shape[1], label.shape[2]))
         known = label != IGNORE
         pseudo = ratio(symmetric_cross_entropy(found, label).sum(), known.sum())

@@ -49,7 +49,8 @@ class ECS(Method):
         correct = torch.full_like(masks, logits.shape[1])  # the last answer
         right = masks == probability[:number].argmax(1)
         correcting = cross_entropy(
-            upsample(self.corrector(seen[:number].detach()), size), torch.where(right, correct, masks)
+            upsample(self.corrector(seen[:number].detach()), size),
+            torch.where(right, correct, masks),
         )
         verdict = upsample(frozen(self.corrector, seen), size)
         approval = cross_entropy(verdict[:number], torch.where(masks == IGNORE, masks, correct))
@@ -62,10 +63,14 @@ class ECS(Method):
         guess = probability[number:].detach()
         confidence, label = corrected(guess, verdict[number:].detach()).max(1)
         label = label.masked_fill(~valid, IGNORE)
-        wrong = F.cross_entropy(logits[number:].float(), label, ignore_index=IGNORE, reduction="none")
+        wrong = F.cross_entropy(
+            logits[number:].float(), label, ignore_index=IGNORE, reduction="none"
+        )
         pseudo = ratio((wrong * confidence).sum(), valid.sum())
         changed = (valid & (label != guess.argmax(1))).sum() / valid.sum().clamp(min=1)
-        return StepResult(loss + weight * pseudo, logs | {"unlabelled": pseudo.detach(), "changed": changed})
+        return StepResult(
+            loss + weight * pseudo, logs | {"unlabelled": pseudo.detach(), "changed": changed}
+        )
 
 
 def corrected(probability: Tensor, verdict: Tensor) -> Tensor:
@@ -83,9 +88,15 @@ def corrected(probability: Tensor, verdict: Tensor) -> Tensor:
 
 
 def _corrector(classes: int) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(3 + classes, WIDTH, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    layers: list[nn.Module] = [
+        nn.Conv2d(3 + classes, WIDTH, 3, stride=2, padding=1),
+        nn.LeakyReLU(0.2),
+    ]
     for dilation in DILATIONS:
-        layers += [nn.Conv2d(WIDTH, WIDTH, 3, padding=dilation, dilation=dilation), nn.LeakyReLU(0.2)]
+        layers += [
+            nn.Conv2d(WIDTH, WIDTH, 3, padding=dilation, dilation=dilation),
+            nn.LeakyReLU(0.2),
+        ]
     return nn.Sequential(*layers, nn.Conv2d(WIDTH, classes + 1, 1))
 
 

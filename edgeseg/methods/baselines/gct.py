@@ -61,15 +61,21 @@ class GCT(Online):
         frames = [labelled.images] if weight == 0 else [labelled.images, unlabelled.images]
         self.look_at(frames[-1])
         images = self.normalise(torch.cat(frames))
-        logits = torch.stack([self.student(images).logits, self.second(images).logits]).float()  # (2, B, C, h, w)
+        logits = torch.stack(
+            [self.student(images).logits, self.second(images).logits]
+        ).float()  # (2, B, C, h, w)
         small = F.adaptive_avg_pool2d(images, _size(logits))
         masks = labelled.masks
-        supervised = self.supervise(logits[0, :number], labelled) + self.supervised(logits[1, :number], masks)
+        supervised = self.supervise(logits[0, :number], labelled) + self.supervised(
+            logits[1, :number], masks
+        )
         detection = self._detect(small[:number], logits[:, :number], masks)
         loss = supervised + DETECTION * detection
         logs = {"supervised": supervised, "detector": detection}
         if weight > 0:
-            consistency, correction = self._constrain(small[number:], logits[:, number:], unlabelled.valid)
+            consistency, correction = self._constrain(
+                small[number:], logits[:, number:], unlabelled.valid
+            )
             together = CONSISTENCY * logits.shape[2] * consistency + CORRECTION * correction
             loss = loss + weight * together
             logs |= {"unlabelled": together, "correction": correction}
@@ -91,7 +97,9 @@ class GCT(Online):
         one, other = functional_call(self.detector, frozen, seen).chunk(2)
         first, second, both = learners(one, other, BAD)
         goal = probability.detach()
-        error = squared_error(logits[0], goal[1]) * first + squared_error(logits[1], goal[0]) * second
+        error = (
+            squared_error(logits[0], goal[1]) * first + squared_error(logits[1], goal[0]) * second
+        )
         consistency = ratio((error * valid).sum(), valid.sum())
         nothing, both = torch.zeros_like(one), both & valid
         return consistency, flaw_loss(one, nothing, both) + flaw_loss(other, nothing, both)

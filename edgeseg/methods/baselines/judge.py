@@ -48,4 +48,6 @@ def truth(masks: Tensor, probability: Tensor) -> Tensor:
 
 def beside(images: Tensor, probability: Tensor) -> Tensor:
     """Normalised images (B, 3, H, W), shrunk, and class maps (B, C, h, w) as one input (B, 3 + C, h, w)."""
-    return torch.cat([F.interpolate(images, size=probability.shape[2:], mode="area"), probability], 1)
+    return torch.cat(
+        [F.interpolate(images, size=probability.shape[2:], mode="area"), probability], 1
+    )

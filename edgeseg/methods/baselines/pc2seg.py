@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.u2pl_contrastive import NegativeBank, one_hot
 from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.losses.u2pl_contrastive import NegativeBank, one_hot
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
 from edgeseg.methods.framework.pixel_selection import everything
@@ -50,11 +50,15 @@ class PC2Seg(Online):
         if self._colour:
             target = erase(target)
         output = self.student(self.normalise(torch.cat([labelled.images, target.images])))
-        assert output.rep is not None and theirs.rep is not None, "the student has no representation head"
+        assert output.rep is not None and theirs.rep is not None, (
+            "the student has no representation head"
+        )
 
         supervised = self.supervise(output.logits[:number], labelled)
         consistency, selected = self.term(output.logits[number:], target, progress)
-        contrast = WEIGHT * self._contrast(output.rep[number:], theirs.rep, target, unlabelled.valid)
+        contrast = WEIGHT * self._contrast(
+            output.rep[number:], theirs.rep, target, unlabelled.valid
+        )
         loss = supervised + weight * (consistency + contrast)
         return self.report(loss, supervised, consistency, contrast, target, selected)
 
@@ -66,17 +70,36 @@ class PC2Seg(Online):
         known = _shrink(valid, size) & (confidence > self._least)
 
         # A few places of each frame are pulled; `confidence` of the strong view's side is 0, so that it alone moves.
-        chosen = torch.rand(known.flatten(1).shape, device=ours.device).topk(min(PLACES, known[0].numel())).indices
+        chosen = (
+            torch.rand(known.flatten(1).shape, device=ours.device)
+            .topk(min(PLACES, known[0].numel()))
+            .indices
+        )
         one, goal = (_take(maps.float().flatten(2), chosen) for maps in (ours, theirs))
-        sure, names, counts = (_take(maps.flatten(1)[:, None], chosen)[:, 0] for maps in (confidence, label, visible))
+        sure, names, counts = (
+            _take(maps.flatten(1)[:, None], chosen)[:, 0] for maps in (confidence, label, visible)
+        )
         pixels = theirs.float().movedim(1, -1).flatten(0, 2)
-        self.bank.push(pixels, one_hot(label.flatten(), len(self.bank.size)) & known.flatten()[:, None], FRESH)
+        self.bank.push(
+            pixels, one_hot(label.flatten(), len(self.bank.size)) & known.flatten()[:, None], FRESH
+        )
         negative = self.bank.draw(NEGATIVES)
-        other = torch.arange(len(negative), device=label.device).masked_fill(self.bank.size == 0, IGNORE)
+        other = torch.arange(len(negative), device=label.device).masked_fill(
+            self.bank.size == 0, IGNORE
+        )
         return directional_contrast(
-            one, goal, torch.zeros_like(sure), sure, names, names, counts,
-            negative.flatten(0, 1), other.repeat_interleave(NEGATIVES), self._least, TEMPERATURE,
-        )  # fmt: skip
+            one,
+            goal,
+            torch.zeros_like(sure),
+            sure,
+            names,
+            names,
+            counts,
+            negative.flatten(0, 1),
+            other.repeat_interleave(NEGATIVES),
+            self._least,
+            TEMPERATURE,
+        )
 
 
 def _take(maps: Tensor, index: Tensor) -> Tensor:

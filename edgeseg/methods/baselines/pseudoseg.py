@@ -19,10 +19,10 @@ from edgeseg.losses.cross_entropy import IGNORE, upsample
 from edgeseg.losses.distributed import ratio
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.plugins import plugins
 from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.framework.views import Target, erase
+from edgeseg.methods.plugins import plugins
 from edgeseg.models import Output
 
 ATTENTION = 128  # width of keys and queries
@@ -47,7 +47,9 @@ class ActivationMap(nn.Module):
         """(B, C, h, w) logits; features and classifier get no gradient from them."""
         features = features.detach()
         raw = F.conv2d(features, self.classifier.weight.detach())
-        raw = raw / raw.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-6)  # or `scale` runs after a moving goal
+        raw = raw / raw.abs().amax((1, 2, 3), keepdim=True).clamp(
+            min=1e-6
+        )  # or `scale` runs after a moving goal
         found: Tensor = self.scale(raw + propagate(self.attention(features), raw))
         return found
 
@@ -67,15 +69,24 @@ class PseudoSeg(Online):
         if weight == 0:
             self.look_at(labelled.images)
             output = self.student(self.normalise(labelled.images))
-            supervised, opinion = self.supervise(output.logits, labelled), self._teach(output, labelled.masks)
-            return StepResult(supervised + opinion, {"supervised": supervised.detach(), "opinion": opinion.detach()})
+            supervised, opinion = (
+                self.supervise(output.logits, labelled),
+                self._teach(output, labelled.masks),
+            )
+            return StepResult(
+                supervised + opinion,
+                {"supervised": supervised.detach(), "opinion": opinion.detach()},
+            )
 
         target = self.view(self._clean(unlabelled), labelled)
         if self._colour:
             target = erase(target)
         images = self.normalise(torch.cat([labelled.images, target.images]))
         output = self.student(images)
-        supervised, opinion = self.supervise(output.logits[:number], labelled), self._teach(output, labelled.masks)
+        supervised, opinion = (
+            self.supervise(output.logits[:number], labelled),
+            self._teach(output, labelled.masks),
+        )
         consistency, selected = self.term(output.logits[number:], target, progress)
         extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
         loss = supervised + opinion + weight * (consistency + extra)
@@ -103,7 +114,9 @@ def tag_loss(tags: Tensor, masks: Tensor) -> Tensor:
 
     The mean over classes and over the frames of all processes.
     """
-    seen = torch.zeros(len(masks), IGNORE + 1, device=masks.device).scatter_(1, masks.flatten(1), 1.0)
+    seen = torch.zeros(len(masks), IGNORE + 1, device=masks.device).scatter_(
+        1, masks.flatten(1), 1.0
+    )
     present = seen[:, : tags.shape[1]]
     known = present.amax(1)
     loss = F.binary_cross_entropy_with_logits(tags.float(), present, reduction="none").mean(1)
@@ -113,7 +126,9 @@ def tag_loss(tags: Tensor, masks: Tensor) -> Tensor:
 def fuse(one: Tensor, other: Tensor) -> Tensor:
     """Logits (B, C, h, w) of the sharpened mean of two opinions, each divided by their joint root mean square."""
     opinions = torch.stack([one.float(), other.float()])
-    opinions = opinions - opinions.mean(2, keepdim=True)  # logits are known up to a constant, which has no say
+    opinions = opinions - opinions.mean(
+        2, keepdim=True
+    )  # logits are known up to a constant, which has no say
     scale = opinions.square().mean((0, 2)).sqrt().clamp(min=1e-6)[:, None]
     return (opinions / scale).softmax(2).mean(0).log() / TEMPERATURE
 

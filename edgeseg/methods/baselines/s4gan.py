@@ -68,13 +68,20 @@ class S4GAN(Method):
         with torch.no_grad():
             expected = self._shown(average)[number:].sigmoid()
             label = guess[number:].argmax(1)
-            kept = shrink(unlabelled.valid, output.logits) & trusted(self.verdict(felt), TRUST)[:, :, None]
+            kept = (
+                shrink(unlabelled.valid, output.logits)
+                & trusted(self.verdict(felt), TRUST)[:, :, None]
+            )
             kept &= expected.gather(1, label.flatten(1)).view_as(label) > PRESENT
         pseudo = cross_entropy(output.logits[number:], label.masked_fill(~kept, IGNORE))
         agreement = (shown[number:].sigmoid() - expected).square().mean(1)
         consistency = ratio(agreement.sum(), agreement.new_tensor(len(agreement)))
         footage = pseudo + MATCHING * matching + PRESENCE * consistency
-        logs |= {"unlabelled": pseudo.detach(), "judge": judging.detach(), "matching": matching.detach()}
+        logs |= {
+            "unlabelled": pseudo.detach(),
+            "judge": judging.detach(),
+            "matching": matching.detach(),
+        }
         return StepResult(loss + judging + weight * footage, logs | {"kept": kept.float().mean()})
 
     def _shown(self, output: Output) -> Tensor:
@@ -88,7 +95,9 @@ def _presence_loss(shown: Tensor, masks: Tensor) -> Tensor:
     names = torch.arange(shown.shape[1], device=masks.device)
     there = (masks.flatten(1)[:, None] == names[:, None]).any(2)
     some = there.any(1)
-    loss = F.binary_cross_entropy_with_logits(shown, there.to(shown.dtype), reduction="none").mean(1)
+    loss = F.binary_cross_entropy_with_logits(shown, there.to(shown.dtype), reduction="none").mean(
+        1
+    )
     return ratio((loss * some).sum(), some.sum())
 
 

@@ -30,11 +30,15 @@ class S4L(Method):
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         self.look_at(torch.cat([labelled.images, unlabelled.images]))
-        supervised = self.supervised(self.student(self.normalise(labelled.images)).logits, labelled.masks)
+        supervised = self.supervised(
+            self.student(self.normalise(labelled.images)).logits, labelled.masks
+        )
         images = rotated(unlabelled.images)
         turn = torch.arange(4, device=images.device).repeat_interleave(len(unlabelled.images))
         found = self.upright(self.student.encode(self.normalise(images))[-1].mean((2, 3))).float()
-        rotation = ratio(F.cross_entropy(found, turn, reduction="sum"), found.new_tensor(len(found)))
+        rotation = ratio(
+            F.cross_entropy(found, turn, reduction="sum"), found.new_tensor(len(found))
+        )
         logs = {"supervised": supervised.detach(), "unlabelled": rotation.detach()}
         logs |= {"upright": (found.argmax(1) == turn).float().mean()}
         return StepResult(supervised + self._weight * rotation, logs)

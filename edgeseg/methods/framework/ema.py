@@ -42,7 +42,9 @@ class Tracker:
         number = len(rows) * world_size()
         if number == 1:
             return  # one value has no variance
-        mean = total(rows.sum(0)) / number  # of all processes, or each would have a teacher of its own
+        mean = (
+            total(rows.sum(0)) / number
+        )  # of all processes, or each would have a teacher of its own
         variance = total((rows - mean).square().sum(0)) / (number - 1)
         module.num_batches_tracked += 1
         share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)

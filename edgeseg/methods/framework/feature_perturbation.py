@@ -16,7 +16,9 @@ from edgeseg.losses.consistency import divergence_map
 from edgeseg.losses.precision import wide
 
 
-def complementary_dropout(features: Sequence[Tensor], *, shared: bool = False) -> tuple[list[Tensor], list[Tensor]]:
+def complementary_dropout(
+    features: Sequence[Tensor], *, shared: bool = False
+) -> tuple[list[Tensor], list[Tensor]]:
     """Two views in which every channel is doubled in one and dropped in the other (UniMatch V2).
 
     Half of the samples, chosen at random, stay untouched in both views. The mean of the two views is the original.
@@ -83,13 +85,16 @@ def adversarial_noise(
     clean = [wide(maps.detach()) for maps in features]
     with torch.autocast(clean[0].device.type, enabled=False), torch.enable_grad():
         step = _scaled([torch.randn_like(maps) for maps in clean], xi)
-        moved = [(maps + noise).requires_grad_(True) for maps, noise in zip(clean, step, strict=True)]
+        moved = [
+            (maps + noise).requires_grad_(True) for maps, noise in zip(clean, step, strict=True)
+        ]
         with torch.no_grad():
             wanted = decoder(clean)
         change = divergence_map(wanted, decoder(moved)).sum()
         gradient = torch.autograd.grad(change, moved, allow_unused=True)
         found = [
-            torch.zeros_like(maps) if slope is None else slope for maps, slope in zip(clean, gradient, strict=True)
+            torch.zeros_like(maps) if slope is None else slope
+            for maps, slope in zip(clean, gradient, strict=True)
         ]
     noise = _scaled(found, radius)
     return [maps + push.to(maps.dtype) for maps, push in zip(features, noise, strict=True)]
@@ -97,9 +102,15 @@ def adversarial_noise(
 
 def _scaled(maps: list[Tensor], length: float) -> list[Tensor]:
     """Every sample's maps, taken together, scaled to `length`; nothing but zeros stays that."""
-    largest = torch.stack([level.abs().flatten(1).amax(1) for level in maps if level[0].numel()]).amax(0)
-    largest = largest.clamp(min=torch.finfo(largest.dtype).tiny)  # gradients can be so small that squares vanish
-    square = torch.stack([(level / _column(largest)).square().flatten(1).sum(1) for level in maps]).sum(0)
+    largest = torch.stack(
+        [level.abs().flatten(1).amax(1) for level in maps if level[0].numel()]
+    ).amax(0)
+    largest = largest.clamp(
+        min=torch.finfo(largest.dtype).tiny
+    )  # gradients can be so small that squares vanish
+    square = torch.stack(
+        [(level / _column(largest)).square().flatten(1).sum(1) for level in maps]
+    ).sum(0)
     factor = length / square.sqrt().clamp(min=1e-12)
     return [level / _column(largest) * _column(factor) for level in maps]
 

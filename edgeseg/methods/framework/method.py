@@ -147,7 +147,9 @@ class Schedule:
         """The weight at `progress` 0..1."""
         if progress < self.warmup:
             return 0.0
-        return self.weight * (1.0 if self.ramp <= 0 else min(1.0, (progress - self.warmup) / self.ramp))
+        return self.weight * (
+            1.0 if self.ramp <= 0 else min(1.0, (progress - self.warmup) / self.ramp)
+        )
 
 
 def _size(masks: Tensor) -> tuple[int, int]:

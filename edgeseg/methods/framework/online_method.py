@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from edgeseg.losses.cross_entropy import IGNORE, upsample
 from edgeseg.losses.distributed import ratio
 from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
-from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.pixel_selection import Select, Selected, histogram, kept_share
+from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.views import Region, Target, believed, paste, recolour
 from edgeseg.models import Network, Output
 
@@ -31,10 +31,16 @@ class Online(Method, ABC):
     """Holds the parts; a concrete method writes `step` with them."""
 
     def __init__(
-        self, kit: Kit, plugins: Sequence[Plugin], *,
-        select: Select, region: Region | None = None, pixel: PixelLoss | None = None, scale: float = 1.0,
+        self,
+        kit: Kit,
+        plugins: Sequence[Plugin],
+        *,
+        select: Select,
+        region: Region | None = None,
+        pixel: PixelLoss | None = None,
+        scale: float = 1.0,
         source: Source = "ema",
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Take the parts.
 
         Args:
@@ -111,9 +117,9 @@ class Online(Method, ABC):
                 return paste(target, region)
         return paste(target, self._region(target)) if self._region else target
 
-    def term(self, logits: Tensor, target: Target, progress: float, select: Select | None = None) -> tuple[
-        Tensor, Selected
-    ]:  # fmt: skip
+    def term(
+        self, logits: Tensor, target: Target, progress: float, select: Select | None = None
+    ) -> tuple[Tensor, Selected]:
         """The loss () of the student's (B, C, h, w) logits on a view, and which pixels made it."""
         selected = (select or self._select)(target, progress)
         for plugin in self.helpers():
@@ -135,7 +141,10 @@ class Online(Method, ABC):
     def extras(self, seen: Seen) -> Tensor:
         """Sum () of the plug-ins' own losses."""
         losses = [plugin.extra(self, seen) for plugin in self.helpers()]
-        return sum((loss for loss in losses if loss is not None), torch.zeros((), device=seen.images.device))
+        return sum(
+            (loss for loss in losses if loss is not None),
+            torch.zeros((), device=seen.images.device),
+        )
 
     def after_step(self, step: int) -> None:
         super().after_step(step)
@@ -144,7 +153,12 @@ class Online(Method, ABC):
 
     @staticmethod
     def report(
-        loss: Tensor, supervised: Tensor, unlabelled: Tensor, extra: Tensor, target: Target, selected: Selected
+        loss: Tensor,
+        supervised: Tensor,
+        unlabelled: Tensor,
+        extra: Tensor,
+        target: Target,
+        selected: Selected,
     ) -> StepResult:
         """The loss with the figures that every method logs."""
         logs = {"supervised": supervised, "unlabelled": unlabelled, "extra": extra}

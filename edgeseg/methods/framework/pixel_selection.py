@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from edgeseg.config import U2PLConfig
-from edgeseg.losses.entropy import class_thresholds, partition_share, threshold
 from edgeseg.losses.distributed import total
+from edgeseg.losses.entropy import class_thresholds, partition_share, threshold
 from edgeseg.methods.framework.views import Target
 
-LARGEST_BOOST = 2.0  # of U2PL's N / N_reliable, which is unbounded when nearly everything is ignored
+LARGEST_BOOST = (
+    2.0  # of U2PL's N / N_reliable, which is unbounded when nearly everything is ignored
+)
 
 
 class Selected(NamedTuple):
@@ -36,7 +38,9 @@ def confident(least: float) -> Select:
     """Pixels above a confidence, divided by all valid ones (FixMatch, UniMatch): few confident pixels weigh little."""
 
     def select(target: Target, progress: float) -> Selected:
-        return Selected((target.valid & (target.confidence >= least)).float(), target.valid.sum().float())
+        return Selected(
+            (target.valid & (target.confidence >= least)).float(), target.valid.sum().float()
+        )
 
     return select
 

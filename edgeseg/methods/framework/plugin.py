@@ -34,7 +34,13 @@ class Seen:
 
     @classmethod
     def first_view(
-        cls, images: Tensor, output: Output, labelled: Batch, target: Target, unlabelled: Batch, progress: float
+        cls,
+        images: Tensor,
+        output: Output,
+        labelled: Batch,
+        target: Target,
+        unlabelled: Batch,
+        progress: float,
     ) -> Seen:
         """Of a student that saw more than one view: the labelled frames and the first."""
         rows = len(labelled.images) + len(target.images)

@@ -8,8 +8,8 @@ import torch
 
 from edgeseg.methods.framework.method import Batch, Kit, StepResult
 from edgeseg.methods.framework.online_method import Online, PixelLoss, Source
-from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.pixel_selection import Select
+from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.views import Region, Target
 
 
@@ -17,10 +17,16 @@ class PseudoLabel(Online):
     """One target of clean frames, one strong view of them, one pass of the student over everything."""
 
     def __init__(
-        self, kit: Kit, plugins: Sequence[Plugin], *,
-        select: Select, region: Region | None = None, pixel: PixelLoss | None = None,
-        source: Source = "ema", view: Callable[[Target], Target] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        kit: Kit,
+        plugins: Sequence[Plugin],
+        *,
+        select: Select,
+        region: Region | None = None,
+        pixel: PixelLoss | None = None,
+        source: Source = "ema",
+        view: Callable[[Target], Target] | None = None,
+    ) -> None:
         """As `Online`; `view` replaces colours and mixing by something else."""
         super().__init__(kit, plugins, select=select, region=region, pixel=pixel, source=source)
         self._view = view

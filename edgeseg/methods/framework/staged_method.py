@@ -39,10 +39,17 @@ class Stages(Protocol):
     footage: Sequence[Frame]
 
     def train(
-        self, name: str, share: float, make: Callable[[Kit], Method], *,
-        labels: Path | None = None, frames: Sequence[Frame] | None = None, start: Path | None = None,
-        keep: Sequence[float] = (), last: bool = False,
-    ) -> Path:  # fmt: skip
+        self,
+        name: str,
+        share: float,
+        make: Callable[[Kit], Method],
+        *,
+        labels: Path | None = None,
+        frames: Sequence[Frame] | None = None,
+        start: Path | None = None,
+        keep: Sequence[float] = (),
+        last: bool = False,
+    ) -> Path:
         """Train from the encoder's weights and return the weights file of the average at the end.
 
         Args:
@@ -58,7 +65,9 @@ class Stages(Protocol):
     def snapshots(self, name: str) -> list[Path]:
         """Weights that the stage `name` kept on the way, oldest first."""
 
-    def label(self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6) -> Path:
+    def label(
+        self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6
+    ) -> Path:
         """Label footage by the mean of up to 6 views (three scales, flipped or not); returns the folder of masks."""
 
     def mask(self, labels: Path, frame: Frame) -> Mask:
@@ -76,25 +85,40 @@ class Learner(Method):
 
     def __init__(self, kit: Kit, *, pseudo_only: bool = False) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self._pseudo_only, self._colour, self._weight = pseudo_only, kit.config.strong, kit.config.unlabelled_weight
+        self._pseudo_only, self._colour, self._weight = (
+            pseudo_only,
+            kit.config.strong,
+            kit.config.unlabelled_weight,
+        )
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
-        clean = unlabelled.images if self._pseudo_only else torch.cat([labelled.images, unlabelled.images])
+        clean = (
+            unlabelled.images
+            if self._pseudo_only
+            else torch.cat([labelled.images, unlabelled.images])
+        )
         self.look_at(clean)
         if self._pseudo_only and len(unlabelled.images) == 1:
-            unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))  # batch norm cannot do with one
+            unlabelled = Batch(
+                *(torch.cat([part, part]) for part in unlabelled)
+            )  # batch norm cannot do with one
         images, masks = self.disturb(unlabelled)
         number = 0 if self._pseudo_only else len(labelled.images)
         seen = images if self._pseudo_only else torch.cat([labelled.images, images])
         logits = self.student(self.normalise(seen)).logits
         found = upsample(logits[number:], (masks.shape[1], masks.shape[2]))
         pseudo = cross_entropy(found, masks)
-        logs = {"unlabelled": pseudo.detach(), "kept": (masks != 255).sum() / unlabelled.valid.sum().clamp(min=1)}
+        logs = {
+            "unlabelled": pseudo.detach(),
+            "kept": (masks != 255).sum() / unlabelled.valid.sum().clamp(min=1),
+        }
         if self._pseudo_only:
             return StepResult(pseudo, logs)
         supervised = self.supervised(logits[:number], labelled.masks)
-        return StepResult(supervised + self._weight * pseudo, logs | {"supervised": supervised.detach()})
+        return StepResult(
+            supervised + self._weight * pseudo, logs | {"supervised": supervised.detach()}
+        )
 
     def disturb(self, unlabelled: Batch) -> tuple[Tensor, Tensor]:
         """The student's view of footage (B, 3, H, W) and its labels (B, H, W)."""

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from edgeseg.data.augment import cutout, strong
 from edgeseg.data.cutmix import boxes, mix
-from edgeseg.losses.entropy import entropy
 from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.losses.entropy import entropy
 from edgeseg.methods.framework.method import Batch
 
 
@@ -54,7 +54,9 @@ class Target:
         return entropy(self.probability)
 
 
-Region = Callable[[Target], Tensor | None]  # which pixels (B, H, W) are taken from the next frame; None: none at all
+Region = Callable[
+    [Target], Tensor | None
+]  # which pixels (B, H, W) are taken from the next frame; None: none at all
 
 
 def believed(batch: Batch, logits: Tensor) -> Target:
@@ -78,7 +80,9 @@ def paste(target: Target, region: Tensor | None) -> Target:
     """Inside the region (B, H, W) take image and belief of the next frame of the batch."""
     if region is None:
         return target
-    images, probability, valid = (mix(part, region) for part in (target.images, target.probability, target.valid))
+    images, probability, valid = (
+        mix(part, region) for part in (target.images, target.probability, target.valid)
+    )
     return Target(images, probability, valid, tuple(mix(peer, region) for peer in target.peers))
 
 
@@ -90,7 +94,9 @@ def insert(target: Target, labelled: Batch, donor: Tensor, region: Tensor) -> Ta
     """
     classes = target.probability.shape[1]
     truth = labelled.masks[donor]
-    certain = F.one_hot(truth.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
+    certain = (
+        F.one_hot(truth.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
+    )
     inside = region[:, None]
     return Target(
         torch.where(inside, labelled.images[donor], target.images),
@@ -130,9 +136,16 @@ def classmix(chance: float) -> Region:
         label = target.label.roll(-1, 0)
         known = torch.arange(classes, device=label.device)
         present = (label.flatten(1)[:, None] == known[:, None]).any(2)  # (B, C)
-        order = torch.rand(present.shape, device=label.device).masked_fill(~present, 2.0).argsort(1).argsort(1)
+        order = (
+            torch.rand(present.shape, device=label.device)
+            .masked_fill(~present, 2.0)
+            .argsort(1)
+            .argsort(1)
+        )
         chosen = order < (present.sum(1, keepdim=True) // 2)
-        chosen = torch.cat([chosen, torch.zeros_like(chosen[:, :1])], 1)  # the padding's 255 is never pasted
+        chosen = torch.cat(
+            [chosen, torch.zeros_like(chosen[:, :1])], 1
+        )  # the padding's 255 is never pasted
         return chosen.gather(1, label.clamp(max=classes).flatten(1)).view_as(label)
 
     return region

@@ -6,9 +6,9 @@ All of it is the plug-in `plugins/ael.py`. FPL on AEL replaces the cross-entropy
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.plugins import plugins
-from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
+from edgeseg.methods.plugins import plugins
 
 
 def ael(kit: Kit) -> Method:

@@ -6,10 +6,10 @@ All pixels weigh the same, by the share that the teacher is sure of; below four 
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.plugins import plugins
-from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.pixel_selection import confident_share
+from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import classmix as by_class
+from edgeseg.methods.plugins import plugins
 
 CONFIDENCE = 0.968
 
@@ -17,5 +17,8 @@ CONFIDENCE = 0.968
 def classmix(kit: Kit) -> Method:
     """A mean teacher with class-wise mixing."""
     return PseudoLabel(
-        kit, plugins(kit), select=confident_share(kit.confidence(CONFIDENCE)), region=by_class(kit.config.cutmix)
+        kit,
+        plugins(kit),
+        select=confident_share(kit.confidence(CONFIDENCE)),
+        region=by_class(kit.config.cutmix),
     )

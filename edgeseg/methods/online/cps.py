@@ -14,10 +14,10 @@ from torch import Tensor
 
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.plugins import plugins
 from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.framework.views import Target, believed, by_peer, cutmix
+from edgeseg.methods.plugins import plugins
 
 
 class CPS(Online):
@@ -26,7 +26,9 @@ class CPS(Online):
     def __init__(self, kit: Kit, own: tuple[str, ...] = (), *, mixed: bool) -> None:
         """With `mixed`, CutMix; `own` names the plug-ins that belong to the method."""
         select = confident(kit.confidence())
-        super().__init__(kit, plugins(kit, own), select=select, region=cutmix(1.0) if mixed else None)
+        super().__init__(
+            kit, plugins(kit, own), select=select, region=cutmix(1.0) if mixed else None
+        )
         self.second = kit.another()
         self._mixed = mixed
 
@@ -38,13 +40,17 @@ class CPS(Online):
         if weight == 0:
             self.look_at(labelled.images)
             images = self.normalise(labelled.images)
-            supervised = self._supervise(self.student(images).logits, self.second(images).logits, labelled)
+            supervised = self._supervise(
+                self.student(images).logits, self.second(images).logits, labelled
+            )
             return StepResult(supervised, {"supervised": supervised.detach()})
 
         target = self._clean(unlabelled if self._mixed else _together(labelled, unlabelled))
         if self._mixed:
             target = self.view(target, labelled)
-        images = self.normalise(torch.cat([labelled.images, target.images]) if self._mixed else target.images)
+        images = self.normalise(
+            torch.cat([labelled.images, target.images]) if self._mixed else target.images
+        )
         output, other = self.student(images), self.second(images)
         supervised = self._supervise(output.logits[:number], other.logits[:number], labelled)
 

@@ -4,10 +4,10 @@ frame are what it shall say about the strong view."""
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.plugins import plugins
-from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import cutmix
+from edgeseg.methods.plugins import plugins
 
 CONFIDENCE = 0.95
 
@@ -15,5 +15,9 @@ CONFIDENCE = 0.95
 def fixmatch(kit: Kit) -> Method:
     """One strong view; `teacher = "ema"` lets the average label instead."""
     return PseudoLabel(
-        kit, plugins(kit), select=confident(kit.confidence(CONFIDENCE)), region=cutmix(kit.config.cutmix), source="self"
-    )  # fmt: skip
+        kit,
+        plugins(kit),
+        select=confident(kit.confidence(CONFIDENCE)),
+        region=cutmix(kit.config.cutmix),
+        source="self",
+    )

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from edgeseg.losses.consistency import squared_error
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.plugins import plugins
-from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import Target
+from edgeseg.methods.plugins import plugins
 
 WEIGHT = 10.0  # of the squared error: on probabilities its gradients are small beside those of a cross-entropy
 NOISE = 0.05
@@ -28,4 +28,6 @@ def _error(logits: Tensor, target: Target) -> Tensor:
 
 
 def _noisy(target: Target) -> Target:
-    return replace(target, images=(target.images + NOISE * torch.randn_like(target.images)).clamp(0, 1))
+    return replace(
+        target, images=(target.images + NOISE * torch.randn_like(target.images)).clamp(0, 1)
+    )

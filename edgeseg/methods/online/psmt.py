@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.methods.framework.ema import Tracker, follow
+from edgeseg.methods.framework.feature_perturbation import adversarial_noise
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.feature_perturbation import adversarial_noise
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.plugins import plugins
 from edgeseg.methods.framework.pixel_selection import Selected
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.framework.views import Target, cutmix
+from edgeseg.methods.plugins import plugins
 from edgeseg.models import Network, Output
 
 CONFIDENCE = 0.6
@@ -33,12 +33,16 @@ class PSMT(Online):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit, plugins(kit), select=_sure, region=cutmix(kit.config.cutmix))
-        self.pair = nn.ModuleList(copy.deepcopy(kit.student).requires_grad_(False).eval() for _ in range(2))
+        self.pair = nn.ModuleList(
+            copy.deepcopy(kit.student).requires_grad_(False).eval() for _ in range(2)
+        )
         self._trackers = [Tracker(network) for network in self._networks()]
         self._turn = max(1, kit.config.steps // TURNS)
         self._steps = kit.config.steps
         with torch.no_grad():
-            for parameter in self._networks()[1].classifier.parameters():  # or both would say the same for long
+            for parameter in self._networks()[
+                1
+            ].classifier.parameters():  # or both would say the same for long
                 parameter.add_(0.01 * torch.randn_like(parameter))
 
     def _networks(self) -> list[Network]:
@@ -59,7 +63,9 @@ class PSMT(Online):
             return self.without_footage(labelled)
         labelled = self.prepare(labelled)
         core = round(progress * self._steps) // self._turn % 2
-        target = self.view(self.refine(unlabelled, self._ask_both(unlabelled.images, core)), labelled)
+        target = self.view(
+            self.refine(unlabelled, self._ask_both(unlabelled.images, core)), labelled
+        )
         number = len(labelled.images)
         images = self.normalise(torch.cat([labelled.images, target.images]))
         features = self.student.encode(images)
@@ -80,7 +86,9 @@ class PSMT(Online):
                 found.append(network(self.normalise(images)).logits.float())
         trusted, other = found[core], found[1 - core]
         least = other.topk(min(TOP, other.shape[1]), dim=1).values[:, -1:]
-        return Output((trusted + torch.where(other >= least, other, trusted)) / 2, own.features, own.rep)
+        return Output(
+            (trusted + torch.where(other >= least, other, trusted)) / 2, own.features, own.rep
+        )
 
     def _decode(self, features: list[Tensor]) -> Tensor:
         one, other = self._networks()

@@ -7,21 +7,27 @@ are not (`plugins/u2pl_contrast.py`). Labels and entropies come from the clean v
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.plugins import plugins
-from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.pixel_selection import everything, reliable
+from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import cutmix
+from edgeseg.methods.plugins import plugins
 
 
 def u2pl(kit: Kit) -> Method:
     """On CutMix."""
     return PseudoLabel(
-        kit, plugins(kit, ["u2pl_contrast"]), select=reliable(kit.config.u2pl), region=cutmix(kit.config.cutmix)
+        kit,
+        plugins(kit, ["u2pl_contrast"]),
+        select=reliable(kit.config.u2pl),
+        region=cutmix(kit.config.cutmix),
     )
 
 
 def u2pl_ael(kit: Kit) -> Method:
     """On AEL, whose own sampling and weights decide about pseudo-labels; entropy splits pixels for L_c alone."""
     return PseudoLabel(
-        kit, plugins(kit, ["ael", "u2pl_contrast"]), select=everything, region=cutmix(kit.config.cutmix)
-    )  # fmt: skip
+        kit,
+        plugins(kit, ["ael", "u2pl_contrast"]),
+        select=everything,
+        region=cutmix(kit.config.cutmix),
+    )

@@ -11,16 +11,16 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.consistency import disagreement_weight
 from edgeseg.losses.ael_adaptive import ConfidenceBank, class_chances
+from edgeseg.losses.consistency import disagreement_weight
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.pixel_selection import Selected, everything
 from edgeseg.methods.framework.plugin import Plugin, Seen
+from edgeseg.methods.framework.views import Target, believed, by_peer, insert
 from edgeseg.methods.plugins import plugins
 from edgeseg.methods.plugins.ael import draw_present, uncommon
-from edgeseg.methods.framework.pixel_selection import Selected, everything
-from edgeseg.methods.framework.views import Target, believed, by_peer, insert
 
 
 class CrossSetPaste(Plugin):
@@ -64,7 +64,9 @@ class UCC(Online):
         if weight == 0:
             self.look_at(labelled.images)
             output = self.student(self.normalise(labelled.images))
-            supervised = self._supervise(output.logits, self.second.decode(output.features), labelled)
+            supervised = self._supervise(
+                output.logits, self.second.decode(output.features), labelled
+            )
             return StepResult(supervised, {"supervised": supervised.detach()})
 
         target = self.view(self._clean(unlabelled), labelled)
@@ -79,7 +81,9 @@ class UCC(Online):
 
         def select(view: Target, progress: float) -> Selected:
             weight, divisor = everything(view, progress)
-            return Selected(weight * agreement, divisor)  # where the heads disagree everywhere, all counts little
+            return Selected(
+                weight * agreement, divisor
+            )  # where the heads disagree everywhere, all counts little
 
         one, selected = self.term(output.logits[number:], by_peer(target), progress, select)
         two, _ = self.term(other[number:], target, progress, select)

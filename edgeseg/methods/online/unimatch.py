@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import torch
 
+from edgeseg.methods.framework.feature_perturbation import channel_dropout
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.feature_perturbation import channel_dropout
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.plugins import plugins
 from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.framework.views import cutmix
+from edgeseg.methods.plugins import plugins
 
 CONFIDENCE = 0.95
-STRONG, PERTURBED = 0.25, 0.5  # weights of each strong view and of the feature stream beside the supervised loss
+STRONG, PERTURBED = (
+    0.25,
+    0.5,
+)  # weights of each strong view and of the feature stream beside the supervised loss
 DROPPED = 0.5  # chance of a channel
 
 
@@ -27,7 +30,13 @@ class UniMatch(Online):
 
     def __init__(self, kit: Kit) -> None:
         region = cutmix(kit.config.cutmix)
-        super().__init__(kit, plugins(kit), select=confident(kit.confidence(CONFIDENCE)), region=region, source="self")
+        super().__init__(
+            kit,
+            plugins(kit),
+            select=confident(kit.confidence(CONFIDENCE)),
+            region=region,
+            source="self",
+        )
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from edgeseg.methods.framework.feature_perturbation import complementary_dropout
 from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.feature_perturbation import complementary_dropout
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.plugins import plugins
 from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.plugin import Seen
 from edgeseg.methods.framework.views import cutmix
+from edgeseg.methods.plugins import plugins
 
 CONFIDENCE = 0.95
 
@@ -25,9 +25,14 @@ class UniMatchV2(Online):
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(
-            kit, plugins(kit), select=confident(kit.confidence(CONFIDENCE)), region=cutmix(kit.config.cutmix)
+            kit,
+            plugins(kit),
+            select=confident(kit.confidence(CONFIDENCE)),
+            region=cutmix(kit.config.cutmix),
         )
-        self._shared = kit.config.arch == "dpt"  # a ViT's levels are equally wide and share the draw of channels
+        self._shared = (
+            kit.config.arch == "dpt"
+        )  # a ViT's levels are equally wide and share the draw of channels
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -47,7 +52,9 @@ class UniMatchV2(Online):
         one, selected = self.term(first, views[0], progress)
         two, _ = self.term(second, views[1], progress)
         consistency = (one + two) / 2
-        extra = self.extras(Seen.first_view(images, output, labelled, views[0], unlabelled, progress))
+        extra = self.extras(
+            Seen.first_view(images, output, labelled, views[0], unlabelled, progress)
+        )
         loss = supervised + weight * (consistency + extra)
         return self.report(loss, supervised, consistency, extra, views[0], selected)
 
@@ -56,7 +63,9 @@ class UniMatchV2(Online):
         half = (len(features[0]) - number) // 2
         ones = [torch.ones_like(maps[:half, :, :1, :1]) for maps in features]
         masks = [torch.cat(pair) for pair in zip(*complementary_dropout(ones, shared=self._shared))]
-        return [torch.cat([maps[:number], maps[number:] * mask]) for maps, mask in zip(features, masks)]
+        return [
+            torch.cat([maps[:number], maps[number:] * mask]) for maps, mask in zip(features, masks)
+        ]
 
 
 def unimatch_v2(kit: Kit) -> Method:

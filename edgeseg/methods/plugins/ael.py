@@ -16,10 +16,15 @@ import torch
 from torch import Tensor
 
 from edgeseg.data.cutmix import boxes
-from edgeseg.losses.ael_adaptive import ConfidenceBank, class_chances, confidence_weight, keep_chances
+from edgeseg.losses.ael_adaptive import (
+    ConfidenceBank,
+    class_chances,
+    confidence_weight,
+    keep_chances,
+)
 from edgeseg.methods.framework.method import Batch, Kit
-from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.framework.pixel_selection import Selected, rescaled
+from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.framework.views import Target
 
 

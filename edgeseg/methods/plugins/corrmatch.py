@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold, grow, propagate
 from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.pixel_selection import Selected
+from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.views import Target
 from edgeseg.models import Output
 
@@ -40,28 +40,50 @@ class CorrMatch(Plugin):
         self.threshold.update(target.confidence, target.label, target.valid)
         small = F.interpolate(target.probability, size=size, mode="area")
         confidence, label = small.max(1)
-        valid = F.interpolate(target.valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
+        valid = (
+            F.interpolate(target.valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
+        )
         classes = target.probability.shape[1]
         label, reached = grow(
-            features, label.masked_fill(~valid, IGNORE), confidence, valid, self.threshold.value, SAMPLES,
+            features,
+            label.masked_fill(~valid, IGNORE),
+            confidence,
+            valid,
+            self.threshold.value,
+            SAMPLES,
             classes=classes,
-        )  # fmt: skip
+        )
         # Elsewhere the belief stays as fine as it is: a pole is thinner than a place.
         whole = (target.valid.shape[1], target.valid.shape[2])
         grown = F.interpolate(reached[:, None].float(), size=whole, mode="nearest-exact") > 0
-        wanted = F.interpolate(label[:, None].float(), size=whole, mode="nearest-exact")[:, 0].long()
-        certain = F.one_hot(wanted.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
+        wanted = F.interpolate(label[:, None].float(), size=whole, mode="nearest-exact")[
+            :, 0
+        ].long()
+        certain = (
+            F.one_hot(wanted.clamp(max=classes - 1), classes)
+            .movedim(-1, 1)
+            .to(target.probability.dtype)
+        )
         return replace(target, probability=torch.where(grown, certain, target.probability))
 
     def weigh(self, target: Target, selected: Selected) -> Selected:
-        return Selected(selected.weight * (target.confidence >= self.threshold.value), selected.divisor)
+        return Selected(
+            selected.weight * (target.confidence >= self.threshold.value), selected.divisor
+        )
 
     def extra(self, method: Method, seen: Seen) -> Tensor | None:
         number = len(seen.target.images)
         features = _correlated(seen.output, seen.target.valid.shape[1])[-number:]
-        logits = F.adaptive_avg_pool2d(seen.output.logits[-number:].float(), (features.shape[2], features.shape[3]))
-        spread = upsample(propagate(features.float(), logits), (seen.target.valid.shape[1], seen.target.valid.shape[2]))
-        label = torch.where(seen.target.confidence >= self.threshold.value, seen.target.label, IGNORE)
+        logits = F.adaptive_avg_pool2d(
+            seen.output.logits[-number:].float(), (features.shape[2], features.shape[3])
+        )
+        spread = upsample(
+            propagate(features.float(), logits),
+            (seen.target.valid.shape[1], seen.target.valid.shape[2]),
+        )
+        label = torch.where(
+            seen.target.confidence >= self.threshold.value, seen.target.label, IGNORE
+        )
         return WEIGHT * cross_entropy(spread, label)
 
 

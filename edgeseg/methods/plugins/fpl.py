@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
 from edgeseg.losses.cross_entropy import IGNORE
 from edgeseg.losses.distributed import total
+from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
 from edgeseg.methods.framework.method import Kit
 from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.framework.views import Target
@@ -28,6 +28,8 @@ class FPL(Plugin):
         with torch.no_grad():
             positives = fuzzy_positives(target.probability, self.settings.mass, self.settings.most)
             fuzzy = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
-            plain = F.cross_entropy(logits.float(), target.label, ignore_index=IGNORE, reduction="none")
+            plain = F.cross_entropy(
+                logits.float(), target.label, ignore_index=IGNORE, reduction="none"
+            )
         loss = fuzzy_loss(logits.float(), positives) * fuzzy
         return loss * (total((plain * weight).sum()) / total((loss * weight).sum()).clamp(min=1e-6))

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from edgeseg.losses.cross_entropy import IGNORE, upsample
 from edgeseg.losses.distributed import ratio
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.pixel_selection import confident
+from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.views import Target, by_peer
 from edgeseg.models import Output
 
@@ -36,7 +36,9 @@ class PrevMatch(Plugin):
         super().__init__()
         self.every = max(1, round(kit.config.steps * (1 - kit.config.warmup) / (2 * SNAPSHOTS)))
         self.first = round(kit.config.steps * kit.config.warmup)
-        self.snapshots = nn.ModuleList(copy.deepcopy(kit.student).requires_grad_(False) for _ in range(SNAPSHOTS))
+        self.snapshots = nn.ModuleList(
+            copy.deepcopy(kit.student).requires_grad_(False) for _ in range(SNAPSHOTS)
+        )
         self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
         self._select = confident(CONFIDENCE)
 
@@ -60,7 +62,10 @@ class PrevMatch(Plugin):
             return None
         target = by_peer(seen.target, -1)
         selected = self._select(target, seen.progress)
-        found = upsample(seen.output.logits[-len(target.images) :], (target.valid.shape[1], target.valid.shape[2]))
+        found = upsample(
+            seen.output.logits[-len(target.images) :],
+            (target.valid.shape[1], target.valid.shape[2]),
+        )
         label = torch.where(selected.weight > 0, target.label, IGNORE)
         loss = nn.functional.cross_entropy(found, label, ignore_index=IGNORE, reduction="sum")
         return min(1.0, seen.progress / FULL_AT) * ratio(loss, selected.divisor)
@@ -70,7 +75,10 @@ class PrevMatch(Plugin):
         drawn = torch.randperm(available)[: int(torch.randint(1, min(DRAWN, available) + 1, ()))]
         weights = torch.distributions.Dirichlet(torch.ones(len(drawn))).sample().tolist()
         return sum(
-            (weight * self.snapshots[index](images).logits.float() for weight, index in zip(weights, drawn.tolist())),
+            (
+                weight * self.snapshots[index](images).logits.float()
+                for weight, index in zip(weights, drawn.tolist())
+            ),
             torch.zeros((), device=images.device),
         )
 

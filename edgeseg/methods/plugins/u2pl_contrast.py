@@ -10,12 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.u2pl_contrastive import NegativeBank, anchor_mask, info_nce, negative_mask, prototypes, rank_bounds
 from edgeseg.losses.cross_entropy import IGNORE
 from edgeseg.losses.distributed import total
+from edgeseg.losses.u2pl_contrastive import (
+    NegativeBank,
+    anchor_mask,
+    info_nce,
+    negative_mask,
+    prototypes,
+    rank_bounds,
+)
 from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.methods.framework.pixel_selection import partition
+from edgeseg.methods.framework.plugin import Plugin, Seen
 from edgeseg.models import Output
 
 NEW_NEGATIVES = 256  # pushed for each class and step, so that the bank remembers many steps
@@ -34,7 +41,9 @@ class U2PLContrast(Plugin):
         with torch.no_grad():
             theirs = method.teacher(seen.images)
             reliable = partition(seen.target, self.settings, seen.progress)
-        with torch.autocast(seen.images.device.type, enabled=False):  # cosines near 1 need more than bfloat16's digits
+        with torch.autocast(
+            seen.images.device.type, enabled=False
+        ):  # cosines near 1 need more than bfloat16's digits
             return self.settings.weight * self.contrast(seen, theirs, reliable)
 
     def contrast(self, seen: Seen, theirs: Output, reliable: Tensor) -> Tensor:
@@ -51,22 +60,34 @@ class U2PLContrast(Plugin):
             # One class alone has nothing to be told from: its loss would only push features apart.
             valid = valid & (valid.sum() > 1)
         return info_nce(
-            _pixels(rep), anchors, positive, negative, valid, self.settings.anchors, self.settings.temperature
+            _pixels(rep),
+            anchors,
+            positive,
+            negative,
+            valid,
+            self.settings.anchors,
+            self.settings.temperature,
         )
 
-    def masks(self, seen: Seen, theirs: Output, reliable: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def masks(
+        self, seen: Seen, theirs: Output, reliable: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """Anchors and negatives of each class, (P, C) bool, P pixels of all frames at `size`."""
         masks, target = seen.labelled.masks, seen.target
         label = torch.where(reliable, target.label, IGNORE)
         near = _shrink(torch.cat([masks, label]), size)
         trusted = _shrink(torch.cat([masks != IGNORE, reliable]), size).flatten()
-        unreliable = _shrink(torch.cat([torch.zeros_like(masks, dtype=torch.bool), target.valid & ~reliable]), size)
+        unreliable = _shrink(
+            torch.cat([torch.zeros_like(masks, dtype=torch.bool), target.valid & ~reliable]), size
+        )
         labelled = torch.zeros_like(near, dtype=torch.bool)
         labelled[: len(masks)] = True
         chance = _pixels(F.interpolate(theirs.logits.float().softmax(1), size=size, mode="area"))
         low, high = rank_bounds(chance.shape[1], self.settings.low_rank, self.settings.high_rank)
         anchors = anchor_mask(near.flatten(), chance, trusted, self.settings.threshold)
-        return anchors, negative_mask(near.flatten(), chance, labelled.flatten(), unreliable.flatten(), low, high)
+        return anchors, negative_mask(
+            near.flatten(), chance, labelled.flatten(), unreliable.flatten(), low, high
+        )
 
 
 def _pixels(maps: Tensor) -> Tensor:
@@ -76,4 +97,6 @@ def _pixels(maps: Tensor) -> Tensor:
 
 def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, H, W) -> (B, *size), nearest."""
-    return F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0].to(maps.dtype)
+    return F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0].to(
+        maps.dtype
+    )

@@ -21,7 +21,9 @@ def naive_student(stages: Stages) -> Path:
     for number in range(1, ROUNDS + 1):
         labels = stages.label(f"labels-{number}", weights)
         weights = stages.train(f"student-{number}", student, _student, labels=labels)
-        weights = stages.train(f"tuned-{number}", TUNING, suponly, start=weights, last=number == ROUNDS)
+        weights = stages.train(
+            f"tuned-{number}", TUNING, suponly, start=weights, last=number == ROUNDS
+        )
     return weights
 
 

@@ -15,8 +15,8 @@ from edgeseg.data.augment import cutout, strong
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.feature_perturbation import channel_dropout
+from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
 from edgeseg.methods.framework.staged_method import Stages
 from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Network
@@ -30,7 +30,11 @@ class NoisyStudent(Method):
 
     def __init__(self, kit: Kit, source: Network) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self.source, self._weight, self._colour = source, kit.config.unlabelled_weight, kit.config.strong
+        self.source, self._weight, self._colour = (
+            source,
+            kit.config.unlabelled_weight,
+            kit.config.strong,
+        )
 
     def train(self, mode: bool = True) -> NoisyStudent:
         super().train(mode)
@@ -42,7 +46,9 @@ class NoisyStudent(Method):
         self.look_at(torch.cat([labelled.images, unlabelled.images]))
         size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
         with torch.no_grad():
-            probability = upsample(self.source(self.normalise(unlabelled.images)).logits, size).softmax(1)
+            probability = upsample(
+                self.source(self.normalise(unlabelled.images)).logits, size
+            ).softmax(1)
         noisy = strong(unlabelled.images) if self._colour else unlabelled.images
         images, hidden = cutout(noisy, torch.where(unlabelled.valid, 0, 255))
         features = self.student.encode(self.normalise(torch.cat([labelled.images, images])))
@@ -50,7 +56,10 @@ class NoisyStudent(Method):
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)
         seen = (hidden != 255).float()
-        soft = ratio((soft_cross_entropy(upsample(logits[number:], size), probability) * seen).sum(), seen.sum())
+        soft = ratio(
+            (soft_cross_entropy(upsample(logits[number:], size), probability) * seen).sum(),
+            seen.sum(),
+        )
         logs = {"supervised": supervised.detach(), "unlabelled": soft.detach()}
         return StepResult(supervised + self._weight * soft, logs)
 

@@ -29,7 +29,10 @@ SINGLE = 0.25  # at most so large a part of the chosen frames may show one class
 def stpp(stages: Stages) -> Path:
     """A third of the steps each for the teacher, the student of stable frames and the student of all frames."""
     whole = stages.config.steps / 3 >= LONG
-    keep = [1 - (CHECKPOINTS - 1 - place) / (CHECKPOINTS if whole else 3 * CHECKPOINTS) for place in range(CHECKPOINTS)]
+    keep = [
+        1 - (CHECKPOINTS - 1 - place) / (CHECKPOINTS if whole else 3 * CHECKPOINTS)
+        for place in range(CHECKPOINTS)
+    ]
     teacher = stages.train("teacher", 1 / 3, suponly, keep=keep)
     first = stages.label("labels", teacher)
     chosen = reliable(stages, stages.snapshots("teacher"))
@@ -45,12 +48,17 @@ def stpp(stages: Stages) -> Path:
 
 def reliable(stages: Stages, checkpoints: Sequence[Path]) -> list[Frame]:
     """The stable half of every camera's footage, by the sum of mIoU between earlier checkpoints and the last."""
-    folders = [stages.label(f"checkpoint-{place}", weights, views=1) for place, weights in enumerate(checkpoints)]
+    folders = [
+        stages.label(f"checkpoint-{place}", weights, views=1)
+        for place, weights in enumerate(checkpoints)
+    ]
     cameras: dict[str, list[tuple[float, bool, Frame]]] = defaultdict(list)
     for frame in stages.footage:
         masks = [stages.mask(folder, frame) for folder in folders]
         single = len(np.unique(masks[-1])) == 1
-        score = stability(masks, stages.classes) if len(masks) > 1 else 0.0  # a teacher of a step or two has one
+        score = (
+            stability(masks, stages.classes) if len(masks) > 1 else 0.0
+        )  # a teacher of a step or two has one
         cameras[frame.camera].append((score, single, frame))
     return [frame for scored in cameras.values() for frame in _best(scored)]
 

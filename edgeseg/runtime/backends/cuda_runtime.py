@@ -20,7 +20,10 @@ from numpy.typing import DTypeLike, NDArray
 from edgeseg.errors import DependencyError, EngineError
 
 NAMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")
-PLACES = ("/usr/local/cuda/lib64", "/usr/local/cuda/targets/aarch64-linux/lib")  # not always known to the linker
+PLACES = (
+    "/usr/local/cuda/lib64",
+    "/usr/local/cuda/targets/aarch64-linux/lib",
+)  # not always known to the linker
 HANDLE = POINTER(c_void_p)
 SIGNATURES: dict[str, tuple[Any, ...]] = {  # Any: ctypes' types have no common public one
     "cudaGetLastError": (),
@@ -49,7 +52,9 @@ TO_DEVICE, TO_HOST = 1, 2
 NON_BLOCKING = 1  # a stream that does not wait for the default one
 THREAD_LOCAL = 1  # while one thread captures, others may go on allocating
 MULTIPROCESSORS, INTEGRATED, MAJOR, MINOR = 16, 18, 75, 76  # numbers of cudaDeviceAttr
-PROPERTIES = 16_384  # bytes; the struct grows with every CUDA, but begins with the name's 256 in all of them
+PROPERTIES = (
+    16_384  # bytes; the struct grows with every CUDA, but begins with the name's 256 in all of them
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,10 @@ class Cuda:
     def __init__(self, library: Any) -> None:  # Any: what ctypes loaded, or a stand-in
         for name, types in SIGNATURES.items():
             getattr(library, name).argtypes = types
-        library.cudaGetErrorString.argtypes, library.cudaGetErrorString.restype = (c_int,), ctypes.c_char_p
+        library.cudaGetErrorString.argtypes, library.cudaGetErrorString.restype = (
+            (c_int,),
+            ctypes.c_char_p,
+        )
         self._library = library
         self.device = self._examine()
 
@@ -122,10 +130,12 @@ class Cuda:
             self._call("cudaDeviceGetAttribute", value, attribute, 0)
             values.append(value.value)
         return Device(
-            name=properties.raw[:256].split(b"\0")[0].decode(errors="replace"), compute=f"{values[0]}.{values[1]}",
-            multiprocessors=values[2], runtime=f"{version.value // 1000}.{version.value % 1000 // 10}",
+            name=properties.raw[:256].split(b"\0")[0].decode(errors="replace"),
+            compute=f"{values[0]}.{values[1]}",
+            multiprocessors=values[2],
+            runtime=f"{version.value // 1000}.{version.value % 1000 // 10}",
             integrated=bool(values[3]),
-        )  # fmt: skip
+        )
 
     def _call(self, name: str, *arguments: Any) -> None:  # Any: what the function takes
         code = getattr(self._library, name)(*arguments)
@@ -142,7 +152,9 @@ class Cuda:
         return int(handle.value or 0)
 
     def _release(self, name: str, handle: int | None) -> None:
-        getattr(self._library, name)(handle)  # what fails here cannot be mended, and the rest must still be released
+        getattr(self._library, name)(
+            handle
+        )  # what fails here cannot be mended, and the rest must still be released
 
     def stream(self, stack: ExitStack) -> int:
         """A stream that lives as long as `stack`."""
@@ -150,7 +162,9 @@ class Cuda:
         stack.callback(self._release, "cudaStreamDestroy", stream)
         return stream
 
-    def memory(self, stack: ExitStack, shape: tuple[int, ...], kind: DTypeLike, *, shared: bool) -> Memory:
+    def memory(
+        self, stack: ExitStack, shape: tuple[int, ...], kind: DTypeLike, *, shared: bool
+    ) -> Memory:
         """Memory for one tensor that lives as long as `stack`.
 
         Args:
@@ -169,11 +183,15 @@ class Cuda:
 
     def upload(self, memory: Memory, stream: int) -> None:
         """Begin to copy the CPU's bytes to the GPU."""
-        self._call("cudaMemcpyAsync", memory.device, memory.address, memory.host.nbytes, TO_DEVICE, stream)
+        self._call(
+            "cudaMemcpyAsync", memory.device, memory.address, memory.host.nbytes, TO_DEVICE, stream
+        )
 
     def download(self, memory: Memory, stream: int) -> None:
         """Begin to copy the GPU's bytes to the CPU."""
-        self._call("cudaMemcpyAsync", memory.address, memory.device, memory.host.nbytes, TO_HOST, stream)
+        self._call(
+            "cudaMemcpyAsync", memory.address, memory.device, memory.host.nbytes, TO_HOST, stream
+        )
 
     def wait(self, stream: int) -> None:
         """Until all work in `stream` is done."""
@@ -209,12 +227,17 @@ class Cuda:
 
 def has_gpu() -> bool:
     """Whether the system shows an NVIDIA device."""
-    return any(Path(name).exists() for name in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0", "/dev/dxg"))
+    return any(
+        Path(name).exists()
+        for name in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0", "/dev/dxg")
+    )
 
 
 def candidates() -> Iterator[Any]:  # Any: ctypes libraries
     """The runtime libraries of this machine: the linker's, CUDA's own folder's, those of NVIDIA's wheels."""
-    wheels = [str(path) for place in sys.path for path in Path(place).glob("nvidia/*/lib/libcudart.so.*")]
+    wheels = [
+        str(path) for place in sys.path for path in Path(place).glob("nvidia/*/lib/libcudart.so.*")
+    ]
     for name in (*NAMES, *(f"{place}/libcudart.so" for place in PLACES), *wheels):
         try:
             yield ctypes.CDLL(name)

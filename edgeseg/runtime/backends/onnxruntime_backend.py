@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.io_spec import OUTPUTS
 from edgeseg.errors import BundleError, DependencyError
+from edgeseg.runtime.backends.base import Backend, Prediction
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
-from edgeseg.bundle.io_spec import OUTPUTS
-from edgeseg.runtime.backends.open_runner import Backend, Prediction
 
 PROVIDERS: dict[Backend, str] = {
-    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "ort-tensorrt": "TensorrtExecutionProvider",
-}  # fmt: skip
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "ort-tensorrt": "TensorrtExecutionProvider",
+}
 QUIET = 3  # errors only: ONNX Runtime warns about things that a user cannot change
 
 try:
@@ -46,7 +48,11 @@ ENGINE_ERRORS = tuple(
 
 def fastest() -> Backend:
     """CUDA where this ONNX Runtime has it and there is a device, else the CPU."""
-    return "cuda" if PROVIDERS["cuda"] in onnxruntime.get_available_providers() and has_gpu() else "cpu"
+    return (
+        "cuda"
+        if PROVIDERS["cuda"] in onnxruntime.get_available_providers() and has_gpu()
+        else "cpu"
+    )
 
 
 def require(backend: Backend) -> None:
@@ -64,7 +70,14 @@ class OrtRunner:
     """One session; see `edgeseg.runtime.backends.open_runner.Runner`."""
 
     def __init__(
-        self, bundle: Bundle, data: bytes, flavour: Flavour, backend: Backend, *, threads: int, streams: int
+        self,
+        bundle: Bundle,
+        data: bytes,
+        flavour: Flavour,
+        backend: Backend,
+        *,
+        threads: int,
+        streams: int,
     ) -> None:
         """Make the session.
 
@@ -81,12 +94,16 @@ class OrtRunner:
         options.log_severity_level = QUIET
         options.intra_op_num_threads = max(1, threads // streams)
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding and writing need the cores
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # decoding and writing need the cores
         options.add_session_config_entry("session.load_model_format", "ONNX")
         if backend == "ort-tensorrt":
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
-            self._session = onnxruntime.InferenceSession(data, options, providers=_providers(backend, flavour, data))
+            self._session = onnxruntime.InferenceSession(
+                data, options, providers=_providers(backend, flavour, data)
+            )
         except ENGINE_ERRORS as error:
             raise BundleError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot load {self._file} ({_first_line(error)}); "
@@ -109,7 +126,10 @@ class OrtRunner:
             # plain calls: output binding was measured and wins less than 1 % on the CPU
             if not self._single or len(frames) == 1:
                 return Prediction(*self._session.run(OUTPUTS, {"image": frames}))
-            parts = [self._session.run(OUTPUTS, {"image": frames[index : index + 1]}) for index in range(len(frames))]
+            parts = [
+                self._session.run(OUTPUTS, {"image": frames[index : index + 1]})
+                for index in range(len(frames))
+            ]
         except ENGINE_ERRORS as error:
             raise BundleError(
                 f"{self._file} failed on {self.backend} ({_first_line(error)}); try --precision fp32 or --backend cpu"
@@ -117,7 +137,9 @@ class OrtRunner:
         return Prediction(*(np.concatenate(part) for part in zip(*parts)))
 
 
-def _providers(backend: Backend, flavour: Flavour, data: bytes) -> list[Any]:  # Any: names, or names with options
+def _providers(
+    backend: Backend, flavour: Flavour, data: bytes
+) -> list[Any]:  # Any: names, or names with options
     if backend == "cpu":
         return [PROVIDERS["cpu"]]
     if backend == "cuda":
@@ -127,10 +149,13 @@ def _providers(backend: Backend, flavour: Flavour, data: bytes) -> list[Any]:  #
     cache = engines.folder / f"onnxruntime-{hashlib.sha256(data).hexdigest()[:32]}"
     cache.mkdir(exist_ok=True, mode=0o700)
     options = {
-        "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": True, "trt_timing_cache_path": str(cache),
-        "trt_fp16_enable": flavour != "fp32", "trt_int8_enable": flavour == "int8-trt",
-    }  # fmt: skip
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(cache),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(cache),
+        "trt_fp16_enable": flavour != "fp32",
+        "trt_int8_enable": flavour == "int8-trt",
+    }
     return [(PROVIDERS["ort-tensorrt"], options), PROVIDERS["cuda"], PROVIDERS["cpu"]]
 
 

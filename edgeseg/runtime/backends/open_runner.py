@@ -5,73 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle import Bundle, Flavour
 from edgeseg.config import EngineConfig
-from edgeseg.errors import BundleError
-from edgeseg.bundle.onnx_scan import scan
 from edgeseg.progress import Report, Silent
-from edgeseg.bundle.io_spec import Face
+from edgeseg.runtime.backends.base import Backend, Precision, Runner, Wanted
+from edgeseg.runtime.backends.flavour_choice import checked, choose
 
-Backend = Literal["cpu", "cuda", "tensorrt", "ort-tensorrt"]
-Wanted = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt"]
-Precision = Literal["auto", "fp32", "int8", "fp16"]
-INT8: dict[Backend, Flavour] = {  # CUDA has no INT8 kernels for such files
-    "cpu": "int8-cpu",
-    "tensorrt": "int8-trt",
-    "ort-tensorrt": "int8-trt",
-}
-RUNS: dict[Backend, tuple[Flavour, ...]] = {
-    "cpu": ("fp32", "int8-cpu"),
-    "cuda": ("fp32", "fp16"),
-    "tensorrt": ("fp32", "fp16", "int8-trt"),
-    "ort-tensorrt": ("fp32", "fp16", "int8-trt"),
-}
 MOST_STREAMS = 4  # each holds the activations of a frame
 WARM_UP = 2  # first calls lay out memory, and build an engine on TensorRT
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the graph says about N frames.
-
-    Attributes:
-        mask: (N, H, W) uint8 class ids at the graph's input size.
-        entropy: (N, h, w) float32, 0..1, at the logits' stride.
-        score: (N,) float32, share of unreliable pixels.
-        area: (N, C) float32, share of each class.
-    """
-
-    mask: NDArray[np.uint8]
-    entropy: NDArray[np.float32]
-    score: NDArray[np.float32]
-    area: NDArray[np.float32]
-
-
-class Runner(Protocol):
-    """A model ready to run.
-
-    Attributes:
-        bundle: where it comes from.
-        flavour: the file that runs.
-        backend: what runs it.
-        streams: so many threads may call it at once.
-    """
-
-    bundle: Bundle
-    flavour: Flavour
-    backend: Backend
-    streams: int
-
-    def __call__(self, frames: NDArray[np.uint8]) -> Prediction:
-        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size."""
 
 
 def cores() -> int:
@@ -121,7 +67,14 @@ def open_runner(
             start = native.open_native if backend == "tensorrt" else native.open_if_it_works
             stopped = stop.is_set if stop is not None else lambda: False
             found = start(
-                native.Request(opened, precision, engine or EngineConfig(), streams, report or Silent(), stopped)
+                native.Request(
+                    opened,
+                    precision,
+                    engine or EngineConfig(),
+                    streams,
+                    report or Silent(),
+                    stopped,
+                )
             )
             if found is not None:
                 stack.callback(found.close)
@@ -134,27 +87,19 @@ def open_runner(
         yield runner
 
 
-def _open_ort(bundle: Bundle, backend: Wanted, precision: Precision | Flavour, threads: int, streams: int) -> Runner:
+def _open_ort(
+    bundle: Bundle, backend: Wanted, precision: Precision | Flavour, threads: int, streams: int
+) -> Runner:
     from edgeseg.runtime.backends import onnxruntime_backend as ort  # noqa: PLC0415  # it needs an optional package
 
     chosen = ort.fastest() if backend == "auto" else backend
     ort.require(chosen)
     flavour = choose(bundle, chosen, precision)
     streams = streams or (min(threads, MOST_STREAMS) if chosen == "cpu" else 1)
-    data = checked(bundle, flavour)  # the engine makes its own copy, and this one is gone when this function ends
+    data = checked(
+        bundle, flavour
+    )  # the engine makes its own copy, and this one is gone when this function ends
     return ort.OrtRunner(bundle, data, flavour, chosen, threads=threads, streams=streams)
-
-
-def checked(bundle: Bundle, flavour: Flavour) -> bytes:
-    """The bytes of a graph that an engine may be given.
-
-    Raises:
-        BundleError: they are damaged, dangerous, of another flavour, or not what the manifest says.
-    """
-    name = GRAPHS[flavour]
-    data, where = bundle.read(name), str(bundle.path / name)
-    Face.of(bundle.manifest).check(scan(data, name=where, flavour=flavour), where)
-    return data
 
 
 def resolve_backend(backend: Wanted) -> Backend:
@@ -163,8 +108,8 @@ def resolve_backend(backend: Wanted) -> Backend:
     Raises:
         DependencyError: what the back end needs is not installed.
     """
-    from edgeseg.runtime.backends.tensorrt import native_runner as native  # noqa: PLC0415  # optional packages
     from edgeseg.runtime.backends import onnxruntime_backend as ort
+    from edgeseg.runtime.backends.tensorrt import native_runner as native  # noqa: PLC0415  # optional packages
 
     if backend == "tensorrt" or (backend == "auto" and native.present()):
         return "tensorrt"
@@ -172,35 +117,3 @@ def resolve_backend(backend: Wanted) -> Backend:
         return ort.fastest()
     ort.require(backend)
     return backend
-
-
-def choose(bundle: Bundle, backend: Backend, precision: Precision | Flavour) -> Flavour:
-    """The file of the bundle that `backend` should run at `precision`.
-
-    Raises:
-        BundleError: there is none, or it is of another back end's flavour.
-    """
-    held = [flavour for flavour, name in GRAPHS.items() if name in bundle.manifest.files]
-    if precision == "auto":
-        wanted = INT8.get(backend)
-        if wanted in held and bundle.speedup(wanted) >= 1:
-            return wanted
-        return "fp16" if "fp16" in RUNS[backend] and "fp16" in held else "fp32"
-    flavour = INT8.get(backend, "int8-trt") if precision == "int8" else precision
-    if flavour not in RUNS[backend]:
-        raise BundleError(
-            f"{bundle.path} cannot run {precision} on {backend}, which runs {', '.join(RUNS[backend])}; "
-            "choose another --precision or --backend"
-        )
-    if flavour not in held:
-        others = sorted(set(held) & {"int8-cpu", "int8-trt"})
-        hint = f" (its {GRAPHS[others[0]]} is made for another engine)" if precision == "int8" and others else ""
-        raise BundleError(
-            f"{bundle.path} holds no {GRAPHS[flavour]}{hint}; export it again with {_option(flavour)}, "
-            "or use --precision fp32"
-        )
-    return flavour
-
-
-def _option(flavour: Flavour) -> str:
-    return "--half" if flavour == "fp16" else "--int8"

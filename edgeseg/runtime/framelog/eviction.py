@@ -29,7 +29,9 @@ class Pile:
     def __init__(self) -> None:
         self.count = 0
         self._shards: dict[str, list[Entry]] = {}
-        self._order: list[tuple[int, str]] = []  # (-records, shard); entries that are no longer true lie among them
+        self._order: list[
+            tuple[int, str]
+        ] = []  # (-records, shard); entries that are no longer true lie among them
 
     def add(self, entry: Entry) -> None:
         """Take in a record."""
@@ -85,7 +87,9 @@ class Stock:
             heapq.heappush(self._sent, Entry("", name, shard, size))
             return
         _, _, score, digest = name.removesuffix(".esr").split("-")
-        rank = digest if reason == "random" else score  # control frames in an order that knows no score
+        rank = (
+            digest if reason == "random" else score
+        )  # control frames in an order that knows no score
         self._ready[reason].add(Entry(rank, name, shard, size))
 
     def first(self) -> tuple[State, Reason, Entry]:

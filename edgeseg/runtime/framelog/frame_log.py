@@ -18,23 +18,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
-from edgeseg.config import LogConfig
 from edgeseg.atomic_files import lock
+from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
-from edgeseg.runtime.framelog.eviction import REASONS
-from edgeseg.runtime.framelog.reader import VerifyResult, iter_records, verify
 from edgeseg.imaging.image_codec import Image
-from edgeseg.runtime.framelog.record_format import Entropy, Facts, Mask, Record, encode, encode_parts, read_record
+from edgeseg.runtime.framelog.eviction import REASONS
 from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate, Selection
+from edgeseg.runtime.framelog.reader import VerifyResult, iter_records, verify
+from edgeseg.runtime.framelog.record_format import (
+    Entropy,
+    Facts,
+    Mask,
+    Record,
+    encode,
+    encode_parts,
+    read_record,
+)
 from edgeseg.runtime.framelog.record_store import LAST_HOUR, NO_SPACE, Full, Store, set_aside
 
 __all__ = ["FrameLog", "Record", "VerifyResult", "iter_records", "read_record", "verify"]
 
 QUEUE = 8
-LONGEST_WAIT = 30.0  # seconds that recorded footage waits for the disk before a frame is dropped after all
-SPARED = (
-    2  # places of the queue that score frames leave free: control frames lost in a rush would no longer be a sample
+LONGEST_WAIT = (
+    30.0  # seconds that recorded footage waits for the disk before a frame is dropped after all
 )
+SPARED = 2  # places of the queue that score frames leave free: control frames lost in a rush would no longer be a sample
 RETRY_NS = {"full": 10_000_000_000, "degraded": 60_000_000_000}
 CLOSE_SECONDS = 30  # a disk that hangs for longer at the end is given up
 OWN = {".lock", "boot", "tmp", "ready", "sent", "bad", "lost+found"}
@@ -65,9 +73,18 @@ class FrameLog:
     """
 
     def __init__(
-        self, folder: Path, config: LogConfig, store: Store, selection: Selection, held: ExitStack, *,
-        device: str, model: str, threshold: float, clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        config: LogConfig,
+        store: Store,
+        selection: Selection,
+        held: ExitStack,
+        *,
+        device: str,
+        model: str,
+        threshold: float,
+        clock: Callable[[], float],
+    ) -> None:
         self.folder = folder
         self.state = "ok"
         self.problem = ""
@@ -89,9 +106,16 @@ class FrameLog:
 
     @classmethod
     def open(
-        cls, folder: Path, config: LogConfig, *,
-        device: str, model: str, threshold: float, clock: Callable[[], float] = time.time, seed: int | None = None,
-    ) -> FrameLog:  # fmt: skip
+        cls,
+        folder: Path,
+        config: LogConfig,
+        *,
+        device: str,
+        model: str,
+        threshold: float,
+        clock: Callable[[], float] = time.time,
+        seed: int | None = None,
+    ) -> FrameLog:
         """Take hold of `folder`, make it a frame log if it is empty, and tidy up after a killed writer.
 
         Args:
@@ -109,7 +133,9 @@ class FrameLog:
             folder.mkdir(parents=True, exist_ok=True)
             known = (folder / "ready").is_dir() or (folder / "boot").is_file()
             if not known and any(path.name not in OWN for path in folder.iterdir()):
-                raise FrameLogError(f"{folder} holds other things and is no frame log; choose an empty or a new folder")
+                raise FrameLogError(
+                    f"{folder} holds other things and is no frame log; choose an empty or a new folder"
+                )
             set_aside(folder / ".lock", stat.S_ISREG)
             held.enter_context(lock(folder, FrameLogError))
             store = Store(folder, config)
@@ -123,14 +149,25 @@ class FrameLog:
             raise
         selection = Selection(config, threshold, seed)
         return cls(
-            folder, config, store, selection, held, device=device, model=model, threshold=threshold, clock=clock
-        )  # fmt: skip
+            folder,
+            config,
+            store,
+            selection,
+            held,
+            device=device,
+            model=model,
+            threshold=threshold,
+            clock=clock,
+        )
 
     def __enter__(self) -> FrameLog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -153,9 +190,16 @@ class FrameLog:
         return sum(counts.get(reason, 0) for reason in REASONS)
 
     def offer(
-        self, image_rgb: Image, *,
-        camera: str, score: float, mask: Mask | None, entropy: Entropy | None, monotonic_ns: int, wait: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        image_rgb: Image,
+        *,
+        camera: str,
+        score: float,
+        mask: Mask | None,
+        entropy: Entropy | None,
+        monotonic_ns: int,
+        wait: bool = False,
+    ) -> None:
         """Log the frame if it is worth it; to be called with every frame, never waits for the disk unless told to.
 
         Args:
@@ -180,10 +224,16 @@ class FrameLog:
             self._count("queue")
 
     def put(
-        self, image_rgb: Image, *,
-        camera: str, score: float, mask: Mask | None, entropy: Entropy | None, monotonic_ns: int,
+        self,
+        image_rgb: Image,
+        *,
+        camera: str,
+        score: float,
+        mask: Mask | None,
+        entropy: Entropy | None,
+        monotonic_ns: int,
         candidate: Candidate = ABOVE,
-    ) -> Path:  # fmt: skip
+    ) -> Path:
         """Write one record whatever its worth, and return its path once it survives a power cut.
 
         Args:
@@ -199,13 +249,25 @@ class FrameLog:
             self._began = monotonic_ns if self._began is None else self._began
             hour = min(LAST_HOUR, max(0, monotonic_ns - self._began) // HOUR_NS)
             facts = Facts(
-                device=self._device, camera=camera[:256], boot=self._store.boot, seq=self._seq,
-                monotonic_ns=monotonic_ns, time=self._clock(), clock_synced=clock_synced(),
-                model=self._model, threshold=self._threshold, reason=candidate.reason,
-                probability=candidate.probability, score=float(score), flags=candidate.flags,
-                height=image_rgb.shape[0], width=image_rgb.shape[1],
-            )  # fmt: skip
-            name, data = encode(facts, encode_parts(image_rgb, mask, entropy, quality=self._config.jpeg_quality))
+                device=self._device,
+                camera=camera[:256],
+                boot=self._store.boot,
+                seq=self._seq,
+                monotonic_ns=monotonic_ns,
+                time=self._clock(),
+                clock_synced=clock_synced(),
+                model=self._model,
+                threshold=self._threshold,
+                reason=candidate.reason,
+                probability=candidate.probability,
+                score=float(score),
+                flags=candidate.flags,
+                height=image_rgb.shape[0],
+                width=image_rgb.shape[1],
+            )
+            name, data = encode(
+                facts, encode_parts(image_rgb, mask, entropy, quality=self._config.jpeg_quality)
+            )
             self._seq += 1
             shard = f"{self._store.boot:06}-{hour:05}-{candidate.reason}"
             path = self._write(shard, name, data, monotonic_ns)
@@ -248,9 +310,14 @@ class FrameLog:
                 continue
             try:
                 self.put(
-                    job.image, camera=job.camera, score=job.score, mask=job.mask, entropy=job.entropy,
-                    monotonic_ns=job.monotonic_ns, candidate=job.candidate,
-                )  # fmt: skip
+                    job.image,
+                    camera=job.camera,
+                    score=job.score,
+                    mask=job.mask,
+                    entropy=job.entropy,
+                    monotonic_ns=job.monotonic_ns,
+                    candidate=job.candidate,
+                )
             except FrameLogError:
                 self._count(self.state)
             except ValueError:
@@ -266,7 +333,9 @@ class FrameLog:
 def clock_synced() -> bool | None:
     """Whether the kernel believes that its wall clock is synchronised; None where it does not tell."""
     try:
-        state = int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)))  # all zero: read only
+        state = int(
+            ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+        )  # all zero: read only
     except (OSError, AttributeError):
         return None
     return None if state < 0 else state != 5  # TIME_ERROR

@@ -15,13 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.config import LogConfig
-from edgeseg.imaging.perceptual_hash import dhash, distance
 from edgeseg.imaging.image_codec import Image
+from edgeseg.imaging.perceptual_hash import dhash, distance
 from edgeseg.runtime.framelog.record_format import Flag, Reason
 
 HOUR_NS = 3_600_000_000_000
-SAVED = 1 / 6  # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no rush
-FROZEN_NS = 10_000_000_000  # so long must every picture of a camera be the same before it counts as frozen
+SAVED = (
+    1 / 6
+)  # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no rush
+FROZEN_NS = (
+    10_000_000_000  # so long must every picture of a camera be the same before it counts as frozen
+)
 GRID = 16  # sound pictures are told from poor ones by GRID x GRID pixels
 DARK, BRIGHT = 24, 231  # a picture with 98 % of its samples beyond either is black or saturated
 REMEMBERED = 256  # kept frames that a new one must differ from
@@ -34,7 +38,10 @@ class TokenBucket:
     def __init__(self, per_hour: float) -> None:
         self._per_hour = per_hour
         self._size = max(1.0, per_hour * SAVED) if per_hour > 0 else 0.0
-        self._state: tuple[float, int | None] = self._size, None  # tokens at a time; replaced whole, so never seen half
+        self._state: tuple[float, int | None] = (
+            self._size,
+            None,
+        )  # tokens at a time; replaced whole, so never seen half
 
     def _level(self, now_ns: int) -> float:
         tokens, then = self._state

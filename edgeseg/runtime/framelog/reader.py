@@ -13,11 +13,18 @@ import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import FrameLogError
-from edgeseg.progress import Report, Silent
-from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.image_codec import Image
+from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import palette_png
-from edgeseg.runtime.framelog.record_format import NAME, Header, Mask, Record, read_header, read_record
+from edgeseg.progress import Report, Silent
+from edgeseg.runtime.framelog.record_format import (
+    NAME,
+    Header,
+    Mask,
+    Record,
+    read_header,
+    read_record,
+)
 
 Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 
@@ -90,11 +97,15 @@ def find(folder: Path, text: str) -> Path:
     found = [path for path in iter_records(folder) if text in path.name]
     if len(found) != 1:
         how = f"{len(found)} records" if found else "no record"
-        raise FrameLogError(f"{folder} has {how} with {text!r} in the name; choose one from `edgeseg log ls {folder}`")
+        raise FrameLogError(
+            f"{folder} has {how} with {text!r} in the name; choose one from `edgeseg log ls {folder}`"
+        )
     return found[0]
 
 
-def export(folder: Path, output: Path, palette: Palette, report: Report | None = None) -> VerifyResult:
+def export(
+    folder: Path, output: Path, palette: Palette, report: Report | None = None
+) -> VerifyResult:
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
         output/images/NAME.jpg     the frame, byte for byte as it was logged
@@ -123,7 +134,9 @@ def export(folder: Path, output: Path, palette: Palette, report: Report | None =
             try:
                 _export(record, mask, output, palette)
             except OSError as error:
-                raise FrameLogError(f"{output} cannot be written ({error.strerror}); choose another --output") from None
+                raise FrameLogError(
+                    f"{output} cannot be written ({error.strerror}); choose another --output"
+                ) from None
             result.good += 1
         report.advance()
     report.stop()
@@ -171,13 +184,17 @@ def write_overlay(record: Record, palette: Palette, path: Path) -> None:
     try:
         write_atomic(path, cv2.imencode(".png", picture)[1].tobytes())
     except OSError as error:
-        raise FrameLogError(f"{path} cannot be written ({error.strerror}); choose another --output") from None
+        raise FrameLogError(
+            f"{path} cannot be written ({error.strerror}); choose another --output"
+        ) from None
 
 
 def colours(number: int = 64) -> Palette:
     """RGB colours far apart, for logs seen outside the site that names its classes' own."""
     hues = (index * 0.618 % 1.0 for index in range(number))
-    return tuple(tuple(int(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues)  # type: ignore[misc]
+    return tuple(
+        tuple(int(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues
+    )  # type: ignore[misc]
 
 
 def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -> None:
@@ -187,7 +204,10 @@ def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -
         write_atomic(output / "masks" / f"{stem}.png", palette_png(mask, palette))
     if "entropy" in record.parts:
         write_atomic(output / "entropy" / f"{stem}.png", record.parts["entropy"])
-    write_json(output / "records" / f"{stem}.json", {"id": record.id, **json.loads(record.header.canonical())})
+    write_json(
+        output / "records" / f"{stem}.json",
+        {"id": record.id, **json.loads(record.header.canonical())},
+    )
 
 
 def _list(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -195,7 +215,9 @@ def _list(folder: Path) -> tuple[list[Path], list[Path]]:
     records: list[Path] = []
     strangers: list[Path] = []
     if not (folder / "ready").is_dir():
-        raise FrameLogError(f"{folder} is no frame log, it has no ready/; name a folder given to `edgeseg infer --log`")
+        raise FrameLogError(
+            f"{folder} is no frame log, it has no ready/; name a folder given to `edgeseg infer --log`"
+        )
     for state in ("ready", "sent"):
         for shard in _entries(folder / state):
             if not shard.is_dir(follow_symlinks=False):

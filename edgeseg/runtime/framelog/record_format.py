@@ -25,7 +25,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from edgeseg.config import Section
 from edgeseg.errors import FrameLogError
-from edgeseg.imaging.image_codec import MAX_PIXELS, MAX_SIDE, Image, decode_grey, decode_jpeg, encode_grey, encode_jpeg
+from edgeseg.imaging.image_codec import (
+    MAX_PIXELS,
+    MAX_SIDE,
+    Image,
+    decode_grey,
+    decode_jpeg,
+    encode_grey,
+    encode_jpeg,
+)
 
 MAGIC = b"ESR1"
 SUFFIX = ".esr"
@@ -167,7 +175,9 @@ class Record:
             raise FrameLogError(f"the {kind} of {self.name} {error}; delete the record") from None
 
 
-def encode_parts(image: Image, mask: Mask | None, entropy: Entropy | None, *, quality: int) -> dict[Kind, bytes]:
+def encode_parts(
+    image: Image, mask: Mask | None, entropy: Entropy | None, *, quality: int
+) -> dict[Kind, bytes]:
     """Compress the pictures of one record.
 
     Args:
@@ -191,7 +201,8 @@ def encode_parts(image: Image, mask: Mask | None, entropy: Entropy | None, *, qu
 def encode(facts: Facts, parts: dict[Kind, bytes]) -> tuple[str, bytes]:
     """The file name and the bytes of a record; the same input always gives the same bytes."""
     entries = tuple(
-        Part(kind=kind, length=len(data), sha256=hashlib.sha256(data).hexdigest()) for kind, data in parts.items()
+        Part(kind=kind, length=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for kind, data in parts.items()
     )
     header = Header(**facts.model_dump(), parts=entries)
     text = header.canonical()
@@ -241,7 +252,9 @@ def read_header(path: Path) -> Header:
 def _parse_header(data: bytes, source: str) -> tuple[Header, int]:
     """The header and where the parts begin."""
     if data[:3] == MAGIC[:3] and data[3:4] > MAGIC[3:]:
-        raise FrameLogError(f"{source} was written by a newer edgeseg; update edgeseg here to read it")
+        raise FrameLogError(
+            f"{source} was written by a newer edgeseg; update edgeseg here to read it"
+        )
     if len(data) < 8 or data[:4] != MAGIC:
         raise _damaged(source, "it does not begin like a record")
     length = int.from_bytes(data[4:8], "little")
@@ -265,10 +278,14 @@ def _read(path: Path, most: int) -> bytes:
         with open(handle, "rb") as file:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_RECORD:
-                raise FrameLogError(f"{path} is no record: no regular file of at most {MAX_RECORD} bytes; delete it")
+                raise FrameLogError(
+                    f"{path} is no record: no regular file of at most {MAX_RECORD} bytes; delete it"
+                )
             return file.read(most)
     except OSError as error:
-        raise FrameLogError(f"{path} cannot be read ({error.strerror}); see what there is: `edgeseg log ls`") from None
+        raise FrameLogError(
+            f"{path} cannot be read ({error.strerror}); see what there is: `edgeseg log ls`"
+        ) from None
 
 
 def _damaged(source: str, why: str) -> FrameLogError:

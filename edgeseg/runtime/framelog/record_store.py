@@ -24,8 +24,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from edgeseg.config import LogConfig
 from edgeseg.atomic_files import fsync_dir, write_atomic
+from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.runtime.framelog.eviction import REASONS, State, Stock
 from edgeseg.runtime.framelog.record_format import MAX_RECORD, NAME
@@ -136,7 +136,9 @@ class Store:
     def _admit(self, need: int) -> None:
         """Evict until `need` more bytes fit into the budget, or nothing at all if they cannot."""
         if need > self._max:
-            raise Full(f"{self._folder}: a record of {need} bytes is larger than log.max_bytes; raise that")
+            raise Full(
+                f"{self._folder}: a record of {need} bytes is larger than log.max_bytes; raise that"
+            )
         if self.used + need > self._max:
             self._make_room(self.used + need - self._max)
         volume = os.statvfs(self._folder)
@@ -146,7 +148,9 @@ class Store:
 
     def _make_room(self, amount: int) -> None:
         if amount > self.used:
-            raise Full(f"{self._folder} has no room: its volume is full; free some space, logging goes on by itself")
+            raise Full(
+                f"{self._folder} has no room: its volume is full; free some space, logging goes on by itself"
+            )
         goal = self.used - amount
         while self.used > goal and self._stock:
             self._evict()
@@ -155,7 +159,9 @@ class Store:
         """Delete the least useful record."""
         state, reason, entry = self._stock.first()
         if not _unlink(self._folder / state / entry.shard / entry.name):
-            _unlink(self._folder / "sent" / entry.shard / entry.name)  # another process has sent it meanwhile
+            _unlink(
+                self._folder / "sent" / entry.shard / entry.name
+            )  # another process has sent it meanwhile
         if self._stock.pop():
             self._made.discard(entry.shard)
             _rmdir(self._folder / state / entry.shard)
@@ -183,7 +189,9 @@ class Store:
         return highest
 
     def _take_in(self, state: State, shard: str, name: str, size: int) -> None:
-        self._stock.add(state, next(reason for reason in REASONS if shard.endswith(reason)), shard, name, size)
+        self._stock.add(
+            state, next(reason for reason in REASONS if shard.endswith(reason)), shard, name, size
+        )
         self.used += size
 
     def _next_boot(self, highest: int) -> int:
@@ -201,7 +209,9 @@ class Store:
 
     def _to_bad(self, path: str) -> None:
         try:
-            os.replace(path, self._folder / "bad" / f"{uuid.uuid4().hex[:8]}-{Path(path).name[:100]}")
+            os.replace(
+                path, self._folder / "bad" / f"{uuid.uuid4().hex[:8]}-{Path(path).name[:100]}"
+            )
         except OSError:
             return  # a mount, say: it stays and is passed over
         self.counts["bad"] += 1

@@ -16,15 +16,16 @@ from typing import Protocol, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.config import ClassSpec
 from edgeseg.atomic_files import write_atomic
+from edgeseg.config import ClassSpec
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.sources.base import Frame, Image
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
-from edgeseg.runtime.outputs.overlay import Overlay
 from edgeseg.imaging.palette_png import palette_png
 from edgeseg.imaging.resize import resize_mask
-from edgeseg.runtime.backends.open_runner import Prediction
+from edgeseg.runtime.backends.base import Prediction
+from edgeseg.runtime.outputs.overlay import Overlay
+from edgeseg.runtime.sources.base import Frame
 
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 DEFAULT_FPS = 10.0  # of a video made from pictures
@@ -60,7 +61,7 @@ class Log(Protocol):
         monotonic_ns: int,
         wait: bool = False,
     ) -> None:
-        """Take the frame if it is worth keeping; waits for the disk only if told to."""  # fmt: skip
+        """Take the frame if it is worth keeping; waits for the disk only if told to."""
 
 
 class VideoSink(Sink):
@@ -73,7 +74,9 @@ class VideoSink(Sink):
             EdgesegError: no video can have this suffix, or the folder cannot be made.
         """
         if path.suffix.lower() not in CODECS:
-            raise EdgesegError(f"{path} cannot be written as a video; end its name in one of {', '.join(CODECS)}")
+            raise EdgesegError(
+                f"{path} cannot be written as a video; end its name in one of {', '.join(CODECS)}"
+            )
         make_folder(path.parent)
         self.path, self._partial = path, path.with_suffix(f".partial{path.suffix}")
         self._classes, self._fps = classes, fps or DEFAULT_FPS
@@ -95,7 +98,9 @@ class VideoSink(Sink):
 
     def _open(self, overlay: Overlay) -> cv2.VideoWriter:
         code = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._partial), code, self._fps, (overlay.width, overlay.height))
+        writer = cv2.VideoWriter(
+            str(self._partial), code, self._fps, (overlay.width, overlay.height)
+        )
         if not writer.isOpened():
             raise EdgesegError(
                 f"{self.path} cannot be written; check that its folder is writable, or save pictures with --save FOLDER"
@@ -147,7 +152,9 @@ class PictureSink(Sink):
         size = frame.image.shape[:2]
         overlay = self._overlays.setdefault(size, Overlay(self._classes, *size))
         options = (
-            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if self._suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            if self._suffix == ".jpg"
+            else [cv2.IMWRITE_PNG_COMPRESSION, 1]
         )
         _, data = cv2.imencode(self._suffix, _draw(overlay, frame, prediction), options)
         store(self._folder / f"{frame.name}{self._suffix}", data.tobytes())
@@ -187,7 +194,9 @@ class JsonSink(Sink):
 
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Print one line, at once."""
-        area = {name: round(share, 5) for name, share in zip(self._names, prediction.area[0].tolist())}
+        area = {
+            name: round(share, 5) for name, share in zip(self._names, prediction.area[0].tolist())
+        }
         line = {
             "frame": frame.number,
             "name": frame.name,
@@ -238,7 +247,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EdgesegError(f"the folder {folder} cannot be made ({error.strerror}); choose another place") from None
+        raise EdgesegError(
+            f"the folder {folder} cannot be made ({error.strerror}); choose another place"
+        ) from None
 
 
 def store(path: Path, data: bytes) -> None:
@@ -250,8 +261,12 @@ def store(path: Path, data: bytes) -> None:
     try:
         write_atomic(path, data, sync=False)
     except OSError as error:
-        raise EdgesegError(f"{path} cannot be written ({error.strerror}); make room or choose another place") from None
+        raise EdgesegError(
+            f"{path} cannot be written ({error.strerror}); make room or choose another place"
+        ) from None
 
 
 def _draw(overlay: Overlay, frame: Frame, prediction: Prediction) -> Image:
-    return overlay.draw(frame.image, prediction.mask[0], float(prediction.score[0]), prediction.area[0])
+    return overlay.draw(
+        frame.image, prediction.mask[0], float(prediction.score[0]), prediction.area[0]
+    )

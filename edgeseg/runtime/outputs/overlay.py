@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.config import ClassSpec
-from edgeseg.runtime.sources.base import Image
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
 
 OPACITY = 0.45  # of the class colours
-SMALLEST, LARGEST = 640, 1280  # longest side of the picture: a legend must be readable, and nobody needs 4K
+SMALLEST, LARGEST = (
+    640,
+    1280,
+)  # longest side of the picture: a legend must be readable, and nobody needs 4K
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-WHITE, SHADE = (255, 255, 255), 0.35  # the legend's background keeps this share of the picture's brightness
+WHITE, SHADE = (
+    (255, 255, 255),
+    0.35,
+)  # the legend's background keeps this share of the picture's brightness
 
 
 class Overlay:
@@ -51,9 +57,14 @@ class Overlay:
         if image.shape[:2] != (self.height, self.width):
             shrinks = image.shape[1] > self.width
             image = np.asarray(
-                cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.uint8
+                cv2.resize(
+                    image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+                ),
+                np.uint8,
             )
-        colors = cv2.resize(cv2.applyColorMap(mask, self._colors), size, interpolation=cv2.INTER_NEAREST)
+        colors = cv2.resize(
+            cv2.applyColorMap(mask, self._colors), size, interpolation=cv2.INTER_NEAREST
+        )
         picture = np.asarray(cv2.addWeighted(image, 1 - OPACITY, colors, OPACITY, 0.0), np.uint8)
         self._legend.draw(picture, score, area)
         return picture
@@ -67,7 +78,9 @@ class _Legend:
         self._row = int(np.clip(room / (len(classes) + 1), 12, max(16, height / 22)))
         self._scale = self._row / 32
         self._thick = 1 if self._row < 30 else 2
-        rows = max(1, room // self._row - 1)  # of classes in one column; the score takes the last row
+        rows = max(
+            1, room // self._row - 1
+        )  # of classes in one column; the score takes the last row
         self._names = [_plain(spec.name) for spec in classes]
         self._colors = [spec.rgb[::-1] for spec in classes]
         text = max(self._wide(f"{name} 100%") for name in [*self._names, "score"])
@@ -75,7 +88,10 @@ class _Legend:
         columns = min(-(-len(classes) // rows), max(1, (width - 8) // self._column))
         self._rows = rows
         self._shown = min(len(classes), rows * columns)
-        self._box = (min(rows, len(classes)) + 1) * self._row + 4, min(columns * self._column + 4, width - 8)
+        self._box = (
+            (min(rows, len(classes)) + 1) * self._row + 4,
+            min(columns * self._column + 4, width - 8),
+        )
 
     def draw(self, picture: Image, score: float, area: NDArray[np.float32]) -> None:
         """Draw into `picture`."""
@@ -100,4 +116,7 @@ class _Legend:
 
 def _plain(name: str) -> str:
     """`name` in the letters that OpenCV's fonts have."""
-    return unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode() or "class"
+    return (
+        unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
+        or "class"
+    )

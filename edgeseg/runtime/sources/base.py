@@ -5,15 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-Image = NDArray[np.uint8]
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+from edgeseg.imaging.array_types import Image
 
 
 @dataclass(frozen=True)
@@ -88,20 +83,12 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "camera"
 
 
-def is_image(path: Path) -> bool:
-    """Whether the file's name is that of a picture."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def natural(path: Path) -> list[tuple[int, str]]:
-    """A sort key that puts frame_2 before frame_10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(path)) if part]
-
-
 def redact(text: str) -> str:
     """`text` without the passwords in it: what stands between :// and the last @, and the values of secret keys."""
     text = re.sub(r"(?i)(\b[a-z][a-z0-9+.-]*://)([^\s:@/]*)(:?).*@", _hide, text)
-    return re.sub(r"(?i)((?:pass\w*|pwd|token|secret|auth\w*|api_?key|key)=)[^&;\s]+", r"\1***", text)
+    return re.sub(
+        r"(?i)((?:pass\w*|pwd|token|secret|auth\w*|api_?key|key)=)[^&;\s]+", r"\1***", text
+    )
 
 
 def _hide(match: re.Match[str]) -> str:

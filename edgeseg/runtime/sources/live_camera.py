@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgeseg.errors import SourceError
-from edgeseg.runtime.sources.base import Account, Frame, Image
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2, hush
+from edgeseg.runtime.sources.base import Account, Frame
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back
 PATIENCE_MS = 5_000  # FFmpeg's own default waits half a minute on a frozen stream
@@ -68,7 +69,9 @@ class Camera:
         self._lost = False
         self._changed = threading.Condition()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._grab, args=(first,), name="camera", daemon=True)
+        self._thread = threading.Thread(
+            target=self._grab, args=(first,), name="camera", daemon=True
+        )
         self._thread.start()  # a daemon: a driver that hangs must not keep the process alive
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
@@ -81,7 +84,14 @@ class Camera:
                 taken, self._newest = self._newest, None
             if taken is not None:
                 image, number, moment = taken
-                yield Frame(image, number, f"{number:08d}", self._camera, max(0, moment - began) / 1e9, moment)
+                yield Frame(
+                    image,
+                    number,
+                    f"{number:08d}",
+                    self._camera,
+                    max(0, moment - began) / 1e9,
+                    moment,
+                )
 
     def close(self) -> None:
         """Stop reading; a driver that hangs is left behind."""
@@ -99,7 +109,9 @@ class Camera:
                     pauses = growing(*self._pauses)
                 if not self._lost and not self._stop.is_set():
                     self._lost = True
-                    self._say(f"{self.name} was lost after {number} frames; trying again until it returns")
+                    self._say(
+                        f"{self.name} was lost after {number} frames; trying again until it returns"
+                    )
             self._stop.wait(next(pauses))
             capture = None if self._stop.is_set() else self._connect()
         if capture is not None:
@@ -127,11 +139,15 @@ def growing(first: float, longest: float) -> Iterator[float]:
     """Seconds to wait before each attempt: doubling up to a limit, and never the same on two devices."""
     pause = first
     while True:
-        yield pause * random.uniform(0.75, 1.25)  # many devices must not knock at one server together
+        yield pause * random.uniform(
+            0.75, 1.25
+        )  # many devices must not knock at one server together
         pause = min(2 * pause, longest)
 
 
-def connector(device: int | str, backend: int, *, timeouts: bool = False) -> Callable[[], Capture | None]:
+def connector(
+    device: int | str, backend: int, *, timeouts: bool = False
+) -> Callable[[], Capture | None]:
     """How OpenCV opens a device, an address or a GStreamer pipeline.
 
     Args:
@@ -139,7 +155,12 @@ def connector(device: int | str, backend: int, *, timeouts: bool = False) -> Cal
         timeouts: give up on a silent stream; only FFmpeg takes them.
     """
     hush()
-    waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE_MS]
+    waits = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        PATIENCE_MS,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        PATIENCE_MS,
+    ]
 
     def connect() -> Capture | None:
         capture = cv2.VideoCapture(device, backend, waits if timeouts else [])

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeseg.errors import SourceError
+from edgeseg.imaging.file_names import is_image, natural
+from edgeseg.imaging.opencv import cv2
+from edgeseg.runtime.sources.base import Source, redact, safe_name
 from edgeseg.runtime.sources.live_camera import Camera, connector
 from edgeseg.runtime.sources.recorded_files import VIDEO_SUFFIXES, Pictures, Videos
-from edgeseg.runtime.sources.base import Source, is_image, natural, redact, safe_name
-from edgeseg.imaging.opencv import cv2
 
 STREAMS = frozenset({"rtsp", "rtsps", "rtmp", "rtp", "udp", "tcp", "http", "https"})
 KNOWN = "a camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder of pictures or a quoted glob"
@@ -65,7 +66,9 @@ def _csi(sensor: str, camera: str | None, say: Callable[[str], None]) -> Source:
 
 def _stream(address: str, scheme: str, camera: str | None, say: Callable[[str], None]) -> Source:
     if scheme not in STREAMS:
-        raise SourceError(f"{redact(address)} starts with {scheme}://, which is no known kind of source; give {KNOWN}")
+        raise SourceError(
+            f"{redact(address)} starts with {scheme}://, which is no known kind of source; give {KNOWN}"
+        )
     shown = redact(address)
     place = shown.partition("://")[2].rpartition("@")[2].partition("?")[0]
     name = camera or safe_name(place)
@@ -80,7 +83,11 @@ def _files(address: str, camera: str | None) -> Source:
         found = sorted((entry for entry in path.iterdir() if entry.is_file()), key=natural)
         return _mixed(found, address, camera)
     if path.is_file():
-        return Pictures([path], address, camera) if is_image(path) else Videos([str(path)], address, camera)
+        return (
+            Pictures([path], address, camera)
+            if is_image(path)
+            else Videos([str(path)], address, camera)
+        )
     if glob.has_magic(address):
         matches = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)  # noqa: PTH207  # as in a shell
         return _mixed([match for match in matches if match.is_file()], address, camera)
@@ -96,4 +103,8 @@ def _mixed(paths: Sequence[Path], name: str, camera: str | None) -> Source:
         )
     if not pictures and not videos:
         raise SourceError(f"{name} holds no picture or video; give {KNOWN}")
-    return Pictures(pictures, name, camera) if pictures else Videos([str(path) for path in videos], name, camera)
+    return (
+        Pictures(pictures, name, camera)
+        if pictures
+        else Videos([str(path) for path in videos], name, camera)
+    )

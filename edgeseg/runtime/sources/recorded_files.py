@@ -11,11 +11,25 @@ from threading import Event
 import numpy as np
 
 from edgeseg.errors import SourceError
-from edgeseg.runtime.sources.base import Account, Frame, Image, safe_name
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2, hush
+from edgeseg.runtime.sources.base import Account, Frame, safe_name
 
 VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".webm", ".wmv", ".h264", ".mjpeg"}
+    {
+        ".mp4",
+        ".avi",
+        ".mkv",
+        ".mov",
+        ".m4v",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".webm",
+        ".wmv",
+        ".h264",
+        ".mjpeg",
+    }
 )
 END_MARKS = {
     b"\xff\xd8": b"\xff\xd9",
@@ -139,7 +153,12 @@ class Videos:
                     seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                     camera = self._camera or stem
                     yield Frame(
-                        np.asarray(image, np.uint8), number, f"{prefix}{read:06d}", camera, seconds, time.monotonic_ns()
+                        np.asarray(image, np.uint8),
+                        number,
+                        f"{prefix}{read:06d}",
+                        camera,
+                        seconds,
+                        time.monotonic_ns(),
                     )
                     number, read = number + 1, read + 1
             finally:
@@ -148,7 +167,9 @@ class Videos:
                 return
             if read < 0.97 * length - 2:  # containers without an index only estimate their length
                 what = "the file is truncated or damaged"
-                self.account.notes.append(f"{_name(path)} ended after {read} of {length} frames: {what}")
+                self.account.notes.append(
+                    f"{_name(path)} ended after {read} of {length} frames: {what}"
+                )
         if not number:
             raise SourceError(f"{self.name} holds no readable frame; check that the file is whole")
 

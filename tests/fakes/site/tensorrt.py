@@ -13,5 +13,7 @@ from tests.fakes.tensorrt_fake import FakeTensorRT
 _cuda = FakeCuda(integrated="integrated" in os.environ.get("EDGESEG_FAKE_CUDA", ""))
 cudart.candidates = lambda: iter([_cuda])
 sys.modules[__name__] = FakeTensorRT(
-    os.environ["EDGESEG_FAKE_TENSORRT"], _cuda, set(filter(None, os.environ.get("EDGESEG_FAKE_FAULTS", "").split(",")))
+    os.environ["EDGESEG_FAKE_TENSORRT"],
+    _cuda,
+    set(filter(None, os.environ.get("EDGESEG_FAKE_FAULTS", "").split(","))),
 )

@@ -12,11 +12,12 @@ from edgeseg.bundle import Bundle, Flavour, write
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
+from edgeseg.runtime.backends.flavour_choice import checked
+from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import native_runner as native
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache, Record
 from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, obtain
-from edgeseg.runtime.backends.open_runner import checked, open_runner, resolve_backend
 from tests.helpers.bundles import make_bundle, marked, network, painted
 from tests.helpers.engines import Box, engine_bundle, install, int8_trt
 
@@ -57,20 +58,27 @@ def test_auto_takes_what_was_fastest_here(box: Box, bundle: Bundle) -> None:
         assert run.flavour == "int8-trt"
 
 
-def test_auto_goes_on_without_tensorrt_with_one_clear_note_for_each_file(box: Box, bundle: Bundle) -> None:
+def test_auto_goes_on_without_tensorrt_with_one_clear_note_for_each_file(
+    box: Box, bundle: Bundle
+) -> None:
     box.trt.faults.add("build")
     with open_runner(bundle, report=box, precision="auto") as run:
         assert run.backend == "cpu"
     notes = [line for line in box.said if "going on without TensorRT's" in line]
     assert len(notes) == 3 and box.builds == 3
-    with pytest.raises(EngineError, match="cannot build"), open_runner(bundle, "tensorrt", report=box):
+    with (
+        pytest.raises(EngineError, match="cannot build"),
+        open_runner(bundle, "tensorrt", report=box),
+    ):
         pass
 
 
 def test_auto_keeps_to_the_precision_asked_for(box: Box, bundle: Bundle, bundle_path: Path) -> None:
     with open_runner(bundle, precision="fp16") as run:
         assert run.flavour == "fp16"
-    with open_runner(bundle_path, precision="int8", report=box) as run:  # has INT8 for the CPU alone
+    with open_runner(
+        bundle_path, precision="int8", report=box
+    ) as run:  # has INT8 for the CPU alone
         assert (run.backend, run.flavour) == ("cpu", "int8-cpu")
     assert box.said == []
 
@@ -89,7 +97,10 @@ def test_auto_without_the_module_is_silent_and_with_a_broken_one_says_why(
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1
-    with pytest.raises(DependencyError, match="python3-libnvinfer"), open_runner(bundle_path, "tensorrt"):
+    with (
+        pytest.raises(DependencyError, match="python3-libnvinfer"),
+        open_runner(bundle_path, "tensorrt"),
+    ):
         pass
 
 
@@ -115,7 +126,9 @@ def test_tools_are_found_or_named(box: Box, monkeypatch: pytest.MonkeyPatch) -> 
         Tools.find()
 
 
-def test_resolving_auto_names_tensorrt_where_it_is(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolving_auto_names_tensorrt_where_it_is(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert resolve_backend("auto") == resolve_backend("tensorrt") == "tensorrt"
     monkeypatch.setattr(native, "present", lambda: False)
     assert resolve_backend("auto") == "cpu"
@@ -149,7 +162,11 @@ BAD = {
     "external data": (external, "fp32", "another file"),
     "foreign operator": (foreign, "fp32", "foreign domain"),
     "wrong sizes": (taller, "fp32", "as its manifest says"),
-    "wrong flavour": (lambda: marked(network(), "int8-cpu"), "int8-trt", "made as int8-cpu, but int8-trt"),
+    "wrong flavour": (
+        lambda: marked(network(), "int8-cpu"),
+        "int8-trt",
+        "made as int8-cpu, but int8-trt",
+    ),
     "no flavour": (lambda: network().SerializeToString(), "int8-trt", "does not say which engine"),
     "flipped bit": (int8_trt, "int8-trt", "damaged"),
 }
@@ -161,11 +178,17 @@ BAD = {
         (what, backend)
         for what, (_, flavour, _) in BAD.items()
         for backend in ("auto", "tensorrt", "ort-tensorrt", "cpu")
-        if flavour == "fp32" or backend != "cpu"  # the CPU takes no file for TensorRT in the first place
+        if flavour == "fp32"
+        or backend != "cpu"  # the CPU takes no file for TensorRT in the first place
     ],
 )
 def test_bad_bundles_are_refused_before_any_engine_or_session_is_made(
-    what: str, backend: Any, box: Box, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str,
+    backend: Any,
+    box: Box,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data, flavour, sentence = BAD[what]
     name = {"fp32": "model.onnx", "int8-trt": "model.int8-trt.onnx"}[flavour]
@@ -177,12 +200,19 @@ def test_bad_bundles_are_refused_before_any_engine_or_session_is_made(
         (made.path / name).write_bytes(content)
     sessions: list[object] = []
     monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: sessions.append(1))
-    monkeypatch.setattr("edgeseg.runtime.backends.onnxruntime_backend.require", lambda backend: None)
+    monkeypatch.setattr(
+        "edgeseg.runtime.backends.onnxruntime_backend.require", lambda backend: None
+    )
     box.cuda.log.clear()
-    with pytest.raises(BundleError, match=sentence), open_runner(made, backend, flavour, report=box):  # type: ignore[arg-type]  # from a table
+    with (
+        pytest.raises(BundleError, match=sentence),
+        open_runner(made, backend, flavour, report=box),
+    ):  # type: ignore[arg-type]  # from a table
         pass
     assert not sessions and box.builds == 0
-    assert not any("Builder" in line or "Runtime()" in line or "Parser" in line for line in box.cuda.log)
+    assert not any(
+        "Builder" in line or "Runtime()" in line or "Parser" in line for line in box.cuda.log
+    )
 
 
 def test_engines_of_a_bundle_are_never_taken(box: Box, bundle: Bundle, tmp_path: Path) -> None:
@@ -206,22 +236,35 @@ def test_onnx_runtimes_provider_gets_the_flavour_its_flags_and_a_folder_of_ours(
     asked: list[Any] = []  # Any: providers with options
 
     class Session:
-        def __init__(self, data: bytes, options: object, providers: list[Any]) -> None:  # Any: as above
+        def __init__(
+            self, data: bytes, options: object, providers: list[Any]
+        ) -> None:  # Any: as above
             asked.extend(providers)
 
         def get_providers(self) -> list[str]:
             return ["CPUExecutionProvider"]  # what ONNX Runtime falls back to without a word
 
     monkeypatch.setattr("onnxruntime.InferenceSession", Session)
-    monkeypatch.setattr("edgeseg.runtime.backends.onnxruntime_backend.require", lambda backend: None)
+    monkeypatch.setattr(
+        "edgeseg.runtime.backends.onnxruntime_backend.require", lambda backend: None
+    )
     with (
         pytest.raises(DependencyError, match="could not start ort-tensorrt"),
         open_runner(bundle, "ort-tensorrt", flavour),
     ):
         pass
     name, options = asked[0]
-    assert name == "TensorrtExecutionProvider" and asked[1:] == ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    assert options["trt_int8_enable"] == (flavour == "int8-trt") and options["trt_fp16_enable"] == (flavour != "fp32")
+    assert name == "TensorrtExecutionProvider" and asked[1:] == [
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ]
+    assert options["trt_int8_enable"] == (flavour == "int8-trt") and options["trt_fp16_enable"] == (
+        flavour != "fp32"
+    )
     folder = Path(options["trt_engine_cache_path"])
-    assert folder.is_dir() and folder.parent == EngineCache().folder and folder.parent.stat().st_mode & 0o777 == 0o700
+    assert (
+        folder.is_dir()
+        and folder.parent == EngineCache().folder
+        and folder.parent.stat().st_mode & 0o777 == 0o700
+    )
     assert box.builds == 0

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from edgeseg.bundle import Flavour
+from edgeseg.bundle.io_spec import Face
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt.engine_builder import Built, Messages, Recipe, build
-from edgeseg.bundle.io_spec import Face
-from tests.helpers.bundles import manifest, network
-from tests.helpers.engines import JETSON, NEW, OLD, int8_trt
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
+from tests.helpers.bundles import manifest, network
+from tests.helpers.engines import JETSON, NEW, OLD, int8_trt
 
 FLAVOURS: list[Flavour] = ["fp32", "fp16", "int8-trt"]
 FACE = Face.of(manifest())
@@ -44,21 +44,33 @@ def test_every_version_builds_every_flavour(version: str, flavour: Flavour) -> N
     assert built.plan and built.timing == f"timings of {version}".encode()
     strong = version.startswith("11")
     wanted = [] if strong else {"fp32": [], "fp16": ["FP16"], "int8-trt": ["FP16", "INT8"]}[flavour]
-    assert [line for line in trt.log if "set_flag" in line] == [f"IBuilderConfig.set_flag({flag})" for flag in wanted]
-    assert "Builder.create_network(1)" in trt.log  # bit 0: EXPLICIT_BATCH up to 10, STRONGLY_TYPED in 11
+    assert [line for line in trt.log if "set_flag" in line] == [
+        f"IBuilderConfig.set_flag({flag})" for flag in wanted
+    ]
+    assert (
+        "Builder.create_network(1)" in trt.log
+    )  # bit 0: EXPLICIT_BATCH up to 10, STRONGLY_TYPED in 11
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_calls_come_in_order(version: str) -> None:
     _, trt, _ = made(version, dla=None, workspace_mb=256, level=4)
     steps = [
-        "Builder()", "Builder.create_network(1)", "OnnxParser()", "OnnxParser.parse()",
-        "Builder.create_builder_config()", f"IBuilderConfig.set_memory_pool_limit(WORKSPACE, {256 << 20})",
+        "Builder()",
+        "Builder.create_network(1)",
+        "OnnxParser()",
+        "OnnxParser.parse()",
+        "Builder.create_builder_config()",
+        f"IBuilderConfig.set_memory_pool_limit(WORKSPACE, {256 << 20})",
         "IBuilderConfig.profiling_verbosity = DETAILED",
-        "IBuilderConfig.builder_optimization_level = 4", "IBuilderConfig.max_aux_streams = 0",
-        "IBuilderConfig.create_timing_cache()", "IBuilderConfig.set_timing_cache(False)",
-        "Builder.build_serialized_network()", "IBuilderConfig.get_timing_cache()", "ITimingCache.serialize()",
-    ]  # fmt: skip
+        "IBuilderConfig.builder_optimization_level = 4",
+        "IBuilderConfig.max_aux_streams = 0",
+        "IBuilderConfig.create_timing_cache()",
+        "IBuilderConfig.set_timing_cache(False)",
+        "Builder.build_serialized_network()",
+        "IBuilderConfig.get_timing_cache()",
+        "ITimingCache.serialize()",
+    ]
     places = [trt.log.index(step) for step in steps]
     assert places == sorted(places)
     flags = [index for index, line in enumerate(trt.log) if "set_flag" in line]
@@ -67,10 +79,17 @@ def test_the_calls_come_in_order(version: str) -> None:
 
 def test_the_recipe_follows_what_the_module_has() -> None:
     config = EngineConfig(dla=1, workspace_mb=99, level=2)
-    old, ten, new = (Recipe.of(FakeTensorRT(version, FakeCuda()), "int8-trt", config) for version in (OLD, JETSON, NEW))
+    old, ten, new = (
+        Recipe.of(FakeTensorRT(version, FakeCuda()), "int8-trt", config)
+        for version in (OLD, JETSON, NEW)
+    )
     assert (old.typing, ten.typing, new.typing) == ("weak", "weak", "strong")
-    assert old.network_flags == ten.network_flags == ("EXPLICIT_BATCH",) and new.network_flags == ("STRONGLY_TYPED",)
-    assert ten.builder_flags == ("FP16", "INT8", "GPU_FALLBACK") and new.builder_flags == ("GPU_FALLBACK",)
+    assert old.network_flags == ten.network_flags == ("EXPLICIT_BATCH",) and new.network_flags == (
+        "STRONGLY_TYPED",
+    )
+    assert ten.builder_flags == ("FP16", "INT8", "GPU_FALLBACK") and new.builder_flags == (
+        "GPU_FALLBACK",
+    )
     assert (ten.workspace_mb, ten.level, ten.dla) == (99, 2, 1)
     assert Recipe.load({**vars(ten), "builder_flags": list(ten.builder_flags)}) == ten
 
@@ -94,22 +113,34 @@ def test_what_the_parser_refuses_is_told_in_full(version: str) -> None:
     with pytest.raises(EngineError) as caught:
         made(version, "fp32", "parse")
     text = str(caught.value)
-    assert "cannot read model.onnx" in text and "mode is not supported" in text and "Error parsing text format" in text
+    assert (
+        "cannot read model.onnx" in text
+        and "mode is not supported" in text
+        and "Error parsing text format" in text
+    )
     assert "node 3, code 8" in text and "\n" not in text
     assert ("Resize 'node3'" in text) == (not version.startswith("8"))
 
 
 FAILURES = [
-    ("builder", r"cannot start on this machine \(CUDA initialization failure with error: 35\); `edgeseg doctor`"),
+    (
+        "builder",
+        r"cannot start on this machine \(CUDA initialization failure with error: 35\); `edgeseg doctor`",
+    ),
     ("builder-silent", r"cannot start on this machine \(TensorRT gave no reason\)"),
-    ("build", r"cannot build model.int8-trt.onnx \(\[optimizer.cpp\] Could not find any implementation for node"),
+    (
+        "build",
+        r"cannot build model.int8-trt.onnx \(\[optimizer.cpp\] Could not find any implementation for node",
+    ),
     ("build-silent", r"cannot build model.int8-trt.onnx \(TensorRT gave no reason\)"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("fault", "sentence"), FAILURES)
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_refusal_is_one_sentence_with_the_loggers_reason(version: str, fault: str, sentence: str) -> None:
+def test_a_refusal_is_one_sentence_with_the_loggers_reason(
+    version: str, fault: str, sentence: str
+) -> None:
     with pytest.raises(EngineError, match=sentence):
         made(version, "int8-trt", fault)
 
@@ -119,7 +150,9 @@ def test_old_timings_are_used_where_they_fit_and_dropped_where_not(version: str)
     built, trt, _ = made(version, timing=f"timings of {version}".encode())
     assert trt.log.count("IBuilderConfig.create_timing_cache()") == 1 and built.timing
     built, trt, _ = made(version, timing=b"timings of another")
-    assert trt.log.count("IBuilderConfig.create_timing_cache()") == 2 and built.timing.endswith(version.encode())
+    assert trt.log.count("IBuilderConfig.create_timing_cache()") == 2 and built.timing.endswith(
+        version.encode()
+    )
     built, trt, _ = made(version, "int8-trt", "no-timing", timing=b"x")
     assert built.plan and built.timing == b""
 
@@ -135,6 +168,8 @@ def test_a_graph_of_other_sizes_is_refused_before_anything_is_built() -> None:
     trt = FakeTensorRT(JETSON, FakeCuda())
     messages = Messages(lambda text: None)
     recipe = Recipe.of(trt, "fp32", EngineConfig())
-    with pytest.raises(EngineError, match=r"reads entropy of model\.onnx differently from its manifest"):
+    with pytest.raises(
+        EngineError, match=r"reads entropy of model\.onnx differently from its manifest"
+    ):
         build(trt, model.SerializeToString(), recipe, FACE, messages, messages.logger(trt))
     assert not any("build_serialized" in line for line in trt.log)

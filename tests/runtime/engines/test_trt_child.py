@@ -18,15 +18,16 @@ from edgeseg.bundle import Bundle
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
+from edgeseg.runtime.backends.flavour_choice import checked
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt import build_process as enginejob
+from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import obtain
-from edgeseg.runtime.backends.open_runner import checked, open_runner
 from tests.helpers.bundles import painted
 from tests.helpers.engines import FAKES, JETSON, NEW, Box, engine_bundle, install
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 REAL = enginejob._run_child
 
 
@@ -35,7 +36,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return engine_bundle(tmp_path_factory.mktemp("engines") / "b")
 
 
-def start(monkeypatch: pytest.MonkeyPatch, cache: Path, version: str = JETSON, faults: str = "") -> Box:
+def start(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, version: str = JETSON, faults: str = ""
+) -> Box:
     """As `install`, but with real child processes, which find the stand-in as `tensorrt`."""
     box = install(monkeypatch, cache, version)
     monkeypatch.setattr(enginejob, "_run_child", REAL)
@@ -47,14 +50,21 @@ def start(monkeypatch: pytest.MonkeyPatch, cache: Path, version: str = JETSON, f
 
 def get(box: Box, bundle: Bundle, timeout: int = 60, **options: Any) -> Any:  # Any: as `obtain`
     data = checked(bundle, "int8-trt")
-    return obtain(bundle, "int8-trt", data, EngineConfig(timeout=timeout), box.tools, report=box, **options)
+    return obtain(
+        bundle, "int8-trt", data, EngineConfig(timeout=timeout), box.tools, report=box, **options
+    )
 
 
-def test_an_engine_of_the_child_runs_here(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_the_child_runs_here(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     start(monkeypatch, tmp_path, NEW)
     monkeypatch.chdir(bundle.path)  # where a numpy.py or tensorrt.py of somebody else might lie
     frame = painted(np.array([[0, 1], [2, 3]]))[None]
-    with open_runner(bundle, "tensorrt", "fp16") as run, open_runner(bundle, "cpu", "fp32") as reference:
+    with (
+        open_runner(bundle, "tensorrt", "fp16") as run,
+        open_runner(bundle, "cpu", "fp32") as reference,
+    ):
         assert np.array_equal(run(frame).mask, reference(frame).mask)
     (record,) = EngineCache().listing()
     assert record.agreement == 100 or (record.agreement and record.agreement > 99.5)
@@ -62,7 +72,10 @@ def test_an_engine_of_the_child_runs_here(bundle: Bundle, tmp_path: Path, monkey
 
 
 CRASHES = [
-    ("abort", r"was killed by SIGABRT; the last it said: Timing Runner: Conv_0 \(CaskConvolution\); free memory"),
+    (
+        "abort",
+        r"was killed by SIGABRT; the last it said: Timing Runner: Conv_0 \(CaskConvolution\); free memory",
+    ),
     ("exit", "ended with code 7; the last it said: Timing Runner"),
     ("build", "cannot build"),
 ]
@@ -81,9 +94,13 @@ def test_a_child_that_dies_is_a_sentence(
     assert not list(tmp_path.rglob(PLAN)) and not list(tmp_path.rglob(".build-*"))
 
 
-def test_a_child_that_hangs_is_ended(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_hangs_is_ended(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     box = start(monkeypatch, tmp_path, faults="hang")
-    with pytest.raises(EngineError, match=r"took longer than 3 s and was ended.*engine\.timeout=7200"):
+    with pytest.raises(
+        EngineError, match=r"took longer than 3 s and was ended.*engine\.timeout=7200"
+    ):
         get(box, bundle, timeout=3)
     assert not list(tmp_path.rglob(".build-*"))
 
@@ -106,7 +123,9 @@ def test_a_child_without_tensorrt_shows_its_last_line(
     box = start(monkeypatch, tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.delenv("EDGESEG_FAKE_TENSORRT")
-    with pytest.raises(EngineError, match=r"ended with code 1; the last it said: ModuleNotFoundError.*tensorrt"):
+    with pytest.raises(
+        EngineError, match=r"ended with code 1; the last it said: ModuleNotFoundError.*tensorrt"
+    ):
         get(box, bundle)
 
 
@@ -115,7 +134,7 @@ import sys
 from pathlib import Path
 from edgeseg.bundle import Bundle
 from edgeseg.config import EngineConfig
-from edgeseg.runtime import engines
+from edgeseg.runtime.backends.tensorrt import engine_provider as engines
 from edgeseg.runtime.backends.open_runner import checked
 import tensorrt
 bundle = Bundle.open(Path(sys.argv[1]))
@@ -167,7 +186,10 @@ def test_the_real_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     real = engine_bundle(tmp_path / "b")
     frame = painted(np.array([[0, 1], [2, 3]]))[None]
     for flavour in ("fp32", "fp16"):
-        with open_runner(real, "tensorrt", flavour, streams=2) as run, open_runner(real, "cpu", "fp32") as reference:
+        with (
+            open_runner(real, "tensorrt", flavour, streams=2) as run,
+            open_runner(real, "cpu", "fp32") as reference,
+        ):
             found, wanted = run(frame), reference(frame)
         assert (found.mask == wanted.mask).mean() > 0.995
         assert np.abs(found.entropy - wanted.entropy).max() < 0.05 and found.area == pytest.approx(

@@ -17,12 +17,21 @@ from tests.fakes.cudart_fake import PROTOTYPES, FakeCuda
 def test_declared_types_have_the_sizes_of_cudas_own() -> None:
     assert SIGNATURES.keys() == PROTOTYPES.keys()
     for name, types in SIGNATURES.items():
-        assert [ctypes.sizeof(one) for one in types] == [ctypes.sizeof(one) for one in PROTOTYPES[name]], name
+        assert [ctypes.sizeof(one) for one in types] == [
+            ctypes.sizeof(one) for one in PROTOTYPES[name]
+        ], name
 
 
 def test_the_device_is_described() -> None:
-    device = Cuda(FakeCuda(integrated=True, name="Orin", compute=(8, 7), multiprocessors=16, version=13020)).device
-    assert (device.name, device.compute, device.multiprocessors, device.runtime) == ("Orin", "8.7", 16, "13.2")
+    device = Cuda(
+        FakeCuda(integrated=True, name="Orin", compute=(8, 7), multiprocessors=16, version=13020)
+    ).device
+    assert (device.name, device.compute, device.multiprocessors, device.runtime) == (
+        "Orin",
+        "8.7",
+        16,
+        "13.2",
+    )
     assert device.integrated
 
 
@@ -32,8 +41,14 @@ def test_memory_is_pinned_apart_or_shared_and_released(shared: bool) -> None:
     cuda = Cuda(fake)
     with ExitStack() as stack:
         memory = cuda.memory(stack, (2, 3), np.float32, shared=shared)
-        assert memory.host.shape == (2, 3) and memory.host.dtype == np.float32 and memory.device != memory.address
-        assert (fake.calls["cudaMalloc"], fake.calls["cudaHostGetDevicePointer"]) == ((0, 1) if shared else (1, 0))
+        assert (
+            memory.host.shape == (2, 3)
+            and memory.host.dtype == np.float32
+            and memory.device != memory.address
+        )
+        assert (fake.calls["cudaMalloc"], fake.calls["cudaHostGetDevicePointer"]) == (
+            (0, 1) if shared else (1, 0)
+        )
         assert not fake.balanced
     assert fake.balanced
 
@@ -59,7 +74,9 @@ def test_a_failing_call_is_one_sentence_and_releases_what_was_there(name: str) -
     fake = FakeCuda(fail={name: 2})
     cuda = Cuda(fake)
     with (
-        pytest.raises(EngineError, match=rf"{name} failed with CUDA error 2, a made-up error; .*--backend"),
+        pytest.raises(
+            EngineError, match=rf"{name} failed with CUDA error 2, a made-up error; .*--backend"
+        ),
         ExitStack() as stack,
     ):
         for _ in range(2):
@@ -70,14 +87,18 @@ def test_a_failing_call_is_one_sentence_and_releases_what_was_there(name: str) -
 
 def test_a_library_newer_than_the_driver_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     right = FakeCuda(name="here")
-    monkeypatch.setattr(cudart, "candidates", lambda: iter([FakeCuda(fail={"cudaGetDeviceCount": 1}), right]))
+    monkeypatch.setattr(
+        cudart, "candidates", lambda: iter([FakeCuda(fail={"cudaGetDeviceCount": 1}), right])
+    )
     assert Cuda.open().device.name == "here"
 
 
 @pytest.mark.parametrize("libraries", [[], [FakeCuda(devices=0)], [object()]])
 def test_no_gpu_is_a_sentence(libraries: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cudart, "candidates", lambda: iter(libraries))
-    with pytest.raises(DependencyError, match=r"cannot use tensorrt: CUDA shows no GPU .*edgeseg doctor"):
+    with pytest.raises(
+        DependencyError, match=r"cannot use tensorrt: CUDA shows no GPU .*edgeseg doctor"
+    ):
         Cuda.open()
 
 

@@ -16,15 +16,23 @@ import pytest
 from edgeseg.bundle import Bundle, write
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
+from edgeseg.runtime.backends.flavour_choice import checked
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import engine_provider as engines
 from edgeseg.runtime.backends.tensorrt.engine_builder import Recipe
-from edgeseg.runtime.backends.tensorrt.engine_cache import KEPT, PLAN, RECORD, EngineCache, Record, key
+from edgeseg.runtime.backends.tensorrt.engine_cache import (
+    KEPT,
+    PLAN,
+    RECORD,
+    EngineCache,
+    Record,
+    key,
+)
 from edgeseg.runtime.backends.tensorrt.engine_provider import key_parts, least_agreement, obtain
-from edgeseg.runtime.backends.open_runner import checked, open_runner
+from tests.fakes.tensorrt_fake import VERSIONS
 from tests.helpers.bundles import manifest, network, painted
 from tests.helpers.engines import JETSON, NEW, OLD, Box, engine_bundle, install
-from tests.fakes.tensorrt_fake import VERSIONS
 
 FRAME = painted(np.array([[0, 1], [2, 3]]))[None]
 
@@ -39,9 +47,13 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     return install(monkeypatch, tmp_path / "cache")
 
 
-def get(box: Box, bundle: Bundle, flavour: Any = "int8-trt", **options: Any) -> tuple[Record, bytes]:  # Any: as obtain
+def get(
+    box: Box, bundle: Bundle, flavour: Any = "int8-trt", **options: Any
+) -> tuple[Record, bytes]:  # Any: as obtain
     config = options.pop("config", EngineConfig())
-    return obtain(bundle, flavour, checked(bundle, flavour), config, box.tools, report=box, **options)
+    return obtain(
+        bundle, flavour, checked(bundle, flavour), config, box.tools, report=box, **options
+    )
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -50,7 +62,11 @@ def test_every_version_builds_once_then_finds_its_engine(
 ) -> None:
     box = install(monkeypatch, tmp_path, version)
     record, plan = get(box, bundle)
-    assert record.agreement is not None and record.least is not None and 99 < record.agreement >= record.least == 98
+    assert (
+        record.agreement is not None
+        and record.least is not None
+        and 99 < record.agreement >= record.least == 98
+    )
     assert record.ms and record.evidence["int8_convolutions"] == 1 and record.evidence["reformats"]
     assert get(box, bundle) == (record, plan) and box.builds == 1
     assert len(box.said) == 1 and version in box.said[0] and "Fake Orin" in box.said[0]
@@ -58,20 +74,37 @@ def test_every_version_builds_once_then_finds_its_engine(
     assert box.builds == 2
 
 
-def test_the_folder_is_ours_alone_and_holds_nothing_half(box: Box, bundle: Bundle, tmp_path: Path) -> None:
+def test_the_folder_is_ours_alone_and_holds_nothing_half(
+    box: Box, bundle: Bundle, tmp_path: Path
+) -> None:
     get(box, bundle)
     folder = tmp_path / "cache" / "edgeseg" / "engines"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert sorted(path.name[:9] for path in folder.iterdir()) == [".lock", "tensorrt-", "timing-" + "".join(
-        next(folder.glob("timing-*")).name[7:9])]  # fmt: skip
+    assert sorted(path.name[:9] for path in folder.iterdir()) == [
+        ".lock",
+        "tensorrt-",
+        "timing-" + "".join(next(folder.glob("timing-*")).name[7:9]),
+    ]
     assert {path.name for path in next(folder.glob("tensorrt-*")).iterdir()} == {PLAN, RECORD}
 
 
 PARTS = {
-    "format": "2", "onnx": "0" * 64, "tensorrt": "10.3.1", "cuda": "12.7", "device": "Other", "compute": "8.9",
-    "multiprocessors": "9", "system": "linux-other", "flavour": "fp16", "typing": "strong", "flags": "INT8",
-    "workspace_mb": "513", "level": "4", "profiles": "dynamic", "dla": "0",
-}  # fmt: skip
+    "format": "2",
+    "onnx": "0" * 64,
+    "tensorrt": "10.3.1",
+    "cuda": "12.7",
+    "device": "Other",
+    "compute": "8.9",
+    "multiprocessors": "9",
+    "system": "linux-other",
+    "flavour": "fp16",
+    "typing": "strong",
+    "flags": "INT8",
+    "workspace_mb": "513",
+    "level": "4",
+    "profiles": "dynamic",
+    "dla": "0",
+}
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -83,17 +116,27 @@ def test_a_difference_in_any_part_is_another_engine(part: str, box: Box, bundle:
 
 
 CHANGES: list[tuple[str, dict[str, Any]]] = [  # Any: as install
-    ("version", {"version": NEW}), ("name", {"name": "Fake Thor"}), ("compute", {"compute": (11, 0)}),
-    ("cores", {"multiprocessors": 16}), ("cuda", {"version_of_cuda": 13000}),
-]  # fmt: skip
+    ("version", {"version": NEW}),
+    ("name", {"name": "Fake Thor"}),
+    ("compute", {"compute": (11, 0)}),
+    ("cores", {"multiprocessors": 16}),
+    ("cuda", {"version_of_cuda": 13000}),
+]
 
 
 @pytest.mark.parametrize(("what", "change"), CHANGES, ids=[name for name, _ in CHANGES])
 def test_another_machine_builds_anew(
-    what: str, change: dict[str, Any], box: Box, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str,
+    change: dict[str, Any],
+    box: Box,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     get(box, bundle)
-    device = {name: value for name, value in change.items() if name not in ("version", "version_of_cuda")}
+    device = {
+        name: value for name, value in change.items() if name not in ("version", "version_of_cuda")
+    }
     other = install(monkeypatch, tmp_path / "cache", change.get("version", JETSON), **device)
     if "version_of_cuda" in change:
         other.cuda._version = change["version_of_cuda"]
@@ -108,7 +151,9 @@ def test_other_settings_build_anew(config: dict[str, Any], box: Box, bundle: Bun
     get(box, bundle, config=EngineConfig(**config))
     assert box.builds == 2
     assert ("Runtime.DLA_core = 0" in box.cuda.log) == ("dla" in config)
-    get(box, bundle, config=EngineConfig(**config, timeout=5, graphs=False))  # these do not change the engine
+    get(
+        box, bundle, config=EngineConfig(**config, timeout=5, graphs=False)
+    )  # these do not change the engine
     assert box.builds == 2
 
 
@@ -116,7 +161,9 @@ def test_another_graph_builds_anew(box: Box, bundle: Bundle, tmp_path: Path) -> 
     get(box, bundle)
     model = network()
     model.producer_name = "another"
-    files = {name: bundle.read(name) for name in bundle.manifest.files} | {"model.onnx": model.SerializeToString()}
+    files = {name: bundle.read(name) for name in bundle.manifest.files} | {
+        "model.onnx": model.SerializeToString()
+    }
     get(box, bundle, "fp32")
     get(box, write(tmp_path / "other", bundle.manifest, files), "fp32")
     assert box.builds == 3
@@ -127,13 +174,18 @@ def place_of(record: Record) -> Path:
 
 
 DAMAGES = {
-    "plan flipped": lambda place: (place / PLAN).write_bytes(b"X" + (place / PLAN).read_bytes()[1:]),
+    "plan flipped": lambda place: (place / PLAN).write_bytes(
+        b"X" + (place / PLAN).read_bytes()[1:]
+    ),
     "plan cut": lambda place: (place / PLAN).write_bytes((place / PLAN).read_bytes()[:-1]),
     "plan gone": lambda place: (place / PLAN).unlink(),
     "json gone": lambda place: (place / RECORD).unlink(),
     "json cut": lambda place: (place / RECORD).write_bytes((place / RECORD).read_bytes()[:-9]),
     "json of another": lambda place: (place / RECORD).write_text(
-        (place / RECORD).read_text().replace('"level": "3"', '"level": "4"').replace('"level":"3"', '"level":"4"')
+        (place / RECORD)
+        .read_text()
+        .replace('"level": "3"', '"level": "4"')
+        .replace('"level":"3"', '"level":"4"')
     ),
     "json deep": lambda place: (place / RECORD).write_text("[" * 100_000),
     "json foreign": lambda place: (place / RECORD).write_text(
@@ -164,26 +216,49 @@ def test_a_kept_engine_that_does_not_load_is_built_again_once(
 
 
 REFUSALS = [
-    ("wrong-mask", r"gives only \d+\.\d\d % of the golden pixels .*less than 98\.00 %, so it is not used"),
+    (
+        "wrong-mask",
+        r"gives only \d+\.\d\d % of the golden pixels .*less than 98\.00 %, so it is not used",
+    ),
     ("float", r"none of the 2 convolutions of model\.int8-trt\.onnx runs in INT8"),
-    ("build", "cannot build"), ("parse", "cannot read"), ("builder", "cannot start"), ("context", "no memory left"),
-    ("deserialize", r"cannot load the engine.*TensorRT said: Serialization assertion"), ("types", "engine's score"),
-    ("execute", "could not start"), ("infer_shapes", "leaves image open"), ("address", "memory for 'score'"),
-]  # fmt: skip
+    ("build", "cannot build"),
+    ("parse", "cannot read"),
+    ("builder", "cannot start"),
+    ("context", "no memory left"),
+    ("deserialize", r"cannot load the engine.*TensorRT said: Serialization assertion"),
+    ("types", "engine's score"),
+    ("execute", "could not start"),
+    ("infer_shapes", "leaves image open"),
+    ("address", "memory for 'score'"),
+]
 
 
 @pytest.mark.parametrize(("fault", "sentence"), REFUSALS)
 @pytest.mark.parametrize("version", [OLD, JETSON, NEW])
 def test_a_bad_engine_is_refused_remembered_and_never_kept(
-    version: str, fault: str, sentence: str, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    version: str,
+    fault: str,
+    sentence: str,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     box = install(monkeypatch, tmp_path, version, {fault})
     for attempt in (1, 2):
         with pytest.raises(EngineError, match=sentence):
             get(box, bundle)
         (record,) = EngineCache().listing()
-        assert record.plan is None and record.tries == attempt and record.refused and box.builds == attempt
-    assert not list(tmp_path.rglob(PLAN)) and not list(tmp_path.rglob(".build-*")) and box.cuda.balanced
+        assert (
+            record.plan is None
+            and record.tries == attempt
+            and record.refused
+            and box.builds == attempt
+        )
+    assert (
+        not list(tmp_path.rglob(PLAN))
+        and not list(tmp_path.rglob(".build-*"))
+        and box.cuda.balanced
+    )
     box.trt.faults.clear()
     assert get(box, bundle)[0].tries == 0
 
@@ -193,22 +268,36 @@ def test_without_a_person_a_build_is_tried_three_times(box: Box, bundle: Bundle)
     for _ in range(3):
         with pytest.raises(EngineError, match="cannot build"):
             get(box, bundle, persist=False)
-    with pytest.raises(EngineError, match=r"in 3 tries .*cannot build.*`edgeseg build` tries again"):
+    with pytest.raises(
+        EngineError, match=r"in 3 tries .*cannot build.*`edgeseg build` tries again"
+    ):
         get(box, bundle, persist=False)
     assert box.builds == 3
 
 
 def test_int8_is_held_to_what_its_file_reached_at_export(bundle: Bundle, tmp_path: Path) -> None:
     def least(figures: Any, flavour: Any = "int8-trt") -> float:  # Any: of a manifest
-        made = write(tmp_path / "f", manifest(figures=figures), {"model.onnx": network().SerializeToString()})
+        made = write(
+            tmp_path / "f", manifest(figures=figures), {"model.onnx": network().SerializeToString()}
+        )
         return least_agreement(made, flavour)
 
-    assert [least({}), least({"int8-trt": 3}), least({"int8-trt": {"agreement": "x"}})] == [98, 98, 98]
-    assert [least({"int8-trt": {"agreement": value}}) for value in (99.9, 97.0, 20.0)] == [98, 96, 90]
+    assert [least({}), least({"int8-trt": 3}), least({"int8-trt": {"agreement": "x"}})] == [
+        98,
+        98,
+        98,
+    ]
+    assert [least({"int8-trt": {"agreement": value}}) for value in (99.9, 97.0, 20.0)] == [
+        98,
+        96,
+        90,
+    ]
     assert least({"fp16": {"agreement": 20.0}}, "fp16") == least({}, "fp32") == 99.5
 
 
-def test_a_bundle_without_golden_frames_has_nothing_to_check_an_engine_with(box: Box, tmp_path: Path) -> None:
+def test_a_bundle_without_golden_frames_has_nothing_to_check_an_engine_with(
+    box: Box, tmp_path: Path
+) -> None:
     bare = write(tmp_path / "bare", manifest(), {"model.onnx": network().SerializeToString()})
     with pytest.raises(EngineError, match="no golden frames"):
         get(box, bare, "fp32")
@@ -250,7 +339,9 @@ def test_a_folder_that_others_may_write_to_is_not_trusted(
         get(box, bundle)
 
 
-def test_a_full_disk_is_a_sentence(box: Box, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_sentence(
+    box: Box, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -272,10 +363,14 @@ def test_only_the_newest_engines_stay(box: Box, bundle: Bundle) -> None:
     cache.store(Record(parts={"n": "last"}), b"plan")
     kept = cache.listing()
     assert len(kept) == KEPT and {"n": "last"} in [record.parts for record in kept]
-    assert first.parts in [record.parts for record in kept] and {"n": "0"} not in [record.parts for record in kept]
+    assert first.parts in [record.parts for record in kept] and {"n": "0"} not in [
+        record.parts for record in kept
+    ]
 
 
-def test_the_second_of_two_builders_waits_and_takes_the_firsts_engine(box: Box, bundle: Bundle) -> None:
+def test_the_second_of_two_builders_waits_and_takes_the_firsts_engine(
+    box: Box, bundle: Bundle
+) -> None:
     found: list[Record] = []
     inside, go = threading.Event(), threading.Event()
     original = box.run_child
@@ -287,7 +382,9 @@ def test_the_second_of_two_builders_waits_and_takes_the_firsts_engine(box: Box, 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edgeseg.runtime.backends.tensorrt.build_process._run_child", slow)
-        threads = [threading.Thread(target=lambda: found.append(get(box, bundle)[0])) for _ in range(2)]
+        threads = [
+            threading.Thread(target=lambda: found.append(get(box, bundle)[0])) for _ in range(2)
+        ]
         for thread in threads:
             thread.start()
         assert inside.wait(10)
@@ -321,7 +418,9 @@ def test_what_a_killed_build_left_goes_with_the_next(box: Box, bundle: Bundle) -
     assert not list(cache.folder.glob(".build-*"))
 
 
-def test_the_handed_over_graph_is_checked_again(box: Box, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handed_over_graph_is_checked_again(
+    box: Box, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = box.run_child
 
     def meddle(folder: Path, *rest: Any) -> dict[str, Any]:  # Any: as run_child
@@ -335,7 +434,10 @@ def test_the_handed_over_graph_is_checked_again(box: Box, bundle: Bundle, monkey
 
 def test_timings_of_kernels_are_kept_for_the_next_build(box: Box, bundle: Bundle) -> None:
     get(box, bundle)
-    assert next(EngineCache().folder.glob("timing-*.cache")).read_bytes() == f"timings of {JETSON}".encode()
+    assert (
+        next(EngineCache().folder.glob("timing-*.cache")).read_bytes()
+        == f"timings of {JETSON}".encode()
+    )
     box.cuda.log.clear()
     get(box, bundle, "fp16")
     assert box.cuda.log.count("IBuilderConfig.create_timing_cache()") == 1

@@ -23,7 +23,11 @@ def quiet(trt: Any) -> Any:  # Any: as `fake`
 
 
 def test_there_are_nine_versions_of_three_majors() -> None:
-    assert len(VERSIONS) == 9 and {version.split(".")[0] for version in VERSIONS} == {"8", "10", "11"}
+    assert len(VERSIONS) == 9 and {version.split(".")[0] for version in VERSIONS} == {
+        "8",
+        "10",
+        "11",
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -10,20 +10,22 @@ import numpy as np
 import pytest
 
 from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.io_spec import OUTPUTS, Face
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.cuda_runtime import Cuda
-from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe, build
-from edgeseg.bundle.io_spec import OUTPUTS, Face
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
-from tests.helpers.bundles import HEIGHT, WIDTH, manifest, painted
-from tests.helpers.engines import JETSON, NEW, engine_bundle, int8_trt
+from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe, build
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
+from tests.helpers.bundles import HEIGHT, WIDTH, manifest, painted
+from tests.helpers.engines import JETSON, NEW, engine_bundle, int8_trt
 
 FACE = Face.of(manifest())
-FRAMES = np.stack([painted(np.random.default_rng(seed).integers(0, 4, (2, 3))) for seed in range(6)])
+FRAMES = np.stack(
+    [painted(np.random.default_rng(seed).integers(0, 4, (2, 3))) for seed in range(6)]
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return engine_bundle(tmp_path_factory.mktemp("engines") / "b")
 
 
-def load(version: str, cuda: FakeCuda, data: bytes, *faults: str, **options: Any) -> Engine:  # Any: as Engine
+def load(
+    version: str, cuda: FakeCuda, data: bytes, *faults: str, **options: Any
+) -> Engine:  # Any: as Engine
     """An engine of `data`, built without faults and loaded with them."""
     trt = FakeTensorRT(version, cuda)
     messages = Messages(lambda text: None)
@@ -84,9 +88,15 @@ def test_two_lanes_serve_two_threads_and_never_share_a_context() -> None:
     engine = load(JETSON, cuda, int8_trt(), lanes=2)
     alone = [engine.run(frame[None]).mask for frame in FRAMES]
     with ThreadPoolExecutor(4) as pool:
-        together = [found.mask for found in pool.map(engine.run, [frame[None] for frame in FRAMES] * 5)]
+        together = [
+            found.mask for found in pool.map(engine.run, [frame[None] for frame in FRAMES] * 5)
+        ]
     assert np.array_equal(together, alone * 5)
-    assert cuda.log.count("ICudaEngine.create_execution_context()") == 2 == cuda.calls["cudaStreamCreateWithFlags"]
+    assert (
+        cuda.log.count("ICudaEngine.create_execution_context()")
+        == 2
+        == cuda.calls["cudaStreamCreateWithFlags"]
+    )
     engine.close()
     assert cuda.balanced
 
@@ -95,30 +105,51 @@ def released(log: list[str]) -> list[str]:
     """What was given back, each kind once, in order."""
     ends = ("cudaGraphExecDestroy", "del IExecutionContext", "del ICudaEngine", "del Runtime")
     memory = ("cudaFree", "cudaFreeHost", "cudaStreamDestroy")
-    return list(dict.fromkeys("memory" if line in memory else line for line in log if line in (*ends, *memory)))
+    return list(
+        dict.fromkeys(
+            "memory" if line in memory else line for line in log if line in (*ends, *memory)
+        )
+    )
 
 
 def test_release_goes_from_the_context_to_the_memory() -> None:
     cuda = FakeCuda()
     load(JETSON, cuda, int8_trt(), lanes=2).close()
-    order = ["cudaGraphExecDestroy", "del IExecutionContext", "del ICudaEngine", "del Runtime", "memory"]
+    order = [
+        "cudaGraphExecDestroy",
+        "del IExecutionContext",
+        "del ICudaEngine",
+        "del Runtime",
+        "memory",
+    ]
     assert released(cuda.log) == order and cuda.balanced
 
 
 def test_calls_for_a_frame_come_in_order() -> None:
     cuda = FakeCuda()
     engine = load(JETSON, cuda, int8_trt(), graphs=False)
-    steps = ["Runtime()", "Runtime.deserialize_cuda_engine()", "ICudaEngine.create_execution_context()",
-             "IExecutionContext.infer_shapes()", "cudaMemcpyAsync"]  # fmt: skip
+    steps = [
+        "Runtime()",
+        "Runtime.deserialize_cuda_engine()",
+        "ICudaEngine.create_execution_context()",
+        "IExecutionContext.infer_shapes()",
+        "cudaMemcpyAsync",
+    ]
     places = [cuda.log.index(step) for step in steps]
     assert places == sorted(places)
-    addresses = [line for line in cuda.log if line.startswith("IExecutionContext.set_tensor_address(")]
+    addresses = [
+        line for line in cuda.log if line.startswith("IExecutionContext.set_tensor_address(")
+    ]
     assert len(addresses) == 5
     cuda.log.clear()
     engine.run(FRAMES[:1])
     shown = [line.partition("(")[0] for line in cuda.log]
-    assert shown == ["cudaMemcpyAsync", "IExecutionContext.execute_async_v3", *["cudaMemcpyAsync"] * 4,
-                     "cudaStreamSynchronize"]  # fmt: skip
+    assert shown == [
+        "cudaMemcpyAsync",
+        "IExecutionContext.execute_async_v3",
+        *["cudaMemcpyAsync"] * 4,
+        "cudaStreamSynchronize",
+    ]
     engine.close()
 
 
@@ -144,7 +175,9 @@ def test_every_refusal_is_a_sentence_and_leaves_nothing_behind(
     assert type(caught.value) is kind and cuda.balanced, (cuda.live, cuda.faults)
     order = released(cuda.log)
     assert order[-1] == "memory" and order[:-1] == [
-        line for line in ("del IExecutionContext", "del ICudaEngine", "del Runtime") if line in order
+        line
+        for line in ("del IExecutionContext", "del ICudaEngine", "del Runtime")
+        if line in order
     ]
 
 
@@ -162,7 +195,13 @@ def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) ->
     messages = Messages(lambda text: None)
     recipe = Recipe.of(trt, "int8-trt", EngineConfig())
     plan_of["plan"] = build(trt, int8_trt(), recipe, FACE, messages, messages.logger(trt)).plan
-    releases = {"cudaFree", "cudaFreeHost", "cudaStreamDestroy", "cudaGraphDestroy", "cudaGraphExecDestroy"}
+    releases = {
+        "cudaFree",
+        "cudaFreeHost",
+        "cudaStreamDestroy",
+        "cudaGraphDestroy",
+        "cudaGraphExecDestroy",
+    }
     captures = {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiateWithFlags"}
     outcomes: dict[str, set[str]] = {}
     for name, times in calls_of_a_load(integrated=integrated, lanes=2).items():
@@ -172,7 +211,12 @@ def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) ->
             outcome = "ran"
             try:
                 engine = Engine(
-                    fake, Cuda(cuda), plan_of["plan"], FACE, Messages(lambda text: None).logger(fake), lanes=2
+                    fake,
+                    Cuda(cuda),
+                    plan_of["plan"],
+                    FACE,
+                    Messages(lambda text: None).logger(fake),
+                    lanes=2,
                 )
                 try:
                     engine.run(FRAMES[:1])
@@ -183,7 +227,9 @@ def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) ->
                 assert name in str(error)
                 outcome = "refused"
             outcomes.setdefault(name, set()).add(outcome)
-            if name in releases:  # the device itself failed to release: nothing else may be left over
+            if (
+                name in releases
+            ):  # the device itself failed to release: nothing else may be left over
                 assert sum(map(len, cuda.live.values())) == 1
             else:
                 assert cuda.balanced, (name, nth, cuda.live, cuda.faults)
@@ -198,7 +244,10 @@ def test_a_failed_capture_runs_on_without_a_graph() -> None:
     cuda = FakeCuda(fail={"cudaGraphInstantiateWithFlags": 1})
     engine = load(JETSON, cuda, int8_trt())
     assert "no CUDA graph" in engine.notes[0]
-    assert engine.run(FRAMES[:1]).mask.shape == (1, HEIGHT, WIDTH) and cuda.calls["cudaGraphLaunch"] == 0
+    assert (
+        engine.run(FRAMES[:1]).mask.shape == (1, HEIGHT, WIDTH)
+        and cuda.calls["cudaGraphLaunch"] == 0
+    )
     engine.close()
     assert cuda.balanced
 

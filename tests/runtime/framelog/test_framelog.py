@@ -39,10 +39,14 @@ def picture(seed: int, side: int = 64) -> NDArray[np.uint8]:
 
 def open_log(folder: Path, clock: Callable[[], float] = lambda: 1.7e9, **changes: Any) -> FrameLog:
     config = LogConfig(**{"min_free_bytes": 0, "random_share": 0.1, **changes})
-    return FrameLog.open(folder, config, device="dev", model="m", threshold=0.3, clock=clock, seed=0)
+    return FrameLog.open(
+        folder, config, device="dev", model="m", threshold=0.3, clock=clock, seed=0
+    )
 
 
-def put(log: FrameLog, seed: int, *, score: float = 0.5, hour: float = 0, side: int = 64, **more: Any) -> Path:
+def put(
+    log: FrameLog, seed: int, *, score: float = 0.5, hour: float = 0, side: int = 64, **more: Any
+) -> Path:
     mask, entropy = np.full((8, 8), seed % 5, np.uint8), np.full((4, 4), 0.5, np.float32)
     return log.put(
         picture(seed, side),
@@ -70,8 +74,19 @@ def test_a_record_is_there_once_put_returns(tmp_path: Path) -> None:
         assert list(iter_records(log.folder)) == [path]
         assert leftovers(log.folder) == []
     header = record.header
-    assert (header.boot, header.seq, header.score, header.reason, header.time) == (1, 0, 0.75, "score", 1.7e9)
-    assert (header.device, header.camera, header.model, header.threshold) == ("dev", "cam", "m", 0.3)
+    assert (header.boot, header.seq, header.score, header.reason, header.time) == (
+        1,
+        0,
+        0.75,
+        "score",
+        1.7e9,
+    )
+    assert (header.device, header.camera, header.model, header.threshold) == (
+        "dev",
+        "cam",
+        "m",
+        0.3,
+    )
     assert record.image().shape == (64, 64, 3)
     assert record.mask() is not None
     assert log.counts == {"score": 1}
@@ -98,14 +113,23 @@ def test_offered_frames_pass_the_gates_and_are_drained_at_the_end(tmp_path: Path
             score = 0.9 if seed % 2 else 0.1
             offer(log, seed, score=score, now_ns=seed)
     assert log.counts == {"score": 4, "below": 4}
-    assert [read_record(path).header.monotonic_ns for path in iter_records(tmp_path)] == [1, 3, 5, 7]
+    assert [read_record(path).header.monotonic_ns for path in iter_records(tmp_path)] == [
+        1,
+        3,
+        5,
+        7,
+    ]
 
 
 def offer(log: FrameLog, seed: int, *, score: float = 0.9, now_ns: int = 0) -> None:
-    log.offer(picture(seed), camera="cam", score=score, mask=None, entropy=None, monotonic_ns=now_ns)
+    log.offer(
+        picture(seed), camera="cam", score=score, mask=None, entropy=None, monotonic_ns=now_ns
+    )
 
 
-def test_a_stuck_disk_never_stops_inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_disk_never_stops_inference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stuck, free = threading.Event(), threading.Event()
 
     def fsync(handle: int) -> None:
@@ -130,7 +154,14 @@ def test_a_stuck_disk_never_stops_inference(tmp_path: Path, monkeypatch: pytest.
 def test_a_picture_that_cannot_be_stored_does_not_end_the_log(tmp_path: Path) -> None:
     with open_log(tmp_path, random_share=0.0) as log:
         wrong: Any = np.ones((70, 70, 3), np.float64) * 300  # not what the contract asks for
-        log.offer(wrong, camera="cam", score=0.9, mask=np.zeros((0, 5), np.uint8), entropy=None, monotonic_ns=HOUR_NS)
+        log.offer(
+            wrong,
+            camera="cam",
+            score=0.9,
+            mask=np.zeros((0, 5), np.uint8),
+            entropy=None,
+            monotonic_ns=HOUR_NS,
+        )
         offer(log, 1)
     assert log.counts == {"invalid": 1, "score": 1}
 
@@ -245,8 +276,14 @@ def test_sent_then_flagged_then_low_scores_of_full_hours_go(tmp_path: Path) -> N
         gone += [name for name in before if not paths[name].exists()]
     log.close()
     assert gone == [
-        "sent early", "sent late", "flagged", "full hour, low", "full hour, high", "control", "lone hour, lowest",
-    ]  # fmt: skip
+        "sent early",
+        "sent late",
+        "flagged",
+        "full hour, low",
+        "full hour, high",
+        "control",
+        "lone hour, lowest",
+    ]
     assert not any((tmp_path / "ready").iterdir())
 
 
@@ -262,7 +299,12 @@ def test_a_record_sent_by_another_process_is_evicted_where_it_is(tmp_path: Path)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(["score", "random"]), st.integers(0, 5), st.integers(0, 999)), max_size=80))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["score", "random"]), st.integers(0, 5), st.integers(0, 999)),
+        max_size=80,
+    )
+)
 def test_eviction_order_matches_a_plain_search(records: list[tuple[Any, int, int]]) -> None:
     stock, plain = Stock(0.25), []
     for number, (reason, hour, score) in enumerate(records):
@@ -284,7 +326,9 @@ def check_one(stock: Stock, plain: list[tuple[str, str, str]]) -> None:
     sizes = {shard: sum(item[1] == shard for item in pile) for _, shard, _ in pile}
     fullest = min(sizes, key=lambda shard: (-sizes[shard], shard))
     rank = 3 if pile is control else 2
-    victim = min((i for i in pile if i[1] == fullest), key=lambda item: (item[2].split("-")[rank], item[2]))
+    victim = min(
+        (i for i in pile if i[1] == fullest), key=lambda item: (item[2].split("-")[rank], item[2])
+    )
     assert stock.first()[2].name == victim[2]
     stock.pop()
     plain.remove(victim)
@@ -348,7 +392,9 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
-def test_one_fault_at_any_operation_is_overcome_or_told(tmp_path: Path, faults: Faults, code: int) -> None:
+def test_one_fault_at_any_operation_is_overcome_or_told(
+    tmp_path: Path, faults: Faults, code: int
+) -> None:
     total = 0
     for at in range(1, 20):
         folder = tmp_path / str(at)
@@ -359,10 +405,15 @@ def test_one_fault_at_any_operation_is_overcome_or_told(tmp_path: Path, faults: 
                 acknowledged.append(put(log, 9, hour=1))
             except FrameLogError:
                 assert log.state in ("full", "degraded")
-            reached, files = faults.done >= at, [path for path in faults.synced if path.endswith(tuple("0123456789"))]
+            reached, files = (
+                faults.done >= at,
+                [path for path in faults.synced if path.endswith(tuple("0123456789"))],
+            )
             assert len(files) == len(set(files))  # no file is synced twice
             faults.plan(0, code, lasting=False)
-            evicted = sum(count for reason, count in log.counts.items() if reason.startswith("evicted"))
+            evicted = sum(
+                count for reason, count in log.counts.items() if reason.startswith("evicted")
+            )
             assert leftovers(folder) == []
             assert sum(path.exists() for path in acknowledged) == len(acknowledged) - evicted
             assert verify(folder).bad == []
@@ -375,7 +426,8 @@ def test_one_fault_at_any_operation_is_overcome_or_told(tmp_path: Path, faults: 
 
 
 @pytest.mark.parametrize(
-    ("code", "state", "wait"), [(errno.EIO, "degraded", 60), (errno.EROFS, "degraded", 60), (errno.ENOSPC, "full", 10)]
+    ("code", "state", "wait"),
+    [(errno.EIO, "degraded", 60), (errno.EROFS, "degraded", 60), (errno.ENOSPC, "full", 10)],
 )
 def test_lasting_faults_are_told_and_end_by_themselves(
     tmp_path: Path, faults: Faults, code: int, state: str, wait: int
@@ -407,7 +459,9 @@ def test_a_full_log_stops_evicting_for_nothing(tmp_path: Path, faults: Faults) -
         assert len(list(iter_records(tmp_path))) == 4
 
 
-def test_a_broken_disk_counts_frames_and_recovers_in_the_writer(tmp_path: Path, faults: Faults) -> None:
+def test_a_broken_disk_counts_frames_and_recovers_in_the_writer(
+    tmp_path: Path, faults: Faults
+) -> None:
     log = open_log(tmp_path, random_share=0.0)
     with log:
         faults.plan(1, errno.EROFS, lasting=True)
@@ -438,7 +492,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     options = "size=4m,nr_inodes=60"
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], check=False).returncode:
+    if (
+        os.geteuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", folder], check=False
+        ).returncode
+    ):
         pytest.skip("needs root and a tmpfs")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
@@ -481,7 +540,9 @@ def test_a_torn_write_is_tidied_up_by_the_next_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"junk", b"-5", b"\xff" * 100, b"9" * 50])
-def test_a_lost_start_counter_is_found_again_from_the_records(tmp_path: Path, content: bytes | None) -> None:
+def test_a_lost_start_counter_is_found_again_from_the_records(
+    tmp_path: Path, content: bytes | None
+) -> None:
     for _ in range(3):
         with open_log(tmp_path) as log:
             put(log, 1)
@@ -524,15 +585,53 @@ def test_set_aside_files_are_bounded(tmp_path: Path) -> None:
 
 
 GOOD_SHARD, GOOD_NAME = "000001-00000-score", f"000001-0000000007-500-{'ab' * 16}.esr"
-PLACES = ["", "ready", "sent", "tmp", "bad", f"ready/{GOOD_SHARD}", f"sent/{GOOD_SHARD}", "ready/000002-99999-random"]
-NAMES = [GOOD_NAME, GOOD_NAME.replace("000001", "999999"), "boot", ".lock", "ready", "tmp", "bad", "sent", GOOD_SHARD,
-         "x.esr", "ünïcode\n", "." * 3, "a" * 255]  # fmt: skip
-KINDS = ["file", "empty", "folder", "link", "dangling", "link to file", "pipe", "huge", "socket-like", "future"]
+PLACES = [
+    "",
+    "ready",
+    "sent",
+    "tmp",
+    "bad",
+    f"ready/{GOOD_SHARD}",
+    f"sent/{GOOD_SHARD}",
+    "ready/000002-99999-random",
+]
+NAMES = [
+    GOOD_NAME,
+    GOOD_NAME.replace("000001", "999999"),
+    "boot",
+    ".lock",
+    "ready",
+    "tmp",
+    "bad",
+    "sent",
+    GOOD_SHARD,
+    "x.esr",
+    "ünïcode\n",
+    "." * 3,
+    "a" * 255,
+]
+KINDS = [
+    "file",
+    "empty",
+    "folder",
+    "link",
+    "dangling",
+    "link to file",
+    "pipe",
+    "huge",
+    "socket-like",
+    "future",
+]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
-    st.lists(st.tuples(st.sampled_from(PLACES), st.sampled_from(NAMES), st.sampled_from(KINDS)), max_size=8),
+    st.lists(
+        st.tuples(st.sampled_from(PLACES), st.sampled_from(NAMES), st.sampled_from(KINDS)),
+        max_size=8,
+    ),
     st.booleans(),
 )
 def test_junk_is_never_fatal_and_never_followed(
@@ -647,7 +746,9 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         ) as process:
             assert process.stdout is not None
-            acknowledged.append(process.stdout.readline().strip())  # only now does it write and not just start
+            acknowledged.append(
+                process.stdout.readline().strip()
+            )  # only now does it write and not just start
             threading.Event().wait(generator.uniform(0, 0.05))
             process.send_signal(signal.SIGKILL)
             acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]

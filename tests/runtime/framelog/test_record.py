@@ -18,17 +18,39 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgeseg.errors import FrameLogError
-from edgeseg.runtime.framelog.record_format import MAGIC, Facts, Kind, Record, encode, encode_parts, parse, read_header, read_record
+from edgeseg.runtime.framelog.record_format import (
+    MAGIC,
+    Facts,
+    Kind,
+    Record,
+    encode,
+    encode_parts,
+    parse,
+    read_header,
+    read_record,
+)
 
 HEIGHT, WIDTH = 48, 64
 
 
 def facts(**changes: Any) -> Facts:
     values: dict[str, Any] = {
-        "device": "gauge-7", "camera": "ufer öst", "boot": 3, "seq": 41, "monotonic_ns": 10**12, "time": 1.5e9,
-        "clock_synced": None, "model": "ab" * 32, "threshold": 0.3, "reason": "random", "probability": 0.013,
-        "score": 0.4217, "flags": (), "height": HEIGHT, "width": WIDTH,
-    }  # fmt: skip
+        "device": "gauge-7",
+        "camera": "ufer öst",
+        "boot": 3,
+        "seq": 41,
+        "monotonic_ns": 10**12,
+        "time": 1.5e9,
+        "clock_synced": None,
+        "model": "ab" * 32,
+        "threshold": 0.3,
+        "reason": "random",
+        "probability": 0.013,
+        "score": 0.4217,
+        "flags": (),
+        "height": HEIGHT,
+        "width": WIDTH,
+    }
     return Facts(**{**values, **changes})
 
 
@@ -89,7 +111,9 @@ def test_every_change_of_the_bytes_is_noticed(data: st.DataObject) -> None:
     changed = bytearray(DATA)
     match data.draw(st.sampled_from(["flip", "cut", "insert", "remove"])):
         case "flip":
-            for at in data.draw(st.lists(st.integers(0, len(DATA) - 1), min_size=1, max_size=5, unique=True)):
+            for at in data.draw(
+                st.lists(st.integers(0, len(DATA) - 1), min_size=1, max_size=5, unique=True)
+            ):
                 changed[at] ^= data.draw(st.integers(1, 255))
         case "cut":
             del changed[data.draw(st.integers(0, len(DATA) - 1)) :]
@@ -108,14 +132,23 @@ def test_every_change_of_the_bytes_is_noticed(data: st.DataObject) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4)
+    ),
     max_leaves=10,
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(st.sampled_from(sorted(json.loads(parse(DATA).header.canonical()))), JSON), st.booleans())
+@given(
+    st.dictionaries(st.sampled_from(sorted(json.loads(parse(DATA).header.canonical()))), JSON),
+    st.booleans(),
+)
 def test_hostile_headers_raise_nothing_else(changes: dict[str, Any], keep: bool) -> None:
     header = json.loads(parse(DATA).header.canonical()) if keep else {}
     header.update(changes)
@@ -137,7 +170,15 @@ def test_noise_raises_nothing_else(noise: bytes) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [b"[" * 60_000, b'{"boot":' + b"9" * 60_000 + b"}", b'{"camera":"\\ud800"}', b"\xff\xfe", b"", b"null", b"NaN"],
+    [
+        b"[" * 60_000,
+        b'{"boot":' + b"9" * 60_000 + b"}",
+        b'{"camera":"\\ud800"}',
+        b"\xff\xfe",
+        b"",
+        b"null",
+        b"NaN",
+    ],
     ids=["deep", "huge number", "lone surrogate", "no UTF-8", "empty", "null", "NaN"],
 )
 def test_odd_json_is_refused(header: bytes) -> None:
@@ -146,7 +187,9 @@ def test_odd_json_is_refused(header: bytes) -> None:
 
 
 def test_a_header_that_could_be_written_differently_is_refused() -> None:
-    text = json.dumps(json.loads(parse(DATA).header.canonical())).encode()  # the same values, with spaces
+    text = json.dumps(
+        json.loads(parse(DATA).header.canonical())
+    ).encode()  # the same values, with spaces
     with pytest.raises(FrameLogError, match="one way"):
         parse(forge(text, b"".join(PARTS.values())))
 
@@ -171,10 +214,20 @@ def test_a_newer_layout_asks_for_an_update() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"height": 0}, {"height": 16000, "width": 16000}, {"score": 1.5}, {"score": float("nan")}, {"probability": 0.0},
-     {"boot": 10**6}, {"seq": -1}, {"camera": "x" * 300}, {"time": float("inf")}, {"reason": "mood"}],
+    [
+        {"height": 0},
+        {"height": 16000, "width": 16000},
+        {"score": 1.5},
+        {"score": float("nan")},
+        {"probability": 0.0},
+        {"boot": 10**6},
+        {"seq": -1},
+        {"camera": "x" * 300},
+        {"time": float("inf")},
+        {"reason": "mood"},
+    ],
     ids=lambda change: next(iter(change)),
-)  # fmt: skip
+)
 def test_facts_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         facts(**change)
@@ -193,12 +246,21 @@ def patched_png(height: int, width: int) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
-        ("image", patched_jpeg(20_000, 20_000)), ("image", patched_jpeg(HEIGHT, WIDTH + 1)), ("image", PARTS["mask"]),
-        ("image", b"\xff\xd8\xff"), ("image", b"\xff\xd8" + b"\xff\xe0\0\2" * 9), ("mask", patched_png(16_000, 16_000)),
-        ("mask", patched_png(0, 5)), ("mask", patched_png(2**31, 1)), ("mask", PARTS["image"]), ("entropy", b"x"),
+        ("image", patched_jpeg(20_000, 20_000)),
+        ("image", patched_jpeg(HEIGHT, WIDTH + 1)),
+        ("image", PARTS["mask"]),
+        ("image", b"\xff\xd8\xff"),
+        ("image", b"\xff\xd8" + b"\xff\xe0\0\2" * 9),
+        ("mask", patched_png(16_000, 16_000)),
+        ("mask", patched_png(0, 5)),
+        ("mask", patched_png(2**31, 1)),
+        ("mask", PARTS["image"]),
+        ("entropy", b"x"),
     ],
-)  # fmt: skip
-def test_pictures_of_a_wrong_size_are_never_decoded(kind: Kind, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+)
+def test_pictures_of_a_wrong_size_are_never_decoded(
+    kind: Kind, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = with_part(kind, data)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(FrameLogError, match=f"{kind} of 000003-0000000041"):

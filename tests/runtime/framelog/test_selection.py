@@ -9,7 +9,14 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.config import LogConfig
-from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate, Control, Quality, Selection, TokenBucket
+from edgeseg.runtime.framelog.frame_selection import (
+    HOUR_NS,
+    Candidate,
+    Control,
+    Quality,
+    Selection,
+    TokenBucket,
+)
 
 SECOND = 10**9
 Image = NDArray[np.uint8]
@@ -48,7 +55,9 @@ def test_a_bucket_gains_nothing_from_a_clock_that_goes_back() -> None:
     bucket = TokenBucket(60)
     while bucket.take(HOUR_NS):
         pass
-    assert not any(bucket.take(at) for at in (0, HOUR_NS, HOUR_NS + 30 * SECOND, 0, HOUR_NS + 59 * SECOND))
+    assert not any(
+        bucket.take(at) for at in (0, HOUR_NS, HOUR_NS + 30 * SECOND, 0, HOUR_NS + 59 * SECOND)
+    )
     assert bucket.take(HOUR_NS + 60 * SECOND)
 
 
@@ -102,7 +111,9 @@ def test_a_score_that_is_none_is_refused(score: float) -> None:
 def test_near_duplicates_of_kept_frames_are_refused() -> None:
     gates = selection()
     assert run(gates, picture(1), 0) == "score"
-    noisy = np.clip(picture(1).astype(int) + np.random.default_rng(0).integers(-3, 4, (48, 64, 3)), 0, 255)
+    noisy = np.clip(
+        picture(1).astype(int) + np.random.default_rng(0).integers(-3, 4, (48, 64, 3)), 0, 255
+    )
     assert run(gates, noisy.astype(np.uint8), 1) == "duplicate"
     assert run(gates, picture(2), 2) == "score"
 
@@ -145,8 +156,12 @@ def test_a_storm_of_uncertain_frames_leaves_every_hour_its_share() -> None:
 @pytest.mark.parametrize(("fps", "hours"), [(0.02, 2000), (1.0, 40), (30.0, 1)])
 def test_the_control_stream_takes_its_share_at_any_frame_rate(fps: float, hours: int) -> None:
     control = Control(4.8, 0.08, seed=0)
-    expected = sum(control.probability(int(frame * SECOND / fps)) for frame in range(int(hours * 3600 * fps)))
-    assert expected == pytest.approx(4.8 * hours + 4.8, rel=0.1)  # and one hour's share at the start
+    expected = sum(
+        control.probability(int(frame * SECOND / fps)) for frame in range(int(hours * 3600 * fps))
+    )
+    assert expected == pytest.approx(
+        4.8 * hours + 4.8, rel=0.1
+    )  # and one hour's share at the start
 
 
 def test_a_large_quota_does_not_make_a_short_run_all_control() -> None:
@@ -158,7 +173,10 @@ def test_a_large_quota_does_not_make_a_short_run_all_control() -> None:
 
 def test_a_pause_of_the_camera_does_not_flood_the_control_stream() -> None:
     control = Control(4.8, 0.08, seed=0)
-    times = [*range(0, 600 * SECOND, SECOND // 10), *range(36_000 * SECOND, 36_060 * SECOND, SECOND // 10)]
+    times = [
+        *range(0, 600 * SECOND, SECOND // 10),
+        *range(36_000 * SECOND, 36_060 * SECOND, SECOND // 10),
+    ]
     after = [control.probability(now) for now in times][-600:]
     assert sum(after) < 0.5
 
@@ -167,8 +185,12 @@ def test_the_control_stream_knows_no_score() -> None:
     drawn = []
     for score in (0.0, 0.99):
         gates = selection(seed=5, random_share=0.5, per_hour=60)
-        chosen = [gates.consider(picture(frame), "cam", score, frame * SECOND) for frame in range(500)]
-        drawn.append([frame for frame, item in enumerate(chosen) if getattr(item, "reason", "") == "random"])
+        chosen = [
+            gates.consider(picture(frame), "cam", score, frame * SECOND) for frame in range(500)
+        ]
+        drawn.append(
+            [frame for frame, item in enumerate(chosen) if getattr(item, "reason", "") == "random"]
+        )
     assert drawn[0] == drawn[1]
     assert len(drawn[0]) > 10
 

@@ -20,15 +20,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from edgeseg.bundle import GRAPHS
-from edgeseg.config import EngineConfig
 from edgeseg.atomic_files import write_atomic, write_json
+from edgeseg.bundle import GRAPHS
+from edgeseg.bundle.golden_frames import Golden
+from edgeseg.bundle.io_spec import Face
+from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt import build_worker as child
-from edgeseg.runtime.benchmark import Golden
 from edgeseg.runtime.backends.tensorrt.engine_builder import Recipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, POLL
-from edgeseg.bundle.io_spec import Face
 
 Stopped: TypeAlias = Callable[[], bool]
 Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `enginechild.work`
@@ -71,7 +71,9 @@ def run_job(job: Job, place: Path, timing: Path, stopped: Stopped) -> tuple[Fact
             facts = _run_child(folder, GRAPHS[job.recipe.flavour], job.config.timeout, stopped)
             plan = (folder / PLAN).read_bytes()
             if hashlib.sha256(plan).hexdigest() != facts["digest"]:
-                raise EngineError(f"the new engine was damaged on its way to {place}; check the disk, then try again")
+                raise EngineError(
+                    f"the new engine was damaged on its way to {place}; check the disk, then try again"
+                )
             learned = (folder / child.TIMING).read_bytes()
             if learned:
                 write_atomic(timing, learned)
@@ -87,9 +89,12 @@ def run_job(job: Job, place: Path, timing: Path, stopped: Stopped) -> tuple[Fact
 
 def _hand_over(job: Job, folder: Path, timing: Path) -> None:
     order = {
-        "recipe": asdict(job.recipe), "face": asdict(job.face), "digest": hashlib.sha256(job.data).hexdigest(),
-        "graphs": job.config.graphs, "mapped": job.config.mapped,
-    }  # fmt: skip
+        "recipe": asdict(job.recipe),
+        "face": asdict(job.face),
+        "digest": hashlib.sha256(job.data).hexdigest(),
+        "graphs": job.config.graphs,
+        "mapped": job.config.mapped,
+    }
     write_json(folder / child.JOB, order)
     (folder / child.GRAPH).write_bytes(job.data)
     frames = io.BytesIO()
@@ -106,13 +111,19 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Fac
         EngineError: it refused, crashed, was killed or took too long.
         KeyboardInterrupt: `stopped`.
     """
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    path = os.pathsep.join(
+        filter(None, [str(Path(__file__).parents[4]), os.environ.get("PYTHONPATH")])
+    )
     command = [sys.executable, "-m", child.__name__, str(folder)]
     with open(folder / child.OUTPUT, "wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": path},
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PYTHONPATH": path},
             cwd=folder,  # Python looks for modules here first, and nobody else can put any
-        )  # fmt: skip
+        )
         try:
             code = _wait(process, timeout, stopped)
         finally:
@@ -130,7 +141,9 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Fac
     with suppress(OSError, ValueError):
         result = json.loads((folder / child.RESULT).read_bytes())
     if not isinstance(result, dict):
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        how = (
+            f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        )
         raise EngineError(
             f"building an engine of {name} {how}{last}; free memory or lower engine.workspace_mb if it was killed, "
             "else report it with `edgeseg doctor`"

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
+from edgeseg.bundle.io_spec import Face
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.metrics import agreement
-from edgeseg.runtime.backends.tensorrt import layer_inspection as evidence
 from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt import layer_inspection as evidence
+from edgeseg.runtime.backends.tensorrt.engine import Engine
 from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Module, Recipe, build
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN
-from edgeseg.bundle.io_spec import Face
-from edgeseg.runtime.backends.tensorrt.engine import Engine
 
 JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"
 LOG, OUTPUT, RESULT = "log.txt", "output.txt", "result.json"
@@ -50,7 +50,9 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
     recipe, face = Recipe.load(job["recipe"]), Face(**job["face"])
     data = (folder / GRAPH).read_bytes()
     if hashlib.sha256(data).hexdigest() != job["digest"]:
-        raise EngineError(f"{folder / GRAPH} was changed while it was handed over; try again, and see who else writes")
+        raise EngineError(
+            f"{folder / GRAPH} was changed while it was handed over; try again, and see who else writes"
+        )
     timing = (folder / TIMING).read_bytes() if (folder / TIMING).exists() else b""
     with open(folder / LOG, "a", buffering=1, errors="replace") as log:
         messages = Messages(lambda text: print(text, file=log))
@@ -60,10 +62,19 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
         write_atomic(folder / TIMING, built.timing, sync=False)
         try:
             engine = Engine(
-                trt, cuda, built.plan, face, logger, graphs=job["graphs"], mapped=job["mapped"], dla=recipe.dla
+                trt,
+                cuda,
+                built.plan,
+                face,
+                logger,
+                graphs=job["graphs"],
+                mapped=job["mapped"],
+                dla=recipe.dla,
             )
         except EngineError as error:
-            raise EngineError(f"{error} (TensorRT said: {messages.why()})" if messages.errors else str(error)) from None
+            raise EngineError(
+                f"{error} (TensorRT said: {messages.why()})" if messages.errors else str(error)
+            ) from None
         try:
             facts = _try_out(folder, engine)
         finally:

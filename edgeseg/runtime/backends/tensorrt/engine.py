@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle, Flavour
-from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.cuda_runtime import Cuda, Memory
 from edgeseg.bundle.io_spec import INPUT, OUTPUTS, Face
-from edgeseg.runtime.backends.open_runner import Backend, Prediction
+from edgeseg.errors import EngineError
+from edgeseg.runtime.backends.base import Backend, Prediction
+from edgeseg.runtime.backends.cuda_runtime import Cuda, Memory
 
 Module: TypeAlias = Any  # the bindings bring no types
 KINDS = {"uint8": "UINT8", "float32": "FLOAT"}
@@ -31,7 +31,8 @@ class _Lane:
         self._cuda = cuda
         self.stream = cuda.stream(stack)
         self.memory = {
-            name: cuda.memory(stack, shape, kind, shared=shared) for name, (shape, kind) in face.tensors().items()
+            name: cuda.memory(stack, shape, kind, shared=shared)
+            for name, (shape, kind) in face.tensors().items()
         }
         self.context: Any = None  # Any: an IExecutionContext
         self.graph: int | None = None
@@ -40,7 +41,9 @@ class _Lane:
         """Begin to compute one frame: in, through, out."""
         self._copy(self._cuda.upload, self.memory[INPUT])
         if not self.context.execute_async_v3(self.stream):
-            raise EngineError("TensorRT could not start the engine; build it again with `edgeseg build --force`")
+            raise EngineError(
+                "TensorRT could not start the engine; build it again with `edgeseg build --force`"
+            )
         for name in OUTPUTS:
             self._copy(self._cuda.download, self.memory[name])
 
@@ -49,14 +52,18 @@ class _Lane:
             copy(memory, self.stream)
 
     def run(self, frame: NDArray[np.uint8]) -> Prediction:
-        assert frame.shape == self.memory[INPUT].host.shape, "frames come at the graph's size, one by one"
+        assert frame.shape == self.memory[INPUT].host.shape, (
+            "frames come at the graph's size, one by one"
+        )
         self.memory[INPUT].host[...] = frame
         if self.graph is None:
             self.enqueue()
         else:
             self._cuda.launch(self.graph, self.stream)
         self._cuda.wait(self.stream)
-        return Prediction(*(self.memory[name].host.copy() for name in OUTPUTS))  # the next frame overwrites them
+        return Prediction(
+            *(self.memory[name].host.copy() for name in OUTPUTS)
+        )  # the next frame overwrites them
 
 
 class Engine:
@@ -105,7 +112,9 @@ class Engine:
             self._load(plan, face, dla)
             for lane in self._lanes:
                 self._connect(lane)
-                lane.run(np.zeros(lane.memory[INPUT].host.shape, np.uint8))  # lays out what a capture may not
+                lane.run(
+                    np.zeros(lane.memory[INPUT].host.shape, np.uint8)
+                )  # lays out what a capture may not
                 if graphs:
                     self._capture(lane, stack)
                 self._idle.put(lane)
@@ -122,22 +131,32 @@ class Engine:
                 f"TensorRT {trt.__version__} cannot load the engine built here; `edgeseg build --force` builds it again"
             )
         found = {}
-        for index in range(self._engine.num_io_tensors):  # no second name for it, which a traceback would keep alive
+        for index in range(
+            self._engine.num_io_tensors
+        ):  # no second name for it, which a traceback would keep alive
             name = self._engine.get_tensor_name(index)
             found[name] = (
-                tuple(self._engine.get_tensor_shape(name)), self._engine.get_tensor_dtype(name),
-                self._engine.get_tensor_mode(name), self._engine.get_tensor_location(name),
-            )  # fmt: skip
+                tuple(self._engine.get_tensor_shape(name)),
+                self._engine.get_tensor_dtype(name),
+                self._engine.get_tensor_mode(name),
+                self._engine.get_tensor_location(name),
+            )
         wanted = {
             name: (
-                shape, getattr(trt.DataType, KINDS[kind]),
-                trt.TensorIOMode.INPUT if name == INPUT else trt.TensorIOMode.OUTPUT, trt.TensorLocation.DEVICE,
+                shape,
+                getattr(trt.DataType, KINDS[kind]),
+                trt.TensorIOMode.INPUT if name == INPUT else trt.TensorIOMode.OUTPUT,
+                trt.TensorLocation.DEVICE,
             )
             for name, (shape, kind) in face.tensors().items()
-        }  # fmt: skip
+        }
         if found != wanted:
-            odd = ", ".join(sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name)))
-            raise EngineError(f"the engine's {odd} are not what the bundle's manifest says; export the bundle again")
+            odd = ", ".join(
+                sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+            )
+            raise EngineError(
+                f"the engine's {odd} are not what the bundle's manifest says; export the bundle again"
+            )
 
     def _connect(self, lane: _Lane) -> None:
         lane.context = self._engine.create_execution_context()
@@ -147,10 +166,14 @@ class Engine:
             )
         for name, memory in lane.memory.items():
             if not lane.context.set_tensor_address(name, memory.device):
-                raise EngineError(f"TensorRT does not take the memory for {name!r}; use --backend cuda or cpu")
+                raise EngineError(
+                    f"TensorRT does not take the memory for {name!r}; use --backend cuda or cpu"
+                )
         missing = lane.context.infer_shapes()
         if missing:
-            raise EngineError(f"the engine leaves {', '.join(missing)} open; export the bundle again")
+            raise EngineError(
+                f"the engine leaves {', '.join(missing)} open; export the bundle again"
+            )
 
     def _capture(self, lane: _Lane, stack: ExitStack) -> None:
         """Make a CUDA graph of a frame; an engine that cannot be captured runs without, only a little slower."""
@@ -218,4 +241,6 @@ class TrtRunner:
         parts = [self._engine.run(frames[index : index + 1]) for index in range(len(frames))]
         if len(parts) == 1:
             return parts[0]
-        return Prediction(*(np.concatenate([getattr(part, name) for part in parts]) for name in OUTPUTS))
+        return Prediction(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in OUTPUTS)
+        )

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from edgeseg.bundle import GRAPHS, Flavour
+from edgeseg.bundle.io_spec import INPUT, Face
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.bundle.io_spec import INPUT, Face
 
 Module: TypeAlias = Any  # the bindings bring no types
-PRECISIONS: dict[Flavour, tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8-trt": ("FP16", "INT8")}
+PRECISIONS: dict[Flavour, tuple[str, ...]] = {
+    "fp32": (),
+    "fp16": ("FP16",),
+    "int8-trt": ("FP16", "INT8"),
+}
 KEPT = 20  # messages
 
 
@@ -52,17 +56,28 @@ class Recipe:
         flags = list(PRECISIONS[flavour] if weak else ())
         if config.dla is not None:
             if flavour == "fp32":
-                raise EngineError("DLA runs FP16 and INT8 only; choose --precision int8 or fp16, or leave out --dla")
+                raise EngineError(
+                    "DLA runs FP16 and INT8 only; choose --precision int8 or fp16, or leave out --dla"
+                )
             flags.append("GPU_FALLBACK")
         present = tuple(name for name in wanted if hasattr(trt.NetworkDefinitionCreationFlag, name))
         return cls(
-            flavour, "weak" if weak else "strong", present, tuple(flags), config.workspace_mb, config.level, config.dla
+            flavour,
+            "weak" if weak else "strong",
+            present,
+            tuple(flags),
+            config.workspace_mb,
+            config.level,
+            config.dla,
         )
 
     @classmethod
     def load(cls, fields: dict[str, Any]) -> Recipe:  # Any: what json can hold
         """From `dataclasses.asdict`, as it comes out of JSON."""
-        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        values: Any = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
         return cls(**values)  # Any: as `fields`
 
 
@@ -107,7 +122,13 @@ class Built:
 
 
 def build(
-    trt: Module, data: bytes, recipe: Recipe, face: Face, messages: Messages, logger: Any, timing: bytes = b""
+    trt: Module,
+    data: bytes,
+    recipe: Recipe,
+    face: Face,
+    messages: Messages,
+    logger: Any,
+    timing: bytes = b"",
 ) -> Built:  # Any: as `Messages.logger`
     """Build an engine; takes minutes on a device.
 
@@ -142,7 +163,9 @@ def build(
 
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mb << 20)
-    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or the inspector could not tell INT8 from float
+    config.profiling_verbosity = (
+        trt.ProfilingVerbosity.DETAILED
+    )  # or the inspector could not tell INT8 from float
     if hasattr(config, "builder_optimization_level"):
         config.builder_optimization_level = recipe.level
     if hasattr(config, "max_aux_streams"):
@@ -183,7 +206,11 @@ def _check_network(network: Any, face: Face, name: str) -> None:  # Any: an INet
     found = {tensor.name: tuple(tensor.shape) for tensor in (*inputs, *outputs)}
     wanted = {tensor: shape for tensor, (shape, _) in face.tensors().items()}
     if found != wanted or len(inputs) != 1:
-        odd = ", ".join(sorted(tensor for tensor in {*found, *wanted} if found.get(tensor) != wanted.get(tensor)))
+        odd = ", ".join(
+            sorted(
+                tensor for tensor in {*found, *wanted} if found.get(tensor) != wanted.get(tensor)
+            )
+        )
         raise EngineError(
             f"TensorRT reads {odd or INPUT} of {name} differently from its manifest; export the bundle again"
         )

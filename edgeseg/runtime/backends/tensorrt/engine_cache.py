@@ -19,9 +19,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from edgeseg.atomic_files import write_atomic
 from edgeseg.bundle import FileEntry
 from edgeseg.config import Section
-from edgeseg.atomic_files import write_atomic
 from edgeseg.errors import EngineError
 
 PLAN, RECORD = "engine.plan", "engine.json"
@@ -126,7 +126,9 @@ class EngineCache:
             os.utime(self._place(parts) / RECORD)  # what is used stays
         except OSError:
             return None
-        whole = len(plan) == record.plan.size and hashlib.sha256(plan).hexdigest() == record.plan.sha256
+        whole = (
+            len(plan) == record.plan.size and hashlib.sha256(plan).hexdigest() == record.plan.sha256
+        )
         return (record, plan) if whole else None
 
     def store(self, record: Record, plan: bytes | None) -> Record:
@@ -158,11 +160,16 @@ class EngineCache:
 
     def timing(self, parts: dict[str, str]) -> Path:
         """The file of kernel timings of this TensorRT on this device."""
-        device = {name: parts[name] for name in ("tensorrt", "cuda", "device", "compute", "multiprocessors", "system")}
+        device = {
+            name: parts[name]
+            for name in ("tensorrt", "cuda", "device", "compute", "multiprocessors", "system")
+        }
         return self.folder / f"timing-{key(device)}.cache"
 
     @contextmanager
-    def building(self, patience: float, stopped: Callable[[], bool], waits: Callable[[], None]) -> Iterator[None]:
+    def building(
+        self, patience: float, stopped: Callable[[], bool], waits: Callable[[], None]
+    ) -> Iterator[None]:
         """One build at a time on a device: builds time kernels, and two would need twice the memory.
 
         Args:
@@ -196,7 +203,9 @@ class EngineCache:
                         waits()
                         told = True
                     time.sleep(POLL)
-            for leftover in self.folder.glob(".build-*.tmp"):  # of a build that was killed; we hold the lock
+            for leftover in self.folder.glob(
+                ".build-*.tmp"
+            ):  # of a build that was killed; we hold the lock
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
         finally:
@@ -207,7 +216,11 @@ class EngineCache:
 
     def _by_age(self) -> list[Path]:
         try:
-            return sorted(self.folder.glob(f"tensorrt-*/{RECORD}"), key=lambda path: path.stat().st_mtime, reverse=True)
+            return sorted(
+                self.folder.glob(f"tensorrt-*/{RECORD}"),
+                key=lambda path: path.stat().st_mtime,
+                reverse=True,
+            )
         except OSError:  # one vanished meanwhile
             return []
 

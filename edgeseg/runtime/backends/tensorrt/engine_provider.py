@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.golden_frames import read_golden
+from edgeseg.bundle.io_spec import Face
 from edgeseg.config import EngineConfig
 from edgeseg.errors import DependencyError, EngineError
 from edgeseg.progress import Report, Silent
-from edgeseg.runtime.backends.tensorrt import build_worker as child
-from edgeseg.runtime.benchmark import read_golden
 from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.tensorrt import build_worker as child
+from edgeseg.runtime.backends.tensorrt.build_process import Job, Stopped, run_job
 from edgeseg.runtime.backends.tensorrt.engine_builder import Module, Recipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, Record
-from edgeseg.runtime.backends.tensorrt.build_process import Job, Stopped, run_job
 from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
-from edgeseg.bundle.io_spec import Face
 
 FORMAT = 1  # of what this builder makes; a higher one makes every older engine invalid
 LEAST = {"fp32": 99.5, "fp16": 99.5, "int8-trt": 98.0}
@@ -60,18 +60,31 @@ def key_parts(tools: Tools, recipe: Recipe, digest: str) -> dict[str, str]:
     """All that an engine depends on; a difference in any makes another engine."""
     device = tools.cuda.device
     return {
-        "format": str(FORMAT), "onnx": digest, "tensorrt": str(tools.trt.__version__), "cuda": device.runtime,
-        "device": device.name, "compute": device.compute, "multiprocessors": str(device.multiprocessors),
-        "system": f"{platform.system().lower()}-{platform.machine()}", "flavour": recipe.flavour,
-        "typing": recipe.typing, "flags": " ".join((*recipe.network_flags, *recipe.builder_flags)),
-        "workspace_mb": str(recipe.workspace_mb), "level": str(recipe.level), "profiles": "static",
+        "format": str(FORMAT),
+        "onnx": digest,
+        "tensorrt": str(tools.trt.__version__),
+        "cuda": device.runtime,
+        "device": device.name,
+        "compute": device.compute,
+        "multiprocessors": str(device.multiprocessors),
+        "system": f"{platform.system().lower()}-{platform.machine()}",
+        "flavour": recipe.flavour,
+        "typing": recipe.typing,
+        "flags": " ".join((*recipe.network_flags, *recipe.builder_flags)),
+        "workspace_mb": str(recipe.workspace_mb),
+        "level": str(recipe.level),
+        "profiles": "static",
         "dla": "none" if recipe.dla is None else str(recipe.dla),
-    }  # fmt: skip
+    }
 
 
-def parts_for(bundle: Bundle, flavour: Flavour, config: EngineConfig, tools: Tools) -> dict[str, str]:
+def parts_for(
+    bundle: Bundle, flavour: Flavour, config: EngineConfig, tools: Tools
+) -> dict[str, str]:
     """The key of the engine for one file of a bundle."""
-    return key_parts(tools, Recipe.of(tools.trt, flavour, config), bundle.manifest.files[GRAPHS[flavour]].sha256)
+    return key_parts(
+        tools, Recipe.of(tools.trt, flavour, config), bundle.manifest.files[GRAPHS[flavour]].sha256
+    )
 
 
 def obtain(
@@ -117,7 +130,9 @@ def obtain(
         )
     golden = read_golden(bundle)
     if golden is None:
-        raise EngineError(f"{bundle.path} brings no golden frames to check an engine with; export the bundle again")
+        raise EngineError(
+            f"{bundle.path} brings no golden frames to check an engine with; export the bundle again"
+        )
 
     def waits() -> None:
         report.say("another process builds an engine here; waiting for it")
@@ -138,19 +153,27 @@ def obtain(
         except EngineError as error:
             tries = (before.tries if before is not None else 0) + 1
             with suppress(EngineError):  # a full disk must not hide why there is no engine
-                cache.store(Record(parts=parts, refused=str(error), tries=tries, built=_now()), None)
+                cache.store(
+                    Record(parts=parts, refused=str(error), tries=tries, built=_now()), None
+                )
             raise
         record = record.model_copy(update={"seconds": round(time.monotonic() - began, 1)})
         return cache.store(record, plan), plan
 
 
-def judge(bundle: Bundle, flavour: Flavour, parts: dict[str, str], result: dict[str, Any]) -> Record:  # Any: as `work`
+def judge(
+    bundle: Bundle, flavour: Flavour, parts: dict[str, str], result: dict[str, Any]
+) -> Record:  # Any: as `work`
     """The record of an engine that may be used.
 
     Raises:
         EngineError: it sees other things than the bundle's FP32 file saw at export, or does not run in INT8 at all.
     """
-    seen, name, least = Evidence.load(result["evidence"]), GRAPHS[flavour], least_agreement(bundle, flavour)
+    seen, name, least = (
+        Evidence.load(result["evidence"]),
+        GRAPHS[flavour],
+        least_agreement(bundle, flavour),
+    )
     if not result["agreement"] >= least:
         raise EngineError(
             f"the engine of {name} gives only {result['agreement']:.2f} % of the golden pixels the class that they had "
@@ -166,9 +189,15 @@ def judge(bundle: Bundle, flavour: Flavour, parts: dict[str, str], result: dict[
             )
         warnings += seen.warnings(_expected(bundle))
     return Record(
-        parts=parts, agreement=result["agreement"], least=least, ms=result["ms"], evidence=asdict(seen),
-        warnings=tuple(warnings), power=power_mode(), built=_now(),
-    )  # fmt: skip
+        parts=parts,
+        agreement=result["agreement"],
+        least=least,
+        ms=result["ms"],
+        evidence=asdict(seen),
+        warnings=tuple(warnings),
+        power=power_mode(),
+        built=_now(),
+    )
 
 
 def least_agreement(bundle: Bundle, flavour: Flavour) -> float:

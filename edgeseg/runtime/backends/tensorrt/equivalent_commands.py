@@ -13,7 +13,11 @@ from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.config import EngineConfig
 
 FAMILIES = ("8.6", "10", "11")
-TRTEXEC_PRECISION: dict[Flavour, tuple[str, ...]] = {"fp32": (), "fp16": ("--fp16",), "int8-trt": ("--int8", "--fp16")}
+TRTEXEC_PRECISION: dict[Flavour, tuple[str, ...]] = {
+    "fp32": (),
+    "fp16": ("--fp16",),
+    "int8-trt": ("--int8", "--fp16"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,26 +36,71 @@ def commands(bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str
     """
     onnx, plan = str(bundle.path / GRAPHS[flavour]), f"{Path(GRAPHS[flavour]).stem}.plan"
     weak = family != "11"
-    precision = TRTEXEC_PRECISION[flavour] if weak else ()  # in 11 the graph says it, and the flags are gone
+    precision = (
+        TRTEXEC_PRECISION[flavour] if weak else ()
+    )  # in 11 the graph says it, and the flags are gone
     dla = () if config.dla is None else (f"--useDLACore={config.dla}", "--allowGPUFallback")
     build = (
-        "trtexec", f"--onnx={onnx}", *precision, *dla, f"--memPoolSize=workspace:{config.workspace_mb}",
-        f"--builderOptimizationLevel={config.level}", "--maxAuxStreams=0", "--profilingVerbosity=detailed",
-        "--timingCacheFile=timing.cache", f"--saveEngine={plan}", "--skipInference",
-    )  # fmt: skip
-    loops = ("--useCudaGraph", "--useSpinWait", "--noDataTransfers") if weak else ()  # what 11 does anyway
-    time = ("trtexec", f"--loadEngine={plan}", *loops, "--iterations=200", "--warmUp=500", "--percentile=99")
+        "trtexec",
+        f"--onnx={onnx}",
+        *precision,
+        *dla,
+        f"--memPoolSize=workspace:{config.workspace_mb}",
+        f"--builderOptimizationLevel={config.level}",
+        "--maxAuxStreams=0",
+        "--profilingVerbosity=detailed",
+        "--timingCacheFile=timing.cache",
+        f"--saveEngine={plan}",
+        "--skipInference",
+    )
+    loops = (
+        ("--useCudaGraph", "--useSpinWait", "--noDataTransfers") if weak else ()
+    )  # what 11 does anyway
+    time = (
+        "trtexec",
+        f"--loadEngine={plan}",
+        *loops,
+        "--iterations=200",
+        "--warmUp=500",
+        "--percentile=99",
+    )
     layers = (
-        "trtexec", f"--loadEngine={plan}", "--dumpProfile", "--separateProfileRun", "--dumpLayerInfo",
-        "--profilingVerbosity=detailed", f"--exportLayerInfo={Path(plan).stem}.layers.json",
-    )  # fmt: skip
+        "trtexec",
+        f"--loadEngine={plan}",
+        "--dumpProfile",
+        "--separateProfileRun",
+        "--dumpLayerInfo",
+        "--profilingVerbosity=detailed",
+        f"--exportLayerInfo={Path(plan).stem}.layers.json",
+    )
     shape = f"image:[1,{bundle.manifest.height},{bundle.manifest.width},3]"
     typing = precision if weak else ("--strongly-typed",)
     compare = (
-        "polygraphy", "run", onnx, "--trt", "--onnxrt", *typing, "--input-shapes", shape,
-        "--val-range", "image:[0,255]", "--pool-limit", f"workspace:{config.workspace_mb}M",
-        "--builder-optimization-level", str(config.level), "--atol", "1e-2", "--check-error-stat", "mean",
-    )  # fmt: skip
+        "polygraphy",
+        "run",
+        onnx,
+        "--trt",
+        "--onnxrt",
+        *typing,
+        "--input-shapes",
+        shape,
+        "--val-range",
+        "image:[0,255]",
+        "--pool-limit",
+        f"workspace:{config.workspace_mb}M",
+        "--builder-optimization-level",
+        str(config.level),
+        "--atol",
+        "1e-2",
+        "--check-error-stat",
+        "mean",
+    )
     parser = ("polygraphy", "inspect", "capability", "--with-partitioning", onnx)
-    lines = {"build": build, "time": time, "layers": layers, "against ONNX Runtime": compare, "parser": parser}
+    lines = {
+        "build": build,
+        "time": time,
+        "layers": layers,
+        "against ONNX Runtime": compare,
+        "parser": parser,
+    }
     return [Command(purpose, shlex.join(words)) for purpose, words in lines.items()]

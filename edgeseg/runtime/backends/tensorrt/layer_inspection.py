@@ -41,7 +41,10 @@ class Evidence:
     @classmethod
     def load(cls, fields: dict[str, Any]) -> Evidence:  # Any: what json can hold
         """From `dataclasses.asdict`, as it comes out of JSON."""
-        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        values: Any = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in fields.items()
+        }
         return cls(**values)  # Any: as `fields`
 
     def in_float(self) -> bool:
@@ -56,11 +59,15 @@ class Evidence:
         """
         found = []
         if not self.layers:
-            found.append("the engine inspector told nothing, so whether INT8 kernels run is not known")
+            found.append(
+                "the engine inspector told nothing, so whether INT8 kernels run is not known"
+            )
         elif expected is not None and self.int8_convolutions < expected and not self.opaque:
             names = ", ".join(self.float_convolutions[:SHOWN])
             more = ", ..." if len(self.float_convolutions) > SHOWN else ""
-            found.append(f"{self.int8_convolutions} of {expected} INT8 convolutions run in INT8; float: {names}{more}")
+            found.append(
+                f"{self.int8_convolutions} of {expected} INT8 convolutions run in INT8; float: {names}{more}"
+            )
         return found
 
 
@@ -70,19 +77,25 @@ def read(text: str) -> Evidence:
         layers = json.loads(text).get("Layers", [])
     except (ValueError, AttributeError):
         return Evidence()
-    known = [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    known = (
+        [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
+    )
     reformats = tuple(_name(layer) for layer in known if "reformat" in _kind(layer))
     rest = [layer for layer in known if "reformat" not in _kind(layer)]
     convolutions = [layer for layer in rest if "convolution" in _kind(layer)]
     in_float = tuple(_name(layer) for layer in convolutions if not _first_is_int8(layer))
     return Evidence(
         layers=len(known),
-        int8=sum(all(_types(layer, "Inputs", "Outputs")) and _first_is_int8(layer) for layer in rest),
+        int8=sum(
+            all(_types(layer, "Inputs", "Outputs")) and _first_is_int8(layer) for layer in rest
+        ),
         convolutions=len(convolutions),
         int8_convolutions=len(convolutions) - len(in_float),
         float_convolutions=in_float,
         reformats=reformats,
-        opaque=sum("foreignnode" in _name(layer).lower() or "myelin" in _kind(layer) for layer in rest),
+        opaque=sum(
+            "foreignnode" in _name(layer).lower() or "myelin" in _kind(layer) for layer in rest
+        ),
     )
 
 
@@ -100,7 +113,10 @@ def _types(layer: Layer, *sides: str) -> Iterator[bool]:
         tensors = layer.get(side)
         for tensor in tensors if isinstance(tensors, list) else []:
             if isinstance(tensor, dict):
-                texts = (tensor.get(key, "") for key in ("Format/Datatype", "Datatype", "DataType", "Format"))
+                texts = (
+                    tensor.get(key, "")
+                    for key in ("Format/Datatype", "Datatype", "DataType", "Format")
+                )
                 yield any(INT8.search(str(text)) for text in texts)
 
 

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.io_spec import Face
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.progress import Report
+from edgeseg.runtime.backends.base import Precision
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
+from edgeseg.runtime.backends.flavour_choice import checked, choose
+from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
 from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, key_parts, obtain
-from edgeseg.bundle.io_spec import Face
-from edgeseg.runtime.backends.open_runner import Precision, checked, choose
-from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
 
 PREFERRED: tuple[Flavour, ...] = ("int8-trt", "fp16", "fp32")  # until they were timed here
 STREAMS = 2  # the CPU fills one lane while the GPU works on the other
@@ -82,7 +83,9 @@ def open_if_it_works(request: Request) -> TrtRunner | None:
     except (DependencyError, EngineError) as error:
         request.report.say(f"going on without TensorRT: {error}")
         return None
-    except BundleError:  # it lacks this precision for TensorRT, and may have it for another back end
+    except (
+        BundleError
+    ):  # it lacks this precision for TensorRT, and may have it for another back end
         return None
     for flavour in flavours:
         try:
@@ -99,7 +102,9 @@ def order(bundle: Bundle, config: EngineConfig, tools: Tools) -> list[Flavour]:
         EngineError: there is no place for engines.
     """
     cache, times = EngineCache(), {}
-    held: list[Flavour] = [flavour for flavour in PREFERRED if GRAPHS[flavour] in bundle.manifest.files]
+    held: list[Flavour] = [
+        flavour for flavour in PREFERRED if GRAPHS[flavour] in bundle.manifest.files
+    ]
     if config.dla is not None and len(held) > 1:
         held.remove("fp32")  # DLA has no FP32
     for flavour in held:
@@ -117,14 +122,28 @@ def _open(request: Request, flavour: Flavour, tools: Tools, *, persist: bool) ->
 
     def load(*, force: bool) -> TrtRunner:
         _, plan = obtain(
-            bundle, flavour, data, config, tools, force=force, persist=persist, report=request.report,
+            bundle,
+            flavour,
+            data,
+            config,
+            tools,
+            force=force,
+            persist=persist,
+            report=request.report,
             stopped=request.stopped,
-        )  # fmt: skip
+        )
         messages = Messages(lambda text: None)
         engine = Engine(
-            tools.trt, tools.cuda, plan, Face.of(bundle.manifest), messages.logger(tools.trt), lanes=streams,
-            graphs=config.graphs, mapped=config.mapped, dla=config.dla,
-        )  # fmt: skip
+            tools.trt,
+            tools.cuda,
+            plan,
+            Face.of(bundle.manifest),
+            messages.logger(tools.trt),
+            lanes=streams,
+            graphs=config.graphs,
+            mapped=config.mapped,
+            dla=config.dla,
+        )
         return TrtRunner(bundle, flavour, engine, streams)
 
     try:

@@ -1,0 +1,55 @@
+"""What every back end is: the names of back ends and precisions, a runner, and its prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeseg.bundle import Bundle, Flavour
+
+Backend = Literal["cpu", "cuda", "tensorrt", "ort-tensorrt"]
+
+
+Wanted = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt"]
+
+
+Precision = Literal["auto", "fp32", "int8", "fp16"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the graph says about N frames.
+
+    Attributes:
+        mask: (N, H, W) uint8 class ids at the graph's input size.
+        entropy: (N, h, w) float32, 0..1, at the logits' stride.
+        score: (N,) float32, share of unreliable pixels.
+        area: (N, C) float32, share of each class.
+    """
+
+    mask: NDArray[np.uint8]
+    entropy: NDArray[np.float32]
+    score: NDArray[np.float32]
+    area: NDArray[np.float32]
+
+
+class Runner(Protocol):
+    """A model ready to run.
+
+    Attributes:
+        bundle: where it comes from.
+        flavour: the file that runs.
+        backend: what runs it.
+        streams: so many threads may call it at once.
+    """
+
+    bundle: Bundle
+    flavour: Flavour
+    backend: Backend
+    streams: int
+
+    def __call__(self, frames: NDArray[np.uint8]) -> Prediction:
+        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size."""
