@@ -1,12 +1,13 @@
 """What calibration buys, and what it costs.
 
-    python benchmarks/calibration.py --site sites/camvid --run runs/train/exp1 [--sizes 16,32,64,128,256] [--cost]
+    python benchmarks/calibration.py --site sites/camvid --run runs/train/exp1 [--sizes
+    16,32,64,128,256] [--cost]
 
-Without `--cost`: agreement, SQNR of the logits, mIoU and worst class of both INT8 flavours on the site's val frames,
-for each number of frames and strategy, and at 64 frames for each estimator with and without equalised channels and
-rounding by inputs. With `--cost`: seconds and peak memory of calibrating with 16, 64 and 256 frames, and of ONNX
-Runtime's own calibrators beside them (which keep what they see: 64 frames of 192x256 take 6 GB), each in a process of
-its own.
+Without `--cost`: agreement, SQNR of the logits, mIoU and worst class of both INT8 flavours on the
+site's val frames, for each number of frames and strategy, and at 64 frames for each estimator with
+and without equalised channels and rounding by inputs. With `--cost`: seconds and peak memory of
+calibrating with 16, 64 and 256 frames, and of ONNX Runtime's own calibrators beside them (which
+keep what they see: 64 frames of 192x256 take 6 GB), each in a process of its own.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Every method on one real site: trained, killed with -9 and resumed to the same weights, exported, run.
+"""Every method on one real site: trained, killed with -9 and resumed to the same weights, exported,
+run.
 
     python benchmarks/every_method.py --data DATA/dhcn --out sites/dhcn-every
 
-A few steps each, at a small size: this shows that each name works from one end to the other in one command a step, not
-how good it is. What was seen is kept as it comes in `every.json` in the site; a second start goes on after the last
-method. Exit code 1 if one failed.
+A few steps each, at a small size: this shows that each name works from one end to the other in one
+command a step, not how good it is. What was seen is kept as it comes in `every.json` in the site; a
+second start goes on after the last method. Exit code 1 if one failed.
 """
 
 from __future__ import annotations

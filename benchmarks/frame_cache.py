@@ -1,11 +1,12 @@
-"""Seconds to read one epoch of frames at training size: decoded from JPEG or PNG, or from the site's cache.
+"""Seconds to read one epoch of frames at training size: decoded from JPEG or PNG, or from the
+site's cache.
 
     python benchmarks/frame_cache.py --images DATA/camvid/images/train [--number 200] [--rounds 5]
 
-One thread. Every row reads all frames in the same shuffled order and stacks them in fours, as a loader does. "filling"
-is the first epoch of all, which decodes and stores; "cached" a later run, its file still in memory; "cold" the same
-after the kernel was asked to forget the file. Frames come in their own size and 1280 wide, as wide as `edgeseg add`
-stores them.
+One thread. Every row reads all frames in the same shuffled order and stacks them in fours, as a
+loader does. "filling" is the first epoch of all, which decodes and stores; "cached" a later run,
+its file still in memory; "cold" the same after the kernel was asked to forget the file. Frames come
+in their own size and 1280 wide, as wide as `edgeseg add` stores them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ ROWS = ("decoded", "filling", "cached", "cold")
 
 
 def make_site(root: Path, images: list[Path], suffix: str, width: int) -> Site:
-    """The images as unlabelled frames of a new site, written anew as `suffix`, `width` pixels wide (0: as they are)."""
+    """The images as unlabelled frames of a new site, written anew as `suffix`, `width` pixels wide
+    (0: as they are).
+    """
     root.mkdir()
     (root / "edgeseg.toml").write_text(
         'classes = [{name = "a", color = "#000000"}, {name = "b", color = "#ffffff"}]\n'

@@ -1,14 +1,17 @@
-"""How much of the bare session's speed is left end to end: decoding, scaling, inference, and writing or logging.
+"""How much of the bare session's speed is left end to end: decoding, scaling, inference, and
+writing or logging.
 
-    python benchmarks/infer.py BUNDLE CLIP [--frames 120] [--rounds 7] [--precision int8] [--threads 0]
+    python benchmarks/infer.py BUNDLE CLIP [--frames 120] [--rounds 7] [--precision int8] [--threads
+    0]
 
-All rows are timed in one process, interleaved in random order, round by round; a ratio is the median over
-rounds of a row's FPS by that of a bare row in the same round, so a machine that slows down hurts all rows alike. On a
-busy machine look at "CPU ms", the processor time per frame, which other work disturbs less. "bare" is one ONNX Runtime
-session with its default options, called on frames that were decoded and scaled beforehand; "bare, no spinning" does
-not burn the cores while it waits, which is what helps beside other threads and on a busy machine; "bare, side by side"
-runs as many frames at once as the pipeline. A new log takes its first 10 records at once; "1 an hour" is what the log
-costs after that. Loading and warming up are not timed, nor is the interpreter's start.
+All rows are timed in one process, interleaved in random order, round by round; a ratio is the
+median over rounds of a row's FPS by that of a bare row in the same round, so a machine that slows
+down hurts all rows alike. On a busy machine look at "CPU ms", the processor time per frame, which
+other work disturbs less. "bare" is one ONNX Runtime session with its default options, called on
+frames that were decoded and scaled beforehand; "bare, no spinning" does not burn the cores while it
+waits, which is what helps beside other threads and on a busy machine; "bare, side by side" runs as
+many frames at once as the pipeline. A new log takes its first 10 records at once; "1 an hour" is
+what the log costs after that. Loading and warming up are not timed, nor is the interpreter's start.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
-"""INT8 by edgeseg and by its peers, side by side: one float network, the same calibration frames, the same val frames.
+"""INT8 by edgeseg and by its peers, side by side: one float network, the same calibration frames,
+the same val frames.
 
     python -m venv peers && peers/bin/pip install onnx onnxruntime nncf openvino
     python -m venv modelopt && modelopt/bin/pip install 'nvidia-modelopt[onnx]'
     python benchmarks/int8_peers.py --site sites/camvid --run runs/train/exp1 --work peers-work \
         --peers peers/bin/python --modelopt modelopt/bin/python [--seeds 3] [--threads 1]
 
-Every tool gets the network alone (normalised frames to logits, opset 17) and 64 random unlabelled frames, and runs in a
-process of its own whose time and peak memory are noted. Then all files are measured in one process of the environment
-that has both engines: agreement with float, SQNR of the logits, mIoU and worst class; and latency, interleaved in
-random order, OpenVINO's files in OpenVINO with its FP32 rest pinned, all others in ONNX Runtime. What exists in the
-work folder is not made again.
+Every tool gets the network alone (normalised frames to logits, opset 17) and 64 random unlabelled
+frames, and runs in a process of its own whose time and peak memory are noted. Then all files are
+measured in one process of the environment that has both engines: agreement with float, SQNR of the
+logits, mIoU and worst class; and latency, interleaved in random order, OpenVINO's files in OpenVINO
+with its FP32 rest pinned, all others in ONNX Runtime. What exists in the work folder is not made
+again.
 """
 
 from __future__ import annotations
@@ -201,7 +203,9 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
 
 
 def _planes_in(network: Any, size: list[int], ranges: Any) -> tuple[Any, Any]:
-    """The network taking (1, 3, H, W) all the same: whole graphs have their channels last already at this point."""
+    """The network taking (1, 3, H, W) all the same: whole graphs have their channels last already
+    at this point.
+    """
     from onnx import ModelProto, helper, numpy_helper
 
     made = ModelProto()

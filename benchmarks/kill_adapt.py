@@ -1,13 +1,16 @@
-"""kill -9 at random moments of a real round of adaptation: nothing may be corrupt, and the next start must finish it.
+"""kill -9 at random moments of a real round of adaptation: nothing may be corrupt, and the next
+start must finish it.
 
 python benchmarks/kill_adapt.py [--kills 50] [--seed N]
 
-A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed at a random moment
-of a random step, started again and killed again, until the step drawn is one that is done already: then the round is
-left to finish, the site put back, and it begins anew. (Moments drawn over the whole time would nearly all fall on
-training and export.) The round is the real one with networks that learn for a few steps; processes are forked from one
-that has torch imported already, so that the moments fall on the round and not on the imports. At the end of each round
-its networks and graphs must be, byte for byte, those of a round that nobody killed. kill -9 cannot show a missing
+A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed
+at a random moment of a random step, started again and killed again, until the step drawn is one
+that is done already: then the round is left to finish, the site put back, and it begins anew.
+(Moments drawn over the whole time would nearly all fall on training and export.) The round is the
+real one with networks that learn for a few steps; processes are forked from one that has torch
+imported already, so that the moments fall on the round and not on the imports. At the end of each
+round its networks and graphs must be, byte for byte, those of a round that nobody killed. kill -9
+cannot show a missing
 fsync: that takes a power cut.
 """
 
@@ -102,7 +105,9 @@ def ended(child: int) -> int:
 
 
 def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
-    """Kill the child `seconds` after its round reaches `step`; its exit code if it came to its end before that."""
+    """Kill the child `seconds` after its round reaches `step`; its exit code if it came to its end
+    before that.
+    """
     moment: float | None = None
     while moment is None or time.monotonic() < moment:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -117,7 +122,9 @@ def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
 
 
 def prepare(root: Path) -> None:
-    """A site whose champion has hardly learnt from a site model that has a little, and the log of a device."""
+    """A site whose champion has hardly learnt from a site model that has a little, and the log of a
+    device.
+    """
     site = make_site(root, QUICK)
     some, hardly_any = {"steps": 40, "eval_every": 40, "ema": 0.8}, {"steps": 1, "eval_every": 1}
     teacher = train(site, site.config.train.model_copy(update=some), site.new_run("train")).path

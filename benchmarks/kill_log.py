@@ -1,10 +1,13 @@
-"""kill -9 while the frame log is written: nothing acknowledged may be lost, nothing corrupt, the next start must work.
+"""kill -9 while the frame log is written: nothing acknowledged may be lost, nothing corrupt, the
+next start must work.
 
-python benchmarks/kill_log.py [--kills 50] [--bundle BUNDLE --source CLIP [arguments of edgeseg infer...]]
+python benchmarks/kill_log.py [--kills 50] [--bundle BUNDLE --source CLIP [arguments of edgeseg
+infer...]]
 
-First a process that only writes records, as fast as it can, is killed at random moments after its first acknowledgement
-(before it there is only the start of the interpreter to hit). Then, given a bundle and a clip, `edgeseg infer --log` is
-killed at moments spread evenly over a whole run. kill -9 cannot show a missing fsync: that takes a power cut.
+First a process that only writes records, as fast as it can, is killed at random moments after its
+first acknowledgement (before it there is only the start of the interpreter to hit). Then, given a
+bundle and a clip, `edgeseg infer --log` is killed at moments spread evenly over a whole run. kill
+-9 cannot show a missing fsync: that takes a power cut.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Kill -9 a real `edgeseg train` at random moments; every next start must continue, and the end must be the same.
+"""Kill -9 a real `edgeseg train` at random moments; every next start must continue, and the end
+must be the same.
 
     python benchmarks/kill_train.py --kills 50
 
-Makes a small rendered site, trains it once without interruption, then a second time with kills, resuming each time:
-one at a random moment from 0 to `--longest` seconds after the start, the next up to a second after a new checkpoint has
-appeared, so that on a slow machine not all of them meet the start. Prints what it saw; exit code 1 on a loss.
+Makes a small rendered site, trains it once without interruption, then a second time with kills,
+resuming each time: one at a random moment from 0 to `--longest` seconds after the start, the next
+up to a second after a new checkpoint has appeared, so that on a slow machine not all of them meet
+the start. Prints what it saw; exit code 1 on a loss.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""The formulas of the losses written out, with loops over classes, samples or pixels: slow, and plain to check by eye.
+"""The formulas of the losses written out, with loops over classes, samples or pixels: slow, and
+plain to check by eye.
 
-Tests compare `edgeseg.losses` with them, `benchmarks/losses.py` times both. Nothing here is used in training. Shapes as
-in the losses: B batch, C classes, H W pixels, P places, D features, N negatives.
+Tests compare `edgeseg.losses` with them, `benchmarks/losses.py` times both. Nothing here is used in
+training. Shapes as in the losses: B batch, C classes, H W pixels, P places, D features, N
+negatives.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = 
 
 
 def fuzzy_positives(probability: Tensor, mass: float, most: int) -> Tensor:
-    """n = the fewest classes that hold the mass, K = clamp(n - 1, 1, min(most, C - 1)), the K most likely are in."""
+    """n = the fewest classes that hold the mass, K = clamp(n - 1, 1, min(most, C - 1)), the K most
+    likely are in.
+    """
     classes = probability.shape[1]
     value, order = probability.sort(dim=1, descending=True, stable=True)
     fewest = (value.cumsum(1) < mass).sum(1) + 1
@@ -262,7 +266,8 @@ def contrast(
     temperature: float,
     fresh: int,
 ) -> Tensor:
-    """U2PL's contrastive loss class by class, as 3.3 tells it: own negatives for each anchor, no shortcut.
+    """U2PL's contrastive loss class by class, as 3.3 tells it: own negatives for each anchor, no
+    shortcut.
 
     rep, theirs: (P, D); probability: (P, C); label: (P,); trusted, labelled, unreliable: (P,) bool.
     """
@@ -370,7 +375,9 @@ def cosine(one: Tensor, other: Tensor) -> Tensor:
 
 
 def each_pixel(function: Callable[..., Tensor], *maps: Tensor) -> Tensor:
-    """(B, H, W) of `function` applied to every pixel's values: a vector of (B, C, H, W) maps, a number of others."""
+    """(B, H, W) of `function` applied to every pixel's values: a vector of (B, C, H, W) maps, a
+    number of others.
+    """
     batch, height, width = maps[0].shape[0], maps[0].shape[-2], maps[0].shape[-1]
     values = [torch.as_tensor(function(*pixel)) for pixel in _pixels(*maps)]
     return torch.stack(values).view(batch, height, width)

@@ -1,13 +1,16 @@
-"""Seconds a step of u2pl at the CPU preset: with and without channels_last, with and without torch.compile.
+"""Seconds a step of u2pl at the CPU preset: with and without channels_last, with and without
+torch.compile.
 
     OMP_NUM_THREADS=1 python benchmarks/loop.py [--rounds 15] [--precision auto] [--device auto]
 
-DeepLabV3+ on MobileNetV2, random weights and frames, 192x256, 11 classes, batch 4 + 4. A step is all that the loop
-does: augmentation, forward, backward, clipping, AdamW and the teacher's average, late in a run when every loss counts.
-Every row has networks of its own; rows take turns in random order, round by round, and a ratio is the median over
-rounds of a row's time by that of the first row in the same round. On a busy machine look at "CPU ms", processor time,
-which other work disturbs less. Student and teacher are compiled separately, in place; "ready after" is what the first
-steps took, which compile. On a CPU that takes a C++ compiler; without one those rows are left out.
+DeepLabV3+ on MobileNetV2, random weights and frames, 192x256, 11 classes, batch 4 + 4. A step is
+all that the loop
+does: augmentation, forward, backward, clipping, AdamW and the teacher's average, late in a run when
+every loss counts. Every row has networks of its own; rows take turns in random order, round by
+round, and a ratio is the median over rounds of a row's time by that of the first row in the same
+round. On a busy machine look at "CPU ms", processor time, which other work disturbs less. Student
+and teacher are compiled separately, in place; "ready after" is what the first steps took, which
+compile. On a CPU that takes a C++ compiler; without one those rows are left out.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
-"""What the losses cost: U2PL's contrastive part, fuzzy positives and AEL's bank, beside the formulas written out.
+"""What the losses cost: U2PL's contrastive part, fuzzy positives and AEL's bank, beside the
+formulas written out.
 
     python -m benchmarks.losses [--size cpu] [--device cpu] [--rounds 15] [--threads 1]
 
-Both sides of a row are timed in one process, interleaved in random order round by round; a ratio is the median over
-rounds of the two times of a round, the spread is the fastest and the slowest one. On a CPU it is processor time that
-counts, which other work on the machine disturbs least; with one thread and nothing else to do that is the time on the
-clock. Losses are timed with their backward pass. The formulas (`benchmarks/literal.py`) are the plain version: loops
-over classes, own negatives for every anchor, queues that are cut and joined, copies to the host. So the ratio says what
-vectorising is worth here and nothing about other repositories. Last comes the share of a whole training step of U2PL
-that its contrastive loss takes, and the teacher's second pass that it needs; the representation head is counted to the
-network.
+Both sides of a row are timed in one process, interleaved in random order round by round; a ratio is
+the median over rounds of the two times of a round, the spread is the fastest and the slowest one.
+On a CPU it is processor time that counts, which other work on the machine disturbs least; with one
+thread and nothing else to do that is the time on the clock. Losses are timed with their backward
+pass. The formulas (`benchmarks/literal.py`) are the plain version: loops over classes, own
+negatives for every anchor, queues that are cut and joined, copies to the host. So the ratio says
+what vectorising is worth here and nothing about other repositories. Last comes the share of a whole
+training step of U2PL that its contrastive loss takes, and the teacher's second pass that it needs;
+the representation head is counted to the network.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ SIZES = {"cpu": Size(8, 192, 256, 11, 64), "gpu": Size(16, 512, 512, 21, 256)}
 
 
 class Scene:
-    """Inputs of all rows: smooth class maps, so that confident regions and doubtful borders both occur."""
+    """Inputs of all rows: smooth class maps, so that confident regions and doubtful borders both
+    occur.
+    """
 
     def __init__(self, size: Size, device: torch.device) -> None:
         torch.manual_seed(0)
@@ -178,7 +182,9 @@ def rows(scene: Scene) -> dict[str, Row]:
 
 
 def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], object]]:
-    """A whole step of U2PL with optimiser and average, its contrastive loss alone, the teacher's second pass alone."""
+    """A whole step of U2PL with optimiser and average, its contrastive loss alone, the teacher's
+    second pass alone.
+    """
     torch.manual_seed(0)
     config = TrainConfig(
         method="u2pl", encoder="mobilenetv2_100", weights="none", cutmix=0.0, rep_dim=size.features

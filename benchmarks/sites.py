@@ -1,12 +1,16 @@
-"""Sites for benchmarks from labelled data sets: a few training frames keep their labels, the rest become footage.
+"""Sites for benchmarks from labelled data sets: a few training frames keep their labels, the rest
+become footage.
 
-    python benchmarks/sites.py camvid --data DATA/camvid --weights mobilenetv2_100.safetensors --out sites/camvid
+    python benchmarks/sites.py camvid --data DATA/camvid --weights mobilenetv2_100.safetensors --out
+    sites/camvid
 
-The preset stands in the site's edgeseg.toml, so what follows are edgeseg's own commands, given in that folder:
+The preset stands in the site's edgeseg.toml, so what follows are edgeseg's own commands, given in
+that folder:
 
     edgeseg compare --methods suponly,u2pl --seeds 3 --jobs 2 --threads 1
     edgeseg distill RUN
-    edgeseg export --int8 --max-drop 100 --max-class-drop 100 --min-speedup 0    # report, whatever comes out
+    edgeseg export --int8 --max-drop 100 --max-class-drop 100 --min-speedup 0    # report, whatever
+    comes out
 """
 
 from __future__ import annotations
@@ -102,9 +106,11 @@ def preset(name: str, kind: str, weights: Path) -> str:
 
 
 def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str = "") -> Site:
-    """Build the site once; a second call opens it. `every` replaces the data set's; 1 labels every frame.
+    """Build the site once; a second call opens it. `every` replaces the data set's; 1 labels every
+    frame.
 
-    No near-duplicates are removed or withheld: the published splits decide what is train and what is val.
+    No near-duplicates are removed or withheld: the published splits decide what is train and what
+    is val.
     """
     done = root / "done.json"
     if done.exists():

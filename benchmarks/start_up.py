@@ -1,8 +1,10 @@
-"""How long `import edgeseg` and `edgeseg --help` take: whole processes, medians of 15 runs after a first one.
+"""How long `import edgeseg` and `edgeseg --help` take: whole processes, medians of 15 runs after a
+first one.
 
     python benchmarks/start_up.py
 
-The limits are for the time on the clock of an idle machine; processor time hardly depends on what else runs.
+The limits are for the time on the clock of an idle machine; processor time hardly depends on what
+else runs.
 """
 
 from __future__ import annotations

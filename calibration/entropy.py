@@ -1,8 +1,10 @@
-"""The entropy estimator: the range whose codes keep most of the information of the tensor's distribution.
+"""The entropy estimator: the range whose codes keep most of the information of the tensor's
+distribution.
 
-The histogram up to a candidate magnitude, with everything beyond it in its last bin, is compared with what is left of
-it when its bins are merged into one for each code (Kullback-Leibler divergence; Migacz, 8-bit Inference with TensorRT,
-GTC 2017). Made for classifiers; it clips harder than the others.
+The histogram up to a candidate magnitude, with everything beyond it in its last bin, is compared
+with what is left of it when its bins are merged into one for each code (Kullback-Leibler
+divergence; Migacz, 8-bit Inference with TensorRT, GTC 2017). Made for classifiers; it clips harder
+than the others.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class Entropy(Estimator):
 
 
 def _divergence(counts: NDArray[np.float64], end: int, codes: int) -> float:
-    """Of the first `end` bins, which also stand for all beyond, from what `codes` codes make of them."""
+    """Of the first `end` bins, which also stand for all beyond, from what `codes` codes make of
+    them.
+    """
     clipped = counts[:end].copy()
     clipped[-1] += counts[end:].sum()
     filled = counts[:end] > 0

@@ -1,8 +1,9 @@
 """Which frames calibrate an INT8 file.
 
-Neighbouring frames of a video are near-copies, and a condition that no frame shows gets clipped on the device, so what
-the frames cover matters more than how many there are. "spread" takes equal shares of the cameras and of the time, which
-needs nothing but the frames' names; "kcentre" and "classes" go by what the float model makes of the frames.
+Neighbouring frames of a video are near-copies, and a condition that no frame shows gets clipped on
+the device, so what the frames cover matters more than how many there are. "spread" takes equal
+shares of the cameras and of the time, which needs nothing but the frames' names; "kcentre" and
+"classes" go by what the float model makes of the frames.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Impressions:
 
 
 def pool(site: Site, number: int, seed: int = 0) -> list[Frame]:
-    """Frames to choose `number` from: unlabelled ones, filled up with labelled ones; never val or gate.
+    """Frames to choose `number` from: unlabelled ones, filled up with labelled ones; never val or
+    gate.
 
     Returns:
         Frames in camera and time order.
@@ -60,7 +62,9 @@ def pool(site: Site, number: int, seed: int = 0) -> list[Frame]:
 
 
 def spread(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
-    """`number` of `frames`, or all: equal shares for the cameras, one frame from each stretch of time."""
+    """`number` of `frames`, or all: equal shares for the cameras, one frame from each stretch of
+    time.
+    """
     cameras: dict[str, list[Frame]] = defaultdict(list)
     for frame in sorted(frames, key=_order):
         cameras[frame.camera].append(frame)
@@ -93,7 +97,8 @@ def select(
 
     Args:
         impressions: of the frames, in order; "kcentre", "classes" and a `hard_share` need them.
-        hard_share: of the result that are the frames with the highest score; they widen ranges on purpose.
+        hard_share: of the result that are the frames with the highest score; they widen ranges on
+            purpose.
 
     Returns:
         Frames in camera and time order.
@@ -122,7 +127,8 @@ def select(
 
 
 def kcentre(features: Floats, number: int) -> list[int]:
-    """Places of `number` points that lie as far apart as possible, one after another (Gonzalez, 1985).
+    """Places of `number` points that lie as far apart as possible, one after another (Gonzalez,
+    1985).
 
     Args:
         features: (N, D); each dimension is brought to the same spread first.
@@ -140,7 +146,8 @@ def kcentre(features: Floats, number: int) -> list[int]:
 def covering(areas: Floats, number: int) -> list[int]:
     """Places of `number` frames in which all classes occur, rare ones as often as may be.
 
-    Each frame taken is the one that adds most to the sum over classes of the square root of their area so far.
+    Each frame taken is the one that adds most to the sum over classes of the square root of their
+    area so far.
 
     Args:
         areas: (N, C).

@@ -1,7 +1,7 @@
 """The MSE estimator: the range whose codes give back the values with the least mean squared error.
 
-A narrow range clips the largest values, a wide one makes the steps between all others coarse; the histogram tells what
-either costs.
+A narrow range clips the largest values, a wide one makes the steps between all others coarse; the
+histogram tells what either costs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""What calibration remembers of a tensor: a histogram of magnitudes, in one pass and constant memory.
+"""What calibration remembers of a tensor: a histogram of magnitudes, in one pass and constant
+memory.
 
-One histogram serves every range estimator and both INT8 flavours, so frames run through the network once. Values of any
-number of frames take the same memory, where keeping them would take gigabytes.
+One histogram serves every range estimator and both INT8 flavours, so frames run through the network
+once. Values of any number of frames take the same memory, where keeping them would take gigabytes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ UNSIGNED, SIGNED = (
 class Histogram:
     """Counts of |x| in bins of equal width from 0.
 
-    A value beyond the last bin doubles the width by joining bins in pairs, so earlier counts stay exact.
+    A value beyond the last bin doubles the width by joining bins in pairs, so earlier counts stay
+    exact.
 
     Attributes:
         counts: (bins,) int64.
@@ -104,10 +106,12 @@ class Estimator(ABC):
         self.histogram.collect(values)
 
     def range(self, *, signed: bool = False) -> tuple[float, float]:
-        """(low, high): low is 0 for a tensor without negative values, else -high; both are 0 if all values are.
+        """(low, high): low is 0 for a tensor without negative values, else -high; both are 0 if all
+        values are.
 
         Args:
-            signed: the codes are signed even where no value is negative, so that half of them go unused.
+            signed: the codes are signed even where no value is negative, so that half of them go
+                unused.
         """
         seen = self.histogram
         if seen.magnitude == 0.0:

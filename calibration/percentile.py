@@ -1,8 +1,8 @@
 """The percentile estimator: a range that leaves out the rarest magnitudes.
 
-One outlier among millions of values sets a min-max range and so coarsens every other value. Leaving out 1 in 10,000 is
-what NVIDIA's comparison of 2020 (Wu et al., Integer Quantization for Deep Learning Inference) found among the best for
-convolutional networks.
+One outlier among millions of values sets a min-max range and so coarsens every other value. Leaving
+out 1 in 10,000 is what NVIDIA's comparison of 2020 (Wu et al., Integer Quantization for Deep
+Learning Inference) found among the best for convolutional networks.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Weights rounded so that a layer's output changes least, not each weight by itself.
 
-Rounding to the nearest code treats all errors alike, but their sum is what counts: where the input is smooth or always
-positive, as behind ReLU6 in front of a depthwise convolution, errors of one sign add up. Columns are rounded one after
-another, and the error of each is made good by those that are still to come, as far as the inputs that calibration saw
-allow it (Frantar and Alistarh, Optimal Brain Compression, 2022; Frantar et al., GPTQ, 2023, there for transformers).
-The bias stands last in line and takes what remains of the mean, which is bias correction.
+Rounding to the nearest code treats all errors alike, but their sum is what counts: where the input
+is smooth or always positive, as behind ReLU6 in front of a depthwise convolution, errors of one
+sign add up. Columns are rounded one after another, and the error of each is made good by those that
+are still to come, as far as the inputs that calibration saw allow it (Frantar and Alistarh, Optimal
+Brain Compression, 2022; Frantar et al., GPTQ, 2023, there for transformers). The bias stands last
+in line and takes what remains of the mean, which is bias correction.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Floats = NDArray[np.float64]
 
 
 class Gram:
-    """Sums of products of a convolution's inputs, the constant that its bias is multiplied with being the last one.
+    """Sums of products of a convolution's inputs, the constant that its bias is multiplied with
+    being the last one.
 
     Attributes:
         columns: of the flattened weight, in blocks that are handled together.
@@ -47,7 +49,9 @@ class Gram:
         self.number = 0
 
     def collect(self, patches: NDArray[np.float32]) -> None:
-        """Take in (G, P, K) inputs: what the flattened weight of each group is multiplied with, at P positions."""
+        """Take in (G, P, K) inputs: what the flattened weight of each group is multiplied with, at
+        P positions.
+        """
         self._waiting.append(patches)
         self.number += patches.shape[1]
         if sum(one.shape[1] for one in self._waiting) >= TOGETHER:

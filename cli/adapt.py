@@ -41,9 +41,11 @@ def adapt(
     as_json: options.Json = False,
     set_: options.Set = None,
 ) -> None:
-    """Learn from what devices logged: retrain, distil, export, and publish the new bundle if it passes the gate.
+    """Learn from what devices logged: retrain, distil, export, and publish the new bundle if it
+    passes the gate.
 
-    A round that was cut off is continued by the next start. A rejected one leaves the champion running and says why.
+    A round that was cut off is continued by the next start. A rejected one leaves the champion
+    running and says why.
     """
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site

@@ -1,4 +1,6 @@
-"""The `edgeseg` command: registers one file per command and turns an EdgesegError into one sentence and exit code 1."""
+"""The `edgeseg` command: registers one file per command and turns an EdgesegError into one sentence
+and exit code 1.
+"""
 
 from __future__ import annotations
 

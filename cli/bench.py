@@ -1,4 +1,6 @@
-"""`edgeseg bench`: time every file of a bundle, or edge networks to choose from, interleaved in one run."""
+"""`edgeseg bench`: time every file of a bundle, or edge networks to choose from, interleaved in one
+run.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`edgeseg bench --students`: which edge networks are fast here, and how good those are that were trained."""
+"""`edgeseg bench --students`: which edge networks are fast here, and how good those are that were
+trained.
+"""
 
 from __future__ import annotations
 

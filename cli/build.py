@@ -1,4 +1,6 @@
-"""`edgeseg build`: TensorRT engines for a bundle, built and tried out on the device that will run them."""
+"""`edgeseg build`: TensorRT engines for a bundle, built and tried out on the device that will run
+them.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def build(
     as_json: Json = False,
     set_: Set = None,
 ) -> None:
-    """Build TensorRT engines on this device, check them on the bundle's golden frames, and keep those that pass."""
+    """Build TensorRT engines on this device, check them on the bundle's golden frames, and keep
+    those that pass.
+    """
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import say
 

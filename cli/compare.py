@@ -50,7 +50,9 @@ def compare(
     json: options.Json = False,
     set_: options.Set = None,
 ) -> None:
-    """Train several methods over several seeds at one budget, and say which one to take on this site."""
+    """Train several methods over several seeds at one budget, and say which one to take on this
+    site.
+    """
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
@@ -97,7 +99,9 @@ def compare(
 
 
 def _names(text: str | None, default: str, able: dict[str, str]) -> list[str]:
-    """The methods asked for; `able` gives every method with the reason why it cannot work here, or nothing."""
+    """The methods asked for; `able` gives every method with the reason why it cannot work here, or
+    nothing.
+    """
     from edgeseg.cli.shared.console import say
 
     if text == "all":

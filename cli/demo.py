@@ -19,7 +19,9 @@ def demo(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Train, distil, export, run, drift and adapt on a rendered river site; minutes on a CPU, ends with a report."""
+    """Train, distil, export, run, drift and adapt on a rendered river site; minutes on a CPU, ends
+    with a report.
+    """
     import json as encoder
     from dataclasses import asdict
 

@@ -10,7 +10,9 @@ from edgeseg.cli.shared.options import Json
 
 
 def doctor(as_json: Json = False) -> None:
-    """Show versions, engines, processor, GPU and disk, and what is missing. Name it all when you report a fault."""
+    """Show versions, engines, processor, GPU and disk, and what is missing. Name it all when you
+    report a fault.
+    """
     from rich.console import Console
     from rich.table import Table
 

@@ -60,7 +60,9 @@ def infer(
     as_json: Lines = False,
     set_: Set = None,
 ) -> None:
-    """Run a bundle on a source. Needs no torch; `--save auto` and the like write to runs/infer/expN."""
+    """Run a bundle on a source. Needs no torch; `--save auto` and the like write to
+    runs/infer/expN.
+    """
     from edgeseg.atomic_files import write_atomic, write_json
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
@@ -104,7 +106,9 @@ def infer(
 
 @contextmanager
 def stopping(stop: Event) -> Iterator[None]:
-    """The first SIGINT or SIGTERM sets `stop`, so that work in progress is finished; the second one interrupts."""
+    """The first SIGINT or SIGTERM sets `stop`, so that work in progress is finished; the second one
+    interrupts.
+    """
 
     def handle(number: int, frame: object) -> None:
         if stop.is_set():

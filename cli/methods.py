@@ -6,7 +6,9 @@ from edgeseg.cli.shared import options
 
 
 def methods(json: options.Json = False) -> None:
-    """List the training methods and plug-ins: what each does, needs and costs, and which this site cannot use."""
+    """List the training methods and plug-ins: what each does, needs and costs, and which this site
+    cannot use.
+    """
     import dataclasses
     import json as encoder
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def status(as_json: options.Json = False, given: options.Set = None) -> None:
-    """Show frames, classes, splits, runs and bundles of the site, with warnings and the next command."""
+    """Show frames, classes, splits, runs and bundles of the site, with warnings and the next
+    command.
+    """
     import dataclasses
     import json
 

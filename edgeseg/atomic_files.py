@@ -1,4 +1,6 @@
-"""Files that survive kill -9 and power cuts: write beside the target, fsync, rename, fsync the folder."""
+"""Files that survive kill -9 and power cuts: write beside the target, fsync, rename, fsync the
+folder.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,12 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Replace `path` by `data`: after return the new content survives a power cut; before, the old one does.
+    """Replace `path` by `data`: after return the new content survives a power cut; before, the old
+    one does.
 
     Args:
-        sync: wait for the disk. Without, a killed process still leaves no torn file, but a power cut may; for results
-            that come many times a second and can be made again.
+        sync: wait for the disk. Without, a killed process still leaves no torn file, but a power
+            cut may; for results that come many times a second and can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -52,7 +55,9 @@ def write_json(path: Path, value: Any) -> None:  # Any: whatever json can hold
 
 
 def replace_link(link: Path, target: str) -> None:
-    """Point the symbolic link `link` at `target` in one rename, so that it never dangles or vanishes."""
+    """Point the symbolic link `link` at `target` in one rename, so that it never dangles or
+    vanishes.
+    """
     temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.tmp")
     temporary.symlink_to(target)
     os.replace(temporary, link)

@@ -77,7 +77,8 @@ class Findings:
         jetson: model and release, None elsewhere.
         tensorrt: version of the module, or why it does not load; None where there is none.
         cudart: CUDA's runtime library and the device it shows, or why there is none.
-        engines: those that this user's devices built, the newest first, and those that were refused.
+        engines: those that this user's devices built, the newest first, and those that were
+            refused.
         advice: sentences: what is missing and the command that gets it.
     """
 

@@ -1,4 +1,6 @@
-"""A report as one HTML file that needs nothing else: pictures inside, curves and bars as SVG, for light and dark."""
+"""A report as one HTML file that needs nothing else: pictures inside, curves and bars as SVG, for
+light and dark.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ svg .value { fill: var(--text) } svg .rule { stroke: var(--line); stroke-width: 
 
 @dataclass(frozen=True)
 class Series:
-    """A named line; `x` and `y` have the same length, and so has `band` where there is one: (low, high) around `y`."""
+    """A named line; `x` and `y` have the same length, and so has `band` where there is one: (low,
+    high) around `y`.
+    """
 
     name: str
     x: Sequence[float]
@@ -124,7 +128,9 @@ class Page:
         )
 
     def pictures(self, head: Sequence[str], rows: Sequence[Sequence[tuple[Image, str]]]) -> None:
-        """Images (H, W, 3) RGB with captions, in rows under the column heads (none for a plain wall of pictures)."""
+        """Images (H, W, 3) RGB with captions, in rows under the column heads (none for a plain wall
+        of pictures).
+        """
         columns = max((len(row) for row in rows), default=1)
         cells = [f'<div class="head">{_text(cell)}</div>' for cell in head]
         for row in rows:

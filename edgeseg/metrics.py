@@ -1,6 +1,8 @@
-"""Segmentation figures in numpy: one implementation for site model, edge model, INT8 file and device.
+"""Segmentation figures in numpy: one implementation for site model, edge model, INT8 file and
+device.
 
-Counts are summed over the whole set before they are divided (one confusion matrix), which is what papers report.
+Counts are summed over the whole set before they are divided (one confusion matrix), which is what
+papers report.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def confusion(truth: Mask, predicted: Mask, classes: int) -> Counts:
 
 
 def iou(counts: Counts) -> NDArray[np.float64]:
-    """Intersection over union of each class, in percent; NaN for a class in neither truth nor prediction.
+    """Intersection over union of each class, in percent; NaN for a class in neither truth nor
+    prediction.
 
     Args:
         counts: (..., C, C) from `confusion`.
@@ -80,14 +83,17 @@ class Interval:
 def paired_bootstrap(
     challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
 ) -> Interval:
-    """How much better the challenger is, with the frames it was measured on as the source of chance.
+    """How much better the challenger is, with the frames it was measured on as the source of
+    chance.
 
     Args:
         challenger, champion: (frames, C, C) counts of the same frames in the same order.
-        block: neighbouring frames drawn together; above 1 for dense video, whose frames are near-copies.
+        block: neighbouring frames drawn together; above 1 for dense video, whose frames are
+            near-copies.
 
     Returns:
-        mIoU(challenger) - mIoU(champion) with the 2.5 % and 97.5 % quantiles over resampled sets of frames.
+        mIoU(challenger) - mIoU(champion) with the 2.5 % and 97.5 % quantiles over resampled sets of
+        frames.
     """
     if challenger.shape != champion.shape or not len(champion):
         raise ValueError("both need the counts of the same frames, at least one")
@@ -97,14 +103,16 @@ def paired_bootstrap(
 def gain_interval(
     challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
 ) -> Interval:
-    """How much better the runs of one method are on average, with the frames as the source of chance.
+    """How much better the runs of one method are on average, with the frames as the source of
+    chance.
 
     Args:
         challenger, champion: (runs, frames, C, C) counts of the same frames in the same order.
         block: as in `paired_bootstrap`.
 
     Returns:
-        the difference of the mean mIoU over runs, with its 95 % interval over resampled sets of frames.
+        the difference of the mean mIoU over runs, with its 95 % interval over resampled sets of
+        frames.
     """
     challenger, champion = _blocks(challenger, block), _blocks(champion, block)
     weights = _resampled(challenger.shape[1], draws, seed)
@@ -120,14 +128,16 @@ def gain_interval(
 def iou_margins(
     counts: Counts, *, draws: int = 1000, block: int = 1, seed: int = 0
 ) -> NDArray[np.float64]:
-    """How far the mean IoU of each class over runs may be off by chance of the frames it was measured on.
+    """How far the mean IoU of each class over runs may be off by chance of the frames it was
+    measured on.
 
     Args:
         counts: (runs, frames, C, C) of the same frames in order.
         block: as in `paired_bootstrap`.
 
     Returns:
-        (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that is nowhere.
+        (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that
+        is nowhere.
     """
     counts = _blocks(counts, block)
     weights = _resampled(counts.shape[1], draws, seed)
@@ -140,12 +150,16 @@ def iou_margins(
 
 
 def block_length(frames: int) -> int:
-    """How many neighbours to draw together from a set in order: ten, or fewer so as to leave five blocks."""
+    """How many neighbours to draw together from a set in order: ten, or fewer so as to leave five
+    blocks.
+    """
     return max(1, min(10, frames // 5))
 
 
 def _blocks(counts: Counts, block: int) -> Counts:
-    """(runs, frames, C, C) -> (runs, blocks, C, C), each block the sum of its frames; the last may be shorter."""
+    """(runs, frames, C, C) -> (runs, blocks, C, C), each block the sum of its frames; the last may
+    be shorter.
+    """
     return np.add.reduceat(counts, np.arange(0, counts.shape[1], block), axis=1)
 
 
@@ -155,7 +169,8 @@ def _resampled(frames: int, draws: int, seed: int) -> NDArray[np.int64]:
 
 
 def near_boundary(mask: Mask, width: int = 2) -> NDArray[np.bool_]:
-    """(H, W) whether another class lies within `width` pixels to the side, above, below or diagonally.
+    """(H, W) whether another class lies within `width` pixels to the side, above, below or
+    diagonally.
 
     Args:
         mask: (H, W) class ids.
@@ -177,7 +192,8 @@ def near_boundary(mask: Mask, width: int = 2) -> NDArray[np.bool_]:
 
 
 def expected_calibration_error(logits: NDArray[np.float32], labels: Mask, bins: int = 15) -> float:
-    """How far confidence and accuracy are apart, over bins of equal confidence (Guo et al., 2017, equation 3).
+    """How far confidence and accuracy are apart, over bins of equal confidence (Guo et al., 2017,
+    equation 3).
 
     Args:
         logits: (M, C).

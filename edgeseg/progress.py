@@ -1,4 +1,6 @@
-"""What long work tells whoever watches; the command line draws it with rich, tests and scripts stay silent."""
+"""What long work tells whoever watches; the command line draws it with rich, tests and scripts stay
+silent.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A site: the folder with `edgeseg.toml`, its frames, masks and splits, and everything made from them.
+"""A site: the folder with `edgeseg.toml`, its frames, masks and splits, and everything made from
+them.
 
 edgeseg.toml      the configuration
 frames.jsonl      one line per frame, the only index
@@ -32,7 +33,8 @@ class Frame:
     """One image of the site.
 
     Attributes:
-        id: unique in the site and safe as a file name; holds the camera and a digest of the content.
+        id: unique in the site and safe as a file name; holds the camera and a digest of the
+            content.
         camera: who took it.
         time: seconds since the start of its source.
         source: the file it came from, as the user named it.
@@ -41,7 +43,8 @@ class Frame:
         height, width: pixels.
         hash: 64-bit dHash in hex, for near-duplicates.
         origin: "footage", "labels" or "log" (came back from a device).
-        withheld: unlabelled, but too near a val or gate frame to be trained on (edgeseg/data/splits.py).
+        withheld: unlabelled, but too near a val or gate frame to be trained on
+            (edgeseg/data/splits.py).
     """
 
     id: str
@@ -89,7 +92,8 @@ class Site:
         return self.root / "bundles" / "current"
 
     def frames(self, *splits: Split) -> list[Frame]:
-        """The frames of the given splits without withheld ones, or all frames, in camera and time order.
+        """The frames of the given splits without withheld ones, or all frames, in camera and time
+        order.
 
         Raises:
             DataError: the index is damaged.

@@ -1,4 +1,6 @@
-"""The files of a bundle, made one after another and run on the same val frames: FP32, then INT8 and FP16 from it."""
+"""The files of a bundle, made one after another and run on the same val frames: FP32, then INT8 and
+FP16 from it.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,9 @@ def float_file(work: Work, model: LoadedModel) -> float:
 
 
 def int8_files(work: Work) -> None:
-    """Climb the ladder for each flavour and add what is best; whether it may ship is for `apply_gates`."""
+    """Climb the ladder for each flavour and add what is best; whether it may ship is for
+    `apply_gates`.
+    """
     chosen = _calibration_frames(work)
     images = CalibrationImages(work.site, chosen, work.val.size)
     footage = CalibrationImages(work.site, work.site.frames("unlabelled") or chosen, work.val.size)
@@ -200,7 +204,9 @@ def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Ca
 def _own_thresholds(
     work: Work, flavour: Int8, attempt: Attempt
 ) -> tuple[Interface, dict[str, Any]]:  # Any: as Work.figures
-    """Temperature and gamma as this file needs them for its scores to mean the same, and what they make of entropy."""
+    """Temperature and gamma as this file needs them for its scores to mean the same, and what they
+    make of entropy.
+    """
     temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
     model = attempt.file(work.interface.with_thresholds(temperature, 0.5), flavour)
     work.report.start(f"entropy of {flavour}", len(work.val.frames))
@@ -253,7 +259,9 @@ def _link(work: Work, flavour: str) -> None:
 
 
 def time_files(work: Work) -> None:
-    """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say nothing."""
+    """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say
+    nothing.
+    """
     wanted = [flavour for flavour in ("fp32", "int8-cpu") if GRAPHS[flavour] in work.files]
     if all("ms" in work.figures[flavour] for flavour in wanted):
         return

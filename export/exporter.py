@@ -1,4 +1,6 @@
-"""The whole export: graph, thresholds, parity chain, INT8 and FP16 behind their gates, and the bundle in one rename."""
+"""The whole export: graph, thresholds, parity chain, INT8 and FP16 behind their gates, and the
+bundle in one rename.
+"""
 
 from __future__ import annotations
 
@@ -69,16 +71,19 @@ def export(
     record: bool = False,
     report: Report | None = None,
 ) -> ExportResult:
-    """Export the best weights of `run` as the bundle `out`, or as the site's `bundles/<verb>-<expN>-<digest>`.
+    """Export the best weights of `run` as the bundle `out`, or as the site's
+    `bundles/<verb>-<expN>-<digest>`.
 
-    The bundle is written whole or not at all. INT8 or FP16 files that fail their gate are left out of it and named in
-    `refused`.
+    The bundle is written whole or not at all. INT8 or FP16 files that fail their gate are left out
+    of it and named in `refused`.
 
     Args:
-        record: also write a report to look at, the figures and the configuration to `runs/export/expN`.
+        record: also write a report to look at, the figures and the configuration to
+            `runs/export/expN`.
 
     Raises:
-        ExportError: the network cannot be exported, the site has too few val frames, or `out` holds something else.
+        ExportError: the network cannot be exported, the site has too few val frames, or `out` holds
+            something else.
         TrainError: the run is unfinished or damaged.
         DataError: frames are missing or damaged.
     """
@@ -171,7 +176,9 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
 
 
 def _golden(work: Work) -> bytes:
-    """Frames spread over val and the masks that the shipped FP32 file gives them, for devices to check themselves."""
+    """Frames spread over val and the masks that the shipped FP32 file gives them, for devices to
+    check themselves.
+    """
     places = np.unique(np.linspace(0, len(work.val.frames) - 1, GOLDEN).round().astype(int))
     images = np.stack([work.val.image(int(place)) for place in places])
     session = open_session(work.files[GRAPHS["fp32"]], work.threads)
@@ -193,7 +200,9 @@ def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:
 
 
 def _parent(site: Site, target: Path) -> dict[str, dict[str, str | int]]:
-    """What `adapt --rollback` goes back to once the bundle at `target` is current: the one that is current now."""
+    """What `adapt --rollback` goes back to once the bundle at `target` is current: the one that is
+    current now.
+    """
     try:
         current = Bundle.open(site.current_bundle)
     except BundleError:

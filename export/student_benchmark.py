@@ -1,7 +1,7 @@
 """How fast edge networks would be on this machine, in float and in INT8, before any is trained.
 
-Speed hardly depends on what the weights are, so they are random, with batch norms that fit the frames. All graphs run
-in one race: what else the machine does slows every one of them.
+Speed hardly depends on what the weights are, so they are random, with batch norms that fit the
+frames. All graphs run in one race: what else the machine does slows every one of them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Speed:
         parameters: of the network as it ships, parallel branches merged.
         fp32, int8: milliseconds a frame, the fastest run.
         speedup: INT8 against FP32.
-        quantised: convolutions that ONNX Runtime runs on codes, of `convolutions`, average pools among them.
+        quantised: convolutions that ONNX Runtime runs on codes, of `convolutions`, average pools
+            among them.
         conversions: changes between codes and floats that are left.
     """
 
@@ -159,7 +160,9 @@ def measure(
 
 @torch.no_grad()
 def settle(network: Network, images: Sequence[Image]) -> None:
-    """Fit the batch norms to the images, without which the activations of random weights vanish or explode."""
+    """Fit the batch norms to the images, without which the activations of random weights vanish or
+    explode.
+    """
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     batch: Tensor = (
         torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Before torch is imported, also in processes that tests start: small networks on several threads, beside other
-# workers of pytest, take ten times as long.
+# Before torch is imported, also in processes that tests start: small networks on several threads,
+# beside other workers of pytest, take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

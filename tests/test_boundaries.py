@@ -1,4 +1,6 @@
-"""What runs on a device, and what `edgeseg` needs to start, works where the training packages are absent."""
+"""What runs on a device, and what `edgeseg` needs to start, works where the training packages are
+absent.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""The documentation runs: every `edgeseg` line names a command and flags that exist, and marked blocks really run.
+"""The documentation runs: every `edgeseg` line names a command and flags that exist, and marked
+blocks really run.
 
-A block under `<!-- run -->` runs in a fresh folder, after the marked blocks above it in the same document. The folder
-holds `footage/` (one clip, river.mp4), `images/` and `masks/` (labelled frames of the same river; the masks hold the
-class ids 0 sky, 1 water, 2 bank, 3 vegetation, 4 structure). Settings in the comment (`<!-- run train.steps=2 -->`)
-are given as --set to every command of the block that takes it: the text shows the plain command, the test stays small.
+A block under `<!-- run -->` runs in a fresh folder, after the marked blocks above it in the same
+document. The folder holds `footage/` (one clip, river.mp4), `images/` and `masks/` (labelled frames
+of the same river; the masks hold the class ids 0 sky, 1 water, 2 bank, 3 vegetation, 4 structure).
+Settings in the comment (`<!-- run train.steps=2 -->`) are given as --set to every command of the
+block that takes it: the text shows the plain command, the test stays small.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Figures: counts are summed before they are divided, and the bootstrap knows a real difference from chance."""
+"""Figures: counts are summed before they are divided, and the bootstrap knows a real difference
+from chance.
+"""
 
 from __future__ import annotations
 

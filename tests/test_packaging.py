@@ -1,4 +1,6 @@
-"""The wheel holds the whole package, nothing else, and offers the extras that the documentation names."""
+"""The wheel holds the whole package, nothing else, and offers the extras that the documentation
+names.
+"""
 
 from __future__ import annotations
 

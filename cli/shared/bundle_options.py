@@ -1,4 +1,6 @@
-"""What the commands that run bundles share: their flags, and which bundle and configuration they use."""
+"""What the commands that run bundles share: their flags, and which bundle and configuration they
+use.
+"""
 
 from __future__ import annotations
 

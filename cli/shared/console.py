@@ -21,7 +21,9 @@ console = Console(stderr=True)
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a sentence to stderr as it is: a path that is broken in two cannot be copied or searched for."""
+    """Print a sentence to stderr as it is: a path that is broken in two cannot be copied or
+    searched for.
+    """
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 

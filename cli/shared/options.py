@@ -59,7 +59,9 @@ RUN_VARIABLE = "EDGESEG_RUN"  # tells the processes that --devices starts which 
 
 
 def overrides(section: str, given: list[str] | None, **flags: object) -> list[str]:
-    """`--set` texts for the flags that were given; an explicit --set of the same key comes last and wins."""
+    """`--set` texts for the flags that were given; an explicit --set of the same key comes last and
+    wins.
+    """
     found = []
     for name, value in flags.items():
         if value is None or value is False:
@@ -111,7 +113,8 @@ def weights(text: str | None) -> str | Path | None:
 
 
 def configuration(config: C, out: Path, section: str, given: list[str], *, resume: bool) -> C:
-    """The site's configuration, or on --resume the one the run was begun with under the flags given now.
+    """The site's configuration, or on --resume the one the run was begun with under the flags given
+    now.
 
     The run itself refuses flags that differ from what it was begun with.
     """
@@ -125,7 +128,8 @@ def configuration(config: C, out: Path, section: str, given: list[str], *, resum
 
 
 def run_folder(site: Site, verb: str, *, resume: bool) -> Path:
-    """The newest run to resume, or a fresh folder; child processes of --devices share their parent's.
+    """The newest run to resume, or a fresh folder; child processes of --devices share their
+    parent's.
 
     Raises:
         ConfigError: there is nothing to resume.
@@ -144,7 +148,9 @@ def run_folder(site: Site, verb: str, *, resume: bool) -> Path:
 
 @contextmanager
 def begun(out: Path, *, resume: bool) -> Iterator[None]:
-    """While a run is made in `out`: one that was refused before it trained anything leaves no folder to `--resume`."""
+    """While a run is made in `out`: one that was refused before it trained anything leaves no
+    folder to `--resume`.
+    """
     try:
         yield
     except EdgesegError:

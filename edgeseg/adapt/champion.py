@@ -1,7 +1,8 @@
-"""What a round starts from: the champion, and the runs that its site model and its edge model came from.
+"""What a round starts from: the champion, and the runs that its site model and its edge model came
+from.
 
-The way back leads through what is written down anyway: the bundle's provenance names the edge run, and an edge run
-names the site model it was distilled from.
+The way back leads through what is written down anyway: the bundle's provenance names the edge run,
+and an edge run names the site model it was distilled from.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def shipped(bundle: Bundle) -> str:
 
 
 def find_base(site: Site) -> Base:
-    """Champion and runs, after everything was checked that would otherwise fail hours into the round.
+    """Champion and runs, after everything was checked that would otherwise fail hours into the
+    round.
 
     Raises:
         AdaptError: there is no champion, its runs are gone, or they do not fit the configuration.
@@ -74,7 +76,9 @@ def find_base(site: Site) -> Base:
 
 
 def _run(site: Site, name: Any, what: str) -> str:  # Any: a value from a JSON file
-    """The run as a path relative to the site, or absolute where it lies elsewhere; a site may have been moved since."""
+    """The run as a path relative to the site, or absolute where it lies elsewhere; a site may have
+    been moved since.
+    """
     if isinstance(name, str) and name:
         moved = Path(*Path(name).parts[-3:])  # runs/<verb>/expN or rounds/NNNN/<step>
         for path in (site.root / name, site.root / moved):
@@ -106,7 +110,9 @@ def _read(path: Path) -> dict[str, Any]:  # Any: JSON values
 
 
 def bundle_name(site: Site, state: State) -> str:
-    """Under what name the round's bundle is published: a round that is run anew never meets its former self."""
+    """Under what name the round's bundle is published: a round that is run anew never meets its
+    former self.
+    """
     return f"round-{state.number:04d}-{digest(folder_of(site, state.number) / 'bundle' / MANIFEST)[:8]}"
 
 

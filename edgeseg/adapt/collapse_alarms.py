@@ -1,7 +1,7 @@
 """Alarms of self-training: the pseudo-labels' class histogram set against that of the labels.
 
-Self-training that goes wrong does so in the classes: one swallows the others, or the mix drifts away from what people
-have labelled. The first stops a round, the second is told.
+Self-training that goes wrong does so in the classes: one swallows the others, or the mix drifts
+away from what people have labelled. The first stops a round, the second is told.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 KL_ALARM = 0.5  # nats between the pseudo-labels' class histogram and the labels'
 ONE_CLASS = 0.98  # share of pixels from which one class counts as having swallowed the others
-SHRINK = 0.5  # share of the labels' effective number of classes below which the pseudo-labels have collapsed
-SMOOTH = 1e-4  # share given to every class before histograms are compared, so that an unseen class is no infinity
+# share of the labels' effective number of classes below which the pseudo-labels have collapsed
+SHRINK = 0.5
+# share given to every class before histograms are compared, so that an unseen class is no infinity
+SMOOTH = 1e-4
 Pixels = NDArray[np.float64]
 
 
@@ -24,13 +26,15 @@ class Statistics:
     """The pseudo-labels of a round in figures; histograms are shares of pixels by class.
 
     Attributes:
-        gamma: entropy (0..1) above which a pixel is unreliable; a share alpha of all pixels lies above it.
+        gamma: entropy (0..1) above which a pixel is unreliable; a share alpha of all pixels lies
+            above it.
         kept: share of pixels that got a label.
         predicted: of all pixels, reliable or not.
         pseudo: of the pixels that got a label.
         labelled: of the site's labels.
         kl: KL(predicted || labelled) in nats.
-        effective, effective_labelled: exp of the histogram's entropy, the number of classes it amounts to.
+        effective, effective_labelled: exp of the histogram's entropy, the number of classes it
+        amounts to.
         alarms: sentences worth a look.
         collapse: why training must not go on, or empty.
     """
@@ -62,8 +66,8 @@ def compare_histograms(
     Args:
         predicted, kept, labelled: (C,) pixels by class.
 
-    A site whose labels are themselves nearly one class is judged by its own measure: the one class may then swallow
-    half of what the labels leave to the others.
+    A site whose labels are themselves nearly one class is judged by its own measure: the one class
+    may then swallow half of what the labels leave to the others.
     """
     p, q = _smooth(predicted), _smooth(labelled)
     kl = float(np.sum(p * np.log(p / q)))

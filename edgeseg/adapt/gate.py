@@ -1,13 +1,17 @@
-"""The judgement between champion and challenger on the `gate` frames: what a bundle must show to replace another.
+"""The judgement between champion and challenger on the `gate` frames: what a bundle must show to
+replace another.
 
 The rule, in the order in which it is told; the challenger is promoted when every check passes:
 
-1. artefact  it ships an INT8 file if the champion does; that file is what is measured, not the float graph
+1. artefact  it ships an INT8 file if the champion does; that file is what is measured, not the
+    float graph
 2. mean      mIoU(challenger) - mIoU(champion) is at least -max_drop, whatever the chance
-3. chance    the 95 % interval of that difference (paired bootstrap over frames) reaches 0: a small loss is
-             forgiven only while it may be luck
-4. classes   no class with enough pixels (0.1 % of the judged ones) loses more than max_class_drop points of IoU
-5. lost      no class that the champion finds (IoU >= 1 %) is lost (IoU < 0.1 %), however few its pixels
+3. chance    the 95 % interval of that difference (paired bootstrap over frames) reaches 0: a small
+             loss is forgiven only while it may be luck
+4. classes   no class with enough pixels (0.1 % of the judged ones) loses more than max_class_drop
+    points of IoU
+5. lost      no class that the champion finds (IoU >= 1 %) is lost (IoU < 0.1 %), however few its
+    pixels
 6. speed     it runs at least min_fps frames a second on the judging machine
 """
 
@@ -61,7 +65,8 @@ class Judgement:
         promoted: every check passed.
         reason: one sentence; names the checks that failed.
         difference: challenger - champion, mIoU points.
-        classes: IoU in percent of (champion, challenger) by class; None where the gate frames do not show it.
+        classes: IoU in percent of (champion, challenger) by class; None where the gate frames do
+            not show it.
     """
 
     promoted: bool

@@ -1,4 +1,6 @@
-"""Measures champion and challenger on the gate frames: the very files that devices run, in one process."""
+"""Measures champion and challenger on the gate frames: the very files that devices run, in one
+process.
+"""
 
 from __future__ import annotations
 

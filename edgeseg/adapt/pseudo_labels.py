@@ -1,7 +1,8 @@
 """Pseudo-labels: what the champion's site model sees on the selected frames.
 
-The masks show a person what the round is about to learn from, and their class histogram tells in time when
-self-training collapses. Training makes its own targets, step by step, with a teacher that moves.
+The masks show a person what the round is about to learn from, and their class histogram tells in
+time when self-training collapses. Training makes its own targets, step by step, with a teacher that
+moves.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def pseudo_label(
     device: str = "auto",
     report: Report | None = None,
 ) -> Statistics:
-    """Write `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and `out/statistics.json`.
+    """Write `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and
+    `out/statistics.json`.
 
     A second start continues after the last frame that was predicted.
 

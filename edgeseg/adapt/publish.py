@@ -1,7 +1,8 @@
-"""Published bundles: `bundles/<name>` are never changed or deleted, `bundles/current` is a link moved in one rename.
+"""Published bundles: `bundles/<name>` are never changed or deleted, `bundles/current` is a link
+moved in one rename.
 
-The history is in the bundles themselves: each manifest names its parent, so going back needs no second file that could
-disagree. Nothing here loads a model.
+The history is in the bundles themselves: each manifest names its parent, so going back needs no
+second file that could disagree. Nothing here loads a model.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def published(site: Site) -> list[Bundle]:
 
 
 def next_seq(site: Site) -> int:
-    """One above every bundle of the site: after a rollback the number of the rejected one is not used again."""
+    """One above every bundle of the site: after a rollback the number of the rejected one is not
+    used again.
+    """
     return max((bundle.manifest.seq for bundle in published(site)), default=0) + 1
 
 
@@ -72,7 +75,8 @@ def ancestry(site: Site) -> list[Bundle]:
 def publish(
     site: Site, challenger: Path, name: str, parent: Bundle, notes: dict[str, Any]
 ) -> Bundle:
-    """Copy `challenger` to `bundles/<name>` and make it current; repeating it after a kill completes it.
+    """Copy `challenger` to `bundles/<name>` and make it current; repeating it after a kill
+    completes it.
 
     Args:
         parent: the champion it was judged against; the place to go back to.

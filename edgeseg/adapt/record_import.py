@@ -1,7 +1,9 @@
-"""Records of device frame logs become unlabelled frames of the site, each once, whatever happens in between.
+"""Records of device frame logs become unlabelled frames of the site, each once, whatever happens in
+between.
 
-A frame's id is made from the digest of its image, so pulling the same log again, the same record from two folders, or
-after a kill half-way, changes nothing. What the devices said about a frame is kept in `rounds/records.jsonl`.
+A frame's id is made from the digest of its image, so pulling the same log again, the same record
+from two folders, or after a kill half-way, changes nothing. What the devices said about a frame is
+kept in `rounds/records.jsonl`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ from edgeseg.site import Site
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a device said about a frame: a line of `rounds/records.jsonl`; fields as in `runtime.record.Facts`."""
+    """What a device said about a frame: a line of `rounds/records.jsonl`; fields as in
+    `runtime.record.Facts`.
+    """
 
     frame: str
     record: str
@@ -83,7 +87,8 @@ def check_folders(folders: Sequence[Path]) -> None:
 def pull(site: Site, folders: Sequence[Path], report: Report) -> PullResult:
     """Copy the records of `folders` into the site.
 
-    Order: images, then `records.jsonl`, then the index, so that a frame in the index always has the others.
+    Order: images, then `records.jsonl`, then the index, so that a frame in the index always has the
+        others.
 
     Raises:
         AdaptError: a folder is missing, or `records.jsonl` is damaged.

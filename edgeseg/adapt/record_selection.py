@@ -1,4 +1,6 @@
-"""Which of the frames that came back from devices a round learns from: the random control stream, then by score."""
+"""Which of the frames that came back from devices a round learns from: the random control stream,
+then by score.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,10 @@ class Selection:
 def select(candidates: Sequence[Candidate], most: int, near: int) -> Selection:
     """Choose at most `most` frames.
 
-    The control stream is kept, near-copies and all, so that figures from it stay unbiased; where it alone would fill
-    half of the round it is thinned evenly. A frame with a high score stays only if no chosen one is within `near` bits.
-    The same candidates give the same choice in whatever order they come.
+    The control stream is kept, near-copies and all, so that figures from it stay unbiased; where it
+    alone would fill half of the round it is thinned evenly. A frame with a high score stays only if
+    no chosen one is within `near` bits. The same candidates give the same choice in whatever order
+    they come.
     """
     control = sorted(
         (c for c in candidates if c.control),

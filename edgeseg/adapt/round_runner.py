@@ -1,8 +1,10 @@
-"""A round of adaptation as a durable state machine: pull, select, pseudo-label, train, distill, export, gate, publish.
+"""A round of adaptation as a durable state machine: pull, select, pseudo-label, train, distill,
+export, gate, publish.
 
-`rounds/NNNN/state.json` is replaced after every step. Whatever kills the process, the next start goes on with the first
-step that is not done, and a step that was cut off continues (training from its checkpoint) or is repeated. The champion
-is touched by one rename, at the very end; until then a round can be killed, repeated or given up and no device notices.
+`rounds/NNNN/state.json` is replaced after every step. Whatever kills the process, the next start
+goes on with the first step that is not done, and a step that was cut off continues (training from
+its checkpoint) or is repeated. The champion is touched by one rename, at the very end; until then a
+round can be killed, repeated or given up and no device notices.
 """
 
 from __future__ import annotations
@@ -180,7 +182,9 @@ def _same_configuration(site: Site, state: State) -> None:
 
 
 def _settled(site: Site) -> State | None:
-    """The newest round, its steps checked; one that was killed between publishing and saying so is ended here."""
+    """The newest round, its steps checked; one that was killed between publishing and saying so is
+    ended here.
+    """
     states = load_all(site)
     if not states:
         return None
@@ -216,7 +220,9 @@ def _tidy(site: Site) -> None:
 
 
 def _clear(folder: Path, state: State) -> None:
-    """Remove what steps that must be repeated have left, so that damaged results are not taken for finished ones."""
+    """Remove what steps that must be repeated have left, so that damaged results are not taken for
+    finished ones.
+    """
     for name, child in FOLDERS.items():
         if name not in state.steps:
             shutil.rmtree(folder / child, ignore_errors=True)

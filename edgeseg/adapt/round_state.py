@@ -1,7 +1,8 @@
 """What a round knows about itself: `rounds/NNNN/state.json`, replaced atomically after every step.
 
-A step counts as done only while the files it vouches for are still there with the digests they had, so a folder that
-was cut off, half deleted or edited sends the round back to the first step whose result is gone.
+A step counts as done only while the files it vouches for are still there with the digests they had,
+so a folder that was cut off, half deleted or edited sends the round back to the first step whose
+result is gone.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class State(Section):
 
     Attributes:
         logs: folders that records are pulled from.
-        verdict: how the round ended; None while it has not. "stopped" by an alarm, "abandoned" by a person.
+        verdict: how the round ended; None while it has not. "stopped" by an alarm, "abandoned" by a
+            person.
         reason: one sentence about the verdict.
     """
 
@@ -139,7 +141,9 @@ def digest(path: Path) -> str:
 
 
 def checked(site: Site, state: State) -> State:
-    """`state` without the steps whose files are gone or changed, and without what was built on them."""
+    """`state` without the steps whose files are gone or changed, and without what was built on
+    them.
+    """
     folder = folder_of(site, state.number)
     for name in STEPS:
         done = state.steps.get(name)

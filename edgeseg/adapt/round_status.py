@@ -1,4 +1,6 @@
-"""The rounds of a site at a glance: where each stands, what it was worth, and whether the champion rests on it."""
+"""The rounds of a site at a glance: where each stands, what it was worth, and whether the champion
+rests on it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ class RoundStatus:
     Attributes:
         verdict: published, rolled back, rejected, stopped, abandoned, or "open".
         step: what an open round does next.
-        before, after: mIoU on the gate frames of the champion then and of the challenger; None before the gate.
-        low, high: 95 % interval of the difference.
+        before, after: mIoU on the gate frames of the champion then and of the challenger; None
+        before the gate. low, high: 95 % interval of the difference.
     """
 
     number: int

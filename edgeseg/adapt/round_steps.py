@@ -1,7 +1,8 @@
-"""The eight steps of a round, each a function of what lies on the disk; a step that is run again gives the same result.
+"""The eight steps of a round, each a function of what lies on the disk; a step that is run again
+gives the same result.
 
-The heavy work is handed in (`Steps`), so that the order, the files and every place a kill can strike are tested in
-seconds. `edgeseg.adapt.training_steps` holds the real thing.
+The heavy work is handed in (`Steps`), so that the order, the files and every place a kill can
+strike are tested in seconds. `edgeseg.adapt.training_steps` holds the real thing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ ENDED: dict[str | None, str] = {
 RUN_FILES = ("model.json", "metrics.json", "weights/best.safetensors")
 
 
-# `edgeseg.adapt.pseudo_labels.pseudo_label`; `collapse` of its result stops the round, its `alarms` are told
+# `edgeseg.adapt.pseudo_labels.pseudo_label`; `collapse` of its result stops the round, its `alarms`
+# are told
 Labeller = Callable[..., Any]  # Any: see `pseudo.Statistics`
 Trainer = Callable[
     ..., Any
@@ -191,7 +193,9 @@ def _pseudo_label(round: Round) -> Outcome:
 
 
 def _once(config: LoopT, steps: int, report: Report) -> LoopT:
-    """The configuration of one training in a round: fewer steps, one device (several would start the command anew)."""
+    """The configuration of one training in a round: fewer steps, one device (several would start
+    the command anew).
+    """
     if config.devices > 1:
         report.say(
             f"a round trains on one device; devices = {config.devices} holds for train and distill only"

@@ -1,4 +1,6 @@
-"""The bundle: its files and manifest, what its graphs take and give, and the checks before anything is run."""
+"""The bundle: its files and manifest, what its graphs take and give, and the checks before anything
+is run.
+"""
 
 from edgeseg.bundle.bundle import GRAPHS, MANIFEST, Bundle, FileEntry, Flavour, Manifest, write
 

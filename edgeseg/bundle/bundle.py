@@ -1,6 +1,8 @@
-"""The bundle: a folder of fixed file names that a device runs, checked byte for byte before anything is used.
+"""The bundle: a folder of fixed file names that a device runs, checked byte for byte before
+anything is used.
 
-Nothing in it is unpacked by name, files are read once, and what is loaded are the very bytes whose hash was checked.
+Nothing in it is unpacked by name, files are read once, and what is loaded are the very bytes whose
+hash was checked.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ class Manifest(Section):
         gamma: entropy above which a pixel counts as unreliable.
         temperature: what the logits are divided by before the entropy.
         log_threshold: score from which a frame is worth sending home (95 % quantile on val).
-        figures: every step of the parity chain, by flavour; `speedup` in it is how much faster than FP32 the file ran.
+        figures: every step of the parity chain, by flavour; `speedup` in it is how much faster than
+            FP32 the file ran.
         provenance: method, run, configuration, data digest, code version.
     """
 
@@ -148,7 +151,9 @@ class Bundle:
         return data
 
     def speedup(self, flavour: str) -> float:
-        """How many times as fast as FP32 the file of `flavour` was when it was exported; 0 where nobody measured."""
+        """How many times as fast as FP32 the file of `flavour` was when it was exported; 0 where
+        nobody measured.
+        """
         figures = self.manifest.figures.get(flavour)
         value = figures.get("speedup") if isinstance(figures, dict) else None
         return float(value) if isinstance(value, (int, float)) else 0.0
@@ -164,7 +169,8 @@ class Bundle:
 
 
 def write(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bundle:
-    """Write a bundle so that `path` either holds all of it or is not there; an older bundle at `path` is replaced.
+    """Write a bundle so that `path` either holds all of it or is not there; an older bundle at
+    `path` is replaced.
 
     Args:
         manifest: its `files` are filled in here.

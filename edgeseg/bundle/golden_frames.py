@@ -1,4 +1,6 @@
-"""Golden frames: pictures with known masks that a bundle brings along, so that a device can check itself."""
+"""Golden frames: pictures with known masks that a bundle brings along, so that a device can check
+itself.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ GOLDEN = "golden.npz"
 
 @dataclass(frozen=True)
 class Golden:
-    """Frames that the bundle brings along, with what its FP32 file said of them when it was exported.
+    """Frames that the bundle brings along, with what its FP32 file said of them when it was
+    exported.
 
     Attributes:
         images: (H, W, 3) uint8 BGR each, at the graph's size.

@@ -1,4 +1,6 @@
-"""What every graph of a bundle takes and gives, so that one that differs is refused before an engine is made of it."""
+"""What every graph of a bundle takes and gives, so that one that differs is refused before an
+engine is made of it.
+"""
 
 from __future__ import annotations
 

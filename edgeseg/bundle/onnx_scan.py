@@ -1,8 +1,9 @@
 """Looks through the bytes of an ONNX file before an engine sees them, with neither onnx nor torch.
 
-An ONNX file may name other files to read weights from, carry operators of foreign libraries, or be one that this device
-runs wrongly. This walk over the protobuf wire format refuses all of that. Field numbers are those of `onnx.proto`; a
-repeated occurrence of a field is always looked at too, since parsers merge or replace earlier ones.
+An ONNX file may name other files to read weights from, carry operators of foreign libraries, or be
+one that this device runs wrongly. This walk over the protobuf wire format refuses all of that.
+Field numbers are those of `onnx.proto`; a repeated occurrence of a field is always looked at too,
+since parsers merge or replace earlier ones.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Graph:
     """What the walk found in one file.
 
     Attributes:
-        inputs, outputs: number of the element type and shape by name, 0 for a side that is left open.
+        inputs, outputs: number of the element type and shape by name, 0 for a side that is left
+        open.
     """
 
     opset: int = 0
@@ -52,12 +54,13 @@ def scan(data: bytes, *, name: str, flavour: str | None = None, limit: int = MAX
     Args:
         data: the bytes that the engine will be given, not a path to them.
         name: of the file, for the error.
-        flavour: what the file must be: "int8-cpu" and "int8-trt" have to say so in their metadata, others must not
-            say anything else.
+        flavour: what the file must be: "int8-cpu" and "int8-trt" have to say so in their metadata,
+            others must not say anything else.
         limit: bytes.
 
     Raises:
-        BundleError: it is oversize, no ONNX, refers to other files, uses foreign operators, or is of the wrong flavour.
+        BundleError: it is oversize, no ONNX, refers to other files, uses foreign operators, or is
+            of the wrong flavour.
     """
     if len(data) > limit:
         raise BundleError(
@@ -89,7 +92,9 @@ def _check_flavour(found: str | None, wanted: str, name: str) -> None:
 
 
 def _fields(view: memoryview) -> Iterator[tuple[int, Value]]:
-    """The (number, value) pairs of one message; nested messages, strings and packed numbers come as bytes."""
+    """The (number, value) pairs of one message; nested messages, strings and packed numbers come as
+    bytes.
+    """
     position, end = 0, len(view)
     while position < end:
         key, position = _varint(view, position)

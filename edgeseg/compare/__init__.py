@@ -1,1 +1,3 @@
-"""Several training methods over several seeds at one budget of optimiser steps, on the user's own site."""
+"""Several training methods over several seeds at one budget of optimiser steps, on the user's own
+site.
+"""

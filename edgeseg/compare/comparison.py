@@ -61,7 +61,8 @@ def compare(
     """Train what is planned into `out`; a run that fails is told in the result.
 
     Args:
-        resume: continue the comparison in `out`; finished runs are left alone, methods and seeds may be added.
+        resume: continue the comparison in `out`; finished runs are left alone, methods and seeds
+            may be added.
 
     Raises:
         TrainError: `out` holds another comparison, or one with other settings.

@@ -1,4 +1,6 @@
-"""The report of a comparison: the table, the curves, every class, and what each model sees on the same frames."""
+"""The report of a comparison: the table, the curves, every class, and what each model sees on the
+same frames.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ def head_of(found: Sequence[Standing]) -> list[str]:
 
 
 def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
-    """The table's rows for people; the last cell counts the seeds that failed, whose reasons are too long for it."""
+    """The table's rows for people; the last cell counts the seeds that failed, whose reasons are
+    too long for it.
+    """
     floor = next((each for each in found if each.method == FLOOR and each.runs), None)
     rows = []
     for each in found:
@@ -212,7 +216,9 @@ def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
 
 
 def divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
-    """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without pseudo-labels."""
+    """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without
+    pseudo-labels.
+    """
     total = sum(pixels.values()) + len(
         pixels
     )  # one pixel more of each: a class without labels stays finite

@@ -1,4 +1,6 @@
-"""What is compared: checked before anything is written, written down once, and never changed under way."""
+"""What is compared: checked before anything is written, written down once, and never changed under
+way.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Plan:
         config: of every run; its method is of no account.
         at_once: runs at a time.
         threads: CPU threads of each run, 0 for torch's own choice.
-        gpus: what the runs are spread over, by the names of `CUDA_VISIBLE_DEVICES`; without any they see them all.
+        gpus: what the runs are spread over, by the names of `CUDA_VISIBLE_DEVICES`; without any
+            they see them all.
     """
 
     config: TrainConfig
@@ -98,7 +101,8 @@ def plan(
         threads: CPU threads of each run, 0 to share the cores among `jobs`.
 
     Raises:
-        ConfigError: a method is unknown, a number cannot be, or the configuration is none for a comparison.
+        ConfigError: a method is unknown, a number cannot be, or the configuration is none for a
+            comparison.
         DataError: the site lacks labels or footage.
         TrainError: the network cannot be built, or a method cannot work here.
     """
@@ -136,7 +140,9 @@ def plan(
 
 
 def usable(config: TrainConfig, classes: int) -> dict[str, str]:
-    """Every method, with the reason why it cannot work with so many classes and these plug-ins, or nothing."""
+    """Every method, with the reason why it cannot work with so many classes and these plug-ins, or
+    nothing.
+    """
     found = {}
     for name in METHOD_NAMES:
         try:
@@ -148,7 +154,9 @@ def usable(config: TrainConfig, classes: int) -> dict[str, str]:
 
 
 def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
-    """The methods and the number of seeds that the comparison in `out` was begun with; none in an empty folder."""
+    """The methods and the number of seeds that the comparison in `out` was begun with; none in an
+    empty folder.
+    """
     try:
         begun = json.loads((out / PLAN).read_bytes())
     except FileNotFoundError:
@@ -157,7 +165,8 @@ def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
 
 
 def claim(site: Site, wanted: Plan, out: Path, *, resume: bool) -> Facts:
-    """Refuse a folder that holds something else, write down what is compared, and look at the labels.
+    """Refuse a folder that holds something else, write down what is compared, and look at the
+    labels.
 
     Raises:
         TrainError: it holds another comparison.
@@ -241,7 +250,9 @@ def _cores() -> int:
 
 
 def _plugins(config: TrainConfig, method: str) -> tuple[str, ...]:
-    """The plug-ins that the runs of a method have: the floor and others that do not label online have none."""
+    """The plug-ins that the runs of a method have: the floor and others that do not label online
+    have none.
+    """
     return config.plugins if CATALOGUE[method].plugins else ()
 
 
@@ -254,7 +265,9 @@ def _gpus() -> tuple[str, ...]:
 
 
 def _digest(site: Site) -> str:
-    """What the runs learn from and are judged by: the frames of three splits, the masks as they are, the classes."""
+    """What the runs learn from and are judged by: the frames of three splits, the masks as they
+    are, the classes.
+    """
     lines = [
         f"{each.split} {each.id} {_mask(site, each)}"
         for each in site.frames("labelled", "unlabelled", "val")

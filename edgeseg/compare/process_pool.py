@@ -1,4 +1,6 @@
-"""Runs in processes of their own, some at a time: a crash of one is its reason to fail, the others go on."""
+"""Runs in processes of their own, some at a time: a crash of one is its reason to fail, the others
+go on.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,12 @@ class _Running:
 def run_all(
     jobs: Sequence[Job], at_once: int, report: Report, gpus: Sequence[str] = ()
 ) -> Generator[tuple[Job, str | None]]:
-    """Do every job, in order, `at_once` of them at a time; yields each as it ends, with the reason if it failed.
+    """Do every job, in order, `at_once` of them at a time; yields each as it ends, with the reason
+    if it failed.
 
-    Each gets the one of `gpus` that the fewest others use at that time; without any, what the machine shows it.
-    Leaving the iteration early, Ctrl-C included, ends the processes; what they have saved stays.
+    Each gets the one of `gpus` that the fewest others use at that time; without any, what the
+    machine shows it. Leaving the iteration early, Ctrl-C included, ends the processes; what they
+    have saved stays.
     """
     waiting = list(jobs)
     running: list[_Running] = []
@@ -66,8 +70,11 @@ def _start(job: Job) -> _Running:
 
 @contextmanager
 def _ctrl_c_for_us_alone() -> Iterator[None]:
-    """A process started meanwhile never sees the terminal's Ctrl-C; we do, and end it in our own time."""
-    resource_tracker.ensure_running()  # starting it with the first process would let SIGINT through again
+    """A process started meanwhile never sees the terminal's Ctrl-C; we do, and end it in our own
+    time.
+    """
+    # starting it with the first process would let SIGINT through again
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

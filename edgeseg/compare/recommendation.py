@@ -1,10 +1,13 @@
-"""Which method to take: a rule over the figures, in plain words, that knows what chance alone can do.
+"""Which method to take: a rule over the figures, in plain words, that knows what chance alone can
+do.
 
-Two means differ when they lie further apart than t * sqrt(s^2/n + r^2/m) with n and m runs. s and r are the spreads of
-the two methods over their seeds: the one pooled over all methods, but for a method that scatters far more than the
-others: it is left out of the pool and has a variance between its own and that of the pool (as Smyth, 2004, moderates
-them). t is the two-sided point of Student's distribution for 95 %, the 5 % divided by the number of rivals
-(Bonferroni), because the best of many is the luckiest, too. With one seed the spread has to be assumed.
+Two means differ when they lie further apart than t * sqrt(s^2/n + r^2/m) with n and m runs. s and r
+are the spreads of the two methods over their seeds: the one pooled over all methods, but for a
+method that scatters far more than the
+others: it is left out of the pool and has a variance between its own and that of the pool (as
+Smyth, 2004, moderates them). t is the two-sided point of Student's distribution for 95 %, the 5 %
+divided by the number of rivals (Bonferroni), because the best of many is the luckiest, too. With
+one seed the spread has to be assumed.
 """
 
 from __future__ import annotations
@@ -16,9 +19,13 @@ from dataclasses import dataclass
 
 from edgeseg.compare.results import FLOOR, Standing
 
-ASSUMED = 1.5  # spread over seeds where there is one seed: root mean square of eight methods on CamVid (RESULTS.md)
+# spread over seeds where there is one seed: root mean square of eight methods on CamVid
+# (RESULTS.md)
+ASSUMED = 1.5
 WILD = 3.0  # a spread so many times the median one is left out of the pool
-PRIOR = 4  # degrees of freedom that the pool has against a wild spread: what two methods of three seeds would bring
+# degrees of freedom that the pool has against a wild spread: what two methods of three seeds would
+# bring
+PRIOR = 4
 DOUBT = 0.05
 CHEAPER = 0.9  # share of the time of a step below which a method counts as cheaper
 FEW_LABELS = 20
@@ -93,8 +100,8 @@ class Noise:
 def student(doubt: float, degrees: int) -> float:
     """The value that Student's t exceeds in size with probability `doubt`.
 
-    The distribution by the finite series for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4); the
-    normal one for many.
+    The distribution by the finite series for whole degrees of freedom (Abramowitz and Stegun,
+    26.7.3 and 26.7.4); the normal one for many.
     """
     if degrees >= 200:
         return statistics.NormalDist().inv_cdf(1 - doubt / 2)
@@ -123,7 +130,8 @@ class Verdict:
     Attributes:
         method: None when no run finished.
         sentences: why, in plain words.
-        noise: points that separate the best method from the floor by more than chance; None without either.
+        noise: points that separate the best method from the floor by more than chance; None without
+            either.
     """
 
     method: str | None
@@ -132,7 +140,8 @@ class Verdict:
 
 
 def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
-    """The best by mean mIoU of the methods that beat the floor by more than noise, or a cheaper one as good as it.
+    """The best by mean mIoU of the methods that beat the floor by more than noise, or a cheaper one
+    as good as it.
 
     Args:
         found: in any order; a method of which a run failed is left out.

@@ -1,4 +1,6 @@
-"""What a comparison found: the figures of every run, and where each method stands. Reads files, trains nothing."""
+"""What a comparison found: the figures of every run, and where each method stands. Reads files,
+trains nothing.
+"""
 
 from __future__ import annotations
 
@@ -147,7 +149,9 @@ def standings(
 
 
 def rare_classes(pixels: Mapping[str, int]) -> list[str]:
-    """The classes below 5 % of the labelled pixels, at least the rarest; what nobody labelled cannot be learnt."""
+    """The classes below 5 % of the labelled pixels, at least the rarest; what nobody labelled
+    cannot be learnt.
+    """
     present = {name: number for name, number in pixels.items() if number}
     total = sum(present.values())
     rare = [name for name, number in present.items() if number < RARE * total]

@@ -31,7 +31,8 @@ class Job:
 
     Attributes:
         threads: CPU threads for torch, 0 for its own choice.
-        gpu: the one GPU that the run may see, as `CUDA_VISIBLE_DEVICES` names it; empty leaves that variable alone.
+        gpu: the one GPU that the run may see, as `CUDA_VISIBLE_DEVICES` names it; empty leaves that
+            variable alone.
     """
 
     root: Path
@@ -65,7 +66,9 @@ class Forward:
 
 
 def work(job: Job, line: Connection) -> None:
-    """Train `job`; the entry point of the process. Sends `("failed", reason)` where it can still say why."""
+    """Train `job`; the entry point of the process. Sends `("failed", reason)` where it can still
+    say why.
+    """
     end_with_parent()
     job.out.mkdir(parents=True, exist_ok=True)
     with (job.out / LOG).open("ab") as log:
@@ -95,7 +98,9 @@ def settle(job: Job) -> None:
 
 
 def note_memory(out: Path) -> None:
-    """Write the highest memory of this process beside the run, unless one that was cut off had more."""
+    """Write the highest memory of this process beside the run, unless one that was cut off had
+    more.
+    """
     torch = sys.modules.get("torch")  # the measurement must not be what loads it
     on_gpu = torch is not None and bool(torch.cuda.is_initialized())
     peak = int(torch.cuda.max_memory_allocated()) if torch is not None and on_gpu else _peak()

@@ -1,4 +1,6 @@
-"""The configuration of a site: models of every section, how they are read, and the methods they may name."""
+"""The configuration of a site: models of every section, how they are read, and the methods they may
+name.
+"""
 
 from edgeseg.config.schema import (
     ALIASES,

@@ -1,4 +1,6 @@
-"""What each training method does, needs and costs; torch-free, so that `edgeseg methods` is instant."""
+"""What each training method does, needs and costs; torch-free, so that `edgeseg methods` is
+instant.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ class MethodInfo:
         file: its module below `edgeseg.methods`.
         family: of methods.
         does: in a sentence.
-        cost: forward passes of a step with B labelled and B unlabelled frames; g with gradient, n without.
-        memory: of a training step, as a multiple of suponly's at the same number of labelled frames, roughly.
+        cost: forward passes of a step with B labelled and B unlabelled frames; g with gradient, n
+            without.
+        memory: of a training step, as a multiple of suponly's at the same number of labelled
+            frames, roughly.
         paper: where it comes from.
         classes: least number of classes it works with.
         plugins: whether plug-ins can be added, which work on online pseudo-labels.

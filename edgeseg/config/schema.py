@@ -1,4 +1,6 @@
-"""The configuration of a site (`edgeseg.toml`): frozen pydantic models, every mistake told at once by dotted path."""
+"""The configuration of a site (`edgeseg.toml`): frozen pydantic models, every mistake told at once
+by dotted path.
+"""
 
 from __future__ import annotations
 
@@ -165,7 +167,8 @@ class LoopConfig(Section):
     accumulate: int = Field(
         1, ge=1
     )  # a batch goes through the network in so many parts, for want of memory
-    max_memory: str = ""  # such as "6GB": take the fewest parts whose step needs no more; empty: `accumulate` holds
+    # such as "6GB": take the fewest parts whose step needs no more; empty: `accumulate` holds
+    max_memory: str = ""
     freeze_encoder: bool = False  # train the rest only: least memory
     checkpointing: bool = False  # compute the encoder's activations twice instead of keeping them
     encoder_lr: float = Field(2e-4, gt=0)
@@ -382,7 +385,8 @@ def resolve(
     """Lay `overrides` over `table` and build `model`; for a place without an edgeseg.toml as well.
 
     Raises:
-        ConfigError: with all mistakes in one sentence that begins with `source`, or tells that it was the overrides.
+        ConfigError: with all mistakes in one sentence that begins with `source`, or tells that it
+            was the overrides.
     """
     changed = copy.deepcopy(table)
     for text in overrides or []:

@@ -1,4 +1,5 @@
-"""The `edgeseg.toml` that `edgeseg init` writes: every key with its default and a comment, defaults commented out.
+"""The `edgeseg.toml` that `edgeseg init` writes: every key with its default and a comment, defaults
+commented out.
 
 Defaults are taken from the models of `edgeseg.config`; only the comments are written here.
 """

@@ -1,4 +1,6 @@
-"""Augmentation in tensor code on the training device: geometry for every view, colour for the strong one."""
+"""Augmentation in tensor code on the training device: geometry for every view, colour for the
+strong one.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ def weak(
         scale: least and greatest enlargement; below 1 the rest is padding.
 
     Returns:
-        images (B, 3, H, W) float32 0..1, masks (B, H, W) int64 with 255 in the padding, valid (B, H, W) bool.
+        images (B, 3, H, W) float32 0..1, masks (B, H, W) int64 with 255 in the padding, valid (B,
+        H, W) bool.
     """
     batch, height, width = masks.shape
     device = images.device
@@ -50,7 +53,8 @@ def weak(
 
 
 def strong(images: Tensor) -> Tensor:
-    """Colour jitter (p 0.8), grey (p 0.2) and blur (p 0.5), each drawn for every image: the set of ST++ and UniMatch.
+    """Colour jitter (p 0.8), grey (p 0.2) and blur (p 0.5), each drawn for every image: the set of
+    ST++ and UniMatch.
 
     Args:
         images: (B, 3, H, W) float 0..1; left as it is.
@@ -62,7 +66,8 @@ def strong(images: Tensor) -> Tensor:
 
 
 def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """With chance 0.5 a box of 2 to 40 % of a frame becomes noise, and its labels are ignored (the set of ST++).
+    """With chance 0.5 a box of 2 to 40 % of a frame becomes noise, and its labels are ignored (the
+    set of ST++).
 
     Args:
         images: (B, 3, H, W) float 0..1; left as it is.
@@ -115,7 +120,8 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def _shift_hue(images: Tensor, turn: Tensor) -> Tensor:
-    # A rotation of the chroma plane of YIQ, which is linear and so one 3x3 matrix an image; `turn` in full circles.
+    # A rotation of the chroma plane of YIQ, which is linear and so one 3x3 matrix an image; `turn`
+    # in full circles.
     to_yiq = torch.tensor(
         [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]],
         device=images.device,

@@ -25,7 +25,8 @@ def boxes(batch: int, height: int, width: int, device: torch.device, share: floa
 
 
 def mix(values: Tensor, box: Tensor) -> Tensor:
-    """Inside the box take the pixel of the next sample of the batch; a batch of one is left as it is.
+    """Inside the box take the pixel of the next sample of the batch; a batch of one is left as it
+    is.
 
     Args:
         values: (B, H, W) or (B, C, H, W).

@@ -1,10 +1,12 @@
-"""Frames at training size, decoded once: sparse memory-mapped files in the site's `cache/`, shared by all runs.
+"""Frames at training size, decoded once: sparse memory-mapped files in the site's `cache/`, shared
+by all runs.
 
-`<digest>.u8` holds one record per frame of a split: the image (H, W, 3), then the mask (H, W) where the split has any.
-Behind the records follows a uint32 checksum of each, 0 where nothing is stored yet. Nothing is ever synced: what a kill
-or a power cut leaves half-written does not match its checksum and is read again from the frame's own files. The digest
-covers name, size and time of all those files, so a changed frame makes another cache. The folder may be deleted at any
-time, also while runs use it.
+`<digest>.u8` holds one record per frame of a split: the image (H, W, 3), then the mask (H, W) where
+the split has any. Behind the records follows a uint32 checksum of each, 0 where nothing is stored
+yet. Nothing is ever synced: what a kill or a power cut leaves half-written does not match its
+checksum and is read again from the frame's own files. The digest covers name, size and time of all
+those files, so a changed frame makes another cache. The folder may be deleted at any time, also
+while runs use it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ Image = NDArray[np.uint8]
 
 
 class FrameCache:
-    """The decoded frames of one split; made by `open_cache`, good for many threads and processes at a time."""
+    """The decoded frames of one split; made by `open_cache`, good for many threads and processes at
+    a time.
+    """
 
     def __init__(self, handle: int, number: int, size: tuple[int, int], *, masks: bool) -> None:
         """Map the file open at `handle`, which is closed together with the cache."""
@@ -50,7 +54,9 @@ class FrameCache:
         weakref.finalize(self, os.close, handle)
 
     def get(self, index: int) -> tuple[Image, Image] | None:
-        """Image (H, W, 3) and mask (H, W), not to be written to; None where nothing sound is stored."""
+        """Image (H, W, 3) and mask (H, W), not to be written to; None where nothing sound is
+        stored.
+        """
         checksum, record = self._checksums[index], self._records[index]
         if checksum == 0 or checksum != _checksum(record):
             return None
@@ -65,7 +71,8 @@ class FrameCache:
             OSError: the disk does not take it.
         """
         record = np.concatenate([image.ravel(), mask.ravel()]) if self._masks else image.ravel()
-        # Written, not stored through the map: a full disk is then an error, where a map would end the process.
+        # Written, not stored through the map: a full disk is then an error, where a map would end
+        # the process.
         checksum = np.uint32(_checksum(record)).tobytes()
         for data, place in (
             (record.data, index * len(record)),
@@ -76,10 +83,12 @@ class FrameCache:
 
 
 def open_cache(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> FrameCache:
-    """The cache of `frames` at `size`, old or new; idle ones make room for it, the longest unused first.
+    """The cache of `frames` at `size`, old or new; idle ones make room for it, the longest unused
+    first.
 
     Raises:
-        DataError: it is larger than `data.cache_bytes` leaves or the disk has room for, or cannot be written.
+        DataError: it is larger than `data.cache_bytes` leaves or the disk has room for, or cannot
+            be written.
     """
     folder = site.root / FOLDER
     masks = any(frame.mask is not None for frame in frames)
@@ -153,7 +162,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _make_room(folder: Path, path: Path, length: int, bound: int) -> None:
-    """Delete idle caches, the longest unused first, until the one at `path` may grow to `length`; none if in vain."""
+    """Delete idle caches, the longest unused first, until the one at `path` may grow to `length`;
+    none if in vain.
+    """
     others = _caches(folder)
     have = others.pop(path, (0, 0, 0.0))[1]
     idle = sorted((each for each in others if _idle(each)), key=lambda each: -others[each][2])

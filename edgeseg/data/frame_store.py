@@ -1,5 +1,5 @@
-"""What training reads: frames at training size, decoded once and cached, in an order that depends on the seed and the
-step alone, so that a resumed run sees the very same batches."""
+"""What training reads: frames at training size, decoded once and cached, in an order that depends
+on the seed and the step alone, so that a resumed run sees the very same batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from edgeseg.errors import DataError
 from edgeseg.progress import Report, Silent
 from edgeseg.site import Frame, Site
 
-MEMORY = 3_000_000_000  # bytes of decoded frames kept where there is no cache; beyond it frames are read again
+# bytes of decoded frames kept where there is no cache; beyond it frames are read again
+MEMORY = 3_000_000_000
 IGNORE = 255
 Image = NDArray[np.uint8]
 
@@ -86,8 +87,8 @@ def resize_mask(mask: Image, size: tuple[int, int]) -> Image:
 
 
 class FrameStore:
-    """Frames of one split at training size, decoded once: into the site's cache, or where there is no room for that,
-    into memory as far as a budget goes."""
+    """Frames of one split at training size, decoded once: into the site's cache, or where there is
+    no room for that, into memory as far as a budget goes."""
 
     def __init__(
         self,
@@ -174,7 +175,9 @@ class Store(Protocol):
 
 
 class LabelledStore:
-    """The frames of another store with masks of their own, such as pseudo-labels; only those that have one."""
+    """The frames of another store with masks of their own, such as pseudo-labels; only those that
+    have one.
+    """
 
     def __init__(self, store: Store, folder: Path, frames: Sequence[Frame]) -> None:
         """Take masks `folder/<frame id>.png` at training size for the given frames of `store`."""
@@ -207,7 +210,8 @@ def read_mask(path: Path) -> Image:
 
 
 class Order:
-    """Which frames make up the batch of a step: epochs of shuffled frames, a function of seed and step only.
+    """Which frames make up the batch of a step: epochs of shuffled frames, a function of seed and
+    step only.
 
     With `focus`, every second place of a batch is drawn from those frames.
     """

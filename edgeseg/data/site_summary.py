@@ -23,7 +23,9 @@ LEAST: dict[Split, int] = {"val": 5, "gate": 5}  # frames below which a figure s
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One folder of `runs/`; `miou` is None for a run without that figure, `finished` tells whether it has any."""
+    """One folder of `runs/`; `miou` is None for a run without that figure, `finished` tells whether
+    it has any.
+    """
 
     verb: str
     name: str
@@ -48,8 +50,10 @@ class Summary:
     """The state of a site.
 
     Attributes:
-        frames: number by camera and split; "withheld" counts unlabelled frames that training does not see.
-        classes: share of the labelled pixels in percent by class and split; None for a split without masks.
+        frames: number by camera and split; "withheld" counts unlabelled frames that training does
+            not see.
+        classes: share of the labelled pixels in percent by class and split; None for a split
+            without masks.
         warnings: sentences, each with what to do about it.
         next: the command to type now.
     """

@@ -1,7 +1,9 @@
-"""Which frames train, tune and judge: neighbours stay together, and footage too close to val or gate is kept out.
+"""Which frames train, tune and judge: neighbours stay together, and footage too close to val or
+gate is kept out.
 
-A block is `block_seconds` of one source of one camera; an image folder counts as one source. A block that several
-splits share (a short clip, or splits set by hand) is parted in time: each frame belongs to the nearest one with a mask.
+A block is `block_seconds` of one source of one camera; an image folder counts as one source. A
+block that several splits share (a short clip, or splits set by hand) is parted in time: each frame
+belongs to the nearest one with a mask.
 """
 
 from __future__ import annotations
@@ -33,8 +35,8 @@ def block_of(frame: Frame, seconds: float) -> Block:
 def leaks(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) -> set[str]:
     """Ids of unlabelled frames that would let training see val or gate.
 
-    Those are the frames of a block whose nearest frame with a mask is in val or gate, and the near-duplicates of any
-    val or gate frame, whatever their camera.
+    Those are the frames of a block whose nearest frame with a mask is in val or gate, and the
+    near-duplicates of any val or gate frame, whatever their camera.
 
     Args:
         near_duplicate: dHash bits up to which two frames count as the same.
@@ -59,8 +61,9 @@ def leaks(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) ->
 def withhold(frames: Iterable[Frame], config: DataConfig) -> list[Frame]:
     """The frames with `withheld` set on exactly those that `leaks` finds.
 
-    They keep their place in the index, so that they can still be labelled, and come back when val and gate change; but
-    `Site.frames("unlabelled")` leaves them out. To be called before every `Site.save_frames`.
+    They keep their place in the index, so that they can still be labelled, and come back when val
+    and gate change; but `Site.frames("unlabelled")` leaves them out. To be called before every
+    `Site.save_frames`.
     """
     everything = list(frames)
     out = leaks(everything, config.near_duplicate, config.block_seconds)
@@ -105,10 +108,11 @@ def assign(
 ) -> Assignment:
     """Part newly labelled frames into labelled, val and gate; the same input gives the same splits.
 
-    Frames of a block that has a split already follow it. Other blocks, cut where one alone is larger than the smallest
-    split should be, go to val and gate until those have their shares: first those with classes that the split lacks and
-    the others can spare, a class being worth the more the rarer it is. Training is never left empty, and keeps a class
-    that occurs in one block only.
+    Frames of a block that has a split already follow it. Other blocks, cut where one alone is
+    larger than the smallest split should be, go to val and gate until those have their shares:
+    first those with classes that the split lacks and the others can spare, a class being worth the
+    more the rarer it is. Training is never left empty, and keeps a class that occurs in one block
+    only.
 
     Args:
         settled: frames that have masks and splits.
@@ -181,7 +185,9 @@ class _Pool:
         self._covered[split] |= classes
 
     def _due(self, name: int) -> list[Split]:
-        """The splits that lack a class and should have it: training always, the others if it is in 3 blocks or more."""
+        """The splits that lack a class and should have it: training always, the others if it is in
+        3 blocks or more.
+        """
         judges = [split for split in JUDGES if self._wanted[split] and self._spread[name] >= 3]
         return [split for split in ("labelled", *judges) if name not in self._covered[split]]
 
@@ -213,7 +219,9 @@ class _Pool:
             self._take(split, max(self._runs, key=worth))
 
     def cover(self, split: Split) -> None:
-        """Bring classes that `split` still lacks, where others can spare them and it grows by half at most."""
+        """Bring classes that `split` still lacks, where others can spare them and it grows by half
+        at most.
+        """
         most = 1 + 1.5 * self._wanted[split]
         for name in sorted(name for name in self._spread if split in self._due(name)):
             fitting = [

@@ -1,6 +1,8 @@
-"""The whole job on the synthetic site: train, distil, export, infer, drift, one round, and what it all was worth.
+"""The whole job on the synthetic site: train, distil, export, infer, drift, one round, and what it
+all was worth.
 
-Every step is noted in `demo.json` when it is done; run again on the same folder, the demo goes on where it was.
+Every step is noted in `demo.json` when it is done; run again on the same folder, the demo goes on
+where it was.
 """
 
 from __future__ import annotations
@@ -41,11 +43,13 @@ def run_demo(
     """Do everything that is not done yet in `folder`.
 
     Args:
-        quick: a few steps on a few tiny frames, to see that all parts work; the figures mean nothing then.
+        quick: a few steps on a few tiny frames, to see that all parts work; the figures mean
+            nothing then.
         amounts: sizes and steps, instead of the usual ones.
 
     Raises:
-        EdgesegError: of the kind of the step that could not be done; mended, the demo goes on with it.
+        EdgesegError: of the kind of the step that could not be done; mended, the demo goes on with
+            it.
     """
     report = report or Silent()
     amounts = amounts or (QUICK if quick else Amounts())
@@ -173,7 +177,8 @@ class _Demo:
             report=self.report,
         ) as runner:
             manifest = runner.bundle.manifest
-            # What a network of a few steps is unsure of means nothing: the quick demo takes every frame.
+            # What a network of a few steps is unsure of means nothing: the quick demo takes every
+            # frame.
             threshold = manifest.log_threshold if self.amounts.video > QUICK.video else 0.0
             log = FrameLog.open(
                 site.root / "device" / "log",

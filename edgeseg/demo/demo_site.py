@@ -1,11 +1,12 @@
-"""Makes the demo's site as its owner would: footage on a card, a few masks, `add footage`, `add labels`.
+"""Makes the demo's site as its owner would: footage on a card, a few masks, `add footage`, `add
+labels`.
 
 edgeseg.toml, frames, masks     the site
 card/summer                     the footage, JPEG files by time
 card/labels, val                what the owner has labelled in summer
-card/gate                       labelled in summer and, a handful, in autumn: these judge the round and nothing else
-card/autumn.mp4                 what the device sees after the drift
-truth/summer, truth/autumn      frames with masks that nobody has at a real site: they measure, and never train
+card/gate                       labelled in summer and, a handful, in autumn: these judge the round
+and nothing else card/autumn.mp4                 what the device sees after the drift truth/summer,
+truth/autumn      frames with masks that nobody has at a real site: they measure, and never train
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ QUICK = Amounts(
 
 
 def configure(amounts: Amounts) -> SiteConfig:
-    """The configuration of the demo's site: a network small enough that two CPU cores train it in minutes."""
+    """The configuration of the demo's site: a network small enough that two CPU cores train it in
+    minutes.
+    """
     loop = {
         "encoder": "mobilenetv2_050",
         "weights": "none",
@@ -166,7 +169,9 @@ def _film(folder: Path, amounts: Amounts, report: Report) -> None:
 
 
 def label_autumn(site: Site, report: Report | None = None) -> None:
-    """What the owner does once the device complains: label a few autumn frames for the gate, none for training."""
+    """What the owner does once the device complains: label a few autumn frames for the gate, none
+    for training.
+    """
     card = site.root / "card" / "gate-autumn"
     add_labels(
         site, card / "images", card / "masks", "gate", camera=CAMERA, report=report or Silent()

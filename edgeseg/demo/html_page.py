@@ -1,4 +1,6 @@
-"""The demo's report: the table, the curves, and what each model sees on frames that nobody labelled."""
+"""The demo's report: the table, the curves, and what each model sees on frames that nobody
+labelled.
+"""
 
 from __future__ import annotations
 

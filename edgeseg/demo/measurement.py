@@ -1,4 +1,6 @@
-"""Measures the demo's models on frames whose truth is known, which a real site never has this many of."""
+"""Measures the demo's models on frames whose truth is known, which a real site never has this many
+of.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def truth(folder: Path, season: str) -> Iterator[tuple[Image, Image]]:
 
 
 def torch_model(run: Path) -> Model:
-    """The best weights of a run as a function from a frame to its mask, at the frame's size, and its entropy."""
+    """The best weights of a run as a function from a frame to its mask, at the frame's size, and
+    its entropy.
+    """
     from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
     from edgeseg.training.model_evaluation import predict  # noqa: PLC0415  # torch, only where a run is measured
 

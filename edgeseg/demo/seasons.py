@@ -1,4 +1,5 @@
-"""Which moments are filmed: a summer in which a few mornings are labelled, and an autumn that looks like neither.
+"""Which moments are filmed: a summer in which a few mornings are labelled, and an autumn that looks
+like neither.
 
 Days have weather and hours have light, so that a run of frames is a time-lapse and not a lottery.
 """

@@ -1,6 +1,8 @@
-"""JPEG and PNG in memory; sizes are read from a picture's own header and bounded before anything is decoded.
+"""JPEG and PNG in memory; sizes are read from a picture's own header and bounded before anything is
+decoded.
 
-A few patched bytes make OpenCV allocate gigabytes, and a decoder that succeeds has not checked that the bytes are
+A few patched bytes make OpenCV allocate gigabytes, and a decoder that succeeds has not checked that
+the bytes are
 intact: callers compare digests first.
 """
 

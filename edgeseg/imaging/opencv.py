@@ -1,4 +1,6 @@
-"""OpenCV for the runtime: a missing one is told in a sentence, a present one keeps quiet about addresses it opens."""
+"""OpenCV for the runtime: a missing one is told in a sentence, a present one keeps quiet about
+addresses it opens.
+"""
 
 from __future__ import annotations
 

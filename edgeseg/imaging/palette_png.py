@@ -1,4 +1,6 @@
-"""Masks as palette PNGs, which OpenCV neither writes nor reads: class ids for programs, colours for people."""
+"""Masks as palette PNGs, which OpenCV neither writes nor reads: class ids for programs, colours for
+people.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ IGNORED = (0, 0, 0)  # colour of every id that is no class, 255 among them
 
 
 def palette_png(mask: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> bytes:
-    """The bytes of a PNG whose pixel values are class ids and which viewers show in the classes' colours.
+    """The bytes of a PNG whose pixel values are class ids and which viewers show in the classes'
+    colours.
 
     Args:
         mask: (H, W) uint8.
@@ -41,7 +44,9 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def as_grey(data: bytes) -> bytes:
-    """An 8-bit palette PNG as a grey one of the same values, so that OpenCV reads indices; other files as they are."""
+    """An 8-bit palette PNG as a grey one of the same values, so that OpenCV reads indices; other
+    files as they are.
+    """
     if (
         not data.startswith(SIGNATURE) or len(data) < 33 or data[24:26] != b"\x08\x03"
     ):  # bit depth, colour type

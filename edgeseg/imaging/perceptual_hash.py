@@ -1,4 +1,6 @@
-"""The perceptual hash that tells near-duplicate frames: 64 times "is this cell brighter than its left neighbour"."""
+"""The perceptual hash that tells near-duplicate frames: 64 times "is this cell brighter than its
+left neighbour".
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,15 @@ from numpy.typing import NDArray
 
 from edgeseg.imaging.opencv import cv2
 
-MARGIN = 1.0  # grey levels; what is closer counts as equal, or the noise of flat areas would set bits at random
+# grey levels; what is closer counts as equal, or the noise of flat areas would set bits at random
+MARGIN = 1.0
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _POWERS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 
 
 def dhash(image: NDArray[np.uint8]) -> int:
-    """The hash of an image; nearly the same after scaling or JPEG, blind to overall brightness and to fine detail.
+    """The hash of an image; nearly the same after scaling or JPEG, blind to overall brightness and
+    to fine detail.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -11,7 +11,9 @@ Image = NDArray[np.uint8]
 
 
 def resize_image(image: Image, size: tuple[int, int]) -> Image:
-    """(H, W, C) uint8 to `size` (height, width): by area when shrinking, which does not alias, else bilinear."""
+    """(H, W, C) uint8 to `size` (height, width): by area when shrinking, which does not alias, else
+    bilinear.
+    """
     if image.shape[:2] == size:
         return image
     shrinks = image.shape[0] >= size[0] and image.shape[1] >= size[1]

@@ -1,8 +1,9 @@
-"""Losses with a second network that judges: AdvSSL (Hung et al., BMVC 2018), S4GAN (Mittal et al., TPAMI 2021), GCT
-(Ke et al., ECCV 2020).
+"""Losses with a second network that judges: AdvSSL (Hung et al., BMVC 2018), S4GAN (Mittal et al.,
+TPAMI 2021), GCT (Ke et al., ECCV 2020).
 
-A discriminator scores, as one logit a pixel (AdvSSL) or a frame (S4GAN), whether a class map is real; GCT's flaw
-detector says where a prediction is wrong. Legend: B batch, C classes, H W pixels, D features.
+A discriminator scores, as one logit a pixel (AdvSSL) or a frame (S4GAN), whether a class map is
+real; GCT's flaw detector says where a prediction is wrong. Legend: B batch, C classes, H W pixels,
+D features.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ def discriminator_loss(
     """Binary cross-entropy of both sides, what the discriminator minimises.
 
     Args:
-        real, fake: (B, ...) logits of true masks (one-hot) and of predictions, detached by the caller.
-        real_valid, fake_valid: as the logits, bool; all where left out.
+        real, fake: (B, ...) logits of true masks (one-hot) and of predictions, detached by the
+        caller. real_valid, fake_valid: as the logits, bool; all where left out.
 
     Returns:
         ().
@@ -58,7 +59,8 @@ def trusted(score: Tensor, least: float) -> Tensor:
 
 
 def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
-    """L1 distance, mean over features, between the mean discriminator features of both sides (S4GAN).
+    """L1 distance, mean over features, between the mean discriminator features of both sides
+    (S4GAN).
 
     Args:
         real: (B, D), used without gradient.
@@ -81,8 +83,8 @@ def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
 def flaw_target(probability: Tensor, label: Tensor, blur: float = 1 / 16) -> Tensor:
     """How wrong a prediction is around each pixel, what GCT's flaw detector has to find.
 
-    Half of |onehot - p|_1, which is the probability that misses the true class and so lies in 0..1, then a Gaussian
-    blur that leaves ignored pixels out of its averages.
+    Half of |onehot - p|_1, which is the probability that misses the true class and so lies in 0..1,
+    then a Gaussian blur that leaves ignored pixels out of its averages.
 
     Args:
         probability: (B, C, H, W).
@@ -117,7 +119,8 @@ def flaw_loss(found: Tensor, target: Tensor, valid: Tensor) -> Tensor:
 def learners(
     flaw_one: Tensor, flaw_other: Tensor, bad: float = 0.6
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Who learns from whom in GCT's dynamic consistency (methods.md 2.9): the worse one, unless both are bad.
+    """Who learns from whom in GCT's dynamic consistency (methods.md 2.9): the worse one, unless
+    both are bad.
 
     Args:
         flaw_one, flaw_other: (B, H, W) from the flaw detector.

@@ -1,5 +1,5 @@
-"""How well each class is learnt, and more chances for the ones that are not (AEL, Hu et al., NeurIPS 2021;
-methods.md 2.4).
+"""How well each class is learnt, and more chances for the ones that are not (AEL, Hu et al.,
+NeurIPS 2021; methods.md 2.4).
 
 Legend: B batch, C classes, H W pixels; g_c is the running confidence of class c, 0..1.
 """
@@ -16,7 +16,8 @@ IGNORE = 255
 
 
 class ConfidenceBank(nn.Module):
-    """The probability that the network gives to the true class, averaged over time for each class by itself.
+    """The probability that the network gives to the true class, averaged over time for each class
+    by itself.
 
     Unlike AEL's code it starts at 0.5, leaves absent classes alone and forgets its start at once.
 
@@ -36,7 +37,8 @@ class ConfidenceBank(nn.Module):
 
     @torch.no_grad()
     def update(self, probability: Tensor, label: Tensor) -> None:
-        """Take in labelled pixels of all processes; the k-th update of a class keeps min(1 - 1 / k, keep).
+        """Take in labelled pixels of all processes; the k-th update of a class keeps min(1 - 1 / k,
+        keep).
 
         Args:
             probability: (B, C, H, W).
@@ -56,7 +58,8 @@ class ConfidenceBank(nn.Module):
 
 
 def class_chances(value: Tensor, power: float) -> Tensor:
-    """Chance that a class is the next to be pasted, softmax((1 - g)^power); AEL: 1 for CutMix, 0.5 for copy-paste.
+    """Chance that a class is the next to be pasted, softmax((1 - g)^power); AEL: 1 for CutMix, 0.5
+    for copy-paste.
 
     Args:
         value: (C,), g.
@@ -68,7 +71,8 @@ def class_chances(value: Tensor, power: float) -> Tensor:
 
 
 def keep_chances(value: Tensor, power: float = 1.0, least: float = 0.05) -> Tensor:
-    """Chance that an unlabelled pixel of a class counts, ((1 - g) / max(1 - g))^power, no class below `least`.
+    """Chance that an unlabelled pixel of a class counts, ((1 - g) / max(1 - g))^power, no class
+    below `least`.
 
     Args:
         value: (C,), g.
@@ -83,7 +87,8 @@ def keep_chances(value: Tensor, power: float = 1.0, least: float = 0.05) -> Tens
 
 
 def confidence_weight(confidence: Tensor) -> Tensor:
-    """Weight of a pseudo-labelled pixel, its confidence squared; normalise by the sum: `ratio(sum w l, sum w)`.
+    """Weight of a pseudo-labelled pixel, its confidence squared; normalise by the sum: `ratio(sum w
+    l, sum w)`.
 
     Args:
         confidence: (B, H, W).

@@ -1,7 +1,8 @@
-"""Directional contrast between two crops that overlap (CAC, Lai et al., CVPR 2021, also called DCC; methods.md 2.10).
+"""Directional contrast between two crops that overlap (CAC, Lai et al., CVPR 2021, also called DCC;
+methods.md 2.10).
 
-The same place seen in two surroundings should look the same to the network. Legend: P places in the overlap, N
-negatives, D features.
+The same place seen in two surroundings should look the same to the network. Legend: P places in the
+overlap, N negatives, D features.
 """
 
 from __future__ import annotations
@@ -29,16 +30,18 @@ def directional_contrast(
     least: float = 0.75,
     temperature: float = 0.1,
 ) -> Tensor:
-    """The less confident side of each place is pulled to the more confident one and pushed from other classes.
+    """The less confident side of each place is pulled to the more confident one and pushed from
+    other classes.
 
-    -ln( e^{f.g/T} / (e^{f.g/T} + sum_n e^{f.n/T}) ) with cosines, g detached; n runs over the negatives whose
-    pseudo-label differs from f's. Both directions are averaged over the places they have, then added. Needs P x N
-    numbers, so draw a few thousand of each.
+    -ln( e^{f.g/T} / (e^{f.g/T} + sum_n e^{f.n/T}) ) with cosines, g detached; n runs over the
+    negatives whose pseudo-label differs from f's. Both directions are averaged over the places they
+    have, then added. Needs P x N numbers, so draw a few thousand of each.
 
     Args:
         one, other: (P, D) the same places in the two crops, with gradient.
         confidence_one, confidence_other: (P,) 0..1.
-        label_one, label_other: (P,) int64 pseudo-labels; 255 takes a place out of the direction that starts there.
+        label_one, label_other: (P,) int64 pseudo-labels; 255 takes a place out of the direction
+        that starts there.
         valid: (P,) bool.
         negatives: (N, D) of any crop, used without gradient.
         negative_labels: (N,) int64, 255 = unknown, and so no negative of anything.

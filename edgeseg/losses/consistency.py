@@ -1,7 +1,8 @@
 """How far a prediction lies from a target or from another prediction, pixel by pixel.
 
-Maps, not means: the method decides which pixels count and divides with `losses.world.ratio`. Legend: B batch, C
-classes, H W pixels. Targets are not detached here, so that both sides may learn where a method wants that.
+Maps, not means: the method decides which pixels count and divides with `losses.world.ratio`.
+Legend: B batch, C classes, H W pixels. Targets are not detached here, so that both sides may learn
+where a method wants that.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def divergence_map(logits_p: Tensor, logits_q: Tensor) -> Tensor:
 
 
 def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
-    """-sum_c p_c ln softmax(z)_c, against a target that spreads over classes (PseudoSeg, Noisy Student).
+    """-sum_c p_c ln softmax(z)_c, against a target that spreads over classes (PseudoSeg, Noisy
+    Student).
 
     Args:
         logits: (B, C, H, W).
@@ -55,11 +57,13 @@ def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
 
 
 def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -> Tensor:
-    """DSBN's self-correction (Yuan et al., ICCV 2021): the surer the network is, the more it obeys the label.
+    """DSBN's self-correction (Yuan et al., ICCV 2021): the surer the network is, the more it obeys
+    the label.
 
-    w CE(y, q) + (1 - w) scale CE(q, y), with q = softmax(z) and w = max q as a constant. The reverse cross-entropy
-    CE(q, y), where ln 0 is taken to be -1, is the probability 1 - q_y that does not lie on the label: bounded, so
-    that a wrong label pulls a doubtful pixel only so hard (symmetric cross-entropy, Wang et al., ICCV 2019).
+    w CE(y, q) + (1 - w) scale CE(q, y), with q = softmax(z) and w = max q as a constant. The
+    reverse cross-entropy CE(q, y), where ln 0 is taken to be -1, is the probability 1 - q_y that
+    does not lie on the label: bounded, so that a wrong label pulls a doubtful pixel only so hard
+    (symmetric cross-entropy, Wang et al., ICCV 2019).
 
     Args:
         logits: (B, C, H, W).
@@ -82,7 +86,8 @@ def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -
 
 @torch.no_grad()
 def disagreement_weight(logits_p: Tensor, logits_q: Tensor) -> Tensor:
-    """exp(-KL(p || q)), 1 where two heads agree (UCC's uncertainty-guided re-weighting); carries no gradient.
+    """exp(-KL(p || q)), 1 where two heads agree (UCC's uncertainty-guided re-weighting); carries no
+    gradient.
 
     Args:
         logits_p, logits_q: (B, C, H, W).

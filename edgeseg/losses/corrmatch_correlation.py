@@ -1,6 +1,8 @@
-"""Label propagation by correlation of features, after CorrMatch's description (Sun et al., CVPR 2024).
+"""Label propagation by correlation of features, after CorrMatch's description (Sun et al., CVPR
+2024).
 
-Written from methods.md 3.4 alone. Legend: B batch, C classes, D features, S sampled places, P = h w places.
+Written from methods.md 3.4 alone. Legend: B batch, C classes, D features, S sampled places, P = h w
+places.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ SHARE = 0.5  # of a row's range: what lies above belongs to the region
 
 
 def propagate(features: Tensor, logits: Tensor) -> Tensor:
-    """Logits averaged over all places by likeness, softmax(f^T f / sqrt D): what a place hears from those alike.
+    """Logits averaged over all places by likeness, softmax(f^T f / sqrt D): what a place hears from
+    those alike.
 
     Args:
         features: (B, D, h, w).
@@ -36,7 +39,8 @@ def propagate(features: Tensor, logits: Tensor) -> Tensor:
 
 
 class AdaptiveThreshold(nn.Module):
-    """A threshold that follows how confident the network gets: the mean over classes of their largest confidence.
+    """A threshold that follows how confident the network gets: the mean over classes of their
+    largest confidence.
 
     Attributes:
         value: () float32.
@@ -51,7 +55,8 @@ class AdaptiveThreshold(nn.Module):
 
     @torch.no_grad()
     def update(self, confidence: Tensor, label: Tensor, valid: Tensor) -> None:
-        """Take in the unlabelled pixels of all processes; nothing valid leaves the threshold as it is.
+        """Take in the unlabelled pixels of all processes; nothing valid leaves the threshold as it
+        is.
 
         Args:
             confidence: (B, H, W) 0..1.
@@ -85,9 +90,10 @@ def grow(
 ) -> tuple[Tensor, Tensor]:
     """Let regions of alike places take the label that most of their confident pixels agree on.
 
-    A region holds the places whose correlation with a sampled one lies above half of the row's range. Where more than
-    `threshold` of its valid places are confident, and more than that share of these agree, all of it takes the label.
-    Regions work at the features' resolution; where accepted ones overlap, the label that most of them give wins.
+    A region holds the places whose correlation with a sampled one lies above half of the row's
+    range. Where more than `threshold` of its valid places are confident, and more than that share
+    of these agree, all of it takes the label. Regions work at the features' resolution; where
+    accepted ones overlap, the label that most of them give wins.
 
     Args:
         features: (B, D, h, w).
@@ -127,7 +133,9 @@ def grow(
 
 
 def _regions(places: Tensor, valid: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Regions (B, S, P) bool around random valid places of (B, D, P) features, and which of them exist (B, S)."""
+    """Regions (B, S, P) bool around random valid places of (B, D, P) features, and which of them
+    exist (B, S).
+    """
     chance = torch.rand(valid.shape, device=valid.device).masked_fill(~valid, -1.0)
     order, index = chance.topk(min(samples, chance.shape[1]), dim=1)
     chosen = places.gather(2, index[:, None].expand(-1, places.shape[1], -1))

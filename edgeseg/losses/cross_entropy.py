@@ -1,4 +1,6 @@
-"""Cross-entropy against masks and pseudo-masks, weighted by class, with a differentiable zero where nothing counts."""
+"""Cross-entropy against masks and pseudo-masks, weighted by class, with a differentiable zero where
+nothing counts.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = None) -> Tensor:
-    """Mean over all processes' pixels that are not 255; a class weight scales its pixels, not the divisor.
+    """Mean over all processes' pixels that are not 255; a class weight scales its pixels, not the
+    divisor.
 
-    Dividing by the number of pixels rather than by the sum of weights keeps the scale of the loss equal between
-    batches with and without rare classes.
+    Dividing by the number of pixels rather than by the sum of weights keeps the scale of the loss
+    equal between batches with and without rare classes.
 
     Args:
         logits: (B, C, H, W).

@@ -1,8 +1,9 @@
-"""Sums over all processes of a run, so that a loss does not depend on how many devices share a batch.
+"""Sums over all processes of a run, so that a loss does not depend on how many devices share a
+batch.
 
-Data-parallel training averages gradients over processes. A loss that every process divided by its own count would weigh
-a pixel by what else happens to lie on its device; `ratio` divides by the count of all of them instead. Without several
-processes everything here is the identity.
+Data-parallel training averages gradients over processes. A loss that every process divided by its
+own count would weigh a pixel by what else happens to lie on its device; `ratio` divides by the
+count of all of them instead. Without several processes everything here is the identity.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def total(value: Tensor) -> Tensor:
 
 
 def gather(value: Tensor) -> Tensor:
-    """`value` of all processes one after another along a new first dimension, (W, ...), without gradient."""
+    """`value` of all processes one after another along a new first dimension, (W, ...), without
+    gradient.
+    """
     value = value.detach()
     if world_size() == 1:
         return value[None]
@@ -53,11 +56,12 @@ def gather(value: Tensor) -> Tensor:
 
 
 def ratio(amount: Tensor, count: Tensor) -> Tensor:
-    """`amount` / `count` over all processes, once data-parallel training has averaged it; 0 where nothing counts.
+    """`amount` / `count` over all processes, once data-parallel training has averaged it; 0 where
+    nothing counts.
 
     Args:
         amount: () sum with gradient over what this process has.
-        count: () how much that is; the divisor is at least 1e-6 for weights, so pass counts of whole pixels or their
-            weights alike.
+        count: () how much that is; the divisor is at least 1e-6 for weights, so pass counts of
+            whole pixels or their weights alike.
     """
     return amount * world_size() / total(count.float()).clamp(min=1e-6)

@@ -1,4 +1,6 @@
-"""Weights of pseudo-labels that another network made (DMT, Feng et al., Pattern Recognition 2022; methods.md 2.12)."""
+"""Weights of pseudo-labels that another network made (DMT, Feng et al., Pattern Recognition 2022;
+methods.md 2.12).
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,11 @@ def mutual_weight(
     gamma1: float,
     gamma2: float,
 ) -> Tensor:
-    """p_c^gamma1 where both networks agree; else 0 where the trained one is the surer, p_c^gamma2 where it is not.
+    """p_c^gamma1 where both networks agree; else 0 where the trained one is the surer, p_c^gamma2
+    where it is not.
 
-    p_c is the trained network's probability of the label, so a label counts the less, the less it believes in it.
+    p_c is the trained network's probability of the label, so a label counts the less, the less it
+    believes in it.
 
     Args:
         probability_trained: (B, C, H, W) of the network that learns.

@@ -1,4 +1,6 @@
-"""Entropy and what follows from it: which pixels are reliable (U2PL 3.2, dynamic partition adjustment)."""
+"""Entropy and what follows from it: which pixels are reliable (U2PL 3.2, dynamic partition
+adjustment).
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,17 @@ def entropy(probability: Tensor, dim: int = 1) -> Tensor:
 
 
 def partition_share(alpha: float, progress: float) -> float:
-    """Share of pixels called unreliable: alpha (1 - t / T) (U2PL eq. 4: falls to 0 as pseudo-labels get better)."""
+    """Share of pixels called unreliable: alpha (1 - t / T) (U2PL eq. 4: falls to 0 as pseudo-labels
+    get better).
+    """
     return alpha * (1.0 - progress)
 
 
 def threshold(values: Tensor, valid: Tensor, share: float, bins: int = 2048) -> Tensor:
     """The value above which `share` of the valid entries lie, to one bin of a histogram over 0..1.
 
-    A histogram needs neither a sort nor a copy to the host, and unlike torch.quantile has no limit on the size.
+    A histogram needs neither a sort nor a copy to the host, and unlike torch.quantile has no limit
+    on the size.
 
     Args:
         values: any shape, 0..1.
@@ -45,7 +50,8 @@ def threshold(values: Tensor, valid: Tensor, share: float, bins: int = 2048) -> 
 def class_thresholds(
     values: Tensor, label: Tensor, valid: Tensor, share: float, classes: int, bins: int = 2048
 ) -> Tensor:
-    """`threshold` for the entries of each class by itself, so that `share` of every class lies above its own.
+    """`threshold` for the entries of each class by itself, so that `share` of every class lies
+    above its own.
 
     The entries of all processes count together, and each process gets the same thresholds.
 

@@ -1,8 +1,9 @@
-"""Fuzzy positives (FPL, Qiao et al., CVPR 2023): where a target is torn between classes, all of them may be right.
+"""Fuzzy positives (FPL, Qiao et al., CVPR 2023): where a target is torn between classes, all of
+them may be right.
 
-A plug-in for any method whose target is a probability (methods.md 2.3): `fuzzy_positives` is the paper's assignment
-(FPA), `fuzzy_loss` its regularisation (FPR), `fuzzy_weight` the weights of pixels that its code adds. Legend: B batch,
-C classes, H W pixels.
+A plug-in for any method whose target is a probability (methods.md 2.3): `fuzzy_positives` is the
+paper's assignment (FPA), `fuzzy_loss` its regularisation (FPR), `fuzzy_weight` the weights of
+pixels that its code adds. Legend: B batch, C classes, H W pixels.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ FuzzyMode = Literal["none", "linear", "convex", "concave"]
 def fuzzy_positives(probability: Tensor, mass: float, most: int) -> Tensor:
     """The K most likely classes of each pixel, K = clamp(n - 1, 1, min(most, C - 1)) (FPA).
 
-    n is the smallest number of classes that together have the probability `mass`. At least one class stays negative,
-    so with two classes this is the one-hot label.
+    n is the smallest number of classes that together have the probability `mass`. At least one
+    class stays negative, so with two classes this is the one-hot label.
 
     Args:
         probability: (B, C, H, W) of the target.
@@ -46,7 +47,8 @@ def fuzzy_positives(probability: Tensor, mass: float, most: int) -> Tensor:
 
 
 def fuzzy_loss(logits: Tensor, positives: Tensor) -> Tensor:
-    """log(1 + sum_{i in Y} e^-z_i sum_{j not in Y} e^z_j), cross-entropy where Y has one class (FPR).
+    """log(1 + sum_{i in Y} e^-z_i sum_{j not in Y} e^z_j), cross-entropy where Y has one class
+    (FPR).
 
     Args:
         logits: (B, C, H, W).
@@ -77,10 +79,12 @@ def fuzzy_loss(logits: Tensor, positives: Tensor) -> Tensor:
 
 @torch.no_grad()
 def fuzzy_weight(probability: Tensor, positives: Tensor, mode: FuzzyMode) -> Tensor:
-    """How far the most likely negative stays behind: near 0 for a flat target, 1 where nothing is left over.
+    """How far the most likely negative stays behind: near 0 for a flat target, 1 where nothing is
+    left over.
 
-    With p the probability of the most likely negative and m the mean of it and the positives: 1 for "none", (m - p) / m
-    for "linear", (m - p) / (m + 4 p) for "convex", ln(1 + 50 (m - p)) / ln(1 + 50 m) for "concave".
+    With p the probability of the most likely negative and m the mean of it and the positives: 1 for
+    "none", (m - p) / m for "linear", (m - p) / (m + 4 p) for "convex", ln(1 + 50 (m - p)) / ln(1 +
+    50 m) for "concave".
 
     Args:
         probability: (B, C, H, W) of the target.

@@ -1,4 +1,6 @@
-"""In which precision losses are computed: float32 whatever the network ran in, float64 where a test asks for it."""
+"""In which precision losses are computed: float32 whatever the network ran in, float64 where a test
+asks for it.
+"""
 
 from __future__ import annotations
 
@@ -12,5 +14,7 @@ def wide(values: Tensor) -> Tensor:
 
 
 def exact(values: Tensor) -> torch.autocast:
-    """A context in which autocast leaves the matrix products of `values` alone; elementwise ones it never touches."""
+    """A context in which autocast leaves the matrix products of `values` alone; elementwise ones it
+    never touches.
+    """
     return torch.autocast(values.device.type, enabled=False)

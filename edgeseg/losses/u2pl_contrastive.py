@@ -1,6 +1,8 @@
-"""U2PL's contrastive loss: anchors, prototypes, probability-rank negatives, InfoNCE (U2PL 3.3, eqs. 5 to 14).
+"""U2PL's contrastive loss: anchors, prototypes, probability-rank negatives, InfoNCE (U2PL 3.3, eqs.
+5 to 14).
 
-Legend of the shapes: C classes, D features, P pixels, M anchors a class, N negatives a class, K places in the bank.
+Legend of the shapes: C classes, D features, P pixels, M anchors a class, N negatives a class, K
+places in the bank.
 """
 
 from __future__ import annotations
@@ -30,14 +32,17 @@ def ranks(probability: Tensor) -> Tensor:
 
 
 def rank_bounds(classes: int, low: int, high: int) -> tuple[int, int]:
-    """r_l and r_h clamped for few classes (methods.md 7.2): with r_l >= C no unlabelled negative would be left."""
+    """r_l and r_h clamped for few classes (methods.md 7.2): with r_l >= C no unlabelled negative
+    would be left.
+    """
     if classes == 2:
         return 2, 2  # an unreliable binary pixel says nothing about either class
     return min(low, max(2, classes // 2)), min(high, classes)
 
 
 def anchor_mask(label: Tensor, probability: Tensor, trusted: Tensor, least: float) -> Tensor:
-    """Pixels that may stand for their class: trusted, and more likely than delta_p to be it (eqs. 6, 7).
+    """Pixels that may stand for their class: trusted, and more likely than delta_p to be it (eqs.
+    6, 7).
 
     Args:
         label: (P,) int64, 255 = none.
@@ -62,8 +67,8 @@ def negative_mask(
         unreliable: (P,) bool, unlabelled pixels above the entropy threshold.
 
     Returns:
-        (P, C) bool: labelled pixels of another class that rank it below `low`, and unreliable pixels that rank it
-        from `low` to below `high`.
+        (P, C) bool: labelled pixels of another class that rank it below `low`, and unreliable
+        pixels that rank it from `low` to below `high`.
     """
     rank = ranks(probability)
     other = ~one_hot(label, probability.shape[1]) & (label != IGNORE)[:, None]
@@ -77,7 +82,9 @@ def one_hot(label: Tensor, classes: int) -> Tensor:
 
 
 def prototypes(rep: Tensor, mask: Tensor) -> Tensor:
-    """Mean representation of each class over all processes (eq. 8), normalised; (P, D), (P, C) -> (C, D)."""
+    """Mean representation of each class over all processes (eq. 8), normalised; (P, D), (P, C) ->
+    (C, D).
+    """
     rep = wide(rep)
     with exact(rep):
         sums = total(mask.to(rep.dtype).T @ rep)
@@ -85,7 +92,9 @@ def prototypes(rep: Tensor, mask: Tensor) -> Tensor:
 
 
 class NegativeBank(nn.Module):
-    """A first-in-first-out store of normalised negatives for each class; part of the state, so resuming is exact."""
+    """A first-in-first-out store of normalised negatives for each class; part of the state, so
+    resuming is exact.
+    """
 
     store: Tensor
     pointer: Tensor
@@ -99,10 +108,11 @@ class NegativeBank(nn.Module):
 
     @torch.no_grad()
     def push(self, rep: Tensor, mask: Tensor, most: int) -> None:
-        """Keep up to `most` random pixels of each class out of those of all processes; (P, D), (P, C).
+        """Keep up to `most` random pixels of each class out of those of all processes; (P, D), (P,
+        C).
 
-        Every process offers up to `most`; the same ones are then kept everywhere, so the banks stay equal. P has to be
-        the same on all processes.
+        Every process offers up to `most`; the same ones are then kept everywhere, so the banks stay
+        equal. P has to be the same on all processes.
         """
         length = self.store.shape[1]
         most = min(most, length, mask.shape[0])
@@ -125,7 +135,9 @@ class NegativeBank(nn.Module):
         self.size.copy_((self.size + added).clamp(max=length))
 
     def draw(self, number: int) -> Tensor:
-        """`number` random negatives of each class with replacement; (C, N, D), zeros where a class has none."""
+        """`number` random negatives of each class with replacement; (C, N, D), zeros where a class
+        has none.
+        """
         share = torch.rand(len(self.size), number, device=self.size.device)
         index = (share * self.size[:, None]).long()
         return self.store.gather(1, index[..., None].expand(-1, -1, self.store.shape[2]))
@@ -142,16 +154,17 @@ def info_nce(
 ) -> Tensor:
     """Mean over the valid classes of -log( e^pos / (e^pos + sum e^neg) ), cosines over tau (eq. 5).
 
-    The negatives of a class are shared by its anchors: the same expectation as drawing for each, M times cheaper. Every
-    process draws from its own anchors, and counts in a class by its share of all anchors of that class.
+    The negatives of a class are shared by its anchors: the same expectation as drawing for each, M
+    times cheaper. Every process draws from its own anchors, and counts in a class by its share of
+    all anchors of that class.
 
     Args:
         rep: (P, D) of the student, with gradient.
         mask: (P, C) bool from `anchor_mask`.
         positive: (C, D) normalised.
         negative: (C, N, D) normalised.
-        valid: (C,) bool, classes that have anchors and negatives, here or on any process; none at all gives a
-            differentiable 0.
+        valid: (C,) bool, classes that have anchors and negatives, here or on any process; none at
+            all gives a differentiable 0.
         number: anchors drawn for each class with replacement.
     """
     weight = mask.T.float()

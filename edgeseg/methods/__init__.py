@@ -1,4 +1,6 @@
-"""Training methods by name: what the catalogue lists, each made by the function of its name in the file it names."""
+"""Training methods by name: what the catalogue lists, each made by the function of its name in the
+file it names.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""What the edge networks of our own are made of: parts that stay in integers when the network is quantised.
+"""What the edge networks of our own are made of: parts that stay in integers when the network is
+quantised.
 
-Plain convolutions with ReLU, whose outputs are unsigned codes with zero point 0 for ONNX Runtime and fuse with their
-convolution everywhere. Maps are enlarged by repeating pixels, because a bilinear resize computes in float.
+Plain convolutions with ReLU, whose outputs are unsigned codes with zero point 0 for ONNX Runtime
+and fuse with their convolution everywhere. Maps are enlarged by repeating pixels, because a
+bilinear resize computes in float.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ def convolution(
 
 
 def mean(maps: Tensor) -> Tensor:
-    """(B, D, h, w) to (B, D, 1, 1); exported as GlobalAveragePool, which has an integer kernel for any size."""
+    """(B, D, h, w) to (B, D, 1, 1); exported as GlobalAveragePool, which has an integer kernel for
+    any size.
+    """
     return maps.mean((2, 3), keepdim=True)
 
 
@@ -50,7 +54,8 @@ def enlarge(maps: Tensor, times: int) -> Tensor:
 
 
 class Gate(nn.Module):
-    """(B, D, 1, 1) in 0..1: how much of each channel is wanted, as the mean over all pixels suggests.
+    """(B, D, 1, 1) in 0..1: how much of each channel is wanted, as the mean over all pixels
+    suggests.
 
     A true sigmoid: it runs on codes, and HardSigmoid does not.
     """

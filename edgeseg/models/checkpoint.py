@@ -1,4 +1,6 @@
-"""Finished models on disk: safetensors for the weights, a small JSON card for how to build and feed the network."""
+"""Finished models on disk: safetensors for the weights, a small JSON card for how to build and feed
+the network.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
-"""A small DDRNet (Hong et al., Deep Dual-resolution Networks, 2021): two branches that tell each other what they see.
+"""A small DDRNet (Hong et al., Deep Dual-resolution Networks, 2021): two branches that tell each
+other what they see.
 
-One branch stays at stride 8 and keeps outlines, the other goes down to stride 32 and sees the scene; twice on the way
-each is added to the other. What differs from DDRNet-23-slim, for the sake of integers and of sizes that are multiples
-of 32:
+One branch stays at stride 8 and keeps outlines, the other goes down to stride 32 and sees the
+scene; twice on the way each is added to the other. What differs from DDRNet-23-slim, for the sake
+of integers and of sizes that are multiples of 32:
 
-- Every block ends in ReLU, those in front of an addition too, so that only one side of an addition is signed, and the
-  sum not at all: a sign costs a bit of the codes.
-- Between the branches pixels are repeated; residual blocks follow and smooth. The only bilinear resize is the last one,
-  of few channels.
-- The context module's pools of 5, 9 and 17 pixels with padding become a chain of 3x3 convolutions, whose fields grow
-  alike, beside the mean over the map, and the coarse branch ends at stride 32 and not 64.
+- Every block ends in ReLU, those in front of an addition too, so that only one side of an addition
+  is signed, and the sum not at all: a sign costs a bit of the codes.
+- Between the branches pixels are repeated; residual blocks follow and smooth. The only bilinear
+  resize is the last one, of few channels.
+- The context module's pools of 5, 9 and 17 pixels with padding become a chain of 3x3 convolutions,
+  whose fields grow alike, beside the mean over the map, and the coarse branch ends at stride 32 and
+  not 64.
 - The auxiliary head, which is used in training only, is left out.
 
 There are no ImageNet weights: it starts from random ones.
@@ -57,7 +59,9 @@ class Exchange(nn.Module):
     """Bilateral fusion: each branch is added to the other."""
 
     def __init__(self, *widths: int) -> None:
-        """Take the widths on the way down from the fine branch to the coarse one, each half as large as the last."""
+        """Take the widths on the way down from the fine branch to the coarse one, each half as
+        large as the last.
+        """
         super().__init__()
         steps = list(pairwise(widths))
         self.down = nn.Sequential(

@@ -1,4 +1,6 @@
-"""From two names to a network: a decoder around an encoder of timm, a small net of our own, or a clear refusal."""
+"""From two names to a network: a decoder around an encoder of timm, a small net of our own, or a
+clear refusal.
+"""
 
 from __future__ import annotations
 
@@ -56,13 +58,14 @@ def build(
     """Make a network.
 
     Args:
-        arch: a name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for vision transformers; stdc
-            or ddrnet.
-        encoder: a name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc and ddrnet have
-            their own, such as stdc1_050.
+        arch: a name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for
+            vision transformers; stdc or ddrnet.
+        encoder: a name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc
+            and ddrnet have their own, such as stdc1_050.
         weights: "imagenet" (downloaded by timm), "none", or a safetensors file with timm's names.
         rep_dim: width of the representation head; 0 leaves it out.
-        size: (height, width) that it must take; transformers are built for one, timm's own if left out.
+        size: (height, width) that it must take; transformers are built for one, timm's own if left
+            out.
 
     Raises:
         TrainError: an unknown name, parts or a size that do not fit, or weights that cannot be had.

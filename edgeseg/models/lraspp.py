@@ -1,12 +1,14 @@
-"""LR-ASPP (Howard et al., Searching for MobileNetV3, 2019, section 6.4) for convolutional encoders of timm.
+"""LR-ASPP (Howard et al., Searching for MobileNetV3, 2019, section 6.4) for convolutional encoders
+of timm.
 
-Meant for MobileNetV2, whose ReLU6 fuses with its convolutions where MobileNetV3's HardSwish stays float. What differs
-from the paper, for the sake of integers:
+Meant for MobileNetV2, whose ReLU6 fuses with its convolutions where MobileNetV3's HardSwish stays
+float. What differs from the paper, for the sake of integers:
 
 - The gate pools over the whole map, since windows of 49 pixels divide no size but one.
-- The gated map is enlarged by repeating pixels and not bilinearly. A depthwise 3x3 convolution behind it can learn to
-  interpolate, and it also mixes in the finer map.
-- One classifier reads the two branches side by side, which is the same as the sum of a classifier for each.
+- The gated map is enlarged by repeating pixels and not bilinearly. A depthwise 3x3 convolution
+  behind it can learn to interpolate, and it also mixes in the finer map.
+- One classifier reads the two branches side by side, which is the same as the sum of a classifier
+for each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""One network type for site and edge models: encoder, decoder, classifier, and a representation head for who asks."""
+"""One network type for site and edge models: encoder, decoder, classifier, and a representation
+head for who asks.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ class Network(nn.Module):
         self.frozen = False
 
     def freeze(self) -> None:
-        """Leave the encoder as it is: no gradients, no activations kept for them, statistics of batch norms fixed."""
+        """Leave the encoder as it is: no gradients, no activations kept for them, statistics of
+        batch norms fixed.
+        """
         self.frozen = True
         self.encoder.requires_grad_(False).eval()
 
@@ -63,8 +67,8 @@ class Network(nn.Module):
     def checkpoint(self) -> None:
         """Keep less of the encoder's activations and compute them anew in the backward pass.
 
-        Loss and gradients are the same. Batch norms of the encoder see each batch twice, so their running statistics
-        follow the last batches faster; what ships are the teacher's.
+        Loss and gradients are the same. Batch norms of the encoder see each batch twice, so their
+        running statistics follow the last batches faster; what ships are the teacher's.
 
         Raises:
             TrainError: the encoder cannot do that.
@@ -78,7 +82,9 @@ class Network(nn.Module):
             ) from None
 
     def merged(self) -> Network:
-        """A copy for inference in which what was trained as parallel branches is one convolution, as in MobileOne."""
+        """A copy for inference in which what was trained as parallel branches is one convolution,
+        as in MobileOne.
+        """
         copied = copy.deepcopy(self)
         copied.encoder.model = reparameterize_model(copied.encoder.model, inplace=True)  # type: ignore[arg-type]
         return copied
@@ -97,8 +103,8 @@ class Network(nn.Module):
     def encode(self, image: Tensor) -> list[Tensor]:
         """The encoder's maps (B, D, h, w), from fine to coarse, and all that `decode` needs.
 
-        With the encoders of segmentation-models-pytorch the first is the image itself, and one without channels stands
-        for a stride that the encoder does not have.
+        With the encoders of segmentation-models-pytorch the first is the image itself, and one
+        without channels stands for a stride that the encoder does not have.
         """
         with torch.no_grad() if self.frozen else nullcontext():
             features: list[Tensor] = self.encoder(image)
@@ -125,7 +131,9 @@ class Network(nn.Module):
 
 
 def representation_head(channels: int, rep_dim: int) -> nn.Module:
-    """U2PL's head (two 3x3 convolutions and a 1x1), at half the decoder's resolution and so a quarter of its cost."""
+    """U2PL's head (two 3x3 convolutions and a 1x1), at half the decoder's resolution and so a
+    quarter of its cost.
+    """
 
     def block(inside: int, stride: int) -> list[nn.Module]:
         convolution = nn.Conv2d(inside, rep_dim, 3, stride=stride, padding=1, bias=False)

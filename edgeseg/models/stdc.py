@@ -1,13 +1,17 @@
-"""STDC (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, 2021): plain 3x3 convolutions.
+"""STDC (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, 2021): plain 3x3
+convolutions.
 
-A block joins the outputs of ever narrower convolutions, so that each map holds small and large receptive fields. The
-decoder is the paper's context path with its fusion module. What differs from the paper, for the sake of integers:
+A block joins the outputs of ever narrower convolutions, so that each map holds small and large
+receptive fields. The decoder is the paper's context path with its fusion module. What differs from
+the paper, for the sake of integers:
 
-- Blocks with stride 2 have a plain convolution with that stride, where the paper puts a depthwise one in between, and
-  pool 2x2 without padding, which divides every map; padded windows are averaged differently by different engines.
-- The fused map is multiplied by its gate and not added to itself as well, which saves a pass over the largest map.
-- The detail head, which is used in training only, is left out: its loss needs edges of the labels, and methods here
-  know nothing but logits.
+- Blocks with stride 2 have a plain convolution with that stride, where the paper puts a depthwise
+  one in between, and pool 2x2 without padding, which divides every map; padded windows are averaged
+  differently by different engines.
+- The fused map is multiplied by its gate and not added to itself as well, which saves a pass over
+  the largest map.
+- The detail head, which is used in training only, is left out: its loss needs edges of the labels,
+  and methods here know nothing but logits.
 
 There are no ImageNet weights: it starts from random ones.
 """

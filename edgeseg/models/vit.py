@@ -1,11 +1,13 @@
-"""Plain vision transformers of timm as encoders, and the decoder of DPT (Ranftl et al., 2021) for their maps.
+"""Plain vision transformers of timm as encoders, and the decoder of DPT (Ranftl et al., 2021) for
+their maps.
 
-The decoder is the one UniMatch V2 puts on DINOv2 (Oquab et al., 2023): four layers, no prefix tokens, no batch norm. It
-works in multiples of the patch grid, so that any patch size will do. segmentation-models-pytorch's own DPT works in
-fractions of the image and fits patches of 16 only.
+The decoder is the one UniMatch V2 puts on DINOv2 (Oquab et al., 2023): four layers, no prefix
+tokens, no batch norm. It works in multiples of the patch grid, so that any patch size will do.
+segmentation-models-pytorch's own DPT works in fractions of the image and fits patches of 16 only.
 
-A transformer is built for one input size and holds the position embedding of that size's grid: a graph exported from it
-has a constant where others resize. Weights of another grid are resampled when they are loaded.
+A transformer is built for one input size and holds the position embedding of that size's grid: a
+graph exported from it has a constant where others resize. Weights of another grid are resampled
+when they are loaded.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def patch_size(model: nn.Module) -> int:
 
 
 class VitEncoder(nn.Module):
-    """Maps of four layers of a plain vision transformer, for images of one size; others are resized to it.
+    """Maps of four layers of a plain vision transformer, for images of one size; others are resized
+    to it.
 
     Attributes:
         model: timm's.
@@ -90,7 +93,9 @@ class VitEncoder(nn.Module):
         return features
 
     def translate(self, state: State) -> State:
-        """The weights of a file as timm names them: Meta's names are known, positions resampled to the own grid."""
+        """The weights of a file as timm names them: Meta's names are known, positions resampled to
+        the own grid.
+        """
         translate = getattr(sys.modules[type(self.model).__module__], "checkpoint_filter_fn", None)
         return dict(translate(dict(state), self.model)) if translate else state
 
@@ -122,7 +127,9 @@ def _fit_positions(
 
 
 class DptDecoder(nn.Module):
-    """Four maps of one grid become a pyramid of 4, 2, 1 and 1/2 times that grid, fused from coarse to fine."""
+    """Four maps of one grid become a pyramid of 4, 2, 1 and 1/2 times that grid, fused from coarse
+    to fine.
+    """
 
     def __init__(self, channels: Sequence[int]) -> None:
         """Take the widths of the four maps."""

@@ -1,4 +1,6 @@
-"""Weights files of timm's encoders: read without unpickling, and put where the encoder has those tensors."""
+"""Weights files of timm's encoders: read without unpickling, and put where the encoder has those
+tensors.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from edgeseg.models.vit import State, VitEncoder
 
 
 def load_encoder(encoder: nn.Module, path: Path, name: str) -> None:
-    """Load a safetensors file with timm's names, or with Meta's for DINOv2, into the encoder `name`.
+    """Load a safetensors file with timm's names, or with Meta's for DINOv2, into the encoder
+    `name`.
 
     Raises:
         TrainError: it is missing, no safetensors file, or does not fit.
@@ -46,7 +49,9 @@ def load_encoder(encoder: nn.Module, path: Path, name: str) -> None:
 
 
 def _flattened(state: State, module: nn.Module) -> State:
-    """`stages.0.conv` as `stages_0.conv` where the module has it so: timm takes some networks apart for their maps."""
+    """`stages.0.conv` as `stages_0.conv` where the module has it so: timm takes some networks apart
+    for their maps.
+    """
     wanted = module.state_dict().keys()
 
     def name(given: str) -> str:

@@ -31,7 +31,8 @@ class Timing:
 
     Attributes:
         backend: what ran it.
-        seconds: for each of `STAGES` the time of every frame; "total" is the three before it, one after another.
+        seconds: for each of `STAGES` the time of every frame; "total" is the three before it, one
+            after another.
         agreement: with the golden masks, in percent of the pixels; None where there are none.
     """
 
@@ -49,7 +50,9 @@ class Timing:
 
 
 def agrees(runner: Runner, golden: Golden) -> float:
-    """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at export."""
+    """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at
+    export.
+    """
     masks = [runner(frame[None]).mask[0] for frame in golden.frames]
     return agreement(np.stack(masks), golden.masks)
 
@@ -118,7 +121,9 @@ def _time(runner: Runner, image: Image, overlay: Overlay, timing: Timing) -> Non
 
 
 def figures(timing: Timing, base: Timing) -> dict[str, dict[str, float]]:
-    """For each of `STAGES`: median and 95 % quantile in ms, FPS, and how many times as fast as `base`."""
+    """For each of `STAGES`: median and 95 % quantile in ms, FPS, and how many times as fast as
+    `base`.
+    """
     return {
         stage: {
             "median_ms": timing.quantile(stage, 0.5),

@@ -1,4 +1,6 @@
-"""How good a bundle is on labelled frames: what is measured is the file that ships, in the engine that runs it."""
+"""How good a bundle is on labelled frames: what is measured is the file that ships, in the engine
+that runs it.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ def evaluate_runner(
         (frames, C, C) int64, rows are the truth; sum over the frames before dividing.
 
     Raises:
-        DataError: a file is missing or damaged, image and mask differ in size, or a mask holds a class that is none.
+        DataError: a file is missing or damaged, image and mask differ in size, or a mask holds a
+            class that is none.
     """
     report = report or Silent()
     size = run.bundle.manifest.height, run.bundle.manifest.width

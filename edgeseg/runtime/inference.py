@@ -106,7 +106,8 @@ def infer(
     """Run `bundle` on `source` until it ends, `limit` frames are done or `stop` is set.
 
     Raises:
-        EdgesegError: bundle, source, log or an output cannot be used; what was written so far is whole.
+        EdgesegError: bundle, source, log or an output cannot be used; what was written so far is
+            whole.
     """
     stop = stop or Event()
     classes = bundle.manifest.classes

@@ -1,8 +1,10 @@
-"""Runs a bundle on a source: decoding, inference and writing side by side, joined by one bounded queue.
+"""Runs a bundle on a source: decoding, inference and writing side by side, joined by one bounded
+queue.
 
-The decode thread reads a frame, scales it to the graph's size and hands it to the inference threads; frame and promised
-prediction then wait in the queue, in order, for the writer, which is the caller's own thread. A full queue holds the
-decoder back, so memory stays bounded. OpenCV and ONNX Runtime release the interpreter while they work.
+The decode thread reads a frame, scales it to the graph's size and hands it to the inference
+threads; frame and promised prediction then wait in the queue, in order, for the writer, which is
+the caller's own thread. A full queue holds the decoder back, so memory stays bounded. OpenCV and
+ONNX Runtime release the interpreter while they work.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ class Summary:
     Attributes:
         frames: predicted and written.
         seconds: from the first read to the last write.
-        stages: for each of `STAGES` the 50th, 95th and 99th percentile of its time per frame, in ms.
+        stages: for each of `STAGES` the 50th, 95th and 99th percentile of its time per frame, in
+            ms.
         ended: why the run is over.
         account: what became of the source's other frames.
     """
@@ -80,7 +83,9 @@ class Times:
 
 @dataclass(frozen=True)
 class Line:
-    """What joins the threads: `slots` bounds the frames under way, `waiting` holds them in order and ends in a None."""
+    """What joins the threads: `slots` bounds the frames under way, `waiting` holds them in order
+    and ends in a None.
+    """
 
     slots: Semaphore
     waiting: Queue[tuple[Frame, Future[Prediction]] | None]
@@ -101,7 +106,8 @@ def run(
 
     Args:
         limit: frames after which the run is over.
-        queue: frames that may wait for the writer; a live source keeps just one waiting, so that results stay fresh.
+        queue: frames that may wait for the writer; a live source keeps just one waiting, so that
+            results stay fresh.
         stop: ends the run when set, after the frames already read are written.
 
     Raises:

@@ -1,7 +1,9 @@
-"""Distillation: the edge model learns from the labels and from the frozen site model, on all frames of the site.
+"""Distillation: the edge model learns from the labels and from the frozen site model, on all frames
+of the site.
 
-A student's loss is one more method given to the loop: cross-entropy on labels, temperature-scaled KL divergence on all
-frames (Hinton et al., 2015). The student sees strong colours, the teacher the clean view of the same crop.
+A student's loss is one more method given to the loop: cross-entropy on labels, temperature-scaled
+KL divergence on all frames (Hinton et al., 2015). The student sees strong colours, the teacher the
+clean view of the same crop.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def distill(
     focus: frozenset[str] = frozenset(),
     report: Report | None = None,
 ) -> RunResult:
-    """Train the edge model into the run folder `out` from the best weights of the site-model run `teacher`.
+    """Train the edge model into the run folder `out` from the best weights of the site-model run
+    `teacher`.
 
     On resumption `teacher` and `init` may be left out: the run remembers them.
 
@@ -96,7 +99,9 @@ def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float
 
 
 class Distillation(Method):
-    """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site model."""
+    """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site
+    model.
+    """
 
     def __init__(
         self, student: Network, pixels: Tensor, config: DistillConfig, source: Network

@@ -1,4 +1,6 @@
-"""How many frames fit through the network at a time: a batch that is too large is split, its gradients are added up."""
+"""How many frames fit through the network at a time: a batch that is too large is split, its
+gradients are added up.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 LEAST = 2  # frames at a time; batch norm cannot do with one
 MARGIN = 1.1  # on a measured figure; a GPU's memory has gaps
-PASSING = 1.2  # on what autograd saves: on a CPU steps allocate 0 to 28 % more for a moment, in the networks tried
+# on what autograd saves: on a CPU steps allocate 0 to 28 % more for a moment, in the networks tried
+PASSING = 1.2
 UNITS = {
     "": 1,
     "k": 1000,
@@ -57,8 +60,8 @@ def plan(
     """The fewest parts of equal size that fit, judged from the two smallest ones.
 
     Args:
-        measure: peak bytes of a step with so many of the `batch` frames, and of the others their share; may raise
-            MemoryError.
+        measure: peak bytes of a step with so many of the `batch` frames, and of the others their
+            share; may raise MemoryError.
         budget: bytes that a step may take.
         others: batch sizes that are split into as many parts, such as that of unlabelled frames.
 
@@ -93,10 +96,12 @@ def plan(
 
 
 def measure_step(step: Callable[[], Tensor], where: device, module: nn.Module) -> int:
-    """Peak bytes of forward and backward, with gradients of the part before and the two moments that AdamW will keep.
+    """Peak bytes of forward and backward, with gradients of the part before and the two moments
+    that AdamW will keep.
 
-    On a GPU it is measured; on a CPU it is told from what autograd saves. The CUDA context, or the interpreter with
-    its libraries, comes on top. Afterwards `module` has no gradients; its buffers and the random state are as before.
+    On a GPU it is measured; on a CPU it is told from what autograd saves. The CUDA context, or the
+    interpreter with its libraries, comes on top. Afterwards `module` has no gradients; its buffers
+    and the random state are as before.
 
     Args:
         step: gives the loss.
@@ -134,10 +139,12 @@ def measure_step(step: Callable[[], Tensor], where: device, module: nn.Module) -
 
 
 def keep_freed() -> None:
-    """Let this process keep the memory that tensors free, where the C library is glibc; elsewhere nothing happens.
+    """Let this process keep the memory that tensors free, where the C library is glibc; elsewhere
+    nothing happens.
 
-    By itself glibc gives every large tensor back to the system at once, and the next step pays for each page anew
-    (what that costs is in benchmarks/RESULTS.md). The most that is ever held stays the same.
+    By itself glibc gives every large tensor back to the system at once, and the next step pays for
+    each page anew (what that costs is in benchmarks/RESULTS.md). The most that is ever held stays
+    the same.
     """
     with suppress(AttributeError, OSError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -150,7 +157,9 @@ def keep_freed() -> None:
 
 
 def _saved(step: Callable[[], Tensor], module: nn.Module) -> int:
-    """Bytes of the tensors of `module` and of those that autograd keeps until backward; views share a storage."""
+    """Bytes of the tensors of `module` and of those that autograd keeps until backward; views share
+    a storage.
+    """
     import torch
 
     own = {

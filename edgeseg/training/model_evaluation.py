@@ -57,7 +57,8 @@ def count(
     """Confusion counts of every frame.
 
     Args:
-        pairs: image and truth at the frame's own size; the image is resized to `size`, the prediction to the truth.
+        pairs: image and truth at the frame's own size; the image is resized to `size`, the
+            prediction to the truth.
 
     Returns:
         (frames, C, C) int64.
@@ -85,7 +86,9 @@ def count(
 def evaluate_frames(
     model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
 ) -> Counts:
-    """(frames, C, C) counts of a model on frames of a site that have masks; leaves the model on `device`."""
+    """(frames, C, C) counts of a model on frames of a site that have masks; leaves the model on
+    `device`.
+    """
     card, module = model.card, model.module.to(device)
     return count(
         module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device
@@ -93,7 +96,8 @@ def evaluate_frames(
 
 
 def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
-    """(frames, C, C) counts of a run's best weights on images (H, W, 3) RGB with their truth (H, W).
+    """(frames, C, C) counts of a run's best weights on images (H, W, 3) RGB with their truth (H,
+    W).
 
     Raises:
         TrainError: the run is unfinished or damaged.

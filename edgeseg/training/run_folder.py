@@ -1,4 +1,6 @@
-"""A training run on disk: checkpoints that survive any kill, results.csv, TensorBoard, metrics.json."""
+"""A training run on disk: checkpoints that survive any kill, results.csv, TensorBoard,
+metrics.json.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ class Progress:
 
 
 def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[str, Path | None]:
-    """Remember which runs `out` starts from, and recall them on resumption where they are not given again.
+    """Remember which runs `out` starts from, and recall them on resumption where they are not given
+    again.
 
     Raises:
         TrainError: other ones are given than the run was begun with.

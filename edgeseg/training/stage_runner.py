@@ -1,4 +1,6 @@
-"""Staged methods on a site: every stage is a run folder of its own under `stages/`, the last one the run itself."""
+"""Staged methods on a site: every stage is a run folder of its own under `stages/`, the last one
+the run itself.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ STRIDE = 32  # sides of scaled views are multiples of it
 
 
 class SiteStages:
-    """`edgeseg.methods.framework.staged_method.Stages` for a run folder; stages that are finished are not trained again."""
+    """`edgeseg.methods.framework.staged_method.Stages` for a run folder; stages that are finished
+    are not trained again.
+    """
 
     def __init__(
         self,
@@ -190,7 +194,9 @@ def _device(config: TrainConfig) -> torch.device:
 
 @torch.inference_mode()
 def _vote(network: Network, image: Mask, views: int, device: torch.device) -> Mask:
-    """The most likely class (H, W) by the mean softmax over scaled and flipped views of an image (H, W, 3)."""
+    """The most likely class (H, W) by the mean softmax over scaled and flipped views of an image
+    (H, W, 3).
+    """
     picture = normalised([image], device)
     size = (image.shape[0], image.shape[1])
     total = torch.zeros(())

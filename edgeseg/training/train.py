@@ -33,7 +33,8 @@ def train(
     """Train the site model into the run folder `out`.
 
     Args:
-        resume: continue the run in `out` from its newest checkpoint; a finished run is returned as it is.
+        resume: continue the run in `out` from its newest checkpoint; a finished run is returned as
+            it is.
         init: a run whose best weights are the start.
         focus: ids of unlabelled frames that make up half of every unlabelled batch.
 

@@ -1,7 +1,8 @@
 """The loop that trains every method.
 
-The loop is deterministic in its seed and its step: batches are a function of both, and the random generator is seeded
-anew at every step, so a run that was killed and resumed ends with the very same weights (on a CPU, bit for bit).
+The loop is deterministic in its seed and its step: batches are a function of both, and the random
+generator is seeded anew at every step, so a run that was killed and resumed ends with the very same
+weights (on a CPU, bit for bit).
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ LR_WARMUP = 0.03  # share of the steps in which the learning rate rises from 0
 
 
 def start_from(student: Network, run: Path, config: LoopConfig) -> None:
-    """Load the best weights of `run`; a representation head that only one of the two has is left as it is.
+    """Load the best weights of `run`; a representation head that only one of the two has is left as
+    it is.
 
     Raises:
         TrainError: the run is unfinished or of another network.
@@ -68,7 +70,8 @@ def refuse_frozen_noise(config: LoopConfig, init: Path | None) -> None:
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a run's step budget that one training has; all of it unless the method works in stages.
+    """The part of a run's step budget that one training has; all of it unless the method works in
+    stages.
 
     Attributes:
         first, last: steps done before it, and when it ends.
@@ -100,7 +103,8 @@ def fit(
 
     Args:
         span: which steps of the run; all of them unless given.
-        footage: the unlabelled frames, perhaps with pseudo-labels; all that the site has unless given.
+        footage: the unlabelled frames, perhaps with pseudo-labels; all that the site has unless
+            given.
         title: of the progress bar.
     """
     fabric, bf16 = _fabric(config)
@@ -263,7 +267,9 @@ def cpu_has_bf16() -> bool:
 
 
 def _groups(method: Method, config: LoopConfig) -> list[dict[str, object]]:
-    """Encoders of all networks of the method, and the rest of what it trains, each with its own rate."""
+    """Encoders of all networks of the method, and the rest of what it trains, each with its own
+    rate.
+    """
     encoders = [module.encoder for module in method.modules() if isinstance(module, Network)]
     known = {id(parameter) for encoder in encoders for parameter in encoder.parameters()}
     learnt = [parameter for parameter in method.parameters() if parameter.requires_grad]
@@ -283,10 +289,12 @@ def _seed(seed: int, step: int, rank: int) -> int:
 
 
 def shares(config: LoopConfig, world: int, *, footage: bool = True) -> tuple[int, int]:
-    """Labelled and unlabelled frames of a step for each of `world` processes; the batches are those of all together.
+    """Labelled and unlabelled frames of a step for each of `world` processes; the batches are those
+    of all together.
 
     Raises:
-        TrainError: they cannot be shared, or a process cannot split its share into `config.accumulate` parts.
+        TrainError: they cannot be shared, or a process cannot split its share into
+            `config.accumulate` parts.
     """
     parts = config.accumulate
     wanted = [
@@ -304,7 +312,9 @@ def shares(config: LoopConfig, world: int, *, footage: bool = True) -> tuple[int
 
 
 def _synchronise(method: Method) -> None:
-    """Let the batch norms of what is trained see the frames of all devices; torch can do that on GPUs only."""
+    """Let the batch norms of what is trained see the frames of all devices; torch can do that on
+    GPUs only.
+    """
     for name, module in list(method.named_children()):
         if any(parameter.requires_grad for parameter in module.parameters()):
             setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
@@ -313,7 +323,9 @@ def _synchronise(method: Method) -> None:
 def _planned(
     out: Path, method: Method, config: LoopConfig, sizes: tuple[int, int], bf16: bool
 ) -> int:
-    """Into how many parts a process splits its frames, `sizes` a step; a run that goes on takes what it began with."""
+    """Into how many parts a process splits its frames, `sizes` a step; a run that goes on takes
+    what it began with.
+    """
     if not config.max_memory:
         return config.accumulate
     stored = out / "parts.json"

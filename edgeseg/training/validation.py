@@ -1,4 +1,6 @@
-"""The val split during and after training: mIoU of teacher and student, the summary, and a picture to look at."""
+"""The val split during and after training: mIoU of teacher and student, the summary, and a picture
+to look at.
+"""
 
 from __future__ import annotations
 

@@ -54,10 +54,12 @@ class Outcome:
 def figures(
     outcome: Outcome, names: tuple[str, ...], before: Outcome | None = None
 ) -> dict[str, Any]:  # Any: numbers, tables
-    """What the manifest says of one link: mIoU and IoU of each class in percent, and how it compares with `before`.
+    """What the manifest says of one link: mIoU and IoU of each class in percent, and how it
+    compares with `before`.
 
-    `drop` is in mIoU points, positive where this link is worse; `drop_interval` its 95 % interval over blocks of val
-    frames; `boundary_agreement` is the agreement within two pixels of a class border.
+    `drop` is in mIoU points, positive where this link is worse; `drop_interval` its 95 % interval
+    over blocks of val frames; `boundary_agreement` is the agreement within two pixels of a class
+    border.
     """
     total = outcome.counts.sum(0)
     classes = iou(total)
@@ -96,7 +98,9 @@ def figures(
 def likelihood_figures(
     samples: Samples, temperature: float, before: Samples | None = None
 ) -> dict[str, Any]:  # Any: as `figures`
-    """Expected calibration error in percent, and the signal-to-noise ratio of the logits against `before` in dB."""
+    """Expected calibration error in percent, and the signal-to-noise ratio of the logits against
+    `before` in dB.
+    """
     error = expected_calibration_error(samples.logits / np.float32(temperature), samples.labels)
     found: dict[str, Any] = {"calibration_error": round(100 * error, 3)}
     if before is not None:

@@ -1,4 +1,6 @@
-"""What keeps a derived file out of the bundle: lost accuracy, lost time, convolutions that stayed float, TensorRT."""
+"""What keeps a derived file out of the bundle: lost accuracy, lost time, convolutions that stayed
+float, TensorRT.
+"""
 
 from __future__ import annotations
 

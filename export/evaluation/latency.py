@@ -1,4 +1,6 @@
-"""How fast two graphs are on this machine: run in turns, in random order, so that whatever else it does slows both."""
+"""How fast two graphs are on this machine: run in turns, in random order, so that whatever else it
+does slows both.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,11 @@ class Timing:
     median: float
 
     def over(self, other: Timing) -> float:
-        """How many times as long this takes as `other`: by minima or by medians, whichever claims less.
+        """How many times as long this takes as `other`: by minima or by medians, whichever claims
+        less.
 
-        On an idle machine they agree. On a busy one a long run seldom finds a quiet moment, which flatters the shorter
-        one's minimum, while bursts of load blur the medians.
+        On an idle machine they agree. On a busy one a long run seldom finds a quiet moment, which
+        flatters the shorter one's minimum, while bursts of load blur the medians.
         """
         return min(self.minimum / other.minimum, self.median / other.median)
 
@@ -35,7 +38,8 @@ class Timing:
 def race(
     graphs: dict[str, bytes], image: NDArray[np.uint8], threads: int, seed: int, report: Report
 ) -> dict[str, Timing]:
-    """Time each graph on one frame; each timed run follows one of the same graph that warms the caches.
+    """Time each graph on one frame; each timed run follows one of the same graph that warms the
+    caches.
 
     Args:
         graphs: by name.

@@ -1,4 +1,6 @@
-"""The parity chain: what torch, the ONNX file and the INT8 file make of the same val frames, and how far they agree."""
+"""The parity chain: what torch, the ONNX file and the INT8 file make of the same val frames, and
+how far they agree.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ class ValFrames:
     def measure(
         self, predict: Callable[[Image, Image], tuple[Image, Array | None]], report: Report
     ) -> Outcome:
-        """Ask `predict` for mask and entropy of every frame; it gets the image and, for fitting, the truth."""
+        """Ask `predict` for mask and entropy of every frame; it gets the image and, for fitting,
+        the truth.
+        """
         counts, masks, entropies = [], [], []
         for image, truth in self.pairs():
             mask, entropy = predict(image, truth)

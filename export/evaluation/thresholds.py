@@ -1,4 +1,6 @@
-"""The three numbers fitted on val: temperature, gamma, and the score from which a frame is worth sending home."""
+"""The three numbers fitted on val: temperature, gamma, and the score from which a frame is worth
+sending home.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The FP16 file: the network in half precision, everything around it in float.
 
-TensorRT 11 takes the precision from the graph instead of from a flag, so a file has to say it. On a CPU it is slower
-than FP32 and only checked.
+TensorRT 11 takes the precision from the graph instead of from a flag, so a file has to say it. On a
+CPU it is slower than FP32 and only checked.
 """
 
 from __future__ import annotations

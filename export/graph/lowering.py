@@ -1,8 +1,9 @@
-"""The exported network made fit for every engine: opset 17, IR 8, stable names, nothing in it but the graph.
+"""The exported network made fit for every engine: opset 17, IR 8, stable names, nothing in it but
+the graph.
 
-TensorRT 8.5 and 8.6 read opset 17 at most, and silently reduce over all axes when they meet a ReduceMean of opset 18.
-torch's exporter writes 18, and onnx's own version converter leaves invalid attributes behind, hence this pass. What it
-cannot express exactly it refuses.
+TensorRT 8.5 and 8.6 read opset 17 at most, and silently reduce over all axes when they meet a
+ReduceMean of opset 18. torch's exporter writes 18, and onnx's own version converter leaves invalid
+attributes behind, hence this pass. What it cannot express exactly it refuses.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def lower(model: ModelProto) -> ModelProto:
 
 
 def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) -> ModelProto:
-    """A checked model of `nodes`, with the inputs and outputs of `model` and only the constants that are used.
+    """A checked model of `nodes`, with the inputs and outputs of `model` and only the constants
+    that are used.
 
     Raises:
         ExportError: the result is not valid ONNX.
@@ -98,10 +100,11 @@ def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) ->
 
 
 def rename(model: ModelProto) -> ModelProto:
-    """A copy of `model` whose names follow from its structure and its weights, not from the version of torch.
+    """A copy of `model` whose names follow from its structure and its weights, not from the version
+    of torch.
 
-    A layer is called as its weight, `encoder.model.conv_stem`; other nodes by kind and place, `add_3`; tensors as the
-    node that makes them. Inputs and outputs of the model keep their names.
+    A layer is called as its weight, `encoder.model.conv_stem`; other nodes by kind and place,
+    `add_3`; tensors as the node that makes them. Inputs and outputs of the model keep their names.
     """
     model = _clean(model)
     graph = model.graph
@@ -143,7 +146,9 @@ def _role(node: NodeProto, place: int) -> str:
 
 
 def _clean(model: ModelProto) -> ModelProto:
-    """A copy without documentation and metadata, where the exporter writes stack traces with local paths."""
+    """A copy without documentation and metadata, where the exporter writes stack traces with local
+    paths.
+    """
     copy = ModelProto()
     copy.CopyFrom(model)
     for message in (
@@ -177,7 +182,9 @@ def static_shapes(model: ModelProto) -> Shapes:
 
 
 def _changed(operator: str, source: int) -> bool:
-    """Whether the operator is newer than opset 17, or its definition changed between there and `source`."""
+    """Whether the operator is newer than opset 17, or its definition changed between there and
+    `source`.
+    """
     try:
         return bool(
             onnx.defs.get_schema(operator, OPSET).since_version
@@ -255,9 +262,11 @@ def _lower_split(node: NodeProto, shapes: Shapes, constants: Constants) -> None:
 
 
 def _unstacked(nodes: list[NodeProto], constants: Constants) -> list[NodeProto]:
-    """Sums over tensors that were stacked for nothing else, as FPN merges its levels, become additions.
+    """Sums over tensors that were stacked for nothing else, as FPN merges its levels, become
+    additions.
 
-    They say the same, without a copy of all and a sum along the slowest axis, and an engine can fuse them.
+    They say the same, without a copy of all and a sum along the slowest axis, and an engine can
+    fuse them.
     """
     givers = {name: node for node in nodes for name in node.output}
     readers = Counter(name for node in nodes for name in node.input)

@@ -1,4 +1,5 @@
-"""What surrounds the network in the shipped graph: normalisation in front; mask, entropy, score and area behind.
+"""What surrounds the network in the shipped graph: normalisation in front; mask, entropy, score and
+area behind.
 
     image uint8 [N,H,W,3] -> Cast, Sub, Mul, Transpose -> network -> logits float32 [N,C,h,w]
     logits -> bilinear, half pixel -> ArgMax -> mask uint8 [N,H,W]
@@ -6,8 +7,8 @@
     entropy -> share above gamma -> score float32 [N]
     mask -> one pixel for each of the logits -> share of each class -> area float32 [N,C]
 
-The choices are those that TensorRT 8.5 to 11 and ONNX Runtime both read, and that cost little on a CPU: a full-size
-entropy map alone would take longer than an INT8 network.
+The choices are those that TensorRT 8.5 to 11 and ONNX Runtime both read, and that cost little on a
+CPU: a full-size entropy map alone would take longer than an INT8 network.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class Interface:
     """What the graph is made for.
 
     Attributes:
-        height, width: of the image; as many times the logits' height as its width, 3.5 times for patches of 14.
+        height, width: of the image; as many times the logits' height as its width, 3.5 times for
+        patches of 14.
         classes: C.
         mean, std: of RGB in 0..1.
-        temperature: what the logits are divided by before the entropy; the mask does not depend on it.
+        temperature: what the logits are divided by before the entropy; the mask does not depend on
+            it.
         gamma: entropy above which a pixel counts as unreliable.
         batch: N.
     """
@@ -69,10 +72,12 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     """The whole graph.
 
     Args:
-        network: at opset 17, takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from `widen_stem`, or `image`
-            itself from `read_pixels`, and gives `logits` float32 [N,C,h,w].
-        channels_last: enlarge the logits with their channels last. The mask is the same but for ties within rounding,
-            and ONNX Runtime is faster behind INT8 convolutions, but TensorRT refuses it.
+        network: at opset 17, takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from
+            `widen_stem`, or `image` itself from `read_pixels`, and gives `logits` float32
+            [N,C,h,w].
+        channels_last: enlarge the logits with their channels last. The mask is the same but for
+            ties within rounding, and ONNX Runtime is faster behind INT8 convolutions, but TensorRT
+            refuses it.
     """
     height, width = logits_size(network)
     nodes, constants = list(network.graph.node), _constants(network)
@@ -108,10 +113,13 @@ def _node(
 
 
 def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto], Constants]:
-    """uint8 NHWC to normalised NCHW, with as many pixels beside each other in one as the network's `entry` wants.
+    """uint8 NHWC to normalised NCHW, with as many pixels beside each other in one as the network's
+    `entry` wants.
 
-    TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are handled as rows of 3 W
-    values: INT8 convolutions in ONNX Runtime want the channels last, and arithmetic along a last axis of 3 is slow.
+    TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are
+    handled as rows of 3 W
+    values: INT8 convolutions in ONNX Runtime want the channels last, and arithmetic along a last
+    axis of 3 is slow.
     """
     if entry.name == "image":
         return [], {}
@@ -152,7 +160,8 @@ def _after(
 ) -> tuple[list[NodeProto], Constants]:
     """Logits to the outputs. A uint8 output must come from a Cast whose input is float (TensorRT).
 
-    Logits are made `small` for Exp by their maximum, which along the last axis takes longer than anything else here.
+    Logits are made `small` for Exp by their maximum, which along the last axis takes longer than
+    anything else here.
     """
     down, right = interface.height // height, interface.width // width
     a = AFTER
@@ -251,12 +260,14 @@ def enlarge_last(
 ) -> tuple[list[NodeProto], Constants]:
     """Logits to [N,H,W,C], bilinear with half pixels.
 
-    Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbours, in rows as in columns, so
-    two products of matrices do it, in less time than ONNX Runtime's Resize. The one of the columns mixes channels too,
-    with zeros, and with many classes for few new columns it would cost more than it saves.
+    Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbours, in
+    rows as in columns, so two products of matrices do it, in less time than ONNX Runtime's Resize.
+    The one of the columns mixes channels too, with zeros, and with many classes for few new columns
+    it would cost more than it saves.
 
-    Logits as large as the image are only reordered. In INT8 they are codes, of which the two highest are often equal,
-    and ArgMax takes the first: a class late in the list lost 15 % of its area. So every other column prefers the last.
+    Logits as large as the image are only reordered. In INT8 they are codes, of which the two
+    highest are often equal, and ArgMax takes the first: a class late in the list lost 15 % of its
+    area. So every other column prefers the last.
     """
     a, batch, classes = AFTER, interface.batch, interface.classes
     full, times = (
@@ -293,12 +304,16 @@ def enlarge_last(
 
 
 def _neighbours(number: int) -> NDArray[np.int64]:
-    """(number, 3): of each place, the one before, itself, and the one behind; the ends are their own."""
+    """(number, 3): of each place, the one before, itself, and the one behind; the ends are their
+    own.
+    """
     return np.clip(np.arange(number)[:, None] + [-1, 0, 1], 0, number - 1)
 
 
 def _mixtures(times: int) -> NDArray[np.float32]:
-    """(times, 3): how much of the pixel before, the pixel itself and the one behind is in each of its enlarged ones."""
+    """(times, 3): how much of the pixel before, the pixel itself and the one behind is in each of
+    its enlarged ones.
+    """
     away = (np.arange(times) + 0.5) / times - 0.5  # from the middle of the pixel, in pixels
     return np.stack([np.maximum(-away, 0), 1 - abs(away), np.maximum(away, 0)], axis=1).astype(
         np.float32

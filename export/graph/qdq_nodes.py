@@ -1,8 +1,9 @@
-"""Integer weights and biases, and the Q/DQ nodes that stand for 8-bit codes: what both INT8 flavours are made of.
+"""Integer weights and biases, and the Q/DQ nodes that stand for 8-bit codes: what both INT8
+flavours are made of.
 
-All codes are symmetric about 0, so that the same range serves a signed flavour without zero points and an unsigned one
-whose zero point is 0 or 128. Weights have one scale per output channel: one per tensor costs MobileNets tens of mIoU
-points and wins no speed.
+All codes are symmetric about 0, so that the same range serves a signed flavour without zero points
+and an unsigned one whose zero point is 0 or 128. Weights have one scale per output channel: one per
+tensor costs MobileNets tens of mIoU points and wins no speed.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Wiring:
         self.outputs = {value.name for value in network.graph.output}
 
     def absorbed(self) -> dict[str, str]:
-        """Tensors that need no codes of their own, each with what the activation behind it makes of it."""
+        """Tensors that need no codes of their own, each with what the activation behind it makes of
+        it.
+        """
         found = {}
         for node in self.nodes:
             before = node.input[0] if node.input else ""
@@ -87,7 +90,9 @@ class Wiring:
         return giver is not None and giver.name in layers
 
     def ancestors(self, name: str) -> dict[str, int]:
-        """The tensors that this one is made from, itself included, each with the number of nodes between."""
+        """The tensors that this one is made from, itself included, each with the number of nodes
+        between.
+        """
         found, edge = {name: 0}, [name]
         while edge:
             here = edge.pop(0)
@@ -99,7 +104,9 @@ class Wiring:
         return found
 
     def depth(self, name: str, node: NodeProto) -> int:
-        """How many nodes lie between the tensor and what it has in common with the other inputs of `node`."""
+        """How many nodes lie between the tensor and what it has in common with the other inputs of
+        `node`.
+        """
         mine = self.ancestors(name)
         others = [self.ancestors(other) for other in self.data(node) if other != name]
         return min(
@@ -147,7 +154,9 @@ class Sheet:
     def codes(
         self, source: str, name: str, given: str, scale: float, zero: Any
     ) -> None:  # Any: a numpy integer
-        """Turn the tensor `source` into codes and back into `given`; `name` is what the nodes are called after."""
+        """Turn the tensor `source` into codes and back into `given`; `name` is what the nodes are
+        called after.
+        """
         self.constants[f"{name}.scale"] = np.array(scale, np.float32)
         self.constants[f"{name}.zero"] = np.array(zero)
         parameters = [f"{name}.scale", f"{name}.zero"]
@@ -164,7 +173,9 @@ class Sheet:
 
 
 def layers_of(network: ModelProto) -> dict[str, NodeProto]:
-    """The convolutions that may be computed in integers, by name: those whose weights are constants."""
+    """The convolutions that may be computed in integers, by name: those whose weights are
+    constants.
+    """
     constants = {tensor.name for tensor in network.graph.initializer}
     return {
         node.name: node
@@ -178,7 +189,8 @@ def weight_scales(
 ) -> NDArray[np.float32]:
     """(O,) the step between the codes of each output channel of an (O, ...) weight.
 
-    It is wider than the weight needs where the channel's bias would not fit into 32 bits. Such a channel has next to no
+    It is wider than the weight needs where the channel's bias would not fit into 32 bits. Such a
+    channel has next to no
     weight: it is a constant, and coarse weights cost it nothing.
 
     Args:

@@ -1,7 +1,8 @@
-"""What the CPU flavour says otherwise than the network, because ONNX Runtime computes that faster on codes.
+"""What the CPU flavour says otherwise than the network, because ONNX Runtime computes that faster
+on codes.
 
-Each function takes and gives what `place_cpu` takes; the codes that come out are the same. Tensors that are islands, or
-have no range, are left alone.
+Each function takes and gives what `place_cpu` takes; the codes that come out are the same. Tensors
+that are islands, or have no range, are left alone.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, Layer] | None:
 def resizes_as_copies(
     network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
 ) -> Parts:
-    """Pixels that a Resize repeats, as copies of columns and then of rows: codes are moved, and nothing is computed."""
+    """Pixels that a Resize repeats, as copies of columns and then of rows: codes are moved, and
+    nothing is computed.
+    """
     wiring, shapes, more = Wiring(network), static_shapes(network), dict(ranges)
     constants, nodes = dict(wiring.constants), []
     for node in wiring.nodes:
@@ -174,9 +177,11 @@ def _copies(
 def thicken(
     network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
 ) -> Parts:
-    """Convolutions over several pixels with fewer than sixteen outputs get sixteen; the others are cut off again.
+    """Convolutions over several pixels with fewer than sixteen outputs get sixteen; the others are
+    cut off again.
 
-    Such are the classifiers of U-Nets. Without, ONNX Runtime copies each window, as in `edgeseg.export.onnxruntime_cpu.stem_widening`.
+    Such are the classifiers of U-Nets. Without, ONNX Runtime copies each window, as in
+    `edgeseg.export.onnxruntime_cpu.stem_widening`.
     """
     wiring, wider, more = Wiring(network), dict(layers), dict(ranges)
     constants, nodes, absorbed = dict(wiring.constants), [], wiring.absorbed()

@@ -1,7 +1,8 @@
 """The normalisation, moved into the first convolution as far as that changes nothing.
 
-Divided by `std` are the first weights instead of each pixel. In the CPU flavour the pixels themselves, which are 8-bit
-codes as the camera gives them, go into that convolution, and its bias subtracts their mean.
+Divided by `std` are the first weights instead of each pixel. In the CPU flavour the pixels
+themselves, which are 8-bit codes as the camera gives them, go into that convolution, and its bias
+subtracts their mean.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ UNSCALED = (1 / 255,) * 3  # what `std` is once the weights are divided by it
 
 
 def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Interface]:
-    """The same graph once wrapped, with the first weights divided by `std`; pixels only lose their mean.
+    """The same graph once wrapped, with the first weights divided by `std`; pixels only lose their
+    mean.
 
-    The mean stays in front because padding is zeros behind it. Networks that do not begin with a convolution over all
-    channels are given back as they are.
+    The mean stays in front because padding is zeros behind it. Networks that do not begin with a
+    convolution over all channels are given back as they are.
     """
     wiring, entry = Wiring(network), network.graph.input[0].name
     stem = wiring.takers[entry][0]
@@ -51,10 +53,12 @@ def read_pixels(
     islands: Collection[str],
     interface: Interface,
 ) -> Parts:
-    """What `place_cpu` takes, for a network that takes `image` (N, H, W, 3) uint8 and needs nothing in front.
+    """What `place_cpu` takes, for a network that takes `image` (N, H, W, 3) uint8 and needs nothing
+    in front.
 
-    Its border is padded with the mean to the nearest grey level. All else is exact, while codes of normalised values
-    are up to 0.6 grey levels off. Networks that `fold_std` left alone, and those that begin in float, stay as they are.
+    Its border is padded with the mean to the nearest grey level. All else is exact, while codes of
+    normalised values are up to 0.6 grey levels off. Networks that `fold_std` left alone, and those
+    that begin in float, stay as they are.
 
     Args:
         network: what `widen_stem` gave.

@@ -1,13 +1,15 @@
-"""Where the CPU flavour has codes: on every tensor between layers, so that ONNX Runtime computes in integers.
+"""Where the CPU flavour has codes: on every tensor between layers, so that ONNX Runtime computes in
+integers.
 
-Its x86 kernels are fast for unsigned activations with signed weights, and fuse a convolution only where codes go in and
-come out. So codes are uint8, with zero point 0 where nothing is negative and else 128. Weights are stored as INT8 and
-biases as INT32, which every version of ONNX Runtime fuses.
+Its x86 kernels are fast for unsigned activations with signed weights, and fuse a convolution only
+where codes go in and come out. So codes are uint8, with zero point 0 where nothing is negative and
+else 128. Weights are stored as INT8 and biases as INT32, which every version of ONNX Runtime fuses.
 
-What only moves or picks values runs on codes if those that go in and come out mean the same, so both get one range. So
-do all ends of a Concat where they can, which makes it five times as fast (equalised channels lose nothing by it).
-A Resize must not: behind INT8 convolutions ONNX Runtime takes longer for it on codes than on floats, conversions
-included, and where it blends it cuts off instead of rounding, half a code too small in the mean.
+What only moves or picks values runs on codes if those that go in and come out mean the same, so
+both get one range. So do all ends of a Concat where they can, which makes it five times as fast
+(equalised channels lose nothing by it). A Resize must not: behind INT8 convolutions ONNX Runtime
+takes longer for it on codes than on floats, conversions included, and where it blends it cuts off
+instead of rounding, half a code too small in the mean.
 """
 
 from __future__ import annotations
@@ -62,11 +64,13 @@ def place_cpu(
     """`network` with codes on its tensors.
 
     Args:
-        network: float, but for codes that `edgeseg.export.onnxruntime_cpu.normalization_folding` lets in.
+        network: float, but for codes that `edgeseg.export.onnxruntime_cpu.normalization_folding`
+            lets in.
         ranges: of each tensor that may get codes.
         layers: its convolutions in integers, by node.
-        islands: tensors that stay float, and with them what gives and takes them. (A single float convolution between
-            codes would not do: ONNX Runtime gives it INT8 weights at load, one scale for all of its channels.)
+        islands: tensors that stay float, and with them what gives and takes them. (A single float
+            convolution between codes would not do: ONNX Runtime gives it INT8 weights at load, one
+            scale for all of its channels.)
     """
     wiring = Wiring(network)
     absorbed = wiring.absorbed()
@@ -137,10 +141,11 @@ def _floats(
 
 
 def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
-    """`ranges` with one for all that a node moves, picks or joins, and different ones around a Resize.
+    """`ranges` with one for all that a node moves, picks or joins, and different ones around a
+    Resize.
 
-    Codes that take over an activation keep to its bounds: with others nothing would be cut off. A Concat that needs
-    others, because something else in it is negative or larger, joins nothing.
+    Codes that take over an activation keep to its bounds: with others nothing would be cut off. A
+    Concat that needs others, because something else in it is negative or larger, joins nothing.
     """
     bounds = {after: _most(wiring, wiring.givers[after]) for after in absorbed.values()}
     ends = {

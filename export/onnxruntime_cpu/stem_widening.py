@@ -1,9 +1,9 @@
 """The first convolution of the CPU flavour, made wide enough for ONNX Runtime's fast kernels.
 
-They want a multiple of four input channels; an image has three, and is copied window by window, which takes longer than
-the convolution itself. Four pixels side by side are twelve channels, without moving a byte where channels come last.
-A convolution over those, which gives two outputs at once, has the same products and some zeros beside: the same codes
-come out in a third of the time.
+They want a multiple of four input channels; an image has three, and is copied window by window,
+which takes longer than the convolution itself. Four pixels side by side are twelve channels,
+without moving a byte where channels come last. A convolution over those, which gives two outputs at
+once, has the same products and some zeros beside: the same codes come out in a third of the time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ Number = TypeVar("Number", np.int8, np.float32)
 def widen_stem(
     network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
 ) -> Parts:
-    """What `place_cpu` takes, for an input of (N, 12, H, W / 4): channel 3 p + c is channel c of every fourth pixel.
+    """What `place_cpu` takes, for an input of (N, 12, H, W / 4): channel 3 p + c is channel c of
+    every fourth pixel.
 
     Networks whose first layer does not halve the width, in integers, are given back as they are.
     """
@@ -96,7 +97,8 @@ def widen_stem(
 
 
 def _widened(weight: NDArray[Number], left: int) -> tuple[NDArray[Number], int, int]:
-    """Weights over four pixels at a time, for the even and then the odd columns; padding in front and behind.
+    """Weights over four pixels at a time, for the even and then the odd columns; padding in front
+    and behind.
 
     Args:
         weight: (O, I, kh, kw) of a convolution with stride 2 across.

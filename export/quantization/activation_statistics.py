@@ -1,7 +1,9 @@
-"""What calibration frames make of the float network's tensors, seen in one pass through ONNX Runtime.
+"""What calibration frames make of the float network's tensors, seen in one pass through ONNX
+Runtime.
 
-Only samples leave the graph: a regular one of each tensor for its histogram, and for each convolution the inputs at
-some fixed positions. So memory grows neither with the number of frames nor with their size.
+Only samples leave the graph: a regular one of each tensor for its histogram, and for each
+convolution the inputs at some fixed positions. So memory grows neither with the number of frames
+nor with their size.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Observation:
 
 
 def coded_tensors(network: ModelProto) -> list[str]:
-    """The tensors that may get codes: the network's input and what its nodes give, where that is not absorbed."""
+    """The tensors that may get codes: the network's input and what its nodes give, where that is
+    not absorbed.
+    """
     absorbed = Wiring(network).absorbed()
     shaped = infer_shapes(network).graph
     values = (*shaped.input, *shaped.value_info, *shaped.output)
@@ -155,7 +159,9 @@ def impressions(
     threads: int = 0,
     report: Report | None = None,
 ) -> Impressions:
-    """What the float model makes of frames: the encoder's last map averaged, areas of classes, scores."""
+    """What the float model makes of frames: the encoder's last map averaged, areas of classes,
+    scores.
+    """
     report = report or Silent()
     wiring, shapes = Wiring(network), static_shapes(network)
     maps = [
@@ -174,7 +180,9 @@ def impressions(
 
 
 def _layer_behind(wiring: Wiring, name: str) -> str:
-    """The name of the convolution that the tensor comes from, activations and additions passed over."""
+    """The name of the convolution that the tensor comes from, activations and additions passed
+    over.
+    """
     giver = wiring.givers.get(name)
     while giver is not None and giver.op_type != "Conv":
         giver = wiring.givers.get(giver.input[0])
@@ -230,7 +238,9 @@ def _sample(probe: _Probe, name: str, size: int) -> None:
 
 
 def _stride(size: int) -> int:
-    """A step that gives about SAMPLES values and has no factor in common with the size, so no column is favoured."""
+    """A step that gives about SAMPLES values and has no factor in common with the size, so no
+    column is favoured.
+    """
     step = max(1, size // SAMPLES)
     while math.gcd(step, size) > 1:
         step += 1

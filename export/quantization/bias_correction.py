@@ -1,8 +1,10 @@
-"""Bias correction: what INT8 shifts the logits by in the mean, taken back in the bias of the layer that gives them.
+"""Bias correction: what INT8 shifts the logits by in the mean, taken back in the bias of the layer
+that gives them.
 
-A class that is a little too likely everywhere wins at every border. Borders are where it counts, so pixels weigh as
-much as the float model is unsure of them; with equal weights the insides of large areas decide, and fewer pixels agree.
-Correcting each layer in turn (Nagel et al., 2019, section 4.2) brought nothing more (decision 0010).
+A class that is a little too likely everywhere wins at every border. Borders are where it counts, so
+pixels weigh as much as the float model is unsure of them; with equal weights the insides of large
+areas decide, and fewer pixels agree. Correcting each layer in turn (Nagel et al., 2019, section
+4.2) brought nothing more (decision 0010).
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from edgeseg.progress import Report
 
 
 def last_layer(calibrated: Calibrated, model: ModelProto) -> str | None:
-    """The convolution that gives the logits; None if something else does, or if `model` has it in float."""
+    """The convolution that gives the logits; None if something else does, or if `model` has it in
+    float.
+    """
     network = calibrated.network
     name = Wiring(network).givers[network.graph.output[0].name].name
     return name if name in calibrated.layers and name not in float_convolutions(model) else None

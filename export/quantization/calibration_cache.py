@@ -1,7 +1,8 @@
-"""A finished calibration on disk: exporting the same network with the same frames again need not run them again.
+"""A finished calibration on disk: exporting the same network with the same frames again need not
+run them again.
 
-One file serves every range estimator and both flavours. It may be deleted at any time; one that is damaged or of
-another version is made anew.
+One file serves every range estimator and both flavours. It may be deleted at any time; one that is
+damaged or of another version is made anew.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Channels of a tensor brought to a common size, so that its one scale fits all of them.
 
-A tensor has one scale for all channels, and a channel that is ten times smaller than the largest one has a tenth of the
-codes. Channels can be enlarged where what they pass through commutes with it (ReLU, additions whose inputs are enlarged
-alike, concatenation, pooling, resizing) and made small again by the weights of the next convolution, which changes
-nothing in float (Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019, section
-4.1; there for weights, here for activations). ReLU6 commutes as long as no enlarged value reaches 6 that did not
+A tensor has one scale for all channels, and a channel that is ten times smaller than the largest
+one has a tenth of the codes. Channels can be enlarged where what they pass through commutes with it
+(ReLU, additions whose inputs are enlarged alike, concatenation, pooling, resizing) and made small
+again by the weights of the next convolution, which changes nothing in float (Nagel et al.,
+Data-Free Quantization Through Weight Equalization and Bias Correction, 2019, section 4.1; there for
+weights, here for activations). ReLU6 commutes as long as no enlarged value reaches 6 that did not
 before, so channels are only ever enlarged, and by less than their room.
 """
 
@@ -20,7 +21,8 @@ from edgeseg.export.graph.lowering import Constants, assemble, attributes_of, st
 from edgeseg.export.graph.qdq_nodes import Wiring
 
 STRENGTH = 0.75  # of the enlargement, in logarithms, that would bring all channels to the same size
-LARGEST = 4.0  # factor; a channel that was small in all frames seen may yet be needed, and 64 was no better
+# factor; a channel that was small in all frames seen may yet be needed, and 64 was no better
+LARGEST = 4.0
 SMALLEST = 1e-9
 LINEAR = frozenset(
     {
@@ -43,7 +45,8 @@ def equalise(
     """`network` with other weights, which computes the same.
 
     Args:
-        peaks: (C,) the largest magnitude in each channel, of each (N, C, H, W) tensor that will have codes.
+        peaks: (C,) the largest magnitude in each channel, of each (N, C, H, W) tensor that will
+            have codes.
         strength: 0 changes nothing, 1 fits all channels exactly to what was seen.
     """
     wiring, channels = Wiring(network), _Channels(network)
@@ -84,7 +87,9 @@ class _Channels:
         return self._places.get(name, np.zeros(0, np.int64))
 
     def groups(self, ties: list[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> NDArray[np.int64]:
-        """(number,) for each channel the first of those that it is tied to, directly or through others."""
+        """(number,) for each channel the first of those that it is tied to, directly or through
+        others.
+        """
         first = np.concatenate([np.zeros(0, np.int64), *(one for one, _ in ties)])
         second = np.concatenate([np.zeros(0, np.int64), *(other for _, other in ties)])
         labels = np.arange(self.number)
@@ -143,7 +148,9 @@ def _fixed(network: ModelProto, wiring: Wiring) -> set[str]:
 def _rescaled(
     node: NodeProto, constants: Constants, before: NDArray[np.float64], after: NDArray[np.float64]
 ) -> tuple[NodeProto, Constants]:
-    """The convolution for inputs enlarged by `before`, its outputs enlarged by `after`, and constants of its own."""
+    """The convolution for inputs enlarged by `before`, its outputs enlarged by `after`, and
+    constants of its own.
+    """
     weight = constants[node.input[1]].astype(np.float64)
     groups = attributes_of(node).get("group", 1)
     taken = before.reshape(groups, -1).repeat(len(weight) // groups, 0)

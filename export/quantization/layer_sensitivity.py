@@ -1,7 +1,9 @@
-"""Which tensors an INT8 file should leave float, if it must: those without whose codes the logits are closest.
+"""Which tensors an INT8 file should leave float, if it must: those without whose codes the logits
+are closest.
 
-As in NNCF's accuracy control, one tensor at a time is put back to float and the result is scored on the frames that
-suffer most. That takes a run for each tensor, so a guess from the histograms decides which are tried at all.
+As in NNCF's accuracy control, one tensor at a time is put back to float and the result is scored on
+the frames that suffer most. That takes a run for each tensor, so a guess from the histograms
+decides which are tried at all.
 """
 
 from __future__ import annotations

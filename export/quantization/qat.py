@@ -1,7 +1,9 @@
-"""The last rung: the integers themselves are trained for a short while to follow the float model, without any label.
+"""The last rung: the integers themselves are trained for a short while to follow the float model,
+without any label.
 
-The student is the placed graph with its codes (`edgeseg.export.quantization.qat_module`), the teacher the float network; frames are
-those of calibration or more of the same kind. What is learnt are the weights in steps of their codes, and the biases.
+The student is the placed graph with its codes (`edgeseg.export.quantization.qat_module`), the
+teacher the float network; frames are those of calibration or more of the same kind. What is learnt
+are the weights in steps of their codes, and the biases.
 """
 
 from __future__ import annotations

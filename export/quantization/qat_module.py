@@ -1,8 +1,10 @@
-"""A placed INT8 network as a torch module, so that its weights can be trained in front of the very codes that ship.
+"""A placed INT8 network as a torch module, so that its weights can be trained in front of the very
+codes that ship.
 
-Nodes are run as they stand in the graph. QuantizeLinear and DequantizeLinear round and saturate as the engine will, and
-let gradients through where nothing saturates (the straight-through estimator of Bengio et al., 2013). Weights are kept
-in steps of their codes, so one learning rate suits all channels, whatever their size.
+Nodes are run as they stand in the graph. QuantizeLinear and DequantizeLinear round and saturate as
+the engine will, and let gradients through where nothing saturates (the straight-through estimator
+of Bengio et al., 2013). Weights are kept in steps of their codes, so one learning rate suits all
+channels, whatever their size.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""Calibration of the float network, and the two INT8 files that come of it: one for CPUs, one for TensorRT.
+"""Calibration of the float network, and the two INT8 files that come of it: one for CPUs, one for
+TensorRT.
 
-No file suits both engines: ONNX Runtime wants unsigned codes on every tensor, TensorRT signed ones in front of
-convolutions and refuses zero points (`edgeseg.export.onnxruntime_cpu.qdq_placement`, `edgeseg.export.tensorrt.qdq_placement`). Both come from the same
-calibration: channels are equalised, frames run through once, weights are rounded so that outputs change least.
+No file suits both engines: ONNX Runtime wants unsigned codes on every tensor, TensorRT signed ones
+in front of convolutions and refuses zero points (`edgeseg.export.onnxruntime_cpu.qdq_placement`,
+`edgeseg.export.tensorrt.qdq_placement`). Both come from the same
+calibration: channels are equalised, frames run through once, weights are rounded so that outputs
+change least.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ ESTIMATORS: dict[str, type[Estimator]] = {
     "entropy": Entropy,
     "minmax": MinMax,
 }
-FINEST = 4  # times as fine as min-max has it: the finest step that an estimator may choose for a layer's input
+# times as fine as min-max has it: the finest step that an estimator may choose for a layer's input
+FINEST = 4
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ class Calibrated:
     layers: dict[str, Layer]
 
     def ranges(self, estimator: str, *, signed: bool) -> dict[str, tuple[float, float]]:
-        """(low, high) of each tensor; `signed` for codes that are signed even where no value is negative."""
+        """(low, high) of each tensor; `signed` for codes that are signed even where no value is
+        negative.
+        """
         kind = ESTIMATORS[estimator]
         return {
             name: kind(histogram).range(signed=signed)
@@ -109,7 +115,8 @@ def quantise(
     estimator: str = "mse",
     islands: Collection[str] = (),
 ) -> ModelProto:
-    """The whole graph with its network in INT8; what is in front of and behind the network stays float.
+    """The whole graph with its network in INT8; what is in front of and behind the network stays
+    float.
 
     Args:
         estimator: of the ranges, one of ESTIMATORS.

@@ -1,9 +1,9 @@
 """The ladder: ways to make an INT8 file, cheap ones first, until one is accurate and fast enough.
 
-The first rung already equalises channels and rounds weights with their inputs in mind, which costs seconds and is worth
-several dB (decision 0010). The next ones choose ranges differently, or take back what the logits are off in the mean.
-Then the tensors that suffer most stay float, a few more at each rung, which costs speed. Last, where it is asked for,
-the codes are trained.
+The first rung already equalises channels and rounds weights with their inputs in mind, which costs
+seconds and is worth several dB (decision 0010). The next ones choose ranges differently, or take
+back what the logits are off in the mean. Then the tensors that suffer most stay float, a few more
+at each rung, which costs speed. Last, where it is asked for, the codes are trained.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ class Climb:
 
     @property
     def best(self) -> Attempt:
-        """The one that passed, else the one that misses its gates by least, and of equals the one that agrees best."""
+        """The one that passed, else the one that misses its gates by least, and of equals the one
+        that agrees best.
+        """
         if self.passed or self.times:
             return self.attempts[-1]
         return min(

@@ -1,4 +1,6 @@
-"""The report of an export: the parity chain as a table, what each rung of a ladder brought, and the worst frames."""
+"""The report of an export: the parity chain as a table, what each rung of a ladder brought, and the
+worst frames.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Where a model comes from: what the manifest records of it, and what is known of the terms of its weights and data."""
+"""Where a model comes from: what the manifest records of it, and what is known of the terms of its
+weights and data.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def provenance(
 
 
 def relative(site: Site, run: Path) -> str:
-    """A run as the bundle may name it: inside the site by its path, outside by its last two names, never in full."""
+    """A run as the bundle may name it: inside the site by its path, outside by its last two names,
+    never in full.
+    """
     try:
         return run.resolve().relative_to(site.root.resolve()).as_posix()
     except ValueError:

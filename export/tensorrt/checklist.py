@@ -1,7 +1,9 @@
-"""Will TensorRT 8.5 to 11 build the INT8 file, with INT8 kernels? Thirteen points that need neither TensorRT nor a GPU.
+"""Will TensorRT 8.5 to 11 build the INT8 file, with INT8 kernels? Thirteen points that need neither
+TensorRT nor a GPU.
 
-The first ten and the last look at the file and are quick: every export runs them before the file may ship. Points 11
-and 12 run both INT8 files in ONNX Runtime; `edgeseg export --check` does that for a finished bundle.
+The first ten and the last look at the file and are quick: every export runs them before the file
+may ship. Points 11 and 12 run both INT8 files in ONNX Runtime; `edgeseg export --check` does that
+for a finished bundle.
 """
 
 from __future__ import annotations

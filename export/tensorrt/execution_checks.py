@@ -1,4 +1,6 @@
-"""Points 11 and 12 of the TensorRT checklist: what ONNX Runtime makes of the two INT8 files on this machine."""
+"""Points 11 and 12 of the TensorRT checklist: what ONNX Runtime makes of the two INT8 files on this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from edgeseg.metrics import agreement
 
 CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
 ROWS = 16  # of a layer's output that are simulated
-SPARE = 1  # more Q/DQ nodes than there are floats to convert: a Mul by a temperature of 1 gives way to its two readers
+# more Q/DQ nodes than there are floats to convert: a Mul by a temperature of 1 gives way to its two
+# readers
+SPARE = 1
 ON_CODES = frozenset(
     {
         "Add",
@@ -116,7 +120,9 @@ def _codes(view: View, name: str, values: Array) -> tuple[Array, Array]:
 
 
 def _simulate(view: View, node: NodeProto, given: dict[str, Array]) -> Array:
-    """The first rows of what integer arithmetic makes of a convolution's input, (N, O, rows, width)."""
+    """The first rows of what integer arithmetic makes of a convolution's input, (N, O, rows,
+    width).
+    """
     data, step = _codes(view, node.input[0], given[_before(view, node.input[0])])
     weight, steps = _codes(view, node.input[1], view.constants[_before(view, node.input[1])])
     top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
@@ -148,7 +154,8 @@ def _simulate(view: View, node: NodeProto, given: dict[str, Array]) -> Array:
 
 
 def fuses_on_cpus(data: bytes, source: View) -> list[str]:
-    """12: ONNX Runtime runs all but the stated convolutions of the CPU file on codes, and turns few tensors to and fro.
+    """12: ONNX Runtime runs all but the stated convolutions of the CPU file on codes, and turns few
+    tensors to and fro.
 
     Args:
         data: model.int8-cpu.onnx.
@@ -171,7 +178,9 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
 
 
 def conversions(view: View) -> int:
-    """How many Q and DQ nodes a CPU file needs: where codes are made from floats, and at each reader of floats."""
+    """How many Q and DQ nodes a CPU file needs: where codes are made from floats, and at each
+    reader of floats.
+    """
     inside = {node.output[0] for node in view.nodes if _on_codes(view, node)}
     made = sum(node.op_type == Q and node.input[0] not in inside for node in view.nodes)
     unmade = sum(

@@ -1,7 +1,8 @@
-"""Points 1 to 5 of the TensorRT checklist: whether the parsers of 8.5 to 11 can read the graph at all.
+"""Points 1 to 5 of the TensorRT checklist: whether the parsers of 8.5 to 11 can read the graph at
+all.
 
-Each point looks at a `View` and returns what it found wrong, a sentence for each fault that names the node. None of
-them needs TensorRT.
+Each point looks at a `View` and returns what it found wrong, a sentence for each fault that names
+the node. None of them needs TensorRT.
 """
 
 from __future__ import annotations
@@ -173,7 +174,9 @@ def attribute(node: NodeProto, name: str, default: Any) -> Any:  # Any: attribut
 
 
 def is_sound(view: View) -> list[str]:
-    """1: valid ONNX of an opset that TensorRT 8 reads, of standard operators, with its weights inside."""
+    """1: valid ONNX of an opset that TensorRT 8 reads, of standard operators, with its weights
+    inside.
+    """
     model, found = view.model, []
     try:
         onnx.checker.check_model(model, full_check=True)

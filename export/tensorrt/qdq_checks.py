@@ -1,6 +1,8 @@
-"""Points 6 to 10 of the TensorRT checklist: whether Q/DQ nodes are such that TensorRT takes its INT8 kernels.
+"""Points 6 to 10 of the TensorRT checklist: whether Q/DQ nodes are such that TensorRT takes its
+INT8 kernels.
 
-Where Q/DQ nodes belong is told in `edgeseg.export.tensorrt.qdq_placement`; here the finished file is looked at, whoever made it.
+Where Q/DQ nodes belong is told in `edgeseg.export.tensorrt.qdq_placement`; here the finished file
+is looked at, whoever made it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def is_integer(view: View, node: NodeProto) -> bool:
 
 
 def has_plain_parameters(view: View) -> list[str]:
-    """6: scales and zero points are what TensorRT takes: signed, symmetric, one scale for each tensor or channel."""
+    """6: scales and zero points are what TensorRT takes: signed, symmetric, one scale for each
+    tensor or channel.
+    """
     found = []
     for node in (node for node in view.nodes if node.op_type in (Q, DQ)):
         name = called(node)
@@ -134,7 +138,9 @@ def _same(view: View, one: NodeProto, other: NodeProto) -> bool:
 
 
 def has_whole_convolutions(view: View) -> list[str]:
-    """8: a convolution with INT8 weights has INT8 data, FP32 weights in front of Q and DQ, and an FP32 bias."""
+    """8: a convolution with INT8 weights has INT8 data, FP32 weights in front of Q and DQ, and an
+    FP32 bias.
+    """
     found = []
     for node in (node for node in convolutions(view) if is_integer(view, node)):
         name = called(node)
@@ -175,7 +181,9 @@ def _overflow(view: View, quantise: NodeProto, axis: int) -> list[str]:
 
 
 def keeps_fusions(view: View) -> list[str]:
-    """9: no Q/DQ in front of activations, one quantised input at each residual Add, all or none at each Concat."""
+    """9: no Q/DQ in front of activations, one quantised input at each residual Add, all or none at
+    each Concat.
+    """
     found = []
     islands = set(stated(view, "edgeseg.islands") or [])
     for node in view.nodes:
@@ -246,7 +254,8 @@ def _concat(view: View, node: NodeProto, islands: set[str]) -> list[str]:
 
 
 def covers(view: View, source: View) -> list[str]:
-    """10: the float convolutions are those that the metadata name; where it names none, they are a small share.
+    """10: the float convolutions are those that the metadata name; where it names none, they are a
+    small share.
 
     Args:
         source: model.onnx.

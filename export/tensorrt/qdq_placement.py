@@ -1,8 +1,9 @@
 """Where the TensorRT flavour has codes: in front of what wants INT8 inputs, and nowhere else.
 
-TensorRT takes Q/DQ nodes literally. A Q behind a convolution and its activation is pulled into that kernel, but one
-between them breaks it, and an addition joins the convolution in front of it only if that input stays bare. Codes are
-signed with zero point 0, weights are FP32 followed by Q and DQ, biases FP32: what the parsers of 8.5 to 11 all read.
+TensorRT takes Q/DQ nodes literally. A Q behind a convolution and its activation is pulled into that
+kernel, but one between them breaks it, and an addition joins the convolution in front of it only if
+that input stays bare. Codes are signed with zero point 0, weights are FP32 followed by Q and DQ,
+biases FP32: what the parsers of 8.5 to 11 all read.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def _reads(
             }  # an addition is part of the kernel of its bare input
             if wiring.is_behind(node.input[0], kernels):
                 reads.add((node.name, node.input[0]))
-    while True:  # who reads a tensor that has codes for another reads the codes, too, and a Concat all or none
+    # who reads a tensor that has codes for another reads the codes, too, and a Concat all or none
+    while True:
         coded = {name for _, name in reads}
         more = set()
         for node in wiring.nodes:
@@ -110,15 +112,19 @@ def _reads(
 
 
 def _hides(node: NodeProto, wiring: Wiring) -> bool:
-    """Whether the node is a MaxPool that shares what it reads with others, as behind a ResNet's first convolution.
+    """Whether the node is a MaxPool that shares what it reads with others, as behind a ResNet's
+    first convolution.
 
-    A Q behind a MaxPool moves in front of it, and on into the convolution, unless somebody reads the float values.
+    A Q behind a MaxPool moves in front of it, and on into the convolution, unless somebody reads
+    the float values.
     """
     return node.op_type == "MaxPool" and len(wiring.takers[node.input[0]]) > 1
 
 
 def _has_kernel(shape: tuple[int, ...], first: bool) -> bool:
-    """Whether TensorRT has a fast INT8 kernel for a weight (O, I / groups, kh, kw); the rules are ModelOpt's."""
+    """Whether TensorRT has a fast INT8 kernel for a weight (O, I / groups, kh, kw); the rules are
+    ModelOpt's.
+    """
     outputs, inputs, height, width = shape
     if min(outputs, inputs) >= LEAST_CHANNELS:
         return True
@@ -129,7 +135,9 @@ def _has_kernel(shape: tuple[int, ...], first: bool) -> bool:
 
 
 def _scales(wiring: Wiring, reads: set[Pair], ranges: Ranges) -> dict[str, float]:
-    """The scale of each tensor with codes; what a Concat or MaxPool of codes reads shares one with its result."""
+    """The scale of each tensor with codes; what a Concat or MaxPool of codes reads shares one with
+    its result.
+    """
     most = {name: max(ranges[name][1], SMALLEST) for _, name in reads}
     sharing = ("Concat", "MaxPool")
     joined = [
@@ -145,7 +153,9 @@ def _scales(wiring: Wiring, reads: set[Pair], ranges: Ranges) -> dict[str, float
 
 
 def _weights(sheet: Sheet, node: NodeProto, layer: Layer) -> None:
-    """Give a convolution FP32 weights that lie on codes, a Q and a DQ behind them, and an FP32 bias."""
+    """Give a convolution FP32 weights that lie on codes, a Q and a DQ behind them, and an FP32
+    bias.
+    """
     name = f"{node.name}.int.weight"
     parameters = [f"{name}.scale", f"{name}.zero"]
     sheet.constants |= {

@@ -1,4 +1,6 @@
-"""The gate lets better and equal bundles pass, and stops every planted regression with a sentence that names it."""
+"""The gate lets better and equal bundles pass, and stops every planted regression with a sentence
+that names it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def frames(
     seed: int = 0,
     pixels: tuple[int, ...] = (),
 ) -> Any:
-    """(number, C, C) counts in which a share `recall` of each class is found; the rest is taken for the first."""
+    """(number, C, C) counts in which a share `recall` of each class is found; the rest is taken for
+    the first.
+    """
     random = np.random.default_rng(seed)
     sizes = np.array(pixels or (4000, 5000, 1000))
     counts = np.zeros((number, len(sizes), len(sizes)), np.int64)
@@ -177,7 +181,9 @@ def test_the_judgement_is_plain_json() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.3, 20.0), st.integers(0, 2))
 def test_a_planted_regression_never_passes(seed: int, loss: float, place: int) -> None:
-    """L1: whatever the noise of the champion, the same frames with one class or all of them worse are blocked."""
+    """L1: whatever the noise of the champion, the same frames with one class or all of them worse
+    are blocked.
+    """
     recall = [0.9, 0.9, 0.8]
     old = frames((recall[0], recall[1], recall[2]), noise=0.05, seed=seed)
     new = old.copy()

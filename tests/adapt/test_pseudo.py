@@ -1,4 +1,6 @@
-"""Pseudo-labels are what the site model says, unreliable pixels are left open, and a collapse is noticed."""
+"""Pseudo-labels are what the site model says, unreliable pixels are left open, and a collapse is
+noticed.
+"""
 
 from __future__ import annotations
 

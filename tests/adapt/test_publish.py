@@ -1,4 +1,6 @@
-"""`bundles/current` always points at a whole bundle, and the way back is written in the bundles themselves."""
+"""`bundles/current` always points at a whole bundle, and the way back is written in the bundles
+themselves.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Records of devices come into the site once, whole, and never where they would spoil the judgement."""
+"""Records of devices come into the site once, whole, and never where they would spoil the
+judgement.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A whole round with nothing played: tiny networks are trained, distilled, exported to INT8, judged and published."""
+"""A whole round with nothing played: tiny networks are trained, distilled, exported to INT8, judged
+and published.
+"""
 
 from __future__ import annotations
 

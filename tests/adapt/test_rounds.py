@@ -1,4 +1,6 @@
-"""A round survives whatever happens to it: the champion is always a whole bundle, and the next start goes on."""
+"""A round survives whatever happens to it: the champion is always a whole bundle, and the next
+start goes on.
+"""
 
 from __future__ import annotations
 
@@ -385,7 +387,8 @@ def test_a_champion_that_changed_before_publishing_is_judged_too(site: Site) -> 
             make_bundle(site.root / "bundles/by-hand", site.root / "runs/distill/exp1", seq=7)
             os.replace(_link(site, "by-hand"), site.current_bundle)
 
-    # The swap happens after the gate has read the champion's name but before the verdict is acted on.
+    # The swap happens after the gate has read the champion's name but before the verdict is acted
+    # on.
     stand.before = swap
     result = go(site, stand)
     assert result.verdict == "published"
@@ -430,7 +433,9 @@ def test_after_a_rollback_the_records_are_new_again_and_the_number_is_not_used_t
 
 
 def killed_after(site: Site, replaces: int) -> bool:
-    """Run a round in a child that dies, as by kill -9, before its N-th rename; False if it came to its end."""
+    """Run a round in a child that dies, as by kill -9, before its N-th rename; False if it came to
+    its end.
+    """
     child = os.fork()
     if child == 0:
         real, left = os.replace, [replaces]

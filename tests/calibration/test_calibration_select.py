@@ -1,4 +1,6 @@
-"""Which frames calibrate: spread over cameras and time, from the right splits, the same for the same seed."""
+"""Which frames calibrate: spread over cameras and time, from the right splits, the same for the
+same seed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Bad input of every kind gives one clear sentence and exit code 1: never a traceback, never something half done."""
+"""Bad input of every kind gives one clear sentence and exit code 1: never a traceback, never
+something half done.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`edgeseg adapt` at the command line: what it prints, where, and one sentence for whatever a user can cause."""
+"""`edgeseg adapt` at the command line: what it prints, where, and one sentence for whatever a user
+can cause.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""`infer`, `bench`, `eval` and `doctor` as they are typed: inside a site, outside of any, and wrongly."""
+"""`infer`, `bench`, `eval` and `doctor` as they are typed: inside a site, outside of any, and
+wrongly.
+"""
 
 from __future__ import annotations
 

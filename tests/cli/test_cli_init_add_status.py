@@ -1,4 +1,6 @@
-"""`edgeseg init`, `add` and `status` as a user types them: output, next steps, sentences instead of tracebacks."""
+"""`edgeseg init`, `add` and `status` as a user types them: output, next steps, sentences instead of
+tracebacks.
+"""
 
 from __future__ import annotations
 

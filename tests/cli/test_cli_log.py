@@ -32,7 +32,9 @@ def run(*arguments: object) -> Result:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Three records: one for its score with everything, one control frame without a mask, one flagged."""
+    """Three records: one for its score with everything, one control frame without a mask, one
+    flagged.
+    """
     folder = tmp_path / "log"
     mask = np.arange(6, dtype=np.uint8).reshape(2, 3).repeat(10, 0).repeat(10, 1)
     entropy = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)

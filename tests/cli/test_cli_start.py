@@ -1,4 +1,5 @@
-"""What starting edgeseg loads: nothing foreign for `import edgeseg`, no engine and no arrays for `edgeseg --help`.
+"""What starting edgeseg loads: nothing foreign for `import edgeseg`, no engine and no arrays for
+`edgeseg --help`.
 
 Speed itself is measured by benchmarks/start_up.py.
 """

@@ -1,4 +1,6 @@
-"""The cache of decoded frames: the same pixels as without, whatever is killed, damaged, changed, shared or full."""
+"""The cache of decoded frames: the same pixels as without, whatever is killed, damaged, changed,
+shared or full.
+"""
 
 from __future__ import annotations
 
@@ -239,7 +241,9 @@ def test_kill_9_while_filling_leaves_no_damaged_frame(site: Site) -> None:
 
 
 def test_kill_9_between_record_and_checksum(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same, at every place where it could matter: a write that stops half-way, then a process that is gone."""
+    """The same, at every place where it could matter: a write that stops half-way, then a process
+    that is gone.
+    """
     wanted = decoded(site)
     pwrite = os.pwrite
     for share in (0.0, 0.3, 1.0):

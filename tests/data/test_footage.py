@@ -1,4 +1,6 @@
-"""Adding footage: what is kept, what is told, and that nothing depends on how often or how interrupted it is done."""
+"""Adding footage: what is kept, what is told, and that nothing depends on how often or how
+interrupted it is done.
+"""
 
 from __future__ import annotations
 

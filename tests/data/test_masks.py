@@ -1,4 +1,6 @@
-"""Masks in every form tools write them, all faults at once, and labels that meet footage already in the site."""
+"""Masks in every form tools write them, all faults at once, and labels that meet footage already in
+the site.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The automatic split: whole blocks, fair shares, classes everywhere, nothing moved, and no leaks into training."""
+"""The automatic split: whole blocks, fair shares, classes everywhere, nothing moved, and no leaks
+into training.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The TensorRT checklist: a real bundle passes, and each point finds the fault that was planted for it."""
+"""The TensorRT checklist: a real bundle passes, and each point finds the fault that was planted for
+it.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,8 @@ def test_both_files_name_their_float_convolutions(files: Files) -> None:
         assert set(found) <= names and len(found) <= most
 
 
-# --- one change to the file for each way to fail -------------------------------------------------------------------
+# --- one change to the file for each way to fail
+# -------------------------------------------------------------------
 
 
 def node_of(model: ModelProto, operator: str, place: int = 0) -> NodeProto:
@@ -564,7 +567,8 @@ def test_a_file_that_fails_is_refused_and_the_float_bundle_still_ships(
     assert made.manifest.figures["int8-trt"]["checklist"] == summary(faulty)
 
 
-# --- the command ----------------------------------------------------------------------------------------------------
+# --- the command
+# ----------------------------------------------------------------------------------------------------
 
 
 def test_the_command_passes_a_good_bundle(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:

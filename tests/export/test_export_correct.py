@@ -1,4 +1,6 @@
-"""Bias correction finds a planted shift of the logits, and weighs pixels by how unsure the float model is of them."""
+"""Bias correction finds a planted shift of the logits, and weighs pixels by how unsure the float
+model is of them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ INTERFACE = Interface(height=SIDE, width=SIDE, classes=2, mean=(0, 0, 0), std=(1
 
 
 def calibration(shift: float, *, behind: str = "") -> Calibrated:
-    """Class 0 gains with the red of a pixel; in integers it is `shift` more likely, twice as much where red is full."""
+    """Class 0 gains with the red of a pixel; in integers it is `shift` more likely, twice as much
+    where red is full.
+    """
     weight = np.zeros((2, 3, 1, 1), np.float32)
     weight[0, 0] = 8
     nodes = [

@@ -1,4 +1,6 @@
-"""Trained codes: the module computes what ONNX Runtime computes, and training brings it nearer to the float network."""
+"""Trained codes: the module computes what ONNX Runtime computes, and training brings it nearer to
+the float network.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The exported graph: opset 17 with the same results, names that last, and outputs that mean what design.md says."""
+"""The exported graph: opset 17 with the same results, names that last, and outputs that mean what
+design.md says.
+"""
 
 from __future__ import annotations
 

@@ -438,7 +438,8 @@ def large_network(side: int) -> ModelProto:
 
 
 def test_calibration_takes_a_bounded_sample_from_tensors_of_any_size() -> None:
-    side = 1024  # the convolution's output has a million values, of which some 16 thousand leave the graph
+    # the convolution's output has a million values, of which some 16 thousand leave the graph
+    side = 1024
     interface = Interface(height=side, width=side, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
     image = np.zeros((side, side, 3), np.uint8)
     image[:, 17] = 255  # a single bright column is seen, whatever the step of the sample

@@ -1,4 +1,6 @@
-"""Normalisation inside the first convolution: the same in float, and exact in the CPU flavour but for the padding."""
+"""Normalisation inside the first convolution: the same in float, and exact in the CPU flavour but
+for the padding.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The whole export on a small site: a bundle that devices run, with true figures, and gates that hold."""
+"""The whole export on a small site: a bundle that devices run, with true figures, and gates that
+hold.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Where codes are in the INT8 files of the students, held to golden tables, which `tests/patternkit.py` renews."""
+"""Where codes are in the INT8 files of the students, held to golden tables, which
+`tests/patternkit.py` renews.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""A stand-in for libcudart, which needs a GPU and cannot run here: it counts, and is strict about memory and streams.
+"""A stand-in for libcudart, which needs a GPU and cannot run here: it counts, and is strict about
+memory and streams.
 
-Real ctypes function pointers are handed out, so our argument types are really used. "Device" addresses are host memory
-at an offset, so that a host pointer given to the GPU, or a forgotten copy, is noticed. Work put into a stream is done
-when the stream is waited for, not before, and a capture notes it down instead, as on a GPU. What it cannot show is
-whether a real GPU does what the documentation says.
+Real ctypes function pointers are handed out, so our argument types are really used. "Device"
+addresses are host memory at an offset, so that a host pointer given to the GPU, or a forgotten
+copy, is noticed. Work put into a stream is done when the stream is waited for, not before, and a
+capture notes it down instead, as on a GPU. What it cannot show is whether a real GPU does what the
+documentation says.
 """
 
 from __future__ import annotations

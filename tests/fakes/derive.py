@@ -1,9 +1,11 @@
-"""Derives `trt_api.json` from a listing of TensorRT's bindings: what our code touches, and its neighbours.
+"""Derives `trt_api.json` from a listing of TensorRT's bindings: what our code touches, and its
+neighbours.
 
     python -m tests.fakes.derive LISTING.json
 
-The listing holds, for each version, names of classes, members, enum values and the signatures that pybind11 writes into
-docstrings. What is kept are facts alone: names, the versions that have them, argument names, enum integers.
+The listing holds, for each version, names of classes, members, enum values and the signatures that
+pybind11 writes into docstrings. What is kept are facts alone: names, the versions that have them,
+argument names, enum integers.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ SIGNATURE = re.compile(r"^\w+\((.*)\) -> (.*)$")
 
 
 def arguments(signature: str) -> list[str]:
-    """The names after `self`, with a `?` where there is a default, and `:type` where it is one that can be checked."""
+    """The names after `self`, with a `?` where there is a default, and `:type` where it is one that
+    can be checked.
+    """
     found = SIGNATURE.match(signature)
     if found is None:
         return []
@@ -73,7 +77,9 @@ def arguments(signature: str) -> list[str]:
 
 
 def member(facts: dict[str, Any], versions: list[str]) -> dict[str, Any]:  # Any: what json holds
-    """`in`: versions, absent for all; `property` or `calls`: argument lists by the version they start with."""
+    """`in`: versions, absent for all; `property` or `calls`: argument lists by the version they
+    start with.
+    """
     found: dict[str, Any] = (
         {} if facts["present"] == "all" else {"in": [versions.index(v) for v in facts["present"]]}
     )

@@ -1,9 +1,10 @@
 """Stand-ins for the `tensorrt` module of nine versions, which need a GPU and cannot run here.
 
-Names, argument lists and enum integers come from `trt_api.json` (see derive.py), and anything else is refused: an
-attribute that a version lacks, an unknown keyword, a wrong number of arguments, an enum of another type. What a fake
-engine computes is real: ONNX Runtime runs the graph on the "device" memory of `FakeCuda`. Which kernels TensorRT would
-choose, how fast they are and how it rounds cannot be learned from it.
+Names, argument lists and enum integers come from `trt_api.json` (see derive.py), and anything else
+is refused: an attribute that a version lacks, an unknown keyword, a wrong number of arguments, an
+enum of another type. What a fake engine computes is real: ONNX Runtime runs the graph on the
+"device" memory of `FakeCuda`. Which kernels TensorRT would choose, how fast they are and how it
+rounds cannot be learned from it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A small real bundle: a hand-made network whose answer is known, as FP32 and as an INT8 file for the CPU.
+"""A small real bundle: a hand-made network whose answer is known, as FP32 and as an INT8 file for
+the CPU.
 
-Every pixel belongs to the class whose colour is nearest, averaged over squares of 4x4 pixels, so a test can paint a
-picture and say what must come out.
+Every pixel belongs to the class whose colour is nearest, averaged over squares of 4x4 pixels, so a
+test can paint a picture and say what must come out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ Array = NDArray[Any]  # Any: of the type that the operator wants
 
 
 def painted(classes: Array, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
-    """A picture, (height, width, 3) RGB, of equal tiles in the colours of `classes`, (rows, columns)."""
+    """A picture, (height, width, 3) RGB, of equal tiles in the colours of `classes`, (rows,
+    columns).
+    """
     rows = np.arange(height) * classes.shape[0] // height
     columns = np.arange(width) * classes.shape[1] // width
     return np.asarray(COLORS[classes[rows][:, columns]], np.uint8)

@@ -61,7 +61,9 @@ def finish(job: Job, miou: float) -> None:
 
 
 def play(job: Job, line: Connection) -> None:
-    """In place of `work`: seed 0 finishes, seed 1 is killed, 2 exits with a code, 3 says why, 4 never ends."""
+    """In place of `work`: seed 0 finishes, seed 1 is killed, 2 exits with a code, 3 says why, 4
+    never ends.
+    """
     end_with_parent()
     job.out.mkdir(parents=True, exist_ok=True)
     line.send(("start", "train", 9))

@@ -1,4 +1,6 @@
-"""Steps of whole methods on one process and on two that share the frames; for tests/test_devices.py."""
+"""Steps of whole methods on one process and on two that share the frames; for
+tests/test_devices.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A device in a box: a bundle with files for TensorRT, and stand-ins for TensorRT, libcudart and the child process."""
+"""A device in a box: a bundle with files for TensorRT, and stand-ins for TensorRT, libcudart and
+the child process.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A small site whose classes are told by colour, and a run with a tiny network that has learnt them."""
+"""A small site whose classes are told by colour, and a run with a tiny network that has learnt
+them.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def picture(seed: int) -> tuple[Array, Array]:
 
 
 def make_site(folder: Path, *, val: int = 5, unlabelled: int = 8) -> Site:
-    """A site with 4 labelled frames and the given numbers of val and unlabelled ones, from two cameras."""
+    """A site with 4 labelled frames and the given numbers of val and unlabelled ones, from two
+    cameras.
+    """
     init(folder, CLASSES)
     site = Site.open(folder)
     frames = []

@@ -1,12 +1,15 @@
-"""Tables of where codes are in the INT8 files of the student networks: what `tests/golden/*.json` hold.
+"""Tables of where codes are in the INT8 files of the student networks: what `tests/golden/*.json`
+hold.
 
-A pattern is what gives a node's inputs, the node, and what reads its outputs, as in "DQ,DQ -> Conv -> Relu"; constants
-are left out. Placement looks at neither weights nor ranges, so these are random here and no frame is run: that a real
-calibration gives the same table is checked with `--calibrate`.
+A pattern is what gives a node's inputs, the node, and what reads its outputs, as in "DQ,DQ -> Conv
+-> Relu"; constants are left out. Placement looks at neither weights nor ranges, so these are random
+here and no frame is run: that a real calibration gives the same table is checked with
+`--calibrate`.
 
     python -m tests.helpers.patterns              # compare
-    python -m tests.helpers.patterns --update     # write tests/golden anew, after looking at what changed
-    python -m tests.helpers.patterns --calibrate  # compare with files that were calibrated on pictures; minutes
+    python -m tests.helpers.patterns --update     # write tests/golden anew, after looking at what
+    changed python -m tests.helpers.patterns --calibrate  # compare with files that were calibrated
+    on pictures; minutes
 """
 
 from __future__ import annotations
@@ -59,7 +62,9 @@ def trace(arch: str, encoder: str, seed: int = 0) -> ModelProto:
 
 
 def pretended(network: ModelProto, seed: int) -> Calibrated:
-    """A calibration of random ranges and weights; ranges keep the sign that activations force on them."""
+    """A calibration of random ranges and weights; ranges keep the sign that activations force on
+    them.
+    """
     random, wiring = np.random.default_rng(seed), Wiring(network)
     histograms = {}
     for name in coded_tensors(network):

@@ -1,4 +1,6 @@
-"""What two processes and one compute from the same data, for tests of losses that must not depend on their number."""
+"""What two processes and one compute from the same data, for tests of losses that must not depend
+on their number.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +139,9 @@ def worker(rank: int, world: int, folder: str) -> None:
 
 
 def alone() -> Results:
-    """The same from one process that has all frames; for info_nce the mean over all anchors instead of over draws."""
+    """The same from one process that has all frames; for info_nce the mean over all anchors instead
+    of over draws.
+    """
     data = inputs()
     found = compute(data)
     kinds = data["kinds"].clone().requires_grad_(True)

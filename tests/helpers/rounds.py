@@ -65,7 +65,9 @@ CONFIG = validate(SiteConfig, SECTIONS, "the test site")
 
 
 def scene(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image (H, W, 3) and mask (H, W): three bands in three colours under a random pattern; each seed its own hash."""
+    """Image (H, W, 3) and mask (H, W): three bands in three colours under a random pattern; each
+    seed its own hash.
+    """
     random = np.random.default_rng(seed)
     pattern = cv2.resize(random.uniform(-70, 70, (8, 9)).astype(np.float32), (WIDTH, HEIGHT))
     tops = 20 + random.integers(0, 4), 42 + random.integers(0, 4)
@@ -181,7 +183,9 @@ def make_log(folder: Path, seeds: range, *, reason: Any = "score", flags: Any = 
 
 
 def counts(hits: list[int], misses: list[int]) -> NDArray[np.int64]:
-    """(3 frames, C, C): each class with so many pixels found and so many taken for the next class, in every frame."""
+    """(3 frames, C, C): each class with so many pixels found and so many taken for the next class,
+    in every frame.
+    """
     matrix = np.diag(hits).astype(np.int64)
     for index, number in enumerate(misses):
         matrix[index, (index + 1) % len(hits)] += number
@@ -197,7 +201,8 @@ GOOD, FAIR, BAD = (
 
 @dataclass
 class Stand:
-    """Stand-ins for the heavy steps: they write what the real ones write, and note that they were called.
+    """Stand-ins for the heavy steps: they write what the real ones write, and note that they were
+    called.
 
     Attributes:
         challenger: counts that the challenger is said to have; the champion has FAIR.

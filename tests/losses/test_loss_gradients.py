@@ -1,7 +1,8 @@
-"""Every loss against its formula written out (benchmarks/literal.py), value and gradient, and what all of them keep to.
+"""Every loss against its formula written out (benchmarks/literal.py), value and gradient, and what
+all of them keep to.
 
-A loss leaves its arguments alone, does not hear of ignored pixels, is a differentiable zero where nothing counts and
-finite for bfloat16 inputs, with 2, 3, 4 or 21 classes.
+A loss leaves its arguments alone, does not hear of ignored pixels, is a differentiable zero where
+nothing counts and finite for bfloat16 inputs, with 2, 3, 4 or 21 classes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ Inputs = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Case:
-    """A loss: its inputs for C classes, of which the first `leaves` get gradients, and both ways to compute it."""
+    """A loss: its inputs for C classes, of which the first `leaves` get gradients, and both ways to
+    compute it.
+    """
 
     inputs: Callable[[int], Inputs]
     ours: Callable[..., Tensor]
@@ -163,7 +166,9 @@ every_number = pytest.mark.parametrize("classes", CLASSES)
 def gradients(
     function: Callable[..., Tensor], inputs: Inputs, leaves: int, *, autocast: bool = False
 ) -> tuple[Tensor, list[Tensor]]:
-    """The value, and what comes back when its sum is weighted unevenly; as in the loop, backward is out of autocast."""
+    """The value, and what comes back when its sum is weighted unevenly; as in the loop, backward is
+    out of autocast.
+    """
     inputs = tuple(one.clone() for one in inputs)
     sources = [one.requires_grad_(True) for one in inputs[:leaves]]
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):

@@ -1,4 +1,6 @@
-"""Losses: reference values of methods.md 7.4, literal versions of the formulas, and the guards for odd batches."""
+"""Losses: reference values of methods.md 7.4, literal versions of the formulas, and the guards for
+odd batches.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Baselines of the comparison: staged (DMT, DSBN), with a judging network (ECS, S4GAN, AdvSSL), pretext task (S4L)."""
+"""Baselines of the comparison: staged (DMT, DSBN), with a judging network (ECS, S4GAN, AdvSSL),
+pretext task (S4L).
+"""
 
 from __future__ import annotations
 

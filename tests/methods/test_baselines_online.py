@@ -1,4 +1,6 @@
-"""What is particular to the online baselines; tests/test_methods.py holds what every method must do."""
+"""What is particular to the online baselines; tests/test_methods.py holds what every method must
+do.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Encoders and decoders: pairs that work or are refused, ViT with DPT, frozen encoders, checkpointing, export."""
+"""Encoders and decoders: pairs that work or are refused, ViT with DPT, frozen encoders,
+checkpointing, export.
+"""
 
 from __future__ import annotations
 

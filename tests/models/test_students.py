@@ -1,4 +1,6 @@
-"""Edge networks of our own: they build, learn, export and run on codes all through; `bench --students` times them."""
+"""Edge networks of our own: they build, learn, export and run on codes all through; `bench
+--students` times them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The perceptual hash: stable under what footage goes through, different for different pictures, fast to search."""
+"""The perceptual hash: stable under what footage goes through, different for different pictures,
+fast to search.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A graph that could read other files, run foreign code or is meant for another engine never reaches the engine."""
+"""A graph that could read other files, run foreign code or is meant for another engine never
+reaches the engine.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Stages run side by side, in order and within bounds, and any failure anywhere ends the run cleanly."""
+"""Stages run side by side, in order and within bounds, and any failure anywhere ends the run
+cleanly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What is written can be read again, is what was predicted, and has its final name only when it is whole."""
+"""What is written can be read again, is what was predicted, and has its final name only when it is
+whole.
+"""
 
 from __future__ import annotations
 

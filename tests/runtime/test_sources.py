@@ -1,4 +1,6 @@
-"""Every address finds its source or a sentence; files never lose a frame, cameras never hand out an old one."""
+"""Every address finds its source or a sentence; files never lose a frame, cameras never hand out an
+old one.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def pictures(folder: Path, names: list[str]) -> list[Path]:
     return [save(folder / name, scene(seed)) for seed, name in enumerate(names)]
 
 
-# ------------------------------------------------------------------------------------------------------------- pictures
+# -------------------------------------------------------------------------------------------------------------
+# pictures
 
 
 def test_a_folder_gives_its_pictures_in_natural_order(tmp_path: Path) -> None:
@@ -85,7 +88,8 @@ def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
         every(str(tmp_path))
 
 
-# --------------------------------------------------------------------------------------------------------------- videos
+# ---------------------------------------------------------------------------------------------------------------
+# videos
 
 
 def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
@@ -137,7 +141,8 @@ def test_a_stopped_video_is_not_called_truncated(tmp_path: Path) -> None:
     assert not list(frames) and not source.account.notes
 
 
-# --------------------------------------------------------------------------------------------------------------- errors
+# ---------------------------------------------------------------------------------------------------------------
+# errors
 
 
 @pytest.mark.parametrize(
@@ -228,7 +233,8 @@ def test_safe_names_are_file_names() -> None:
     assert safe_name("../..") == "camera" and "/" not in safe_name("a/b")
 
 
-# -------------------------------------------------------------------------------------------------------------- cameras
+# --------------------------------------------------------------------------------------------------------------
+# cameras
 
 
 class FakeCapture:

@@ -1,4 +1,6 @@
-"""Splitting batches by memory: what is planned from two sizes holds for a third, and what cannot fit is refused."""
+"""Splitting batches by memory: what is planned from two sizes holds for a third, and what cannot
+fit is refused.
+"""
 
 from __future__ import annotations
 

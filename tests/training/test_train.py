@@ -1,4 +1,6 @@
-"""Training: every method learns, a killed run resumes bit for bit, and bad numbers never reach the weights."""
+"""Training: every method learns, a killed run resumes bit for bit, and bad numbers never reach the
+weights.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ def test_a_method_learns_and_leaves_all_its_results(
 
 @pytest.mark.parametrize("name", ["cutmix_mt", "u2pl", "ael", "cps_cutmix"])
 def test_class_weights_are_of_labelled_pixels_alone(name: str) -> None:
-    """On pseudo-labels, which carry the teacher's bias already, they let rare classes grow without end."""
+    """On pseudo-labels, which carry the teacher's bias already, they let rare classes grow without
+    end.
+    """
     from edgeseg.methods import Batch, StepResult
 
     torch.manual_seed(0)
@@ -125,7 +129,9 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
     norms = [m for m in method.teacher.modules() if isinstance(m, torch.nn.BatchNorm2d)]
 
     def error() -> float:
-        """How far the teacher is from what the statistics of this very batch would give, in standard deviations."""
+        """How far the teacher is from what the statistics of this very batch would give, in
+        standard deviations.
+        """
         with torch.no_grad():
             own = method.teacher(method.normalise(images)).logits
             other = copy.deepcopy(method.teacher)

@@ -1,7 +1,9 @@
-"""`edgeseg add footage`: videos and images become unlabelled frames, sampled by time, without near-duplicates.
+"""`edgeseg add footage`: videos and images become unlabelled frames, sampled by time, without
+near-duplicates.
 
-Frames are handled in one fixed order and each decision depends on the frames before it alone, so that the same command
-run again, after it ended or was killed, changes nothing that is there and ends in the same site.
+Frames are handled in one fixed order and each decision depends on the frames before it alone, so
+that the same command run again, after it ended or was killed, changes nothing that is there and
+ends in the same site.
 """
 
 from __future__ import annotations
@@ -130,8 +132,9 @@ def add_footage(
 ) -> AddResult:
     """Add footage to the site as unlabelled frames.
 
-    Videos give the first frame of every 1/`data.fps` seconds, images of one folder count as 1/`data.fps` seconds apart.
-    A frame with a near-duplicate anywhere in the site is dropped. What cannot be read is named and the rest is kept.
+    Videos give the first frame of every 1/`data.fps` seconds, images of one folder count as
+    1/`data.fps` seconds apart. A frame with a near-duplicate anywhere in the site is dropped. What
+    cannot be read is named and the rest is kept.
 
     Raises:
         DataError: nothing was found, nothing could be read, or the disk is full.

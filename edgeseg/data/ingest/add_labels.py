@@ -1,4 +1,6 @@
-"""`edgeseg add labels`: images with masks, all checked before the first is added, all faults told at once."""
+"""`edgeseg add labels`: images with masks, all checked before the first is added, all faults told
+at once.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ class LabelResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _Checked:
-    """A pair without faults; pixels are read again when it is added, so that memory holds one image at a time."""
+    """A pair without faults; pixels are read again when it is added, so that memory holds one image
+    at a time.
+    """
 
     image: Path
     mask: Path
@@ -90,9 +94,10 @@ def add_labels(
 ) -> LabelResult:
     """Add labelled images to the site: all of them, or none if any has a fault.
 
-    Images and masks are folders, paired by the path below them without its suffix, or one file each. An image that the
-    site has as a frame (the same bytes, or a file named by the frame's id) is not added twice: it gets the mask. JPEG
-    files are kept byte for byte unless larger than `data.max_side`.
+    Images and masks are folders, paired by the path below them without its suffix, or one file
+    each. An image that the site has as a frame (the same bytes, or a file named by the frame's id)
+    is not added twice: it gets the mask. JPEG files are kept byte for byte unless larger than
+    `data.max_side`.
 
     Args:
         split: "train" (which is labelled), "val", "gate", or "auto", which decides by
@@ -117,7 +122,9 @@ def add_labels(
 
 
 def _tell(faults: list[str]) -> str:
-    """One line for each file, or for each reason that several files share; capped, the rest counted."""
+    """One line for each file, or for each reason that several files share; capped, the rest
+    counted.
+    """
     reasons: dict[str, list[str]] = defaultdict(list)
     for fault in faults:
         path, _, reason = fault.partition(": ")

@@ -1,4 +1,6 @@
-"""Images as people hand them in: refused by declared size before they are decoded, turned upright, made RGB."""
+"""Images as people hand them in: refused by declared size before they are decoded, turned upright,
+made RGB.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Mask files as labelling tools write them: palette PNG (its indices), 8-bit index PNG, PNG in the site's colours."""
+"""Mask files as labelling tools write them: palette PNG (its indices), 8-bit index PNG, PNG in the
+site's colours.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ class MaskReader:
             ignore: indices that mean "not labelled", beside 255.
 
         Raises:
-            ConfigError: `data.ignore_colors` holds what is no colour, or the colour of a class; or an index is none.
+            ConfigError: `data.ignore_colors` holds what is no colour, or the colour of a class; or
+                an index is none.
         """
         self._config = config
         strange = sorted(set(ignore) - set(range(256)))
@@ -54,7 +57,8 @@ class MaskReader:
         """The class ids of a mask file, (H, W) uint8, 255 = not labelled.
 
         Raises:
-            DataError: "file: reason"; unreadable, no PNG, of an unusable mode, or with an unknown id or colour.
+            DataError: "file: reason"; unreadable, no PNG, of an unusable mode, or with an unknown
+                id or colour.
         """
         data = read_bytes(path)
         if data[:3] == b"\xff\xd8\xff":
@@ -163,7 +167,9 @@ def count_pixels(mask: Mask, classes: int) -> list[int]:
 
 
 def _grey(mask: Mask, data: bytes) -> Mask:
-    """Undo that Pillow spreads grey of 1, 2 or 4 bits over 0..255 (the bit depth is byte 24 of a PNG file)."""
+    """Undo that Pillow spreads grey of 1, 2 or 4 bits over 0..255 (the bit depth is byte 24 of a
+    PNG file).
+    """
     depth = data[24]
     return mask if depth >= 8 or mask.max() <= 1 else mask // (255 // ((1 << depth) - 1))
 

@@ -1,6 +1,8 @@
-"""Adding frames to a site: images first, each durable under the name of its content, then the index that counts them.
+"""Adding frames to a site: images first, each durable under the name of its content, then the index
+that counts them.
 
-A writer killed anywhere leaves images that no index names; the same command run again writes the same and finishes.
+A writer killed anywhere leaves images that no index names; the same command run again writes the
+same and finishes.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class Store:
         return self._digests.get(content) in self._before
 
     def near(self, value: int) -> bool:
-        """Whether the site holds a near-duplicate, by the configuration's distance, of a frame with this hash."""
+        """Whether the site holds a near-duplicate, by the configuration's distance, of a frame with
+        this hash.
+        """
         return self._hashes.near(value, self.site.config.data.near_duplicate)
 
     def put_image(
@@ -84,7 +88,8 @@ class Store:
 
         Args:
             rgb: (H, W, 3) uint8.
-            data: the image as a plain JPEG file, kept byte for byte unless it has to be made smaller.
+            data: the image as a plain JPEG file, kept byte for byte unless it has to be made
+                smaller.
             content: digest of what it was made from; by default of the bytes that are stored.
             hashed: its dHash where that is known.
             lossless: store PNG where `data` is missing.
@@ -148,7 +153,9 @@ class Store:
         return sum(frame.withheld for frame in frames)
 
     def save_sometimes(self) -> None:
-        """Write the index if so much is new that losing it would hurt; rarer the longer the index is."""
+        """Write the index if so much is new that losing it would hurt; rarer the longer the index
+        is.
+        """
         if self._unsaved >= max(20, len(self._frames) // 20):
             self.save()
 

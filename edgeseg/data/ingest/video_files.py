@@ -1,4 +1,6 @@
-"""Videos sampled by time: every frame is decoded once, only those that are kept are turned into images."""
+"""Videos sampled by time: every frame is decoded once, only those that are kept are turned into
+images.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Video:
 
     @property
     def cut_short(self) -> bool:
-        """Whether clearly less could be decoded than the file promised; containers miscount by a few frames."""
+        """Whether clearly less could be decoded than the file promised; containers miscount by a
+        few frames.
+        """
         return self.decoded < 0.95 * self.expected - 2
 
     def samples(self, fps: float, tick: Callable[[int], None]) -> Iterator[tuple[float, Rgb]]:

@@ -50,7 +50,9 @@ def draw_boat(
     shine: Light,
     random: np.random.Generator,
 ) -> None:
-    """Add one boat with its mirror image to linear `color`, (H, W, 3), and to `mask`, where it is not hidden."""
+    """Add one boat with its mirror image to linear `color`, (H, W, 3), and to `mask`, where it is
+    not hidden.
+    """
     x, z, turn = random.uniform(-2, 8), random.uniform(17, 42), random.normal(0.2, 0.5)
     long, high = random.uniform(2.2, 4.5), random.uniform(0.5, 0.9)
     along = np.array([np.cos(turn), 0, np.sin(turn)]) * long / 2

@@ -1,8 +1,9 @@
-"""The camera of the synthetic site: where it hangs, its lines of sight, and how still water sends them up again.
+"""The camera of the synthetic site: where it hangs, its lines of sight, and how still water sends
+them up again.
 
-World axes in metres: x to the right across the river, y up from the gauge's zero, z upstream. The camera keeps its
-verticals vertical (the horizon is moved by lens shift, not by tilting), so the mirror image in water is the picture of
-the rays that go up again where they meet its surface.
+World axes in metres: x to the right across the river, y up from the gauge's zero, z upstream. The
+camera keeps its verticals vertical (the horizon is moved by lens shift, not by tilting), so the
+mirror image in water is the picture of the rays that go up again where they meet its surface.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ FAR = 900.0
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the camera hangs and looks: `yaw` in radians to the right, `horizon` is a share of the height."""
+    """Where the camera hangs and looks: `yaw` in radians to the right, `horizon` is a share of the
+    height.
+    """
 
     x: float = -8.5
     y: float = 5.4
@@ -41,7 +44,9 @@ class Pose:
 
 @dataclass
 class Rays:
-    """Lines of sight: origin + t * direction from t = `start`; all (H, W), directions have length 1 along the view."""
+    """Lines of sight: origin + t * direction from t = `start`; all (H, W), directions have length 1
+    along the view.
+    """
 
     origin: tuple[Floats, Floats, Floats]
     direction: tuple[Floats, Floats, Floats]
@@ -71,7 +76,9 @@ def rays(pose: Pose, height: int, width: int) -> Rays:
 
 
 def bounce(view: Rays, level: float) -> tuple[Rays, Floats]:
-    """What a still water surface at `level` shows each ray, and the t where the ray meets it (FAR if never)."""
+    """What a still water surface at `level` shows each ray, and the t where the ray meets it (FAR
+    if never).
+    """
     down = view.direction[1] < -1e-3
     t = np.where(
         down,

@@ -60,7 +60,9 @@ class World:
         self.crowns = list(plan.crowns(random, self._ground))
 
     def bank(self, x: Floats, z: Floats) -> tuple[Floats, Floats]:
-        """Metres from the river's edge at level 0 (negative in the water) and the side (-1 left, 1 right)."""
+        """Metres from the river's edge at level 0 (negative in the water) and the side (-1 left, 1
+        right).
+        """
         row = np.clip(z * np.float32(BEND_STEPS), 0, len(self._bend) - 1).astype(np.int32)
         bend = self._bend[row]
         offset = x - bend[..., 0]
@@ -175,7 +177,9 @@ class World:
 
 
 def _bounds(view: Rays, crown: Crown) -> tuple[slice, slice] | None:
-    """Rows and columns that can see the crown; x and z of a direction depend on the column only, y on the row only."""
+    """Rows and columns that can see the crown; x and z of a direction depend on the column only, y
+    on the row only.
+    """
     ox, oy, oz = (float(o[0, 0]) - c for o, c in zip(view.origin, crown.center, strict=True))
     dx, dz, dy = view.direction[0][0], view.direction[2][0], view.direction[1][:, 0]
     depth = -(ox * dx + oz * dz) / (dx * dx + dz * dz)

@@ -48,7 +48,9 @@ class Lens:
     def expose(
         self, light: Floats, conditions: Conditions, shine: Light, random: np.random.Generator
     ) -> Floats:
-        """Linear light (H, W, 3) as a picture 0..1, metered like an automatic camera, with noise where it is dark."""
+        """Linear light (H, W, 3) as a picture 0..1, metered like an automatic camera, with noise
+        where it is dark.
+        """
         mean = float(light[::4, ::4].mean()) + 1e-4
         gain = 0.42 / mean**0.88
         picture = light * np.float32(gain) * self._vignette

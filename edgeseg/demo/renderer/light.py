@@ -1,4 +1,6 @@
-"""Weather and light: where the sun stands, what colour everything has on that day, how bright each surface is."""
+"""Weather and light: where the sun stands, what colour everything has on that day, how bright each
+surface is.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from edgeseg.demo.renderer.geometry import Surface, World
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
 
 LATITUDE = 0.84  # radians
-HEADING = 4.9  # compass direction that the camera looks in, radians: summer's evening sun stands in the picture
+# compass direction that the camera looks in, radians: summer's evening sun stands in the picture
+HEADING = 4.9
 Vector = tuple[float, float, float]
 
 
@@ -172,7 +175,9 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
 def shadows(
     world: World, x: Floats, y: Floats, z: Floats, toward: Vector, seconds: float, cloud: float
 ) -> Floats:
-    """Share of the sun that reaches the points x, y, z, (H, W): trees, bridge and drifting clouds stand in its way."""
+    """Share of the sun that reaches the points x, y, z, (H, W): trees, bridge and drifting clouds
+    stand in its way.
+    """
     trees = np.array(
         [(*crown.center, crown.radius) for crown in world.crowns if crown.center[2] < 60],
         np.float32,

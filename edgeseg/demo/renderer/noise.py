@@ -1,4 +1,6 @@
-"""Tileable noise textures and their lookup: every surface, cloud and wave of the synthetic site is made of them."""
+"""Tileable noise textures and their lookup: every surface, cloud and wave of the synthetic site is
+made of them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The synthetic river site: a picture and its exact mask for every moment, weather, season and place of the camera."""
+"""The synthetic river site: a picture and its exact mask for every moment, weather, season and
+place of the camera.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ LEVEL_STEP = 0.1  # metres; levels between share one water plane
 
 @dataclass(frozen=True)
 class Still:
-    """What one camera sees whatever the light: its rays, surfaces, how far each pixel sways, where the sky is."""
+    """What one camera sees whatever the light: its rays, surfaces, how far each pixel sways, where
+    the sky is.
+    """
 
     view: Rays
     surface: Surface
@@ -41,7 +45,9 @@ class Still:
 
 @dataclass(frozen=True)
 class River:
-    """What one camera sees at one level: the water plane, where it lies open, and what it mirrors at half size."""
+    """What one camera sees at one level: the water plane, where it lies open, and what it mirrors
+    at half size.
+    """
 
     sheet: water.Sheet
     open: NDArray[np.bool_]
@@ -50,7 +56,9 @@ class River:
 
 
 class Scene:
-    """Renders frames of (height, width), both even; the same seed and conditions give the same frame."""
+    """Renders frames of (height, width), both even; the same seed and conditions give the same
+    frame.
+    """
 
     def __init__(self, height: int = 192, width: int = 288, seed: int = 3) -> None:
         self.height, self.width = height, width
@@ -136,7 +144,9 @@ class Scene:
         return self._rivers[pose, step]
 
     def _sky(self, pose: Pose, conditions: Conditions, shine: Light) -> Floats:
-        """The sky at half size, from as far above the horizon as the picture reaches below it down to the horizon."""
+        """The sky at half size, from as far above the horizon as the picture reaches below it down
+        to the horizon.
+        """
         top = pose.top(self.height)
         half = rays(pose, self.height // 2, self.width // 2)
         rows = max(top, self.height - top) // 2
@@ -150,7 +160,9 @@ class Scene:
     def _shadow(
         self, surface: Surface, river: River, conditions: Conditions, shine: Light, top: int
     ) -> Floats:
-        """(H, W) share of the sun at what is seen, the water's surface included; reckoned at a quarter of the size."""
+        """(H, W) share of the sun at what is seen, the water's surface included; reckoned at a
+        quarter of the size.
+        """
         points = [np.ascontiguousarray(a[::4, ::4]) for a in (surface.x, surface.y, surface.z)]
         rows = np.arange(0, self.height, 4)
         lower, picked = rows >= top, rows[rows >= top] - top

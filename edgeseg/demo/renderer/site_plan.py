@@ -1,4 +1,6 @@
-"""What stands where at the synthetic site: the river's course, trees, boulders, bridge, quay and gauge; metres."""
+"""What stands where at the synthetic site: the river's course, trees, boulders, bridge, quay and
+gauge; metres.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The river's surface: mirror image, ground seen through it, waves, glitter, rain, driftwood, leaves and foam."""
+"""The river's surface: mirror image, ground seen through it, waves, glitter, rain, driftwood,
+leaves and foam.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""Methods of the papers' comparison tables, faithful to their core idea, small; "baseline" in the catalogue."""
+"""Methods of the papers' comparison tables, faithful to their core idea, small; "baseline" in the
+catalogue.
+"""

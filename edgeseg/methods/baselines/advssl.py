@@ -1,7 +1,9 @@
-"""AdvSSL (Hung et al., BMVC 2018, arXiv 1802.07934): a discriminator tells true masks from predictions pixel by pixel.
+"""AdvSSL (Hung et al., BMVC 2018, arXiv 1802.07934): a discriminator tells true masks from
+predictions pixel by pixel.
 
-The student learns to be taken for the truth on labelled and unlabelled frames; and where the discriminator takes a
-prediction on footage for true, its argmax is a pseudo-label. The discriminator itself knows labelled frames alone.
+The student learns to be taken for the truth on labelled and unlabelled frames; and where the
+discriminator takes a prediction on footage for true, its argmax is a pseudo-label. The
+discriminator itself knows labelled frames alone.
 
 Simplified: it has three strided layers at the logits' resolution instead of five at the image's.
 """

@@ -1,9 +1,11 @@
-"""CAC, also called DCC (Lai et al., CVPR 2021, arXiv 2106.14133): a place looks alike in whatever surroundings.
+"""CAC, also called DCC (Lai et al., CVPR 2021, arXiv 2106.14133): a place looks alike in whatever
+surroundings.
 
-Two windows of every unlabelled frame overlap. In the overlap the less confident view of a place is pulled to the more
-confident one, and away from places of other pseudo-labels in all windows of the step. Simplified: both windows are
-equally large and enlarged to the size of a frame, the overlap is sampled at random places instead of densely, and no
-memory of earlier steps is kept (neither does the official setting for Cityscapes).
+Two windows of every unlabelled frame overlap. In the overlap the less confident view of a place is
+pulled to the more confident one, and away from places of other pseudo-labels in all windows of the
+step. Simplified: both windows are equally large and enlarged to the size of a frame, the overlap is
+sampled at random places instead of densely, and no memory of earlier steps is kept (neither does
+the official setting for Cityscapes).
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class CAC(Online):
         )
 
     def _contrast(self, decoded: Tensor, logits: Tensor, centres: Tensor, valid: Tensor) -> Tensor:
-        """The loss () of maps (2B, D, h, w) of both windows around `centres` (2, B, 2) of frames, valid (B, H, W)."""
+        """The loss () of maps (2B, D, h, w) of both windows around `centres` (2, B, 2) of frames,
+        valid (B, H, W).
+        """
         probability = logits.float().softmax(1)
         low, high = centres.amax(0) - WINDOW, centres.amin(0) + WINDOW
         place = low[:, None] + (high - low)[:, None] * torch.rand(
@@ -98,7 +102,9 @@ class CAC(Online):
 
 
 def window(images: Tensor, centre: Tensor) -> Tensor:
-    """The part of (B, 3, H, W) frames around `centre` (B, 2), x and y in -1..1, enlarged to the whole size."""
+    """The part of (B, 3, H, W) frames around `centre` (B, 2), x and y in -1..1, enlarged to the
+    whole size.
+    """
     theta = torch.zeros(len(images), 2, 3, device=images.device)
     theta[:, 0, 0] = theta[:, 1, 1] = WINDOW
     theta[:, :, 2] = centre

@@ -1,9 +1,11 @@
-"""CCT (Ouali et al., CVPR 2020, arXiv 2003.09005): decoders of perturbed features follow the decoder of clean ones.
+"""CCT (Ouali et al., CVPR 2020, arXiv 2003.09005): decoders of perturbed features follow the
+decoder of clean ones.
 
-Labelled frames train the main decoder alone. On footage small auxiliary decoders, each with its own perturbation of
-the encoder's coarsest map, are pulled to the main decoder's softmax, and with them the encoder. Of the paper's thirty
-decoders in seven kinds there are four, one each for dropped places, noise, dropped channels and adversarial noise; the
-three kinds that erase by the predicted objects are left out. `teacher = "ema"` lets the average be the main decoder.
+Labelled frames train the main decoder alone. On footage small auxiliary decoders, each with its own
+perturbation of the encoder's coarsest map, are pulled to the main decoder's softmax, and with them
+the encoder. Of the paper's thirty decoders in seven kinds there are four, one each for dropped
+places, noise, dropped channels and adversarial noise; the three kinds that erase by the predicted
+objects are left out. `teacher = "ema"` lets the average be the main decoder.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from edgeseg.methods.framework.online_method import Online
 from edgeseg.methods.framework.pixel_selection import everything
 from edgeseg.methods.framework.views import Target, believed
 
-# 30 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not make it stronger.
+# 30 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not
+# make it stronger.
 WEIGHT = 30 / 21
 KINDS, WIDTH = 4, 64
 LENGTH, RADIUS = 0.1, 2.0  # of the probing step and of the adversarial noise
@@ -66,7 +69,9 @@ class CCT(Online):
         )
 
     def _perturb(self, maps: Tensor) -> list[Tensor]:
-        """One view (B, D, h, w) for each auxiliary decoder; the adversary asks the one that is to see its noise."""
+        """One view (B, D, h, w) for each auxiliary decoder; the adversary asks the one that is to
+        see its noise.
+        """
         last = self.auxiliary[-1]
         noisy = adversarial_noise(lambda moved: last(moved[0]), [maps], LENGTH, RADIUS)
         return [
@@ -81,7 +86,9 @@ class CCT(Online):
 
 
 def auxiliary_decoder(width: int, classes: int) -> nn.Module:
-    """(B, D, h, w) -> (B, C, 4h, 4w); without batch norm, which one unlabelled frame may leave without statistics."""
+    """(B, D, h, w) -> (B, C, 4h, 4w); without batch norm, which one unlabelled frame may leave
+    without statistics.
+    """
     return nn.Sequential(
         nn.Conv2d(width, WIDTH, 1),
         nn.ReLU(),

@@ -1,10 +1,13 @@
-"""DMT (Feng et al., Pattern Recognition 2022, arXiv 2004.08514): two networks teach each other in five phases.
+"""DMT (Feng et al., Pattern Recognition 2022, arXiv 2004.08514): two networks teach each other in
+five phases.
 
-In phase k the one labels, for the other, the k / 5 pixels of each class that it is surest of; how much a label counts
-depends on what the learner itself believes (`losses.agreement`). A network goes on from where its last phase left it.
+In phase k the one labels, for the other, the k / 5 pixels of each class that it is surest of; how
+much a label counts depends on what the learner itself believes (`losses.agreement`). A network goes
+on from where its last phase left it.
 
-Simplified: the networks differ in their heads, not in what they were pre-trained on, and a frozen peer labels every
-batch as it comes, so the surest pixels are those of the batch instead of those of all footage.
+Simplified: the networks differ in their heads, not in what they were pre-trained on, and a frozen
+peer labels every batch as it comes, so the surest pixels are those of the batch instead of those of
+all footage.
 """
 
 from __future__ import annotations
@@ -36,7 +39,9 @@ FINEST = 2.0**-24  # doubt below which float32 knows no difference
 
 
 class Mutual(Method):
-    """Cross-entropy on what a frozen peer labels in clean frames, the learner seeing strong colours."""
+    """Cross-entropy on what a frozen peer labels in clean frames, the learner seeing strong
+    colours.
+    """
 
     def __init__(self, kit: Kit, peer: Network, share: float) -> None:
         """Take the peer and the share 0..1 of the pixels of each class that it labels."""
@@ -73,7 +78,8 @@ class Mutual(Method):
 
 
 def surest(target: Target, share: float) -> Tensor:
-    """The labels (B, H, W), 255 but for the `share` of each class's pixels with the highest confidence.
+    """The labels (B, H, W), 255 but for the `share` of each class's pixels with the highest
+    confidence.
 
     Confidence crowds below 1, so pixels are compared by the logarithm of what is missing.
     """
@@ -85,7 +91,9 @@ def surest(target: Target, share: float) -> Tensor:
 
 
 def dmt(stages: Stages) -> Path:
-    """Two networks with different heads, then five phases in which each learns from the other's last state."""
+    """Two networks with different heads, then five phases in which each learns from the other's
+    last state.
+    """
     first = stages.train("first-0", INITIAL, suponly)
     second = stages.train("second-0", INITIAL, _other)
     part = (1 - 2 * INITIAL) / (2 * PHASES)

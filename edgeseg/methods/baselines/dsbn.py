@@ -1,8 +1,10 @@
-"""DSBN, "A Simple Baseline" (Yuan et al., ICCV 2021, arXiv 2104.07256): strong views get batch norms of their own.
+"""DSBN, "A Simple Baseline" (Yuan et al., ICCV 2021, arXiv 2104.07256): strong views get batch
+norms of their own.
 
-A supervised teacher labels the footage once. The student's batch norms exist twice, with weights and statistics: one
-set for the weak views of labelled frames, which is shipped, one for the strong views of footage. A loss that corrects
-itself obeys a pseudo-label the more, the surer the student is (`losses.consistency.symmetric_cross_entropy`).
+A supervised teacher labels the footage once. The student's batch norms exist twice, with weights
+and statistics: one set for the weak views of labelled frames, which is shipped, one for the strong
+views of footage. A loss that corrects itself obeys a pseudo-label the more, the surer the student
+is (`losses.consistency.symmetric_cross_entropy`).
 
 Simplified: strong views are this project's colours and CutOut instead of RandAugment.
 """
@@ -28,7 +30,9 @@ from edgeseg.models import Output
 
 
 class DSBN(Method):
-    """One pass over labelled frames with the student's own batch norms, one over footage with the second set."""
+    """One pass over labelled frames with the student's own batch norms, one over footage with the
+    second set.
+    """
 
     def __init__(self, kit: Kit) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
@@ -59,7 +63,9 @@ class DSBN(Method):
         return StepResult(supervised + self._weight * pseudo, logs)
 
     def strongly(self, images: Tensor) -> Output:
-        """What the student says about images 0..1 through the second set, whose statistics are updated in place."""
+        """What the student says about images 0..1 through the second set, whose statistics are
+        updated in place.
+        """
         tensors = {
             f"{name}.{key}": tensor
             for name, norm in zip(self._names, self.second)

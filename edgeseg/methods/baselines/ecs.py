@@ -1,10 +1,12 @@
-"""ECS (Mendel et al., ECCV 2020): a correction network sees frame and segmentation and says where that is wrong.
+"""ECS (Mendel et al., ECCV 2020): a correction network sees frame and segmentation and says where
+that is wrong.
 
-Of each pixel it says "correct", or which class it should be: C + 1 answers, learnt on labelled frames. There the
-student in turn learns to be found correct; on footage it learns its own prediction as corrected, a pixel counting by
-the probability of its corrected label.
+Of each pixel it says "correct", or which class it should be: C + 1 answers, learnt on labelled
+frames. There the student in turn learns to be found correct; on footage it learns its own
+prediction as corrected, a pixel counting by the probability of its corrected label.
 
-Simplified: the correction network is five small convolutions at half the logits' resolution, no DeepLab of its own.
+Simplified: the correction network is five small convolutions at half the logits' resolution, no
+DeepLab of its own.
 """
 
 from __future__ import annotations
@@ -74,7 +76,8 @@ class ECS(Method):
 
 
 def corrected(probability: Tensor, verdict: Tensor) -> Tensor:
-    """The student's probabilities as far as they are found correct, and what they should be as far as not.
+    """The student's probabilities as far as they are found correct, and what they should be as far
+    as not.
 
     Args:
         probability: (B, C, h, w).

@@ -1,10 +1,12 @@
-"""GCT (Ke et al., ECCV 2020, arXiv 2008.05258): two networks and a detector that says where each of them is wrong.
+"""GCT (Ke et al., ECCV 2020, arXiv 2008.05258): two networks and a detector that says where each of
+them is wrong.
 
-The flaw detector learns from labelled frames how wrong a prediction is around each pixel. On footage, the network that
-it thinks the worse of learns from the other one (dynamic consistency); where both are bad, both try to make the
-detector think better of them (flaw correction). Other than in the official code all three train in one backward pass,
-the detector works at the resolution of the logits, a threshold on its output takes the place of normalised flaw maps,
-and both constraints run on footage alone. The first network's average is what is evaluated and shipped.
+The flaw detector learns from labelled frames how wrong a prediction is around each pixel. On
+footage, the network that it thinks the worse of learns from the other one (dynamic consistency);
+where both are bad, both try to make the detector think better of them (flaw correction). Other than
+in the official code all three train in one backward pass, the detector works at the resolution of
+the logits, a threshold on its output takes the place of normalised flaw maps, and both constraints
+run on footage alone. The first network's average is what is evaluated and shipped.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from edgeseg.methods.framework.online_method import Online
 from edgeseg.methods.framework.pixel_selection import everything
 
 BAD = 0.6  # flaw from which on a pixel has nothing to teach
-# 100 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not make it stronger.
+# 100 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not
+# make it stronger.
 CONSISTENCY = 100 / 21
 CORRECTION, DETECTION = 1.0, 10.0
 WIDTHS = (32, 64, 64)
@@ -82,14 +85,18 @@ class GCT(Online):
         return StepResult(loss, {name: value.detach() for name, value in logs.items()})
 
     def _detect(self, images: Tensor, logits: Tensor, masks: Tensor) -> Tensor:
-        """What the detector learns from both networks' (2, B, C, h, w) logits, to which it gives no gradient."""
+        """What the detector learns from both networks' (2, B, C, h, w) logits, to which it gives no
+        gradient.
+        """
         probability = logits.detach().softmax(2).flatten(0, 1)
         label = _shrink(masks, _size(logits)).repeat(2, 1, 1)
         found = self.detector(images.repeat(2, 1, 1, 1), probability)
         return flaw_loss(found, flaw_target(probability, label), label != 255)
 
     def _constrain(self, images: Tensor, logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Dynamic consistency and flaw correction of (2, B, C, h, w) logits, which leave the detector alone."""
+        """Dynamic consistency and flaw correction of (2, B, C, h, w) logits, which leave the
+        detector alone.
+        """
         probability = logits.softmax(2)
         valid = _shrink(valid.long(), _size(logits)) > 0
         frozen = {name: parameter.detach() for name, parameter in self.detector.named_parameters()}

@@ -1,6 +1,8 @@
-"""What methods with a network that judges the student share (AdvSSL, S4GAN, ECS): how it is fed and held still.
+"""What methods with a network that judges the student share (AdvSSL, S4GAN, ECS): how it is fed and
+held still.
 
-A judge works at the resolution of the logits: no upsampling tells it which maps are predictions, and it costs little.
+A judge works at the resolution of the logits: no upsampling tells it which maps are predictions,
+and it costs little.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from edgeseg.losses.cross_entropy import IGNORE
 
 
 def strided(inside: int, widths: Sequence[int]) -> nn.Sequential:
-    """4x4 convolutions, each of which halves the resolution, with leaky ReLU and nothing that depends on the batch."""
+    """4x4 convolutions, each of which halves the resolution, with leaky ReLU and nothing that
+    depends on the batch.
+    """
     layers: list[nn.Module] = []
     for before, width in zip([inside, *widths], widths):
         layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -39,7 +43,8 @@ def shrink(masks: Tensor, logits: Tensor) -> Tensor:
 def truth(masks: Tensor, probability: Tensor) -> Tensor:
     """Masks (B, h, w) as certain probabilities (B, C, h, w).
 
-    Where nothing is labelled stands the prediction, or the judge would know true maps by their holes.
+    Where nothing is labelled stands the prediction, or the judge would know true maps by their
+    holes.
     """
     classes = probability.shape[1]
     certain = F.one_hot(masks.clamp(max=classes - 1), classes).movedim(-1, 1).to(probability.dtype)
@@ -47,7 +52,9 @@ def truth(masks: Tensor, probability: Tensor) -> Tensor:
 
 
 def beside(images: Tensor, probability: Tensor) -> Tensor:
-    """Normalised images (B, 3, H, W), shrunk, and class maps (B, C, h, w) as one input (B, 3 + C, h, w)."""
+    """Normalised images (B, 3, H, W), shrunk, and class maps (B, C, h, w) as one input (B, 3 + C,
+    h, w).
+    """
     return torch.cat(
         [F.interpolate(images, size=probability.shape[2:], mode="area"), probability], 1
     )

@@ -1,10 +1,12 @@
-"""PC2Seg (Zhong et al., ICCV 2021): a strong view gets the label and the features of the clean one, pixel by pixel.
+"""PC2Seg (Zhong et al., ICCV 2021): a strong view gets the label and the features of the clean one,
+pixel by pixel.
 
-Labels: soft cross-entropy with the student's sharpened softmax of the clean frame. Features: the representation of a
-pixel in the strong view is pulled to that of the same pixel in the clean view and pushed from pixels of other classes.
-No code is public, so this is our reading: negatives are drawn from a bank with equally many of each pseudo-label, where
-the paper takes other frames of the batch; a pixel is never pushed from its own class; nothing is mixed into the strong
-view, since both views have to show the same places.
+Labels: soft cross-entropy with the student's sharpened softmax of the clean frame. Features: the
+representation of a pixel in the strong view is pulled to that of the same pixel in the clean view
+and pushed from pixels of other classes. No code is public, so this is our reading: negatives are
+drawn from a bank with equally many of each pseudo-label, where the paper takes other frames of the
+batch; a pixel is never pushed from its own class; nothing is mixed into the strong view, since both
+views have to show the same places.
 """
 
 from __future__ import annotations
@@ -63,13 +65,16 @@ class PC2Seg(Online):
         return self.report(loss, supervised, consistency, contrast, target, selected)
 
     def _contrast(self, ours: Tensor, theirs: Tensor, target: Target, valid: Tensor) -> Tensor:
-        """The loss () of representations (B, D, h, w) of the strong and of the clean view, which is valid (B, H, W)."""
+        """The loss () of representations (B, D, h, w) of the strong and of the clean view, which is
+        valid (B, H, W).
+        """
         size = (ours.shape[2], ours.shape[3])
         confidence, label = F.interpolate(target.probability, size=size, mode="area").max(1)
         visible = _shrink(target.valid, size)
         known = _shrink(valid, size) & (confidence > self._least)
 
-        # A few places of each frame are pulled; `confidence` of the strong view's side is 0, so that it alone moves.
+        # A few places of each frame are pulled; `confidence` of the strong view's side is 0, so
+        # that it alone moves.
         chosen = (
             torch.rand(known.flatten(1).shape, device=ours.device)
             .topk(min(PLACES, known[0].numel()))

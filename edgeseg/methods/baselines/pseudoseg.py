@@ -1,10 +1,12 @@
-"""PseudoSeg (Zou et al., ICLR 2021, arXiv 2010.09713): two opinions about a clean frame make the label of a strong one.
+"""PseudoSeg (Zou et al., ICLR 2021, arXiv 2010.09713): two opinions about a clean frame make the
+label of a strong one.
 
-The first is the decoder's, the second comes from an image-level classifier: its class activation map, spread by
-attention over places that look alike. Both are brought to one scale, averaged and sharpened; the student follows the
-soft result everywhere, without a threshold. Simplified: the classifier is linear in the pooled coarsest features, for
-which Grad-CAM is the plain activation map, and the attention reads these features alone, with one projection for keys
-and queries. The image-level labels are the classes that the masks show.
+The first is the decoder's, the second comes from an image-level classifier: its class activation
+map, spread by attention over places that look alike. Both are brought to one scale, averaged and
+sharpened; the student follows the soft result everywhere, without a threshold. Simplified: the
+classifier is linear in the pooled coarsest features, for which Grad-CAM is the plain activation
+map, and the attention reads these features alone, with one projection for keys and queries. The
+image-level labels are the classes that the masks show.
 """
 
 from __future__ import annotations
@@ -94,7 +96,9 @@ class PseudoSeg(Online):
         return StepResult(loss, result.logs | {"opinion": opinion.detach()})
 
     def _teach(self, output: Output, masks: Tensor) -> Tensor:
-        """The loss () of the classifier and of its refined map on the labelled frames, which come first."""
+        """The loss () of the classifier and of its refined map on the labelled frames, which come
+        first.
+        """
         features = output.features[-1][: len(masks)]
         tags = tag_loss(self.second_opinion.tags(features), masks)
         return tags + self.supervised(self.second_opinion(features), masks)
@@ -110,7 +114,8 @@ class PseudoSeg(Online):
 
 
 def tag_loss(tags: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy () of (B, C) logits with the classes of (B, H, W) masks; frames without labels are left out.
+    """Binary cross-entropy () of (B, C) logits with the classes of (B, H, W) masks; frames without
+    labels are left out.
 
     The mean over classes and over the frames of all processes.
     """
@@ -124,7 +129,9 @@ def tag_loss(tags: Tensor, masks: Tensor) -> Tensor:
 
 
 def fuse(one: Tensor, other: Tensor) -> Tensor:
-    """Logits (B, C, h, w) of the sharpened mean of two opinions, each divided by their joint root mean square."""
+    """Logits (B, C, h, w) of the sharpened mean of two opinions, each divided by their joint root
+    mean square.
+    """
     opinions = torch.stack([one.float(), other.float()])
     opinions = opinions - opinions.mean(
         2, keepdim=True

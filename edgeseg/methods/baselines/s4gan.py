@@ -1,10 +1,13 @@
-"""S4GAN with MLMT (Mittal et al., TPAMI 2021, arXiv 1908.05724): a discriminator judges frames with their class maps.
+"""S4GAN with MLMT (Mittal et al., TPAMI 2021, arXiv 1908.05724): a discriminator judges frames with
+their class maps.
 
-The student matches the discriminator's mean features of true maps, and learns its own labels of those frames that are
-taken for true. Beside that an image-level branch says which classes a frame shows at all.
+The student matches the discriminator's mean features of true maps, and learns its own labels of
+those frames that are taken for true. Beside that an image-level branch says which classes a frame
+shows at all.
 
-Simplified: the branch is a linear layer on the student's deepest features, which the average shares, instead of a
-network of its own; and it strikes absent classes from the pseudo-labels, not from the shipped network's answers.
+Simplified: the branch is a linear layer on the student's deepest features, which the average
+shares, instead of a network of its own; and it strikes absent classes from the pseudo-labels, not
+from the shipped network's answers.
 """
 
 from __future__ import annotations
@@ -91,7 +94,9 @@ class S4GAN(Method):
 
 
 def _presence_loss(shown: Tensor, masks: Tensor) -> Tensor:
-    """Binary cross-entropy of (B, C) logits against the classes in masks (B, H, W), over frames with any label."""
+    """Binary cross-entropy of (B, C) logits against the classes in masks (B, H, W), over frames
+    with any label.
+    """
     names = torch.arange(shown.shape[1], device=masks.device)
     there = (masks.flatten(1)[:, None] == names[:, None]).any(2)
     some = there.any(1)

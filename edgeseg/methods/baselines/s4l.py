@@ -1,10 +1,12 @@
-"""S4L (Zhai et al., ICCV 2019, arXiv 1905.03670): from footage the encoder learns which way up a frame is.
+"""S4L (Zhai et al., ICCV 2019, arXiv 1905.03670): from footage the encoder learns which way up a
+frame is.
 
-A square cut out of every unlabelled frame is shown in all four rotations, and a linear layer on the deepest features
-tells them apart, beside the supervised loss. There are no pseudo-labels, so nothing has to be warmed up.
+A square cut out of every unlabelled frame is shown in all four rotations, and a linear layer on the
+deepest features tells them apart, beside the supervised loss. There are no pseudo-labels, so
+nothing has to be warmed up.
 
-Simplified: squares are shown at half size, so that four of them cost as much as the frame itself; labelled frames are
-not rotated.
+Simplified: squares are shown at half size, so that four of them cost as much as the frame itself;
+labelled frames are not rotated.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ class S4L(Method):
 
 
 def rotated(images: Tensor) -> Tensor:
-    """A random square as high as the shorter side, at half size, in four rotations one after another.
+    """A random square as high as the shorter side, at half size, in four rotations one after
+    another.
 
     Args:
         images: (B, 3, H, W).

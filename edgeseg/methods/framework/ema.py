@@ -1,4 +1,6 @@
-"""The average of a student over time: how its weights follow, and where its batch norms take their statistics from."""
+"""The average of a student over time: how its weights follow, and where its batch norms take their
+statistics from.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so pas
 
 
 class Tracker:
-    """While entered, the batch norms of an eval-mode network take in the statistics of what passes through them."""
+    """While entered, the batch norms of an eval-mode network take in the statistics of what passes
+    through them.
+    """
 
     def __init__(self, network: Network) -> None:
         self._active = False
@@ -37,7 +41,8 @@ class Tracker:
             return
         assert module.running_mean is not None and module.running_var is not None
         assert module.num_batches_tracked is not None
-        # As rows of channels: a view of channels_last frames, and five times as fast as torch.var_mean over three axes.
+        # As rows of channels: a view of channels_last frames, and five times as fast as
+        # torch.var_mean over three axes.
         rows = inputs[0].float().movedim(1, -1).flatten(0, 2)
         number = len(rows) * world_size()
         if number == 1:

@@ -1,7 +1,8 @@
-"""Perturbed encoder features, for methods that want the same answer from them (UniMatch V1 and V2, CCT, PS-MT).
+"""Perturbed encoder features, for methods that want the same answer from them (UniMatch V1 and V2,
+CCT, PS-MT).
 
-Every function takes the encoder's maps, a list of (B, D, h, w) with a different D, h, w at each level, and gives new
-lists; the maps themselves are left alone.
+Every function takes the encoder's maps, a list of (B, D, h, w) with a different D, h, w at each
+level, and gives new lists; the maps themselves are left alone.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ def complementary_dropout(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Two views in which every channel is doubled in one and dropped in the other (UniMatch V2).
 
-    Half of the samples, chosen at random, stay untouched in both views. The mean of the two views is the original.
+    Half of the samples, chosen at random, stay untouched in both views. The mean of the two views
+    is the original.
 
     Args:
-        shared: one draw of channels for all levels, for the equally wide levels of a ViT; otherwise each has its own.
+        shared: one draw of channels for all levels, for the equally wide levels of a ViT; otherwise
+            each has its own.
     """
     batch, device = len(features[0]), features[0].device
     kept = torch.rand(batch, device=device).argsort() < batch // 2
@@ -54,7 +57,8 @@ def feature_drop(features: Sequence[Tensor], low: float = 0.7, high: float = 0.9
     """Places of high attention, the mean over channels, set to zero (CCT).
 
     Args:
-        low, high: a place goes from a share of the sample's largest attention on, drawn from this range.
+        low, high: a place goes from a share of the sample's largest attention on, drawn from this
+        range.
     """
     dropped = []
     for maps in features:
@@ -70,17 +74,20 @@ def feature_drop(features: Sequence[Tensor], low: float = 0.7, high: float = 0.9
 def adversarial_noise(
     decoder: Callable[[list[Tensor]], Tensor], features: Sequence[Tensor], xi: float, radius: float
 ) -> list[Tensor]:
-    """The features moved by `radius` to where the decoder's answer changes most (VAT; T-VAT in PS-MT).
+    """The features moved by `radius` to where the decoder's answer changes most (VAT; T-VAT in
+    PS-MT).
 
-    One power iteration: a random step of length `xi`, then the gradient of KL(clean || moved) there, scaled to
-    `radius`. Lengths are taken over all levels of a sample together, so levels that the decoder does not read stay as
-    they are. Runs in float32 whatever the precision around it, and leaves every parameter's `.grad` alone; the noise
-    itself carries no gradient. The decoder should be in eval mode, or its batch norm takes in what it is shown.
+    One power iteration: a random step of length `xi`, then the gradient of KL(clean || moved)
+    there, scaled to `radius`. Lengths are taken over all levels of a sample together, so levels
+    that the decoder does not read stay as they are. Runs in float32 whatever the precision around
+    it, and leaves every parameter's `.grad` alone; the noise itself carries no gradient. The
+    decoder should be in eval mode, or its batch norm takes in what it is shown.
 
     Args:
         decoder: from the list of maps to (B, C, h, w) logits.
-        xi: 0.1 to 1. The published 1e-6 is lost in float32 beside features of order 1: on a DeepLabv3+ decoder the
-            direction it finds has a cosine of 0.02 with the exact one, against 0.99 and more from 0.01 to 3.
+        xi: 0.1 to 1. The published 1e-6 is lost in float32 beside features of order 1: on a
+            DeepLabv3+ decoder the direction it finds has a cosine of 0.02 with the exact one,
+            against 0.99 and more from 0.01 to 3.
     """
     clean = [wide(maps.detach()) for maps in features]
     with torch.autocast(clean[0].device.type, enabled=False), torch.enable_grad():

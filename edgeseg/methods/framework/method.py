@@ -1,7 +1,8 @@
-"""What a training method is: a module whose `forward` turns two batches into a loss, and nothing else.
+"""What a training method is: a module whose `forward` turns two batches into a loss, and nothing
+else.
 
-The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.training.trainer`). Data-parallel training wraps the
-whole method.
+The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.training.trainer`).
+Data-parallel training wraps the whole method.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Kit:
         student: the network to train, with a representation head if the method asks for one.
         pixels: (C,) labelled pixels of each class.
         config: of the run.
-        another: builds one more network like the student, whose decoder and heads start from other random numbers.
+        another: builds one more network like the student, whose decoder and heads start from other
+            random numbers.
     """
 
     student: Network
@@ -69,11 +71,13 @@ class Method(nn.Module, ABC):
     Attributes:
         needs_unlabelled: whether `step` reads the unlabelled batch.
         student: the network that gets gradients.
-        teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its batch-norm statistics
-            are those of its own activations (see `look_at`): averaging the student's instead cost 6 mIoU after 200
-            steps, because averaged weights do not produce averaged activations.
-        class_weight: (C,) of the supervised loss alone: pseudo-labels already carry the bias that it gave the teacher,
-            and weighted again rare classes grow without end (docs/decisions/0006).
+        teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its
+            batch-norm statistics are those of its own activations (see `look_at`): averaging the
+            student's instead cost 6 mIoU after 200 steps, because averaged weights do not produce
+            averaged activations.
+        class_weight: (C,) of the supervised loss alone: pseudo-labels already carry the bias that
+            it gave the teacher, and weighted again rare classes grow without end
+            (docs/decisions/0006).
     """
 
     needs_unlabelled = True
@@ -82,7 +86,9 @@ class Method(nn.Module, ABC):
     std: Tensor
 
     def __init__(self, student: Network, pixels: Tensor, ema: float, class_balance: float) -> None:
-        """Take the student, the labelled pixels of each class (C,), the EMA keep and the power of the weights."""
+        """Take the student, the labelled pixels of each class (C,), the EMA keep and the power of
+        the weights.
+        """
         super().__init__()
         self.student = student
         self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
@@ -115,7 +121,8 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def look_at(self, images: Tensor) -> Output:
-        """What the teacher sees in clean views (B, 3, H, W) 0..1, whose statistics it takes in on the way.
+        """What the teacher sees in clean views (B, 3, H, W) 0..1, whose statistics it takes in on
+        the way.
 
         Every method passes clean views of the site's frames through here once a step.
         """
@@ -125,7 +132,9 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones at once."""
+        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones
+        at once.
+        """
         follow(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
 
 

@@ -1,8 +1,9 @@
-"""What methods with online pseudo-labels share: how a view is made, how a loss on it is formed, and where plug-ins act.
+"""What methods with online pseudo-labels share: how a view is made, how a loss on it is formed, and
+where plug-ins act.
 
-Who makes the target, which pixels count, how frames are mixed, which plug-ins help: a method is a choice of these parts
-(methods.md 1.3). `pseudo_label.py` is the plain host; methods with more networks or streams have a `step` of their own
-made of the same pieces.
+Who makes the target, which pixels count, how frames are mixed, which plug-ins help: a method is a
+choice of these parts (methods.md 1.3). `pseudo_label.py` is the plain host; methods with more
+networks or streams have a `step` of their own made of the same pieces.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Online(Method, ABC):
             region: what is mixed in from the next frame.
             pixel: loss of a pixel; cross-entropy against the pseudo-label unless given.
             scale: of the unlabelled loss, beside the configured weight.
-            source: who labels, unless the configuration says: the EMA teacher or the student itself.
+            source: who labels, unless the configuration says: the EMA teacher or the student
+                itself.
         """
         config = kit.config
         super().__init__(kit.student, kit.pixels, config.ema, config.class_balance)
@@ -129,7 +131,9 @@ class Online(Method, ABC):
         return ratio(loss.sum(), selected.divisor), selected
 
     def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor:
-        """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy; `weight` follows."""
+        """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy; `weight`
+        follows.
+        """
         for plugin in self.helpers():
             loss = plugin.pixel_loss(logits, target, weight)
             if loss is not None:

@@ -1,4 +1,6 @@
-"""Which pseudo-labels count, how much, and what their loss is divided by: methods differ in all three."""
+"""Which pseudo-labels count, how much, and what their loss is divided by: methods differ in all
+three.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def everything(target: Target, progress: float) -> Selected:
 
 
 def confident(least: float) -> Select:
-    """Pixels above a confidence, divided by all valid ones (FixMatch, UniMatch): few confident pixels weigh little."""
+    """Pixels above a confidence, divided by all valid ones (FixMatch, UniMatch): few confident
+    pixels weigh little.
+    """
 
     def select(target: Target, progress: float) -> Selected:
         return Selected(
@@ -70,10 +74,12 @@ def reliable(settings: U2PLConfig) -> Select:
 
 
 def partition(target: Target, settings: U2PLConfig, progress: float) -> Tensor:
-    """Reliable pixels (B, H, W) bool: all but the share alpha (1 - t / T) of highest entropy (U2PL eq. 4).
+    """Reliable pixels (B, H, W) bool: all but the share alpha (1 - t / T) of highest entropy (U2PL
+    eq. 4).
 
-    With one threshold for all, nearly every pixel of a rare class lies above it: the class gets no pseudo-labels and is
-    forgotten. With `settings.per_class` each class keeps the same share of its pixels.
+    With one threshold for all, nearly every pixel of a rare class lies above it: the class gets no
+    pseudo-labels and is forgotten. With `settings.per_class` each class keeps the same share of its
+    pixels.
     """
     share = partition_share(settings.alpha, progress)
     if not settings.per_class:

@@ -1,4 +1,6 @@
-"""What a plug-in may do to a method with online pseudo-labels; each hook does nothing unless overridden."""
+"""What a plug-in may do to a method with online pseudo-labels; each hook does nothing unless
+overridden.
+"""
 
 from __future__ import annotations
 
@@ -50,17 +52,23 @@ class Seen:
 
 
 class Plugin(nn.Module):
-    """One idea that can be added to any host; its buffers and parameters are saved and trained with the method."""
+    """One idea that can be added to any host; its buffers and parameters are saved and trained with
+    the method.
+    """
 
     def prepare(self, labelled: Batch) -> Batch:
         """The labelled frames as they shall be trained on."""
         return labelled
 
     def observe(self, logits: Tensor, masks: Tensor) -> None:
-        """The student's (B, C, H, W) logits on labelled frames with their masks (B, H, W), in every step."""
+        """The student's (B, C, H, W) logits on labelled frames with their masks (B, H, W), in every
+        step.
+        """
 
     def believe(self, method: Method, target: Target, output: Output) -> Target:
-        """Change what is believed about clean frames, given the output it came from, or add a peer's belief."""
+        """Change what is believed about clean frames, given the output it came from, or add a
+        peer's belief.
+        """
         return target
 
     def inject(self, target: Target, labelled: Batch) -> Target:
@@ -76,7 +84,9 @@ class Plugin(nn.Module):
         return selected
 
     def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor | None:
-        """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own; `weight` (B, H, W) follows it."""
+        """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own; `weight` (B, H,
+        W) follows it.
+        """
         return None
 
     def extra(self, method: Method, seen: Seen) -> Tensor | None:

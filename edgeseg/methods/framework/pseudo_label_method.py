@@ -1,4 +1,6 @@
-"""The plain host, of which most methods are nothing but a choice of parts: one network, one target, one strong view."""
+"""The plain host, of which most methods are nothing but a choice of parts: one network, one target,
+one strong view.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Methods in several trainings, one after the other: a teacher, labels of the footage, a student, and so on.
+"""Methods in several trainings, one after the other: a teacher, labels of the footage, a student,
+and so on.
 
-A staged method is a function that is given `Stages` and calls it; every training is the same loop with a method of its
-own. Shares of the step budget are given, so that a staged method costs as many optimiser steps as an online one.
+A staged method is a function that is given `Stages` and calls it; every training is the same loop
+with a method of its own. Shares of the step budget are given, so that a staged method costs as many
+optimiser steps as an online one.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ Mask = NDArray[np.uint8]
 
 
 class Stages(Protocol):
-    """What a staged method may do. All results are kept, so a run that was killed goes on where it was.
+    """What a staged method may do. All results are kept, so a run that was killed goes on where it
+    was.
 
     Attributes:
         config: of the whole run.
@@ -68,7 +71,9 @@ class Stages(Protocol):
     def label(
         self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6
     ) -> Path:
-        """Label footage by the mean of up to 6 views (three scales, flipped or not); returns the folder of masks."""
+        """Label footage by the mean of up to 6 views (three scales, flipped or not); returns the
+        folder of masks.
+        """
 
     def mask(self, labels: Path, frame: Frame) -> Mask:
         """(H, W) uint8 from a folder that `label` made."""
@@ -78,7 +83,8 @@ class Stages(Protocol):
 
 
 class Learner(Method):
-    """Cross-entropy on labelled frames and on pseudo-labelled footage with strong colours and CutOut (ST).
+    """Cross-entropy on labelled frames and on pseudo-labelled footage with strong colours and
+    CutOut (ST).
 
     With `pseudo_only` the labelled frames are left out (Naive Student).
     """

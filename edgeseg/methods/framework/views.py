@@ -1,4 +1,6 @@
-"""The student's view of unlabelled frames and what is believed about them, moved together pixel by pixel."""
+"""The student's view of unlabelled frames and what is believed about them, moved together pixel by
+pixel.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +114,9 @@ def by_peer(target: Target, index: int = 0) -> Target:
 
 
 def cutmix(chance: float) -> Region:
-    """One box of half the area for each frame, in a share `chance` of the steps (French et al., 2020)."""
+    """One box of half the area for each frame, in a share `chance` of the steps (French et al.,
+    2020).
+    """
 
     def region(target: Target) -> Tensor | None:
         if float(torch.rand(())) >= chance:
@@ -124,7 +128,9 @@ def cutmix(chance: float) -> Region:
 
 
 def classmix(chance: float) -> Region:
-    """The pixels of half of the classes that the next frame shows (Olsson et al., 2021); a box below four classes."""
+    """The pixels of half of the classes that the next frame shows (Olsson et al., 2021); a box
+    below four classes.
+    """
     fallback = cutmix(1.0)
 
     def region(target: Target) -> Tensor | None:

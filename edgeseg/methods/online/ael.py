@@ -1,4 +1,5 @@
-"""AEL (Hu et al., NeurIPS 2021, arXiv 2110.05474): a mean teacher that spends more of everything on bad classes.
+"""AEL (Hu et al., NeurIPS 2021, arXiv 2110.05474): a mean teacher that spends more of everything on
+bad classes.
 
 All of it is the plug-in `plugins/ael.py`. FPL on AEL replaces the cross-entropy and keeps the rest.
 """

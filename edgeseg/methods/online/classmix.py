@@ -1,6 +1,8 @@
-"""ClassMix (Olsson et al., WACV 2021): the pixels of half of a frame's classes are pasted into another frame.
+"""ClassMix (Olsson et al., WACV 2021): the pixels of half of a frame's classes are pasted into
+another frame.
 
-All pixels weigh the same, by the share that the teacher is sure of; below four classes a box takes the classes' place.
+All pixels weigh the same, by the share that the teacher is sure of; below four classes a box takes
+the classes' place.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""CPS (Chen et al., CVPR 2021, arXiv 2106.01226): two networks with different heads label frames for each other.
+"""CPS (Chen et al., CVPR 2021, arXiv 2106.01226): two networks with different heads label frames
+for each other.
 
-No threshold. Without CutMix the labelled frames are labelled by the other network as well; with it both networks label
-clean frames and learn from the mixed ones, by one box of half the area where the official code has three. The first
-network's average is what is evaluated and shipped.
+No threshold. Without CutMix the labelled frames are labelled by the other network as well; with it
+both networks label clean frames and learn from the mixed ones, by one box of half the area where
+the official code has three. The first network's average is what is evaluated and shipped.
 """
 
 from __future__ import annotations

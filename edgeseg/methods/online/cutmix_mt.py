@@ -1,6 +1,7 @@
 """CutMix-Seg (French et al., 2020): a mean teacher whose student sees two frames mixed by a box.
 
-With hard labels instead of the squared error (methods.md 2.0); with `confidence`, labels below it are ignored.
+With hard labels instead of the squared error (methods.md 2.0); with `confidence`, labels below it
+are ignored.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""FixMatch for segmentation (Sohn et al., 2020; the floor of UniMatch): the student's own confident labels of the clean
-frame are what it shall say about the strong view."""
+"""FixMatch for segmentation (Sohn et al., 2020; the floor of UniMatch): the student's own confident
+labels of the clean frame are what it shall say about the strong view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Mean Teacher (Tarvainen and Valpola, 2017): the student follows the softmax of its own average on noisy frames."""
+"""Mean Teacher (Tarvainen and Valpola, 2017): the student follows the softmax of its own average on
+noisy frames.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import Target
 from edgeseg.methods.plugins import plugins
 
-WEIGHT = 10.0  # of the squared error: on probabilities its gradients are small beside those of a cross-entropy
+# of the squared error: on probabilities its gradients are small beside those of a cross-entropy
+WEIGHT = 10.0
 NOISE = 0.05
 
 

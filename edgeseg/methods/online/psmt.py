@@ -1,8 +1,10 @@
-"""PS-MT (Liu et al., CVPR 2022, arXiv 2111.12903): two teachers that move in turns, and adversarial noise on features.
+"""PS-MT (Liu et al., CVPR 2022, arXiv 2111.12903): two teachers that move in turns, and adversarial
+noise on features.
 
-The mean of both teachers labels; of the one whose turn it is not, only its seven most likely classes count. T-VAT
-pushes the student's features to where the teachers' decoders change their mind most. Only one network can be shipped:
-that is the student's ordinary average, where the paper infers with the mean of both teachers.
+The mean of both teachers labels; of the one whose turn it is not, only its seven most likely
+classes count. T-VAT pushes the student's features to where the teachers' decoders change their mind
+most. Only one network can be shipped: that is the student's ordinary average, where the paper
+infers with the mean of both teachers.
 """
 
 from __future__ import annotations
@@ -99,7 +101,8 @@ class PSMT(Online):
         progress = step / self._steps
         moving = step // self._turn % 2
         for index, network in enumerate(self._networks()):
-            # While there are labelled frames only, each teacher is warmed up, a step apart from the other.
+            # While there are labelled frames only, each teacher is warmed up, a step apart from the
+            # other.
             if index == moving if self.schedule.at(progress) > 0 else step % 2 == index:
                 follow(network, self.student, min(1 - 1 / (step + 1), self.ema))
 

@@ -28,5 +28,7 @@ def suponly(kit: Kit) -> Method:
 
 
 def suponly_strong(kit: Kit) -> Method:
-    """Strong colours on labelled frames too; in ST++'s table that costs a point on average (methods.md 2.0)."""
+    """Strong colours on labelled frames too; in ST++'s table that costs a point on average
+    (methods.md 2.0).
+    """
     return SupOnly(kit, strong=True)

@@ -1,7 +1,8 @@
 """U2PL (Wang et al., CVPR 2022, arXiv 2203.03884): L_s + lambda_u L_u + lambda_c L_c (eq. 1).
 
-Reliable pixels, those of low entropy, are pseudo-labels; the others still tell a contrastive loss which classes they
-are not (`plugins/u2pl_contrast.py`). Labels and entropies come from the clean view in eval mode.
+Reliable pixels, those of low entropy, are pseudo-labels; the others still tell a contrastive loss
+which classes they are not (`plugins/u2pl_contrast.py`). Labels and entropies come from the clean
+view in eval mode.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def u2pl(kit: Kit) -> Method:
 
 
 def u2pl_ael(kit: Kit) -> Method:
-    """On AEL, whose own sampling and weights decide about pseudo-labels; entropy splits pixels for L_c alone."""
+    """On AEL, whose own sampling and weights decide about pseudo-labels; entropy splits pixels for
+    L_c alone.
+    """
     return PseudoLabel(
         kit,
         plugins(kit, ["ael", "u2pl_contrast"]),

@@ -1,7 +1,9 @@
-"""UCC (Fan et al., CVPR 2022): one encoder, two heads that label the strong view for each other. No code is public.
+"""UCC (Fan et al., CVPR 2022): one encoder, two heads that label the strong view for each other. No
+code is public.
 
-Cross-set copy-paste puts rare classes of labelled frames, with their truth, into unlabelled ones; a pixel counts by
-exp(-KL) of the two heads' distributions, little where they disagree (our reading of the paper's uncertainty weight).
+Cross-set copy-paste puts rare classes of labelled frames, with their truth, into unlabelled ones; a
+pixel counts by exp(-KL) of the two heads' distributions, little where they disagree (our reading of
+the paper's uncertainty weight).
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from edgeseg.methods.plugins.ael import draw_present, uncommon
 
 
 class CrossSetPaste(Plugin):
-    """A rare class of a labelled frame, drawn with softmax(sqrt(1 - g)), pasted into an unlabelled one (DCSCP)."""
+    """A rare class of a labelled frame, drawn with softmax(sqrt(1 - g)), pasted into an unlabelled
+    one (DCSCP).
+    """
 
     rare: Tensor
 

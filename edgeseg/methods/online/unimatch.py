@@ -1,8 +1,9 @@
-"""UniMatch (Yang et al., CVPR 2023, arXiv 2208.09910): two strong views and one with perturbed features.
+"""UniMatch (Yang et al., CVPR 2023, arXiv 2208.09910): two strong views and one with perturbed
+features.
 
-The student's confident word on the clean frame is the target of all three streams. Other than the official code, the
-labelled, clean and strong frames go through the student in one pass, and CutMix takes its pixels from the next frame of
-the batch. `teacher = "ema"` lets the average label.
+The student's confident word on the clean frame is the target of all three streams. Other than the
+official code, the labelled, clean and strong frames go through the student in one pass, and CutMix
+takes its pixels from the next frame of the batch. `teacher = "ema"` lets the average label.
 """
 
 from __future__ import annotations

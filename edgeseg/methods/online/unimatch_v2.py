@@ -1,7 +1,8 @@
-"""UniMatch V2 (Yang et al., 2024, arXiv 2410.10777): an EMA teacher, two strong views, complementary dropout.
+"""UniMatch V2 (Yang et al., 2024, arXiv 2410.10777): an EMA teacher, two strong views,
+complementary dropout.
 
-Of every channel of the encoder's features one view gets double and the other nothing, in half of the frames. Meant for
-a DINOv2 encoder with a DPT decoder (`arch = "dpt"`), works with any.
+Of every channel of the encoder's features one view gets double and the other nothing, in half of
+the frames. Meant for a DINOv2 encoder with a DPT decoder (`arch = "dpt"`), works with any.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""AEL's sampling and re-weighting (Hu et al., NeurIPS 2021): classes that go badly get more of everything.
+"""AEL's sampling and re-weighting (Hu et al., NeurIPS 2021): classes that go badly get more of
+everything.
 
-A confidence bank holds how sure the student is of the true class. Bad classes are pasted more often into labelled
-frames (adaptive copy-paste), mixed more often into unlabelled ones (adaptive CutMix), and good ones are thinned out
-among the pseudo-labels (equalisation sampling), which count by the square of their confidence (dynamic re-weighting).
+A confidence bank holds how sure the student is of the true class. Bad classes are pasted more often
+into labelled frames (adaptive copy-paste), mixed more often into unlabelled ones (adaptive CutMix),
+and good ones are thinned out among the pseudo-labels (equalisation sampling), which count by the
+square of their confidence (dynamic re-weighting).
 
-Other than the official code: the box of CutMix is laid around a random pixel of the class instead of a connected
-component of a stored prediction, pasting takes a class from the next labelled frame of the batch without resizing it,
-the list of classes that are never pasted is found from their share of the labels, and consistency is not asked
-of the labelled frames as well.
+Other than the official code: the box of CutMix is laid around a random pixel of the class instead
+of a connected component of a stored prediction, pasting takes a class from the next labelled frame
+of the batch without resizing it, the list of classes that are never pasted is found from their
+share of the labels, and consistency is not asked of the labelled frames as well.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class AEL(Plugin):
 
     @torch.no_grad()
     def prepare(self, labelled: Batch) -> Batch:
-        """Paste a class of the next frame, drawn with softmax(sqrt(1 - g)), into a share of the frames."""
+        """Paste a class of the next frame, drawn with softmax(sqrt(1 - g)), into a share of the
+        frames.
+        """
         chances = class_chances(self.bank.value, 0.5) * self.rare
         donor = labelled.masks.roll(-1, 0)
         chosen = draw_present(donor, chances)
@@ -80,7 +84,9 @@ def uncommon(pixels: Tensor, common: float) -> Tensor:
 
 
 def draw_present(label: Tensor, chances: Tensor) -> Tensor:
-    """(B,) a class that each (H, W) label holds, drawn with `chances` (C,); -1 where none has a chance."""
+    """(B,) a class that each (H, W) label holds, drawn with `chances` (C,); -1 where none has a
+    chance.
+    """
     classes = torch.arange(len(chances), device=label.device)
     present = (label.flatten(1)[:, None] == classes[:, None]).any(2)
     weight = present * chances
@@ -89,7 +95,9 @@ def draw_present(label: Tensor, chances: Tensor) -> Tensor:
 
 
 def _centre(box: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Move each box (B, H, W) so that its middle comes to (row, column), as far as the frame allows."""
+    """Move each box (B, H, W) so that its middle comes to (row, column), as far as the frame
+    allows.
+    """
     height, width = box.shape[1:]
     rows, columns = box.any(2), box.any(1)
     tall, wide = rows.sum(1), columns.sum(1)

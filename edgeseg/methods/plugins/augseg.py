@@ -1,7 +1,8 @@
-"""AugSeg's label-injecting CutMix (Zhao et al., CVPR 2023): uncertain frames get a box of a labelled one.
+"""AugSeg's label-injecting CutMix (Zhao et al., CVPR 2023): uncertain frames get a box of a
+labelled one.
 
-The box covers 1 - lambda of the frame, lambda ~ Beta(8, 2); a frame gets one with the chance 1 - its mean certainty,
-certainty being (1 - entropy) times confidence of a pixel.
+The box covers 1 - lambda of the frame, lambda ~ Beta(8, 2); a frame gets one with the chance 1 -
+its mean certainty, certainty being (1 - entropy) times confidence of a pixel.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""CorrMatch-style propagation (Sun et al., CVPR 2024), from its description: like pixels share a label.
+"""CorrMatch-style propagation (Sun et al., CVPR 2024), from its description: like pixels share a
+label.
 
-The correlation of features carries labels over to similar pixels; regions that are mostly confident and mostly of one
-class take that class as a whole, and the least confidence follows the classes' best pixels; a host's own threshold
-holds as well.
+The correlation of features carries labels over to similar pixels; regions that are mostly confident
+and mostly of one class take that class as a whole, and the least confidence follows the classes'
+best pixels; a host's own threshold holds as well.
 """
 
 from __future__ import annotations
@@ -88,6 +89,8 @@ class CorrMatch(Plugin):
 
 
 def _correlated(output: Output, height: int) -> Tensor:
-    """The finest of the encoder's maps (B, D, h, w) whose stride is `STRIDE` or more, of equals the deepest."""
+    """The finest of the encoder's maps (B, D, h, w) whose stride is `STRIDE` or more, of equals the
+    deepest.
+    """
     coarse = [maps for maps in output.features if maps.shape[2] * STRIDE < height + STRIDE]
     return max(reversed(coarse or output.features[-1:]), key=lambda maps: maps.shape[2])

@@ -1,4 +1,5 @@
-"""FPL (Qiao et al., CVPR 2023): a pixel that may be one of several classes is pulled to all of them.
+"""FPL (Qiao et al., CVPR 2023): a pixel that may be one of several classes is pulled to all of
+them.
 
 Replaces the cross-entropy on pseudo-labels of any host; free of further passes.
 """
@@ -18,7 +19,9 @@ from edgeseg.methods.framework.views import Target
 
 
 class FPL(Plugin):
-    """Fuzzy positive assignment and regularisation, scaled to the cross-entropy of the pixels that count."""
+    """Fuzzy positive assignment and regularisation, scaled to the cross-entropy of the pixels that
+    count.
+    """
 
     def __init__(self, kit: Kit) -> None:
         super().__init__()

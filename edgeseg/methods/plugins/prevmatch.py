@@ -1,8 +1,8 @@
 """PrevMatch (Shin et al., 2024): earlier checkpoints, randomly weighted, give a second opinion.
 
-Snapshots of the teacher are taken at equal distances after the warm-up; the paper's "best so far on val" would need a
-val set that is not reported on. In each step one to three of them are drawn and their logits on clean frames averaged
-with Dirichlet weights.
+Snapshots of the teacher are taken at equal distances after the warm-up; the paper's "best so far on
+val" would need a val set that is not reported on. In each step one to three of them are drawn and
+their logits on clean frames averaged with Dirichlet weights.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ FULL_AT = 0.5  # share of the steps at which the second opinion has its full wei
 
 
 class PrevMatch(Plugin):
-    """Adds the loss of the same view against what the snapshots say; needs the host's cross-entropy only."""
+    """Adds the loss of the same view against what the snapshots say; needs the host's cross-entropy
+    only.
+    """
 
     taken: Tensor  # () int64, snapshots so far
 

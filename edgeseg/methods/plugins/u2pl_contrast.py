@@ -1,7 +1,9 @@
-"""U2PL's contrastive loss on any host with a representation head (Wang et al., CVPR 2022, arXiv 2203.03884, 3.3).
+"""U2PL's contrastive loss on any host with a representation head (Wang et al., CVPR 2022, arXiv
+2203.03884, 3.3).
 
-Unreliable pixels still tell which classes they are not. Follows the paper's formulas; where the official code differs
-(methods.md 2.1, notes a to i) the paper wins, and r_l, r_h are clamped for few classes.
+Unreliable pixels still tell which classes they are not. Follows the paper's formulas; where the
+official code differs (methods.md 2.1, notes a to i) the paper wins, and r_l, r_h are clamped for
+few classes.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class U2PLContrast(Plugin):
             return self.settings.weight * self.contrast(seen, theirs, reliable)
 
     def contrast(self, seen: Seen, theirs: Output, reliable: Tensor) -> Tensor:
-        """L_c at the representation's resolution, which has a fraction of the pixels; `reliable` is (B, H, W) bool."""
+        """L_c at the representation's resolution, which has a fraction of the pixels; `reliable` is
+        (B, H, W) bool.
+        """
         assert seen.output.rep is not None and theirs.rep is not None
         rep = seen.output.rep.float()
         with torch.no_grad():

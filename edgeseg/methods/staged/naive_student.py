@@ -1,5 +1,6 @@
-"""Naive Student (Chen et al., ECCV 2020, arXiv 2005.10266): made for video. The teacher labels the footage around the
-labelled frames with many views, a student learns these labels alone, is then tuned on the real ones, and labels anew.
+"""Naive Student (Chen et al., ECCV 2020, arXiv 2005.10266): made for video. The teacher labels the
+footage around the labelled frames with many views, a student learns these labels alone, is then
+tuned on the real ones, and labels anew.
 """
 
 from __future__ import annotations

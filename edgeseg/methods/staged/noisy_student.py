@@ -1,7 +1,9 @@
-"""Noisy Student (Xie et al., CVPR 2020, arXiv 1911.04252): soft labels of a clean teacher, noise on the student alone.
+"""Noisy Student (Xie et al., CVPR 2020, arXiv 1911.04252): soft labels of a clean teacher, noise on
+the student alone.
 
-Noise is strong colours, CutOut and dropped feature channels. The teacher is frozen and labels the very view the student
-sees, undisturbed; after half of the student's steps the student becomes the teacher of the next one.
+Noise is strong colours, CutOut and dropped feature channels. The teacher is frozen and labels the
+very view the student sees, undisturbed; after half of the student's steps the student becomes the
+teacher of the next one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""ST (Yang et al., CVPR 2022, arXiv 2106.05095): a supervised teacher labels the footage, a fresh student learns it.
+"""ST (Yang et al., CVPR 2022, arXiv 2106.05095): a supervised teacher labels the footage, a fresh
+student learns it.
 
-The student sees strong colours and CutOut on footage, weak views of labelled frames. Labels are hard, all are taken.
+The student sees strong colours and CutOut on footage, weak views of labelled frames. Labels are
+hard, all are taken.
 """
 
 from __future__ import annotations

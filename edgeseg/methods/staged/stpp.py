@@ -1,8 +1,10 @@
-"""ST++ (Yang et al., CVPR 2022, arXiv 2106.05095): the student learns the frames first on which the teacher was stable.
+"""ST++ (Yang et al., CVPR 2022, arXiv 2106.05095): the student learns the frames first on which the
+teacher was stable.
 
-A frame is stable when earlier checkpoints of the teacher labelled it like the last one. Other than the paper, stability
-is ranked within each camera and frames of a single class are held back, or night and empty frames, which every
-checkpoint labels alike, would be the first half; with a short teacher the checkpoints come from its last third.
+A frame is stable when earlier checkpoints of the teacher labelled it like the last one. Other than
+the paper, stability is ranked within each camera and frames of a single class are held back, or
+night and empty frames, which every checkpoint labels alike, would be the first half; with a short
+teacher the checkpoints come from its last third.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ SINGLE = 0.25  # at most so large a part of the chosen frames may show one class
 
 
 def stpp(stages: Stages) -> Path:
-    """A third of the steps each for the teacher, the student of stable frames and the student of all frames."""
+    """A third of the steps each for the teacher, the student of stable frames and the student of
+    all frames.
+    """
     whole = stages.config.steps / 3 >= LONG
     keep = [
         1 - (CHECKPOINTS - 1 - place) / (CHECKPOINTS if whole else 3 * CHECKPOINTS)
@@ -47,7 +51,9 @@ def stpp(stages: Stages) -> Path:
 
 
 def reliable(stages: Stages, checkpoints: Sequence[Path]) -> list[Frame]:
-    """The stable half of every camera's footage, by the sum of mIoU between earlier checkpoints and the last."""
+    """The stable half of every camera's footage, by the sum of mIoU between earlier checkpoints and
+    the last.
+    """
     folders = [
         stages.label(f"checkpoint-{place}", weights, views=1)
         for place, weights in enumerate(checkpoints)

@@ -1,4 +1,5 @@
-"""The calls of CUDA's runtime library that running an engine needs, through ctypes: one path for CUDA 11 to 13.
+"""The calls of CUDA's runtime library that running an engine needs, through ctypes: one path for
+CUDA 11 to 13.
 
 The library is handed in, so that a stand-in can take its place where there is no GPU.
 """
@@ -77,7 +78,9 @@ class Device:
 
 @dataclass(frozen=True)
 class Memory:
-    """One tensor as the CPU (`host`) and the GPU (`device`) see it; with `shared` both see the same bytes."""
+    """One tensor as the CPU (`host`) and the GPU (`device`) see it; with `shared` both see the same
+    bytes.
+    """
 
     host: NDArray[Any]  # Any: uint8 or float32
     address: int
@@ -168,7 +171,8 @@ class Cuda:
         """Memory for one tensor that lives as long as `stack`.
 
         Args:
-            shared: the GPU reads and writes the CPU's memory; else it has its own, and bytes must be copied.
+            shared: the GPU reads and writes the CPU's memory; else it has its own, and bytes must
+                be copied.
         """
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
         address = self._handle("cudaHostAlloc", size, HOST_MAPPED if shared else HOST_DEFAULT)
@@ -234,7 +238,9 @@ def has_gpu() -> bool:
 
 
 def candidates() -> Iterator[Any]:  # Any: ctypes libraries
-    """The runtime libraries of this machine: the linker's, CUDA's own folder's, those of NVIDIA's wheels."""
+    """The runtime libraries of this machine: the linker's, CUDA's own folder's, those of NVIDIA's
+    wheels.
+    """
     wheels = [
         str(path) for place in sys.path for path in Path(place).glob("nvidia/*/lib/libcudart.so.*")
     ]

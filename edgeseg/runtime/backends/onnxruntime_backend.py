@@ -1,4 +1,6 @@
-"""ONNX Runtime as a back end: sessions made from checked bytes, on the CPU, CUDA or its own TensorRT provider."""
+"""ONNX Runtime as a back end: sessions made from checked bytes, on the CPU, CUDA or its own
+TensorRT provider.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +119,8 @@ class OrtRunner:
         self._single = self._session.get_inputs()[0].shape[0] == 1
 
     def __call__(self, frames: NDArray[np.uint8]) -> Prediction:
-        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size; N calls where the graph takes one frame.
+        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size; N calls where the graph takes
+        one frame.
 
         Raises:
             BundleError: the engine fails.

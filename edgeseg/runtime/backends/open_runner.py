@@ -1,4 +1,6 @@
-"""Opens a bundle for inference: picks file and back end, checks the bytes, and hands out one callable."""
+"""Opens a bundle for inference: picks file and back end, checks the bytes, and hands out one
+callable.
+"""
 
 from __future__ import annotations
 
@@ -40,19 +42,23 @@ def open_runner(
     """A warm runner of one of the bundle's graphs, for the length of a `with` block.
 
     Args:
-        backend: "auto" takes TensorRT where it works, else ONNX Runtime on CUDA, else on the CPU. "tensorrt" is native,
-            "ort-tensorrt" ONNX Runtime's provider. The first run on TensorRT builds an engine, which takes minutes.
-        precision: "auto" takes INT8 where the bundle holds the back end's flavour and its own figures do not call it
-            slower than FP32; on TensorRT what was fastest here. The name of a flavour picks that file.
+        backend: "auto" takes TensorRT where it works, else ONNX Runtime on CUDA, else on the CPU.
+            "tensorrt" is native, "ort-tensorrt" ONNX Runtime's provider. The first run on TensorRT
+            builds an engine, which takes minutes.
+        precision: "auto" takes INT8 where the bundle holds the back end's flavour and its own
+            figures do not call it slower than FP32; on TensorRT what was fastest here. The name of
+            a flavour picks that file.
         threads: CPU threads over all streams, 0 for as many as there are cores.
-        streams: calls that may run at once, each with its share of the threads; 0 takes what suits a file. Whole
-            frames side by side use a CPU better than one frame split over its cores, but each frame takes longer.
+        streams: calls that may run at once, each with its share of the threads; 0 takes what suits
+            a file. Whole frames side by side use a CPU better than one frame split over its cores,
+            but each frame takes longer.
         engine: how engines are built.
         report: told when one is built, and why "auto" passes over TensorRT.
         stop: ends a build when set.
 
     Raises:
-        BundleError: the bundle is damaged or lacks the file, or the file does not belong on this back end.
+        BundleError: the bundle is damaged or lacks the file, or the file does not belong on this
+            back end.
         DependencyError: ONNX Runtime, or the part of it that the back end needs, is not installed.
         EngineError: TensorRT was asked for, and cannot build or run the engine.
         KeyboardInterrupt: `stop` ended a build.
@@ -103,7 +109,8 @@ def _open_ort(
 
 
 def resolve_backend(backend: Wanted) -> Backend:
-    """What "auto" tries first here: TensorRT where there is one, CUDA where ONNX Runtime can use it, else the CPU.
+    """What "auto" tries first here: TensorRT where there is one, CUDA where ONNX Runtime can use
+    it, else the CPU.
 
     Raises:
         DependencyError: what the back end needs is not installed.

@@ -1,4 +1,6 @@
-"""Which record of a frame log goes first when room is needed; pure bookkeeping, no file is touched here."""
+"""Which record of a frame log goes first when room is needed; pure bookkeeping, no file is touched
+here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 
 class Entry(NamedTuple):
-    """One stored record: its rank within its shard (the lowest goes first), file name, shard, and bytes on the disk."""
+    """One stored record: its rank within its shard (the lowest goes first), file name, shard, and
+    bytes on the disk.
+    """
 
     rank: str
     name: str
@@ -21,7 +25,8 @@ class Entry(NamedTuple):
 
 
 class Pile:
-    """Records of one reason, evicted from the fullest shard first so that every hour stays represented; O(log n) each.
+    """Records of one reason, evicted from the fullest shard first so that every hour stays
+    represented; O(log n) each.
 
     A shard is one hour. Among equally full hours the oldest gives.
     """
@@ -68,9 +73,9 @@ class Pile:
 class Stock:
     """All records of a log, in the order in which they would go.
 
-    Sent ones go first, the oldest before the others; then flagged ones; then those with the lowest score in the fullest
-    hour. Control frames are spared while they are no more than their share of the rest: beyond it they go first, or in
-    the end they would fill the log.
+    Sent ones go first, the oldest before the others; then flagged ones; then those with the lowest
+    score in the fullest hour. Control frames are spared while they are no more than their share of
+    the rest: beyond it they go first, or in the end they would fill the log.
     """
 
     def __init__(self, random_share: float) -> None:

@@ -1,7 +1,7 @@
 """The frame log: the bounded store on a device of the frames worth sending home.
 
-`offer` decides in microseconds and hands candidates to one writer thread; inference never waits for the disk, and a
-disk that fails or fills up never stops it.
+`offer` decides in microseconds and hands candidates to one writer thread; inference never waits for
+the disk, and a disk that fails or fills up never stops it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ QUEUE = 8
 LONGEST_WAIT = (
     30.0  # seconds that recorded footage waits for the disk before a frame is dropped after all
 )
-SPARED = 2  # places of the queue that score frames leave free: control frames lost in a rush would no longer be a sample
+# places of the queue that score frames leave free: control frames lost in a rush would no longer be
+# a sample
+SPARED = 2
 RETRY_NS = {"full": 10_000_000_000, "degraded": 60_000_000_000}
 CLOSE_SECONDS = 30  # a disk that hangs for longer at the end is given up
 OWN = {".lock", "boot", "tmp", "ready", "sent", "bad", "lost+found"}
@@ -64,12 +66,14 @@ class FrameLog:
 
     Attributes:
         folder: where it lies.
-        state: "ok"; "full" while there is no room and it cannot be made; "degraded" while the disk fails. Either ends
-            by itself: a full log is tried again after 10 s, a degraded one after 60 s.
+        state: "ok"; "full" while there is no room and it cannot be made; "degraded" while the disk
+            fails. Either ends by itself: a full log is tried again after 10 s, a degraded one after
+            60 s.
         problem: what the disk said last, one sentence; empty while all is well.
-        counts: frames by what became of them. Kept and safe on the disk: "score", "random", "flagged". Not logged:
-            "below" the threshold, "poor" picture, "duplicate", "quota" of the hour used up, "queue" full, "invalid"
-            score or picture, "full", "degraded". And records "evicted_<reason>", and "bad" files set aside.
+        counts: frames by what became of them. Kept and safe on the disk: "score", "random",
+            "flagged". Not logged: "below" the threshold, "poor" picture, "duplicate", "quota" of
+            the hour used up, "queue" full, "invalid" score or picture, "full", "degraded". And
+            records "evicted_<reason>", and "bad" files set aside.
     """
 
     def __init__(
@@ -116,7 +120,8 @@ class FrameLog:
         clock: Callable[[], float] = time.time,
         seed: int | None = None,
     ) -> FrameLog:
-        """Take hold of `folder`, make it a frame log if it is empty, and tidy up after a killed writer.
+        """Take hold of `folder`, make it a frame log if it is empty, and tidy up after a killed
+        writer.
 
         Args:
             device: name of this device.
@@ -126,7 +131,8 @@ class FrameLog:
             seed: of the control stream.
 
         Raises:
-            FrameLogError: another process writes to it, it holds something else, or it cannot be written.
+            FrameLogError: another process writes to it, it holds something else, or it cannot be
+                written.
         """
         held = ExitStack()
         try:
@@ -200,7 +206,8 @@ class FrameLog:
         monotonic_ns: int,
         wait: bool = False,
     ) -> None:
-        """Log the frame if it is worth it; to be called with every frame, never waits for the disk unless told to.
+        """Log the frame if it is worth it; to be called with every frame, never waits for the disk
+        unless told to.
 
         Args:
             image_rgb: (H, W, 3) uint8. This and the next two must not be written to afterwards.
@@ -240,7 +247,8 @@ class FrameLog:
             candidate: why it is logged; the others as for `offer`.
 
         Raises:
-            FrameLogError: there is no room, or the disk fails; the log is "full" or "degraded" then.
+            FrameLogError: there is no room, or the disk fails; the log is "full" or "degraded"
+                then.
             ValueError: the frame is too large, or no picture at all.
         """
         with self._writing:

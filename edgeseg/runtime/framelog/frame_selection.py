@@ -1,8 +1,10 @@
-"""Which frames are worth a place in the frame log: gates against poor, repeated and too many, and a control stream.
+"""Which frames are worth a place in the frame log: gates against poor, repeated and too many, and a
+control stream.
 
-Entropy alone picks noise, duplicates and broken pictures. A frame is therefore kept for its score only if the picture
-is sound, unlike the frames kept lately, and within the hour's quota. Beside that a random control stream ignores the
-score; the probability of every draw is known, so estimates made from it can be re-weighted.
+Entropy alone picks noise, duplicates and broken pictures. A frame is therefore kept for its score
+only if the picture is sound, unlike the frames kept lately, and within the hour's quota. Beside
+that a random control stream ignores the score; the probability of every draw is known, so estimates
+made from it can be re-weighted.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from edgeseg.runtime.framelog.record_format import Flag, Reason
 HOUR_NS = 3_600_000_000_000
 SAVED = (
     1 / 6
-)  # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no rush
+    # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no rush
+)
 FROZEN_NS = (
     10_000_000_000  # so long must every picture of a camera be the same before it counts as frozen
 )
@@ -33,7 +36,9 @@ FIRST_FRAMES = 200  # over about so many frames a new run spends one hour's shar
 
 
 class TokenBucket:
-    """A quota per hour that saves up ten minutes at most; one thread may `take` while others ask whether it `has`."""
+    """A quota per hour that saves up ten minutes at most; one thread may `take` while others ask
+    whether it `has`.
+    """
 
     def __init__(self, per_hour: float) -> None:
         self._per_hour = per_hour
@@ -62,13 +67,17 @@ class TokenBucket:
 
 
 class Quality:
-    """Tells black, saturated and frozen pictures by a few hundred pixels, in microseconds, camera by camera."""
+    """Tells black, saturated and frozen pictures by a few hundred pixels, in microseconds, camera
+    by camera.
+    """
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, int]] = {}  # camera -> digest of the samples, since when
 
     def flags(self, image: Image, camera: str, now_ns: int) -> tuple[Flag, ...]:
-        """What is wrong with `image`, (H, W, 3) uint8; must be shown every frame, or a frozen camera goes unnoticed."""
+        """What is wrong with `image`, (H, W, 3) uint8; must be shown every frame, or a frozen
+        camera goes unnoticed.
+        """
         rows, columns = max(1, image.shape[0] // GRID), max(1, image.shape[1] // GRID)
         grid = image[rows // 2 :: rows, columns // 2 :: columns]
         digest = hash(grid.tobytes())
@@ -90,9 +99,9 @@ class Quality:
 class Control:
     """The random control stream: each frame's chance does not depend on the frame.
 
-    In the long run `per_hour` frames are drawn an hour, whatever the frame rate; the first few hundred frames have a
-    higher chance on top, so that short runs get their share too. No frame's chance is above `share`, or short runs with
-    a large quota would log little else.
+    In the long run `per_hour` frames are drawn an hour, whatever the frame rate; the first few
+    hundred frames have a higher chance on top, so that short runs get their share too. No frame's
+    chance is above `share`, or short runs with a large quota would log little else.
     """
 
     def __init__(self, per_hour: float, share: float, seed: int | None) -> None:
@@ -104,7 +113,9 @@ class Control:
         self._then: int | None = None
 
     def probability(self, now_ns: int) -> float:
-        """The chance of the frame taken at monotonic time `now_ns`; to be asked once for every frame."""
+        """The chance of the frame taken at monotonic time `now_ns`; to be asked once for every
+        frame.
+        """
         if self._then is not None:
             gap = min(max(0, now_ns - self._then), 10 * self._gap_ns)  # a pause is no frame rate
             self._gap_ns = max(1e6, self._gap_ns + 0.01 * (gap - self._gap_ns))
@@ -141,7 +152,8 @@ class Selection:
         self._hashes: deque[int] = deque(maxlen=REMEMBERED)
 
     def consider(self, image: Image, camera: str, score: float, now_ns: int) -> Candidate | str:
-        """A candidate, or the word for why the frame is not logged: "invalid", "poor", "below" or "quota".
+        """A candidate, or the word for why the frame is not logged: "invalid", "poor", "below" or
+        "quota".
 
         Args:
             image: (H, W, 3) uint8.
@@ -160,7 +172,9 @@ class Selection:
         return Candidate("score", 1.0, ()) if self._quota.has(now_ns) else "quota"
 
     def admit(self, candidate: Candidate, image: Image, now_ns: int) -> str:
-        """Run the gates that cost something on `image`, (H, W, 3) uint8; empty, "duplicate" or "quota"."""
+        """Run the gates that cost something on `image`, (H, W, 3) uint8; empty, "duplicate" or
+        "quota".
+        """
         if candidate.reason == "flagged":
             return ""
         self._hash = dhash(image)

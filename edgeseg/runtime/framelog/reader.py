@@ -1,4 +1,6 @@
-"""Reading a frame log, or a copy of one: list, verify and export its records; safe while a writer runs."""
+"""Reading a frame log, or a copy of one: list, verify and export its records; safe while a writer
+runs.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 
 @dataclass
 class VerifyResult:
-    """What a check of all records found: the number of good ones, and path and reason of each bad one."""
+    """What a check of all records found: the number of good ones, and path and reason of each bad
+    one.
+    """
 
     good: int = 0
     bad: list[tuple[Path, str]] = field(default_factory=list)
@@ -43,7 +47,8 @@ class VerifyResult:
 
 
 def iter_records(folder: Path) -> Iterator[Path]:
-    """The records of a frame log in the order (boot, seq); those evicted meanwhile may be gone when they are read.
+    """The records of a frame log in the order (boot, seq); those evicted meanwhile may be gone when
+    they are read.
 
     Raises:
         FrameLogError: `folder` is no frame log.
@@ -53,7 +58,8 @@ def iter_records(folder: Path) -> Iterator[Path]:
 
 
 def verify(folder: Path, report: Report | None = None) -> VerifyResult:
-    """Read every record and check it against its digests and its name; also find what is no record at all.
+    """Read every record and check it against its digests and its name; also find what is no record
+    at all.
 
     Raises:
         FrameLogError: `folder` is no frame log.
@@ -75,7 +81,8 @@ def verify(folder: Path, report: Report | None = None) -> VerifyResult:
 
 
 def read_headers(folder: Path) -> Iterator[tuple[Path, Header | str]]:
-    """Each record's header in order, or a sentence on why it cannot be read; digests are not checked.
+    """Each record's header in order, or a sentence on why it cannot be read; digests are not
+    checked.
 
     Raises:
         FrameLogError: `folder` is no frame log.
@@ -109,9 +116,9 @@ def export(
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
         output/images/NAME.jpg     the frame, byte for byte as it was logged
-        output/masks/NAME.png      the predicted class ids at the frame's size in colours, where they were logged
-        output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where it was logged
-        output/records/NAME.json   everything else
+        output/masks/NAME.png      the predicted class ids at the frame's size in colours, where
+        they were logged output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where it
+        was logged output/records/NAME.json   everything else
 
     Args:
         palette: RGB of each class.

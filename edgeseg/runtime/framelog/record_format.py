@@ -1,10 +1,12 @@
-"""One record of the frame log: a frame with its mask, entropy and circumstances in one self-describing file.
+"""One record of the frame log: a frame with its mask, entropy and circumstances in one
+self-describing file.
 
-    ESR1 | header length, 4 bytes little-endian | header, canonical JSON | image JPEG | mask PNG | entropy PNG
+    ESR1 | header length, 4 bytes little-endian | header, canonical JSON | image JPEG | mask PNG |
+    entropy PNG
 
 There are no file names inside, so nothing can lead anywhere. A record's own name is
-`<boot>-<seq>-<score>-<sha256 of the file, 32 digits>.esr`. Whoever reads one must expect hostile bytes: every length is
-checked before it is believed.
+`<boot>-<seq>-<score>-<sha256 of the file, 32 digits>.esr`. Whoever reads one must expect hostile
+bytes: every length is checked before it is believed.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ class Facts(Section):
         clock_synced: whether the device's clock was synchronised; None where it could not tell.
         model: digest of the bundle that computed score, mask and entropy.
         threshold: score from which frames were logged.
-        reason: "score" (above the threshold), "random" (control stream) or "flagged" (sample of poor frames).
+        reason: "score" (above the threshold), "random" (control stream) or "flagged" (sample of
+            poor frames).
         probability: that the draw picked this frame; 1 unless the reason is "random".
         score: share of unreliable pixels.
         flags: what is wrong with the picture.

@@ -1,15 +1,17 @@
-"""The folder of a frame log: records are committed one by one, counted against a budget, the least useful evicted.
+"""The folder of a frame log: records are committed one by one, counted against a budget, the least
+useful evicted.
 
     .lock   held by the one process that writes
     boot    how often a writer has started; never falls
     tmp/    records being written, deleted at the next start
-    ready/<boot>-<hour>-<reason>/   acknowledged records; the folder tells the hour since the start and why it was kept,
-                                    so that a start reads names and sizes only
+    ready/<boot>-<hour>-<reason>/   acknowledged records; the folder tells the hour since the start
+                                    and why it was kept, so that a start reads names and sizes only
     sent/   the same, once the training site has them
     bad/    what was found among the records and is none; at most 1 % of the budget
 
-The state of a record is its folder. It is acknowledged once its file is synced, renamed into `ready/` and that folder
-is synced too. Content is never a reason to fail, links are never followed, the order is (boot, seq), never the time.
+The state of a record is its folder. It is acknowledged once its file is synced, renamed into
+`ready/` and that folder is synced too. Content is never a reason to fail, links are never followed,
+the order is (boot, seq), never the time.
 """
 
 from __future__ import annotations
@@ -85,20 +87,23 @@ class Store:
 
         Raises:
             Full: there is no room for it.
-            OSError: the disk refused twice; no part of the record is left behind where the disk allows that.
+            OSError: the disk refused twice; no part of the record is left behind where the disk
+                allows that.
         """
         need = -(-len(data) // BLOCK) * BLOCK
         self._admit(need)
         try:
             path, size = self._write(shard, name, data)
         except OSError as error:
-            # The failed file is gone and is never synced again: after an error the kernel may call lost pages clean.
+            # The failed file is gone and is never synced again: after an error the kernel may call
+            # lost pages clean.
             if error.errno in NO_SPACE:
                 if not evict:
                     raise
                 self._make_room(need)
                 if self._stock:
-                    self._evict()  # one more: if inodes are what is short, a new hour's folder needs one too
+                    # one more: if inodes are what is short, a new hour's folder needs one too
+                    self._evict()
             path, size = self._write(shard, name, data)
         self._take_in("ready", shard, name, size)
         while self.used > self._max and len(self._stock) > 1:
@@ -169,7 +174,9 @@ class Store:
         self.counts["evicted_sent" if state == "sent" else f"evicted_{reason}"] += 1
 
     def _scan(self) -> int:
-        """Take in what is there by name and size, move the rest to `bad/`; the highest boot number seen."""
+        """Take in what is there by name and size, move the rest to `bad/`; the highest boot number
+        seen.
+        """
         highest = 0
         states: tuple[State, ...] = "ready", "sent"
         for state in states:
@@ -217,7 +224,9 @@ class Store:
         self.counts["bad"] += 1
 
     def _bound_bad(self) -> None:
-        """Delete the oldest files in `bad/` beyond 1 % of the budget; folders are left for a person to judge."""
+        """Delete the oldest files in `bad/` beyond 1 % of the budget; folders are left for a person
+        to judge.
+        """
         files = []
         for entry in os.scandir(self._folder / "bad"):
             if not entry.is_dir(follow_symlinks=False):
@@ -233,7 +242,9 @@ class Store:
 
 
 def set_aside(path: Path, wanted: Callable[[int], bool]) -> None:
-    """Rename whatever stands at `path` unless its own mode, not that of a link's target, is `wanted`."""
+    """Rename whatever stands at `path` unless its own mode, not that of a link's target, is
+    `wanted`.
+    """
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:

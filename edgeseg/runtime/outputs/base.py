@@ -1,7 +1,7 @@
 """Where predictions go: an overlay video, overlay pictures, masks, JSON lines, the frame log.
 
-Everything is written beside its final name and renamed when it is whole, so that a killed run leaves no truncated file
-that looks finished.
+Everything is written beside its final name and renamed when it is whole, so that a killed run
+leaves no truncated file that looks finished.
 """
 
 from __future__ import annotations
@@ -180,7 +180,9 @@ class MaskSink(Sink):
 
 
 class JsonSink(Sink):
-    """One JSON line per frame: frame, name, camera, time in seconds, score, and the share of each class."""
+    """One JSON line per frame: frame, name, camera, time in seconds, score, and the share of each
+    class.
+    """
 
     def __init__(self, stream: TextIO, classes: Sequence[ClassSpec], stop: Event) -> None:
         """Take the stream.

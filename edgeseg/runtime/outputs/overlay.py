@@ -31,7 +31,8 @@ class Overlay:
         """Lay out the legend.
 
         Args:
-            height, width: of the first frame; pictures keep its shape, see `SMALLEST` and `LARGEST`.
+            height, width: of the first frame; pictures keep its shape, see `SMALLEST` and
+            `LARGEST`.
         """
         scale = np.clip(max(height, width), SMALLEST, LARGEST) / max(height, width)
         self.height, self.width = (
@@ -71,7 +72,9 @@ class Overlay:
 
 
 class _Legend:
-    """A shaded box at the top left: a coloured square, the name and the share of each class, below them the score."""
+    """A shaded box at the top left: a coloured square, the name and the share of each class, below
+    them the score.
+    """
 
     def __init__(self, classes: Sequence[ClassSpec], height: int, width: int) -> None:
         room = height - 8

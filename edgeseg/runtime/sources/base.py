@@ -20,7 +20,8 @@ class Frame:
         number: counts the frames of the run from 0; frames that a live source dropped leave gaps.
         name: unique in the source and safe as a file name.
         camera: who took it.
-        time: seconds since the start of a video or of the run; None for pictures, which have no clock.
+        time: seconds since the start of a video or of the run; None for pictures, which have no
+            clock.
         monotonic_ns: when it was read.
     """
 
@@ -42,7 +43,8 @@ class Account:
     """What became of a source's frames besides those that it gave.
 
     Attributes:
-        dropped: frames of a live source that were replaced by newer ones before the pipeline had time for them.
+        dropped: frames of a live source that were replaced by newer ones before the pipeline had
+            time for them.
         unreadable: names of files that could not be decoded.
         reconnects: times that a lost camera came back.
         notes: sentences that the user should see at the end.
@@ -84,7 +86,9 @@ def safe_name(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """`text` without the passwords in it: what stands between :// and the last @, and the values of secret keys."""
+    """`text` without the passwords in it: what stands between :// and the last @, and the values of
+    secret keys.
+    """
     text = re.sub(r"(?i)(\b[a-z][a-z0-9+.-]*://)([^\s:@/]*)(:?).*@", _hide, text)
     return re.sub(
         r"(?i)((?:pass\w*|pwd|token|secret|auth\w*|api_?key|key)=)[^&;\s]+", r"\1***", text

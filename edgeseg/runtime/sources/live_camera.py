@@ -1,4 +1,6 @@
-"""Live cameras: a thread keeps only the newest picture, and a lost camera is opened again with growing pauses."""
+"""Live cameras: a thread keeps only the newest picture, and a lost camera is opened again with
+growing pauses.
+"""
 
 from __future__ import annotations
 
@@ -136,7 +138,9 @@ class Camera:
 
 
 def growing(first: float, longest: float) -> Iterator[float]:
-    """Seconds to wait before each attempt: doubling up to a limit, and never the same on two devices."""
+    """Seconds to wait before each attempt: doubling up to a limit, and never the same on two
+    devices.
+    """
     pause = first
     while True:
         yield pause * random.uniform(

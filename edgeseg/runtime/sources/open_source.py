@@ -1,4 +1,6 @@
-"""Sources by the addresses that users of jetson-inference know: `0`, `csi://0`, `rtsp://`, a file, a folder, a glob."""
+"""Sources by the addresses that users of jetson-inference know: `0`, `csi://0`, `rtsp://`, a file,
+a folder, a glob.
+"""
 
 from __future__ import annotations
 

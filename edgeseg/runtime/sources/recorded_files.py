@@ -194,7 +194,9 @@ def _positive(value: float) -> float | None:
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """A file name without suffix for each path: the stem where that is unique, else as much of the path as it takes."""
+    """A file name without suffix for each path: the stem where that is unique, else as much of the
+    path as it takes.
+    """
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems

@@ -1,6 +1,8 @@
-"""Found by `import tensorrt` in processes that tests start: becomes the stand-in of EDGESEG_FAKE_TENSORRT's version.
+"""Found by `import tensorrt` in processes that tests start: becomes the stand-in of
+EDGESEG_FAKE_TENSORRT's version.
 
-FAULTS of the stand-in are named in EDGESEG_FAKE_FAULTS; libcudart is replaced along with it. It runs nothing real.
+FAULTS of the stand-in are named in EDGESEG_FAKE_FAULTS; libcudart is replaced along with it. It
+runs nothing real.
 """
 
 import os

@@ -1,4 +1,6 @@
-"""TensorRT behind `open_runner`: taken where it works, told where not, and never given a bundle that is not right."""
+"""TensorRT behind `open_runner`: taken where it works, told where not, and never given a bundle
+that is not right.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The builder against nine stand-ins for TensorRT: what is called, in which order, and how each failure reads."""
+"""The builder against nine stand-ins for TensorRT: what is called, in which order, and how each
+failure reads.
+"""
 
 from __future__ import annotations
 

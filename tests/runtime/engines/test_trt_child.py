@@ -1,4 +1,6 @@
-"""The builder in a process of its own: whatever ends that process is one sentence, and nothing half stays behind."""
+"""The builder in a process of its own: whatever ends that process is one sentence, and nothing half
+stays behind.
+"""
 
 from __future__ import annotations
 
@@ -177,7 +179,8 @@ def commands() -> list[str]:
 def test_the_real_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a device: `pytest -m tensorrt`. Built, tried out, and compared with ONNX Runtime.
 
-    The tiny network's INT8 file is left out: whether TensorRT has an INT8 kernel for three channels is its own affair.
+    The tiny network's INT8 file is left out: whether TensorRT has an INT8 kernel for three channels
+    is its own affair.
     """
     pytest.importorskip("tensorrt")
     if not cudart.has_gpu():

@@ -103,7 +103,9 @@ def test_no_gpu_is_a_sentence(libraries: list[object], monkeypatch: pytest.Monke
 
 
 def test_real_libraries_of_this_machine_have_every_function_and_take_our_types() -> None:
-    """PyTorch's wheels often bring a real libcudart; without a GPU its calls give errors, but they do not crash."""
+    """PyTorch's wheels often bring a real libcudart; without a GPU its calls give errors, but they
+    do not crash.
+    """
     for library in cudart.candidates():
         try:
             cuda = Cuda(library)

@@ -1,4 +1,6 @@
-"""Engines are built once, kept under everything they depend on, and used only if they passed on this device."""
+"""Engines are built once, kept under everything they depend on, and used only if they passed on
+this device.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What TensorRT's inspector says is counted alike in both of its dialects, and believed only as far as it goes."""
+"""What TensorRT's inspector says is counted alike in both of its dialects, and believed only as far
+as it goes.
+"""
 
 from __future__ import annotations
 

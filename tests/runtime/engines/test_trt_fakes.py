@@ -1,4 +1,6 @@
-"""The stand-ins refuse what the real bindings would: otherwise passing against them would mean nothing."""
+"""The stand-ins refuse what the real bindings would: otherwise passing against them would mean
+nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Running an engine: the same numbers as ONNX Runtime, right order of release, and no leak whatever call fails."""
+"""Running an engine: the same numbers as ONNX Runtime, right order of release, and no leak whatever
+call fails.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the frame log acknowledged is there, whole, within its budget, whatever happens to the process and the disk."""
+"""What the frame log acknowledged is there, whole, within its budget, whatever happens to the
+process and the disk.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Only sound, new and few frames pass; the control stream knows no score and its probabilities are true."""
+"""Only sound, new and few frames pass; the control stream knows no score and its probabilities are
+true.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def selection(threshold: float = 0.3, seed: int = 0, **changes: Any) -> Selectio
 
 
 def run(gates: Selection, image: Image, now_ns: int, score: float = 0.9) -> str:
-    """Take a frame through all gates as the log does; the reason it was kept for, or why it was not."""
+    """Take a frame through all gates as the log does; the reason it was kept for, or why it was
+    not.
+    """
     chosen = gates.consider(image, "cam", score, now_ns)
     if isinstance(chosen, str):
         return chosen

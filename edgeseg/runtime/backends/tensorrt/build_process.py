@@ -1,4 +1,6 @@
-"""Has a process of its own build an engine, so that a crash of TensorRT's builder is an error message."""
+"""Has a process of its own build an engine, so that a crash of TensorRT's builder is an error
+message.
+"""
 
 from __future__ import annotations
 

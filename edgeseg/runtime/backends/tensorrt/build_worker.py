@@ -1,7 +1,9 @@
-"""`python -m edgeseg.runtime.backends.tensorrt.build_worker FOLDER`: builds an engine and tries it out, where a crash hurts nobody else.
+"""`python -m edgeseg.runtime.backends.tensorrt.build_worker FOLDER`: builds an engine and tries it
+out, where a crash hurts nobody else.
 
-TensorRT is native code that at times aborts, or is killed because memory ran out. What the child is given lies in
-FOLDER, and what it makes goes there too: `log.txt` line by line, `engine.plan`, and last of all `result.json`.
+TensorRT is native code that at times aborts, or is killed because memory ran out. What the child is
+given lies in FOLDER, and what it makes goes there too: `log.txt` line by line, `engine.plan`, and
+last of all `result.json`.
 """
 
 from __future__ import annotations

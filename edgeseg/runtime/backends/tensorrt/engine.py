@@ -1,4 +1,6 @@
-"""Runs a TensorRT engine without torch: memory, streams and CUDA graphs through `edgeseg.runtime.backends.cuda_runtime`."""
+"""Runs a TensorRT engine without torch: memory, streams and CUDA graphs through
+`edgeseg.runtime.backends.cuda_runtime`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Unloadable(EngineError):
 
 
 class _Lane:
-    """What one frame at a time needs: a context, a stream and memory. No two threads may use one at once."""
+    """What one frame at a time needs: a context, a stream and memory. No two threads may use one at
+    once.
+    """
 
     def __init__(self, cuda: Cuda, stack: ExitStack, face: Face, *, shared: bool) -> None:
         self._cuda = cuda
@@ -69,7 +73,8 @@ class _Lane:
 class Engine:
     """An engine ready to run, with as many lanes as frames may be under way at once.
 
-    Release matters: contexts before the engine, the engine before its runtime, all of them before their memory.
+    Release matters: contexts before the engine, the engine before its runtime, all of them before
+    their memory.
 
     Attributes:
         notes: what works less well than it could.
@@ -97,7 +102,8 @@ class Engine:
             dla: core that the plan was built for.
 
         Raises:
-            EngineError: it cannot be loaded, takes or gives something else than `face`, or CUDA fails.
+            EngineError: it cannot be loaded, takes or gives something else than `face`, or CUDA
+                fails.
         """
         self.notes: list[str] = []
         self._trt, self._cuda, self._logger = trt, cuda, logger
@@ -176,7 +182,9 @@ class Engine:
             )
 
     def _capture(self, lane: _Lane, stack: ExitStack) -> None:
-        """Make a CUDA graph of a frame; an engine that cannot be captured runs without, only a little slower."""
+        """Make a CUDA graph of a frame; an engine that cannot be captured runs without, only a
+        little slower.
+        """
         try:
             self._cuda.begin_capture(lane.stream)
         except EngineError as error:
@@ -190,7 +198,8 @@ class Engine:
             self.notes.append(f"no CUDA graph: {error}")
 
     def run(self, frame: NDArray[np.uint8]) -> Prediction:
-        """Predict one frame, (1, H, W, 3) uint8 RGB; threads may call it, as many at once as there are lanes.
+        """Predict one frame, (1, H, W, 3) uint8 RGB; threads may call it, as many at once as there
+        are lanes.
 
         Raises:
             EngineError: the GPU fails.

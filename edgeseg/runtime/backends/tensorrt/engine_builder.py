@@ -1,7 +1,9 @@
-"""Makes a TensorRT engine of an ONNX graph: one path for TensorRT 8.6, 10 and 11, which differ in what they offer.
+"""Makes a TensorRT engine of an ONNX graph: one path for TensorRT 8.6, 10 and 11, which differ in
+what they offer.
 
-No version number is compared: what a module has decides. Up to 10 a flag allows FP16 and INT8 ("weak" typing), from 11
-on the graph's own types are what runs ("strong"). TensorRT is handed in as a module.
+No version number is compared: what a module has decides. Up to 10 a flag allows FP16 and INT8
+("weak" typing), from 11 on the graph's own types are what runs ("strong"). TensorRT is handed in as
+a module.
 """
 
 from __future__ import annotations
@@ -217,7 +219,9 @@ def _check_network(network: Any, face: Face, name: str) -> None:  # Any: an INet
 
 
 def _use_timing(config: Any, timing: bytes) -> None:  # Any: an IBuilderConfig
-    """Start from an earlier build's timings; those of another device or version are refused by TensorRT, not by us."""
+    """Start from an earlier build's timings; those of another device or version are refused by
+    TensorRT, not by us.
+    """
     cache = config.create_timing_cache(timing)
     if timing and (cache is None or not config.set_timing_cache(cache, False)):
         cache, timing = config.create_timing_cache(b""), b""

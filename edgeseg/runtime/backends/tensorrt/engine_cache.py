@@ -1,7 +1,9 @@
-"""Engines that this device built, with the key under which each is valid; on any mismatch there is none.
+"""Engines that this device built, with the key under which each is valid; on any mismatch there is
+none.
 
-A folder per engine holds `engine.plan` and `engine.json`, which is written last and holds the plan's digest. Engines
-are code: the folder must belong to this user, and nothing in a bundle or from elsewhere ever gets into it.
+A folder per engine holds `engine.plan` and `engine.json`, which is written last and holds the
+plan's digest. Engines are code: the folder must belong to this user, and nothing in a bundle or
+from elsewhere ever gets into it.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class Record(Section):
         plan: size and digest of the engine; None where it was refused.
         refused: one sentence.
         tries: builds that failed so far.
-        agreement, least: percent of the golden frames' pixels that are as in FP32 at export, and what was demanded.
+        agreement, least: percent of the golden frames' pixels that are as in FP32 at export, and
+        what was demanded.
         ms: median for one frame.
         evidence: fields of `edgeseg.runtime.backends.tensorrt.layer_inspection.Evidence`.
         warnings: what the person who runs the device should look at.
@@ -170,7 +173,8 @@ class EngineCache:
     def building(
         self, patience: float, stopped: Callable[[], bool], waits: Callable[[], None]
     ) -> Iterator[None]:
-        """One build at a time on a device: builds time kernels, and two would need twice the memory.
+        """One build at a time on a device: builds time kernels, and two would need twice the
+        memory.
 
         Args:
             patience: seconds to wait for another process.

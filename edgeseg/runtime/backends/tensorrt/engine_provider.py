@@ -1,4 +1,6 @@
-"""A TensorRT engine for a file of a bundle: from this device's cache, or built now, tried out and kept."""
+"""A TensorRT engine for a file of a bundle: from this device's cache, or built now, tried out and
+kept.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ LEAST = {"fp32": 99.5, "fp16": 99.5, "int8-trt": 98.0}
 """Percent of the golden pixels that must come out as in FP32 at export. A right FP32 or FP16 engine (TensorRT computes
 FP32 with TF32's ten bits, as many as FP16 has) differs on pixels where two classes are all but equal, well below 0.5 %;
 a wrong one, with broken normalisation or a misread layer, differs on tens of percent."""
-SLACK = 1.0  # an INT8 file that itself agreed less at export is held to that, less rounding that differs
+# an INT8 file that itself agreed less at export is held to that, less rounding that differs
+SLACK = 1.0
 MOST_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
 
 
@@ -167,7 +170,8 @@ def judge(
     """The record of an engine that may be used.
 
     Raises:
-        EngineError: it sees other things than the bundle's FP32 file saw at export, or does not run in INT8 at all.
+        EngineError: it sees other things than the bundle's FP32 file saw at export, or does not run
+            in INT8 at all.
     """
     seen, name, least = (
         Evidence.load(result["evidence"]),

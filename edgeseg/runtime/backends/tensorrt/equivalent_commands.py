@@ -1,6 +1,8 @@
-"""The same build by hand: what to type for NVIDIA's own tools, by TensorRT version, to look into an engine.
+"""The same build by hand: what to type for NVIDIA's own tools, by TensorRT version, to look into an
+engine.
 
-`trtexec` comes with JetPack's TensorRT packages and usually is not on the PATH; `polygraphy` is a pip package.
+`trtexec` comes with JetPack's TensorRT packages and usually is not on the PATH; `polygraphy` is a
+pip package.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What TensorRT's engine inspector says of an engine: which layers really run in INT8.
 
-The JSON has two dialects: up to TensorRT 10 a tensor has one text for format and type, from 11 on it has two keys.
+The JSON has two dialects: up to TensorRT 10 a tensor has one text for format and type, from 11 on
+it has two keys.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Evidence:
     Attributes:
         layers: all of them; 0 where the inspector said nothing that can be read.
         int8: every input and every output is INT8.
-        convolutions: told as such; others may lie inside fused nodes that the inspector does not open.
+        convolutions: told as such; others may lie inside fused nodes that the inspector does not
+            open.
         int8_convolutions: those whose first input is INT8.
         float_convolutions: names of the rest.
         reformats: names of layers that only change a format or type.

@@ -69,7 +69,8 @@ def open_native(request: Request) -> TrtRunner:
 
 
 def open_if_it_works(request: Request) -> TrtRunner | None:
-    """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take another back end.
+    """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take
+    another back end.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -96,7 +97,8 @@ def open_if_it_works(request: Request) -> TrtRunner | None:
 
 
 def order(bundle: Bundle, config: EngineConfig, tools: Tools) -> list[Flavour]:
-    """The bundle's files for TensorRT: first what passed here, the fastest before others, then what is usually fast.
+    """The bundle's files for TensorRT: first what passed here, the fastest before others, then what
+    is usually fast.
 
     Raises:
         EngineError: there is no place for engines.
