@@ -359,7 +359,7 @@ def test_an_export_that_dies_while_writing_leaves_nothing_or_the_old_bundle(
         write_atomic(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr("edgeseg.bundle.write_atomic", die)
+        patch.setattr("edgeseg.bundle.bundle.write_atomic", die)
         with pytest.raises(KeyboardInterrupt):
             export(site, quick, run, tmp_path / "bundles" / "out")
     assert list((tmp_path / "bundles").iterdir()) == []

@@ -199,9 +199,8 @@ def write_overlay(record: Record, palette: Palette, path: Path) -> None:
 def colours(number: int = 64) -> Palette:
     """RGB colours far apart, for logs seen outside the site that names its classes' own."""
     hues = (index * 0.618 % 1.0 for index in range(number))
-    return tuple(
-        tuple(int(255 * value) for value in colorsys.hsv_to_rgb(hue, 0.75, 0.95)) for hue in hues
-    )  # type: ignore[misc]
+    shades = (colorsys.hsv_to_rgb(hue, 0.75, 0.95) for hue in hues)
+    return tuple((int(255 * red), int(255 * green), int(255 * blue)) for red, green, blue in shades)
 
 
 def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -> None:

@@ -208,8 +208,8 @@ def test_bad_bundles_are_refused_before_any_engine_or_session_is_made(
     box.cuda.log.clear()
     with (
         pytest.raises(BundleError, match=sentence),
-        open_runner(made, backend, flavour, report=box),
-    ):  # type: ignore[arg-type]  # from a table
+        open_runner(made, backend, flavour, report=box),  # type: ignore[arg-type]  # from a table
+    ):
         pass
     assert not sessions and box.builds == 0
     assert not any(
