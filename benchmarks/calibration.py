@@ -32,17 +32,23 @@ from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.calibration.frame_selection import Strategy, pool, select
-from edgeseg.export.evaluation.figures import figures, sqnr
+from edgeseg.export.evaluation.figures import accuracy_metrics, sqnr
 from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import Layer, Wiring, layers_of, weight_scales
+from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, layers_of, weight_scales
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.activation_statistics import impressions, observe
-from edgeseg.export.quantization.quantizer import ESTIMATORS, Calibrated, Int8, calibrate, quantise
+from edgeseg.export.quantization.quantizer import (
+    ESTIMATORS,
+    CalibrationResult,
+    Int8,
+    calibrate,
+    quantise,
+)
 from edgeseg.models.checkpoint import load_model
-from edgeseg.progress import Silent
+from edgeseg.progress import NullReporter
 from edgeseg.site import Frame, Site
 
 FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
@@ -65,22 +71,22 @@ class Bench:
         self.size = (self.interface.height, self.interface.width)
         self.val = ValFrames(site, site.frames("val"), self.size)
         whole = wrap(self.network, self.interface)
-        self.outcome = run_graph(whole.SerializeToString(), self.val, threads, Silent())
-        self.samples = sample_logits(whole, self.val, threads, Silent())
+        self.outcome = run_graph(whole.SerializeToString(), self.val, threads, NullReporter())
+        self.samples = sample_logits(whole, self.val, threads, NullReporter())
 
     def images(self, frames: Sequence[Frame]) -> CalibrationImages:
         return CalibrationImages(self.site, list(frames), self.size)
 
     def row(
-        self, label: str, calibrated: Calibrated, estimator: str = "mse"
+        self, label: str, calibrated: CalibrationResult, estimator: str = "mse"
     ) -> dict[str, Any]:  # Any: JSON
         """Measure both flavours and print them."""
         found: dict[str, Any] = {"label": label}
         for flavour in FLAVOURS:
             model = quantise(calibrated, self.interface, flavour, estimator)
-            outcome = run_graph(model.SerializeToString(), self.val, self.threads, Silent())
-            one = figures(outcome, self.site.config.class_names, self.outcome)
-            logits = sample_logits(model, self.val, self.threads, Silent()).logits
+            outcome = run_graph(model.SerializeToString(), self.val, self.threads, NullReporter())
+            one = accuracy_metrics(outcome, self.site.config.class_names, self.outcome)
+            logits = sample_logits(model, self.val, self.threads, NullReporter()).logits
             found[flavour] = {
                 key: one[key] for key in ("agreement", "drop", "drop_interval", "worst_class")
             }
@@ -154,7 +160,7 @@ def main() -> None:
     whole = calibrate(bench.network, bench.interface, images, threads=options.threads)
     plain = observe(bench.network, bench.interface, images, threads=options.threads)
     rungs = {
-        "channels as they are, weights to the nearest": Calibrated(
+        "channels as they are, weights to the nearest": CalibrationResult(
             bench.network, plain.histograms, _nearest(bench.network, plain.histograms)
         ),
         "channels equalised, weights to the nearest": replace(
@@ -169,15 +175,15 @@ def main() -> None:
     print(json.dumps({"site": site.config.name, "machine": platform.processor(), "rows": rows}))
 
 
-def _calibrated(bench: Bench, frames: Sequence[Frame]) -> Calibrated:
+def _calibrated(bench: Bench, frames: Sequence[Frame]) -> CalibrationResult:
     return calibrate(bench.network, bench.interface, bench.images(frames), threads=bench.threads)
 
 
 def _nearest(
     network: Any, histograms: Any
-) -> dict[str, Layer]:  # Any: ModelProto, histograms by tensor
+) -> dict[str, QuantizedConv]:  # Any: ModelProto, histograms by tensor
     """Layers whose weights are rounded each by itself."""
-    constants, found = Wiring(network).constants, {}
+    constants, found = GraphTopology(network).constants, {}
     for name, node in layers_of(network).items():
         weight = constants[node.input[1]]
         bias = (
@@ -185,7 +191,7 @@ def _nearest(
         )
         scales = weight_scales(weight, bias, max(histograms[node.input[0]].magnitude, 1e-6) / 1020)
         codes = np.clip(np.rint(weight / scales[:, None, None, None]), -127, 127).astype(np.int8)
-        found[name] = Layer(codes, scales, bias)
+        found[name] = QuantizedConv(codes, scales, bias)
     return found
 
 

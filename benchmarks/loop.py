@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig, validate
 from edgeseg.data.augment import weak
-from edgeseg.methods import METHODS, Batch, Kit, Method, StepResult
+from edgeseg.methods import METHODS, Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network, build
 from edgeseg.training.memory import keep_freed
 from edgeseg.training.trainer import GRADIENT_NORM, cpu_has_bf16
@@ -142,7 +142,7 @@ def main() -> None:
         return build(config.arch, config.encoder, CLASSES, config.weights, config.rep_dim)
 
     method = (
-        METHODS[config.method](Kit(network(), torch.ones(CLASSES), config, network))
+        METHODS[config.method](MethodContext(network(), torch.ones(CLASSES), config, network))
         .to(device)
         .train()
     )

@@ -43,9 +43,9 @@ from edgeseg.losses.u2pl_contrastive import (
     rank_bounds,
     ranks,
 )
-from edgeseg.methods import METHODS, Batch, Kit
-from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.plugin import Seen
+from edgeseg.methods import METHODS, Batch, MethodContext
+from edgeseg.methods.framework.online_method import OnlineMethod
+from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
 from edgeseg.models import Network, Output, build
 
@@ -194,11 +194,11 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
         return build(config.arch, config.encoder, size.classes, "none", size.features)
 
     method = (
-        METHODS["u2pl"](Kit(network(), torch.ones(size.classes), config, network))
+        METHODS["u2pl"](MethodContext(network(), torch.ones(size.classes), config, network))
         .to(device)
         .train()
     )
-    assert isinstance(method, Online)
+    assert isinstance(method, OnlineMethod)
     (plugin,) = method.plugins
     assert isinstance(plugin, U2PLContrast)
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4)
@@ -207,10 +207,10 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
     valid = torch.ones_like(masks, dtype=torch.bool)
     labelled = Batch(torch.rand(shape, device=device), masks, valid)
     unlabelled = Batch(torch.rand(shape, device=device), torch.full_like(masks, 255), valid)
-    caught: list[tuple[Seen, Output, Tensor]] = []  # arguments of the plug-in's contrast
+    caught: list[tuple[StepContext, Output, Tensor]] = []  # arguments of the plug-in's contrast
     inner = plugin.contrast
 
-    def catch(seen: Seen, theirs: Output, reliable: Tensor) -> Tensor:
+    def catch(seen: StepContext, theirs: Output, reliable: Tensor) -> Tensor:
         caught[:] = [(seen, theirs, reliable)]
         return inner(seen, theirs, reliable)
 

@@ -30,10 +30,10 @@ from edgeseg.atomic_files import write_json
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import DistillConfig, TrainConfig, validate
 from edgeseg.data.frame_store import read_frame, resize_image
-from edgeseg.export.evaluation.latency import race
+from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
 from edgeseg.export.student_benchmark import STUDENTS, Student
-from edgeseg.progress import Silent
+from edgeseg.progress import NullReporter
 from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site
 from edgeseg.training.distill import distill
@@ -165,7 +165,7 @@ def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
     manifest = Bundle.open(site.root / next(iter(rows.values()))["bundle"]).manifest
     size = (manifest.height, manifest.width)  # of all of them: it is part of the budget
     image = resize_image(read_frame(site, site.require("val")[0])[0], size)
-    times = race(graphs, image, threads, 0, Silent())
+    times = compare_latency(graphs, image, threads, 0, NullReporter())
     for name, row in rows.items():
         fp32, int8 = times[f"{name} fp32"], times.get(f"{name} int8-cpu")
         row["race"] = {

@@ -26,7 +26,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Impressions:
+class FrameStatistics:
     """What the float model makes of some frames.
 
     Attributes:
@@ -90,7 +90,7 @@ def select(
     strategy: Strategy,
     *,
     seed: int = 0,
-    impressions: Impressions | None = None,
+    impressions: FrameStatistics | None = None,
     hard_share: float = 0.0,
 ) -> list[Frame]:
     """`number` of `frames`, or all.

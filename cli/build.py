@@ -16,7 +16,7 @@ from edgeseg.cli.shared.options import Json, Set, overrides
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle, Flavour
     from edgeseg.config import EngineConfig
-    from edgeseg.runtime.backends.tensorrt.engine_cache import Record
+    from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
 
 Precision = Annotated[
     str | None, typer.Option(help="int8, fp16 or fp32; INT8 and FP16 where held if left out.")
@@ -78,7 +78,7 @@ def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
     """
     from edgeseg.bundle import GRAPHS
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.backends.flavour_choice import choose
+    from edgeseg.runtime.backends.flavour_choice import choose_flavour
 
     wanted: dict[str, Flavour] = {"int8": "int8-trt", "fp16": "fp16", "fp32": "fp32"}
     if precision is None:
@@ -90,26 +90,29 @@ def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
         raise ConfigError(
             f"--precision {precision!r} is none of {', '.join(wanted)}; choose one, or leave it out"
         )
-    return [choose(bundle, "tensorrt", wanted[precision])]
+    return [choose_flavour(bundle, "tensorrt", wanted[precision])]
 
 
 def _build(
     bundle: Bundle, flavours: list[Flavour], config: EngineConfig, force: bool
-) -> tuple[dict[Flavour, Record], list[str]]:
+) -> tuple[dict[Flavour, EngineEntry], list[str]]:
     """What passed, and the sentences of what did not."""
     from edgeseg.cli.shared.console import report
     from edgeseg.errors import EngineError
-    from edgeseg.runtime.backends.flavour_choice import checked
-    from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, obtain
+    from edgeseg.runtime.backends.flavour_choice import read_checked_graph
+    from edgeseg.runtime.backends.tensorrt.engine_provider import (
+        TensorRTEnvironment,
+        get_or_build_engine,
+    )
 
-    records: dict[Flavour, Record] = {}
+    records: dict[Flavour, EngineEntry] = {}
     failed = []
     with report() as bar:
-        tools = Tools.find()
+        tools = TensorRTEnvironment.find()
         for flavour in flavours:
-            data = checked(bundle, flavour)
+            data = read_checked_graph(bundle, flavour)
             try:
-                records[flavour], _ = obtain(
+                records[flavour], _ = get_or_build_engine(
                     bundle, flavour, data, config, tools, force=force, report=bar
                 )
             except EngineError as error:
@@ -117,7 +120,7 @@ def _build(
     return records, failed
 
 
-def _table(records: dict[Flavour, Record]) -> None:
+def _table(records: dict[Flavour, EngineEntry]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeseg.config import ClassSpec, SiteConfig
     from edgeseg.imaging.array_types import Image
     from edgeseg.metrics import Counts, Mask
-    from edgeseg.progress import Report
+    from edgeseg.progress import ProgressReporter
     from edgeseg.site import Site
 
 Model = Annotated[
@@ -87,7 +87,7 @@ def _bundle(
     config: SiteConfig,
     pairs: list[tuple[Path, Path]],
     read: Callable[[Path], Mask],
-    bar: Report,
+    bar: ProgressReporter,
 ) -> tuple[Counts, str]:
     from edgeseg.runtime.backends.open_runner import open_runner
     from edgeseg.runtime.bundle_evaluation import evaluate_runner
@@ -103,7 +103,7 @@ def _bundle(
 
 
 def _load(
-    pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: Report
+    pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: ProgressReporter
 ) -> Iterator[tuple[Image, Mask]]:
     from edgeseg.runtime.bundle_evaluation import read_pair
 

@@ -80,7 +80,7 @@ class Series:
     band: Sequence[tuple[float, float]] = ()
 
 
-class Page:
+class HtmlReport:
     """Collects sections in order; every text given is escaped."""
 
     def __init__(self, title: str, lead: str = "") -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Report(Protocol):
+class ProgressReporter(Protocol):
     """Receives the progress of one piece of work at a time."""
 
     def start(self, title: str, total: int | None) -> None:
@@ -23,7 +23,7 @@ class Report(Protocol):
         """The bar is done."""
 
 
-class Silent:
+class NullReporter:
     """A report that nobody reads."""
 
     def start(self, title: str, total: int | None) -> None:

@@ -17,9 +17,14 @@ from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
 from edgeseg.calibration.frame_selection import MOST, pool, select, spread
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
-from edgeseg.export.evaluation.figures import Outcome, Samples, figures, likelihood_figures
+from edgeseg.export.evaluation.figures import (
+    EvaluationResult,
+    LogitSamples,
+    accuracy_metrics,
+    likelihood_figures,
+)
 from edgeseg.export.evaluation.gates import refusal
-from edgeseg.export.evaluation.latency import Timing, race
+from edgeseg.export.evaluation.latency import Timing, compare_latency
 from edgeseg.export.evaluation.parity import (
     CalibrationImages,
     ValFrames,
@@ -28,21 +33,21 @@ from edgeseg.export.evaluation.parity import (
     run_torch,
 )
 from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
-from edgeseg.export.graph.fp16 import halve
+from edgeseg.export.graph.fp16 import to_fp16
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
 from edgeseg.export.quantization import calibration_cache as calibrationstore
 from edgeseg.export.quantization.activation_statistics import impressions
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate
-from edgeseg.export.quantization.recipe_search import Attempt, Ground, climb
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate
+from edgeseg.export.quantization.recipe_search import RecipeResult, SearchContext, search_recipe
 from edgeseg.export.tensorrt.checklist import check_static, summary
 from edgeseg.models.checkpoint import LoadedModel
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 
 
 @dataclass
-class Work:
+class ExportContext:
     """What the steps of an export share, and what they have made so far.
 
     Attributes:
@@ -58,16 +63,16 @@ class Work:
     val: ValFrames
     network: ModelProto
     interface: Interface
-    report: Report
+    report: ProgressReporter
     threads: int
     files: dict[str, bytes] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)  # Any: as ExportResult
     refused: list[str] = field(default_factory=list)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    samples: Samples = field(init=False)
+    outcomes: dict[str, EvaluationResult] = field(default_factory=dict)
+    samples: LogitSamples = field(init=False)
 
 
-def float_file(work: Work, model: LoadedModel) -> float:
+def float_file(work: ExportContext, model: LoadedModel) -> float:
     """Add model.onnx; fit what is fitted on val.
 
     Returns:
@@ -92,15 +97,17 @@ def float_file(work: Work, model: LoadedModel) -> float:
         temperature, gamma
     )  # only the score depends on gamma
     _add(work, "fp32", wrap(work.network, work.interface), {})
-    work.figures["torch"] = figures(torch, names)
-    work.figures["fp32"] = figures(outcome, names, torch) | likelihood_figures(samples, temperature)
+    work.figures["torch"] = accuracy_metrics(torch, names)
+    work.figures["fp32"] = accuracy_metrics(outcome, names, torch) | likelihood_figures(
+        samples, temperature
+    )
     check_parity(work.figures["fp32"])
     values = scores(outcome.entropies, gamma)
     work.figures["fp32"]["unreliable"] = round(float(values.mean()), 4)
     return log_threshold(values)
 
 
-def int8_files(work: Work) -> None:
+def int8_files(work: ExportContext) -> None:
     """Climb the ladder for each flavour and add what is best; whether it may ship is for
     `apply_gates`.
     """
@@ -109,7 +116,7 @@ def int8_files(work: Work) -> None:
     footage = CalibrationImages(work.site, work.site.frames("unlabelled") or chosen, work.val.size)
     entries = [_entry(work.site, frame) for frame in chosen]
     calibrated = _calibrated(work, images, [entry["sha256"] for entry in entries])
-    ground = Ground(
+    ground = SearchContext(
         work.config,
         work.val,
         work.site.config.class_names,
@@ -131,7 +138,7 @@ def int8_files(work: Work) -> None:
     record["flavours"] = {}
     flavours: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
     for flavour in flavours:
-        found = climb(ground, calibrated, flavour)
+        found = search_recipe(ground, calibrated, flavour)
         rung = found.best.rung
         interface, extra = _own_thresholds(work, flavour, found.best)
         model = found.best.file(interface, flavour)
@@ -168,7 +175,7 @@ def int8_files(work: Work) -> None:
     work.files["calibration.json"] = (json.dumps(record, indent=1) + "\n").encode()
 
 
-def _calibration_frames(work: Work) -> list[Frame]:
+def _calibration_frames(work: ExportContext) -> list[Frame]:
     config = work.config
     frames = pool(work.site, config.calibration_frames, config.seed)
     if config.calibration in ("spread", "random") and not config.hard_share:
@@ -189,7 +196,9 @@ def _calibration_frames(work: Work) -> list[Frame]:
     )
 
 
-def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Calibrated:
+def _calibrated(
+    work: ExportContext, images: CalibrationImages, digests: list[str]
+) -> CalibrationResult:
     folder = work.site.root / "cache" / "calibration"
     name = calibrationstore.key(work.network, work.interface, digests)
     found = calibrationstore.load(folder, name)
@@ -202,7 +211,7 @@ def _calibrated(work: Work, images: CalibrationImages, digests: list[str]) -> Ca
 
 
 def _own_thresholds(
-    work: Work, flavour: Int8, attempt: Attempt
+    work: ExportContext, flavour: Int8, attempt: RecipeResult
 ) -> tuple[Interface, dict[str, Any]]:  # Any: as Work.figures
     """Temperature and gamma as this file needs them for its scores to mean the same, and what they
     make of entropy.
@@ -228,13 +237,13 @@ def _entry(site: Site, frame: Frame) -> dict[str, str]:
     return {"id": frame.id, "split": frame.split, "sha256": digest}
 
 
-def half_file(work: Work) -> None:
+def half_file(work: ExportContext) -> None:
     source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
-    _add(work, "fp16", halve(work.network, work.interface), {"edgeseg.source": source})
+    _add(work, "fp16", to_fp16(work.network, work.interface), {"edgeseg.source": source})
     _link(work, "fp16")
 
 
-def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) -> bytes:
+def _add(work: ExportContext, flavour: str, model: ModelProto, metadata: dict[str, str]) -> bytes:
     """Put a graph among the files, once it was found fit for devices."""
     helper.set_model_props(model, {FLAVOUR_KEY: flavour, **metadata})
     data: bytes = model.SerializeToString(deterministic=True)
@@ -246,19 +255,19 @@ def _add(work: Work, flavour: str, model: ModelProto, metadata: dict[str, str]) 
     return data
 
 
-def _link(work: Work, flavour: str) -> None:
+def _link(work: ExportContext, flavour: str) -> None:
     """Add the figures of a file that was derived from the FP32 one."""
     work.report.start(f"val frames through {GRAPHS[flavour]}", len(work.val.frames))
     outcome = work.outcomes[flavour] = run_graph(
         work.files[GRAPHS[flavour]], work.val, work.threads, work.report
     )
-    found = figures(outcome, work.site.config.class_names, work.outcomes["fp32"])
+    found = accuracy_metrics(outcome, work.site.config.class_names, work.outcomes["fp32"])
     work.figures[flavour] = found | {
         "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)
     }
 
 
-def time_files(work: Work) -> None:
+def time_files(work: ExportContext) -> None:
     """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say
     nothing.
     """
@@ -267,10 +276,12 @@ def time_files(work: Work) -> None:
         return
     work.report.start("timing", None)
     raced = {flavour: work.files[GRAPHS[flavour]] for flavour in wanted}
-    _note_times(work, race(raced, work.val.image(0), work.threads, work.config.seed, work.report))
+    _note_times(
+        work, compare_latency(raced, work.val.image(0), work.threads, work.config.seed, work.report)
+    )
 
 
-def _note_times(work: Work, times: dict[str, Timing]) -> None:
+def _note_times(work: ExportContext, times: dict[str, Timing]) -> None:
     for flavour, timing in times.items():
         work.figures[flavour] |= {
             "ms": round(timing.minimum, 3),
@@ -281,7 +292,7 @@ def _note_times(work: Work, times: dict[str, Timing]) -> None:
             work.figures[flavour]["speedup"] = round(times["fp32"].over(timing), 3)
 
 
-def apply_gates(work: Work) -> None:
+def apply_gates(work: ExportContext) -> None:
     """Take out what must not ship, and say why."""
     for flavour in ("int8-cpu", "int8-trt", "fp16"):
         name = GRAPHS[flavour]

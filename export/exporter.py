@@ -19,7 +19,7 @@ from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Manifest, write
 from edgeseg.config import ExportConfig, dumps
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.bundle_files import (
-    Work,
+    ExportContext,
     apply_gates,
     float_file,
     half_file,
@@ -36,7 +36,7 @@ from edgeseg.export.reporting.html_page import report_page
 from edgeseg.export.reporting.model_card import card
 from edgeseg.export.reporting.provenance import provenance, terms
 from edgeseg.models.checkpoint import LoadedModel, load_model
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site
 
@@ -69,7 +69,7 @@ def export(
     *,
     seq: int = 0,
     record: bool = False,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> ExportResult:
     """Export the best weights of `run` as the bundle `out`, or as the site's
     `bundles/<verb>-<expN>-<digest>`.
@@ -87,7 +87,7 @@ def export(
         TrainError: the run is unfinished or damaged.
         DataError: frames are missing or damaged.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     if out is not None:
         _check_target(out)
     model = load_model(run, size=config.imgsz)
@@ -146,7 +146,9 @@ def _check_target(out: Path) -> None:
         )
 
 
-def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report) -> Work:
+def _begin(
+    site: Site, config: ExportConfig, model: LoadedModel, report: ProgressReporter
+) -> ExportContext:
     val = site.frames("val")
     if len(val) < LEAST_VAL:
         raise ExportError(
@@ -164,7 +166,7 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
         std=model.card.std,
     )
     network, interface = fold_std(network, interface)
-    return Work(
+    return ExportContext(
         site,
         config,
         ValFrames(site, val, size),
@@ -175,7 +177,7 @@ def _begin(site: Site, config: ExportConfig, model: LoadedModel, report: Report)
     )
 
 
-def _golden(work: Work) -> bytes:
+def _golden(work: ExportContext) -> bytes:
     """Frames spread over val and the masks that the shipped FP32 file gives them, for devices to
     check themselves.
     """

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from edgeseg.calibration.frame_selection import pool, select
 from edgeseg.errors import TrainError
-from edgeseg.export.evaluation.latency import race
+from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.parity import CalibrationImages
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
@@ -33,7 +33,7 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantise
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import read_card
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 FRAMES = 4  # that calibrate; more would change no speed
@@ -98,7 +98,7 @@ def measure(
     *,
     threads: int,
     seed: int = 0,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> list[Speed]:
     """Build, quantise and race them.
 
@@ -110,7 +110,7 @@ def measure(
         TrainError: a student cannot be built for this size.
         ExportError: one cannot be exported.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     height, width = images[0].shape[:2]
     plain = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
     networks = []
@@ -136,7 +136,7 @@ def measure(
         convolutions = integer_convolutions(model) + len(float_convolutions(model))
         facts.append((size, kernels.quantised, convolutions, kernels.conversions))
     report.start("timing, all in one race", None)
-    times = race(graphs, images[0], threads, seed, report)
+    times = compare_latency(graphs, images[0], threads, seed, report)
     report.stop()
     found = []
     for student, (size, quantised, convolutions, conversions) in zip(students, facts):

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.html_report import Page, Series, _ticks, data_uri
+from edgeseg.html_report import HtmlReport, Series, _ticks, data_uri
 
 VOID = {"meta", "img", "br", "line", "rect", "circle", "polyline"}
 
@@ -62,7 +62,7 @@ def test_masks_are_exact_and_photos_are_small(photo: np.ndarray) -> None:
 def test_a_whole_page_is_balanced_and_needs_no_other_file(
     tmp_path: Path, photo: np.ndarray
 ) -> None:
-    page = Page("Gauge <7>", "lead & more")
+    page = HtmlReport("Gauge <7>", "lead & more")
     page.heading("Table")
     page.tiles([("71.2", "mIoU")])
     page.paragraph("type `edgeseg adapt <LOG>` now")
@@ -91,14 +91,14 @@ def test_a_whole_page_is_balanced_and_needs_no_other_file(
 
 
 def test_heights_of_bars_follow_their_values() -> None:
-    page = Page("t")
+    page = HtmlReport("t")
     page.bars(["g"], ["a", "b"], [[10.0, 20.0]], "x")
     low, high = (float(value) for value in re.findall(r'<rect[^>]* height="([\d.]+)"', page.html()))
     assert high == pytest.approx(2 * low, rel=0.01)
 
 
 def test_a_band_is_drawn_behind_its_line_and_widens_the_axis() -> None:
-    page = Page("t")
+    page = HtmlReport("t")
     page.curves([Series("a", [0, 1], [5.0, 5.0], [(1.0, 9.0), (4.0, 6.0)])], "steps", "mIoU")
     text = page.html()
     assert text.index("<polygon") < text.index("<polyline")
@@ -110,7 +110,7 @@ def test_a_band_is_drawn_behind_its_line_and_widens_the_axis() -> None:
 def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names_in_the_legend() -> (
     None
 ):
-    page = Page("t")
+    page = HtmlReport("t")
     page.curves([Series(str(n), [0, 1], [n, n]) for n in range(28)], "steps", "mIoU")
     looks = re.findall(r'<polyline points="[^"]+" ([^/]+)/>', page.html())
     swatches = re.findall(r'<i style="background:([^"]+)">', page.html())

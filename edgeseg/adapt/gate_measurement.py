@@ -14,7 +14,7 @@ import numpy as np
 from edgeseg.adapt.champion import INT8, shipped
 from edgeseg.adapt.gate import Measured
 from edgeseg.bundle import Bundle, Flavour
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.bundle_evaluation import evaluate_runner
@@ -24,7 +24,7 @@ TIMED = 30  # frames timed for each bundle, turn by turn so that both see the sa
 
 
 def compare(
-    site: Site, challenger: Path, champion: Path, report: Report
+    site: Site, challenger: Path, champion: Path, report: ProgressReporter
 ) -> tuple[Measured, Measured]:
     """What both bundles do on the gate frames, on the CPU.
 

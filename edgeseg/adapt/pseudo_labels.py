@@ -24,7 +24,7 @@ from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.errors import AdaptError
 from edgeseg.metrics import IGNORE
 from edgeseg.models.checkpoint import load_model
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import predict
 
@@ -39,7 +39,7 @@ def pseudo_label(
     *,
     alpha: float,
     device: str = "auto",
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> Statistics:
     """Write `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and
     `out/statistics.json`.
@@ -54,7 +54,7 @@ def pseudo_label(
         TrainError: the run is damaged.
         DataError: a frame is.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     predictions = out / "predictions"
     report.start("pseudo-labels", len(frames))
     missing = [frame for frame in frames if not _prediction(predictions, frame).exists()]
@@ -93,7 +93,12 @@ def labelled_pixels(site: Site) -> Pixels:
 
 
 def _predict(
-    site: Site, run: Path, frames: Sequence[Frame], folder: Path, device: str, report: Report
+    site: Site,
+    run: Path,
+    frames: Sequence[Frame],
+    folder: Path,
+    device: str,
+    report: ProgressReporter,
 ) -> None:
     if not frames:
         return

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.data.ingest.image_files import digest
-from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, Store, open_store
+from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, SiteWriter, open_store
 from edgeseg.data.splits import JUDGES
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Site
@@ -84,7 +84,7 @@ def check_folders(folders: Sequence[Path]) -> None:
             )
 
 
-def pull(site: Site, folders: Sequence[Path], report: Report) -> PullResult:
+def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullResult:
     """Copy the records of `folders` into the site.
 
     Order: images, then `records.jsonl`, then the index, so that a frame in the index always has the
@@ -123,7 +123,7 @@ def pull(site: Site, folders: Sequence[Path], report: Report) -> PullResult:
     return PullResult(**counts, damaged=tuple(damaged))
 
 
-def _take(store: Store, path: Path, judging: HashSet, origins: dict[str, Origin]) -> str:
+def _take(store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, Origin]) -> str:
     """Put one record into the store; the word for what became of it.
 
     Raises:

@@ -37,7 +37,7 @@ from edgeseg.atomic_files import lock, remove_leftovers
 from edgeseg.bundle import Bundle
 from edgeseg.config import load
 from edgeseg.errors import AdaptError
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -68,7 +68,7 @@ def run_round(
     *,
     resume: bool = False,
     steps: Steps | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> RoundResult:
     """Run one round, or continue the one that was cut off.
 
@@ -81,7 +81,7 @@ def run_round(
         AdaptError: the round cannot start or go on, or an alarm stopped it.
         EdgesegError: of other kinds, from the steps; mended, the round goes on where it was.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     check_folders(logs)
     with lock(rounds_folder(site), AdaptError):
         state = _open(site, [path.resolve() for path in logs], resume, report)
@@ -137,7 +137,7 @@ def _real() -> Steps:
     return REAL
 
 
-def _open(site: Site, logs: list[Path], resume: bool, report: Report) -> State:
+def _open(site: Site, logs: list[Path], resume: bool, report: ProgressReporter) -> State:
     """The state to go on from: that of the open round, or of a new one."""
     _tidy(site)
     opened = any(state.next_step is not None for state in load_all(site)[-1:])
@@ -228,7 +228,9 @@ def _clear(folder: Path, state: State) -> None:
             shutil.rmtree(folder / child, ignore_errors=True)
 
 
-def _advance(site: Site, state: State, name: StepName, steps: Steps, report: Report) -> State:
+def _advance(
+    site: Site, state: State, name: StepName, steps: Steps, report: ProgressReporter
+) -> State:
     """Run one step and note it."""
     folder = folder_of(site, state.number)
     if "select" in state.steps:

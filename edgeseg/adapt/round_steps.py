@@ -24,7 +24,7 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import MANIFEST, Bundle
 from edgeseg.config import LoopConfig, dumps
 from edgeseg.errors import AdaptError
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 
 LoopT = TypeVar("LoopT", bound=LoopConfig)
@@ -44,7 +44,7 @@ Trainer = Callable[
 ]  # `edgeseg.training.train.train` and `edgeseg.training.distill.distill`; the result has `miou`
 Exporter = Callable[..., Any]  # `edgeseg.export.exporter.export`; the result has `refused`
 Comparer = Callable[
-    [Site, Path, Path, Report], tuple[Measured, Measured]
+    [Site, Path, Path, ProgressReporter], tuple[Measured, Measured]
 ]  # `edgeseg.adapt.gate_measurement.compare`
 
 
@@ -72,7 +72,7 @@ class Round:
     state: State
     logs: tuple[Path, ...]
     steps: Steps
-    report: Report
+    report: ProgressReporter
 
     @property
     def folder(self) -> Path:
@@ -93,7 +93,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """What a step leaves behind.
 
     Attributes:
@@ -108,14 +108,14 @@ class Outcome:
     reason: str = ""
 
 
-def _pull(round: Round) -> Outcome:
+def _pull(round: Round) -> StepResult:
     find_base(round.site)
     result = dataclasses.asdict(pull(round.site, round.logs, round.report))
     result["damaged"] = list(result["damaged"][:100])
-    return Outcome(result)
+    return StepResult(result)
 
 
-def _select(round: Round) -> Outcome:
+def _select(round: Round) -> StepResult:
     site, adapt = round.site, round.site.config.adapt
     base = find_base(site)
     selection = select(_candidates(site), adapt.max_records, site.config.data.near_duplicate)
@@ -146,7 +146,7 @@ def _select(round: Round) -> Outcome:
     }
     counts = {key: value for key, value in dataclasses.asdict(selection).items() if key != "chosen"}
     output = {"records": len(selection.chosen), **counts, "fingerprint": mark, "base": started}
-    return Outcome(output, ("selected.json", "config.toml"))
+    return StepResult(output, ("selected.json", "config.toml"))
 
 
 def _candidates(site: Site) -> list[Candidate]:
@@ -161,7 +161,7 @@ def _candidates(site: Site) -> list[Candidate]:
     return found
 
 
-def _pseudo_label(round: Round) -> Outcome:
+def _pseudo_label(round: Round) -> StepResult:
     site = round.site
     chosen = set(round.chosen)
     frames = [frame for frame in site.frames() if frame.id in chosen]
@@ -183,16 +183,16 @@ def _pseudo_label(round: Round) -> Outcome:
         "alarms": list(found.alarms),
     }
     if not found.collapse:
-        return Outcome(output, ("pseudo/statistics.json",))
+        return StepResult(output, ("pseudo/statistics.json",))
     reason = f"the pseudo-labels have collapsed: {found.collapse}"
     write_json(
         round.folder / "decision.json",
         {"round": round.state.number, "verdict": "stopped", "reason": reason},
     )
-    return Outcome(output, ("pseudo/statistics.json", "decision.json"), "stopped", reason)
+    return StepResult(output, ("pseudo/statistics.json", "decision.json"), "stopped", reason)
 
 
-def _once(config: LoopT, steps: int, report: Report) -> LoopT:
+def _once(config: LoopT, steps: int, report: ProgressReporter) -> LoopT:
     """The configuration of one training in a round: fewer steps, one device (several would start
     the command anew).
     """
@@ -203,7 +203,7 @@ def _once(config: LoopT, steps: int, report: Report) -> LoopT:
     return config.model_copy(update={"steps": steps, "devices": 1})
 
 
-def _train(round: Round) -> Outcome:
+def _train(round: Round) -> StepResult:
     config = round.site.config
     once = _once(config.train, config.adapt.train_steps, round.report)
     result = round.steps.train(
@@ -215,10 +215,10 @@ def _train(round: Round) -> Outcome:
         focus=frozenset(round.chosen),
         report=round.report,
     )
-    return Outcome({"miou": result.miou}, tuple(f"train/{name}" for name in RUN_FILES))
+    return StepResult({"miou": result.miou}, tuple(f"train/{name}" for name in RUN_FILES))
 
 
-def _distill(round: Round) -> Outcome:
+def _distill(round: Round) -> StepResult:
     config = round.site.config
     once = _once(config.distill, config.adapt.distill_steps, round.report)
     result = round.steps.distill(
@@ -231,12 +231,12 @@ def _distill(round: Round) -> Outcome:
         focus=frozenset(round.chosen),
         report=round.report,
     )
-    return Outcome(
+    return StepResult(
         {"miou": result.miou}, tuple(f"distill/{name}" for name in (*RUN_FILES, "origin.json"))
     )
 
 
-def _export(round: Round) -> Outcome:
+def _export(round: Round) -> StepResult:
     config = round.site.config.export
     like = {"int8": config.int8 or round.start["int8"], "half": config.half or round.start["half"]}
     asked = config.model_copy(update={**like, "imgsz": config.imgsz or tuple(round.start["imgsz"])})
@@ -246,12 +246,12 @@ def _export(round: Round) -> Outcome:
         round.site, asked, round.folder / "distill", out, seq=seq, report=round.report
     )
     files = (MANIFEST, *Bundle.open(out).manifest.files)
-    return Outcome(
+    return StepResult(
         {"seq": seq, "refused": list(result.refused)}, tuple(f"bundle/{name}" for name in files)
     )
 
 
-def _gate(round: Round) -> Outcome:
+def _gate(round: Round) -> StepResult:
     site, limits = round.site, round.site.config.adapt
     champion, challenger = publish.champion(site), Bundle.open(round.folder / "bundle")
     if champion.manifest.classes != challenger.manifest.classes:
@@ -289,21 +289,21 @@ def _gate(round: Round) -> Outcome:
     }
     output |= {"difference": figures["difference"], "classes": figures["classes"], "reason": reason}
     if judgement.promoted:
-        return Outcome(output, ("decision.json",))
-    return Outcome(output, ("decision.json",), "rejected", reason)
+        return StepResult(output, ("decision.json",))
+    return StepResult(output, ("decision.json",), "rejected", reason)
 
 
-def _publish(round: Round) -> Outcome:
+def _publish(round: Round) -> StepResult:
     gate = round.state.steps["gate"].output
     parent = Bundle.open(round.site.root / "bundles" / gate["champion"])
     notes = {"round": round.state.number, "difference": gate["difference"]}
     bundle = publish.publish(
         round.site, round.folder / "bundle", bundle_name(round.site, round.state), parent, notes
     )
-    return Outcome({"bundle": bundle.path.name}, (), "published", gate["reason"])
+    return StepResult({"bundle": bundle.path.name}, (), "published", gate["reason"])
 
 
-WORK: dict[StepName, Callable[[Round], Outcome]] = {
+WORK: dict[StepName, Callable[[Round], StepResult]] = {
     "pull": _pull,
     "select": _select,
     "pseudo-label": _pseudo_label,

@@ -16,7 +16,7 @@ KINDS = {"float32": 1, "uint8": 2}  # numbers of ONNX's element types
 
 
 @dataclass(frozen=True)
-class Face:
+class GraphSignature:
     """Sizes of input and outputs."""
 
     height: int
@@ -26,7 +26,7 @@ class Face:
     classes: int
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Face:
+    def of(cls, manifest: Manifest) -> GraphSignature:
         return cls(
             manifest.height,
             manifest.width,

@@ -25,7 +25,7 @@ from edgeseg.compare.results import (
 )
 from edgeseg.compare.worker import Job
 from edgeseg.errors import TrainError
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 
@@ -56,7 +56,12 @@ class Comparison:
 
 
 def compare(
-    site: Site, wanted: Plan, out: Path, *, resume: bool = False, report: Report | None = None
+    site: Site,
+    wanted: Plan,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: ProgressReporter | None = None,
 ) -> Comparison:
     """Train what is planned into `out`; a run that fails is told in the result.
 
@@ -68,7 +73,7 @@ def compare(
         TrainError: `out` holds another comparison, or one with other settings.
         DataError: labelled frames are missing or damaged.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     with lock(out, TrainError):
         facts = claim(site, wanted, out, resume=resume)
         todo = wanted.jobs(site.root, out)

@@ -18,7 +18,7 @@ from edgeseg.compare.recommendation import Verdict
 from edgeseg.compare.results import FLOOR, RARE, Standing, rare_classes
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
-from edgeseg.html_report import Page, Series
+from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.drawing import paint
 from edgeseg.metrics import block_length, confusion, gain_interval, iou_margins, miou
 from edgeseg.models.checkpoint import load_model
@@ -36,7 +36,7 @@ def write_page(
 ) -> None:
     """Write the report of a comparison whose runs are over."""
     config = facts.config
-    page = Page(
+    page = HtmlReport(
         f"{site.config.name}: {len(found)} methods compared",
         f"{_number(facts.seeds, 'seed')} each, {config.steps} steps at {config.imgsz[0]}x{config.imgsz[1]} with "
         f"{config.encoder}; {facts.frames['labelled']} labelled and {facts.frames['unlabelled']} unlabelled frames, "
@@ -108,7 +108,7 @@ def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
     return rows
 
 
-def _headline(page: Page, able: Sequence[Standing], verdict: Verdict) -> None:
+def _headline(page: HtmlReport, able: Sequence[Standing], verdict: Verdict) -> None:
     chosen = next((each for each in able if each.method == verdict.method), None)
     floor = next((each for each in able if each.method == FLOOR), None)
     if chosen is not None:
@@ -128,7 +128,7 @@ def _headline(page: Page, able: Sequence[Standing], verdict: Verdict) -> None:
 
 
 def _chance_of_frames(
-    page: Page, able: Sequence[Standing], chosen: Standing | None, floor: Standing | None
+    page: HtmlReport, able: Sequence[Standing], chosen: Standing | None, floor: Standing | None
 ) -> None:
     """What the verdict's rule leaves out: another set of val frames could say something else."""
     rival = next((each for each in able if each is not floor), None) if chosen is floor else chosen
@@ -144,7 +144,7 @@ def _chance_of_frames(
     )
 
 
-def _table(page: Page, found: Sequence[Standing], facts: Facts) -> None:
+def _table(page: HtmlReport, found: Sequence[Standing], facts: Facts) -> None:
     rare = rare_classes(facts.pixels)
     page.heading("Where the methods stand")
     page.table(
@@ -172,7 +172,7 @@ def curve(each: Standing) -> Series:
     return Series(each.method, steps, [statistics.mean(at[step]) for step in steps], band)
 
 
-def _classes(page: Page, able: Sequence[Standing], facts: Facts) -> None:
+def _classes(page: HtmlReport, able: Sequence[Standing], facts: Facts) -> None:
     page.heading("Every class")
     total = max(1, sum(facts.pixels.values()))
     drawn = [each.counts() for each in able]
@@ -229,7 +229,7 @@ def divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
     )
 
 
-def _pictures(page: Page, site: Site, able: Sequence[Standing], config: TrainConfig) -> None:
+def _pictures(page: HtmlReport, site: Site, able: Sequence[Standing], config: TrainConfig) -> None:
     page.heading("The same frames")
     seed = able[0].runs[0].seed
     page.paragraph(
@@ -272,7 +272,7 @@ def chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
         yield cells[start : start + width]
 
 
-def _settings(page: Page, facts: Facts) -> None:
+def _settings(page: HtmlReport, facts: Facts) -> None:
     page.heading("Configuration and machine")
     page.table(["machine", ""], [[name, value] for name, value in facts.machine.items()])
     page.paragraph(

@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from edgeseg.compare.worker import LOG, Job, work
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 
 PATIENCE = 5.0  # seconds a process has to end before it is killed
 
@@ -32,7 +32,7 @@ class _Running:
 
 
 def run_all(
-    jobs: Sequence[Job], at_once: int, report: Report, gpus: Sequence[str] = ()
+    jobs: Sequence[Job], at_once: int, report: ProgressReporter, gpus: Sequence[str] = ()
 ) -> Generator[tuple[Job, str | None]]:
     """Do every job, in order, `at_once` of them at a time; yields each as it ends, with the reason
     if it failed.
@@ -82,7 +82,7 @@ def _ctrl_c_for_us_alone() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _hear(each: _Running, report: Report) -> bool:
+def _hear(each: _Running, report: ProgressReporter) -> bool:
     """Pass one message on; False when the line has ended."""
     try:
         message = each.line.recv()
@@ -98,14 +98,14 @@ def _hear(each: _Running, report: Report) -> bool:
     return True
 
 
-def _advance(each: _Running, amount: int, note: str, report: Report) -> None:
+def _advance(each: _Running, amount: int, note: str, report: ProgressReporter) -> None:
     """A method of several stages may count more steps than the budget: the bar never overtakes."""
     amount = min(amount, each.job.config.steps - each.done)
     each.done += amount
     report.advance(amount, note)
 
 
-def _end(each: _Running, report: Report) -> str | None:
+def _end(each: _Running, report: ProgressReporter) -> str | None:
     """Wait for a process whose line has ended; the reason if it failed."""
     each.process.join(PATIENCE)
     if each.process.is_alive():

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edgeseg.data.frame_cache import FrameCache, open_cache
 from edgeseg.errors import DataError
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 
 # bytes of decoded frames kept where there is no cache; beyond it frames are read again
@@ -96,7 +96,7 @@ class FrameStore:
         frames: Sequence[Frame],
         size: tuple[int, int],
         memory: int = MEMORY,
-        report: Report | None = None,
+        report: ProgressReporter | None = None,
     ) -> None:
         """Open the cache.
 
@@ -108,7 +108,7 @@ class FrameStore:
         self._size = size
         self._left = memory
         self._kept: dict[int, tuple[Image, Image]] = {}
-        self._report = report or Silent()
+        self._report = report or NullReporter()
         self._cache: FrameCache | None = None
         self._writes = False
         if site.config.data.cache_bytes:
@@ -162,7 +162,7 @@ class FrameStore:
         return torch.from_numpy(counts[:classes])
 
 
-class Store(Protocol):
+class FrameSource(Protocol):
     """Frames at training size, by place."""
 
     @property
@@ -179,7 +179,7 @@ class LabelledStore:
     have one.
     """
 
-    def __init__(self, store: Store, folder: Path, frames: Sequence[Frame]) -> None:
+    def __init__(self, store: FrameSource, folder: Path, frames: Sequence[Frame]) -> None:
         """Take masks `folder/<frame id>.png` at training size for the given frames of `store`."""
         wanted = {frame.id for frame in frames}
         self._places = [place for place, frame in enumerate(store.frames) if frame.id in wanted]
@@ -253,7 +253,7 @@ class Loader:
 
     def __init__(
         self,
-        store: Store,
+        store: FrameSource,
         batch: int,
         seed: int,
         *,

@@ -15,7 +15,7 @@ from edgeseg.bundle import Bundle
 from edgeseg.data.ingest.mask_files import count_pixels, read_stored
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import distances
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import SPLITS, Frame, Site, Split
 
 LEAST: dict[Split, int] = {"val": 5, "gate": 5}  # frames below which a figure says little
@@ -72,7 +72,7 @@ class Summary:
         return sum(counts[split] for counts in self.frames.values())
 
 
-def summarise(site: Site, report: Report | None = None) -> Summary:
+def summarise(site: Site, report: ProgressReporter | None = None) -> Summary:
     """Look at frames, masks, runs and bundles.
 
     Raises:
@@ -88,7 +88,7 @@ def summarise(site: Site, report: Report | None = None) -> Summary:
             **{split: counts[split] for split in SPLITS},
             "withheld": withheld,
         }
-    pixels = _pixels(site, frames, summary.warnings, report or Silent())
+    pixels = _pixels(site, frames, summary.warnings, report or NullReporter())
     for index, name in enumerate(site.config.class_names):
         summary.classes[name] = {split: _share(pixels[split], index) for split in pixels}
     summary.runs = _runs(site.root)
@@ -99,7 +99,7 @@ def summarise(site: Site, report: Report | None = None) -> Summary:
 
 
 def _pixels(
-    site: Site, frames: list[Frame], warnings: list[str], report: Report
+    site: Site, frames: list[Frame], warnings: list[str], report: ProgressReporter
 ) -> dict[Split, NDArray[np.int64]]:
     """Pixels of each class by split, (C,)."""
     classes = len(site.config.classes)

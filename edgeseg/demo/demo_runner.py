@@ -23,7 +23,7 @@ from edgeseg.demo.demo_result import DemoResult, Row
 from edgeseg.demo.demo_site import QUICK, Amounts, label_autumn, make_site
 from edgeseg.demo.html_page import write_page
 from edgeseg.demo.measurement import SEASONS, bundle_model, measure, torch_model
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
 
@@ -38,7 +38,7 @@ def run_demo(
     *,
     quick: bool = False,
     amounts: Amounts | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> DemoResult:
     """Do everything that is not done yet in `folder`.
 
@@ -51,7 +51,7 @@ def run_demo(
         EdgesegError: of the kind of the step that could not be done; mended, the demo goes on with
             it.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     amounts = amounts or (QUICK if quick else Amounts())
     demo = _Demo(folder, amounts, report)
     for number, (name, (title, work)) in enumerate(demo.steps().items(), 1):
@@ -66,7 +66,7 @@ def run_demo(
 class _Demo:
     """The steps, each a function of what lies in the folder."""
 
-    def __init__(self, folder: Path, amounts: Amounts, report: Report) -> None:
+    def __init__(self, folder: Path, amounts: Amounts, report: ProgressReporter) -> None:
         self.folder, self.amounts, self.report = folder, amounts, report
         self._state = folder / "demo.json"
         self.done: dict[str, Output] = (

@@ -29,7 +29,7 @@ from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.scene import CLASSES, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
 from edgeseg.errors import DataError
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 CAMERA = "gauge"
@@ -120,13 +120,15 @@ def configure(amounts: Amounts) -> SiteConfig:
     return validate(SiteConfig, table, "the demo")
 
 
-def make_site(folder: Path, amounts: Amounts | None = None, report: Report | None = None) -> Site:
+def make_site(
+    folder: Path, amounts: Amounts | None = None, report: ProgressReporter | None = None
+) -> Site:
     """Render the season and make the site in `folder`; run again it completes what is missing.
 
     Raises:
         DataError: the folder holds something else.
     """
-    amounts, report = amounts or Amounts(), report or Silent()
+    amounts, report = amounts or Amounts(), report or NullReporter()
     text = dumps(configure(amounts)).encode()
     stored = folder / CONFIG_NAME
     if (
@@ -149,7 +151,7 @@ def make_site(folder: Path, amounts: Amounts | None = None, report: Report | Non
     return site
 
 
-def _film(folder: Path, amounts: Amounts, report: Report) -> None:
+def _film(folder: Path, amounts: Amounts, report: ProgressReporter) -> None:
     random = [np.random.default_rng((amounts.seed, number)) for number in range(8)]
     scene = Scene(amounts.height, amounts.width)
     sets = (
@@ -168,18 +170,27 @@ def _film(folder: Path, amounts: Amounts, report: Report) -> None:
     )
 
 
-def label_autumn(site: Site, report: Report | None = None) -> None:
+def label_autumn(site: Site, report: ProgressReporter | None = None) -> None:
     """What the owner does once the device complains: label a few autumn frames for the gate, none
     for training.
     """
     card = site.root / "card" / "gate-autumn"
     add_labels(
-        site, card / "images", card / "masks", "gate", camera=CAMERA, report=report or Silent()
+        site,
+        card / "images",
+        card / "masks",
+        "gate",
+        camera=CAMERA,
+        report=report or NullReporter(),
     )
 
 
 def _labelled(
-    folder: Path, scene: Scene, moments: list[Conditions], pose: Pose | None, report: Report
+    folder: Path,
+    scene: Scene,
+    moments: list[Conditions],
+    pose: Pose | None,
+    report: ProgressReporter,
 ) -> None:
     if folder.exists():
         return
@@ -197,7 +208,9 @@ def _labelled(
     staging.rename(folder)
 
 
-def _footage(folder: Path, scene: Scene, moments: Iterable[Conditions], report: Report) -> None:
+def _footage(
+    folder: Path, scene: Scene, moments: Iterable[Conditions], report: ProgressReporter
+) -> None:
     if folder.exists():
         return
     staging = folder.with_name(f".{folder.name}.tmp")
@@ -212,7 +225,7 @@ def _footage(folder: Path, scene: Scene, moments: Iterable[Conditions], report: 
     staging.rename(folder)
 
 
-def _video(path: Path, scene: Scene, moments: list[Conditions], report: Report) -> None:
+def _video(path: Path, scene: Scene, moments: list[Conditions], report: ProgressReporter) -> None:
     if path.exists():
         return
     staging = path.with_name(f".{path.stem}.tmp.mp4")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
-from edgeseg.html_report import Page, Series
+from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import confusion, miou
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -37,7 +37,7 @@ Done = dict[str, dict[str, Any]]  # Any: what json can hold
 def write_page(site: Site, done: Done, result: DemoResult, path: Path) -> None:
     """Write the report of a demo whose steps are all `done`."""
     counts = done["site"]
-    page = Page(
+    page = HtmlReport(
         "edgeseg demo: a summer at the river, and the autumn after it",
         f"{counts['labelled']} labelled frames from a few fair mornings, {counts['unlabelled']} unlabelled ones from "
         "all summer. Everything here was rendered, trained and measured on this machine's CPU.",
@@ -58,7 +58,7 @@ def write_page(site: Site, done: Done, result: DemoResult, path: Path) -> None:
     page.write(path)
 
 
-def _headline(page: Page, result: DemoResult) -> None:
+def _headline(page: HtmlReport, result: DemoResult) -> None:
     last = result.rows[-1]
     tiles = [
         (f"{last.summer:.1f}", f"mIoU of {last.model} in summer"),
@@ -95,7 +95,7 @@ def table_of(result: DemoResult) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def _table(page: Page, result: DemoResult) -> None:
+def _table(page: HtmlReport, result: DemoResult) -> None:
     head, rows = table_of(result)
     figures = [(row.summer, row.autumn, row.adapted or 0.0, row.fps) for row in result.rows]
     best = [
@@ -132,7 +132,7 @@ def _curves(root: Path, done: Done) -> Iterator[Series]:
             )
 
 
-def _summer(page: Page, site: Site, done: Done) -> None:
+def _summer(page: HtmlReport, site: Site, done: Done) -> None:
     page.heading("Summer: what footage adds to a few labels")
     page.paragraph(
         "Test frames, evenly spaced over the summer; under each prediction its own mIoU."
@@ -145,7 +145,7 @@ def _summer(page: Page, site: Site, done: Done) -> None:
     page.legend([(spec.name, spec.color) for spec in site.config.classes])
 
 
-def _autumn(page: Page, site: Site, done: Done, result: DemoResult) -> None:
+def _autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> None:
     page.heading("Autumn: before and after the round")
     page.paragraph(
         "Leaves have turned, the sun is low, the river high and brown, the mast leans and nobody has wiped the lens. "
@@ -185,7 +185,7 @@ def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[s
 
 
 def _gallery(
-    page: Page, site: Site, season: str, models: dict[str, Model], unsure: Sequence[str]
+    page: HtmlReport, site: Site, season: str, models: dict[str, Model], unsure: Sequence[str]
 ) -> None:
     """Rows of frame, truth, predictions, and the entropy of the models named in `unsure`."""
     frames = list(truth(site.root, season))
@@ -207,7 +207,7 @@ def _gallery(
     page.pictures(["frame", "truth", *models, *(f"entropy, {name}" for name in unsure)], rows)
 
 
-def _logged(page: Page, site: Site, done: Done) -> None:
+def _logged(page: HtmlReport, site: Site, done: Done) -> None:
     page.heading("What the device sent home")
     infer = done["infer"]
     page.paragraph(
@@ -224,7 +224,7 @@ def _logged(page: Page, site: Site, done: Done) -> None:
     page.pictures([], [cells[start : start + 4] for start in range(0, len(cells), 4)])
 
 
-def _gate(page: Page, site: Site, done: Done, result: DemoResult) -> None:
+def _gate(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> None:
     page.heading("The gate")
     gate = len(site.frames("gate"))
     page.paragraph(
@@ -234,7 +234,7 @@ def _gate(page: Page, site: Site, done: Done, result: DemoResult) -> None:
     page.paragraph("To go back to the bundle before: `edgeseg adapt --rollback`.")
 
 
-def _times(page: Page, result: DemoResult) -> None:
+def _times(page: HtmlReport, result: DemoResult) -> None:
     page.heading("Where the time went")
     steps = [(name, spent) for name, spent in result.seconds.items() if spent]
     page.table(["step", "seconds"], [[name, f"{spent:.0f}"] for name, spent in steps])

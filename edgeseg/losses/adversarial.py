@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.distributed import ratio, total, world_size
-from edgeseg.losses.precision import wide
+from edgeseg.losses.distributed import all_reduce_sum, distributed_mean, world_size
+from edgeseg.losses.precision import to_float32
 
 IGNORE = 255
 
@@ -30,7 +30,9 @@ def discriminator_loss(
     Returns:
         ().
     """
-    return _mean(F.softplus(-wide(real)), real_valid) + _mean(F.softplus(wide(fake)), fake_valid)
+    return _mean(F.softplus(-to_float32(real)), real_valid) + _mean(
+        F.softplus(to_float32(fake)), fake_valid
+    )
 
 
 def adversarial_loss(fake: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -43,7 +45,7 @@ def adversarial_loss(fake: Tensor, valid: Tensor | None = None) -> Tensor:
     Returns:
         ().
     """
-    return _mean(F.softplus(-wide(fake)), valid)
+    return _mean(F.softplus(-to_float32(fake)), valid)
 
 
 def trusted(score: Tensor, least: float) -> Tensor:
@@ -55,7 +57,7 @@ def trusted(score: Tensor, least: float) -> Tensor:
     Returns:
         The same shape, bool.
     """
-    return wide(score.detach()).sigmoid() > least
+    return to_float32(score.detach()).sigmoid() > least
 
 
 def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
@@ -69,12 +71,12 @@ def feature_matching(real: Tensor, fake: Tensor) -> Tensor:
     Returns:
         (); means run over all processes.
     """
-    real, fake = wide(real.detach()), wide(fake)
-    goal = total(real.sum(0)) / total(real.new_full((), len(real))).clamp(min=1)
-    count = total(fake.new_full((), len(fake))).clamp(min=1)
+    real, fake = to_float32(real.detach()), to_float32(fake)
+    goal = all_reduce_sum(real.sum(0)) / all_reduce_sum(real.new_full((), len(real))).clamp(min=1)
+    count = all_reduce_sum(fake.new_full((), len(fake))).clamp(min=1)
     own = fake.sum(0)
     mean = (
-        total(own) / count + world_size() * (own - own.detach()) / count
+        all_reduce_sum(own) / count + world_size() * (own - own.detach()) / count
     )  # whose gradients are averaged later
     return (mean - goal).abs().mean()
 
@@ -95,7 +97,7 @@ def flaw_target(probability: Tensor, label: Tensor, blur: float = 1 / 16) -> Ten
         (B, H, W), 0..1; 0 where nothing near is labelled.
     """
     known = label != IGNORE
-    hit = wide(probability).gather(1, label.masked_fill(~known, 0)[:, None])
+    hit = to_float32(probability).gather(1, label.masked_fill(~known, 0)[:, None])
     weight = known[:, None].to(hit.dtype)
     wrong = _blur(torch.cat([(1 - hit) * weight, weight]).clamp(min=0), blur * min(label.shape[1:]))
     amount, share = wrong[:, 0].chunk(2)
@@ -112,7 +114,7 @@ def flaw_loss(found: Tensor, target: Tensor, valid: Tensor) -> Tensor:
     Returns:
         ().
     """
-    return _mean((wide(found) - wide(target)).square(), valid)
+    return _mean((to_float32(found) - to_float32(target)).square(), valid)
 
 
 @torch.no_grad()
@@ -134,8 +136,8 @@ def learners(
 
 def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
     if valid is None:
-        return ratio(values.sum(), values.new_full((), values.numel()))
-    return ratio((values * valid).sum(), valid.sum())
+        return distributed_mean(values.sum(), values.new_full((), values.numel()))
+    return distributed_mean((values * valid).sum(), valid.sum())
 
 
 def _blur(maps: Tensor, sigma: float) -> Tensor:

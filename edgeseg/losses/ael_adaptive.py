@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.distributed import total
-from edgeseg.losses.precision import wide
+from edgeseg.losses.distributed import all_reduce_sum
+from edgeseg.losses.precision import to_float32
 
 IGNORE = 255
 
@@ -46,11 +46,11 @@ class ConfidenceBank(nn.Module):
         """
         known = label != IGNORE
         place = label.masked_fill(~known, 0)[:, None]
-        true_class = wide(probability).gather(1, place).double() * known[:, None]
+        true_class = to_float32(probability).gather(1, place).double() * known[:, None]
         sums = torch.zeros(2, len(self.value), dtype=torch.float64, device=label.device)
         sums[0].scatter_add_(0, place.flatten(), true_class.flatten())
         sums[1].scatter_add_(0, place.flatten(), known.flatten().double())
-        amount, count = total(sums)
+        amount, count = all_reduce_sum(sums)
         keep = (1 - 1 / (self.seen + 1)).clamp(max=self.keep)
         moved = torch.lerp((amount / count.clamp(min=1)).to(self.value), self.value, keep)
         self.value.copy_(torch.where(count > 0, moved, self.value))
@@ -67,7 +67,7 @@ def class_chances(value: Tensor, power: float) -> Tensor:
     Returns:
         (C,), sum 1.
     """
-    return (1 - wide(value)).clamp(min=0).pow(power).softmax(0)
+    return (1 - to_float32(value)).clamp(min=0).pow(power).softmax(0)
 
 
 def keep_chances(value: Tensor, power: float = 1.0, least: float = 0.05) -> Tensor:
@@ -80,7 +80,7 @@ def keep_chances(value: Tensor, power: float = 1.0, least: float = 0.05) -> Tens
     Returns:
         (C,), 1 for the least confident class, and for all when every class is learnt perfectly.
     """
-    lack = (1 - wide(value)).clamp(min=0)
+    lack = (1 - to_float32(value)).clamp(min=0)
     worst = lack.max()
     share = torch.where(worst > 0, lack / worst.clamp(min=1e-12), 1.0)
     return share.pow(power).clamp(min=least)
@@ -93,4 +93,4 @@ def confidence_weight(confidence: Tensor) -> Tensor:
     Args:
         confidence: (B, H, W).
     """
-    return wide(confidence).square()
+    return to_float32(confidence).square()

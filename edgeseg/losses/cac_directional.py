@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.distributed import ratio
-from edgeseg.losses.precision import exact, wide
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.losses.precision import full_precision, to_float32
 
 IGNORE = 255
 
@@ -50,9 +50,9 @@ def directional_contrast(
     Returns:
         (), a differentiable 0 where no place counts.
     """
-    with exact(one):
+    with full_precision(one):
         one, other, negatives = (
-            F.normalize(wide(side), dim=1) for side in (one, other, negatives.detach())
+            F.normalize(to_float32(side), dim=1) for side in (one, other, negatives.detach())
         )
         to_other = valid & (confidence_other > confidence_one) & (confidence_other > least)
         to_one = valid & (confidence_one > confidence_other) & (confidence_one > least)
@@ -81,4 +81,4 @@ def _pull(
     )
     attract = (anchor * goal).sum(1) / temperature
     loss = F.softplus(repel.logsumexp(1) - attract)  # exact also where it is tiny
-    return ratio((loss * counts).sum(), counts.sum())
+    return distributed_mean((loss * counts).sum(), counts.sum())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import wide
+from edgeseg.losses.precision import to_float32
 
 IGNORE = 255
 
@@ -26,7 +26,7 @@ def squared_error(logits: Tensor, target_probability: Tensor) -> Tensor:
     Returns:
         (B, H, W).
     """
-    return (wide(logits).softmax(1) - wide(target_probability)).square().mean(1)
+    return (to_float32(logits).softmax(1) - to_float32(target_probability)).square().mean(1)
 
 
 def divergence_map(logits_p: Tensor, logits_q: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def divergence_map(logits_p: Tensor, logits_q: Tensor) -> Tensor:
     Returns:
         (B, H, W).
     """
-    p, q = wide(logits_p).log_softmax(1), wide(logits_q).log_softmax(1)
+    p, q = to_float32(logits_p).log_softmax(1), to_float32(logits_q).log_softmax(1)
     return (p.exp() * (p - q)).sum(1)
 
 
@@ -53,7 +53,7 @@ def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     Returns:
         (B, H, W).
     """
-    return -(wide(probability) * wide(logits).log_softmax(1)).sum(1)
+    return -(to_float32(probability) * to_float32(logits).log_softmax(1)).sum(1)
 
 
 def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -> Tensor:
@@ -73,7 +73,7 @@ def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -
     Returns:
         (B, H, W), 0 where the label is 255.
     """
-    logits = wide(logits)
+    logits = to_float32(logits)
     known = label != IGNORE
     place = label.masked_fill(~known, 0)
     forward = F.cross_entropy(logits, place, reduction="none")

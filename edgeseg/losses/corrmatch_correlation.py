@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.losses.distributed import gather
-from edgeseg.losses.precision import exact, wide
+from edgeseg.losses.precision import full_precision, to_float32
 
 IGNORE = 255
 SHARE = 0.5  # of a row's range: what lies above belongs to the region
@@ -31,9 +31,9 @@ def propagate(features: Tensor, logits: Tensor) -> Tensor:
     Returns:
         (B, C, h, w) float32, with gradients to both.
     """
-    with exact(features):
-        place = wide(features).flatten(2).transpose(1, 2)
-        said = wide(logits).flatten(2).transpose(1, 2)
+    with full_precision(features):
+        place = to_float32(features).flatten(2).transpose(1, 2)
+        said = to_float32(logits).flatten(2).transpose(1, 2)
         heard = F.scaled_dot_product_attention(place, place, said.to(place.dtype))
         return heard.transpose(1, 2).reshape(logits.shape)
 
@@ -111,9 +111,9 @@ def grow(
     near, near_valid = _shrink(label, size), _shrink(valid.to(label.dtype), size) > 0  # (B, P)
     near_valid = near_valid & (near != IGNORE)
     sure = near_valid & (_shrink(confidence, size) > threshold)
-    with exact(features):
+    with full_precision(features):
         region, drawn = _regions(
-            wide(features).flatten(2), near_valid, samples
+            to_float32(features).flatten(2), near_valid, samples
         )  # (B, S, P), (B, S)
         region = region & near_valid[:, None]
         votes = F.one_hot(near.masked_fill(~sure, 0), classes) * sure[..., None]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.distributed import ratio
-from edgeseg.losses.precision import wide
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.losses.precision import to_float32
 
 IGNORE = 255
 
@@ -31,10 +31,10 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = 
         target: (B, H, W) int64, 255 = ignore.
         class_weight: (C,), 1 on average over the labelled pixels.
     """
-    logits = wide(logits)
+    logits = to_float32(logits)
     weight = None if class_weight is None else class_weight.to(logits.dtype)
     loss = F.cross_entropy(logits, target, weight, ignore_index=IGNORE, reduction="sum")
-    return ratio(loss, (target != IGNORE).sum())
+    return distributed_mean(loss, (target != IGNORE).sum())
 
 
 def class_weights(pixels: Tensor, power: float) -> Tensor:

@@ -32,7 +32,7 @@ def wait() -> None:
         distributed.barrier()
 
 
-def total(value: Tensor) -> Tensor:
+def all_reduce_sum(value: Tensor) -> Tensor:
     """Sum of `value` over all processes, without gradient; any shape."""
     value = value.detach()
     if world_size() > 1:
@@ -55,7 +55,7 @@ def gather(value: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def ratio(amount: Tensor, count: Tensor) -> Tensor:
+def distributed_mean(amount: Tensor, count: Tensor) -> Tensor:
     """`amount` / `count` over all processes, once data-parallel training has averaged it; 0 where
     nothing counts.
 
@@ -64,4 +64,4 @@ def ratio(amount: Tensor, count: Tensor) -> Tensor:
         count: () how much that is; the divisor is at least 1e-6 for weights, so pass counts of
             whole pixels or their weights alike.
     """
-    return amount * world_size() / total(count.float()).clamp(min=1e-6)
+    return amount * world_size() / all_reduce_sum(count.float()).clamp(min=1e-6)

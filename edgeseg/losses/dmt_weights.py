@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgeseg.losses.precision import wide
+from edgeseg.losses.precision import to_float32
 
 IGNORE = 255
 
@@ -34,7 +34,7 @@ def mutual_weight(
     Returns:
         (B, H, W), 0..1, 0 where the label is 255; carries no gradient.
     """
-    probability = wide(probability_trained)
+    probability = to_float32(probability_trained)
     known = label != IGNORE
     own_confidence, own = probability.max(1)
     chance = probability.gather(1, label.masked_fill(~known, 0)[:, None])[:, 0]

@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from edgeseg.losses.distributed import total
+from edgeseg.losses.distributed import all_reduce_sum
 
 
 def entropy(probability: Tensor, dim: int = 1) -> Tensor:
@@ -63,7 +63,7 @@ def class_thresholds(
     """
     index = (values.float() * bins).long().clamp_(0, bins - 1) + bins * label.clamp(0, classes - 1)
     counts = torch.zeros(classes * bins, dtype=torch.float32, device=values.device)
-    counts = total(counts.scatter_add_(0, index.flatten(), valid.flatten().float()))
+    counts = all_reduce_sum(counts.scatter_add_(0, index.flatten(), valid.flatten().float()))
     above = (
         counts.view(classes, bins).flip(1).cumsum(1).flip(1)
     )  # entries in this bin or a higher one

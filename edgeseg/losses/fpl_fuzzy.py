@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.precision import wide
+from edgeseg.losses.precision import to_float32
 
 FuzzyMode = Literal["none", "linear", "convex", "concave"]
 
@@ -33,7 +33,7 @@ def fuzzy_positives(probability: Tensor, mass: float, most: int) -> Tensor:
     Returns:
         (B, C, H, W) bool; of equally likely classes the first one goes in first.
     """
-    rest = wide(probability).clone()
+    rest = to_float32(probability).clone()
     positives = torch.zeros_like(rest, dtype=torch.bool)
     reached = torch.zeros_like(rest[:, :1])
     for place in range(min(most, rest.shape[1] - 1)):  # a few maxima are far cheaper than a sort
@@ -57,7 +57,7 @@ def fuzzy_loss(logits: Tensor, positives: Tensor) -> Tensor:
     Returns:
         (B, H, W); 0 without gradient where Y is empty or has every class.
     """
-    logits = wide(logits)
+    logits = to_float32(logits)
     signed = torch.where(positives, -logits, logits)
     with (
         torch.no_grad()
@@ -93,7 +93,7 @@ def fuzzy_weight(probability: Tensor, positives: Tensor, mode: FuzzyMode) -> Ten
     Returns:
         (B, H, W), 0..1.
     """
-    probability = wide(probability)
+    probability = to_float32(probability)
     if mode == "none":
         return torch.ones_like(probability[:, 0])
     next_one = probability.masked_fill(positives, 0.0).amax(1)

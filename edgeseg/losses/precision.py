@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 
-def wide(values: Tensor) -> Tensor:
+def to_float32(values: Tensor) -> Tensor:
     """Half precision as float32; float32 and float64 stay what they are."""
     return values if values.dtype == torch.float64 else values.float()
 
 
-def exact(values: Tensor) -> torch.autocast:
+def full_precision(values: Tensor) -> torch.autocast:
     """A context in which autocast leaves the matrix products of `values` alone; elementwise ones it
     never touches.
     """

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.distributed import gather, total, world_size
-from edgeseg.losses.precision import exact, wide
+from edgeseg.losses.distributed import all_reduce_sum, gather, world_size
+from edgeseg.losses.precision import full_precision, to_float32
 
 IGNORE = 255
 
@@ -85,10 +85,10 @@ def prototypes(rep: Tensor, mask: Tensor) -> Tensor:
     """Mean representation of each class over all processes (eq. 8), normalised; (P, D), (P, C) ->
     (C, D).
     """
-    rep = wide(rep)
-    with exact(rep):
-        sums = total(mask.to(rep.dtype).T @ rep)
-    return F.normalize(sums / total(mask.sum(0)).clamp(min=1)[:, None], dim=1)
+    rep = to_float32(rep)
+    with full_precision(rep):
+        sums = all_reduce_sum(mask.to(rep.dtype).T @ rep)
+    return F.normalize(sums / all_reduce_sum(mask.sum(0)).clamp(min=1)[:, None], dim=1)
 
 
 class NegativeBank(nn.Module):
@@ -172,15 +172,15 @@ def info_nce(
     index = torch.multinomial(
         weight.masked_fill(empty[:, None], 1.0), number, replacement=True
     )  # (C, M)
-    with exact(rep):
-        anchor = F.normalize(wide(rep)[index], dim=2)
+    with full_precision(rep):
+        anchor = F.normalize(to_float32(rep)[index], dim=2)
         attract = torch.einsum("cmd,cd->cm", anchor, positive.to(anchor.dtype)) / temperature
         repel = torch.einsum("cmd,cnd->cmn", anchor, negative.to(anchor.dtype)) / temperature
     loss = F.softplus(repel.logsumexp(2) - attract).mean(
         1
     )  # the same as eq. 5, exact also where it is tiny
     here = mask.sum(0)
-    everywhere, claims = total(torch.stack([here, valid.to(here.dtype)]))
+    everywhere, claims = all_reduce_sum(torch.stack([here, valid.to(here.dtype)]))
     share = (
         here / everywhere.clamp(min=1) * world_size()
     )  # data-parallel training averages over processes

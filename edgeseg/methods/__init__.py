@@ -11,20 +11,28 @@ from typing import Any
 from edgeseg.config import TrainConfig
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.config.method_catalogue import STAGED as STAGED_FAMILY
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.staged_method import Staged
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.staged_method import StagedMethod
 
-__all__ = ["METHODS", "STAGED", "Batch", "Kit", "Method", "StepResult", "needs_representation"]
+__all__ = [
+    "METHODS",
+    "STAGED",
+    "Batch",
+    "MethodContext",
+    "Method",
+    "StepResult",
+    "needs_representation",
+]
 
 
 def _maker(name: str) -> Any:  # Any: mypy cannot know which of the two kinds it is
     return getattr(import_module(f"edgeseg.methods.{CATALOGUE[name].file}"), name)
 
 
-METHODS: dict[str, Callable[[Kit], Method]] = {
+METHODS: dict[str, Callable[[MethodContext], Method]] = {
     name: _maker(name) for name, info in CATALOGUE.items() if info.family != STAGED_FAMILY
 }
-STAGED: dict[str, Staged] = {
+STAGED: dict[str, StagedMethod] = {
     name: _maker(name) for name, info in CATALOGUE.items() if info.family == STAGED_FAMILY
 }
 

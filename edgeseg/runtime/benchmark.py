@@ -16,7 +16,7 @@ from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.resize import prepare
 from edgeseg.metrics import agreement
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Backend, Runner
 from edgeseg.runtime.backends.flavour_choice import RUNS
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -67,7 +67,7 @@ def bench(
     seed: int = 0,
     golden: Golden | None = None,
     engine: EngineConfig | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> dict[Flavour, Timing]:
     """Time the files that `backend` runs: each frame goes to each file, in a new order every time.
 
@@ -81,7 +81,7 @@ def bench(
     Raises:
         BundleError, DependencyError: as `open_runner`.
     """
-    report, order = report or Silent(), random.Random(seed)
+    report, order = report or NullReporter(), random.Random(seed)
     held = [flavour for flavour in RUNS[backend] if GRAPHS[flavour] in bundle.manifest.files]
     timings: dict[Flavour, Timing] = {flavour: Timing(backend) for flavour in held}
     report.start(f"bench {bundle.path.name}", frames)

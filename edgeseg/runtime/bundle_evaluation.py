@@ -15,7 +15,7 @@ from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import as_grey
 from edgeseg.imaging.resize import prepare, resize_mask
 from edgeseg.metrics import IGNORE, Counts, Mask, confusion
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.sources.recorded_files import read_image
 
@@ -26,7 +26,7 @@ def evaluate_runner(
     classes: int,
     *,
     read_mask: Callable[[Path], Mask] | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> Counts:
     """Compare predictions with labels at the labels' own size.
 
@@ -43,7 +43,7 @@ def evaluate_runner(
         DataError: a file is missing or damaged, image and mask differ in size, or a mask holds a
             class that is none.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     size = run.bundle.manifest.height, run.bundle.manifest.width
     counts: list[Counts] = []
     for image_path, mask_path in pairs:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.config import EngineConfig, InferConfig, LogConfig
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -101,7 +101,7 @@ def infer(
     engine: EngineConfig | None = None,
     limit: int | None = None,
     stop: Event | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> Result:
     """Run `bundle` on `source` until it ends, `limit` frames are done or `stop` is set.
 

@@ -23,10 +23,10 @@ import numpy as np
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.resize import prepare
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.sources.base import Account, Frame, Source
+from edgeseg.runtime.sources.base import Frame, Source, SourceStatistics
 
 STAGES = ("decode", "resize", "infer", "write")
 REMEMBERED = 20_000  # times kept for the percentiles of each stage; a run may last for months
@@ -51,7 +51,7 @@ class Summary:
     seconds: float = 0.0
     stages: dict[str, tuple[float, float, float]] = field(default_factory=dict)
     ended: Ended = "end of source"
-    account: Account = field(default_factory=Account)
+    account: SourceStatistics = field(default_factory=SourceStatistics)
 
     @property
     def fps(self) -> float:
@@ -82,7 +82,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Line:
+class FrameQueue:
     """What joins the threads: `slots` bounds the frames under way, `waiting` holds them in order
     and ends in a None.
     """
@@ -100,7 +100,7 @@ def run(
     limit: int | None = None,
     queue: int = 4,
     stop: Event | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> Summary:
     """Predict the frames of `source` and give them to every sink, in order.
 
@@ -113,11 +113,11 @@ def run(
     Raises:
         EdgesegError: whatever source, runner or a sink raise; the sinks were told to abort then.
     """
-    stop, report = stop or Event(), report or Silent()
+    stop, report = stop or Event(), report or NullReporter()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # frames side by side use the cores better than OpenCV's own threads
     times, summary = Times(), Summary(account=source.account)
-    line = Line(Semaphore(runner.streams + (1 if source.live else queue)), Queue(), stop)
+    line = FrameQueue(Semaphore(runner.streams + (1 if source.live else queue)), Queue(), stop)
     total = source.total if limit is None or source.total is None else min(limit, source.total)
     report.start(f"infer {source.name}", limit if total is None else total)
     with (
@@ -152,7 +152,7 @@ def _decode(
     source: Source,
     runner: Runner,
     pool: ThreadPoolExecutor,
-    line: Line,
+    line: FrameQueue,
     times: Times,
     limit: int | None,
 ) -> None:
@@ -186,7 +186,11 @@ def _infer(runner: Runner, small: Image, times: Times) -> Prediction:
 
 
 def _write(
-    line: Line, sinks: Sequence[Sink], times: Times, summary: Summary, report: Report
+    line: FrameQueue,
+    sinks: Sequence[Sink],
+    times: Times,
+    summary: Summary,
+    report: ProgressReporter,
 ) -> None:
     told, when = 0, time.perf_counter()
     over = False

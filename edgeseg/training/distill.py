@@ -18,11 +18,11 @@ from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong
 from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import ratio
+from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_model
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 from edgeseg.training.run_folder import RunResult, origin
 from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
@@ -37,7 +37,7 @@ def distill(
     resume: bool = False,
     init: Path | None = None,
     focus: frozenset[str] = frozenset(),
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> RunResult:
     """Train the edge model into the run folder `out` from the best weights of the site-model run
     `teacher`.
@@ -80,7 +80,7 @@ def distill(
         method,
         resume=resume,
         focus=focus,
-        report=report or Silent(),
+        report=report or NullReporter(),
         title="distil",
     )
 
@@ -95,7 +95,7 @@ def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float
     wanted = (target.float() / temperature).log_softmax(1)
     found = (logits.float() / temperature).log_softmax(1)
     loss = (wanted.exp() * (wanted - found)).sum(1)
-    return temperature**2 * ratio((loss * valid).sum(), valid.sum())
+    return temperature**2 * distributed_mean((loss * valid).sum(), valid.sum())
 
 
 class Distillation(Method):
@@ -118,7 +118,7 @@ class Distillation(Method):
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         clean = torch.cat([labelled.images, unlabelled.images])
-        self.look_at(clean)
+        self.teacher_forward(clean)
         valid = torch.cat([labelled.valid, unlabelled.valid])
         with torch.no_grad():
             target = self.source(self.normalise(clean)).logits

@@ -43,7 +43,7 @@ class RunResult:
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """Where a run stands; together with the tensors all that a checkpoint holds.
 
     Attributes:
@@ -124,7 +124,7 @@ class RunFolder:
                 )
         write_atomic(stored, text.encode())
 
-    def save(self, module: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
+    def save(self, module: nn.Module, optimizer: Optimizer, progress: TrainingState) -> None:
         """Write a checkpoint, then delete all but the newest ones."""
         tensors = {f"module.{name}": value.detach() for name, value in module.state_dict().items()}
         state = optimizer.state_dict()["state"]
@@ -140,7 +140,7 @@ class RunFolder:
         for old in self._checkpoints()[:-KEEP]:
             old.unlink()
 
-    def load(self, module: nn.Module, optimizer: Optimizer) -> Progress | None:
+    def load(self, module: nn.Module, optimizer: Optimizer) -> TrainingState | None:
         """Put the newest sound checkpoint into `module` and `optimizer`; None when there is none."""
         for path in reversed(self._checkpoints()):
             data = path.read_bytes()
@@ -149,7 +149,7 @@ class RunFolder:
                 continue
             try:
                 with safe_open(path, "pt") as file:
-                    progress = Progress(**json.loads(file.metadata()["progress"]))
+                    progress = TrainingState(**json.loads(file.metadata()["progress"]))
                 _restore(load(data), module, optimizer)
             except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
                 what = str(error).splitlines()[0]

@@ -22,15 +22,15 @@ from edgeseg.data.frame_store import FrameStore, LabelledStore, read_mask
 from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import rank, wait, world_size
-from edgeseg.methods import Kit, Method
+from edgeseg.methods import Method, MethodContext
 from edgeseg.methods.framework.staged_method import Mask
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_weights
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import normalised
 from edgeseg.training.run_folder import RunResult
-from edgeseg.training.trainer import Span, fit
+from edgeseg.training.trainer import StepRange, fit
 
 SCALES = (1.0, 0.75, 1.25)
 STRIDE = 32  # sides of scaled views are multiples of it
@@ -46,11 +46,11 @@ class SiteStages:
         site: Site,
         config: TrainConfig,
         out: Path,
-        kit: Callable[[Tensor], Kit],
+        kit: Callable[[Tensor], MethodContext],
         *,
         resume: bool,
         focus: frozenset[str],
-        report: Report,
+        report: ProgressReporter,
     ) -> None:
         self.config, self.classes = config, len(site.config.classes)
         self.footage: Sequence[Frame] = site.require("unlabelled")
@@ -84,7 +84,7 @@ class SiteStages:
         self,
         name: str,
         share: float,
-        make: Callable[[Kit], Method],
+        make: Callable[[MethodContext], Method],
         *,
         labels: Path | None = None,
         frames: Sequence[Frame] | None = None,
@@ -99,7 +99,7 @@ class SiteStages:
             raise TrainError(
                 f"{self.config.steps} steps are too few for the stages of {self.config.method}; take 100 or more"
             )
-        span = Span(self._done, end, seconds=self._seconds)
+        span = StepRange(self._done, end, seconds=self._seconds)
         span = replace(
             span,
             keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep),

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from edgeseg.config import TrainConfig
 from edgeseg.config.method_catalogue import check
-from edgeseg.methods import METHODS, STAGED, Kit, Method, needs_representation
+from edgeseg.methods import METHODS, STAGED, Method, MethodContext, needs_representation
 from edgeseg.models import Network, build
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 from edgeseg.training.run_folder import RunResult, origin
 from edgeseg.training.stage_runner import SiteStages
@@ -28,7 +28,7 @@ def train(
     resume: bool = False,
     init: Path | None = None,
     focus: frozenset[str] = frozenset(),
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> RunResult:
     """Train the site model into the run folder `out`.
 
@@ -60,10 +60,10 @@ def train(
         built.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
         return built
 
-    def kit(pixels: Tensor) -> Kit:
-        return Kit(network(), pixels, config, lambda: network(config.seed + SECOND))
+    def kit(pixels: Tensor) -> MethodContext:
+        return MethodContext(network(), pixels, config, lambda: network(config.seed + SECOND))
 
-    report = report or Silent()
+    report = report or NullReporter()
     if config.method in STAGED:
         stages = SiteStages(site, config, out, kit, resume=resume, focus=focus, report=report)
         STAGED[config.method](stages)

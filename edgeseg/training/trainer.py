@@ -23,16 +23,16 @@ from torch import Tensor, nn
 from edgeseg.atomic_files import lock, write_json
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak
-from edgeseg.data.frame_store import FrameStore, Loader, RawBatch, Store
+from edgeseg.data.frame_store import FrameSource, FrameStore, Loader, RawBatch
 from edgeseg.errors import TrainError
 from edgeseg.losses.distributed import gather
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
 from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 from edgeseg.training.memory import keep_freed, measure_step, parse_bytes, plan
-from edgeseg.training.run_folder import Progress, Row, RunFolder, RunResult
+from edgeseg.training.run_folder import Row, RunFolder, RunResult, TrainingState
 from edgeseg.training.validation import Validation
 
 GRADIENT_NORM = 5.0  # gradients beyond it are scaled down; a good step has a norm of about 1
@@ -69,7 +69,7 @@ def refuse_frozen_noise(config: LoopConfig, init: Path | None) -> None:
 
 
 @dataclass(frozen=True)
-class Span:
+class StepRange:
     """The part of a run's step budget that one training has; all of it unless the method works in
     stages.
 
@@ -94,9 +94,9 @@ def fit(
     rep_dim: int = 0,
     resume: bool = False,
     focus: frozenset[str] = frozenset(),
-    report: Report,
-    span: Span | None = None,
-    footage: Store | None = None,
+    report: ProgressReporter,
+    span: StepRange | None = None,
+    footage: FrameSource | None = None,
     title: str = "train",
 ) -> RunResult:
     """Run the loop for the method that `make` builds from the labelled pixels of each class (C,).
@@ -111,7 +111,7 @@ def fit(
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_freed()
-    span = span or Span(0, config.steps)
+    span = span or StepRange(0, config.steps)
     with lock(out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError):
         folder = RunFolder(out, config, resume=resume, helps=fabric.global_rank > 0)
         done = folder.finished()
@@ -153,7 +153,7 @@ def fit(
         parts = _planned(out, method.to(fabric.device), config, sizes, bf16)
 
         # Where it stood.
-        progress = folder.load(method, optimizer) or Progress(
+        progress = folder.load(method, optimizer) or TrainingState(
             span.first, [], -1.0, 0, span.seconds, {}
         )
         if config.compile:
@@ -382,7 +382,7 @@ def _add(sums: dict[str, list[float]], logs: dict[str, Tensor]) -> None:
             sums[key] = [total + float(number), times + 1]
 
 
-def _mean_row(progress: Progress) -> Row:
+def _mean_row(progress: TrainingState) -> Row:
     row = {"step": float(progress.step)} | {
         name: total / times for name, (total, times) in progress.sums.items()
     }

@@ -20,7 +20,7 @@ from edgeseg.metrics import Counts, iou, miou
 from edgeseg.models import Network
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import count, predict
-from edgeseg.training.run_folder import Progress
+from edgeseg.training.run_folder import TrainingState
 
 MEMORY = 1_000_000_000  # bytes of decoded val frames kept between evaluations
 PICTURES = 4
@@ -48,7 +48,7 @@ class Validation:
         return miou(self.counts(module, device))
 
     def summary(
-        self, method: Method, progress: Progress, device: torch.device, names: Sequence[str]
+        self, method: Method, progress: TrainingState, device: torch.device, names: Sequence[str]
     ) -> dict[str, Any]:  # Any: numbers, lists and tables of them
         """What `metrics.json` holds."""
         last = {

@@ -24,7 +24,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Samples:
+class LogitSamples:
     """A regular sample of the labelled val pixels, at the logits' size.
 
     Attributes:
@@ -37,7 +37,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EvaluationResult:
     """What one model made of the val frames.
 
     Attributes:
@@ -51,8 +51,8 @@ class Outcome:
     entropies: list[Array]
 
 
-def figures(
-    outcome: Outcome, names: tuple[str, ...], before: Outcome | None = None
+def accuracy_metrics(
+    outcome: EvaluationResult, names: tuple[str, ...], before: EvaluationResult | None = None
 ) -> dict[str, Any]:  # Any: numbers, tables
     """What the manifest says of one link: mIoU and IoU of each class in percent, and how it
     compares with `before`.
@@ -96,7 +96,7 @@ def figures(
 
 
 def likelihood_figures(
-    samples: Samples, temperature: float, before: Samples | None = None
+    samples: LogitSamples, temperature: float, before: LogitSamples | None = None
 ) -> dict[str, Any]:  # Any: as `figures`
     """Expected calibration error in percent, and the signal-to-noise ratio of the logits against
     `before` in dB.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 
 ROUNDS = 30
 FEWEST = 10
@@ -35,8 +35,12 @@ class Timing:
         return min(self.minimum / other.minimum, self.median / other.median)
 
 
-def race(
-    graphs: dict[str, bytes], image: NDArray[np.uint8], threads: int, seed: int, report: Report
+def compare_latency(
+    graphs: dict[str, bytes],
+    image: NDArray[np.uint8],
+    threads: int,
+    seed: int,
+    report: ProgressReporter,
 ) -> dict[str, Timing]:
     """Time each graph on one frame; each timed run follows one of the same graph that warms the
     caches.

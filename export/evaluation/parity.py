@@ -16,12 +16,12 @@ from torch import nn
 
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.errors import ExportError
-from edgeseg.export.evaluation.figures import Outcome, Samples
+from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.metrics import IGNORE, confusion
 from edgeseg.models.checkpoint import ModelCard
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 
 LEAST_AGREEMENT = 99.9  # percent of the pixels that torch and the ONNX file must see alike
@@ -58,8 +58,10 @@ class ValFrames:
         return resize_image(read_frame(self.site, self.frames[place])[0], self.size)
 
     def measure(
-        self, predict: Callable[[Image, Image], tuple[Image, Array | None]], report: Report
-    ) -> Outcome:
+        self,
+        predict: Callable[[Image, Image], tuple[Image, Array | None]],
+        report: ProgressReporter,
+    ) -> EvaluationResult:
         """Ask `predict` for mask and entropy of every frame; it gets the image and, for fitting,
         the truth.
         """
@@ -73,7 +75,7 @@ class ValFrames:
             if entropy is not None:
                 entropies.append(entropy)
             report.advance()
-        return Outcome(np.stack(counts), masks, entropies)
+        return EvaluationResult(np.stack(counts), masks, entropies)
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,8 @@ class CalibrationImages(Sequence[Image]):
 
 
 def run_torch(
-    network: nn.Module, card: ModelCard, val: ValFrames, report: Report
-) -> tuple[Outcome, Samples]:
+    network: nn.Module, card: ModelCard, val: ValFrames, report: ProgressReporter
+) -> tuple[EvaluationResult, LogitSamples]:
     """The first link of the chain, and what the temperature is fitted on."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
     sampler = _Sampler(val)
@@ -135,9 +137,9 @@ class _Sampler:
         places = places[:: max(1, -(-len(places) // self._share))]
         self._kept.append((logits.reshape(len(logits), -1).T[places], labels[places]))
 
-    def samples(self) -> Samples:
+    def samples(self) -> LogitSamples:
         logits, labels = zip(*self._kept)
-        return Samples(np.concatenate(logits), np.concatenate(labels))
+        return LogitSamples(np.concatenate(logits), np.concatenate(labels))
 
 
 def with_logits(model: ModelProto) -> bytes:
@@ -148,7 +150,9 @@ def with_logits(model: ModelProto) -> bytes:
     return bytes(copy.SerializeToString())
 
 
-def sample_logits(model: ModelProto, val: ValFrames, threads: int, report: Report) -> Samples:
+def sample_logits(
+    model: ModelProto, val: ValFrames, threads: int, report: ProgressReporter
+) -> LogitSamples:
     """What a whole graph gives inside, before the classes are decided."""
     session, sampler = open_session(with_logits(model), threads), _Sampler(val)
     for image, truth in val.pairs():
@@ -157,7 +161,9 @@ def sample_logits(model: ModelProto, val: ValFrames, threads: int, report: Repor
     return sampler.samples()
 
 
-def run_graph(data: bytes, val: ValFrames, threads: int, report: Report) -> Outcome:
+def run_graph(
+    data: bytes, val: ValFrames, threads: int, report: ProgressReporter
+) -> EvaluationResult:
     """One link of the chain: a graph in ONNX Runtime."""
     session = open_session(data, threads)
 

@@ -16,7 +16,7 @@ FLOAT_INPUTS = {"Resize": (1, 2)}  # scales and region stay float32, ONNX allows
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def halve(network: ModelProto, interface: Interface) -> ModelProto:
+def to_fp16(network: ModelProto, interface: Interface) -> ModelProto:
     """The whole graph with casts to and from float16 around its network."""
     keep = {
         node.input[place]

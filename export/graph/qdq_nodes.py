@@ -28,7 +28,7 @@ ABSORBED = frozenset(
 Ranges = Mapping[str, tuple[float, float]]
 
 
-class Wiring:
+class GraphTopology:
     """Who gives and who takes each tensor of a network.
 
     Attributes:
@@ -120,7 +120,7 @@ class Wiring:
 
 
 @dataclass(frozen=True)
-class Layer:
+class QuantizedConv:
     """A convolution in integers.
 
     Attributes:
@@ -140,18 +140,18 @@ class Layer:
 
 
 Parts = tuple[
-    ModelProto, Ranges, Mapping[str, Layer]
+    ModelProto, Ranges, Mapping[str, QuantizedConv]
 ]  # a float network, ranges of its tensors, its layers
 
 
-class Sheet:
+class GraphBuilder:
     """Nodes and constants of a graph under construction."""
 
     def __init__(self, constants: Constants) -> None:
         self.nodes: list[NodeProto] = []
         self.constants = dict(constants)
 
-    def codes(
+    def insert_qdq(
         self, source: str, name: str, given: str, scale: float, zero: Any
     ) -> None:  # Any: a numpy integer
         """Turn the tensor `source` into codes and back into `given`; `name` is what the nodes are

@@ -15,7 +15,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 from edgeseg.export.graph.lowering import Shapes, assemble, attributes_of, static_shapes
-from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS, Layer, Parts, Ranges, Wiring
+from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS, GraphTopology, Parts, QuantizedConv, Ranges
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 
 CHANNELS = 16  # outputs that ONNX Runtime's direct convolution computes at once
@@ -27,7 +27,10 @@ REPEATS = {  # how a Resize may look up the nearest pixel if whole factors shall
 
 
 def rewrite(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> Parts:
     """All of it."""
     parts: Parts = (network, ranges, layers)
@@ -37,13 +40,16 @@ def rewrite(
 
 
 def pools_as_layers(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> Parts:
     """Average pools as depthwise convolutions of equal weights, ten times as fast.
 
     A pool that divides by fewer than all its pixels at the border stays as it is.
     """
-    wiring, shapes, more = Wiring(network), static_shapes(network), dict(layers)
+    wiring, shapes, more = GraphTopology(network), static_shapes(network), dict(layers)
     constants, nodes = dict(wiring.constants), []
     for node in wiring.nodes:
         made = (
@@ -69,7 +75,7 @@ def _coded(node: NodeProto, ranges: Ranges, islands: Collection[str]) -> bool:
     return all(name in ranges and name not in islands for name in (node.input[0], node.output[0]))
 
 
-def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, Layer] | None:
+def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, QuantizedConv] | None:
     attributes = attributes_of(pool)
     pads, sides = attributes.get("pads", [0] * 4), attributes["kernel_shape"]
     short = any(pads) and not attributes.get("count_include_pad", 0)
@@ -95,16 +101,19 @@ def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, Layer] | None:
     )
     codes = np.full((channels, 1, *sides), WEIGHT_STEPS, np.int8)
     scales = np.full(channels, 1 / (WEIGHT_STEPS * sides[0] * sides[1]), np.float32)
-    return node, Layer(codes, scales, np.zeros(channels, np.float32))
+    return node, QuantizedConv(codes, scales, np.zeros(channels, np.float32))
 
 
 def resizes_as_copies(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> Parts:
     """Pixels that a Resize repeats, as copies of columns and then of rows: codes are moved, and
     nothing is computed.
     """
-    wiring, shapes, more = Wiring(network), static_shapes(network), dict(ranges)
+    wiring, shapes, more = GraphTopology(network), static_shapes(network), dict(ranges)
     constants, nodes = dict(wiring.constants), []
     for node in wiring.nodes:
         if node.op_type == "Resize" and _coded(node, ranges, islands) and _repeats(node, shapes):
@@ -175,7 +184,10 @@ def _copies(
 
 
 def thicken(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> Parts:
     """Convolutions over several pixels with fewer than sixteen outputs get sixteen; the others are
     cut off again.
@@ -183,7 +195,7 @@ def thicken(
     Such are the classifiers of U-Nets. Without, ONNX Runtime copies each window, as in
     `edgeseg.export.onnxruntime_cpu.stem_widening`.
     """
-    wiring, wider, more = Wiring(network), dict(layers), dict(ranges)
+    wiring, wider, more = GraphTopology(network), dict(layers), dict(ranges)
     constants, nodes, absorbed = dict(wiring.constants), [], wiring.absorbed()
     for node in wiring.nodes:
         nodes.append(node)

@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from edgeseg.calibration.observers import SIGNED
 from edgeseg.export.graph.lowering import Constants, assemble, attributes_of, static_shapes
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.graph.qdq_nodes import Layer, Parts, Ranges, Wiring
+from edgeseg.export.graph.qdq_nodes import GraphTopology, Parts, QuantizedConv, Ranges
 from edgeseg.export.onnxruntime_cpu.qdq_placement import parameters
 
 GREY_LEVELS = (-float(SIGNED), float(SIGNED))  # a range whose codes are one grey level apart
@@ -31,7 +31,7 @@ def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Int
     The mean stays in front because padding is zeros behind it. Networks that do not begin with a
     convolution over all channels are given back as they are.
     """
-    wiring, entry = Wiring(network), network.graph.input[0].name
+    wiring, entry = GraphTopology(network), network.graph.input[0].name
     stem = wiring.takers[entry][0]
     plain = (
         stem.op_type == "Conv"
@@ -49,7 +49,7 @@ def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Int
 def read_pixels(
     network: ModelProto,
     ranges: Ranges,
-    layers: Mapping[str, Layer],
+    layers: Mapping[str, QuantizedConv],
     islands: Collection[str],
     interface: Interface,
 ) -> Parts:
@@ -64,7 +64,7 @@ def read_pixels(
         network: what `widen_stem` gave.
         interface: what `fold_std` gave.
     """
-    wiring, entry = Wiring(network), network.graph.input[0].name
+    wiring, entry = GraphTopology(network), network.graph.input[0].name
     stem = wiring.takers[entry][0]
     given = wiring.absorbed().get(stem.output[0], stem.output[0])
     floats = stem.name not in layers or any(
@@ -106,7 +106,7 @@ def read_pixels(
     )
 
 
-def _shared(wiring: Wiring, stem: NodeProto) -> bool:
+def _shared(wiring: GraphTopology, stem: NodeProto) -> bool:
     """Whether somebody else reads what the first layer reads."""
     return any(len(wiring.takers[name]) > 1 for name in stem.input[:2])
 

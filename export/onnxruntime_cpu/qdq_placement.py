@@ -21,7 +21,13 @@ from onnx import ModelProto, NodeProto, helper
 
 from edgeseg.calibration.observers import SIGNED, UNSIGNED
 from edgeseg.export.graph.lowering import assemble
-from edgeseg.export.graph.qdq_nodes import SMALLEST, Layer, Ranges, Sheet, Wiring
+from edgeseg.export.graph.qdq_nodes import (
+    SMALLEST,
+    GraphBuilder,
+    GraphTopology,
+    QuantizedConv,
+    Ranges,
+)
 
 CODED = frozenset(
     {
@@ -59,7 +65,10 @@ def parameters(limits: tuple[float, float]) -> tuple[float, np.uint8]:
 
 
 def place_cpu(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> ModelProto:
     """`network` with codes on its tensors.
 
@@ -72,7 +81,7 @@ def place_cpu(
             convolution between codes would not do: ONNX Runtime gives it INT8 weights at load, one
             scale for all of its channels.)
     """
-    wiring = Wiring(network)
+    wiring = GraphTopology(network)
     absorbed = wiring.absorbed()
     floats = _floats(wiring, ranges, layers, islands, absorbed)
     ranges = _kept(wiring, ranges, absorbed)
@@ -81,7 +90,7 @@ def place_cpu(
         for before, after in absorbed.items()
         if wiring.givers[after].name not in floats
     }
-    sheet = Sheet(wiring.constants)
+    sheet = GraphBuilder(wiring.constants)
 
     def coded(name: str) -> bool:
         if name in wiring.givers and wiring.givers[name].op_type == "DequantizeLinear":
@@ -95,7 +104,9 @@ def place_cpu(
     for entry in network.graph.input:
         if coded(entry.name):
             read[entry.name] = f"{entry.name}.coded"
-            sheet.codes(entry.name, entry.name, read[entry.name], *parameters(ranges[entry.name]))
+            sheet.insert_qdq(
+                entry.name, entry.name, read[entry.name], *parameters(ranges[entry.name])
+            )
     for node in wiring.nodes:
         if node.input[0] in vanishing:
             continue
@@ -110,14 +121,14 @@ def place_cpu(
             copy.output[number] = given
             if coded(given):
                 copy.output[number] = f"{given}.raw"
-                sheet.codes(f"{given}.raw", given, given, *parameters(ranges[given]))
+                sheet.insert_qdq(f"{given}.raw", given, given, *parameters(ranges[given]))
     return assemble(network, sheet.nodes, sheet.constants)
 
 
 def _floats(
-    wiring: Wiring,
+    wiring: GraphTopology,
     ranges: Ranges,
-    layers: Mapping[str, Layer],
+    layers: Mapping[str, QuantizedConv],
     islands: Collection[str],
     absorbed: Mapping[str, str],
 ) -> set[str]:
@@ -140,7 +151,7 @@ def _floats(
     return floats
 
 
-def _kept(wiring: Wiring, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
+def _kept(wiring: GraphTopology, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
     """`ranges` with one for all that a node moves, picks or joins, and different ones around a
     Resize.
 
@@ -182,7 +193,7 @@ def _common(names: Collection[str], ranges: Ranges) -> tuple[float, float]:
     return (-high if any(ranges[name][0] < 0 for name in names) else 0.0, high)
 
 
-def _most(wiring: Wiring, activation: NodeProto) -> float:
+def _most(wiring: GraphTopology, activation: NodeProto) -> float:
     """The largest value that a Clip or Relu lets through."""
     named = (
         activation.input[2] if activation.op_type == "Clip" and len(activation.input) > 2 else ""
@@ -192,7 +203,7 @@ def _most(wiring: Wiring, activation: NodeProto) -> float:
     )
 
 
-def _integers(sheet: Sheet, node: NodeProto, layer: Layer, step: float) -> None:
+def _integers(sheet: GraphBuilder, node: NodeProto, layer: QuantizedConv, step: float) -> None:
     """Give a convolution INT8 weights and an INT32 bias."""
     sums = np.asarray(layer.scales * np.float32(step), np.float32)
     bias = np.rint(layer.bias / sums).clip(-(2**31), 2**31 - 1).astype(np.int32)

@@ -17,21 +17,24 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from edgeseg.export.graph.lowering import assemble, attributes_of, static_shapes
-from edgeseg.export.graph.qdq_nodes import Layer, Parts, Ranges, Wiring
+from edgeseg.export.graph.qdq_nodes import GraphTopology, Parts, QuantizedConv, Ranges
 
 BESIDE = 4  # pixels that become channels
 Number = TypeVar("Number", np.int8, np.float32)
 
 
 def widen_stem(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> Parts:
     """What `place_cpu` takes, for an input of (N, 12, H, W / 4): channel 3 p + c is channel c of
     every fourth pixel.
 
     Networks whose first layer does not halve the width, in integers, are given back as they are.
     """
-    wiring, shapes = Wiring(network), static_shapes(network)
+    wiring, shapes = GraphTopology(network), static_shapes(network)
     entry = network.graph.input[0]
     stem = wiring.takers[entry.name][0]
     if stem.name not in layers or any(len(wiring.takers[name]) > 1 for name in stem.input):

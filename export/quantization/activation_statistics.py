@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgeseg.calibration.frame_selection import Impressions
+from edgeseg.calibration.frame_selection import FrameStatistics
 from edgeseg.calibration.observers import Histogram
 from edgeseg.calibration.weight_rounding import Gram
 from edgeseg.errors import ExportError
@@ -32,8 +32,8 @@ from edgeseg.export.graph.lowering import (
     static_shapes,
 )
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import Wiring, layers_of
-from edgeseg.progress import Report, Silent
+from edgeseg.export.graph.qdq_nodes import GraphTopology, layers_of
+from edgeseg.progress import NullReporter, ProgressReporter
 
 SAMPLES = 16384  # values of a tensor looked at in each frame
 POSITIONS = 48  # at which a convolution's inputs are looked at in each frame
@@ -57,7 +57,7 @@ def coded_tensors(network: ModelProto) -> list[str]:
     """The tensors that may get codes: the network's input and what its nodes give, where that is
     not absorbed.
     """
-    absorbed = Wiring(network).absorbed()
+    absorbed = GraphTopology(network).absorbed()
     shaped = infer_shapes(network).graph
     values = (*shaped.input, *shaped.value_info, *shaped.output)
     floats = {
@@ -78,12 +78,15 @@ def channel_peaks(
     images: Images,
     *,
     threads: int = 0,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """(C,) the largest magnitude in each channel, of each (N, C, H, W) tensor that may get codes."""
     shapes = static_shapes(network)
     names = [name for name in coded_tensors(network) if len(shapes[name]) == 4]
-    probe, positive = _Probe(wrap(network, interface)), set(Wiring(network).absorbed().values())
+    probe, positive = (
+        _Probe(wrap(network, interface)),
+        set(GraphTopology(network).absorbed().values()),
+    )
     for name in names:
         if name not in positive:
             probe.add("Abs", [name], f"{name}.magnitude")
@@ -105,7 +108,7 @@ def observe(
     images: Images,
     *,
     threads: int = 0,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> Observation:
     """Run frames through the network.
 
@@ -115,12 +118,12 @@ def observe(
     Raises:
         ExportError: there is no frame, or the network overflows on one.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     names = coded_tensors(network)
     probe, shapes, constants = (
         _Probe(wrap(network, interface)),
         static_shapes(network),
-        Wiring(network).constants,
+        GraphTopology(network).constants,
     )
     patches = [_Patches(node, shapes, constants) for node in layers_of(network).values()]
     for name in names:
@@ -157,13 +160,13 @@ def impressions(
     images: Images,
     *,
     threads: int = 0,
-    report: Report | None = None,
-) -> Impressions:
+    report: ProgressReporter | None = None,
+) -> FrameStatistics:
     """What the float model makes of frames: the encoder's last map averaged, areas of classes,
     scores.
     """
-    report = report or Silent()
-    wiring, shapes = Wiring(network), static_shapes(network)
+    report = report or NullReporter()
+    wiring, shapes = GraphTopology(network), static_shapes(network)
     maps = [
         name for name in coded_tensors(network) if name in wiring.givers and len(shapes[name]) == 4
     ]
@@ -176,10 +179,10 @@ def impressions(
         features, area, score = session.run(None, {"image": image[None]})
         found.append((features.reshape(-1), area[0], score[0]))
         report.advance()
-    return Impressions(*(np.stack(part) for part in zip(*found)))
+    return FrameStatistics(*(np.stack(part) for part in zip(*found)))
 
 
-def _layer_behind(wiring: Wiring, name: str) -> str:
+def _layer_behind(wiring: GraphTopology, name: str) -> str:
     """The name of the convolution that the tensor comes from, activations and additions passed
     over.
     """

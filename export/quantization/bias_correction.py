@@ -19,23 +19,23 @@ from onnx import ModelProto
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import with_logits
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import SMALLEST, Wiring
+from edgeseg.export.graph.qdq_nodes import SMALLEST, GraphTopology
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
-from edgeseg.progress import Report
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantise
+from edgeseg.progress import ProgressReporter
 
 
-def last_layer(calibrated: Calibrated, model: ModelProto) -> str | None:
+def last_layer(calibrated: CalibrationResult, model: ModelProto) -> str | None:
     """The convolution that gives the logits; None if something else does, or if `model` has it in
     float.
     """
     network = calibrated.network
-    name = Wiring(network).givers[network.graph.output[0].name].name
+    name = GraphTopology(network).givers[network.graph.output[0].name].name
     return name if name in calibrated.layers and name not in float_convolutions(model) else None
 
 
 def correct_bias(
-    calibrated: Calibrated,
+    calibrated: CalibrationResult,
     interface: Interface,
     flavour: Int8,
     estimator: str,
@@ -43,8 +43,8 @@ def correct_bias(
     islands: Collection[str] = (),
     *,
     threads: int,
-    report: Report,
-) -> Calibrated:
+    report: ProgressReporter,
+) -> CalibrationResult:
     """The same calibration with another bias of its last layer.
 
     Args:

@@ -23,8 +23,8 @@ import edgeseg
 from edgeseg.atomic_files import write_atomic
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.graph.qdq_nodes import Layer
-from edgeseg.export.quantization.quantizer import Calibrated
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
+from edgeseg.export.quantization.quantizer import CalibrationResult
 
 KEPT = 4  # files; the oldest go first
 PARTS = ("codes", "scales", "bias")
@@ -43,7 +43,7 @@ def key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str
     ).hexdigest()[:32]
 
 
-def load(folder: Path, name: str) -> Calibrated | None:
+def load(folder: Path, name: str) -> CalibrationResult | None:
     """The calibration that was stored under `name`, if it is there and whole."""
     try:
         with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
@@ -57,15 +57,15 @@ def load(folder: Path, name: str) -> Calibrated | None:
                     f"edges.{place}"
                 ].tolist()
             layers = {
-                node: Layer(*(stored[f"{part}.{place}"] for part in PARTS))
+                node: QuantizedConv(*(stored[f"{part}.{place}"] for part in PARTS))
                 for place, node in enumerate(nodes)
             }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
-    return Calibrated(network, histograms, layers)
+    return CalibrationResult(network, histograms, layers)
 
 
-def store(folder: Path, name: str, calibrated: Calibrated) -> None:
+def store(folder: Path, name: str, calibrated: CalibrationResult) -> None:
     """Store a calibration under `name`; the oldest ones go."""
     names = [list(calibrated.histograms), list(calibrated.layers)]
     arrays: dict[str, Any] = {  # Any: arrays of several types

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
 from edgeseg.export.graph.lowering import Constants, assemble, attributes_of, static_shapes
-from edgeseg.export.graph.qdq_nodes import Wiring
+from edgeseg.export.graph.qdq_nodes import GraphTopology
 
 STRENGTH = 0.75  # of the enlargement, in logarithms, that would bring all channels to the same size
 # factor; a channel that was small in all frames seen may yet be needed, and 64 was no better
@@ -49,7 +49,7 @@ def equalise(
             have codes.
         strength: 0 changes nothing, 1 fits all channels exactly to what was seen.
     """
-    wiring, channels = Wiring(network), _Channels(network)
+    wiring, channels = GraphTopology(network), _Channels(network)
     groups = channels.groups(_ties(wiring, channels))
     room = np.full(channels.number, np.inf)
     for name, peak in peaks.items():
@@ -102,13 +102,13 @@ class _Channels:
             labels = lower
 
 
-def _is_layer(node: NodeProto, wiring: Wiring) -> bool:
+def _is_layer(node: NodeProto, wiring: GraphTopology) -> bool:
     return node.op_type == "Conv" and all(
         name in wiring.constants for name in node.input[1:] if name
     )
 
 
-def _is_linear(node: NodeProto, wiring: Wiring) -> bool:
+def _is_linear(node: NodeProto, wiring: GraphTopology) -> bool:
     """Whether enlarged channels come out of the node enlarged alike."""
     if node.op_type == "Concat":
         return attributes_of(node)["axis"] == 1 and _all_data(node, wiring)
@@ -117,11 +117,13 @@ def _is_linear(node: NodeProto, wiring: Wiring) -> bool:
     return node.op_type in LINEAR and (node.op_type != "Add" or _all_data(node, wiring))
 
 
-def _all_data(node: NodeProto, wiring: Wiring) -> bool:
+def _all_data(node: NodeProto, wiring: GraphTopology) -> bool:
     return len(wiring.data(node)) == len(node.input)
 
 
-def _ties(wiring: Wiring, channels: _Channels) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _ties(
+    wiring: GraphTopology, channels: _Channels
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of channels that can only be enlarged together."""
     ties = []
     for node in wiring.nodes:
@@ -136,7 +138,7 @@ def _ties(wiring: Wiring, channels: _Channels) -> list[tuple[NDArray[np.int64], 
     return ties
 
 
-def _fixed(network: ModelProto, wiring: Wiring) -> set[str]:
+def _fixed(network: ModelProto, wiring: GraphTopology) -> set[str]:
     """Tensors whose channels must stay as they are."""
     fixed = {value.name for value in (*network.graph.input, *network.graph.output)}
     for node in wiring.nodes:

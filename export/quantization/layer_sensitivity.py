@@ -17,8 +17,8 @@ from onnx import ModelProto, helper
 from edgeseg.calibration.observers import SIGNED, UNSIGNED, Histogram
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
-from edgeseg.progress import Report
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantise
+from edgeseg.progress import ProgressReporter
 
 HARDEST = 8  # frames on which tensors are scored
 TRIED = 24  # tensors
@@ -27,7 +27,7 @@ Image = NDArray[np.uint8]
 
 
 def rank_islands(
-    calibrated: Calibrated,
+    calibrated: CalibrationResult,
     interface: Interface,
     flavour: Int8,
     estimator: str,
@@ -35,7 +35,7 @@ def rank_islands(
     reference: ModelProto,
     *,
     threads: int,
-    report: Report,
+    report: ProgressReporter,
 ) -> list[str]:
     """Tensors in the order in which leaving them float helps; those that do not help are left out.
 

@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.qat_module import TorchGraph
-from edgeseg.export.quantization.quantizer import Calibrated, Int8
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8
 from edgeseg.export.tensorrt.qdq_placement import place_trt
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 
 BATCH = 2
 RATE = 0.02  # in steps of codes: about how far a weight moves at one optimiser step
@@ -29,7 +29,7 @@ Image = NDArray[np.uint8]
 
 
 def finetune(
-    calibrated: Calibrated,
+    calibrated: CalibrationResult,
     interface: Interface,
     flavour: Int8,
     estimator: str,
@@ -37,8 +37,8 @@ def finetune(
     *,
     steps: int,
     seed: int,
-    report: Report,
-) -> Calibrated:
+    report: ProgressReporter,
+) -> CalibrationResult:
     """The same calibration with trained layers.
 
     Args:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from edgeseg.errors import ExportError
 from edgeseg.export.graph.lowering import attributes_of
-from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS, Layer
+from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS, QuantizedConv
 
 Values = dict[str, Tensor]
 
@@ -33,7 +33,7 @@ class TorchGraph(nn.Module):
         shifts: what is added to the biases, in steps of the weight.
     """
 
-    def __init__(self, network: ModelProto, layers: Mapping[str, Layer]) -> None:
+    def __init__(self, network: ModelProto, layers: Mapping[str, QuantizedConv]) -> None:
         """Build it.
 
         Args:
@@ -82,13 +82,13 @@ class TorchGraph(nn.Module):
                     values[name] = value
         return values["logits"]
 
-    def layers(self) -> dict[str, Layer]:
+    def layers(self) -> dict[str, QuantizedConv]:
         """The convolutions as they are now."""
         found = {}
         for place, (name, layer) in enumerate(self._layers.items()):
             codes = _rounded(self.codes[place], WEIGHT_STEPS).detach().numpy().astype(np.int8)
             bias = layer.bias + self.shifts[place].detach().numpy() * layer.scales
-            found[name] = Layer(codes, layer.scales, bias.astype(np.float32))
+            found[name] = QuantizedConv(codes, layer.scales, bias.astype(np.float32))
         return found
 
     def _convolve(self, node: NodeProto, values: Values) -> Tensor:

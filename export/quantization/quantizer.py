@@ -25,14 +25,21 @@ from edgeseg.calibration.observers import UNSIGNED, Estimator, Histogram
 from edgeseg.calibration.percentile import Percentile
 from edgeseg.calibration.weight_rounding import round_layer
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import SMALLEST, Layer, Parts, Wiring, layers_of, weight_scales
+from edgeseg.export.graph.qdq_nodes import (
+    SMALLEST,
+    GraphTopology,
+    Parts,
+    QuantizedConv,
+    layers_of,
+    weight_scales,
+)
 from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
 from edgeseg.export.onnxruntime_cpu.normalization_folding import read_pixels
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.activation_statistics import channel_peaks, observe
 from edgeseg.export.quantization.channel_equalization import equalise
 from edgeseg.export.tensorrt.qdq_placement import place_trt
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 
 Int8 = Literal["int8-cpu", "int8-trt"]
 ESTIMATORS: dict[str, type[Estimator]] = {
@@ -46,7 +53,7 @@ FINEST = 4
 
 
 @dataclass(frozen=True)
-class Calibrated:
+class CalibrationResult:
     """All that the INT8 files are made from.
 
     Attributes:
@@ -57,7 +64,7 @@ class Calibrated:
 
     network: ModelProto
     histograms: dict[str, Histogram]
-    layers: dict[str, Layer]
+    layers: dict[str, QuantizedConv]
 
     def ranges(self, estimator: str, *, signed: bool) -> dict[str, tuple[float, float]]:
         """(low, high) of each tensor; `signed` for codes that are signed even where no value is
@@ -76,8 +83,8 @@ def calibrate(
     images: Sequence[NDArray[np.uint8]],
     *,
     threads: int = 0,
-    report: Report | None = None,
-) -> Calibrated:
+    report: ProgressReporter | None = None,
+) -> CalibrationResult:
     """Run frames through the network and round its weights.
 
     Args:
@@ -86,7 +93,7 @@ def calibrate(
     Raises:
         ExportError: there is no frame, or the network overflows on one.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     report.start("calibrating: how large channels are", len(images))
     network = equalise(
         network, channel_peaks(network, interface, images, threads=threads, report=report)
@@ -94,7 +101,7 @@ def calibrate(
     report.start("calibrating: ranges and inputs", len(images))
     seen = observe(network, interface, images, threads=threads, report=report)
     report.start("rounding weights", len(seen.grams))
-    constants, layers = Wiring(network).constants, {}
+    constants, layers = GraphTopology(network).constants, {}
     for name, node in layers_of(network).items():
         weight = constants[node.input[1]]
         bias = (
@@ -103,13 +110,13 @@ def calibrate(
         step = max(seen.histograms[node.input[0]].magnitude, SMALLEST) / (UNSIGNED * FINEST)
         scales = weight_scales(weight, bias, step)
         codes, bias = round_layer(weight, bias, scales, seen.grams.pop(name))
-        layers[name] = Layer(codes, scales, bias)
+        layers[name] = QuantizedConv(codes, scales, bias)
         report.advance()
-    return Calibrated(network, seen.histograms, layers)
+    return CalibrationResult(network, seen.histograms, layers)
 
 
 def quantise(
-    calibrated: Calibrated,
+    calibrated: CalibrationResult,
     interface: Interface,
     flavour: Int8,
     estimator: str = "mse",

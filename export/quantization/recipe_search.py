@@ -18,9 +18,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edgeseg.config import ExportConfig
-from edgeseg.export.evaluation.figures import Outcome, Samples, figures, likelihood_figures
+from edgeseg.export.evaluation.figures import (
+    EvaluationResult,
+    LogitSamples,
+    accuracy_metrics,
+    likelihood_figures,
+)
 from edgeseg.export.evaluation.gates import excess, inaccurate, slow, unfused
-from edgeseg.export.evaluation.latency import Timing, race
+from edgeseg.export.evaluation.latency import Timing, compare_latency
 from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
@@ -31,15 +36,15 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
 from edgeseg.export.quantization.layer_sensitivity import rank_islands
 from edgeseg.export.quantization.qat import finetune
-from edgeseg.export.quantization.quantizer import ESTIMATORS, Calibrated, Int8, quantise
-from edgeseg.progress import Report
+from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, Int8, quantise
+from edgeseg.progress import ProgressReporter
 
 ISLANDS = (1, 2, 4, 8)  # tensors left float
 Figures = dict[str, Any]  # Any: see `edgeseg.export.evaluation.figures.figures`
 
 
 @dataclass(frozen=True)
-class Rung:
+class QuantizationRecipe:
     """One way to make the file.
 
     Attributes:
@@ -65,7 +70,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class RecipeResult:
     """What came of a rung.
 
     Attributes:
@@ -75,10 +80,10 @@ class Attempt:
         seconds: that making and measuring it took.
     """
 
-    rung: Rung
-    calibrated: Calibrated
-    outcome: Outcome
-    samples: Samples
+    rung: QuantizationRecipe
+    calibrated: CalibrationResult
+    outcome: EvaluationResult
+    samples: LogitSamples
     figures: Figures
     seconds: float
 
@@ -88,7 +93,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Ground:
+class SearchContext:
     """What every rung is measured against.
 
     Attributes:
@@ -103,16 +108,16 @@ class Ground:
     names: tuple[str, ...]
     interface: Interface
     reference: ModelProto
-    outcome: Outcome
-    samples: Samples
+    outcome: EvaluationResult
+    samples: LogitSamples
     images: Sequence[NDArray[np.uint8]]
     pool: Sequence[NDArray[np.uint8]]
     threads: int
-    report: Report
+    report: ProgressReporter
 
 
 @dataclass
-class Climb:
+class SearchResult:
     """How far it got.
 
     Attributes:
@@ -123,12 +128,12 @@ class Climb:
     """
 
     config: ExportConfig
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[RecipeResult] = field(default_factory=list)
     passed: bool = False
     times: dict[str, Timing] = field(default_factory=dict)
 
     @property
-    def best(self) -> Attempt:
+    def best(self) -> RecipeResult:
         """The one that passed, else the one that misses its gates by least, and of equals the one
         that agrees best.
         """
@@ -149,9 +154,11 @@ class Climb:
         ]
 
 
-def climb(ground: Ground, calibrated: Calibrated, flavour: Int8) -> Climb:
+def search_recipe(
+    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8
+) -> SearchResult:
     """Try rung after rung; stop at the first that passes, or where more rungs cannot help."""
-    found = Climb(ground.config)
+    found = SearchResult(ground.config)
     for rung in _rungs(ground, calibrated, flavour, found):
         attempt = _try(ground, calibrated, flavour, rung)
         found.attempts.append(attempt)
@@ -164,12 +171,14 @@ def climb(ground: Ground, calibrated: Calibrated, flavour: Int8) -> Climb:
     return found
 
 
-def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb) -> Iterator[Rung]:
+def _rungs(
+    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8, so_far: SearchResult
+) -> Iterator[QuantizationRecipe]:
     for estimator in ESTIMATORS:
-        yield Rung(estimator)
+        yield QuantizationRecipe(estimator)
     estimator = so_far.best.rung.estimator
     if last_layer(calibrated, quantise(calibrated, ground.interface, flavour, estimator)):
-        yield Rung(estimator, corrected=True)
+        yield QuantizationRecipe(estimator, corrected=True)
     ranked = rank_islands(
         calibrated,
         ground.interface,
@@ -183,12 +192,14 @@ def _rungs(ground: Ground, calibrated: Calibrated, flavour: Int8, so_far: Climb)
     corrected = so_far.best.rung.corrected
     for number in ISLANDS:
         if number <= len(ranked):
-            yield Rung(estimator, tuple(ranked[:number]), corrected)
+            yield QuantizationRecipe(estimator, tuple(ranked[:number]), corrected)
     if ground.config.qat:
-        yield Rung(estimator, trained=ground.config.qat_steps)
+        yield QuantizationRecipe(estimator, trained=ground.config.qat_steps)
 
 
-def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> Attempt:
+def _try(
+    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8, rung: QuantizationRecipe
+) -> RecipeResult:
     begin = time.perf_counter()
     if rung.corrected:
         ground.report.start(f"correcting the bias of {flavour}", len(ground.images))
@@ -218,22 +229,22 @@ def _try(ground: Ground, calibrated: Calibrated, flavour: Int8, rung: Rung) -> A
     ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
     outcome = run_graph(data, ground.val, ground.threads, ground.report)
     samples = sample_logits(model, ground.val, ground.threads, ground.report)
-    found = figures(outcome, ground.names, ground.outcome)
+    found = accuracy_metrics(outcome, ground.names, ground.outcome)
     found |= likelihood_figures(samples, ground.interface.temperature, ground.samples)
     integer = integer_convolutions(model)
     found |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
     if flavour == "int8-cpu":
         kernels = inspect(data)
         found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}
-    return Attempt(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
+    return RecipeResult(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
 
 
-def _race(ground: Ground, attempt: Attempt, found: Climb) -> None:
+def _race(ground: SearchContext, attempt: RecipeResult, found: SearchResult) -> None:
     """See how fast the attempt is."""
     ground.report.start("timing", None)
     model = attempt.file(ground.interface, "int8-cpu")
     files = {"fp32": ground.reference.SerializeToString(), "int8-cpu": model.SerializeToString()}
-    found.times = race(
+    found.times = compare_latency(
         files, ground.val.image(0), ground.threads, ground.config.seed, ground.report
     )
     attempt.figures["speedup"] = round(found.times["fp32"].over(found.times["int8-cpu"]), 3)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.export.evaluation.figures import Outcome
+from edgeseg.export.evaluation.figures import EvaluationResult
 from edgeseg.export.evaluation.parity import ValFrames
 from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
-from edgeseg.html_report import Page
+from edgeseg.html_report import HtmlReport
 from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import agreement
 
@@ -43,15 +43,15 @@ MORE_HEADER = (
 
 
 def report_page(
-    figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, Outcome]
-) -> Page:
+    figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, EvaluationResult]
+) -> HtmlReport:
     """Draw it.
 
     Args:
         outcomes: on val, by flavour; "fp32" is what the others are compared with.
     """
     config = val.site.config
-    page = Page(
+    page = HtmlReport(
         f"{config.name}: export",
         f"{len(val.frames)} val frames through every file, {val.size[1]}x{val.size[0]}; agreement and drops against "
         "FP32, FP32's own against torch.",
@@ -98,7 +98,9 @@ def _more(name: str, found: Figures) -> tuple[str, ...]:
     )
 
 
-def _worst(page: Page, name: str, val: ValFrames, before: Outcome, after: Outcome) -> None:
+def _worst(
+    page: HtmlReport, name: str, val: ValFrames, before: EvaluationResult, after: EvaluationResult
+) -> None:
     """The frames on which a file agrees least with FP32."""
     shares = [agreement(one, other) for one, other in zip(after.masks, before.masks)]
     palette = val.site.config.palette

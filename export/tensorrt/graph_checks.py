@@ -19,7 +19,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 from edgeseg.bundle.onnx_scan import STANDARD_DOMAINS
 from edgeseg.errors import ExportError
 from edgeseg.export.graph.lowering import IR_VERSION, OPSET, attributes_of, infer_shapes
-from edgeseg.export.graph.qdq_nodes import Wiring
+from edgeseg.export.graph.qdq_nodes import GraphTopology
 
 ALLOWED = frozenset(
     {
@@ -129,7 +129,7 @@ class View:
             raise ExportError(
                 "the file is no ONNX file; export the bundle again with `edgeseg export`"
             ) from None
-        graph, wiring = self.model.graph, Wiring(self.model)
+        graph, wiring = self.model.graph, GraphTopology(self.model)
         self.nodes, self.constants = wiring.nodes, wiring.constants
         self.givers, self.takers, self.data = wiring.givers, wiring.takers, wiring.data
         self.inputs = [value.name for value in graph.input]

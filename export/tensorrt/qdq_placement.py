@@ -15,7 +15,13 @@ from onnx import ModelProto, NodeProto, helper
 
 from edgeseg.calibration.observers import SIGNED
 from edgeseg.export.graph.lowering import Shapes, assemble, static_shapes
-from edgeseg.export.graph.qdq_nodes import SMALLEST, Layer, Ranges, Sheet, Wiring
+from edgeseg.export.graph.qdq_nodes import (
+    SMALLEST,
+    GraphBuilder,
+    GraphTopology,
+    QuantizedConv,
+    Ranges,
+)
 
 LEAST_CHANNELS, MULTIPLE = (
     16,
@@ -25,7 +31,10 @@ Pair = tuple[str, str]
 
 
 def place_trt(
-    network: ModelProto, ranges: Ranges, layers: Mapping[str, Layer], islands: Collection[str] = ()
+    network: ModelProto,
+    ranges: Ranges,
+    layers: Mapping[str, QuantizedConv],
+    islands: Collection[str] = (),
 ) -> ModelProto:
     """`network` with codes where TensorRT wants them.
 
@@ -35,14 +44,14 @@ def place_trt(
         layers: its convolutions in integers, by node.
         islands: tensors that stay float.
     """
-    wiring = Wiring(network)
+    wiring = GraphTopology(network)
     reads = _reads(wiring, static_shapes(network), set(ranges) - set(islands), layers)
     scales = _scales(wiring, reads, ranges)
-    sheet = Sheet(wiring.constants)
+    sheet = GraphBuilder(wiring.constants)
 
     def give(name: str) -> None:
         if name in scales:
-            sheet.codes(name, name, f"{name}.coded", scales[name], np.int8(0))
+            sheet.insert_qdq(name, name, f"{name}.coded", scales[name], np.int8(0))
 
     for entry in network.graph.input:
         give(entry.name)
@@ -61,7 +70,10 @@ def place_trt(
 
 
 def _reads(
-    wiring: Wiring, shapes: Shapes, allowed: Collection[str], layers: Mapping[str, Layer]
+    wiring: GraphTopology,
+    shapes: Shapes,
+    allowed: Collection[str],
+    layers: Mapping[str, QuantizedConv],
 ) -> set[Pair]:
     """(node, tensor) wherever a node reads a tensor as codes gave it back."""
     first = next((node.name for node in wiring.nodes if node.name in layers), "")
@@ -111,7 +123,7 @@ def _reads(
         reads |= more
 
 
-def _hides(node: NodeProto, wiring: Wiring) -> bool:
+def _hides(node: NodeProto, wiring: GraphTopology) -> bool:
     """Whether the node is a MaxPool that shares what it reads with others, as behind a ResNet's
     first convolution.
 
@@ -134,7 +146,7 @@ def _has_kernel(shape: tuple[int, ...], first: bool) -> bool:
     return whole and height == width and (first or max(outputs, inputs) >= LEAST_CHANNELS)
 
 
-def _scales(wiring: Wiring, reads: set[Pair], ranges: Ranges) -> dict[str, float]:
+def _scales(wiring: GraphTopology, reads: set[Pair], ranges: Ranges) -> dict[str, float]:
     """The scale of each tensor with codes; what a Concat or MaxPool of codes reads shares one with
     its result.
     """
@@ -152,7 +164,7 @@ def _scales(wiring: Wiring, reads: set[Pair], ranges: Ranges) -> dict[str, float
     return {name: value / SIGNED for name, value in most.items()}
 
 
-def _weights(sheet: Sheet, node: NodeProto, layer: Layer) -> None:
+def _weights(sheet: GraphBuilder, node: NodeProto, layer: QuantizedConv) -> None:
     """Give a convolution FP32 weights that lie on codes, a Q and a DQ behind them, and an FP32
     bias.
     """

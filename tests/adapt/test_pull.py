@@ -17,7 +17,7 @@ from edgeseg.adapt.record_import import PullResult, camera_name, load_origins, p
 from edgeseg.adapt.record_selection import Candidate, select
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.imaging.perceptual_hash import dhash
-from edgeseg.progress import Silent
+from edgeseg.progress import NullReporter
 from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Frame, Site
 from tests.helpers.rounds import make_log, make_site, scene
@@ -34,7 +34,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def take(site: Site, *folders: Path) -> PullResult:
-    return pull(site, folders, Silent())
+    return pull(site, folders, NullReporter())
 
 
 def logged(site: Site) -> list[Frame]:
@@ -100,7 +100,7 @@ def test_damaged_records_are_named_and_the_others_come(site: Site, tmp_path: Pat
     (paths[0].parent / "notes.txt").write_text("not a record")
     said: list[str] = []
 
-    class Listener(Silent):
+    class Listener(NullReporter):
         def say(self, message: str) -> None:
             said.append(message)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeseg.calibration.frame_selection import Impressions, Strategy, pool, select, spread
+from edgeseg.calibration.frame_selection import FrameStatistics, Strategy, pool, select, spread
 from edgeseg.config.template import init
 from edgeseg.errors import DataError
 from edgeseg.site import Frame, Site, Split
@@ -88,8 +88,8 @@ def test_a_site_with_nothing_to_calibrate_with_says_so(tmp_path: Path) -> None:
 
 def told(
     areas: NDArray[Any], scores: NDArray[Any], features: NDArray[Any]
-) -> Impressions:  # Any: of some float type
-    return Impressions(*(np.asarray(part, np.float32) for part in (features, areas, scores)))
+) -> FrameStatistics:  # Any: of some float type
+    return FrameStatistics(*(np.asarray(part, np.float32) for part in (features, areas, scores)))
 
 
 FRAMES = [frame("a", time) for time in range(60)]

@@ -24,7 +24,7 @@ from edgeseg.data import frame_cache as cache
 from edgeseg.data.frame_cache import FrameCache, used
 from edgeseg.data.frame_store import FrameStore
 from edgeseg.errors import DataError
-from edgeseg.progress import Silent
+from edgeseg.progress import NullReporter
 from edgeseg.site import Frame, Site
 
 SIZE = (32, 64)
@@ -32,7 +32,7 @@ RECORD = 32 * 64 * 4 + 4
 FRAMES = 6
 
 
-class Said(Silent):
+class Said(NullReporter):
     def __init__(self) -> None:
         self.lines: list[str] = []
 

@@ -11,10 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, quantise
-from edgeseg.progress import Silent
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantise
+from edgeseg.progress import NullReporter
 
 SIDE = 8
 STEP = 16 / 127  # between codes of the logits
@@ -22,7 +22,7 @@ FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
 INTERFACE = Interface(height=SIDE, width=SIDE, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
 
 
-def calibration(shift: float, *, behind: str = "") -> Calibrated:
+def calibration(shift: float, *, behind: str = "") -> CalibrationResult:
     """Class 0 gains with the red of a pixel; in integers it is `shift` more likely, twice as much
     where red is full.
     """
@@ -48,14 +48,14 @@ def calibration(shift: float, *, behind: str = "") -> Calibrated:
     for name, most in (("normalised", 1.0), ("logits", 16.0)):
         histograms[name] = Histogram()
         histograms[name].collect(np.array([-most, most], np.float32))
-    return Calibrated(
-        model, histograms, {"head": Layer(codes, scales, np.array([shift, 0], np.float32))}
+    return CalibrationResult(
+        model, histograms, {"head": QuantizedConv(codes, scales, np.array([shift, 0], np.float32))}
     )
 
 
-def corrected(before: Calibrated, *images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def corrected(before: CalibrationResult, *images: NDArray[np.uint8]) -> NDArray[np.float32]:
     after = correct_bias(
-        before, INTERFACE, "int8-cpu", "minmax", images, threads=1, report=Silent()
+        before, INTERFACE, "int8-cpu", "minmax", images, threads=1, report=NullReporter()
     )
     assert after.network is before.network
     return after.layers["head"].bias

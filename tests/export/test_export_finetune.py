@@ -16,14 +16,14 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import sqnr
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.layer_sensitivity import logits
 from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.quantization.qat_module import TorchGraph
 from edgeseg.export.quantization.quantizer import Int8, calibrate, quantise
 from edgeseg.export.tensorrt.qdq_placement import place_trt
-from edgeseg.progress import Silent
+from edgeseg.progress import NullReporter
 
 SIDE = 16
 INTERFACE = Interface(
@@ -160,7 +160,7 @@ def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
 def test_training_repairs_spoiled_codes(flavour: Int8) -> None:
     random = np.random.default_rng(1)
     spoiled = {
-        name: Layer(
+        name: QuantizedConv(
             np.clip(layer.codes + random.integers(-6, 7, layer.codes.shape), -127, 127).astype(
                 np.int8
             ),
@@ -170,14 +170,16 @@ def test_training_repairs_spoiled_codes(flavour: Int8) -> None:
         for name, layer in CALIBRATED.layers.items()
     }
     bad = replace(CALIBRATED, layers=spoiled)
-    good = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=Silent())
+    good = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=NullReporter())
     truth = np.stack(logits(wrap(CALIBRATED.network, INTERFACE), IMAGES, 1))
     before, after = (
         sqnr(np.stack(logits(quantise(each, INTERFACE, flavour), IMAGES, 1)), truth)
         for each in (bad, good)
     )
     assert after > before + 1.5
-    again = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=Silent())
+    again = finetune(
+        bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=NullReporter()
+    )
     assert all(
         np.array_equal(again.layers[name].codes, good.layers[name].codes) for name in good.layers
     )

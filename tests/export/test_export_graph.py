@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.fp16 import halve
+from edgeseg.export.graph.fp16 import to_fp16
 from edgeseg.export.graph.lowering import assemble, lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, enlarge_last, wrap
 from edgeseg.export.graph.torch_export import export_network
@@ -409,7 +409,7 @@ def test_a_network_that_cannot_be_traced_is_one_sentence() -> None:
 def test_half_precision_stays_inside_the_network(
     lowered: ModelProto, image: NDArray[np.uint8], logits: torch.Tensor
 ) -> None:
-    made = halve(lowered, INTERFACE)
+    made = to_fp16(lowered, INTERFACE)
     values = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
     assert (
         values["classifier.weight"] == TensorProto.FLOAT16

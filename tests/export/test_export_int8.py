@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.errors import ExportError
-from edgeseg.export.evaluation.latency import race
+from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convolutions
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
@@ -34,9 +34,9 @@ from edgeseg.export.quantization.activation_statistics import (
 )
 from edgeseg.export.quantization.channel_equalization import equalise
 from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, quantise
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantise
 from edgeseg.models import MEAN, STD, build
-from edgeseg.progress import Silent
+from edgeseg.progress import NullReporter
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
 
 PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
@@ -60,12 +60,12 @@ def network() -> ModelProto:
 
 
 @pytest.fixture(scope="module")
-def calibrated(network: ModelProto) -> Calibrated:
+def calibrated(network: ModelProto) -> CalibrationResult:
     return calibrate(network, INTERFACE, IMAGES, threads=1)
 
 
 @pytest.fixture(scope="module")
-def files(calibrated: Calibrated) -> dict[Int8, ModelProto]:
+def files(calibrated: CalibrationResult) -> dict[Int8, ModelProto]:
     return {flavour: quantise(calibrated, INTERFACE, flavour) for flavour in FLAVOURS}
 
 
@@ -142,7 +142,7 @@ def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(
     ]
     weight = np.eye(2, dtype=np.float32).reshape(2, 2, 1, 1)
     scales = np.full(2, 1 / 127, np.float32)
-    layer = Layer(np.rint(weight * 127).astype(np.int8), scales, np.zeros(2, np.float32))
+    layer = QuantizedConv(np.rint(weight * 127).astype(np.int8), scales, np.zeros(2, np.float32))
     constants = {"one": weight, "two": weight, "least": np.float32(0), "most": np.float32(most)}
     nodes = [
         helper.make_node("Conv", ["normalised", "one"], ["a"], "first"),
@@ -275,7 +275,7 @@ def test_it_is_close_to_the_float_file(
 
 @pytest.mark.parametrize(("temperature", "maxima"), [(0.01, 0), (3e-4, 1)])
 def test_entropy_is_right_with_and_without_the_maximum(
-    calibrated: Calibrated, temperature: float, maxima: int
+    calibrated: CalibrationResult, temperature: float, maxima: int
 ) -> None:
     model = quantise(calibrated, INTERFACE.with_thresholds(temperature, 0.5), "int8-cpu")
     assert sum(node.op_type == "ReduceMax" for node in model.graph.node) == maxima
@@ -290,7 +290,7 @@ def test_entropy_is_right_with_and_without_the_maximum(
 
 
 def test_quantising_twice_gives_the_same_bytes(
-    calibrated: Calibrated, quantised: ModelProto
+    calibrated: CalibrationResult, quantised: ModelProto
 ) -> None:
     assert (
         quantise(calibrated, INTERFACE, "int8-cpu").SerializeToString()
@@ -298,7 +298,7 @@ def test_quantising_twice_gives_the_same_bytes(
     )
 
 
-def test_ranges_are_those_of_the_tensors(calibrated: Calibrated) -> None:
+def test_ranges_are_those_of_the_tensors(calibrated: CalibrationResult) -> None:
     ranges = calibrated.ranges("percentile", signed=False)
     low, high = ranges["normalised"]
     values = np.stack(IMAGES) - 255 * np.array(MEAN)
@@ -308,7 +308,7 @@ def test_ranges_are_those_of_the_tensors(calibrated: Calibrated) -> None:
 
 
 def test_equalising_changes_nothing_in_float_and_evens_channels(
-    network: ModelProto, calibrated: Calibrated
+    network: ModelProto, calibrated: CalibrationResult
 ) -> None:
     ours, theirs = (
         open_session(wrap(model, INTERFACE).SerializeToString(), 1)
@@ -376,7 +376,7 @@ def test_equalising_respects_what_must_stay_and_what_goes_together() -> None:
 
 
 def test_islands_stay_float_with_their_neighbours_and_nothing_else(
-    calibrated: Calibrated, files: dict[Int8, ModelProto]
+    calibrated: CalibrationResult, files: dict[Int8, ModelProto]
 ) -> None:
     island = "add_0.out"
     for flavour in FLAVOURS:
@@ -389,7 +389,9 @@ def test_islands_stay_float_with_their_neighbours_and_nothing_else(
             assert inspect(model.SerializeToString()).quantised == integer_convolutions(model)
 
 
-def test_a_float_convolution_never_stands_alone_between_codes(calibrated: Calibrated) -> None:
+def test_a_float_convolution_never_stands_alone_between_codes(
+    calibrated: CalibrationResult,
+) -> None:
     # ONNX Runtime would give it INT8 weights at load, one scale for all channels
     model = quantise(calibrated, INTERFACE, "int8-cpu", islands=["clip_3.out", "add_2.out"])
     producers = {node.output[0]: node for node in model.graph.node}
@@ -401,7 +403,7 @@ def test_a_float_convolution_never_stands_alone_between_codes(calibrated: Calibr
 
 
 def test_ranking_names_tensors_whose_codes_hurt(
-    network: ModelProto, calibrated: Calibrated
+    network: ModelProto, calibrated: CalibrationResult
 ) -> None:
     ranked = rank_islands(
         calibrated,
@@ -411,7 +413,7 @@ def test_ranking_names_tensors_whose_codes_hurt(
         IMAGES,
         wrap(network, INTERFACE),
         threads=1,
-        report=Silent(),
+        report=NullReporter(),
     )
     assert ranked and set(ranked) <= set(calibrated.histograms)
     whole, without = (
@@ -488,7 +490,7 @@ def test_without_frames_there_is_no_calibration(network: ModelProto) -> None:
 
 
 def test_a_calibration_is_stored_and_a_damaged_one_made_anew(
-    tmp_path: Path, calibrated: Calibrated
+    tmp_path: Path, calibrated: CalibrationResult
 ) -> None:
     for number in range(6):
         calibrationstore.store(tmp_path, f"k{number}", calibrated)
@@ -557,7 +559,7 @@ def test_the_race_times_every_graph(network: ModelProto, quantised: ModelProto) 
         "fp32": wrap(network, INTERFACE).SerializeToString(),
         "int8-cpu": quantised.SerializeToString(),
     }
-    times = race(files, IMAGES[0], 1, 0, Silent())
+    times = compare_latency(files, IMAGES[0], 1, 0, NullReporter())
     assert set(times) == set(files) and all(
         0 < timing.minimum <= timing.median for timing in times.values()
     )

@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std, read_pixels
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
@@ -68,11 +68,13 @@ def images(width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (2, HEIGHT, width, 3)).astype(np.uint8)
 
 
-def layers(model: ModelProto) -> dict[str, Layer]:
+def layers(model: ModelProto) -> dict[str, QuantizedConv]:
     weight, bias = (numpy_helper.to_array(tensor) for tensor in model.graph.initializer)
     scales = np.asarray(np.abs(weight).max((1, 2, 3)) / 127, np.float32)
     return {
-        "stem": Layer(np.rint(weight / scales[:, None, None, None]).astype(np.int8), scales, bias)
+        "stem": QuantizedConv(
+            np.rint(weight / scales[:, None, None, None]).astype(np.int8), scales, bias
+        )
     }
 
 

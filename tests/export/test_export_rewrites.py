@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.onnxruntime_cpu.graph_rewrites import (
     pools_as_layers,
     resizes_as_copies,
@@ -145,9 +145,9 @@ def test_other_resizes_stay_as_they_are(model: ModelProto, islands: list[str]) -
     assert resizes_as_copies(model, RANGES, {}, islands)[0] is model
 
 
-def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, Layer]]:
+def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, QuantizedConv]]:
     random = np.random.default_rng(0)
-    layer = Layer(
+    layer = QuantizedConv(
         random.integers(-127, 128, (outputs, 16, kernel, kernel)).astype(np.int8),
         random.uniform(1e-4, 2e-4, outputs).astype(np.float32),
         random.normal(0, 0.1, outputs).astype(np.float32),

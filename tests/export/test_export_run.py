@@ -26,7 +26,7 @@ from edgeseg.config import ExportConfig
 from edgeseg.errors import ExportError
 from edgeseg.export.exporter import ExportResult, export
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.quantization.recipe_search import Attempt, Climb, Rung
+from edgeseg.export.quantization.recipe_search import QuantizationRecipe, RecipeResult, SearchResult
 from edgeseg.metrics import miou
 from edgeseg.models.checkpoint import load_model
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -284,7 +284,7 @@ def test_a_ladder_is_climbed_to_its_end_when_nothing_is_good_enough(
 
 def test_what_is_left_after_all_rungs_failed_is_what_misses_the_gates_by_least() -> None:
     nothing: Any = None
-    climb = Climb(ExportConfig())
+    climb = SearchResult(ExportConfig())
     tried = (
         ("mse", 0.2, 1.4, 99.9),
         ("percentile", 0.4, 0.9, 99.7),
@@ -297,7 +297,9 @@ def test_what_is_left_after_all_rungs_failed_is_what_misses_the_gates_by_least()
             "worst_class": {"name": "car", "drop": worst},
             "agreement": agreement,
         }
-        climb.attempts.append(Attempt(Rung(estimator), nothing, nothing, nothing, figures, 1.0))
+        climb.attempts.append(
+            RecipeResult(QuantizationRecipe(estimator), nothing, nothing, nothing, figures, 1.0)
+        )
     assert climb.best.rung.estimator == "entropy"  # 0.02 beyond as minmax is, and agrees better
     climb.passed = True
     assert climb.best is climb.attempts[-1]

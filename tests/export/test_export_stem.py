@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import Layer
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
@@ -57,14 +57,14 @@ def network(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def layers(model: ModelProto) -> dict[str, Layer]:
+def layers(model: ModelProto) -> dict[str, QuantizedConv]:
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     found = {}
     for name in ("stem", "head"):
         weight = values[f"{name}.weight"]
         scales = np.asarray(np.abs(weight).max((1, 2, 3)) / 127, np.float32)
         codes = np.rint(weight / scales[:, None, None, None]).astype(np.int8)
-        found[name] = Layer(
+        found[name] = QuantizedConv(
             codes, scales, values["stem.bias"] if name == "stem" else np.zeros(3, np.float32)
         )
     return found

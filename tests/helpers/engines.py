@@ -20,7 +20,7 @@ from edgeseg.runtime.backends.cuda_runtime import Cuda
 from edgeseg.runtime.backends.tensorrt import build_process as enginejob
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import native_runner as native
-from edgeseg.runtime.backends.tensorrt.engine_provider import Tools
+from edgeseg.runtime.backends.tensorrt.engine_provider import TensorRTEnvironment
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import make_bundle, marked, network
@@ -75,8 +75,8 @@ class Box:
         self.said: list[str] = []
 
     @property
-    def tools(self) -> Tools:
-        return Tools(self.trt, Cuda(self.cuda))
+    def tools(self) -> TensorRTEnvironment:
+        return TensorRTEnvironment(self.trt, Cuda(self.cuda))
 
     def run_child(
         self, folder: Path, name: str, timeout: float, stopped: object

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from edgeseg.config import TrainConfig, validate
-from edgeseg.methods import Batch, Kit
+from edgeseg.methods import Batch, MethodContext
 from edgeseg.models import Network, build
 from tests.helpers.sites import COLORS, TINY
 
@@ -19,14 +19,16 @@ def config(**changes: object) -> TrainConfig:
     return validate(TrainConfig, TINY | changes, "test")
 
 
-def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> Kit:
+def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> MethodContext:
     """The parts of a method for a small network with a representation head."""
     settings = config(**changes)
 
     def network() -> Network:
         return build(settings.arch, settings.encoder, classes, "none", settings.rep_dim)
 
-    return Kit(network(), torch.ones(classes) if pixels is None else pixels, settings, network)
+    return MethodContext(
+        network(), torch.ones(classes) if pixels is None else pixels, settings, network
+    )
 
 
 def batch(

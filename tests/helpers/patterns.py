@@ -28,7 +28,7 @@ from onnx import ModelProto
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.graph.qdq_nodes import Layer, Wiring, layers_of
+from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, layers_of
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
@@ -37,7 +37,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.quantization.activation_statistics import coded_tensors
-from edgeseg.export.quantization.quantizer import Calibrated, Int8, calibrate, quantise
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantise
 from edgeseg.models import MEAN, STD, build
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
 
@@ -61,11 +61,11 @@ def trace(arch: str, encoder: str, seed: int = 0) -> ModelProto:
     )[0]
 
 
-def pretended(network: ModelProto, seed: int) -> Calibrated:
+def pretended(network: ModelProto, seed: int) -> CalibrationResult:
     """A calibration of random ranges and weights; ranges keep the sign that activations force on
     them.
     """
-    random, wiring = np.random.default_rng(seed), Wiring(network)
+    random, wiring = np.random.default_rng(seed), GraphTopology(network)
     histograms = {}
     for name in coded_tensors(network):
         histogram = histograms[name] = Histogram()
@@ -78,10 +78,10 @@ def pretended(network: ModelProto, seed: int) -> Calibrated:
     for name, node in layers_of(network).items():
         shape = wiring.constants[node.input[1]].shape
         codes = random.integers(-127, 128, shape).astype(np.int8)
-        layers[name] = Layer(
+        layers[name] = QuantizedConv(
             codes, np.full(shape[0], 0.01, np.float32), np.zeros(shape[0], np.float32)
         )
-    return Calibrated(network, histograms, layers)
+    return CalibrationResult(network, histograms, layers)
 
 
 def patterns(model: ModelProto) -> dict[str, int]:
@@ -108,7 +108,7 @@ def patterns(model: ModelProto) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def table(calibrated: Calibrated) -> Table:
+def table(calibrated: CalibrationResult) -> Table:
     """What is remembered of a network."""
     flavours: tuple[Int8, ...] = ("int8-trt", "int8-cpu")
     models = {flavour: quantise(calibrated, INTERFACE, flavour, "minmax") for flavour in flavours}

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.losses.cross_entropy import IGNORE
-from edgeseg.methods import METHODS, Batch, Kit, Method
+from edgeseg.methods import METHODS, Batch, Method, MethodContext
 from edgeseg.methods.baselines.dmt import Mutual, surest
 from edgeseg.methods.baselines.dsbn import DSBN
 from edgeseg.methods.baselines.ecs import ECS, corrected
 from edgeseg.methods.baselines.judge import frozen, truth
 from edgeseg.methods.baselines.s4gan import S4GAN
 from edgeseg.methods.baselines.s4l import rotated
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.views import PseudoTarget
 from edgeseg.models import build
 from tests.helpers.methods import config
 
@@ -34,7 +34,7 @@ def make(name: str, classes: int = 3, share: float = 0.6, **changes: object) -> 
     def network() -> torch.nn.Module:
         return build("deeplabv3plus", "mobilenetv2_035", classes)
 
-    kit = Kit(network(), torch.ones(classes), config(**changes), network)  # type: ignore[arg-type]
+    kit = MethodContext(network(), torch.ones(classes), config(**changes), network)  # type: ignore[arg-type]
     if name == "dmt":
         return Mutual(kit, kit.another(), share)
     return DSBN(kit) if name == "dsbn" else METHODS[name](kit)
@@ -148,7 +148,7 @@ def test_dmt_labels_the_surest_share_of_every_class() -> None:
     logits[:, 3] = -100  # a class that is nowhere
     valid = torch.ones(2, 40, 40, dtype=torch.bool)
     valid[0, :10] = False
-    target = Target(torch.zeros(2, 3, 40, 40), logits.softmax(1), valid)
+    target = PseudoTarget(torch.zeros(2, 3, 40, 40), logits.softmax(1), valid)
     for share in (0.2, 0.6):
         label = surest(target, share)
         for name in range(3):
@@ -156,7 +156,7 @@ def test_dmt_labels_the_surest_share_of_every_class() -> None:
             assert abs(float(mine.sum() / everyone.sum()) - share) < 0.03
             assert target.confidence[mine].min() >= target.confidence[everyone & ~mine].max()
     assert torch.equal(surest(target, 1.0), target.label)
-    certain = Target(target.images, (1e3 * logits).softmax(1), valid)
+    certain = PseudoTarget(target.images, (1e3 * logits).softmax(1), valid)
     assert bool((surest(certain, 0.2) != IGNORE).any())  # all alike: none is left out for that
 
 

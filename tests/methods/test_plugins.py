@@ -9,8 +9,8 @@ import torch
 
 from edgeseg.methods import METHODS
 from edgeseg.methods.framework.pixel_selection import everything
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.framework.views import Target, believed, by_peer, insert
+from edgeseg.methods.framework.plugin import StepContext
+from edgeseg.methods.framework.views import PseudoTarget, by_peer, insert, pseudo_target
 from edgeseg.methods.online import ucc
 from edgeseg.methods.online.ucc import CrossSetPaste
 from edgeseg.methods.plugins import corrmatch, prevmatch
@@ -26,11 +26,11 @@ CLASSES = 4
 PIXELS = torch.tensor([900.0, 50.0, 40.0, 10.0])
 
 
-def target(sure: float = 0.0) -> Target:
+def target(sure: float = 0.0) -> PseudoTarget:
     """Four frames; `sure` scales the logits of their true classes."""
     frames = batch(4, CLASSES, seed=1)
     logits = sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float()
-    return believed(frames, logits)
+    return pseudo_target(frames, logits)
 
 
 def ael(**changes: Any) -> AEL:  # Any: configuration values
@@ -44,7 +44,7 @@ def test_truth_put_into_a_view_is_certain_and_unlabelled_pixels_of_it_are_not_be
     labelled.masks[0, :10] = 255
     region = torch.zeros_like(view.valid)
     region[:, :20] = True
-    peer = Target(view.images, view.probability, view.valid, (view.probability,))
+    peer = PseudoTarget(view.images, view.probability, view.valid, (view.probability,))
     found = insert(peer, labelled, torch.tensor([0, 1, 0, 1]), region)
     assert torch.equal(found.images[1][:, :20], labelled.images[1][:, :20])
     assert torch.equal(found.images[:, :, 20:], view.images[:, :, 20:])
@@ -73,7 +73,7 @@ def test_ael_pastes_rare_classes_with_image_and_mask_together_and_never_common_o
 def test_ael_keeps_more_of_bad_classes_and_weighs_by_squared_confidence() -> None:
     torch.manual_seed(0)
     view = target(sure=3.0)
-    selected = ael().weigh(view, everything(view, 0.5))
+    selected = ael().reweight(view, everything(view, 0.5))
     kept = [(selected.weight[view.label == name] > 0).float().mean() for name in range(CLASSES)]
     assert kept[3] == 1 and 0.05 < kept[0] < 0.2
     weights = selected.weight[selected.weight > 0]
@@ -87,7 +87,7 @@ def test_ael_boxes_the_class_it_has_drawn() -> None:
     hits = []
     for seed in range(8):
         torch.manual_seed(seed)
-        region = plugin.region(view)
+        region = plugin.mix_region(view)
         assert region is not None and 0.3 < region.float().mean() < 0.7
         hits.append(((view.label.roll(-1, 0) == 3) & region).flatten(1).any(1).float().mean())
     assert sum(hits) / len(hits) > 0.6  # drawn with softmax(1 - g), so not always
@@ -145,7 +145,7 @@ def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive
     torch.manual_seed(0)
     frames = batch(4, CLASSES, seed=1)
     sure = torch.where(torch.arange(64) < 20, 9.0, 0.5).expand(4, 1, 64, 64)
-    view = believed(
+    view = pseudo_target(
         frames, sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float()
     )
     weight = (view.confidence > 0.9).float()
@@ -165,13 +165,15 @@ def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(
     plugin, view = CorrMatch(kit(CLASSES)), target(sure=6.0)
     output = method.teacher(method.normalise(view.images))
     monkeypatch.setattr(corrmatch, "SAMPLES", 0)
-    torch.testing.assert_close(plugin.believe(method, view, output).probability, view.probability)
+    torch.testing.assert_close(
+        plugin.adjust_targets(method, view, output).probability, view.probability
+    )
     monkeypatch.undo()
     halves = [
         maps * 0 + (torch.arange(maps.shape[3]) * 2 < maps.shape[3]) for maps in output.features
     ]
     plugin.threshold.value.fill_(0.4)
-    found = plugin.believe(
+    found = plugin.adjust_targets(
         method, view, output._replace(features=halves)
     )  # the left half is one region
     torch.testing.assert_close(found.probability[..., 32:], view.probability[..., 32:])
@@ -203,12 +205,12 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
     (plugin,) = method.plugins  # type: ignore[misc]
     assert isinstance(plugin, PrevMatch)
     view = target()
-    output = method.look_at(view.images)
-    assert plugin.believe(method, view, output).peers == ()  # no snapshot yet
+    output = method.teacher_forward(view.images)
+    assert plugin.adjust_targets(method, view, output).peers == ()  # no snapshot yet
     method.after_step(0)
     assert int(plugin.taken) == 1
-    found = plugin.believe(method, view, output)
-    wanted = believed(
+    found = plugin.adjust_targets(method, view, output)
+    wanted = pseudo_target(
         batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalise(view.images)).logits
     )
     torch.testing.assert_close(found.peers[-1], wanted.probability)
@@ -217,8 +219,8 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
     injected = insert(found, truth, torch.arange(4), everywhere)
     logits = 30.0 * torch.nn.functional.one_hot(truth.masks, CLASSES).movedim(-1, 1).float()
     said = Output(torch.cat([logits, logits]), [], None)
-    seen = Seen(torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0)
-    loss = plugin.extra(method, seen)
+    seen = StepContext(torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0)
+    loss = plugin.auxiliary_loss(method, seen)
     assert loss is not None and float(loss) < 1e-6  # injected truth is the second opinion, too
 
 

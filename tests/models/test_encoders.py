@@ -26,7 +26,7 @@ from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.methods import METHODS, Kit
+from edgeseg.methods import METHODS, MethodContext
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import ModelCard, load_model, save_card, save_weights
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -316,7 +316,10 @@ def methods(**changes: object) -> list[Any]:  # Any: a method, and what `forward
     settings = config(method="suponly", **changes)
     network = build(settings.arch, settings.encoder, 3, size=settings.imgsz)
     network.economise(freeze_encoder=settings.freeze_encoder, checkpointing=settings.checkpointing)
-    return [METHODS["suponly"](Kit(network, torch.ones(3), settings, lambda: network)), network]
+    return [
+        METHODS["suponly"](MethodContext(network, torch.ones(3), settings, lambda: network)),
+        network,
+    ]
 
 
 class Stop(Exception):

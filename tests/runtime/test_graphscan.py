@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
 from edgeseg.bundle import onnx_scan as graphscan
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
 from edgeseg.errors import BundleError
 from tests.helpers.bundles import manifest, marked, network
@@ -269,4 +269,4 @@ def test_declared_types_and_shapes_are_told_with_open_sides_as_zero() -> None:
         "score",
         "area",
     ]
-    Face.of(manifest()).check(found, "m")
+    GraphSignature.of(manifest()).check(found, "m")

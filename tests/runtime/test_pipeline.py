@@ -22,7 +22,7 @@ from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.pipeline import STAGES, Summary, run
-from edgeseg.runtime.sources.base import Account, Frame, Source
+from edgeseg.runtime.sources.base import Frame, Source, SourceStatistics
 from tests.helpers.bundles import CLASSES, HEIGHT, WIDTH, manifest, painted
 
 COUNT = 12
@@ -42,7 +42,7 @@ class Pattern:
         self, count: int = COUNT, before: Callable[[int], None] = nothing, live: bool = False
     ) -> None:
         self.total: int | None = count
-        self.before, self.live, self.account, self.closed = before, live, Account(), False
+        self.before, self.live, self.account, self.closed = before, live, SourceStatistics(), False
         self.read = 0
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:

@@ -15,7 +15,7 @@ from edgeseg.bundle import MANIFEST, Bundle, write
 from edgeseg.bundle.onnx_scan import scan
 from edgeseg.errors import BundleError, DependencyError
 from edgeseg.runtime.backends import open_runner as module
-from edgeseg.runtime.backends.flavour_choice import choose
+from edgeseg.runtime.backends.flavour_choice import choose_flavour
 from edgeseg.runtime.backends.open_runner import cores, open_runner
 from tests.helpers.bundles import (
     CLASSES,
@@ -99,11 +99,11 @@ def test_streams_and_threads_follow_the_machine(bundle_path: Path) -> None:
 def test_auto_takes_int8_where_it_was_found_no_slower(
     tmp_path: Path, figures: Any, flavour: str
 ) -> None:
-    assert choose(make_bundle(tmp_path / "b", figures=figures), "cpu", "auto") == flavour
+    assert choose_flavour(make_bundle(tmp_path / "b", figures=figures), "cpu", "auto") == flavour
 
 
 def test_auto_takes_fp32_where_there_is_no_int8(tmp_path: Path) -> None:
-    assert choose(make_bundle(tmp_path / "b", int8=False), "cpu", "auto") == "fp32"
+    assert choose_flavour(make_bundle(tmp_path / "b", int8=False), "cpu", "auto") == "fp32"
 
 
 def flavours(path: Path, **files: bytes) -> Bundle:
@@ -114,11 +114,11 @@ def flavours(path: Path, **files: bytes) -> Bundle:
 
 def test_each_back_end_takes_its_own_flavour(tmp_path: Path) -> None:
     bundle = flavours(tmp_path / "b", int8_cpu=b"x", int8_trt=b"x", fp16=b"x")
-    assert [choose(bundle, back_end, "int8") for back_end in ("cpu", "tensorrt")] == [
+    assert [choose_flavour(bundle, back_end, "int8") for back_end in ("cpu", "tensorrt")] == [
         "int8-cpu",
         "int8-trt",
     ]
-    assert [choose(bundle, back_end, "fp16") for back_end in ("cuda", "tensorrt")] == [
+    assert [choose_flavour(bundle, back_end, "fp16") for back_end in ("cuda", "tensorrt")] == [
         "fp16",
         "fp16",
     ]
@@ -131,7 +131,7 @@ def test_each_back_end_takes_its_own_flavour(tmp_path: Path) -> None:
     ]
     for back_end, precision in refused:
         with pytest.raises(BundleError, match=f"cannot run {precision} on {back_end}"):
-            choose(bundle, back_end, precision)  # type: ignore[arg-type]  # names from a list
+            choose_flavour(bundle, back_end, precision)  # type: ignore[arg-type]  # names from a list
 
 
 def test_a_missing_int8_file_is_told_with_what_is_there_instead(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_missing_int8_file_is_told_with_what_is_there_instead(tmp_path: Path) 
     with pytest.raises(
         BundleError, match=r"holds no model\.int8-cpu\.onnx.*model\.int8-trt\.onnx.*--int8"
     ):
-        choose(bundle, "cpu", "int8")
+        choose_flavour(bundle, "cpu", "int8")
 
 
 def test_a_file_of_the_wrong_flavour_does_not_run_under_a_right_name(tmp_path: Path) -> None:

@@ -142,14 +142,14 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
 
     before = error()
     for _ in range(120):
-        method.look_at(images)
+        method.teacher_forward(images)
     assert norms and error() < 0.05 < 0.3 < before
 
 
 def test_one_frame_at_a_time_leaves_the_statistics_finite() -> None:
     method = METHODS["suponly"](kit(3))
     for _ in range(3):
-        method.look_at(
+        method.teacher_forward(
             torch.rand(1, 3, 64, 64)
         )  # one pixel is left where the decoder pools over the image
     assert all(bool(torch.isfinite(buffer).all()) for buffer in method.teacher.buffers())

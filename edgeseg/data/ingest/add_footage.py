@@ -25,11 +25,11 @@ from edgeseg.data.ingest.image_files import (
     read_bytes,
     shrink,
 )
-from edgeseg.data.ingest.site_writer import Store, check_camera, open_store
+from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_store
 from edgeseg.data.ingest.video_files import is_video, open_video
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import dhash
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 OWN_FOLDERS = ("frames", "masks", "runs", "bundles", "rounds")  # of a site; never footage
@@ -128,7 +128,10 @@ def _walk(folder: Path, own: set[Path]) -> Iterable[Path]:
 
 
 def add_footage(
-    site: Site, paths: Sequence[str | Path], camera: str | None = None, report: Report | None = None
+    site: Site,
+    paths: Sequence[str | Path],
+    camera: str | None = None,
+    report: ProgressReporter | None = None,
 ) -> AddResult:
     """Add footage to the site as unlabelled frames.
 
@@ -139,7 +142,7 @@ def add_footage(
     Raises:
         DataError: nothing was found, nothing could be read, or the disk is full.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     camera = check_camera(camera)
     listing = list_footage(paths, site)
     result = AddResult(skipped=listing.skipped)
@@ -158,7 +161,9 @@ def add_footage(
     return result
 
 
-def _add_video(store: Store, path: Path, camera: str, result: AddResult, report: Report) -> None:
+def _add_video(
+    store: SiteWriter, path: Path, camera: str, result: AddResult, report: ProgressReporter
+) -> None:
     data_config = store.site.config.data
     before = result.kept
     with ExitStack() as stack:
@@ -200,7 +205,7 @@ def _add_video(store: Store, path: Path, camera: str, result: AddResult, report:
 
 
 def _add_images(
-    store: Store, paths: list[Path], camera: str, result: AddResult, report: Report
+    store: SiteWriter, paths: list[Path], camera: str, result: AddResult, report: ProgressReporter
 ) -> None:
     report.start(str(paths[0].parent), len(paths))
     before = result.kept

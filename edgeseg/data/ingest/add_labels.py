@@ -22,11 +22,11 @@ from edgeseg.data.ingest.mask_files import (
     read_mask,
     read_stored,
 )
-from edgeseg.data.ingest.site_writer import Store, check_camera, open_store
+from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_store
 from edgeseg.data.splits import assign
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import dhash
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site, Split
 
 __all__ = ["LabelResult", "add_labels", "read_mask"]
@@ -90,7 +90,7 @@ def add_labels(
     *,
     camera: str | None = None,
     ignore: Collection[int] = (),
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
 ) -> LabelResult:
     """Add labelled images to the site: all of them, or none if any has a fault.
 
@@ -109,7 +109,7 @@ def add_labels(
         ConfigError: an impossible `ignore` or `data.ignore_colors`.
         DataError: with all faults by file name; or the disk is full.
     """
-    report = report or Silent()
+    report = report or NullReporter()
     camera = check_camera(camera)
     choice = _choice(split)
     reader = MaskReader(site.config, ignore)
@@ -145,11 +145,11 @@ def _choice(split: str) -> Split | Literal["auto"]:
 
 
 def _check(
-    store: Store,
+    store: SiteWriter,
     pairs: Iterable[tuple[Path, Path]],
     reader: MaskReader,
     faults: list[str],
-    report: Report,
+    report: ProgressReporter,
 ) -> list[_Checked]:
     checked: list[_Checked] = []
     taken: dict[str, Path] = {}
@@ -203,12 +203,12 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _add(
-    store: Store,
+    store: SiteWriter,
     checked: list[_Checked],
     reader: MaskReader,
     split: Split | Literal["auto"],
     camera: str,
-    report: Report,
+    report: ProgressReporter,
 ) -> LabelResult:
     result = LabelResult()
     settled = [frame for frame in store.frames() if frame.split != "unlabelled"]
@@ -248,7 +248,7 @@ def _add(
     return result
 
 
-def _frame(store: Store, pair: _Checked, camera: str, result: LabelResult) -> Frame:
+def _frame(store: SiteWriter, pair: _Checked, camera: str, result: LabelResult) -> Frame:
     """The site's frame of a pair, made now if it is new."""
     frame = store.get(pair.image.stem) or store.find(pair.content)
     if frame:
@@ -271,7 +271,7 @@ def _frame(store: Store, pair: _Checked, camera: str, result: LabelResult) -> Fr
 
 
 def _decide(
-    store: Store,
+    store: SiteWriter,
     frames: list[Frame],
     checked: list[_Checked],
     settled: list[Frame],
@@ -301,7 +301,7 @@ def _decide(
     return {frame.id: frame.split for frame in frames} | assignment.splits
 
 
-def _label(store: Store, frame: Frame, data: bytes, split: Split, result: LabelResult) -> None:
+def _label(store: SiteWriter, frame: Frame, data: bytes, split: Split, result: LabelResult) -> None:
     if frame.mask:
         path = store.site.path(frame.mask)
         if frame.split == split and path.is_file() and path.read_bytes() == data:

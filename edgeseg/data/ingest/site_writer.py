@@ -38,7 +38,7 @@ def check_camera(name: str | None) -> str:
     return name
 
 
-class Store:
+class SiteWriter:
     """The frames of a site while some are added; made by `open_store`."""
 
     def __init__(self, site: Site) -> None:
@@ -167,7 +167,7 @@ def _unwritable(site: Site, error: OSError) -> DataError:
 
 
 @contextmanager
-def open_store(site: Site) -> Iterator[Store]:
+def open_store(site: Site) -> Iterator[SiteWriter]:
     """The site's store, held by this process alone, without what a killed one left half-written.
 
     Raises:
@@ -180,4 +180,4 @@ def open_store(site: Site) -> Iterator[Store]:
             *(site.root / "masks").glob("*/"),
         ):
             remove_leftovers(folder)
-        yield Store(site)
+        yield SiteWriter(site)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from edgeseg.losses.adversarial import adversarial_loss, discriminator_loss, trusted
 from edgeseg.losses.cross_entropy import IGNORE, cross_entropy
 from edgeseg.methods.baselines.judge import frozen, shrink, strided, truth
-from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 
 LABELLED, UNLABELLED = 0.01, 0.001  # weights of the adversarial loss
 SELF_TRAINING = 0.1  # weight of the loss on pseudo-labels
@@ -28,7 +28,7 @@ WIDTHS = (64, 128, 256)
 class AdvSSL(Method):
     """One pass of the student; three of the discriminator, which is small."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         config = kit.config
         super().__init__(kit.student, kit.pixels, config.ema, config.class_balance)
         self.schedule = Schedule(config.unlabelled_weight, config.warmup, config.ramp)
@@ -39,7 +39,7 @@ class AdvSSL(Method):
         weight = self.schedule.at(progress)
         number = len(labelled.images)
         images = torch.cat([labelled.images, unlabelled.images]) if weight else labelled.images
-        self.look_at(images)
+        self.teacher_forward(images)
         logits = self.student(self.normalise(images)).logits
         supervised = self.supervised(logits[:number], labelled.masks)
         probability = logits.float().softmax(1)
@@ -74,6 +74,6 @@ class AdvSSL(Method):
         )[:, 0]
 
 
-def advssl(kit: Kit) -> Method:
+def advssl(kit: MethodContext) -> Method:
     """As described."""
     return AdvSSL(kit)

@@ -18,8 +18,8 @@ from edgeseg.data.augment import strong
 from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.cross_entropy import IGNORE
 from edgeseg.losses.distributed import gather
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything
 
 WINDOW = 0.65  # of a frame's height and width; the boxes' intersection over union is then 0.12 to 1
@@ -28,10 +28,10 @@ PROJECTED = 128
 WEIGHT, CONFIDENCE = 0.1, 0.75
 
 
-class CAC(Online):
+class CAC(OnlineMethod):
     """3B images with gradient, B without."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, (), select=everything, scale=WEIGHT)
         width = kit.student.classifier.in_channels
         self.projector = nn.Sequential(
@@ -45,7 +45,7 @@ class CAC(Online):
         if weight == 0:
             return self.without_footage(labelled)
         number = len(labelled.images)
-        self.look_at(unlabelled.images)
+        self.teacher_forward(unlabelled.images)
         centres = (1 - WINDOW) * (
             2 * torch.rand(2, len(unlabelled.images), 2, device=unlabelled.images.device) - 1
         )
@@ -125,6 +125,6 @@ def _nearest(valid: Tensor, places: Tensor) -> Tensor:
     return sample(valid[:, None], places, "nearest")[:, 0] > 0.5
 
 
-def cac(kit: Kit) -> Method:
+def cac(kit: MethodContext) -> Method:
     """As described."""
     return CAC(kit)

@@ -20,10 +20,10 @@ from edgeseg.methods.framework.feature_perturbation import (
     feature_drop,
     feature_noise,
 )
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything
-from edgeseg.methods.framework.views import Target, believed
+from edgeseg.methods.framework.views import PseudoTarget, pseudo_target
 
 # 30 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not
 # make it stronger.
@@ -32,10 +32,10 @@ KINDS, WIDTH = 4, 64
 LENGTH, RADIUS = 0.1, 2.0  # of the probing step and of the adversarial noise
 
 
-class CCT(Online):
+class CCT(OnlineMethod):
     """2B images with gradient, B without, and 6B small decoders."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         classes = len(kit.pixels)
         super().__init__(
             kit, (), select=everything, pixel=_error, scale=WEIGHT * classes, source="self"
@@ -50,16 +50,16 @@ class CCT(Online):
         if weight == 0:
             return self.without_footage(labelled)
         number = len(labelled.images)
-        average = self.look_at(unlabelled.images)
+        average = self.teacher_forward(unlabelled.images)
         output = self.student(self.normalise(torch.cat([labelled.images, unlabelled.images])))
         supervised = self.supervise(output.logits[:number], labelled)
 
-        target = believed(
+        target = pseudo_target(
             unlabelled, average.logits if self.source == "ema" else output.logits[number:]
         )
         views = self._perturb(output.features[-1][number:])
         terms = [
-            self.term(decoder(maps), target, progress)
+            self.unlabelled_loss(decoder(maps), target, progress)
             for decoder, maps in zip(self.auxiliary, views)
         ]
         consistency = torch.stack([loss for loss, _ in terms]).mean()
@@ -97,10 +97,10 @@ def auxiliary_decoder(width: int, classes: int) -> nn.Module:
     )
 
 
-def _error(logits: Tensor, target: Target) -> Tensor:
+def _error(logits: Tensor, target: PseudoTarget) -> Tensor:
     return squared_error(logits, target.probability)
 
 
-def cct(kit: Kit) -> Method:
+def cct(kit: MethodContext) -> Method:
     """As described."""
     return CCT(kit)

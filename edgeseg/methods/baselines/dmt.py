@@ -23,12 +23,12 @@ from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
 from edgeseg.losses.cross_entropy import IGNORE, upsample
-from edgeseg.losses.distributed import ratio
+from edgeseg.losses.distributed import distributed_mean
 from edgeseg.losses.dmt_weights import mutual_weight
 from edgeseg.losses.entropy import class_thresholds
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages
-from edgeseg.methods.framework.views import Target, believed
+from edgeseg.methods.framework.views import PseudoTarget, pseudo_target
 from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Network
 
@@ -43,7 +43,7 @@ class Mutual(Method):
     colours.
     """
 
-    def __init__(self, kit: Kit, peer: Network, share: float) -> None:
+    def __init__(self, kit: MethodContext, peer: Network, share: float) -> None:
         """Take the peer and the share 0..1 of the pixels of each class that it labels."""
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self.peer = peer.requires_grad_(False).eval()
@@ -60,9 +60,9 @@ class Mutual(Method):
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
-        self.look_at(torch.cat([labelled.images, unlabelled.images]))
+        self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         with torch.no_grad():
-            target = believed(unlabelled, self.peer(self.normalise(unlabelled.images)).logits)
+            target = pseudo_target(unlabelled, self.peer(self.normalise(unlabelled.images)).logits)
             label = surest(target, self._share)
             images = strong(target.images) if self._colour else target.images
         logits = self.student(self.normalise(torch.cat([labelled.images, images]))).logits
@@ -71,13 +71,13 @@ class Mutual(Method):
         found = upsample(logits[number:], (label.shape[1], label.shape[2]))
         weight = mutual_weight(found.detach().softmax(1), label, target.confidence, GAMMA, GAMMA)
         loss = F.cross_entropy(found, label, ignore_index=IGNORE, reduction="none")
-        mutual = ratio((loss * weight).sum(), (label != IGNORE).sum())
+        mutual = distributed_mean((loss * weight).sum(), (label != IGNORE).sum())
         kept = (label != IGNORE).sum() / target.valid.sum().clamp(min=1)
         logs = {"supervised": supervised.detach(), "unlabelled": mutual.detach(), "kept": kept}
         return StepResult(supervised + self._weight * mutual, logs)
 
 
-def surest(target: Target, share: float) -> Tensor:
+def surest(target: PseudoTarget, share: float) -> Tensor:
     """The labels (B, H, W), 255 but for the `share` of each class's pixels with the highest
     confidence.
 
@@ -105,5 +105,5 @@ def dmt(stages: Stages) -> Path:
     return first
 
 
-def _other(kit: Kit) -> Method:
+def _other(kit: MethodContext) -> Method:
     return suponly(replace(kit, student=kit.another()))

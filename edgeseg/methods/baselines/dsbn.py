@@ -22,8 +22,8 @@ from edgeseg.data.augment import cutout, strong
 from edgeseg.errors import TrainError
 from edgeseg.losses.consistency import symmetric_cross_entropy
 from edgeseg.losses.cross_entropy import IGNORE, upsample
-from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages
 from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Output
@@ -34,7 +34,7 @@ class DSBN(Method):
     second set.
     """
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         norms = {
             n: m
@@ -47,7 +47,7 @@ class DSBN(Method):
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
-        self.look_at(torch.cat([labelled.images, unlabelled.images]))
+        self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         if len(unlabelled.images) == 1:  # in two views: batch norm cannot do with one value
             unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))
         images = strong(unlabelled.images) if self._colour else unlabelled.images
@@ -57,7 +57,7 @@ class DSBN(Method):
         )
         found = upsample(self.strongly(images).logits, (label.shape[1], label.shape[2]))
         known = label != IGNORE
-        pseudo = ratio(symmetric_cross_entropy(found, label).sum(), known.sum())
+        pseudo = distributed_mean(symmetric_cross_entropy(found, label).sum(), known.sum())
         kept = known.sum() / unlabelled.valid.sum().clamp(min=1)
         logs = {"supervised": supervised.detach(), "unlabelled": pseudo.detach(), "kept": kept}
         return StepResult(supervised + self._weight * pseudo, logs)

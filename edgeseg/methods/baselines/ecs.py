@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
-from edgeseg.losses.distributed import ratio
+from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.baselines.judge import beside, frozen, shrink
-from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 
 APPROVAL = 0.1  # weight of the student's wish to be found correct
 WIDTH = 64
@@ -28,7 +28,7 @@ DILATIONS = (1, 2, 4)
 class ECS(Method):
     """One pass of the student; two of the correction network, which is small."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         config = kit.config
         super().__init__(kit.student, kit.pixels, config.ema, config.class_balance)
         self.schedule = Schedule(config.unlabelled_weight, config.warmup, config.ramp)
@@ -39,7 +39,7 @@ class ECS(Method):
         weight = self.schedule.at(progress)
         number = len(labelled.images)
         clean = torch.cat([labelled.images, unlabelled.images]) if weight else labelled.images
-        self.look_at(clean)
+        self.teacher_forward(clean)
         images = self.normalise(clean)
         logits = self.student(images).logits
         supervised = self.supervised(logits[:number], labelled.masks)
@@ -68,7 +68,7 @@ class ECS(Method):
         wrong = F.cross_entropy(
             logits[number:].float(), label, ignore_index=IGNORE, reduction="none"
         )
-        pseudo = ratio((wrong * confidence).sum(), valid.sum())
+        pseudo = distributed_mean((wrong * confidence).sum(), valid.sum())
         changed = (valid & (label != guess.argmax(1))).sum() / valid.sum().clamp(min=1)
         return StepResult(
             loss + weight * pseudo, logs | {"unlabelled": pseudo.detach(), "changed": changed}
@@ -103,6 +103,6 @@ def _corrector(classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(WIDTH, classes + 1, 1))
 
 
-def ecs(kit: Kit) -> Method:
+def ecs(kit: MethodContext) -> Method:
     """As described."""
     return ECS(kit)

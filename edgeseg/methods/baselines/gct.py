@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from edgeseg.losses.adversarial import flaw_loss, flaw_target, learners
 from edgeseg.losses.consistency import squared_error
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything
 
 BAD = 0.6  # flaw from which on a pixel has nothing to teach
@@ -49,10 +49,10 @@ class FlawDetector(nn.Module):
         return upsample(found, _size(probability))[:, 0].sigmoid()
 
 
-class GCT(Online):
+class GCT(OnlineMethod):
     """4B images with gradient, B without, 4B small detectors."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, (), select=everything)
         self.second = kit.another()
         self.detector = FlawDetector(len(kit.pixels))
@@ -62,7 +62,7 @@ class GCT(Online):
         weight = self.schedule.at(progress)
         number = len(labelled.images)
         frames = [labelled.images] if weight == 0 else [labelled.images, unlabelled.images]
-        self.look_at(frames[-1])
+        self.teacher_forward(frames[-1])
         images = self.normalise(torch.cat(frames))
         logits = torch.stack(
             [self.student(images).logits, self.second(images).logits]
@@ -107,7 +107,7 @@ class GCT(Online):
         error = (
             squared_error(logits[0], goal[1]) * first + squared_error(logits[1], goal[0]) * second
         )
-        consistency = ratio((error * valid).sum(), valid.sum())
+        consistency = distributed_mean((error * valid).sum(), valid.sum())
         nothing, both = torch.zeros_like(one), both & valid
         return consistency, flaw_loss(one, nothing, both) + flaw_loss(other, nothing, both)
 
@@ -121,6 +121,6 @@ def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
 
 
-def gct(kit: Kit) -> Method:
+def gct(kit: MethodContext) -> Method:
     """As described."""
     return GCT(kit)

@@ -19,10 +19,10 @@ from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.cross_entropy import IGNORE
 from edgeseg.losses.u2pl_contrastive import NegativeBank, one_hot
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything
-from edgeseg.methods.framework.views import Target, believed, erase
+from edgeseg.methods.framework.views import PseudoTarget, erase, pseudo_target
 
 SHARPEN = 0.5  # temperature of the soft label
 WEIGHT, TEMPERATURE = 0.1, 0.1  # of the contrast
@@ -31,10 +31,10 @@ PLACES = 512  # pulled in each frame
 BANK, FRESH, NEGATIVES = 2048, 256, 128  # kept, taken in and drawn for each class
 
 
-class PC2Seg(Online):
+class PC2Seg(OnlineMethod):
     """2B images with gradient, 2B without."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, (), select=everything, pixel=_error, source="self")
         self.bank = NegativeBank(len(kit.pixels), BANK, kit.config.rep_dim)
         self._least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
@@ -45,10 +45,10 @@ class PC2Seg(Online):
         if weight == 0:
             return self.without_footage(labelled)
         number = len(labelled.images)
-        theirs = self.look_at(unlabelled.images)
+        theirs = self.teacher_forward(unlabelled.images)
         if self.source == "self":
-            theirs = self.ask(self.student, unlabelled.images)
-        target = self.view(believed(unlabelled, theirs.logits), labelled)
+            theirs = self.student_predict(self.student, unlabelled.images)
+        target = self.view(pseudo_target(unlabelled, theirs.logits), labelled)
         if self._colour:
             target = erase(target)
         output = self.student(self.normalise(torch.cat([labelled.images, target.images])))
@@ -57,14 +57,16 @@ class PC2Seg(Online):
         )
 
         supervised = self.supervise(output.logits[:number], labelled)
-        consistency, selected = self.term(output.logits[number:], target, progress)
+        consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)
         contrast = WEIGHT * self._contrast(
             output.rep[number:], theirs.rep, target, unlabelled.valid
         )
         loss = supervised + weight * (consistency + contrast)
         return self.report(loss, supervised, consistency, contrast, target, selected)
 
-    def _contrast(self, ours: Tensor, theirs: Tensor, target: Target, valid: Tensor) -> Tensor:
+    def _contrast(
+        self, ours: Tensor, theirs: Tensor, target: PseudoTarget, valid: Tensor
+    ) -> Tensor:
         """The loss () of representations (B, D, h, w) of the strong and of the clean view, which is
         valid (B, H, W).
         """
@@ -117,11 +119,11 @@ def _shrink(mask: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(mask[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0.5
 
 
-def _error(logits: Tensor, target: Target) -> Tensor:
+def _error(logits: Tensor, target: PseudoTarget) -> Tensor:
     sharp = F.normalize(target.probability.pow(1 / SHARPEN), p=1.0, dim=1)
     return soft_cross_entropy(logits, sharp)
 
 
-def pc2seg(kit: Kit) -> Method:
+def pc2seg(kit: MethodContext) -> Method:
     """As described."""
     return PC2Seg(kit)

@@ -18,12 +18,12 @@ from torch.nn import functional as F
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.corrmatch_correlation import propagate
 from edgeseg.losses.cross_entropy import IGNORE, upsample
-from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.framework.views import Target, erase
+from edgeseg.methods.framework.plugin import StepContext
+from edgeseg.methods.framework.views import PseudoTarget, erase
 from edgeseg.methods.plugins import plugins
 from edgeseg.models import Output
 
@@ -56,10 +56,10 @@ class ActivationMap(nn.Module):
         return found
 
 
-class PseudoSeg(Online):
+class PseudoSeg(OnlineMethod):
     """2B images with gradient, 2B without."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, plugins(kit), select=everything, pixel=_error, source="self")
         self.second_opinion = ActivationMap(kit.student.widths[-1], len(kit.pixels))
 
@@ -69,7 +69,7 @@ class PseudoSeg(Online):
         labelled = self.prepare(labelled)
         number = len(labelled.images)
         if weight == 0:
-            self.look_at(labelled.images)
+            self.teacher_forward(labelled.images)
             output = self.student(self.normalise(labelled.images))
             supervised, opinion = (
                 self.supervise(output.logits, labelled),
@@ -89,8 +89,10 @@ class PseudoSeg(Online):
             self.supervise(output.logits[:number], labelled),
             self._teach(output, labelled.masks),
         )
-        consistency, selected = self.term(output.logits[number:], target, progress)
-        extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
+        consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)
+        extra = self.extras(
+            StepContext(images, output, labelled, target, unlabelled.images, progress)
+        )
         loss = supervised + opinion + weight * (consistency + extra)
         result = self.report(loss, supervised, consistency, extra, target, selected)
         return StepResult(loss, result.logs | {"opinion": opinion.detach()})
@@ -104,10 +106,10 @@ class PseudoSeg(Online):
         return tags + self.supervised(self.second_opinion(features), masks)
 
     @torch.no_grad()
-    def _clean(self, unlabelled: Batch) -> Target:
-        output = self.look_at(unlabelled.images)
+    def _clean(self, unlabelled: Batch) -> PseudoTarget:
+        output = self.teacher_forward(unlabelled.images)
         if self.source == "self":
-            output = self.ask(self.student, unlabelled.images)
+            output = self.student_predict(self.student, unlabelled.images)
         size = (output.logits.shape[2], output.logits.shape[3])
         other = upsample(self.second_opinion(output.features[-1]), size)
         return self.refine(unlabelled, output._replace(logits=fuse(output.logits, other)))
@@ -125,7 +127,7 @@ def tag_loss(tags: Tensor, masks: Tensor) -> Tensor:
     present = seen[:, : tags.shape[1]]
     known = present.amax(1)
     loss = F.binary_cross_entropy_with_logits(tags.float(), present, reduction="none").mean(1)
-    return ratio((loss * known).sum(), known.sum())
+    return distributed_mean((loss * known).sum(), known.sum())
 
 
 def fuse(one: Tensor, other: Tensor) -> Tensor:
@@ -140,10 +142,10 @@ def fuse(one: Tensor, other: Tensor) -> Tensor:
     return (opinions / scale).softmax(2).mean(0).log() / TEMPERATURE
 
 
-def _error(logits: Tensor, target: Target) -> Tensor:
+def _error(logits: Tensor, target: PseudoTarget) -> Tensor:
     return soft_cross_entropy(logits, target.probability)
 
 
-def pseudoseg(kit: Kit) -> Method:
+def pseudoseg(kit: MethodContext) -> Method:
     """As described."""
     return PseudoSeg(kit)

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 
 from edgeseg.losses.adversarial import discriminator_loss, feature_matching, trusted
 from edgeseg.losses.cross_entropy import IGNORE, cross_entropy
-from edgeseg.losses.distributed import ratio
+from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.baselines.judge import beside, frozen, shrink, strided, truth
-from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 from edgeseg.models import Output
 
 MATCHING, PRESENCE = 0.1, 0.1  # weights of feature matching and of the image-level branch
@@ -32,7 +32,7 @@ WIDTHS = (64, 128, 256)
 class S4GAN(Method):
     """One pass of the student; three of the discriminator, which is small."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         config, classes = kit.config, len(kit.pixels)
         super().__init__(kit.student, kit.pixels, config.ema, config.class_balance)
         self.schedule = Schedule(config.unlabelled_weight, config.warmup, config.ramp)
@@ -46,7 +46,7 @@ class S4GAN(Method):
         weight = self.schedule.at(progress)
         number = len(labelled.images)
         clean = torch.cat([labelled.images, unlabelled.images]) if weight else labelled.images
-        average = self.look_at(clean)
+        average = self.teacher_forward(clean)
         images = self.normalise(clean)
         output: Output = self.student(images)
         supervised = self.supervised(output.logits[:number], labelled.masks)
@@ -78,7 +78,7 @@ class S4GAN(Method):
             kept &= expected.gather(1, label.flatten(1)).view_as(label) > PRESENT
         pseudo = cross_entropy(output.logits[number:], label.masked_fill(~kept, IGNORE))
         agreement = (shown[number:].sigmoid() - expected).square().mean(1)
-        consistency = ratio(agreement.sum(), agreement.new_tensor(len(agreement)))
+        consistency = distributed_mean(agreement.sum(), agreement.new_tensor(len(agreement)))
         footage = pseudo + MATCHING * matching + PRESENCE * consistency
         logs |= {
             "unlabelled": pseudo.detach(),
@@ -103,9 +103,9 @@ def _presence_loss(shown: Tensor, masks: Tensor) -> Tensor:
     loss = F.binary_cross_entropy_with_logits(shown, there.to(shown.dtype), reduction="none").mean(
         1
     )
-    return ratio((loss * some).sum(), some.sum())
+    return distributed_mean((loss * some).sum(), some.sum())
 
 
-def s4gan(kit: Kit) -> Method:
+def s4gan(kit: MethodContext) -> Method:
     """As described."""
     return S4GAN(kit)

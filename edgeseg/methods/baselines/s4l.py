@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 
 STRIDE = 32  # sides are multiples of it
 
@@ -24,21 +24,21 @@ STRIDE = 32  # sides are multiples of it
 class S4L(Method):
     """One pass over labelled frames, one of the encoder alone over rotated squares of footage."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self.upright = nn.Linear(kit.student.widths[-1], 4)
         self._weight = kit.config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
-        self.look_at(torch.cat([labelled.images, unlabelled.images]))
+        self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         supervised = self.supervised(
             self.student(self.normalise(labelled.images)).logits, labelled.masks
         )
         images = rotated(unlabelled.images)
         turn = torch.arange(4, device=images.device).repeat_interleave(len(unlabelled.images))
         found = self.upright(self.student.encode(self.normalise(images))[-1].mean((2, 3))).float()
-        rotation = ratio(
+        rotation = distributed_mean(
             F.cross_entropy(found, turn, reduction="sum"), found.new_tensor(len(found))
         )
         logs = {"supervised": supervised.detach(), "unlabelled": rotation.detach()}
@@ -65,6 +65,6 @@ def rotated(images: Tensor) -> Tensor:
     return torch.cat([torch.rot90(square, turns, (2, 3)) for turns in range(4)])
 
 
-def s4l(kit: Kit) -> Method:
+def s4l(kit: MethodContext) -> Method:
     """As described."""
     return S4L(kit)

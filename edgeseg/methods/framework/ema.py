@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeseg.losses.distributed import total, world_size
+from edgeseg.losses.distributed import all_reduce_sum, world_size
 from edgeseg.models import Network
 
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
 
 
-class Tracker:
+class BatchNormTracker:
     """While entered, the batch norms of an eval-mode network take in the statistics of what passes
     through them.
     """
@@ -48,9 +48,9 @@ class Tracker:
         if number == 1:
             return  # one value has no variance
         mean = (
-            total(rows.sum(0)) / number
+            all_reduce_sum(rows.sum(0)) / number
         )  # of all processes, or each would have a teacher of its own
-        variance = total((rows - mean).square().sum(0)) / (number - 1)
+        variance = all_reduce_sum((rows - mean).square().sum(0)) / (number - 1)
         module.num_batches_tracked += 1
         share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
         module.running_mean.lerp_(mean, share)
@@ -58,7 +58,7 @@ class Tracker:
 
 
 @torch.no_grad()
-def follow(average: Network, student: Network, keep: float) -> None:
+def update_ema(average: Network, student: Network, keep: float) -> None:
     """Move the weights of `average` towards the student's: keep * average + (1 - keep) * student."""
     current = [parameter.detach() for parameter in student.parameters()]
     torch._foreach_lerp_(list(average.parameters()), current, 1 - keep)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.consistency import divergence_map
-from edgeseg.losses.precision import wide
+from edgeseg.losses.precision import to_float32
 
 
 def complementary_dropout(
@@ -65,7 +65,7 @@ def feature_drop(features: Sequence[Tensor], low: float = 0.7, high: float = 0.9
         if maps.shape[1] == 0:  # timm's encoders have levels without channels
             dropped.append(maps)
             continue
-        attention = wide(maps.detach()).mean(1, keepdim=True)
+        attention = to_float32(maps.detach()).mean(1, keepdim=True)
         share = low + (high - low) * torch.rand(len(maps), 1, 1, 1, device=maps.device)
         dropped.append(maps * (attention < share * attention.amax((2, 3), keepdim=True)))
     return dropped
@@ -89,7 +89,7 @@ def adversarial_noise(
             DeepLabv3+ decoder the direction it finds has a cosine of 0.02 with the exact one,
             against 0.99 and more from 0.01 to 3.
     """
-    clean = [wide(maps.detach()) for maps in features]
+    clean = [to_float32(maps.detach()) for maps in features]
     with torch.autocast(clean[0].device.type, enabled=False), torch.enable_grad():
         step = _scaled([torch.randn_like(maps) for maps in clean], xi)
         moved = [

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy, upsample
-from edgeseg.methods.framework.ema import Tracker, follow
+from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.models import MEAN, STD, Network, Output
 
 
@@ -44,7 +44,7 @@ class StepResult(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Kit:
+class MethodContext:
     """What a method is made from.
 
     Attributes:
@@ -93,7 +93,7 @@ class Method(nn.Module, ABC):
         self.student = student
         self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
         self.ema = ema
-        self._tracker = Tracker(self.teacher)
+        self._tracker = BatchNormTracker(self.teacher)
         self.register_buffer("class_weight", class_weights(pixels, class_balance))
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
@@ -120,7 +120,7 @@ class Method(nn.Module, ABC):
         return cross_entropy(upsample(logits, _size(masks)), masks, self.class_weight)
 
     @torch.no_grad()
-    def look_at(self, images: Tensor) -> Output:
+    def teacher_forward(self, images: Tensor) -> Output:
         """What the teacher sees in clean views (B, 3, H, W) 0..1, whose statistics it takes in on
         the way.
 
@@ -135,7 +135,7 @@ class Method(nn.Module, ABC):
         """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones
         at once.
         """
-        follow(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
+        update_ema(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
 
 
 @dataclass(frozen=True)

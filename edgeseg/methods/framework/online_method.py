@@ -17,26 +17,31 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.losses.cross_entropy import IGNORE, upsample
-from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Batch, Kit, Method, Schedule, StepResult
-from edgeseg.methods.framework.pixel_selection import Select, Selected, histogram, kept_share
-from edgeseg.methods.framework.plugin import Plugin, Seen
-from edgeseg.methods.framework.views import Region, Target, believed, paste, recolour
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
+from edgeseg.methods.framework.pixel_selection import (
+    PixelSelector,
+    PixelWeights,
+    histogram,
+    kept_share,
+)
+from edgeseg.methods.framework.plugin import Plugin, StepContext
+from edgeseg.methods.framework.views import PseudoTarget, Region, paste, pseudo_target, recolour
 from edgeseg.models import Network, Output
 
-PixelLoss = Callable[[Tensor, Target], Tensor]  # (B, C, H, W) logits and target -> (B, H, W)
+PixelLoss = Callable[[Tensor, PseudoTarget], Tensor]  # (B, C, H, W) logits and target -> (B, H, W)
 Source = Literal["ema", "self"]
 
 
-class Online(Method, ABC):
+class OnlineMethod(Method, ABC):
     """Holds the parts; a concrete method writes `step` with them."""
 
     def __init__(
         self,
-        kit: Kit,
+        kit: MethodContext,
         plugins: Sequence[Plugin],
         *,
-        select: Select,
+        select: PixelSelector,
         region: Region | None = None,
         pixel: PixelLoss | None = None,
         scale: float = 1.0,
@@ -78,27 +83,27 @@ class Online(Method, ABC):
     def without_footage(self, labelled: Batch) -> StepResult:
         """A step of the warm-up."""
         labelled = self.prepare(labelled)
-        self.look_at(labelled.images)
+        self.teacher_forward(labelled.images)
         loss = self.supervise(self.student(self.normalise(labelled.images)).logits, labelled)
         return StepResult(loss, {"supervised": loss.detach()})
 
     @torch.no_grad()
-    def believe(self, unlabelled: Batch) -> Target:
+    def predict_targets(self, unlabelled: Batch) -> PseudoTarget:
         """What the source says about clean frames, after the plug-ins."""
-        output = self.look_at(unlabelled.images)
+        output = self.teacher_forward(unlabelled.images)
         if self.source == "self":
-            output = self.ask(self.student, unlabelled.images)
+            output = self.student_predict(self.student, unlabelled.images)
         return self.refine(unlabelled, output)
 
-    def refine(self, unlabelled: Batch, output: Output) -> Target:
+    def refine(self, unlabelled: Batch, output: Output) -> PseudoTarget:
         """The belief that follows from `output` on clean frames, after the plug-ins."""
-        target = believed(unlabelled, output.logits)
+        target = pseudo_target(unlabelled, output.logits)
         for plugin in self.helpers():
-            target = plugin.believe(self, target, output)
+            target = plugin.adjust_targets(self, target, output)
         return target
 
     @torch.no_grad()
-    def ask(self, network: Network, images: Tensor) -> Output:
+    def student_predict(self, network: Network, images: Tensor) -> Output:
         """What a network that is being trained says about images 0..1, with its running statistics."""
         training = network.training
         network.eval()
@@ -107,30 +112,34 @@ class Online(Method, ABC):
         return output
 
     @torch.no_grad()
-    def view(self, target: Target, labelled: Batch) -> Target:
+    def view(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
         """A strong view: injected, recoloured, mixed."""
         for plugin in self.helpers():
             target = plugin.inject(target, labelled)
         if self._colour:
             target = recolour(target)
         for plugin in self.helpers():
-            region = plugin.region(target)
+            region = plugin.mix_region(target)
             if region is not None:
                 return paste(target, region)
         return paste(target, self._region(target)) if self._region else target
 
-    def term(
-        self, logits: Tensor, target: Target, progress: float, select: Select | None = None
-    ) -> tuple[Tensor, Selected]:
+    def unlabelled_loss(
+        self,
+        logits: Tensor,
+        target: PseudoTarget,
+        progress: float,
+        select: PixelSelector | None = None,
+    ) -> tuple[Tensor, PixelWeights]:
         """The loss () of the student's (B, C, h, w) logits on a view, and which pixels made it."""
         selected = (select or self._select)(target, progress)
         for plugin in self.helpers():
-            selected = plugin.weigh(target, selected)
+            selected = plugin.reweight(target, selected)
         found = upsample(logits, (target.valid.shape[1], target.valid.shape[2]))
         loss = self.pixel_loss(found, target, selected.weight) * selected.weight
-        return ratio(loss.sum(), selected.divisor), selected
+        return distributed_mean(loss.sum(), selected.divisor), selected
 
-    def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor:
+    def pixel_loss(self, logits: Tensor, target: PseudoTarget, weight: Tensor) -> Tensor:
         """(B, H, W) from (B, C, H, W): a plug-in's, else the method's, else cross-entropy; `weight`
         follows.
         """
@@ -142,9 +151,9 @@ class Online(Method, ABC):
             return self._pixel(logits, target)
         return F.cross_entropy(logits.float(), target.label, ignore_index=IGNORE, reduction="none")
 
-    def extras(self, seen: Seen) -> Tensor:
+    def extras(self, seen: StepContext) -> Tensor:
         """Sum () of the plug-ins' own losses."""
-        losses = [plugin.extra(self, seen) for plugin in self.helpers()]
+        losses = [plugin.auxiliary_loss(self, seen) for plugin in self.helpers()]
         return sum(
             (loss for loss in losses if loss is not None),
             torch.zeros((), device=seen.images.device),
@@ -161,8 +170,8 @@ class Online(Method, ABC):
         supervised: Tensor,
         unlabelled: Tensor,
         extra: Tensor,
-        target: Target,
-        selected: Selected,
+        target: PseudoTarget,
+        selected: PixelWeights,
     ) -> StepResult:
         """The loss with the figures that every method logs."""
         logs = {"supervised": supervised, "unlabelled": unlabelled, "extra": extra}

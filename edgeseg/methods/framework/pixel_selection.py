@@ -11,69 +11,69 @@ import torch
 from torch import Tensor
 
 from edgeseg.config import U2PLConfig
-from edgeseg.losses.distributed import total
+from edgeseg.losses.distributed import all_reduce_sum
 from edgeseg.losses.entropy import class_thresholds, partition_share, threshold
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.views import PseudoTarget
 
 LARGEST_BOOST = (
     2.0  # of U2PL's N / N_reliable, which is unbounded when nearly everything is ignored
 )
 
 
-class Selected(NamedTuple):
+class PixelWeights(NamedTuple):
     """Weights (B, H, W) float32 of the pixels, 0 = ignored, and the divisor () of the summed loss."""
 
     weight: Tensor
     divisor: Tensor
 
 
-Select = Callable[[Target, float], Selected]  # target, progress 0..1
+PixelSelector = Callable[[PseudoTarget, float], PixelWeights]  # target, progress 0..1
 
 
-def everything(target: Target, progress: float) -> Selected:
+def everything(target: PseudoTarget, progress: float) -> PixelWeights:
     """Every pixel (Mean Teacher, CPS)."""
     valid = target.valid.float()
-    return Selected(valid, valid.sum())
+    return PixelWeights(valid, valid.sum())
 
 
-def confident(least: float) -> Select:
+def confident(least: float) -> PixelSelector:
     """Pixels above a confidence, divided by all valid ones (FixMatch, UniMatch): few confident
     pixels weigh little.
     """
 
-    def select(target: Target, progress: float) -> Selected:
-        return Selected(
+    def select(target: PseudoTarget, progress: float) -> PixelWeights:
+        return PixelWeights(
             (target.valid & (target.confidence >= least)).float(), target.valid.sum().float()
         )
 
     return select
 
 
-def confident_share(least: float) -> Select:
+def confident_share(least: float) -> PixelSelector:
     """Every pixel, weighted alike by the share of confident ones (CutMix-Seg, ClassMix)."""
 
-    def select(target: Target, progress: float) -> Selected:
+    def select(target: PseudoTarget, progress: float) -> PixelWeights:
         valid = target.valid.float()
-        count = total(valid.sum()).clamp(min=1)
-        share = total((valid * (target.confidence >= least)).sum()) / count
-        return Selected(valid * share, valid.sum())
+        count = all_reduce_sum(valid.sum()).clamp(min=1)
+        share = all_reduce_sum((valid * (target.confidence >= least)).sum()) / count
+        return PixelWeights(valid * share, valid.sum())
 
     return select
 
 
-def reliable(settings: U2PLConfig) -> Select:
+def reliable(settings: U2PLConfig) -> PixelSelector:
     """Pixels of low entropy, their loss multiplied by N / N_reliable (U2PL 3.2)."""
 
-    def select(target: Target, progress: float) -> Selected:
+    def select(target: PseudoTarget, progress: float) -> PixelWeights:
         kept = partition(target, settings, progress)
         count = kept.sum().float()
-        share = total(count) / total(target.valid.sum().float()).clamp(min=1)
-        return Selected(kept.float(), count * share.clamp(min=1 / LARGEST_BOOST))
+        share = all_reduce_sum(count) / all_reduce_sum(target.valid.sum().float()).clamp(min=1)
+        return PixelWeights(kept.float(), count * share.clamp(min=1 / LARGEST_BOOST))
 
     return select
 
 
-def partition(target: Target, settings: U2PLConfig, progress: float) -> Tensor:
+def partition(target: PseudoTarget, settings: U2PLConfig, progress: float) -> Tensor:
     """Reliable pixels (B, H, W) bool: all but the share alpha (1 - t / T) of highest entropy (U2PL
     eq. 4).
 
@@ -89,18 +89,18 @@ def partition(target: Target, settings: U2PLConfig, progress: float) -> Tensor:
     return target.valid & (target.entropy < gammas[target.label.clamp(0, classes - 1)])
 
 
-def rescaled(selected: Selected, weight: Tensor) -> Selected:
+def rescaled(selected: PixelWeights, weight: Tensor) -> PixelWeights:
     """Multiply the weights by `weight` (B, H, W) and divide by their new sum."""
     product = selected.weight * weight
-    return Selected(product, product.sum())
+    return PixelWeights(product, product.sum())
 
 
-def kept_share(selected: Selected, target: Target) -> Tensor:
+def kept_share(selected: PixelWeights, target: PseudoTarget) -> Tensor:
     """Share () of the valid pixels whose pseudo-label counts at all."""
     return (selected.weight > 0).sum() / target.valid.sum().clamp(min=1)
 
 
-def histogram(target: Target, selected: Selected) -> Tensor:
+def histogram(target: PseudoTarget, selected: PixelWeights) -> Tensor:
     """(C,) pixels of each pseudo-label that counts."""
     classes = target.probability.shape[1]
     label = torch.where(selected.weight > 0, target.label.clamp(max=classes), classes).flatten()

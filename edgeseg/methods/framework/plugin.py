@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from edgeseg.methods.framework.method import Batch, Method
-from edgeseg.methods.framework.pixel_selection import Selected
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.pixel_selection import PixelWeights
+from edgeseg.methods.framework.views import PseudoTarget
 from edgeseg.models import Output
 
 
 @dataclass(frozen=True)
-class Seen:
+class StepContext:
     """What the student saw and said in a step.
 
     Attributes:
@@ -30,7 +30,7 @@ class Seen:
     images: Tensor
     output: Output
     labelled: Batch
-    target: Target
+    target: PseudoTarget
     clean: Tensor
     progress: float
 
@@ -40,10 +40,10 @@ class Seen:
         images: Tensor,
         output: Output,
         labelled: Batch,
-        target: Target,
+        target: PseudoTarget,
         unlabelled: Batch,
         progress: float,
-    ) -> Seen:
+    ) -> StepContext:
         """Of a student that saw more than one view: the labelled frames and the first."""
         rows = len(labelled.images) + len(target.images)
         rep = None if output.rep is None else output.rep[:rows]
@@ -65,31 +65,31 @@ class Plugin(nn.Module):
         step.
         """
 
-    def believe(self, method: Method, target: Target, output: Output) -> Target:
+    def adjust_targets(self, method: Method, target: PseudoTarget, output: Output) -> PseudoTarget:
         """Change what is believed about clean frames, given the output it came from, or add a
         peer's belief.
         """
         return target
 
-    def inject(self, target: Target, labelled: Batch) -> Target:
+    def inject(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
         """Put something into the frames before their colours change."""
         return target
 
-    def region(self, target: Target) -> Tensor | None:
+    def mix_region(self, target: PseudoTarget) -> Tensor | None:
         """Pixels (B, H, W) to be taken from the next frame; None leaves the method's own rule."""
         return None
 
-    def weigh(self, target: Target, selected: Selected) -> Selected:
+    def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
         """Change how much pixels count."""
         return selected
 
-    def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor | None:
+    def pixel_loss(self, logits: Tensor, target: PseudoTarget, weight: Tensor) -> Tensor | None:
         """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own; `weight` (B, H,
         W) follows it.
         """
         return None
 
-    def extra(self, method: Method, seen: Seen) -> Tensor | None:
+    def auxiliary_loss(self, method: Method, seen: StepContext) -> Tensor | None:
         """One more loss ()."""
         return None
 

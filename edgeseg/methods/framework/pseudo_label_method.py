@@ -8,26 +8,26 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from edgeseg.methods.framework.method import Batch, Kit, StepResult
-from edgeseg.methods.framework.online_method import Online, PixelLoss, Source
-from edgeseg.methods.framework.pixel_selection import Select
-from edgeseg.methods.framework.plugin import Plugin, Seen
-from edgeseg.methods.framework.views import Region, Target
+from edgeseg.methods.framework.method import Batch, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod, PixelLoss, Source
+from edgeseg.methods.framework.pixel_selection import PixelSelector
+from edgeseg.methods.framework.plugin import Plugin, StepContext
+from edgeseg.methods.framework.views import PseudoTarget, Region
 
 
-class PseudoLabel(Online):
+class PseudoLabel(OnlineMethod):
     """One target of clean frames, one strong view of them, one pass of the student over everything."""
 
     def __init__(
         self,
-        kit: Kit,
+        kit: MethodContext,
         plugins: Sequence[Plugin],
         *,
-        select: Select,
+        select: PixelSelector,
         region: Region | None = None,
         pixel: PixelLoss | None = None,
         source: Source = "ema",
-        view: Callable[[Target], Target] | None = None,
+        view: Callable[[PseudoTarget], PseudoTarget] | None = None,
     ) -> None:
         """As `Online`; `view` replaces colours and mixing by something else."""
         super().__init__(kit, plugins, select=select, region=region, pixel=pixel, source=source)
@@ -39,13 +39,15 @@ class PseudoLabel(Online):
         if weight == 0:
             return self.without_footage(labelled)
         labelled = self.prepare(labelled)
-        clean = self.believe(unlabelled)
+        clean = self.predict_targets(unlabelled)
         target = self._view(clean) if self._view else self.view(clean, labelled)
         images = self.normalise(torch.cat([labelled.images, target.images]))
         output = self.student(images)
         number = len(labelled.images)
         supervised = self.supervise(output.logits[:number], labelled)
-        consistency, selected = self.term(output.logits[number:], target, progress)
-        extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
+        consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)
+        extra = self.extras(
+            StepContext(images, output, labelled, target, unlabelled.images, progress)
+        )
         loss = supervised + weight * (consistency + extra)
         return self.report(loss, supervised, consistency, extra, target, selected)

@@ -20,7 +20,7 @@ from torch import Tensor
 from edgeseg.config import TrainConfig
 from edgeseg.data.augment import cutout, strong
 from edgeseg.losses.cross_entropy import cross_entropy, upsample
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network
 from edgeseg.site import Frame
 
@@ -45,7 +45,7 @@ class Stages(Protocol):
         self,
         name: str,
         share: float,
-        make: Callable[[Kit], Method],
+        make: Callable[[MethodContext], Method],
         *,
         labels: Path | None = None,
         frames: Sequence[Frame] | None = None,
@@ -89,7 +89,7 @@ class Learner(Method):
     With `pseudo_only` the labelled frames are left out (Naive Student).
     """
 
-    def __init__(self, kit: Kit, *, pseudo_only: bool = False) -> None:
+    def __init__(self, kit: MethodContext, *, pseudo_only: bool = False) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self._pseudo_only, self._colour, self._weight = (
             pseudo_only,
@@ -104,7 +104,7 @@ class Learner(Method):
             if self._pseudo_only
             else torch.cat([labelled.images, unlabelled.images])
         )
-        self.look_at(clean)
+        self.teacher_forward(clean)
         if self._pseudo_only and len(unlabelled.images) == 1:
             unlabelled = Batch(
                 *(torch.cat([part, part]) for part in unlabelled)
@@ -132,9 +132,9 @@ class Learner(Method):
         return cutout(images, unlabelled.masks)
 
 
-def learner(kit: Kit) -> Method:
+def learner(kit: MethodContext) -> Method:
     """For `Stages.train`."""
     return Learner(kit)
 
 
-Staged = Callable[[Stages], Path]
+StagedMethod = Callable[[Stages], Path]

@@ -20,7 +20,7 @@ from edgeseg.methods.framework.method import Batch
 
 
 @dataclass(frozen=True)
-class Target:
+class PseudoTarget:
     """Images and what is believed about each of their pixels.
 
     Attributes:
@@ -57,38 +57,40 @@ class Target:
 
 
 Region = Callable[
-    [Target], Tensor | None
+    [PseudoTarget], Tensor | None
 ]  # which pixels (B, H, W) are taken from the next frame; None: none at all
 
 
-def believed(batch: Batch, logits: Tensor) -> Target:
+def pseudo_target(batch: Batch, logits: Tensor) -> PseudoTarget:
     """The frames of `batch` with the softmax of (B, C, h, w) logits, without gradient."""
     size = (batch.images.shape[2], batch.images.shape[3])
-    return Target(batch.images, upsample(logits.detach(), size).softmax(1), batch.valid)
+    return PseudoTarget(batch.images, upsample(logits.detach(), size).softmax(1), batch.valid)
 
 
-def recolour(target: Target) -> Target:
+def recolour(target: PseudoTarget) -> PseudoTarget:
     """Strong colours; what is believed stays."""
     return replace(target, images=strong(target.images))
 
 
-def erase(target: Target) -> Target:
+def erase(target: PseudoTarget) -> PseudoTarget:
     """CutOut in half of the frames: noise in a box, about which nothing is believed."""
     images, label = cutout(target.images, target.label)
     return replace(target, images=images, valid=label != IGNORE)
 
 
-def paste(target: Target, region: Tensor | None) -> Target:
+def paste(target: PseudoTarget, region: Tensor | None) -> PseudoTarget:
     """Inside the region (B, H, W) take image and belief of the next frame of the batch."""
     if region is None:
         return target
     images, probability, valid = (
         mix(part, region) for part in (target.images, target.probability, target.valid)
     )
-    return Target(images, probability, valid, tuple(mix(peer, region) for peer in target.peers))
+    return PseudoTarget(
+        images, probability, valid, tuple(mix(peer, region) for peer in target.peers)
+    )
 
 
-def insert(target: Target, labelled: Batch, donor: Tensor, region: Tensor) -> Target:
+def insert(target: PseudoTarget, labelled: Batch, donor: Tensor, region: Tensor) -> PseudoTarget:
     """Inside the region (B, H, W) take image and truth of labelled frames.
 
     Args:
@@ -100,7 +102,7 @@ def insert(target: Target, labelled: Batch, donor: Tensor, region: Tensor) -> Ta
         F.one_hot(truth.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
     )
     inside = region[:, None]
-    return Target(
+    return PseudoTarget(
         torch.where(inside, labelled.images[donor], target.images),
         torch.where(inside, certain, target.probability),
         torch.where(region, labelled.valid[donor] & (truth < classes), target.valid),
@@ -108,9 +110,9 @@ def insert(target: Target, labelled: Batch, donor: Tensor, region: Tensor) -> Ta
     )
 
 
-def by_peer(target: Target, index: int = 0) -> Target:
+def by_peer(target: PseudoTarget, index: int = 0) -> PseudoTarget:
     """The same view with the belief of a peer."""
-    return Target(target.images, target.peers[index], target.valid)
+    return PseudoTarget(target.images, target.peers[index], target.valid)
 
 
 def cutmix(chance: float) -> Region:
@@ -118,7 +120,7 @@ def cutmix(chance: float) -> Region:
     2020).
     """
 
-    def region(target: Target) -> Tensor | None:
+    def region(target: PseudoTarget) -> Tensor | None:
         if float(torch.rand(())) >= chance:
             return None
         batch, height, width = target.valid.shape
@@ -133,7 +135,7 @@ def classmix(chance: float) -> Region:
     """
     fallback = cutmix(1.0)
 
-    def region(target: Target) -> Tensor | None:
+    def region(target: PseudoTarget) -> Tensor | None:
         if float(torch.rand(())) >= chance:
             return None
         classes = target.probability.shape[1]

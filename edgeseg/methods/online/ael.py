@@ -6,17 +6,17 @@ All of it is the plug-in `plugins/ael.py`. FPL on AEL replaces the cross-entropy
 
 from __future__ import annotations
 
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import confident
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.plugins import plugins
 
 
-def ael(kit: Kit) -> Method:
+def ael(kit: MethodContext) -> Method:
     """Adaptive CutMix, copy-paste, equalisation sampling and re-weighting on a mean teacher."""
     return PseudoLabel(kit, plugins(kit, ["ael"]), select=confident(kit.confidence()))
 
 
-def fpl_ael(kit: Kit) -> Method:
+def fpl_ael(kit: MethodContext) -> Method:
     """With fuzzy positives (Qiao et al., CVPR 2023)."""
     return PseudoLabel(kit, plugins(kit, ["ael", "fpl"]), select=confident(kit.confidence()))

@@ -7,7 +7,7 @@ the classes' place.
 
 from __future__ import annotations
 
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import confident_share
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import classmix as by_class
@@ -16,7 +16,7 @@ from edgeseg.methods.plugins import plugins
 CONFIDENCE = 0.968
 
 
-def classmix(kit: Kit) -> Method:
+def classmix(kit: MethodContext) -> Method:
     """A mean teacher with class-wise mixing."""
     return PseudoLabel(
         kit,

@@ -13,18 +13,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.framework.views import Target, believed, by_peer, cutmix
+from edgeseg.methods.framework.plugin import StepContext
+from edgeseg.methods.framework.views import PseudoTarget, by_peer, cutmix, pseudo_target
 from edgeseg.methods.plugins import plugins
 
 
-class CPS(Online):
+class CPS(OnlineMethod):
     """Both networks see every frame once with gradient, and clean frames once without."""
 
-    def __init__(self, kit: Kit, own: tuple[str, ...] = (), *, mixed: bool) -> None:
+    def __init__(self, kit: MethodContext, own: tuple[str, ...] = (), *, mixed: bool) -> None:
         """With `mixed`, CutMix; `own` names the plug-ins that belong to the method."""
         select = confident(kit.confidence())
         super().__init__(
@@ -39,7 +39,7 @@ class CPS(Online):
         labelled = self.prepare(labelled)
         number = len(labelled.images)
         if weight == 0:
-            self.look_at(labelled.images)
+            self.teacher_forward(labelled.images)
             images = self.normalise(labelled.images)
             supervised = self._supervise(
                 self.student(images).logits, self.second(images).logits, labelled
@@ -56,21 +56,27 @@ class CPS(Online):
         supervised = self._supervise(output.logits[:number], other.logits[:number], labelled)
 
         judged = slice(number, None) if self._mixed else slice(None)
-        one, selected = self.term(output.logits[judged], by_peer(target), progress)
-        two, _ = self.term(other.logits[judged], target, progress)
+        one, selected = self.unlabelled_loss(output.logits[judged], by_peer(target), progress)
+        two, _ = self.unlabelled_loss(other.logits[judged], target, progress)
         footage = target if self._mixed else _part(target, slice(number, None))
-        extra = self.extras(Seen(images, output, labelled, footage, unlabelled.images, progress))
+        extra = self.extras(
+            StepContext(images, output, labelled, footage, unlabelled.images, progress)
+        )
         loss = supervised + weight * (one + two + extra)
         return self.report(loss, supervised, one + two, extra, target, selected)
 
     def _supervise(self, logits: Tensor, other: Tensor, labelled: Batch) -> Tensor:
         return self.supervise(logits, labelled) + self.supervised(other, labelled.masks)
 
-    def _clean(self, frames: Batch) -> Target:
+    def _clean(self, frames: Batch) -> PseudoTarget:
         """What the first network believes about clean frames, with the second's belief as its peer."""
-        self.look_at(frames.images)  # for the statistics of the average, whose word nobody takes
-        peer = believed(frames, self.ask(self.second, frames.images).logits).probability
-        target = self.refine(frames, self.ask(self.student, frames.images))
+        self.teacher_forward(
+            frames.images
+        )  # for the statistics of the average, whose word nobody takes
+        peer = pseudo_target(
+            frames, self.student_predict(self.second, frames.images).logits
+        ).probability
+        target = self.refine(frames, self.student_predict(self.student, frames.images))
         return replace(target, peers=(peer, *target.peers))
 
 
@@ -78,26 +84,26 @@ def _together(one: Batch, other: Batch) -> Batch:
     return Batch(*(torch.cat(pair) for pair in zip(one, other)))
 
 
-def _part(target: Target, rows: slice) -> Target:
+def _part(target: PseudoTarget, rows: slice) -> PseudoTarget:
     peers = tuple(peer[rows] for peer in target.peers)
-    return Target(target.images[rows], target.probability[rows], target.valid[rows], peers)
+    return PseudoTarget(target.images[rows], target.probability[rows], target.valid[rows], peers)
 
 
-def cps(kit: Kit) -> Method:
+def cps(kit: MethodContext) -> Method:
     """Plain."""
     return CPS(kit, mixed=False)
 
 
-def cps_cutmix(kit: Kit) -> Method:
+def cps_cutmix(kit: MethodContext) -> Method:
     """With CutMix, which in the paper matters more than the loss."""
     return CPS(kit, mixed=True)
 
 
-def fpl_cps(kit: Kit) -> Method:
+def fpl_cps(kit: MethodContext) -> Method:
     """With fuzzy positives (Qiao et al., CVPR 2023) in place of the cross pseudo-labels."""
     return CPS(kit, ("fpl",), mixed=False)
 
 
-def fpl_cps_cutmix(kit: Kit) -> Method:
+def fpl_cps_cutmix(kit: MethodContext) -> Method:
     """Both."""
     return CPS(kit, ("fpl",), mixed=True)

@@ -6,14 +6,14 @@ are ignored.
 
 from __future__ import annotations
 
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import confident
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import cutmix
 from edgeseg.methods.plugins import plugins
 
 
-def cutmix_mt(kit: Kit) -> Method:
+def cutmix_mt(kit: MethodContext) -> Method:
     """Cross-entropy on the teacher's labels of the mixed view."""
     return PseudoLabel(
         kit, plugins(kit), select=confident(kit.confidence()), region=cutmix(kit.config.cutmix)

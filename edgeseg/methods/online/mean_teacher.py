@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from edgeseg.losses.consistency import squared_error
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import everything
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.views import PseudoTarget
 from edgeseg.methods.plugins import plugins
 
 # of the squared error: on probabilities its gradients are small beside those of a cross-entropy
@@ -21,16 +21,16 @@ WEIGHT = 10.0
 NOISE = 0.05
 
 
-def mean_teacher(kit: Kit) -> Method:
+def mean_teacher(kit: MethodContext) -> Method:
     """Mean squared error of the softmax on all pixels, without strong views."""
     return PseudoLabel(kit, plugins(kit), select=everything, pixel=_error, view=_noisy)
 
 
-def _error(logits: Tensor, target: Target) -> Tensor:
+def _error(logits: Tensor, target: PseudoTarget) -> Tensor:
     return WEIGHT * squared_error(logits, target.probability)
 
 
-def _noisy(target: Target) -> Target:
+def _noisy(target: PseudoTarget) -> PseudoTarget:
     return replace(
         target, images=(target.images + NOISE * torch.randn_like(target.images)).clamp(0, 1)
     )

@@ -14,13 +14,13 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from edgeseg.methods.framework.ema import Tracker, follow
+from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.methods.framework.feature_perturbation import adversarial_noise
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.pixel_selection import Selected
-from edgeseg.methods.framework.plugin import Seen
-from edgeseg.methods.framework.views import Target, cutmix
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
+from edgeseg.methods.framework.pixel_selection import PixelWeights
+from edgeseg.methods.framework.plugin import StepContext
+from edgeseg.methods.framework.views import PseudoTarget, cutmix
 from edgeseg.methods.plugins import plugins
 from edgeseg.models import Network, Output
 
@@ -30,15 +30,15 @@ TURNS = 20  # how often the teachers take turns in a run; in the paper every epo
 LENGTH, RADIUS = 0.1, 2.0  # of the probing step and of the noise
 
 
-class PSMT(Online):
+class PSMT(OnlineMethod):
     """Cross-entropy weighted by confidence on confident pixels."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, plugins(kit), select=_sure, region=cutmix(kit.config.cutmix))
         self.pair = nn.ModuleList(
             copy.deepcopy(kit.student).requires_grad_(False).eval() for _ in range(2)
         )
-        self._trackers = [Tracker(network) for network in self._networks()]
+        self._trackers = [BatchNormTracker(network) for network in self._networks()]
         self._turn = max(1, kit.config.steps // TURNS)
         self._steps = kit.config.steps
         with torch.no_grad():
@@ -74,14 +74,16 @@ class PSMT(Online):
         output = self.student.finish(adversarial_noise(self._decode, features, LENGTH, RADIUS))
 
         supervised = self.supervise(output.logits[:number], labelled)
-        consistency, selected = self.term(output.logits[number:], target, progress)
-        extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
+        consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)
+        extra = self.extras(
+            StepContext(images, output, labelled, target, unlabelled.images, progress)
+        )
         loss = supervised + weight * (consistency + extra)
         return self.report(loss, supervised, consistency, extra, target, selected)
 
     @torch.no_grad()
     def _ask_both(self, images: Tensor, core: int) -> Output:
-        own = self.look_at(images)
+        own = self.teacher_forward(images)
         found = []
         for network, tracker in zip(self._networks(), self._trackers):
             with tracker:
@@ -104,14 +106,14 @@ class PSMT(Online):
             # While there are labelled frames only, each teacher is warmed up, a step apart from the
             # other.
             if index == moving if self.schedule.at(progress) > 0 else step % 2 == index:
-                follow(network, self.student, min(1 - 1 / (step + 1), self.ema))
+                update_ema(network, self.student, min(1 - 1 / (step + 1), self.ema))
 
 
-def _sure(target: Target, progress: float) -> Selected:
+def _sure(target: PseudoTarget, progress: float) -> PixelWeights:
     kept = target.valid & (target.confidence >= CONFIDENCE)
-    return Selected(kept * target.confidence, kept.sum().float())
+    return PixelWeights(kept * target.confidence, kept.sum().float())
 
 
-def psmt(kit: Kit) -> Method:
+def psmt(kit: MethodContext) -> Method:
     """As described."""
     return PSMT(kit)

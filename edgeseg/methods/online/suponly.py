@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeseg.data.augment import strong
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 
 
 class SupOnly(Method):
@@ -11,23 +11,23 @@ class SupOnly(Method):
 
     needs_unlabelled = False
 
-    def __init__(self, kit: Kit, *, strong: bool) -> None:
+    def __init__(self, kit: MethodContext, *, strong: bool) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self._strong = strong
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         images = strong(labelled.images) if self._strong else labelled.images
-        self.look_at(labelled.images)
+        self.teacher_forward(labelled.images)
         loss = self.supervised(self.student(self.normalise(images)).logits, labelled.masks)
         return StepResult(loss, {"supervised": loss.detach()})
 
 
-def suponly(kit: Kit) -> Method:
+def suponly(kit: MethodContext) -> Method:
     """Scale, crop and flip only."""
     return SupOnly(kit, strong=False)
 
 
-def suponly_strong(kit: Kit) -> Method:
+def suponly_strong(kit: MethodContext) -> Method:
     """Strong colours on labelled frames too; in ST++'s table that costs a point on average
     (methods.md 2.0).
     """

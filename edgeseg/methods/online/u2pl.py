@@ -7,14 +7,14 @@ view in eval mode.
 
 from __future__ import annotations
 
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import everything, reliable
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.framework.views import cutmix
 from edgeseg.methods.plugins import plugins
 
 
-def u2pl(kit: Kit) -> Method:
+def u2pl(kit: MethodContext) -> Method:
     """On CutMix."""
     return PseudoLabel(
         kit,
@@ -24,7 +24,7 @@ def u2pl(kit: Kit) -> Method:
     )
 
 
-def u2pl_ael(kit: Kit) -> Method:
+def u2pl_ael(kit: MethodContext) -> Method:
     """On AEL, whose own sampling and weights decide about pseudo-labels; entropy splits pixels for
     L_c alone.
     """

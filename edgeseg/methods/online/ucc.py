@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from edgeseg.losses.ael_adaptive import ConfidenceBank, class_chances
 from edgeseg.losses.consistency import disagreement_weight
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
-from edgeseg.methods.framework.pixel_selection import Selected, everything
-from edgeseg.methods.framework.plugin import Plugin, Seen
-from edgeseg.methods.framework.views import Target, believed, by_peer, insert
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
+from edgeseg.methods.framework.pixel_selection import PixelWeights, everything
+from edgeseg.methods.framework.plugin import Plugin, StepContext
+from edgeseg.methods.framework.views import PseudoTarget, by_peer, insert, pseudo_target
 from edgeseg.methods.plugins import plugins
 from edgeseg.methods.plugins.ael import draw_present, uncommon
 
@@ -32,7 +32,7 @@ class CrossSetPaste(Plugin):
 
     rare: Tensor
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
         self.settings = kit.config.ael
         self.bank = ConfidenceBank(len(kit.pixels), self.settings.keep)
@@ -42,7 +42,7 @@ class CrossSetPaste(Plugin):
     def observe(self, logits: Tensor, masks: Tensor) -> None:
         self.bank.update(logits.float().softmax(1), masks)
 
-    def inject(self, target: Target, labelled: Batch) -> Target:
+    def inject(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
         number = len(target.images)
         donor = torch.arange(number, device=target.images.device) % len(labelled.images)
         masks = labelled.masks[donor]
@@ -52,10 +52,10 @@ class CrossSetPaste(Plugin):
         return insert(target, labelled, donor, taken)
 
 
-class UCC(Online):
+class UCC(OnlineMethod):
     """B clean frames without gradient, 2B with, decoded by two heads."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, [*plugins(kit), CrossSetPaste(kit)], select=everything)
         self.second = kit.another()
         self.second.encoder = nn.Identity()  # only its head is used
@@ -66,7 +66,7 @@ class UCC(Online):
         labelled = self.prepare(labelled)
         number = len(labelled.images)
         if weight == 0:
-            self.look_at(labelled.images)
+            self.teacher_forward(labelled.images)
             output = self.student(self.normalise(labelled.images))
             supervised = self._supervise(
                 output.logits, self.second.decode(output.features), labelled
@@ -83,15 +83,19 @@ class UCC(Online):
             upsample(output.logits[number:].detach(), size), upsample(other[number:].detach(), size)
         )
 
-        def select(view: Target, progress: float) -> Selected:
+        def select(view: PseudoTarget, progress: float) -> PixelWeights:
             weight, divisor = everything(view, progress)
-            return Selected(
+            return PixelWeights(
                 weight * agreement, divisor
             )  # where the heads disagree everywhere, all counts little
 
-        one, selected = self.term(output.logits[number:], by_peer(target), progress, select)
-        two, _ = self.term(other[number:], target, progress, select)
-        extra = self.extras(Seen(images, output, labelled, target, unlabelled.images, progress))
+        one, selected = self.unlabelled_loss(
+            output.logits[number:], by_peer(target), progress, select
+        )
+        two, _ = self.unlabelled_loss(other[number:], target, progress, select)
+        extra = self.extras(
+            StepContext(images, output, labelled, target, unlabelled.images, progress)
+        )
         loss = supervised + weight * (one + two + extra)
         return self.report(loss, supervised, one + two, extra, target, selected)
 
@@ -99,17 +103,17 @@ class UCC(Online):
         return self.supervise(logits, labelled) + self.supervised(other, labelled.masks)
 
     @torch.no_grad()
-    def _clean(self, unlabelled: Batch) -> Target:
-        self.look_at(unlabelled.images)
+    def _clean(self, unlabelled: Batch) -> PseudoTarget:
+        self.teacher_forward(unlabelled.images)
         training = self.training
         self.second.eval()
-        output = self.ask(self.student, unlabelled.images)
-        peer = believed(unlabelled, self.second.decode(output.features)).probability
+        output = self.student_predict(self.student, unlabelled.images)
+        peer = pseudo_target(unlabelled, self.second.decode(output.features)).probability
         self.second.train(training)
         target = self.refine(unlabelled, output)
         return replace(target, peers=(peer, *target.peers))
 
 
-def ucc(kit: Kit) -> Method:
+def ucc(kit: MethodContext) -> Method:
     """As described; unofficial."""
     return UCC(kit)

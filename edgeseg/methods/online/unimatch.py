@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 
 from edgeseg.methods.framework.feature_perturbation import channel_dropout
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident
-from edgeseg.methods.framework.plugin import Seen
+from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.framework.views import cutmix
 from edgeseg.methods.plugins import plugins
 
@@ -26,10 +26,10 @@ STRONG, PERTURBED = (
 DROPPED = 0.5  # chance of a channel
 
 
-class UniMatch(Online):
+class UniMatch(OnlineMethod):
     """4B images and 1B features with gradient a step."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         region = cutmix(kit.config.cutmix)
         super().__init__(
             kit,
@@ -45,7 +45,7 @@ class UniMatch(Online):
         if weight == 0:
             return self.without_footage(labelled)
         labelled = self.prepare(labelled)
-        target = self.believe(unlabelled)
+        target = self.predict_targets(unlabelled)
         views = [self.view(target, labelled) for _ in range(2)]
         frames = [labelled.images, views[0].images, views[1].images, unlabelled.images]
         images = self.normalise(torch.cat(frames))
@@ -58,16 +58,16 @@ class UniMatch(Online):
         ours, first, second, _, dropped = torch.split(output.logits, sizes)
 
         supervised = self.supervise(ours, labelled)
-        one, selected = self.term(first, views[0], progress)
-        two, _ = self.term(second, views[1], progress)
-        third, _ = self.term(dropped, target, progress)
+        one, selected = self.unlabelled_loss(first, views[0], progress)
+        two, _ = self.unlabelled_loss(second, views[1], progress)
+        third, _ = self.unlabelled_loss(dropped, target, progress)
         consistency = STRONG * (one + two) + PERTURBED * third
-        seen = Seen.first_view(images, output, labelled, views[0], unlabelled, progress)
+        seen = StepContext.first_view(images, output, labelled, views[0], unlabelled, progress)
         extra = self.extras(seen)
         loss = supervised + weight * (consistency + extra)
         return self.report(loss, supervised, consistency, extra, views[0], selected)
 
 
-def unimatch(kit: Kit) -> Method:
+def unimatch(kit: MethodContext) -> Method:
     """Version 1, for convolutional encoders."""
     return UniMatch(kit)

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from edgeseg.methods.framework.feature_perturbation import complementary_dropout
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
-from edgeseg.methods.framework.online_method import Online
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident
-from edgeseg.methods.framework.plugin import Seen
+from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.framework.views import cutmix
 from edgeseg.methods.plugins import plugins
 
 CONFIDENCE = 0.95
 
 
-class UniMatchV2(Online):
+class UniMatchV2(OnlineMethod):
     """3B images with gradient, B without."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__(
             kit,
             plugins(kit),
@@ -41,7 +41,7 @@ class UniMatchV2(Online):
         if weight == 0:
             return self.without_footage(labelled)
         labelled = self.prepare(labelled)
-        target = self.believe(unlabelled)
+        target = self.predict_targets(unlabelled)
         views = [self.view(target, labelled) for _ in range(2)]
         frames = [labelled.images, views[0].images, views[1].images]
         images = self.normalise(torch.cat(frames))
@@ -50,11 +50,11 @@ class UniMatchV2(Online):
         ours, first, second = torch.split(output.logits, [len(part) for part in frames])
 
         supervised = self.supervise(ours, labelled)
-        one, selected = self.term(first, views[0], progress)
-        two, _ = self.term(second, views[1], progress)
+        one, selected = self.unlabelled_loss(first, views[0], progress)
+        two, _ = self.unlabelled_loss(second, views[1], progress)
         consistency = (one + two) / 2
         extra = self.extras(
-            Seen.first_view(images, output, labelled, views[0], unlabelled, progress)
+            StepContext.first_view(images, output, labelled, views[0], unlabelled, progress)
         )
         loss = supervised + weight * (consistency + extra)
         return self.report(loss, supervised, consistency, extra, views[0], selected)
@@ -69,6 +69,6 @@ class UniMatchV2(Online):
         ]
 
 
-def unimatch_v2(kit: Kit) -> Method:
+def unimatch_v2(kit: MethodContext) -> Method:
     """Version 2."""
     return UniMatchV2(kit)

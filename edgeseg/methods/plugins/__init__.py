@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgeseg.methods.framework.method import Kit
+from edgeseg.methods.framework.method import MethodContext
 from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.plugins.ael import AEL
 from edgeseg.methods.plugins.augseg import AugSeg
@@ -13,7 +13,7 @@ from edgeseg.methods.plugins.fpl import FPL
 from edgeseg.methods.plugins.prevmatch import PrevMatch
 from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
 
-PLUGINS: dict[str, Callable[[Kit], Plugin]] = {
+PLUGINS: dict[str, Callable[[MethodContext], Plugin]] = {
     "u2pl_contrast": U2PLContrast,
     "fpl": FPL,
     "ael": AEL,
@@ -23,7 +23,7 @@ PLUGINS: dict[str, Callable[[Kit], Plugin]] = {
 }
 
 
-def plugins(kit: Kit, own: Sequence[str] = ()) -> list[Plugin]:
+def plugins(kit: MethodContext, own: Sequence[str] = ()) -> list[Plugin]:
     """The plug-ins that a method brings along, then those the user added."""
     names = dict.fromkeys([*own, *kit.config.plugins])
     return [PLUGINS[name](kit) for name in names]

@@ -24,10 +24,10 @@ from edgeseg.losses.ael_adaptive import (
     confidence_weight,
     keep_chances,
 )
-from edgeseg.methods.framework.method import Batch, Kit
-from edgeseg.methods.framework.pixel_selection import Selected, rescaled
+from edgeseg.methods.framework.method import Batch, MethodContext
+from edgeseg.methods.framework.pixel_selection import PixelWeights, rescaled
 from edgeseg.methods.framework.plugin import Plugin
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.views import PseudoTarget
 
 
 class AEL(Plugin):
@@ -35,7 +35,7 @@ class AEL(Plugin):
 
     rare: Tensor
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
         self.settings, self.cutmix = kit.config.ael, kit.config.cutmix
         self.bank = ConfidenceBank(len(kit.pixels), self.settings.keep)
@@ -59,7 +59,7 @@ class AEL(Plugin):
     def observe(self, logits: Tensor, masks: Tensor) -> None:
         self.bank.update(logits.float().softmax(1), masks)
 
-    def region(self, target: Target) -> Tensor | None:
+    def mix_region(self, target: PseudoTarget) -> Tensor | None:
         """A box around a pixel of the next frame whose class is drawn with softmax(1 - g)."""
         batch, height, width = target.valid.shape
         if float(torch.rand(())) >= self.cutmix:
@@ -71,7 +71,7 @@ class AEL(Plugin):
         pixel = torch.multinomial(wanted, 1)[:, 0]
         return _centre(box, pixel // width, pixel % width)
 
-    def weigh(self, target: Target, selected: Selected) -> Selected:
+    def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
         """Keep a pixel with its class's chance, weigh it by the square of its confidence."""
         chance = keep_chances(self.bank.value, 1.0, self.settings.least_keep)
         kept = torch.rand_like(target.confidence) < chance[target.label.clamp(max=len(chance) - 1)]

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from edgeseg.data.cutmix import boxes
-from edgeseg.methods.framework.method import Batch, Kit
+from edgeseg.methods.framework.method import Batch, MethodContext
 from edgeseg.methods.framework.plugin import Plugin
-from edgeseg.methods.framework.views import Target, insert
+from edgeseg.methods.framework.views import PseudoTarget, insert
 
 
 class AugSeg(Plugin):
     """Injects; colours and the host's own mixing follow."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
 
-    def inject(self, target: Target, labelled: Batch) -> Target:
+    def inject(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
         number, height, width = target.valid.shape
         donor = torch.randperm(len(labelled.images))[torch.arange(number) % len(labelled.images)]
         donor = donor.to(target.images.device)
@@ -32,7 +32,7 @@ class AugSeg(Plugin):
         return insert(target, labelled, donor, box & chosen[:, None, None])
 
 
-def certainty(target: Target) -> Tensor:
+def certainty(target: PseudoTarget) -> Tensor:
     """(B,) mean over the valid pixels of (1 - entropy) * confidence."""
     value = (1 - target.entropy) * target.confidence * target.valid
     return value.sum((1, 2)) / target.valid.sum((1, 2)).clamp(min=1)

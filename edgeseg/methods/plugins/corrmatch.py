@@ -16,10 +16,10 @@ from torch.nn import functional as F
 
 from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold, grow, propagate
 from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
-from edgeseg.methods.framework.method import Kit, Method
-from edgeseg.methods.framework.pixel_selection import Selected
-from edgeseg.methods.framework.plugin import Plugin, Seen
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.method import Method, MethodContext
+from edgeseg.methods.framework.pixel_selection import PixelWeights
+from edgeseg.methods.framework.plugin import Plugin, StepContext
+from edgeseg.methods.framework.views import PseudoTarget
 from edgeseg.models import Output
 
 SAMPLES = 64  # pixels whose look-alikes make up a region; the paper takes 128 on far larger maps
@@ -30,12 +30,12 @@ STRIDE = 8  # of the encoder's maps that are correlated, or more; finer ones hav
 class CorrMatch(Plugin):
     """Grows the teacher's labels and supervises the student's propagated logits with them."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
         self.threshold = AdaptiveThreshold()
 
     @torch.no_grad()
-    def believe(self, method: Method, target: Target, output: Output) -> Target:
+    def adjust_targets(self, method: Method, target: PseudoTarget, output: Output) -> PseudoTarget:
         features = _correlated(output, target.valid.shape[1]).float()
         size = (features.shape[2], features.shape[3])
         self.threshold.update(target.confidence, target.label, target.valid)
@@ -67,12 +67,12 @@ class CorrMatch(Plugin):
         )
         return replace(target, probability=torch.where(grown, certain, target.probability))
 
-    def weigh(self, target: Target, selected: Selected) -> Selected:
-        return Selected(
+    def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
+        return PixelWeights(
             selected.weight * (target.confidence >= self.threshold.value), selected.divisor
         )
 
-    def extra(self, method: Method, seen: Seen) -> Tensor | None:
+    def auxiliary_loss(self, method: Method, seen: StepContext) -> Tensor | None:
         number = len(seen.target.images)
         features = _correlated(seen.output, seen.target.valid.shape[1])[-number:]
         logits = F.adaptive_avg_pool2d(

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.cross_entropy import IGNORE
-from edgeseg.losses.distributed import total
+from edgeseg.losses.distributed import all_reduce_sum
 from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
-from edgeseg.methods.framework.method import Kit
+from edgeseg.methods.framework.method import MethodContext
 from edgeseg.methods.framework.plugin import Plugin
-from edgeseg.methods.framework.views import Target
+from edgeseg.methods.framework.views import PseudoTarget
 
 
 class FPL(Plugin):
@@ -23,11 +23,11 @@ class FPL(Plugin):
     count.
     """
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
         self.settings = kit.config.fpl
 
-    def pixel_loss(self, logits: Tensor, target: Target, weight: Tensor) -> Tensor | None:
+    def pixel_loss(self, logits: Tensor, target: PseudoTarget, weight: Tensor) -> Tensor | None:
         with torch.no_grad():
             positives = fuzzy_positives(target.probability, self.settings.mass, self.settings.most)
             fuzzy = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
@@ -35,4 +35,7 @@ class FPL(Plugin):
                 logits.float(), target.label, ignore_index=IGNORE, reduction="none"
             )
         loss = fuzzy_loss(logits.float(), positives) * fuzzy
-        return loss * (total((plain * weight).sum()) / total((loss * weight).sum()).clamp(min=1e-6))
+        return loss * (
+            all_reduce_sum((plain * weight).sum())
+            / all_reduce_sum((loss * weight).sum()).clamp(min=1e-6)
+        )

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.losses.cross_entropy import IGNORE, upsample
-from edgeseg.losses.distributed import ratio
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.losses.distributed import distributed_mean
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import confident
-from edgeseg.methods.framework.plugin import Plugin, Seen
-from edgeseg.methods.framework.views import Target, by_peer
+from edgeseg.methods.framework.plugin import Plugin, StepContext
+from edgeseg.methods.framework.views import PseudoTarget, by_peer
 from edgeseg.models import Output
 
 SNAPSHOTS = 4  # the paper keeps 8; each costs the memory of a network
@@ -34,7 +34,7 @@ class PrevMatch(Plugin):
 
     taken: Tensor  # () int64, snapshots so far
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
         self.every = max(1, round(kit.config.steps * (1 - kit.config.warmup) / (2 * SNAPSHOTS)))
         self.first = round(kit.config.steps * kit.config.warmup)
@@ -50,7 +50,7 @@ class PrevMatch(Plugin):
         return self
 
     @torch.no_grad()
-    def believe(self, method: Method, target: Target, output: Output) -> Target:
+    def adjust_targets(self, method: Method, target: PseudoTarget, output: Output) -> PseudoTarget:
         """Ask the snapshots about the clean frames; what they say moves along as the last peer."""
         available = min(int(self.taken), SNAPSHOTS)
         if available == 0:
@@ -59,7 +59,7 @@ class PrevMatch(Plugin):
         size = (target.images.shape[2], target.images.shape[3])
         return replace(target, peers=(*target.peers, upsample(logits, size).softmax(1)))
 
-    def extra(self, method: Method, seen: Seen) -> Tensor | None:
+    def auxiliary_loss(self, method: Method, seen: StepContext) -> Tensor | None:
         if int(self.taken) == 0:
             return None
         target = by_peer(seen.target, -1)
@@ -70,7 +70,7 @@ class PrevMatch(Plugin):
         )
         label = torch.where(selected.weight > 0, target.label, IGNORE)
         loss = nn.functional.cross_entropy(found, label, ignore_index=IGNORE, reduction="sum")
-        return min(1.0, seen.progress / FULL_AT) * ratio(loss, selected.divisor)
+        return min(1.0, seen.progress / FULL_AT) * distributed_mean(loss, selected.divisor)
 
     @torch.no_grad()
     def _ensemble(self, images: Tensor, available: int) -> Tensor:

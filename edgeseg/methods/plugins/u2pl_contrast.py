@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.cross_entropy import IGNORE
-from edgeseg.losses.distributed import total
+from edgeseg.losses.distributed import all_reduce_sum
 from edgeseg.losses.u2pl_contrastive import (
     NegativeBank,
     anchor_mask,
@@ -22,9 +22,9 @@ from edgeseg.losses.u2pl_contrastive import (
     prototypes,
     rank_bounds,
 )
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import partition
-from edgeseg.methods.framework.plugin import Plugin, Seen
+from edgeseg.methods.framework.plugin import Plugin, StepContext
 from edgeseg.models import Output
 
 NEW_NEGATIVES = 256  # pushed for each class and step, so that the bank remembers many steps
@@ -33,12 +33,12 @@ NEW_NEGATIVES = 256  # pushed for each class and step, so that the bank remember
 class U2PLContrast(Plugin):
     """lambda_c L_c (eqs. 5 to 14); one process of several keeps the same bank as the others."""
 
-    def __init__(self, kit: Kit) -> None:
+    def __init__(self, kit: MethodContext) -> None:
         super().__init__()
         self.settings = kit.config.u2pl
         self.bank = NegativeBank(len(kit.pixels), self.settings.bank, kit.config.rep_dim)
 
-    def extra(self, method: Method, seen: Seen) -> Tensor | None:
+    def auxiliary_loss(self, method: Method, seen: StepContext) -> Tensor | None:
         assert seen.output.rep is not None, "the student has no representation head"
         with torch.no_grad():
             theirs = method.teacher(seen.images)
@@ -48,7 +48,7 @@ class U2PLContrast(Plugin):
         ):  # cosines near 1 need more than bfloat16's digits
             return self.settings.weight * self.contrast(seen, theirs, reliable)
 
-    def contrast(self, seen: Seen, theirs: Output, reliable: Tensor) -> Tensor:
+    def contrast(self, seen: StepContext, theirs: Output, reliable: Tensor) -> Tensor:
         """L_c at the representation's resolution, which has a fraction of the pixels; `reliable` is
         (B, H, W) bool.
         """
@@ -60,7 +60,7 @@ class U2PLContrast(Plugin):
             positive = prototypes(teacher_rep, anchors)
             self.bank.push(teacher_rep, negatives, NEW_NEGATIVES)
             negative = self.bank.draw(self.settings.negatives)
-            valid = (total(anchors.any(0).long()) > 0) & (self.bank.size > 0)
+            valid = (all_reduce_sum(anchors.any(0).long()) > 0) & (self.bank.size > 0)
             # One class alone has nothing to be told from: its loss would only push features apart.
             valid = valid & (valid.sum() > 1)
         return info_nce(
@@ -74,7 +74,7 @@ class U2PLContrast(Plugin):
         )
 
     def masks(
-        self, seen: Seen, theirs: Output, reliable: Tensor, size: tuple[int, int]
+        self, seen: StepContext, theirs: Output, reliable: Tensor, size: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
         """Anchors and negatives of each class, (P, C) bool, P pixels of all frames at `size`."""
         masks, target = seen.labelled.masks, seen.target

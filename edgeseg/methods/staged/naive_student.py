@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeseg.methods.framework.method import Kit, Method
+from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.staged_method import Learner, Stages
 from edgeseg.methods.online.suponly import suponly
 
@@ -28,5 +28,5 @@ def naive_student(stages: Stages) -> Path:
     return weights
 
 
-def _student(kit: Kit) -> Method:
+def _student(kit: MethodContext) -> Method:
     return Learner(kit, pseudo_only=True)

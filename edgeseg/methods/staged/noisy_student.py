@@ -16,9 +16,9 @@ import torch
 from edgeseg.data.augment import cutout, strong
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import ratio
+from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.framework.feature_perturbation import channel_dropout
-from edgeseg.methods.framework.method import Batch, Kit, Method, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages
 from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Network
@@ -30,7 +30,7 @@ DROPPED = 0.1  # chance of a channel
 class NoisyStudent(Method):
     """Soft cross-entropy to a frozen network's clean view."""
 
-    def __init__(self, kit: Kit, source: Network) -> None:
+    def __init__(self, kit: MethodContext, source: Network) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self.source, self._weight, self._colour = (
             source,
@@ -45,7 +45,7 @@ class NoisyStudent(Method):
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
-        self.look_at(torch.cat([labelled.images, unlabelled.images]))
+        self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
         with torch.no_grad():
             probability = upsample(
@@ -58,7 +58,7 @@ class NoisyStudent(Method):
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)
         seen = (hidden != 255).float()
-        soft = ratio(
+        soft = distributed_mean(
             (soft_cross_entropy(upsample(logits[number:], size), probability) * seen).sum(),
             seen.sum(),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.bundle.onnx_scan import scan
 from edgeseg.errors import BundleError
 from edgeseg.runtime.backends.base import Backend, Precision
@@ -23,7 +23,7 @@ RUNS: dict[Backend, tuple[Flavour, ...]] = {
 }
 
 
-def checked(bundle: Bundle, flavour: Flavour) -> bytes:
+def read_checked_graph(bundle: Bundle, flavour: Flavour) -> bytes:
     """The bytes of a graph that an engine may be given.
 
     Raises:
@@ -31,11 +31,11 @@ def checked(bundle: Bundle, flavour: Flavour) -> bytes:
     """
     name = GRAPHS[flavour]
     data, where = bundle.read(name), str(bundle.path / name)
-    Face.of(bundle.manifest).check(scan(data, name=where, flavour=flavour), where)
+    GraphSignature.of(bundle.manifest).check(scan(data, name=where, flavour=flavour), where)
     return data
 
 
-def choose(bundle: Bundle, backend: Backend, precision: Precision | Flavour) -> Flavour:
+def choose_flavour(bundle: Bundle, backend: Backend, precision: Precision | Flavour) -> Flavour:
     """The file of the bundle that `backend` should run at `precision`.
 
     Raises:

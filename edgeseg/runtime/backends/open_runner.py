@@ -14,9 +14,9 @@ import numpy as np
 
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.config import EngineConfig
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Backend, Precision, Runner, Wanted
-from edgeseg.runtime.backends.flavour_choice import checked, choose
+from edgeseg.runtime.backends.flavour_choice import choose_flavour, read_checked_graph
 
 MOST_STREAMS = 4  # each holds the activations of a frame
 WARM_UP = 2  # first calls lay out memory, and build an engine on TensorRT
@@ -36,7 +36,7 @@ def open_runner(
     *,
     streams: int = 1,
     engine: EngineConfig | None = None,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
     stop: Event | None = None,
 ) -> Iterator[Runner]:
     """A warm runner of one of the bundle's graphs, for the length of a `with` block.
@@ -73,12 +73,12 @@ def open_runner(
             start = native.open_native if backend == "tensorrt" else native.open_if_it_works
             stopped = stop.is_set if stop is not None else lambda: False
             found = start(
-                native.Request(
+                native.RunnerRequest(
                     opened,
                     precision,
                     engine or EngineConfig(),
                     streams,
-                    report or Silent(),
+                    report or NullReporter(),
                     stopped,
                 )
             )
@@ -100,9 +100,9 @@ def _open_ort(
 
     chosen = ort.fastest() if backend == "auto" else backend
     ort.require(chosen)
-    flavour = choose(bundle, chosen, precision)
+    flavour = choose_flavour(bundle, chosen, precision)
     streams = streams or (min(threads, MOST_STREAMS) if chosen == "cpu" else 1)
-    data = checked(
+    data = read_checked_graph(
         bundle, flavour
     )  # the engine makes its own copy, and this one is gone when this function ends
     return ort.OrtRunner(bundle, data, flavour, chosen, threads=threads, streams=streams)
@@ -118,7 +118,7 @@ def resolve_backend(backend: Wanted) -> Backend:
     from edgeseg.runtime.backends import onnxruntime_backend as ort
     from edgeseg.runtime.backends.tensorrt import native_runner as native  # noqa: PLC0415  # optional packages
 
-    if backend == "tensorrt" or (backend == "auto" and native.present()):
+    if backend == "tensorrt" or (backend == "auto" and native.is_available()):
         return "tensorrt"
     if backend == "auto":
         return ort.fastest()

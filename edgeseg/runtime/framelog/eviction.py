@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     size: int
 
 
-class Pile:
+class ReasonQueue:
     """Records of one reason, evicted from the fullest shard first so that every hour stays
     represented; O(log n) each.
 
@@ -70,7 +70,7 @@ class Pile:
             heapq.heapify(self._order)
 
 
-class Stock:
+class EvictionOrder:
     """All records of a log, in the order in which they would go.
 
     Sent ones go first, the oldest before the others; then flagged ones; then those with the lowest
@@ -81,7 +81,7 @@ class Stock:
     def __init__(self, random_share: float) -> None:
         self._share = random_share
         self._sent: list[Entry] = []
-        self._ready = {reason: Pile() for reason in REASONS}
+        self._ready = {reason: ReasonQueue() for reason in REASONS}
 
     def __len__(self) -> int:
         return len(self._sent) + sum(pile.count for pile in self._ready.values())

@@ -23,7 +23,7 @@ from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.image_codec import Image
 from edgeseg.runtime.framelog.eviction import REASONS
-from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate, Selection
+from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate, FrameSelection
 from edgeseg.runtime.framelog.reader import VerifyResult, iter_records, verify
 from edgeseg.runtime.framelog.record_format import (
     Entropy,
@@ -34,7 +34,7 @@ from edgeseg.runtime.framelog.record_format import (
     encode_parts,
     read_record,
 )
-from edgeseg.runtime.framelog.record_store import LAST_HOUR, NO_SPACE, Full, Store, set_aside
+from edgeseg.runtime.framelog.record_store import LAST_HOUR, NO_SPACE, Full, RecordStore, set_aside
 
 __all__ = ["FrameLog", "Record", "VerifyResult", "iter_records", "read_record", "verify"]
 
@@ -80,8 +80,8 @@ class FrameLog:
         self,
         folder: Path,
         config: LogConfig,
-        store: Store,
-        selection: Selection,
+        store: RecordStore,
+        selection: FrameSelection,
         held: ExitStack,
         *,
         device: str,
@@ -144,7 +144,7 @@ class FrameLog:
                 )
             set_aside(folder / ".lock", stat.S_ISREG)
             held.enter_context(lock(folder, FrameLogError))
-            store = Store(folder, config)
+            store = RecordStore(folder, config)
         except OSError as error:
             held.close()
             raise FrameLogError(
@@ -153,7 +153,7 @@ class FrameLog:
         except FrameLogError:
             held.close()
             raise
-        selection = Selection(config, threshold, seed)
+        selection = FrameSelection(config, threshold, seed)
         return cls(
             folder,
             config,
@@ -217,7 +217,7 @@ class FrameLog:
             monotonic_ns: when the frame was taken, on the monotonic clock.
             wait: for recorded footage, which can wait for the disk where a camera cannot.
         """
-        chosen = self._selection.consider(image_rgb, camera, score, monotonic_ns)
+        chosen = self._selection.prefilter(image_rgb, camera, score, monotonic_ns)
         if isinstance(chosen, str):
             self._count(chosen)
             return
@@ -312,7 +312,7 @@ class FrameLog:
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
-            refused = self._selection.admit(job.candidate, job.image, job.monotonic_ns)
+            refused = self._selection.check_duplicate(job.candidate, job.image, job.monotonic_ns)
             if refused:
                 self._count(refused)
                 continue
@@ -331,7 +331,7 @@ class FrameLog:
             except ValueError:
                 self._count("invalid")
             else:
-                self._selection.kept(job.candidate, job.monotonic_ns)
+                self._selection.commit(job.candidate, job.monotonic_ns)
 
     def _count(self, word: str) -> None:
         with self._counting:

@@ -138,7 +138,7 @@ class Candidate:
     flags: tuple[Flag, ...]
 
 
-class Selection:
+class FrameSelection:
     """All gates in order; `consider` runs beside inference, `admit` and then `kept` in the writer."""
 
     def __init__(self, config: LogConfig, threshold: float, seed: int | None) -> None:
@@ -151,7 +151,7 @@ class Selection:
         self._hash = 0
         self._hashes: deque[int] = deque(maxlen=REMEMBERED)
 
-    def consider(self, image: Image, camera: str, score: float, now_ns: int) -> Candidate | str:
+    def prefilter(self, image: Image, camera: str, score: float, now_ns: int) -> Candidate | str:
         """A candidate, or the word for why the frame is not logged: "invalid", "poor", "below" or
         "quota".
 
@@ -171,7 +171,7 @@ class Selection:
             return "below"
         return Candidate("score", 1.0, ()) if self._quota.has(now_ns) else "quota"
 
-    def admit(self, candidate: Candidate, image: Image, now_ns: int) -> str:
+    def check_duplicate(self, candidate: Candidate, image: Image, now_ns: int) -> str:
         """Run the gates that cost something on `image`, (H, W, 3) uint8; empty, "duplicate" or
         "quota".
         """
@@ -184,7 +184,7 @@ class Selection:
             return "duplicate"
         return "" if self._quota.has(now_ns) else "quota"
 
-    def kept(self, candidate: Candidate, now_ns: int) -> None:
+    def commit(self, candidate: Candidate, now_ns: int) -> None:
         """Remember the candidate admitted last; to be called once it is safe on the disk."""
         if candidate.reason != "flagged":
             self._hashes.append(self._hash)

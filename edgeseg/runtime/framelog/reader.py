@@ -18,7 +18,7 @@ from edgeseg.errors import FrameLogError
 from edgeseg.imaging.image_codec import Image
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import palette_png
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.framelog.record_format import (
     NAME,
     Header,
@@ -57,7 +57,7 @@ def iter_records(folder: Path) -> Iterator[Path]:
     return iter(sorted(records, key=lambda path: path.name))
 
 
-def verify(folder: Path, report: Report | None = None) -> VerifyResult:
+def verify(folder: Path, report: ProgressReporter | None = None) -> VerifyResult:
     """Read every record and check it against its digests and its name; also find what is no record
     at all.
 
@@ -66,7 +66,7 @@ def verify(folder: Path, report: Report | None = None) -> VerifyResult:
     """
     records, strangers = _list(folder)
     result = VerifyResult(bad=[(path, f"{path} is no record; move it away") for path in strangers])
-    report = report or Silent()
+    report = report or NullReporter()
     report.start("Verifying records", len(records))
     for path in sorted(records, key=lambda path: path.name):
         try:
@@ -111,7 +111,7 @@ def find(folder: Path, text: str) -> Path:
 
 
 def export(
-    folder: Path, output: Path, palette: Palette, report: Report | None = None
+    folder: Path, output: Path, palette: Palette, report: ProgressReporter | None = None
 ) -> VerifyResult:
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
@@ -128,7 +128,7 @@ def export(
     """
     paths = list(iter_records(folder))
     result = VerifyResult()
-    report = report or Silent()
+    report = report or NullReporter()
     report.start("Exporting records", len(paths))
     for path in paths:
         try:

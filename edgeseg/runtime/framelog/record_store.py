@@ -29,7 +29,7 @@ from pathlib import Path
 from edgeseg.atomic_files import fsync_dir, write_atomic
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
-from edgeseg.runtime.framelog.eviction import REASONS, State, Stock
+from edgeseg.runtime.framelog.eviction import REASONS, EvictionOrder, State
 from edgeseg.runtime.framelog.record_format import MAX_RECORD, NAME
 
 LAST_BOOT = 999_999
@@ -43,7 +43,7 @@ class Full(FrameLogError):
     """There is no room within the budget, and evicting records would not make it."""
 
 
-class Store:
+class RecordStore:
     """The records of one folder, for the one process that holds its lock.
 
     Attributes:
@@ -55,7 +55,7 @@ class Store:
         self._folder = folder
         self._max = config.max_bytes
         self._min_free = config.min_free_bytes
-        self._stock = Stock(config.random_share)
+        self._stock = EvictionOrder(config.random_share)
         self._made: set[str] = set()
         self._attempts = 0
         self.used = 0

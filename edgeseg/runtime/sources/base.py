@@ -39,7 +39,7 @@ class Frame:
 
 
 @dataclass
-class Account:
+class SourceStatistics:
     """What became of a source's frames besides those that it gave.
 
     Attributes:
@@ -71,7 +71,7 @@ class Source(Protocol):
     live: bool
     total: int | None
     fps: float | None
-    account: Account
+    account: SourceStatistics
 
     def frames(self, stop: Event) -> Iterator[Frame]:
         """The frames, until the source ends or `stop` is set."""

@@ -15,7 +15,7 @@ import numpy as np
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2, hush
-from edgeseg.runtime.sources.base import Account, Frame
+from edgeseg.runtime.sources.base import Frame, SourceStatistics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back
 PATIENCE_MS = 5_000  # FFmpeg's own default waits half a minute on a frozen stream
@@ -65,7 +65,7 @@ class Camera:
                 f"{name} cannot be opened; check that it is switched on and connected, that address, user and password "
                 "are right, and that no other program uses it"
             )
-        self.name, self.fps, self.account = name, fps, Account()
+        self.name, self.fps, self.account = name, fps, SourceStatistics()
         self._connect, self._camera, self._say, self._pauses = connect, camera, say, pauses
         self._newest: tuple[Image, int, int] | None = None
         self._lost = False

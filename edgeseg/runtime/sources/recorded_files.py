@@ -13,7 +13,7 @@ import numpy as np
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2, hush
-from edgeseg.runtime.sources.base import Account, Frame, safe_name
+from edgeseg.runtime.sources.base import Frame, SourceStatistics, safe_name
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -65,7 +65,7 @@ class Pictures:
     def __init__(self, paths: Sequence[Path], name: str, camera: str | None = None) -> None:
         hush()
         self.name = name
-        self.account = Account()
+        self.account = SourceStatistics()
         self.total: int | None = len(paths)
         self._paths = list(paths)
         self._names = _unique_names(self._paths)
@@ -114,7 +114,7 @@ class Videos:
         """
         hush()
         self.name = name
-        self.account = Account()
+        self.account = SourceStatistics()
         self._camera = camera
         self._clips: list[tuple[str, int]] = []
         self.fps: float | None = None

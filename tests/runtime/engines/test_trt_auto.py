@@ -14,12 +14,15 @@ from edgeseg.bundle import Bundle, Flavour, write
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.flavour_choice import checked
+from edgeseg.runtime.backends.flavour_choice import read_checked_graph
 from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import native_runner as native
-from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache, Record
-from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, obtain
+from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache, EngineEntry
+from edgeseg.runtime.backends.tensorrt.engine_provider import (
+    TensorRTEnvironment,
+    get_or_build_engine,
+)
 from tests.helpers.bundles import make_bundle, marked, network, painted
 from tests.helpers.engines import Box, engine_bundle, install, int8_trt
 
@@ -36,8 +39,10 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     return install(monkeypatch, tmp_path / "cache")
 
 
-def get(box: Box, bundle: Bundle, flavour: Any) -> tuple[Record, bytes]:  # Any: a flavour
-    return obtain(bundle, flavour, checked(bundle, flavour), EngineConfig(), box.tools)
+def get(box: Box, bundle: Bundle, flavour: Any) -> tuple[EngineEntry, bytes]:  # Any: a flavour
+    return get_or_build_engine(
+        bundle, flavour, read_checked_graph(bundle, flavour), EngineConfig(), box.tools
+    )
 
 
 def test_auto_takes_tensorrt_and_says_so_the_first_time(box: Box, bundle: Bundle) -> None:
@@ -118,14 +123,14 @@ def test_auto_with_a_folder_that_cannot_be_used_says_so_once(
 
 def test_a_machine_without_a_gpu_looks_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "has_gpu", lambda: False)
-    assert not native.present() and isinstance(cudart.has_gpu(), bool)
+    assert not native.is_available() and isinstance(cudart.has_gpu(), bool)
 
 
 def test_tools_are_found_or_named(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Tools.find().trt is box.trt
+    assert TensorRTEnvironment.find().trt is box.trt
     monkeypatch.setattr(cudart, "candidates", lambda: iter([]))
     with pytest.raises(DependencyError, match="no libcudart was found"):
-        Tools.find()
+        TensorRTEnvironment.find()
 
 
 def test_resolving_auto_names_tensorrt_where_it_is(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgeseg.bundle import Flavour
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt.engine_builder import Built, Messages, Recipe, build
@@ -19,7 +19,7 @@ from tests.helpers.bundles import manifest, network
 from tests.helpers.engines import JETSON, NEW, OLD, int8_trt
 
 FLAVOURS: list[Flavour] = ["fp32", "fp16", "int8-trt"]
-FACE = Face.of(manifest())
+FACE = GraphSignature.of(manifest())
 
 
 def made(

@@ -20,12 +20,12 @@ from edgeseg.bundle import Bundle
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.flavour_choice import checked
+from edgeseg.runtime.backends.flavour_choice import read_checked_graph
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt import build_process as enginejob
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
-from edgeseg.runtime.backends.tensorrt.engine_provider import obtain
+from edgeseg.runtime.backends.tensorrt.engine_provider import get_or_build_engine
 from tests.helpers.bundles import painted
 from tests.helpers.engines import FAKES, JETSON, NEW, Box, engine_bundle, install
 
@@ -51,8 +51,8 @@ def start(
 
 
 def get(box: Box, bundle: Bundle, timeout: int = 60, **options: Any) -> Any:  # Any: as `obtain`
-    data = checked(bundle, "int8-trt")
-    return obtain(
+    data = read_checked_graph(bundle, "int8-trt")
+    return get_or_build_engine(
         bundle, "int8-trt", data, EngineConfig(timeout=timeout), box.tools, report=box, **options
     )
 

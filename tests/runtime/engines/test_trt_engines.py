@@ -18,7 +18,7 @@ import pytest
 from edgeseg.bundle import Bundle, write
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.flavour_choice import checked
+from edgeseg.runtime.backends.flavour_choice import read_checked_graph
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import engine_provider as engines
@@ -28,10 +28,14 @@ from edgeseg.runtime.backends.tensorrt.engine_cache import (
     PLAN,
     RECORD,
     EngineCache,
-    Record,
+    EngineEntry,
     key,
 )
-from edgeseg.runtime.backends.tensorrt.engine_provider import key_parts, least_agreement, obtain
+from edgeseg.runtime.backends.tensorrt.engine_provider import (
+    get_or_build_engine,
+    key_parts,
+    least_agreement,
+)
 from tests.fakes.tensorrt_fake import VERSIONS
 from tests.helpers.bundles import manifest, network, painted
 from tests.helpers.engines import JETSON, NEW, OLD, Box, engine_bundle, install
@@ -51,10 +55,16 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
 
 def get(
     box: Box, bundle: Bundle, flavour: Any = "int8-trt", **options: Any
-) -> tuple[Record, bytes]:  # Any: as obtain
+) -> tuple[EngineEntry, bytes]:  # Any: as obtain
     config = options.pop("config", EngineConfig())
-    return obtain(
-        bundle, flavour, checked(bundle, flavour), config, box.tools, report=box, **options
+    return get_or_build_engine(
+        bundle,
+        flavour,
+        read_checked_graph(bundle, flavour),
+        config,
+        box.tools,
+        report=box,
+        **options,
     )
 
 
@@ -171,7 +181,7 @@ def test_another_graph_builds_anew(box: Box, bundle: Bundle, tmp_path: Path) -> 
     assert box.builds == 3
 
 
-def place_of(record: Record) -> Path:
+def place_of(record: EngineEntry) -> Path:
     return EngineCache().folder / f"tensorrt-{key(record.parts)}"
 
 
@@ -359,10 +369,10 @@ def test_only_the_newest_engines_stay(box: Box, bundle: Bundle) -> None:
     first, _ = get(box, bundle)
     cache = EngineCache()
     for number in range(KEPT + 3):
-        path = place_of(cache.store(Record(parts={"n": str(number)}), b"plan")) / RECORD
+        path = place_of(cache.store(EngineEntry(parts={"n": str(number)}), b"plan")) / RECORD
         os.utime(path, (number + 1, number + 1))
     assert get(box, bundle)[0] == first  # used, so it counts as new
-    cache.store(Record(parts={"n": "last"}), b"plan")
+    cache.store(EngineEntry(parts={"n": "last"}), b"plan")
     kept = cache.listing()
     assert len(kept) == KEPT and {"n": "last"} in [record.parts for record in kept]
     assert first.parts in [record.parts for record in kept] and {"n": "0"} not in [
@@ -373,7 +383,7 @@ def test_only_the_newest_engines_stay(box: Box, bundle: Bundle) -> None:
 def test_the_second_of_two_builders_waits_and_takes_the_firsts_engine(
     box: Box, bundle: Bundle
 ) -> None:
-    found: list[Record] = []
+    found: list[EngineEntry] = []
     inside, go = threading.Event(), threading.Event()
     original = box.run_child
 

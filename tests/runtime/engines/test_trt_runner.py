@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgeseg.bundle import Bundle, Flavour
-from edgeseg.bundle.io_spec import OUTPUTS, Face
+from edgeseg.bundle.io_spec import OUTPUTS, GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.cuda_runtime import Cuda
@@ -24,7 +24,7 @@ from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import HEIGHT, WIDTH, manifest, painted
 from tests.helpers.engines import JETSON, NEW, engine_bundle, int8_trt
 
-FACE = Face.of(manifest())
+FACE = GraphSignature.of(manifest())
 FRAMES = np.stack(
     [painted(np.random.default_rng(seed).integers(0, 4, (2, 3))) for seed in range(6)]
 )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
-from edgeseg.runtime.framelog.eviction import Stock
+from edgeseg.runtime.framelog.eviction import EvictionOrder
 from edgeseg.runtime.framelog.frame_log import FrameLog, iter_records, read_record, verify
 from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate
 
@@ -308,7 +308,7 @@ def test_a_record_sent_by_another_process_is_evicted_where_it_is(tmp_path: Path)
     )
 )
 def test_eviction_order_matches_a_plain_search(records: list[tuple[Any, int, int]]) -> None:
-    stock, plain = Stock(0.25), []
+    stock, plain = EvictionOrder(0.25), []
     for number, (reason, hour, score) in enumerate(records):
         shard, digest = f"000001-{hour:05}-{reason}", f"{number * 7919 % 1000:032x}"
         name = f"000001-{number:010}-{score:03}-{digest}.esr"
@@ -321,7 +321,7 @@ def test_eviction_order_matches_a_plain_search(records: list[tuple[Any, int, int
     assert len(stock) == 0
 
 
-def check_one(stock: Stock, plain: list[tuple[str, str, str]]) -> None:
+def check_one(stock: EvictionOrder, plain: list[tuple[str, str, str]]) -> None:
     control = [item for item in plain if item[0] == "random"]
     scored = [item for item in plain if item[0] == "score"]
     pile = control if len(control) > 0.25 * len(plain) or not scored else scored

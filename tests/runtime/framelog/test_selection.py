@@ -15,8 +15,8 @@ from edgeseg.runtime.framelog.frame_selection import (
     HOUR_NS,
     Candidate,
     Control,
+    FrameSelection,
     Quality,
-    Selection,
     TokenBucket,
 )
 
@@ -30,20 +30,20 @@ def picture(seed: int, height: int = 48, width: int = 64) -> Image:
     return blobs.repeat(height // 6, 0).repeat(width // 8, 1)
 
 
-def selection(threshold: float = 0.3, seed: int = 0, **changes: Any) -> Selection:
-    return Selection(LogConfig(**{"random_share": 0.0, **changes}), threshold, seed)
+def selection(threshold: float = 0.3, seed: int = 0, **changes: Any) -> FrameSelection:
+    return FrameSelection(LogConfig(**{"random_share": 0.0, **changes}), threshold, seed)
 
 
-def run(gates: Selection, image: Image, now_ns: int, score: float = 0.9) -> str:
+def run(gates: FrameSelection, image: Image, now_ns: int, score: float = 0.9) -> str:
     """Take a frame through all gates as the log does; the reason it was kept for, or why it was
     not.
     """
-    chosen = gates.consider(image, "cam", score, now_ns)
+    chosen = gates.prefilter(image, "cam", score, now_ns)
     if isinstance(chosen, str):
         return chosen
-    refused = gates.admit(chosen, image, now_ns)
+    refused = gates.check_duplicate(chosen, image, now_ns)
     if not refused:
-        gates.kept(chosen, now_ns)
+        gates.commit(chosen, now_ns)
     return refused or chosen.reason
 
 
@@ -132,9 +132,9 @@ def test_only_the_last_256_kept_frames_count() -> None:
 
 def test_a_frame_that_was_not_written_costs_nothing() -> None:
     gates = selection(per_hour=1)
-    chosen = gates.consider(picture(1), "cam", 0.9, 0)
+    chosen = gates.prefilter(picture(1), "cam", 0.9, 0)
     assert isinstance(chosen, Candidate)
-    assert gates.admit(chosen, picture(1), 0) == ""  # and then the disk failed
+    assert gates.check_duplicate(chosen, picture(1), 0) == ""  # and then the disk failed
     assert run(gates, picture(1), 1) == "score"
     assert run(gates, picture(2), 2) == "quota"
 
@@ -190,7 +190,7 @@ def test_the_control_stream_knows_no_score() -> None:
     for score in (0.0, 0.99):
         gates = selection(seed=5, random_share=0.5, per_hour=60)
         chosen = [
-            gates.consider(picture(frame), "cam", score, frame * SECOND) for frame in range(500)
+            gates.prefilter(picture(frame), "cam", score, frame * SECOND) for frame in range(500)
         ]
         drawn.append(
             [frame for frame, item in enumerate(chosen) if getattr(item, "reason", "") == "random"]

@@ -25,7 +25,7 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import GRAPHS
 from edgeseg.bundle.golden_frames import Golden
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt import build_worker as child
@@ -46,7 +46,7 @@ class Job:
 
     data: bytes
     recipe: Recipe
-    face: Face
+    face: GraphSignature
     golden: Golden
     config: EngineConfig
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.metrics import agreement
 from edgeseg.runtime.backends.cuda_runtime import Cuda
@@ -49,7 +49,7 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
         EdgesegError: TensorRT or CUDA refuse.
     """
     job = json.loads((folder / JOB).read_bytes())
-    recipe, face = Recipe.load(job["recipe"]), Face(**job["face"])
+    recipe, face = Recipe.load(job["recipe"]), GraphSignature(**job["face"])
     data = (folder / GRAPH).read_bytes()
     if hashlib.sha256(data).hexdigest() != job["digest"]:
         raise EngineError(

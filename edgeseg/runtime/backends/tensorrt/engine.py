@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle, Flavour
-from edgeseg.bundle.io_spec import INPUT, OUTPUTS, Face
+from edgeseg.bundle.io_spec import INPUT, OUTPUTS, GraphSignature
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.base import Backend, Prediction
 from edgeseg.runtime.backends.cuda_runtime import Cuda, Memory
@@ -26,12 +26,12 @@ class Unloadable(EngineError):
     """A plan that TensorRT does not take, although it was built here; building it again helps."""
 
 
-class _Lane:
+class _ExecutionLane:
     """What one frame at a time needs: a context, a stream and memory. No two threads may use one at
     once.
     """
 
-    def __init__(self, cuda: Cuda, stack: ExitStack, face: Face, *, shared: bool) -> None:
+    def __init__(self, cuda: Cuda, stack: ExitStack, face: GraphSignature, *, shared: bool) -> None:
         self._cuda = cuda
         self.stream = cuda.stream(stack)
         self.memory = {
@@ -85,7 +85,7 @@ class Engine:
         trt: Module,
         cuda: Cuda,
         plan: bytes,
-        face: Face,
+        face: GraphSignature,
         logger: Any,  # Any: an ILogger of `trt`
         *,
         lanes: int = 1,
@@ -109,11 +109,11 @@ class Engine:
         self._trt, self._cuda, self._logger = trt, cuda, logger
         self._runtime: Any = None  # Any: a Runtime of `trt`
         self._engine: Any = None  # Any: an ICudaEngine
-        self._lanes: list[_Lane] = []
-        self._idle: SimpleQueue[_Lane] = SimpleQueue()
+        self._lanes: list[_ExecutionLane] = []
+        self._idle: SimpleQueue[_ExecutionLane] = SimpleQueue()
         with ExitStack() as stack:
             shared = mapped and cuda.device.integrated
-            self._lanes = [_Lane(cuda, stack, face, shared=shared) for _ in range(lanes)]
+            self._lanes = [_ExecutionLane(cuda, stack, face, shared=shared) for _ in range(lanes)]
             stack.callback(self._drop)
             self._load(plan, face, dla)
             for lane in self._lanes:
@@ -126,7 +126,7 @@ class Engine:
                 self._idle.put(lane)
             self._stack = stack.pop_all()
 
-    def _load(self, plan: bytes, face: Face, dla: int | None) -> None:
+    def _load(self, plan: bytes, face: GraphSignature, dla: int | None) -> None:
         trt = self._trt
         self._runtime = trt.Runtime(self._logger)
         if dla is not None:
@@ -164,7 +164,7 @@ class Engine:
                 f"the engine's {odd} are not what the bundle's manifest says; export the bundle again"
             )
 
-    def _connect(self, lane: _Lane) -> None:
+    def _connect(self, lane: _ExecutionLane) -> None:
         lane.context = self._engine.create_execution_context()
         if lane.context is None:
             raise EngineError(
@@ -181,7 +181,7 @@ class Engine:
                 f"the engine leaves {', '.join(missing)} open; export the bundle again"
             )
 
-    def _capture(self, lane: _Lane, stack: ExitStack) -> None:
+    def _capture(self, lane: _ExecutionLane, stack: ExitStack) -> None:
         """Make a CUDA graph of a frame; an engine that cannot be captured runs without, only a
         little slower.
         """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from edgeseg.bundle import GRAPHS, Flavour
-from edgeseg.bundle.io_spec import INPUT, Face
+from edgeseg.bundle.io_spec import INPUT, GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 
@@ -127,7 +127,7 @@ def build(
     trt: Module,
     data: bytes,
     recipe: Recipe,
-    face: Face,
+    face: GraphSignature,
     messages: Messages,
     logger: Any,
     timing: bytes = b"",
@@ -201,7 +201,9 @@ def _parser_error(error: Any) -> str:  # Any: a ParserError
     return f"{' '.join(error.desc().split())} at {where}, code {int(error.code())}"
 
 
-def _check_network(network: Any, face: Face, name: str) -> None:  # Any: an INetworkDefinition
+def _check_network(
+    network: Any, face: GraphSignature, name: str
+) -> None:  # Any: an INetworkDefinition
     """Types are looked at in the engine: before, a weakly typed network may still change them."""
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     outputs = [network.get_output(index) for index in range(network.num_outputs)]

@@ -47,7 +47,7 @@ def engines_folder() -> Path:
     return home / "edgeseg" / "engines"
 
 
-class Record(Section):
+class EngineEntry(Section):
     """`engine.json`: of an engine, or with `refused` why there is none.
 
     Attributes:
@@ -114,12 +114,12 @@ class EngineCache:
             "that this user may write to"
         )
 
-    def record(self, parts: dict[str, str]) -> Record | None:
+    def record(self, parts: dict[str, str]) -> EngineEntry | None:
         """What is known under this key; None if nothing, or nothing that can be read."""
         found = _read(self._place(parts) / RECORD)
         return found if found is not None and found.parts == parts else None
 
-    def find(self, parts: dict[str, str]) -> tuple[Record, bytes] | None:
+    def find(self, parts: dict[str, str]) -> tuple[EngineEntry, bytes] | None:
         """Record and plan; None unless both are whole and belong together."""
         record = self.record(parts)
         if record is None or record.plan is None:
@@ -134,7 +134,7 @@ class EngineCache:
         )
         return (record, plan) if whole else None
 
-    def store(self, record: Record, plan: bytes | None) -> Record:
+    def store(self, record: EngineEntry, plan: bytes | None) -> EngineEntry:
         """Keep an engine, or with None why there is none.
 
         Raises:
@@ -156,7 +156,7 @@ class EngineCache:
             raise self._unwritable(error) from None
         return record
 
-    def listing(self) -> list[Record]:
+    def listing(self) -> list[EngineEntry]:
         """What is kept, the newest first."""
         found = ((path, _read(path)) for path in self._by_age())
         return [record for _, record in found if record is not None]
@@ -233,9 +233,9 @@ class EngineCache:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> EngineEntry | None:
     try:
         with open(path, "rb") as file:
-            return Record.model_validate_json(file.read(MOST_RECORD))
+            return EngineEntry.model_validate_json(file.read(MOST_RECORD))
     except (OSError, ValidationError, ValueError, RecursionError):
         return None

@@ -15,15 +15,15 @@ from typing import Any
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.bundle.golden_frames import read_golden
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import DependencyError, EngineError
-from edgeseg.progress import Report, Silent
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.cuda_runtime import Cuda
 from edgeseg.runtime.backends.tensorrt import build_worker as child
 from edgeseg.runtime.backends.tensorrt.build_process import Job, Stopped, run_job
 from edgeseg.runtime.backends.tensorrt.engine_builder import Module, Recipe
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, Record
+from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
 
 FORMAT = 1  # of what this builder makes; a higher one makes every older engine invalid
@@ -37,14 +37,14 @@ MOST_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
 
 
 @dataclass(frozen=True)
-class Tools:
+class TensorRTEnvironment:
     """What building and running need of the machine."""
 
     trt: Module
     cuda: Cuda
 
     @classmethod
-    def find(cls) -> Tools:
+    def find(cls) -> TensorRTEnvironment:
         """Raises:
         DependencyError: TensorRT, CUDA or a GPU is missing.
         """
@@ -59,7 +59,7 @@ class Tools:
         return cls(trt, Cuda.open())
 
 
-def key_parts(tools: Tools, recipe: Recipe, digest: str) -> dict[str, str]:
+def key_parts(tools: TensorRTEnvironment, recipe: Recipe, digest: str) -> dict[str, str]:
     """All that an engine depends on; a difference in any makes another engine."""
     device = tools.cuda.device
     return {
@@ -82,7 +82,7 @@ def key_parts(tools: Tools, recipe: Recipe, digest: str) -> dict[str, str]:
 
 
 def parts_for(
-    bundle: Bundle, flavour: Flavour, config: EngineConfig, tools: Tools
+    bundle: Bundle, flavour: Flavour, config: EngineConfig, tools: TensorRTEnvironment
 ) -> dict[str, str]:
     """The key of the engine for one file of a bundle."""
     return key_parts(
@@ -90,19 +90,19 @@ def parts_for(
     )
 
 
-def obtain(
+def get_or_build_engine(
     bundle: Bundle,
     flavour: Flavour,
     data: bytes,
     config: EngineConfig,
-    tools: Tools,
+    tools: TensorRTEnvironment,
     *,
     cache: EngineCache | None = None,
     force: bool = False,
     persist: bool = True,
-    report: Report | None = None,
+    report: ProgressReporter | None = None,
     stopped: Stopped = lambda: False,
-) -> tuple[Record, bytes]:
+) -> tuple[EngineEntry, bytes]:
     """An engine that passed on this device.
 
     Args:
@@ -118,7 +118,7 @@ def obtain(
         EngineError: it cannot be built, or what was built is not right.
         KeyboardInterrupt: `stopped`.
     """
-    cache, report = cache or EngineCache(), report or Silent()
+    cache, report = cache or EngineCache(), report or NullReporter()
     recipe = Recipe.of(tools.trt, flavour, config)
     parts = key_parts(tools, recipe, hashlib.sha256(data).hexdigest())
     cache.open()
@@ -150,14 +150,14 @@ def obtain(
         )
         began = time.monotonic()
         try:
-            job = Job(data, recipe, Face.of(bundle.manifest), golden, config)
+            job = Job(data, recipe, GraphSignature.of(bundle.manifest), golden, config)
             result, plan = run_job(job, cache.folder, cache.timing(parts), stopped)
             record = judge(bundle, flavour, parts, result)
         except EngineError as error:
             tries = (before.tries if before is not None else 0) + 1
             with suppress(EngineError):  # a full disk must not hide why there is no engine
                 cache.store(
-                    Record(parts=parts, refused=str(error), tries=tries, built=_now()), None
+                    EngineEntry(parts=parts, refused=str(error), tries=tries, built=_now()), None
                 )
             raise
         record = record.model_copy(update={"seconds": round(time.monotonic() - began, 1)})
@@ -166,7 +166,7 @@ def obtain(
 
 def judge(
     bundle: Bundle, flavour: Flavour, parts: dict[str, str], result: dict[str, Any]
-) -> Record:  # Any: as `work`
+) -> EngineEntry:  # Any: as `work`
     """The record of an engine that may be used.
 
     Raises:
@@ -192,7 +192,7 @@ def judge(
                 "use --precision fp16, and report it with `edgeseg doctor`"
             )
         warnings += seen.warnings(_expected(bundle))
-    return Record(
+    return EngineEntry(
         parts=parts,
         agreement=result["agreement"],
         least=least,

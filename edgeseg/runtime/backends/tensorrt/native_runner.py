@@ -7,29 +7,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
-from edgeseg.bundle.io_spec import Face
+from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
-from edgeseg.progress import Report
+from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import Precision
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
-from edgeseg.runtime.backends.flavour_choice import checked, choose
+from edgeseg.runtime.backends.flavour_choice import choose_flavour, read_checked_graph
 from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
 from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
-from edgeseg.runtime.backends.tensorrt.engine_provider import Tools, key_parts, obtain
+from edgeseg.runtime.backends.tensorrt.engine_provider import (
+    TensorRTEnvironment,
+    get_or_build_engine,
+    key_parts,
+)
 
 PREFERRED: tuple[Flavour, ...] = ("int8-trt", "fp16", "fp32")  # until they were timed here
 STREAMS = 2  # the CPU fills one lane while the GPU works on the other
 
 
-def present() -> bool:
+def is_available() -> bool:
     """Whether it is worth trying: quick, and nothing is loaded."""
     return has_gpu() and importlib.util.find_spec("tensorrt") is not None
 
 
 @dataclass(frozen=True)
-class Request:
+class RunnerRequest:
     """What is wanted of TensorRT.
 
     Attributes:
@@ -41,10 +45,10 @@ class Request:
     precision: Precision | Flavour
     config: EngineConfig
     streams: int
-    report: Report
+    report: ProgressReporter
     stopped: Callable[[], bool]
 
-    def flavours(self, tools: Tools) -> list[Flavour]:
+    def flavours(self, tools: TensorRTEnvironment) -> list[Flavour]:
         """The files to try, the best one first.
 
         Raises:
@@ -53,10 +57,10 @@ class Request:
         """
         if self.precision == "auto":
             return order(self.bundle, self.config, tools)
-        return [choose(self.bundle, "tensorrt", self.precision)]
+        return [choose_flavour(self.bundle, "tensorrt", self.precision)]
 
 
-def open_native(request: Request) -> TrtRunner:
+def open_native(request: RunnerRequest) -> TrtRunner:
     """A runner; its engine is built now where there is none yet. The caller closes it.
 
     Raises:
@@ -64,21 +68,21 @@ def open_native(request: Request) -> TrtRunner:
         DependencyError: TensorRT or a GPU is missing.
         EngineError: the engine cannot be built or run.
     """
-    tools = Tools.find()
+    tools = TensorRTEnvironment.find()
     return _open(request, request.flavours(tools)[0], tools, persist=True)
 
 
-def open_if_it_works(request: Request) -> TrtRunner | None:
+def open_if_it_works(request: RunnerRequest) -> TrtRunner | None:
     """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take
     another back end.
 
     Raises:
         BundleError: the bundle is damaged.
     """
-    if not present():
+    if not is_available():
         return None
     try:
-        tools = Tools.find()
+        tools = TensorRTEnvironment.find()
         EngineCache().open()
         flavours = request.flavours(tools)
     except (DependencyError, EngineError) as error:
@@ -96,7 +100,7 @@ def open_if_it_works(request: Request) -> TrtRunner | None:
     return None
 
 
-def order(bundle: Bundle, config: EngineConfig, tools: Tools) -> list[Flavour]:
+def order(bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment) -> list[Flavour]:
     """The bundle's files for TensorRT: first what passed here, the fastest before others, then what
     is usually fast.
 
@@ -117,13 +121,15 @@ def order(bundle: Bundle, config: EngineConfig, tools: Tools) -> list[Flavour]:
     return sorted(held, key=lambda flavour: times.get(flavour, float("inf")))
 
 
-def _open(request: Request, flavour: Flavour, tools: Tools, *, persist: bool) -> TrtRunner:
+def _open(
+    request: RunnerRequest, flavour: Flavour, tools: TensorRTEnvironment, *, persist: bool
+) -> TrtRunner:
     bundle, config = request.bundle, request.config
-    data = checked(bundle, flavour)
+    data = read_checked_graph(bundle, flavour)
     streams = request.streams or STREAMS
 
     def load(*, force: bool) -> TrtRunner:
-        _, plan = obtain(
+        _, plan = get_or_build_engine(
             bundle,
             flavour,
             data,
@@ -139,7 +145,7 @@ def _open(request: Request, flavour: Flavour, tools: Tools, *, persist: bool) ->
             tools.trt,
             tools.cuda,
             plan,
-            Face.of(bundle.manifest),
+            GraphSignature.of(bundle.manifest),
             messages.logger(tools.trt),
             lanes=streams,
             graphs=config.graphs,
