@@ -5,7 +5,7 @@
 
 Without `--cost`: agreement, SQNR of the logits, mIoU and worst class of both INT8 flavours on the
 site's val frames, for each number of frames and strategy, and at 64 frames for each estimator with
-and without equalised channels and rounding by inputs. With `--cost`: seconds and peak memory of
+and without equalized channels and rounding by inputs. With `--cost`: seconds and peak memory of
 calibrating with 16, 64 and 256 frames, and of ONNX Runtime's own calibrators beside them (which
 keep what they see: 64 frames of 192x256 take 6 GB), each in a process of its own.
 """
@@ -45,7 +45,7 @@ from edgeseg.export.quantization.quantizer import (
     CalibrationResult,
     Int8,
     calibrate,
-    quantise,
+    quantize,
 )
 from edgeseg.models.checkpoint import load_model
 from edgeseg.progress import NullReporter
@@ -83,7 +83,7 @@ class Bench:
         """Measure both flavours and print them."""
         found: dict[str, Any] = {"label": label}
         for flavour in FLAVOURS:
-            model = quantise(calibrated, self.interface, flavour, estimator)
+            model = quantize(calibrated, self.interface, flavour, estimator)
             outcome = run_graph(model.SerializeToString(), self.val, self.threads, NullReporter())
             one = accuracy_metrics(outcome, self.site.config.class_names, self.outcome)
             logits = sample_logits(model, self.val, self.threads, NullReporter()).logits
@@ -163,10 +163,10 @@ def main() -> None:
         "channels as they are, weights to the nearest": CalibrationResult(
             bench.network, plain.histograms, _nearest(bench.network, plain.histograms)
         ),
-        "channels equalised, weights to the nearest": replace(
+        "channels equalized, weights to the nearest": replace(
             whole, layers=_nearest(whole.network, whole.histograms)
         ),
-        "channels equalised, weights by inputs": whole,
+        "channels equalized, weights by inputs": whole,
     }
     for label, calibrated in rungs.items():
         for estimator in ESTIMATORS:

@@ -6,7 +6,7 @@ the same val frames.
     python benchmarks/int8_peers.py --site sites/camvid --run runs/train/exp1 --work peers-work \
         --peers peers/bin/python --modelopt modelopt/bin/python [--seeds 3] [--threads 1]
 
-Every tool gets the network alone (normalised frames to logits, opset 17) and 64 random unlabelled
+Every tool gets the network alone (normalized frames to logits, opset 17) and 64 random unlabelled
 frames, and runs in a process of its own whose time and peak memory are noted. Then all files are
 measured in one process of the environment that has both engines: agreement with float, SQNR of the
 logits, mIoU and worst class; and latency, interleaved in random order, OpenVINO's files in OpenVINO
@@ -147,7 +147,7 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     (work / "facts.json").write_text(json.dumps(facts))
 
 
-def _normalised(work: Path, name: str) -> Iterator[Any]:
+def _normalized(work: Path, name: str) -> Iterator[Any]:
     """(1, 3, H, W) float32 of each frame."""
     facts = json.loads((work / "facts.json").read_text())
     mean, std = (np.array(facts[key], np.float32) for key in ("mean", "std"))
@@ -160,7 +160,7 @@ def _normalised(work: Path, name: str) -> Iterator[Any]:
 def make(kind: str, seed: int, work: Path) -> None:
     """Make one file."""
     target = work / f"{kind}-{seed}.onnx"
-    frames = list(_normalised(work, f"images-{seed}.npy"))
+    frames = list(_normalized(work, f"images-{seed}.npy"))
     tool, _, variant = kind.partition("-")
     makers: dict[str, Callable[[], None]] = {
         "edgeseg": lambda: _edgeseg(variant, seed, work, target),
@@ -312,7 +312,7 @@ def measure(work: Path, threads: int) -> None:
     facts = json.loads((work / "facts.json").read_text())
     costs = json.loads((work / "costs.json").read_text())
     truths = list(np.load(work / "truth.npz").values())
-    frames = list(_normalised(work, "val.npy"))
+    frames = list(_normalized(work, "val.npy"))
     runs: dict[str, Any] = {"float": _session(work / "float.onnx", threads)}
     faults = {name: cost["fault"][0] for name, cost in costs.items() if cost["fault"]}
     for name in costs:
@@ -387,7 +387,7 @@ def _openvino(path: Path, threads: int) -> Any:
 
 
 def _mask(logits: Any, size: list[int]) -> Any:
-    """Classes after bilinear upsampling with half-pixel centres, as the exported graph does it."""
+    """Classes after bilinear upsampling with half-pixel centers, as the exported graph does it."""
 
     def weights(new: int, old: int) -> Any:
         place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)

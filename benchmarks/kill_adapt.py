@@ -122,8 +122,8 @@ def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
 
 
 def prepare(root: Path) -> None:
-    """A site whose champion has hardly learnt from a site model that has a little, and the log of a
-    device.
+    """A site whose champion has hardly learned from a site model that has a little, and the log of
+    a device.
     """
     site = make_site(root, QUICK)
     some, hardly_any = {"steps": 40, "eval_every": 40, "ema": 0.8}, {"steps": 1, "eval_every": 1}

@@ -302,7 +302,7 @@ def contrast(
     return total / max(present, 1)
 
 
-def equalised(label: Tensor, chances: list[float]) -> Tensor:
+def equalized(label: Tensor, chances: list[float]) -> Tensor:
     """AEL's sampling: pixels (B, H, W) bool that stay, class by class."""
     kept = torch.zeros_like(label, dtype=torch.bool)
     for c, chance in enumerate(chances):

@@ -153,14 +153,14 @@ def rows(scene: Scene) -> dict[str, Row]:
         source = logits.clone().requires_grad_(True)
         return torch.autograd.grad(loss(source, positives(target, 0.9, 3)).mean(), source)[0]
 
-    def equalise() -> Tensor:
+    def equalize() -> Tensor:
         confident.update(scene.probability[:half], scene.label[:half])
         chance = keep_chances(confident.value)[scene.label[half:]]
         return torch.rand(chance.shape, device=device) < chance
 
-    def slow_equalise() -> Tensor:
+    def slow_equalize() -> Tensor:
         slow.update(scene.probability[:half], scene.label[:half])
-        return literal.equalised(scene.label[half:], literal.keep_chances(slow.value))
+        return literal.equalized(scene.label[half:], literal.keep_chances(slow.value))
 
     return {
         "U2PL contrast": (contrast, slow_contrast),
@@ -177,12 +177,12 @@ def rows(scene: Scene) -> dict[str, Row]:
             lambda: fuzzy(fuzzy_positives, fuzzy_loss),
             lambda: fuzzy(literal.fuzzy_positives, literal.fuzzy_loss),
         ),
-        "AEL bank, sampling": (equalise, slow_equalise),
+        "AEL bank, sampling": (equalize, slow_equalize),
     }
 
 
 def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], object]]:
-    """A whole step of U2PL with optimiser and average, its contrastive loss alone, the teacher's
+    """A whole step of U2PL with optimizer and average, its contrastive loss alone, the teacher's
     second pass alone.
     """
     torch.manual_seed(0)
@@ -215,7 +215,7 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
         return inner(seen, theirs, reliable)
 
     plugin.contrast = catch  # type: ignore[method-assign]
-    images = method.normalise(torch.cat([labelled.images, unlabelled.images]))
+    images = method.normalize(torch.cat([labelled.images, unlabelled.images]))
 
     def step() -> None:
         method(labelled, unlabelled, 0.5).loss.backward()

@@ -1,6 +1,6 @@
 """Which frames calibrate an INT8 file.
 
-Neighbouring frames of a video are near-copies, and a condition that no frame shows gets clipped on
+Neighboring frames of a video are near-copies, and a condition that no frame shows gets clipped on
 the device, so what the frames cover matters more than how many there are. "spread" takes equal
 shares of the cameras and of the time, which needs nothing but the frames' names; "kcentre" and
 "classes" go by what the float model makes of the frames.

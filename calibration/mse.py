@@ -22,7 +22,7 @@ class MSE(Estimator):
         seen = self.histogram
         used = np.flatnonzero(seen.counts)
         values, counts = (
-            np.minimum(seen.centres[used], seen.magnitude),
+            np.minimum(seen.centers[used], seen.magnitude),
             seen.counts[used].astype(np.float64),
         )
         values[used == 0] = 0.0  # mostly the zeros behind a ReLU, which codes give back exactly

@@ -53,7 +53,7 @@ class Histogram:
         return self.lowest < 0
 
     @property
-    def centres(self) -> NDArray[np.float64]:
+    def centers(self) -> NDArray[np.float64]:
         """(bins,) the middle of each bin."""
         return np.asarray(
             (np.arange(len(self.counts)) + 0.5) * (self.top / len(self.counts)), np.float64

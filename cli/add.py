@@ -19,8 +19,7 @@ Camera = Annotated[
     str, typer.Option(help="Who took it; frames of different cameras never share a block.")
 ]
 Split = Annotated[
-    str,
-    typer.Option(metavar="auto|train|val|gate", help="Auto keeps neighbouring frames together."),
+    str, typer.Option(metavar="auto|train|val|gate", help="Auto keeps neighboring frames together.")
 ]
 Ignore = Annotated[
     list[int] | None,
@@ -62,7 +61,7 @@ def labels(
     ignore: Ignore = None,
     given: options.Set = None,
 ) -> None:
-    """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colours of the classes."""
+    """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colors of the classes."""
     from edgeseg.data.ingest.add_labels import add_labels
     from edgeseg.site import Site
 

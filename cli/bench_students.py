@@ -123,7 +123,7 @@ def _row(one: Speed, run: Trained | None) -> dict[str, Any]:  # Any: JSON
         "fp32_ms": one.fp32,
         "int8_ms": one.int8,
         "speedup": one.speedup,
-        "quantised": one.quantised,
+        "quantised": one.quantized,
         "convolutions": one.convolutions,
         "conversions": one.conversions,
         "miou": run and run.miou,
@@ -147,7 +147,7 @@ def _table(found: list[Speed], known: Mapping[Student, Trained | None]) -> None:
             f"{one.fp32:.1f}",
             f"{one.int8:.1f}",
             f"{one.speedup:.2f}x",
-            f"{one.quantised} of {one.convolutions}",
+            f"{one.quantized} of {one.convolutions}",
             miou,
         )
     Console(width=None if sys.stdout.isatty() else 140).print(table)

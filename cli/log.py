@@ -172,15 +172,15 @@ def _newest() -> Path:
 
 
 def _palette() -> Sequence[tuple[int, int, int]]:
-    """The classes' colours inside a site, others elsewhere, as on a device."""
+    """The classes' colors inside a site, others elsewhere, as on a device."""
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.framelog.reader import colours
+    from edgeseg.runtime.framelog.reader import colors
     from edgeseg.site import Site
 
     try:
         return Site.open().config.palette
     except ConfigError:
-        return colours()
+        return colors()
 
 
 def _plain(text: str) -> str:

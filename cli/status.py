@@ -23,12 +23,12 @@ def status(as_json: options.Json = False, given: options.Set = None) -> None:
     from rich.console import Console
 
     from edgeseg.data.frame_cache import used
-    from edgeseg.data.site_summary import summarise
+    from edgeseg.data.site_summary import summarize
     from edgeseg.site import Site
 
     site = Site.open(overrides=given)
     with report() as bar:
-        summary = summarise(site, bar)
+        summary = summarize(site, bar)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
         return

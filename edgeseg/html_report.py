@@ -145,7 +145,7 @@ class HtmlReport:
         )
 
     def legend(self, entries: Sequence[tuple[str, str]]) -> None:
-        """Names with their CSS colours or backgrounds."""
+        """Names with their CSS colors or backgrounds."""
         cells = "".join(
             f'<span><i style="background:{_text(color)}"></i>{_text(name)}</span>'
             for name, color in entries
@@ -153,7 +153,7 @@ class HtmlReport:
         self._parts.append(f'<div class="legend">{cells}</div>')
 
     def curves(self, series: Sequence[Series], x_label: str, y_label: str) -> None:
-        """Lines over one pair of axes, with a legend; dashed where the colours begin again."""
+        """Lines over one pair of axes, with a legend; dashed where the colors begin again."""
         shown = [line for line in series if len(line.x)]
         if shown:
             self.legend([(line.name, _swatch(n)) for n, line in enumerate(shown)])
@@ -182,7 +182,7 @@ class HtmlReport:
 
 
 def data_uri(image: Image, quality: int = 88) -> str:
-    """(H, W, 3) RGB as text for an `img`: PNG where it has few colours, as masks do, else JPEG."""
+    """(H, W, 3) RGB as text for an `img`: PNG where it has few colors, as masks do, else JPEG."""
     few = len(np.unique(image.reshape(-1, 3)[::7], axis=0)) <= 64
     kind, options = (".png", []) if few else (".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
     done, data = cv2.imencode(kind, np.ascontiguousarray(image[..., ::-1]), options)

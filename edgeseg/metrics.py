@@ -88,7 +88,7 @@ def paired_bootstrap(
 
     Args:
         challenger, champion: (frames, C, C) counts of the same frames in the same order.
-        block: neighbouring frames drawn together; above 1 for dense video, whose frames are
+        block: neighboring frames drawn together; above 1 for dense video, whose frames are
             near-copies.
 
     Returns:
@@ -150,7 +150,7 @@ def iou_margins(
 
 
 def block_length(frames: int) -> int:
-    """How many neighbours to draw together from a set in order: ten, or fewer so as to leave five
+    """How many neighbors to draw together from a set in order: ten, or fewer so as to leave five
     blocks.
     """
     return max(1, min(10, frames // 5))

@@ -30,7 +30,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
     integer_convolutions,
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
-from edgeseg.export.quantization.quantizer import calibrate, quantise
+from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import read_card
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -68,7 +68,7 @@ class Speed:
         parameters: of the network as it ships, parallel branches merged.
         fp32, int8: milliseconds a frame, the fastest run.
         speedup: INT8 against FP32.
-        quantised: convolutions that ONNX Runtime runs on codes, of `convolutions`, average pools
+        quantized: convolutions that ONNX Runtime runs on codes, of `convolutions`, average pools
             among them.
         conversions: changes between codes and floats that are left.
     """
@@ -78,7 +78,7 @@ class Speed:
     fp32: float
     int8: float
     speedup: float
-    quantised: int
+    quantized: int
     convolutions: int
     conversions: int
 
@@ -100,7 +100,7 @@ def measure(
     seed: int = 0,
     report: ProgressReporter | None = None,
 ) -> list[Speed]:
-    """Build, quantise and race them.
+    """Build, quantize and race them.
 
     Args:
         images: (H, W, 3) uint8 RGB each, at the size to measure at.
@@ -127,19 +127,19 @@ def measure(
         merged = network.eval().merged()
         graph, interface = fold_std(rename(lower(export_network(merged, height, width))), plain)
         calibrated = calibrate(graph, interface, images, threads=threads)
-        model = quantise(calibrated, interface, "int8-cpu")
+        model = quantize(calibrated, interface, "int8-cpu")
         int8 = model.SerializeToString()
         graphs |= {f"{'/'.join(student)} fp32": wrap(graph, interface).SerializeToString()}
         graphs |= {f"{'/'.join(student)} int8": int8}
         kernels = inspect(int8)
         size = sum(parameter.numel() for parameter in merged.parameters())
         convolutions = integer_convolutions(model) + len(float_convolutions(model))
-        facts.append((size, kernels.quantised, convolutions, kernels.conversions))
+        facts.append((size, kernels.quantized, convolutions, kernels.conversions))
     report.start("timing, all in one race", None)
     times = compare_latency(graphs, images[0], threads, seed, report)
     report.stop()
     found = []
-    for student, (size, quantised, convolutions, conversions) in zip(students, facts):
+    for student, (size, quantized, convolutions, conversions) in zip(students, facts):
         before, after = (
             times[f"{'/'.join(student)} {precision}"] for precision in ("fp32", "int8")
         )
@@ -150,7 +150,7 @@ def measure(
                 round(before.minimum, 3),
                 round(after.minimum, 3),
                 round(before.over(after), 3),
-                quantised,
+                quantized,
                 convolutions,
                 conversions,
             )

@@ -91,7 +91,7 @@ def test_bootstrap_widens_when_frames_are_copies_drawn_in_blocks() -> None:
 @pytest.mark.parametrize(
     ("frames", "block"), [(1, 1), (9, 1), (10, 2), (49, 9), (50, 10), (1000, 10)]
 )
-def test_neighbours_are_drawn_together_by_tens_but_at_least_five_blocks_are_left(
+def test_neighbors_are_drawn_together_by_tens_but_at_least_five_blocks_are_left(
     frames: int, block: int
 ) -> None:
     assert block_length(frames) == block

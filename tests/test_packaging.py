@@ -75,13 +75,13 @@ def test_the_three_folders_on_top_are_subpackages(wheel: zipfile.ZipFile) -> Non
         assert f"{package}/__init__.py" in wheel.namelist()
 
 
-def test_the_metadata_offers_the_documented_extras_and_licence(wheel: zipfile.ZipFile) -> None:
+def test_the_metadata_offers_the_documented_extras_and_license(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(wheel.read(name).decode())
     assert set(metadata.get_all("Provides-Extra") or []) == EXTRAS | {"all", "dev"}
     assert metadata["License-Expression"] == "Apache-2.0"
-    licence = name.replace("METADATA", "licenses/LICENSE")
-    assert b"Apache License" in wheel.read(licence)
+    license = name.replace("METADATA", "licenses/LICENSE")
+    assert b"Apache License" in wheel.read(license)
 
 
 def test_a_device_needs_no_training_package(wheel: zipfile.ZipFile) -> None:

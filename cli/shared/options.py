@@ -32,7 +32,7 @@ ImageSize = Annotated[
         "--imgsz", metavar="N|HxW", help="Height and width, multiples of 32 (14 for DINOv2)."
     ),
 ]
-Steps = Annotated[int | None, typer.Option(help="Optimiser steps.")]
+Steps = Annotated[int | None, typer.Option(help="Optimizer steps.")]
 BatchSize = Annotated[
     int | None,
     typer.Option("--batch", help="Labelled frames a step (and as many unlabelled ones)."),

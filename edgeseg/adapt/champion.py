@@ -116,8 +116,8 @@ def bundle_name(site: Site, state: State) -> str:
     return f"round-{state.number:04d}-{digest(folder_of(site, state.number) / 'bundle' / MANIFEST)[:8]}"
 
 
-def learnt(site: Site) -> set[str]:
-    """Frames that the champion has learnt from: those selected by the rounds in its line.
+def learned(site: Site) -> set[str]:
+    """Frames that the champion has learned from: those selected by the rounds in its line.
 
     What a rejected or rolled-back round selected is new again.
     """

@@ -164,7 +164,7 @@ def _open(site: Site, logs: list[Path], resume: bool, report: ProgressReporter) 
 
 
 def _same_configuration(site: Site, state: State) -> None:
-    """Refuse changes that the open round could not honour any more.
+    """Refuse changes that the open round could not honor any more.
 
     Raises:
         AdaptError: naming the keys.

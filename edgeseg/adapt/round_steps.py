@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeseg.adapt import publish
-from edgeseg.adapt.champion import HALF, bundle_name, digest_of, find_base, fingerprint, learnt
+from edgeseg.adapt.champion import HALF, bundle_name, digest_of, find_base, fingerprint, learned
 from edgeseg.adapt.gate import Measured, judge
 from edgeseg.adapt.record_import import load_origins, pull
 from edgeseg.adapt.record_selection import Candidate, select
@@ -150,8 +150,8 @@ def _select(round: Round) -> StepResult:
 
 
 def _candidates(site: Site) -> list[Candidate]:
-    """Frames from devices that the champion has not learnt from."""
-    spent, origins = learnt(site), load_origins(site)
+    """Frames from devices that the champion has not learned from."""
+    spent, origins = learned(site), load_origins(site)
     found = []
     for frame in site.frames("unlabelled"):
         if frame.origin == "log" and frame.id not in spent:

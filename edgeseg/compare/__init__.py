@@ -1,3 +1,3 @@
-"""Several training methods over several seeds at one budget of optimiser steps, on the user's own
+"""Several training methods over several seeds at one budget of optimizer steps, on the user's own
 site.
 """

@@ -139,7 +139,7 @@ def _chance_of_frames(
         return
     gain = gain_interval(mine, theirs, block=block_length(mine.shape[1]))
     page.paragraph(
-        f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbours together, they "
+        f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors together, they "
         f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, mean over seeds)."
     )
 
@@ -203,7 +203,7 @@ def _classes(page: HtmlReport, able: Sequence[Standing], facts: Facts) -> None:
     page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
     page.paragraph(
         "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val frames drawn anew, "
-        "neighbours together, for the frames of a video are near-copies. "
+        "neighbors together, for the frames of a video are near-copies. "
         "A class that val does not have shows a dash."
     )
     for each in able:

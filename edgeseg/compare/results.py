@@ -150,7 +150,7 @@ def standings(
 
 def rare_classes(pixels: Mapping[str, int]) -> list[str]:
     """The classes below 5 % of the labelled pixels, at least the rarest; what nobody labelled
-    cannot be learnt.
+    cannot be learned.
     """
     present = {name: number for name, number in pixels.items() if number}
     total = sum(present.values())

@@ -56,7 +56,7 @@ CATALOGUE: dict[str, MethodInfo] = {
     "suponly_strong": MethodInfo(
         "online.suponly",
         SUPERVISED,
-        "suponly with strong colours on the labelled frames too",
+        "suponly with strong colors on the labelled frames too",
         "B g + B n",
         1,
         "-",
@@ -91,7 +91,7 @@ CATALOGUE: dict[str, MethodInfo] = {
     "fixmatch": MethodInfo(
         "online.fixmatch",
         SELF,
-        "the student's own confident labels of a frame, learnt on a strong view of it",
+        "the student's own confident labels of a frame, learned on a strong view of it",
         "2B g + 2B n",
         2,
         "Sohn et al., NeurIPS 2020",
@@ -319,7 +319,7 @@ CATALOGUE: dict[str, MethodInfo] = {
     "s4gan": MethodInfo(
         "baselines.s4gan",
         ADVERSARIAL,
-        "a discriminator of frames picks those to learn from; what a frame shows is learnt apart",
+        "a discriminator of frames picks those to learn from; what a frame shows is learned apart",
         "2B g + 2B n",
         2,
         "Mittal et al., TPAMI 2021",
@@ -348,7 +348,7 @@ CATALOGUE: dict[str, MethodInfo] = {
 PLUGINS: dict[str, str] = {
     "u2pl_contrast": "U2PL's contrastive loss on unreliable pixels (Wang et al., CVPR 2022)",
     "fpl": "fuzzy positives in place of the cross-entropy; 3 classes or more (Qiao et al., CVPR 2023)",
-    "ael": "sampling, pasting and weights that favour classes that go badly (Hu et al., NeurIPS 2021)",
+    "ael": "sampling, pasting and weights that favor classes that go badly (Hu et al., NeurIPS 2021)",
     "augseg": "boxes of labelled frames pasted into uncertain ones (Zhao et al., CVPR 2023)",
     "prevmatch": "earlier checkpoints give a second opinion (Shin et al., 2024)",
     "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",

@@ -108,8 +108,8 @@ class DataConfig(Section):
     max_side: int = Field(1280, ge=64)  # frames are stored no larger than this
     val_share: float = Field(0.2, gt=0, lt=1)
     gate_share: float = Field(0.15, gt=0, lt=1)
-    block_seconds: float = Field(20.0, gt=0)  # neighbours within a block stay in one split
-    ignore_colors: tuple[str, ...] = ()  # colours of colour masks that mean "not labelled"
+    block_seconds: float = Field(20.0, gt=0)  # neighbors within a block stay in one split
+    ignore_colors: tuple[str, ...] = ()  # colors of color masks that mean "not labelled"
     cache_bytes: int = Field(20_000_000_000, ge=0)  # of decoded frames in cache/; 0: none
     seed: int = 0
 
@@ -232,7 +232,7 @@ class TrainConfig(LoopConfig):
     teacher: Literal["auto", "ema", "self"] = (
         "auto"  # who labels online: auto = what the method's paper says
     )
-    strong: bool = True  # colour, grey and blur on the student's view of unlabelled frames
+    strong: bool = True  # color, gray and blur on the student's view of unlabelled frames
     rep_dim: int = Field(256, ge=8)
     u2pl: U2PLConfig = U2PLConfig()
     ael: AELConfig = AELConfig()

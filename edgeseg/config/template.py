@@ -54,7 +54,7 @@ _LOOP = {
     "encoder": "any timm encoder; vit_small_patch14_dinov2 with arch dpt, stdc1_050 with stdc, ddrnet_075 with ddrnet",
     "weights": '"imagenet" (downloaded), "none", or a .safetensors file',
     "imgsz": "height and width the model is trained at; multiples of 32, of 14 for DINOv2",
-    "steps": "optimiser steps",
+    "steps": "optimizer steps",
     "batch": "labelled frames a step, on all devices together",
     "batch_unlabelled": "unlabelled frames a step",
     "accumulate": "parts that a batch goes through the network in, one after the other, for want of memory",
@@ -84,8 +84,8 @@ COMMENTS: dict[str, dict[str, str]] = {
         "max_side": "larger frames are made smaller, in pixels",
         "val_share": "share of labels that tunes and is reported",
         "gate_share": "share of labels kept to judge a new bundle, never trained or tuned on",
-        "block_seconds": "neighbours within a block stay in one split",
-        "ignore_colors": 'colours of colour masks that mean not labelled, like ["#000000"]',
+        "block_seconds": "neighbors within a block stay in one split",
+        "ignore_colors": 'colors of color masks that mean not labelled, like ["#000000"]',
         "cache_bytes": "decoded frames kept in cache/, which may be deleted at any time; 0 for none",
         "seed": "of the automatic split",
     },
@@ -99,7 +99,7 @@ COMMENTS: dict[str, dict[str, str]] = {
         "unlabelled_weight": "of the unlabelled loss",
         "confidence": "pseudo-labels below it are ignored; the method's own if unset",
         "cutmix": "share of the steps with CutMix",
-        "strong": "strong colour changes on what the student sees of unlabelled frames",
+        "strong": "strong color changes on what the student sees of unlabelled frames",
         "rep_dim": "channels of the representation head",
     },
     "train.u2pl": {
@@ -177,14 +177,14 @@ COMMENTS: dict[str, dict[str, str]] = {
         "max_drop": "mIoU points a new bundle may lose on gate",
         "max_class_drop": "and IoU points any class may lose",
         "draws": "of the bootstrap that compares the bundles",
-        "block": "neighbouring gate frames drawn together; more for dense video",
+        "block": "neighboring gate frames drawn together; more for dense video",
         "min_fps": "that a new bundle must reach here",
     },
 }
 
 
 def default_colors(number: int) -> tuple[str, ...]:
-    """Distinct colours as "#rrggbb", any number up to 64."""
+    """Distinct colors as "#rrggbb", any number up to 64."""
     colors = list(COLORS[:number])
     step = 0
     while (
@@ -222,7 +222,7 @@ def template(name: str, classes: Sequence[str]) -> str:
         f"name = {_value(name)}",
         "",
         "# The classes in the order of their ids, from 0; masks hold these ids, and 255 where nothing is labelled.",
-        "# Colours are for pictures, and for masks that were painted in them.",
+        "# Colors are for pictures, and for masks that were painted in them.",
         "classes = [",
         *(
             f'    {{ name = {_value(spec)}, color = "{color}" }},'

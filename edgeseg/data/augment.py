@@ -1,4 +1,4 @@
-"""Augmentation in tensor code on the training device: geometry for every view, colour for the
+"""Augmentation in tensor code on the training device: geometry for every view, color for the
 strong one.
 """
 
@@ -48,12 +48,12 @@ def weak(
         masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
     )
     label = label[:, 0].round().long().masked_fill(~valid, IGNORE)
-    moved = torch.where(valid[:, None], moved, 0.45)  # a grey that normalises to about 0
+    moved = torch.where(valid[:, None], moved, 0.45)  # a gray that normalizes to about 0
     return moved, label, valid
 
 
 def strong(images: Tensor) -> Tensor:
-    """Colour jitter (p 0.8), grey (p 0.2) and blur (p 0.5), each drawn for every image: the set of
+    """Color jitter (p 0.8), gray (p 0.2) and blur (p 0.5), each drawn for every image: the set of
     ST++ and UniMatch.
 
     Args:
@@ -61,8 +61,8 @@ def strong(images: Tensor) -> Tensor:
     """
     with torch.autocast(
         images.device.type, enabled=False
-    ):  # three decimal digits are not enough for colours
-        return _blur(_recolour(images.float()))
+    ):  # three decimal digits are not enough for colors
+        return _blur(_recolor(images.float()))
 
 
 def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-def _recolour(images: Tensor) -> Tensor:
+def _recolor(images: Tensor) -> Tensor:
     batch, device = len(images), images.device
 
     def amount(strength: float) -> Tensor:
@@ -105,9 +105,9 @@ def _recolour(images: Tensor) -> Tensor:
     result = images * amount(0.5)
     mean = _luma(result).mean((2, 3), keepdim=True)
     result = mean + (result - mean) * amount(0.5)
-    grey = _luma(result)
+    gray = _luma(result)
     saturation = torch.where(torch.rand(batch, 1, 1, 1, device=device) < 0.2, 0.0, amount(0.5))
-    result = grey + (result - grey) * saturation
+    result = gray + (result - gray) * saturation
     result = _shift_hue(
         result, torch.where(chosen, (torch.rand(batch, 1, 1, 1, device=device) - 0.5) * 0.5, 0.0)
     )

@@ -80,7 +80,7 @@ def resize_image(image: Image, size: tuple[int, int]) -> Image:
 
 
 def resize_mask(mask: Image, size: tuple[int, int]) -> Image:
-    """To (height, width) by nearest neighbour."""
+    """To (height, width) by nearest neighbor."""
     if mask.shape == size:
         return mask
     return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)

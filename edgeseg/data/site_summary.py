@@ -72,7 +72,7 @@ class Summary:
         return sum(counts[split] for counts in self.frames.values())
 
 
-def summarise(site: Site, report: ProgressReporter | None = None) -> Summary:
+def summarize(site: Site, report: ProgressReporter | None = None) -> Summary:
     """Look at frames, masks, runs and bundles.
 
     Raises:
@@ -201,7 +201,7 @@ def _about_labels(absent: dict[Split, list[str]], summary: Summary) -> list[str]
     said = []
     if absent["labelled"]:
         said.append(
-            f"no labelled frame shows {', '.join(absent['labelled'])}, so it cannot be learnt; label some that do"
+            f"no labelled frame shows {', '.join(absent['labelled'])}, so it cannot be learned; label some that do"
         )
     for split, least in LEAST.items():
         number = summary.total(split)
@@ -218,11 +218,11 @@ def _about_labels(absent: dict[Split, list[str]], summary: Summary) -> list[str]
 
 
 def _copies(annotated: list[Frame], near: int) -> int:
-    learnt = np.array(
+    learned = np.array(
         [int(frame.hash, 16) for frame in annotated if frame.split == "labelled"], np.uint64
     )
     judges = [frame for frame in annotated if frame.split != "labelled"]
-    return sum(bool((distances(int(frame.hash, 16), learnt) <= near).any()) for frame in judges)
+    return sum(bool((distances(int(frame.hash, 16), learned) <= near).any()) for frame in judges)
 
 
 def _next(summary: Summary) -> str:

@@ -1,4 +1,4 @@
-"""Which frames train, tune and judge: neighbours stay together, and footage too close to val or
+"""Which frames train, tune and judge: neighbors stay together, and footage too close to val or
 gate is kept out.
 
 A block is `block_seconds` of one source of one camera; an image folder counts as one source. A
@@ -93,7 +93,7 @@ class Assignment:
 
     Attributes:
         splits: by frame id.
-        parted: blocks too large for one split that were cut, so that neighbours met at the cuts.
+        parted: blocks too large for one split that were cut, so that neighbors met at the cuts.
     """
 
     splits: dict[str, Split]
@@ -148,7 +148,7 @@ def assign(
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """Neighbouring frames that stay together, and the classes in them."""
+    """Neighboring frames that stay together, and the classes in them."""
 
     frames: list[Frame]
     classes: set[int]

@@ -149,7 +149,7 @@ def _autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> Non
     page.heading("Autumn: before and after the round")
     page.paragraph(
         "Leaves have turned, the sun is low, the river high and brown, the mast leans and nobody has wiped the lens. "
-        "The round has learnt from the frames above without a single new label for training."
+        "The round has learned from the frames above without a single new label for training."
     )
     with ExitStack() as stack:
         before = dict(_bundle_models(stack, site, site.root / done["export"]["bundle"]))

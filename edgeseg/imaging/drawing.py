@@ -44,7 +44,7 @@ def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Image:
 
 
 def legend(names: Sequence[str], palette: Sequence[tuple[int, int, int]], width: int) -> Image:
-    """One line or more of coloured squares with the classes' names."""
+    """One line or more of colored squares with the classes' names."""
     lines, x, y = [], 4, 0
     for name, color in zip(names, palette):
         need = 24 + 9 * len(name)
@@ -69,7 +69,7 @@ def legend(names: Sequence[str], palette: Sequence[tuple[int, int, int]], width:
 
 
 def save_png(path: Path, image: Image) -> None:
-    """Write (H, W, 3) RGB or (H, W) grey as PNG, atomically."""
+    """Write (H, W, 3) RGB or (H, W) gray as PNG, atomically."""
     stored = image[..., ::-1] if image.ndim == 3 else image
     done, data = cv2.imencode(".png", np.ascontiguousarray(stored))
     assert done, "PNG encoding of a uint8 array cannot fail"

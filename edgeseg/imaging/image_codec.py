@@ -32,7 +32,7 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
         raise ValueError(f"the frame cannot be compressed: {error}") from None
 
 
-def encode_grey(values: Image) -> bytes:
+def encode_gray(values: Image) -> bytes:
     """Compress (H, W) uint8 without loss, as PNG.
 
     Raises:
@@ -57,15 +57,15 @@ def decode_jpeg(data: bytes, height: int, width: int) -> Image:
     )
 
 
-def decode_grey(data: bytes) -> Image:
-    """(H, W) uint8 from an 8-bit grey PNG.
+def decode_gray(data: bytes) -> Image:
+    """(H, W) uint8 from an 8-bit gray PNG.
 
     Raises:
         ValueError: it is none, too large, or damaged.
     """
     height, width = _png_size(data)
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and height * width <= MAX_PIXELS):
-        raise ValueError("is no 8-bit grey PNG, or too large")
+        raise ValueError("is no 8-bit gray PNG, or too large")
     return _decode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
@@ -95,7 +95,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
-    """(height, width) of an 8-bit grey PNG; zeros for anything else."""
+    """(height, width) of an 8-bit gray PNG; zeros for anything else."""
     if data[:16] != b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" or data[24:26] != b"\x08\0":
         return 0, 0
     return int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")

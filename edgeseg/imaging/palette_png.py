@@ -1,4 +1,4 @@
-"""Masks as palette PNGs, which OpenCV neither writes nor reads: class ids for programs, colours for
+"""Masks as palette PNGs, which OpenCV neither writes nor reads: class ids for programs, colors for
 people.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-IGNORED = (0, 0, 0)  # colour of every id that is no class, 255 among them
+IGNORED = (0, 0, 0)  # color of every id that is no class, 255 among them
 
 
 def palette_png(mask: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> bytes:
     """The bytes of a PNG whose pixel values are class ids and which viewers show in the classes'
-    colours.
+    colors.
 
     Args:
         mask: (H, W) uint8.
@@ -43,13 +43,13 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def as_grey(data: bytes) -> bytes:
-    """An 8-bit palette PNG as a grey one of the same values, so that OpenCV reads indices; other
+def as_gray(data: bytes) -> bytes:
+    """An 8-bit palette PNG as a gray one of the same values, so that OpenCV reads indices; other
     files as they are.
     """
     if (
         not data.startswith(SIGNATURE) or len(data) < 33 or data[24:26] != b"\x08\x03"
-    ):  # bit depth, colour type
+    ):  # bit depth, color type
         return data
     parts, at = [SIGNATURE, _chunk(b"IHDR", data[16:25] + b"\x00" + data[26:29])], 33
     while at + 12 <= len(data):

@@ -1,5 +1,5 @@
 """The perceptual hash that tells near-duplicate frames: 64 times "is this cell brighter than its
-left neighbour".
+left neighbor".
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from edgeseg.imaging.opencv import cv2
 
-# grey levels; what is closer counts as equal, or the noise of flat areas would set bits at random
+# gray levels; what is closer counts as equal, or the noise of flat areas would set bits at random
 MARGIN = 1.0
-_GREY = np.array([0.299, 0.587, 0.114], np.float32)
+_GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 _POWERS = np.uint64(1) << np.arange(63, -1, -1, dtype=np.uint64)
 
 
@@ -23,7 +23,7 @@ def dhash(image: NDArray[np.uint8]) -> int:
         image: (H, W, 3) uint8 RGB.
 
     Returns:
-        64 bits, row by row over 8x8 neighbouring cells.
+        64 bits, row by row over 8x8 neighboring cells.
     """
     height, width = image.shape[:2]
     factor = max(
@@ -33,7 +33,7 @@ def dhash(image: NDArray[np.uint8]) -> int:
     small = cv2.resize(
         image[: rows * factor, : columns * factor], (columns, rows), interpolation=cv2.INTER_AREA
     )
-    cells = cv2.resize(small.astype(np.float32), (9, 8), interpolation=cv2.INTER_AREA) @ _GREY
+    cells = cv2.resize(small.astype(np.float32), (9, 8), interpolation=cv2.INTER_AREA) @ _GRAY
     bits = (cells[:, 1:] > cells[:, :-1] + MARGIN).ravel()
     return int(_POWERS[bits].sum(dtype=np.uint64))
 

@@ -21,7 +21,7 @@ IGNORE = 255
 def discriminator_loss(
     real: Tensor, fake: Tensor, real_valid: Tensor | None = None, fake_valid: Tensor | None = None
 ) -> Tensor:
-    """Binary cross-entropy of both sides, what the discriminator minimises.
+    """Binary cross-entropy of both sides, what the discriminator minimizes.
 
     Args:
         real, fake: (B, ...) logits of true masks (one-hot) and of predictions, detached by the
@@ -36,7 +36,7 @@ def discriminator_loss(
 
 
 def adversarial_loss(fake: Tensor, valid: Tensor | None = None) -> Tensor:
-    """What the segmenter minimises to be taken for real (AdvSSL: weight 0.01, unlabelled 0.001).
+    """What the segmenter minimizes to be taken for real (AdvSSL: weight 0.01, unlabelled 0.001).
 
     Args:
         fake: (B, ...) logits of predictions, with gradient.

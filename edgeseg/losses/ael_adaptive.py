@@ -1,4 +1,4 @@
-"""How well each class is learnt, and more chances for the ones that are not (AEL, Hu et al.,
+"""How well each class is learned, and more chances for the ones that are not (AEL, Hu et al.,
 NeurIPS 2021; methods.md 2.4).
 
 Legend: B batch, C classes, H W pixels; g_c is the running confidence of class c, 0..1.
@@ -78,7 +78,7 @@ def keep_chances(value: Tensor, power: float = 1.0, least: float = 0.05) -> Tens
         value: (C,), g.
 
     Returns:
-        (C,), 1 for the least confident class, and for all when every class is learnt perfectly.
+        (C,), 1 for the least confident class, and for all when every class is learned perfectly.
     """
     lack = (1 - to_float32(value)).clamp(min=0)
     worst = lack.max()
@@ -87,7 +87,7 @@ def keep_chances(value: Tensor, power: float = 1.0, least: float = 0.05) -> Tens
 
 
 def confidence_weight(confidence: Tensor) -> Tensor:
-    """Weight of a pseudo-labelled pixel, its confidence squared; normalise by the sum: `ratio(sum w
+    """Weight of a pseudo-labelled pixel, its confidence squared; normalize by the sum: `ratio(sum w
     l, sum w)`.
 
     Args:

@@ -2,7 +2,7 @@
 them may be right.
 
 A plug-in for any method whose target is a probability (methods.md 2.3): `fuzzy_positives` is the
-paper's assignment (FPA), `fuzzy_loss` its regularisation (FPR), `fuzzy_weight` the weights of
+paper's assignment (FPA), `fuzzy_loss` its regularization (FPR), `fuzzy_weight` the weights of
 pixels that its code adds. Legend: B batch, C classes, H W pixels.
 """
 

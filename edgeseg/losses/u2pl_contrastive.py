@@ -82,7 +82,7 @@ def one_hot(label: Tensor, classes: int) -> Tensor:
 
 
 def prototypes(rep: Tensor, mask: Tensor) -> Tensor:
-    """Mean representation of each class over all processes (eq. 8), normalised; (P, D), (P, C) ->
+    """Mean representation of each class over all processes (eq. 8), normalized; (P, D), (P, C) ->
     (C, D).
     """
     rep = to_float32(rep)
@@ -92,7 +92,7 @@ def prototypes(rep: Tensor, mask: Tensor) -> Tensor:
 
 
 class NegativeBank(nn.Module):
-    """A first-in-first-out store of normalised negatives for each class; part of the state, so
+    """A first-in-first-out store of normalized negatives for each class; part of the state, so
     resuming is exact.
     """
 
@@ -161,8 +161,8 @@ def info_nce(
     Args:
         rep: (P, D) of the student, with gradient.
         mask: (P, C) bool from `anchor_mask`.
-        positive: (C, D) normalised.
-        negative: (C, N, D) normalised.
+        positive: (C, D) normalized.
+        negative: (C, N, D) normalized.
         valid: (C,) bool, classes that have anchors and negatives, here or on any process; none at
             all gives a differentiable 0.
         number: anchors drawn for each class with replacement.

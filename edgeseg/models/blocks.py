@@ -1,5 +1,5 @@
 """What the edge networks of our own are made of: parts that stay in integers when the network is
-quantised.
+quantized.
 
 Plain convolutions with ReLU, whose outputs are unsigned codes with zero point 0 for ONNX Runtime
 and fuse with their convolution everywhere. Maps are enlarged by repeating pixels, because a

@@ -34,7 +34,7 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB normalised with MEAN and STD.
+    """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB normalized with MEAN and STD.
 
     Attributes:
         frozen: the encoder stays as it is; see `freeze`.

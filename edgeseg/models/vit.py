@@ -84,7 +84,7 @@ class VitEncoder(nn.Module):
         self.register_load_state_dict_pre_hook(_fit_positions)  # type: ignore[no-untyped-call]
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to four maps (B, D, h, w) on the patch grid, normalised as the last one is."""
+        """(B, 3, H, W) to four maps (B, D, h, w) on the patch grid, normalized as the last one is."""
         if image.shape[2:] != self.size:
             image = F.interpolate(image, self.size, mode="bilinear", antialias=True)
         features: list[Tensor] = self.model.forward_intermediates(

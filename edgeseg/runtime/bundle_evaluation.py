@@ -12,7 +12,7 @@ import numpy as np
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import as_grey
+from edgeseg.imaging.palette_png import as_gray
 from edgeseg.imaging.resize import prepare, resize_mask
 from edgeseg.metrics import IGNORE, Counts, Mask, confusion
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -83,7 +83,7 @@ def read_pair(
 
 
 def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
-    """A PNG of class ids, grey or palette with 8 bits, which is what edgeseg writes.
+    """A PNG of class ids, gray or palette with 8 bits, which is what edgeseg writes.
 
     Args:
         ignore: indices that mean "not labelled", beside 255.
@@ -92,13 +92,13 @@ def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
         DataError: it is missing, damaged or of another kind.
     """
     try:
-        data = np.frombuffer(as_grey(path.read_bytes()), np.uint8)
+        data = np.frombuffer(as_gray(path.read_bytes()), np.uint8)
         mask = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except (OSError, cv2.error):
         mask = None
     if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
         raise DataError(
-            f"{path} is missing, damaged or no 8-bit PNG of class ids; for colour masks pip install pillow"
+            f"{path} is missing, damaged or no 8-bit PNG of class ids; for color masks pip install pillow"
         )
     indices = np.array(mask, np.uint8)
     indices[np.isin(indices, list(ignore))] = IGNORE

@@ -2,7 +2,7 @@
 of the site.
 
 A student's loss is one more method given to the loop: cross-entropy on labels, temperature-scaled
-KL divergence on all frames (Hinton et al., 2015). The student sees strong colours, the teacher the
+KL divergence on all frames (Hinton et al., 2015). The student sees strong colors, the teacher the
 clean view of the same crop.
 """
 
@@ -121,8 +121,8 @@ class Distillation(Method):
         self.teacher_forward(clean)
         valid = torch.cat([labelled.valid, unlabelled.valid])
         with torch.no_grad():
-            target = self.source(self.normalise(clean)).logits
-        logits = self.student(self.normalise(strong(clean))).logits
+            target = self.source(self.normalize(clean)).logits
+        logits = self.student(self.normalize(strong(clean))).logits
         size = (logits.shape[2], logits.shape[3])
         near = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
         supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)

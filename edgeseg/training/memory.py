@@ -105,7 +105,7 @@ def measure_step(step: Callable[[], Tensor], where: device, module: nn.Module) -
 
     Args:
         step: gives the loss.
-        module: all that is trained; its optimiser has not made a step yet.
+        module: all that is trained; its optimizer has not made a step yet.
 
     Raises:
         MemoryError: the GPU has not that much.

@@ -21,7 +21,7 @@ from edgeseg.site import Frame, Site
 Image = NDArray[np.uint8]
 
 
-def normalised(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
+def normalized(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
     """(H, W, 3) uint8 RGB images of one size as networks take them, (B, 3, H, W)."""
     batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -40,7 +40,7 @@ def predict(
     Returns:
         (B, H, W) uint8 class ids and (B, h, w) float32 entropy 0..1, on the CPU.
     """
-    logits = module(normalised(images, device)).logits.float()
+    logits = module(normalized(images, device)).logits.float()
     mask = upsample(logits, images[0].shape[:2]).argmax(1).to(torch.uint8)
     return mask.cpu(), entropy(logits.softmax(1)).cpu()
 

@@ -28,7 +28,7 @@ from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
-from edgeseg.training.model_evaluation import normalised
+from edgeseg.training.model_evaluation import normalized
 from edgeseg.training.run_folder import RunResult
 from edgeseg.training.trainer import StepRange, fit
 
@@ -197,7 +197,7 @@ def _vote(network: Network, image: Mask, views: int, device: torch.device) -> Ma
     """The most likely class (H, W) by the mean softmax over scaled and flipped views of an image
     (H, W, 3).
     """
-    picture = normalised([image], device)
+    picture = normalized([image], device)
     size = (image.shape[0], image.shape[1])
     total = torch.zeros(())
     plans = [(scale, flip) for scale in SCALES for flip in (False, True)][: max(1, views)]

@@ -56,7 +56,7 @@ def start_from(student: Network, run: Path, config: LoopConfig) -> None:
 
 
 def refuse_frozen_noise(config: LoopConfig, init: Path | None) -> None:
-    """A frozen encoder must have learnt something before.
+    """A frozen encoder must have learned something before.
 
     Raises:
         TrainError: it starts from random numbers.
@@ -126,7 +126,7 @@ def fit(
             memory_format=torch.channels_last
         )
         if fabric.world_size > 1 and fabric.device.type == "cuda":
-            _synchronise(method)
+            _synchronize(method)
         optimizer = torch.optim.AdamW(
             _groups(method, config), weight_decay=config.weight_decay, foreach=True
         )
@@ -159,7 +159,7 @@ def fit(
         if config.compile:
             method.student.compile()
         wrapped, optimizer = fabric.setup(method, optimizer)
-        learnt = [parameter for parameter in method.parameters() if parameter.requires_grad]
+        learned = [parameter for parameter in method.parameters() if parameter.requires_grad]
         report.start(f"{title} {out.name}", span.last - span.first)
         report.advance(progress.step - span.first)
         method.train()
@@ -180,10 +180,10 @@ def fit(
                         )
                     fabric.backward(result.loss / parts)
                 _add(progress.sums, result.logs)
-            norm = nn.utils.clip_grad_norm_(learnt, GRADIENT_NORM, foreach=True)
+            norm = nn.utils.clip_grad_norm_(learned, GRADIENT_NORM, foreach=True)
             if not bool(
                 torch.isfinite(norm + result.loss.detach())
-            ):  # before the optimiser and the average see it
+            ):  # before the optimizer and the average see it
                 names = ", ".join(name for batch in raw for name in batch.names)
                 raise TrainError(
                     f"the loss is not finite at step {step + 1} with the frames {names}; "
@@ -272,10 +272,10 @@ def _groups(method: Method, config: LoopConfig) -> list[dict[str, object]]:
     """
     encoders = [module.encoder for module in method.modules() if isinstance(module, Network)]
     known = {id(parameter) for encoder in encoders for parameter in encoder.parameters()}
-    learnt = [parameter for parameter in method.parameters() if parameter.requires_grad]
+    learned = [parameter for parameter in method.parameters() if parameter.requires_grad]
     parts = (
-        ([parameter for parameter in learnt if id(parameter) in known], config.encoder_lr),
-        ([parameter for parameter in learnt if id(parameter) not in known], config.decoder_lr),
+        ([parameter for parameter in learned if id(parameter) in known], config.encoder_lr),
+        ([parameter for parameter in learned if id(parameter) not in known], config.decoder_lr),
     )
     return [{"params": params, "lr": rate, "base_lr": rate} for params, rate in parts if params]
 
@@ -311,7 +311,7 @@ def shares(config: LoopConfig, world: int, *, footage: bool = True) -> tuple[int
     return config.batch // world, config.batch_unlabelled // world
 
 
-def _synchronise(method: Method) -> None:
+def _synchronize(method: Method) -> None:
     """Let the batch norms of what is trained see the frames of all devices; torch can do that on
     GPUs only.
     """

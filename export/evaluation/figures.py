@@ -109,7 +109,7 @@ def likelihood_figures(
 
 
 def sqnr(values: Array, reference: Array) -> float:
-    """Signal-to-quantisation-noise ratio in dB; infinite for equal values."""
+    """Signal-to-quantization-noise ratio in dB; infinite for equal values."""
     noise = float(np.sum((values.astype(np.float64) - reference) ** 2))
     signal = float(np.sum(reference.astype(np.float64) ** 2))
     return 10 * float(np.log10(signal / noise)) if noise and signal else float("inf")

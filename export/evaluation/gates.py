@@ -17,7 +17,7 @@ def refusal(
     """Why `file` must not ship, in one sentence with the figures; None if it may.
 
     Args:
-        found: the file's figures; `speedup` and `quantised` are judged where there are any.
+        found: the file's figures; `speedup` and `quantized` are judged where there are any.
     """
     lost = inaccurate(found, config)
     faults = [*lost, *slow(found, config), *unfused(found), *unbuildable(found)]

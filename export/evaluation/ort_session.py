@@ -11,13 +11,13 @@ QUIET = 3  # errors only
 
 
 def open_session(
-    data: bytes, threads: int = 0, *, optimised: Path | None = None, plain: bool = False
+    data: bytes, threads: int = 0, *, optimized: Path | None = None, plain: bool = False
 ) -> Any:  # Any: onnxruntime has no types
     """A session made from the bytes of a graph.
 
     Args:
         threads: 0 for as many as there are cores.
-        optimised: where to write the graph as ONNX Runtime optimised it.
+        optimized: where to write the graph as ONNX Runtime optimized it.
         plain: run each node as it stands, Q/DQ in floating point.
     """
     options = onnxruntime.SessionOptions()
@@ -28,6 +28,6 @@ def open_session(
     )  # one session's idle threads would tax the next
     if plain:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    if optimised is not None:
-        options.optimized_model_filepath = str(optimised)
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""What surrounds the network in the shipped graph: normalisation in front; mask, entropy, score and
+"""What surrounds the network in the shipped graph: normalization in front; mask, entropy, score and
 area behind.
 
     image uint8 [N,H,W,3] -> Cast, Sub, Mul, Transpose -> network -> logits float32 [N,C,h,w]
@@ -72,7 +72,7 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     """The whole graph.
 
     Args:
-        network: at opset 17, takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from
+        network: at opset 17, takes `normalized` float32 [N,3,H,W], or [N,12,H,W/4] from
             `widen_stem`, or `image` itself from `read_pixels`, and gives `logits` float32
             [N,C,h,w].
         channels_last: enlarge the logits with their channels last. The mask is the same but for
@@ -113,7 +113,7 @@ def _node(
 
 
 def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto], Constants]:
-    """uint8 NHWC to normalised NCHW, with as many pixels beside each other in one as the network's
+    """uint8 NHWC to normalized NCHW, with as many pixels beside each other in one as the network's
     `entry` wants.
 
     TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are
@@ -126,21 +126,21 @@ def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto
     mean, std = (255 * np.array(values, np.float64) for values in (interface.mean, interface.std))
     batch, height, width = interface.batch, interface.height, interface.width
     beside = entry.type.tensor_type.shape.dim[1].dim_value // 3
-    centred, scaled = f"{BEFORE}centred", f"{BEFORE}scaled"
+    centered, scaled = f"{BEFORE}centred", f"{BEFORE}scaled"
     dividing = (
-        [_node("Mul", f"{BEFORE}mul", [centred, f"{BEFORE}scale"], scaled)]
+        [_node("Mul", f"{BEFORE}mul", [centered, f"{BEFORE}scale"], scaled)]
         if (std != 1).any()
         else []
     )
     nodes = [
         _node("Cast", f"{BEFORE}cast", ["image"], f"{BEFORE}float", to=TensorProto.FLOAT),
         _node("Reshape", f"{BEFORE}flatten", [f"{BEFORE}float", f"{BEFORE}rows"], f"{BEFORE}row"),
-        _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], centred),
+        _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], centered),
         *dividing,
         _node(
             "Reshape",
             f"{BEFORE}unflatten",
-            [scaled if dividing else centred, f"{BEFORE}pixels"],
+            [scaled if dividing else centered, f"{BEFORE}pixels"],
             f"{BEFORE}pixel",
         ),
         _node(
@@ -260,7 +260,7 @@ def enlarge_last(
 ) -> tuple[list[NodeProto], Constants]:
     """Logits to [N,H,W,C], bilinear with half pixels.
 
-    Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbours, in
+    Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbors, in
     rows as in columns, so two products of matrices do it, in less time than ONNX Runtime's Resize.
     The one of the columns mixes channels too, with zeros, and with many classes for few new columns
     it would cost more than it saves.
@@ -293,17 +293,17 @@ def enlarge_last(
         _node("Reshape", f"{a}unflatten", [f"{a}high", f"{a}full"], f"{a}upsampled"),
     ]
     return nodes, {
-        f"{a}columns": _neighbours(width),
+        f"{a}columns": _neighbors(width),
         f"{a}joined": np.array([batch, height, width, 3 * classes], np.int64),
         f"{a}across": np.kron(_mixtures(times[1]), np.eye(classes)).T.astype(np.float32),
         f"{a}line": np.array([batch, height, full[1] * classes], np.int64),
-        f"{a}rows": _neighbours(height),
+        f"{a}rows": _neighbors(height),
         f"{a}down": _mixtures(times[0]),
         f"{a}full": np.array([batch, *full, classes], np.int64),
     }
 
 
-def _neighbours(number: int) -> NDArray[np.int64]:
+def _neighbors(number: int) -> NDArray[np.int64]:
     """(number, 3): of each place, the one before, itself, and the one behind; the ends are their
     own.
     """

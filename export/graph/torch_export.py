@@ -35,11 +35,11 @@ def export_network(network: nn.Module, height: int, width: int, batch: int = 1) 
     """Trace `network` on the CPU for one input size.
 
     Args:
-        network: its forward takes (B, 3, H, W) float32, normalised, and returns something with
+        network: its forward takes (B, 3, H, W) float32, normalized, and returns something with
             `.logits` (B, C, h, w).
 
     Returns:
-        A model at opset 18 that takes `normalised` and gives `logits`; batch norms and constants
+        A model at opset 18 that takes `normalized` and gives `logits`; batch norms and constants
         are folded.
 
     Raises:

@@ -18,11 +18,11 @@ class Kernels:
     """What ONNX Runtime made of the CPU flavour.
 
     Attributes:
-        quantised: convolutions that run on 8-bit codes.
+        quantized: convolutions that run on 8-bit codes.
         conversions: QuantizeLinear and DequantizeLinear left over.
     """
 
-    quantised: int
+    quantized: int
     conversions: int
 
 
@@ -30,7 +30,7 @@ def inspect(data: bytes) -> Kernels:
     """Load the CPU flavour as ONNX Runtime will, and count which kernels it takes."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "optimised.onnx"
-        open_session(data, 1, optimised=target)
+        open_session(data, 1, optimized=target)
         kinds = Counter(node.op_type for node in onnx.load(target).graph.node)
     return Kernels(kinds["QLinearConv"], kinds["QuantizeLinear"] + kinds["DequantizeLinear"])
 

@@ -1,4 +1,4 @@
-"""The normalisation, moved into the first convolution as far as that changes nothing.
+"""The normalization, moved into the first convolution as far as that changes nothing.
 
 Divided by `std` are the first weights instead of each pixel. In the CPU flavour the pixels
 themselves, which are 8-bit codes as the camera gives them, go into that convolution, and its bias
@@ -20,7 +20,7 @@ from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import GraphTopology, Parts, QuantizedConv, Ranges
 from edgeseg.export.onnxruntime_cpu.qdq_placement import parameters
 
-GREY_LEVELS = (-float(SIGNED), float(SIGNED))  # a range whose codes are one grey level apart
+GRAY_LEVELS = (-float(SIGNED), float(SIGNED))  # a range whose codes are one gray level apart
 UNSCALED = (1 / 255,) * 3  # what `std` is once the weights are divided by it
 
 
@@ -56,8 +56,8 @@ def read_pixels(
     """What `place_cpu` takes, for a network that takes `image` (N, H, W, 3) uint8 and needs nothing
     in front.
 
-    Its border is padded with the mean to the nearest grey level. All else is exact, while codes of
-    normalised values are up to 0.6 grey levels off. Networks that `fold_std` left alone, and those
+    Its border is padded with the mean to the nearest gray level. All else is exact, while codes of
+    normalized values are up to 0.6 gray levels off. Networks that `fold_std` left alone, and those
     that begin in float, stay as they are.
 
     Args:
@@ -74,7 +74,7 @@ def read_pixels(
         return network, ranges, layers
     layer, shape = layers[stem.name], static_shapes(network)[entry]
     mean = 255 * np.tile(interface.mean, shape[1] // 3)
-    scale, middle = parameters(GREY_LEVELS)
+    scale, middle = parameters(GRAY_LEVELS)
     front, constants = _padded(
         shape, attributes_of(stem).get("pads", [0] * 4), np.rint(mean).astype(np.uint8)
     )
@@ -98,11 +98,11 @@ def read_pixels(
     full = [interface.batch, interface.height, interface.width, 3]
     shell.graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.UINT8, full))
     brightness = layer.weight.sum((2, 3), dtype=np.float64) @ (mean - float(middle))
-    centred = replace(layer, bias=(layer.bias - brightness).astype(np.float32))
+    centered = replace(layer, bias=(layer.bias - brightness).astype(np.float32))
     return (
         assemble(shell, nodes, constants),
-        {**ranges, "pixels": GREY_LEVELS},
-        {**layers, stem.name: centred},
+        {**ranges, "pixels": GRAY_LEVELS},
+        {**layers, stem.name: centered},
     )
 
 
@@ -114,7 +114,7 @@ def _shared(wiring: GraphTopology, stem: NodeProto) -> bool:
 def _padded(
     shape: tuple[int, ...], pads: list[int], border: NDArray[np.uint8]
 ) -> tuple[list[NodeProto], Constants]:
-    """`image` as (N, H, W, C), with so many rows and columns of the colour `border` around it."""
+    """`image` as (N, H, W, C), with so many rows and columns of the color `border` around it."""
     batch, channels, height, width = shape
     top, left, bottom, right = pads
     whole = width + left + right

@@ -7,7 +7,7 @@ else 128. Weights are stored as INT8 and biases as INT32, which every version of
 
 What only moves or picks values runs on codes if those that go in and come out mean the same, so
 both get one range. So do all ends of a Concat where they can, which makes it five times as fast
-(equalised channels lose nothing by it). A Resize must not: behind INT8 convolutions ONNX Runtime
+(equalized channels lose nothing by it). A Resize must not: behind INT8 convolutions ONNX Runtime
 takes longer for it on codes than on floats, conversions included, and where it blends it cuts off
 instead of rounding, half a code too small in the mean.
 """

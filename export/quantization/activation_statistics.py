@@ -242,7 +242,7 @@ def _sample(probe: _Probe, name: str, size: int) -> None:
 
 def _stride(size: int) -> int:
     """A step that gives about SAMPLES values and has no factor in common with the size, so no
-    column is favoured.
+    column is favored.
     """
     step = max(1, size // SAMPLES)
     while math.gcd(step, size) > 1:

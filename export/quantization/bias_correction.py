@@ -21,7 +21,7 @@ from edgeseg.export.evaluation.parity import with_logits
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.qdq_nodes import SMALLEST, GraphTopology
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantise
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantize
 from edgeseg.progress import ProgressReporter
 
 
@@ -54,7 +54,7 @@ def correct_bias(
     """
     exact, coarse = (
         wrap(calibrated.network, interface),
-        quantise(calibrated, interface, flavour, estimator, islands),
+        quantize(calibrated, interface, flavour, estimator, islands),
     )
     name = last_layer(calibrated, coarse)
     if name is None:

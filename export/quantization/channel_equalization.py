@@ -39,7 +39,7 @@ LINEAR = frozenset(
 )
 
 
-def equalise(
+def equalize(
     network: ModelProto, peaks: Mapping[str, NDArray[np.float32]], strength: float = STRENGTH
 ) -> ModelProto:
     """`network` with other weights, which computes the same.

@@ -17,7 +17,7 @@ from onnx import ModelProto, helper
 from edgeseg.calibration.observers import SIGNED, UNSIGNED, Histogram
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantise
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantize
 from edgeseg.progress import ProgressReporter
 
 HARDEST = 8  # frames on which tensors are scored
@@ -44,7 +44,7 @@ def rank_islands(
         reference: the float graph.
     """
     truth = logits(reference, images, threads)
-    whole = quantise(calibrated, interface, flavour, estimator)
+    whole = quantize(calibrated, interface, flavour, estimator)
     errors = [
         float(np.mean((one - other) ** 2))
         for one, other in zip(logits(whole, images, threads), truth)
@@ -60,7 +60,7 @@ def rank_islands(
     report.start("which tensors suffer most from INT8", len(candidates))
     scored = []
     for name in candidates:
-        found = logits(quantise(calibrated, interface, flavour, estimator, [name]), chosen, threads)
+        found = logits(quantize(calibrated, interface, flavour, estimator, [name]), chosen, threads)
         error = float(np.mean([np.mean((one - other) ** 2) for one, other in zip(found, wanted)]))
         scored.append((error, name))
         report.advance()
@@ -78,7 +78,7 @@ def logits(model: ModelProto, images: Sequence[Image], threads: int) -> list[Log
 
 def _noise(histogram: Histogram, high: float) -> float:
     """The mean squared error of the tensor's codes over its mean square."""
-    values, counts = histogram.centres, histogram.counts
+    values, counts = histogram.centers, histogram.counts
     energy = float(values**2 @ counts)
     if high == 0.0 or energy == 0.0:
         return 0.0

@@ -2,7 +2,7 @@
 without any label.
 
 The student is the placed graph with its codes (`edgeseg.export.quantization.qat_module`), the
-teacher the float network; frames are those of calibration or more of the same kind. What is learnt
+teacher the float network; frames are those of calibration or more of the same kind. What is learned
 are the weights in steps of their codes, and the biases.
 """
 
@@ -24,7 +24,7 @@ from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import ProgressReporter
 
 BATCH = 2
-RATE = 0.02  # in steps of codes: about how far a weight moves at one optimiser step
+RATE = 0.02  # in steps of codes: about how far a weight moves at one optimizer step
 Image = NDArray[np.uint8]
 
 
@@ -44,7 +44,7 @@ def finetune(
     Args:
         estimator: of the ranges, which stay as they are.
         images: unlabelled frames, (H, W, 3) uint8 RGB at the graph's size.
-        steps: of the optimiser, two frames each.
+        steps: of the optimizer, two frames each.
 
     Raises:
         ExportError: the network has a node that cannot be trained here.
@@ -53,14 +53,14 @@ def finetune(
     ranges = calibrated.ranges(estimator, signed=flavour == "int8-trt")
     student = TorchGraph(place(calibrated.network, ranges, calibrated.layers), calibrated.layers)
     teacher = TorchGraph(calibrated.network, {})
-    optimiser = torch.optim.Adam(student.parameters(), lr=RATE)
+    optimizer = torch.optim.Adam(student.parameters(), lr=RATE)
     random = np.random.default_rng(seed)
     mean, std = (
         torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std)
     )
     report.start(f"training the codes of {flavour}", steps)
     for step in range(steps):
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = RATE * (1 - step / steps)
         batch = np.stack(
             [
@@ -77,9 +77,9 @@ def finetune(
             given.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True
         )
         loss = noise + divergence.sum(1).mean()
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         report.advance()
     return replace(calibrated, layers=calibrated.layers | student.layers())
 

@@ -26,7 +26,7 @@ Values = dict[str, Tensor]
 
 
 class TorchGraph(nn.Module):
-    """Runs `normalised` (N, 3, H, W) to `logits` (N, C, h, w).
+    """Runs `normalized` (N, 3, H, W) to `logits` (N, C, h, w).
 
     Attributes:
         codes: the trained weights by number of the layer, in steps; rounded in `forward`.
@@ -122,7 +122,7 @@ def _rounded(value: Tensor, most: float, least: float | None = None) -> Tensor:
     return bounded + (bounded.round() - bounded).detach()
 
 
-def _quantise(
+def _quantize(
     given: list[Any], _: Mapping[str, Any]
 ) -> Tensor:  # Any: tensors or None, ONNX attributes
     value: Tensor
@@ -133,13 +133,13 @@ def _quantise(
     return _rounded(value / scale + int(zero), high, low)
 
 
-def _dequantise(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: as `_quantise`
+def _dequantize(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: as `_quantize`
     value: Tensor
     value, scale, zero = given
     return value if scale.dim() else (value - int(zero)) * scale
 
 
-def _resize(given: list[Any], attributes: Mapping[str, Any]) -> Tensor:  # Any: as `_quantise`
+def _resize(given: list[Any], attributes: Mapping[str, Any]) -> Tensor:  # Any: as `_quantize`
     image = given[0]
     if len(given) > 3 and given[3] is not None:
         size = [int(side) for side in given[3][2:]]
@@ -151,8 +151,8 @@ def _resize(given: list[Any], attributes: Mapping[str, Any]) -> Tensor:  # Any: 
     return F.interpolate(image, size, mode="bilinear", align_corners=aligned)
 
 
-def _pool(kind: str) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:  # Any: as `_quantise`
-    def run(given: list[Any], attributes: Mapping[str, Any]) -> Tensor:  # Any: as `_quantise`
+def _pool(kind: str) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:  # Any: as `_quantize`
+    def run(given: list[Any], attributes: Mapping[str, Any]) -> Tensor:  # Any: as `_quantize`
         top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
         kernel, strides = list(attributes["kernel_shape"]), list(attributes.get("strides", (1, 1)))
         if kind == "max":
@@ -170,7 +170,7 @@ def _pool(kind: str) -> Callable[[list[Any], Mapping[str, Any]], Tensor]:  # Any
     return run
 
 
-def _slice(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: as `_quantise`
+def _slice(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: as `_quantize`
     value, starts, ends = given[:3]
     axes = given[3].tolist() if len(given) > 3 and given[3] is not None else range(len(starts))
     steps = given[4].tolist() if len(given) > 4 and given[4] is not None else [1] * len(starts)
@@ -180,14 +180,14 @@ def _slice(given: list[Any], _: Mapping[str, Any]) -> Tensor:  # Any: as `_quant
     return value[tuple(parts)]  # type: ignore[no-any-return]
 
 
-OPERATORS: dict[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {  # Any: as `_quantise`
+OPERATORS: dict[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {  # Any: as `_quantize`
     "Add": lambda given, _: given[0] + given[1],
     "AveragePool": _pool("average"),
     "Clip": lambda given, _: given[0].clamp(
         *(None if one is None else float(one) for one in given[1:3])
     ),
     "Concat": lambda given, attributes: torch.cat(given, attributes["axis"]),
-    "DequantizeLinear": _dequantise,
+    "DequantizeLinear": _dequantize,
     "GlobalAveragePool": lambda given, _: given[0].mean((2, 3), keepdim=True),
     "HardSigmoid": lambda given, attributes: (
         given[0] * attributes.get("alpha", 0.2) + attributes.get("beta", 0.5)
@@ -197,7 +197,7 @@ OPERATORS: dict[str, Callable[[list[Any], Mapping[str, Any]], Any]] = {  # Any: 
     "LeakyRelu": lambda given, attributes: F.leaky_relu(given[0], attributes.get("alpha", 0.01)),
     "MaxPool": _pool("max"),
     "Mul": lambda given, _: given[0] * given[1],
-    "QuantizeLinear": _quantise,
+    "QuantizeLinear": _quantize,
     "Relu": lambda given, _: given[0].relu(),
     "Reshape": lambda given, _: given[0].reshape(given[1].tolist()),
     "Resize": _resize,

@@ -4,7 +4,7 @@ TensorRT.
 No file suits both engines: ONNX Runtime wants unsigned codes on every tensor, TensorRT signed ones
 in front of convolutions and refuses zero points (`edgeseg.export.onnxruntime_cpu.qdq_placement`,
 `edgeseg.export.tensorrt.qdq_placement`). Both come from the same
-calibration: channels are equalised, frames run through once, weights are rounded so that outputs
+calibration: channels are equalized, frames run through once, weights are rounded so that outputs
 change least.
 """
 
@@ -37,7 +37,7 @@ from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
 from edgeseg.export.onnxruntime_cpu.normalization_folding import read_pixels
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.activation_statistics import channel_peaks, observe
-from edgeseg.export.quantization.channel_equalization import equalise
+from edgeseg.export.quantization.channel_equalization import equalize
 from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import NullReporter, ProgressReporter
 
@@ -57,7 +57,7 @@ class CalibrationResult:
     """All that the INT8 files are made from.
 
     Attributes:
-        network: float, with its channels equalised.
+        network: float, with its channels equalized.
         histograms: of the tensors that may get codes.
         layers: its convolutions in integers, by node.
     """
@@ -95,7 +95,7 @@ def calibrate(
     """
     report = report or NullReporter()
     report.start("calibrating: how large channels are", len(images))
-    network = equalise(
+    network = equalize(
         network, channel_peaks(network, interface, images, threads=threads, report=report)
     )
     report.start("calibrating: ranges and inputs", len(images))
@@ -115,7 +115,7 @@ def calibrate(
     return CalibrationResult(network, seen.histograms, layers)
 
 
-def quantise(
+def quantize(
     calibrated: CalibrationResult,
     interface: Interface,
     flavour: Int8,

@@ -1,6 +1,6 @@
 """The ladder: ways to make an INT8 file, cheap ones first, until one is accurate and fast enough.
 
-The first rung already equalises channels and rounds weights with their inputs in mind, which costs
+The first rung already equalizes channels and rounds weights with their inputs in mind, which costs
 seconds and is worth several dB (decision 0010). The next ones choose ranges differently, or take
 back what the logits are off in the mean. Then the tensors that suffer most stay float, a few more
 at each rung, which costs speed. Last, where it is asked for, the codes are trained.
@@ -36,7 +36,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
 from edgeseg.export.quantization.layer_sensitivity import rank_islands
 from edgeseg.export.quantization.qat import finetune
-from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, Int8, quantise
+from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, Int8, quantize
 from edgeseg.progress import ProgressReporter
 
 ISLANDS = (1, 2, 4, 8)  # tensors left float
@@ -89,7 +89,7 @@ class RecipeResult:
 
     def file(self, interface: Interface, flavour: Int8) -> ModelProto:
         """The whole graph, for these thresholds."""
-        return quantise(self.calibrated, interface, flavour, self.rung.estimator, self.rung.islands)
+        return quantize(self.calibrated, interface, flavour, self.rung.estimator, self.rung.islands)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _rungs(
     for estimator in ESTIMATORS:
         yield QuantizationRecipe(estimator)
     estimator = so_far.best.rung.estimator
-    if last_layer(calibrated, quantise(calibrated, ground.interface, flavour, estimator)):
+    if last_layer(calibrated, quantize(calibrated, ground.interface, flavour, estimator)):
         yield QuantizationRecipe(estimator, corrected=True)
     ranked = rank_islands(
         calibrated,
@@ -224,7 +224,7 @@ def _try(
             seed=ground.config.seed,
             report=ground.report,
         )
-    model = quantise(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
+    model = quantize(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
     data = model.SerializeToString()
     ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
     outcome = run_graph(data, ground.val, ground.threads, ground.report)
@@ -235,7 +235,7 @@ def _try(
     found |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
     if flavour == "int8-cpu":
         kernels = inspect(data)
-        found |= {"quantised": kernels.quantised, "conversions": kernels.conversions}
+        found |= {"quantised": kernels.quantized, "conversions": kernels.conversions}
     return RecipeResult(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
 
 

@@ -18,7 +18,7 @@ from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import agreement
 
 SHOWN = 4  # frames of each file
-GREY, CHANGED = 70, (230, 60, 60)
+GRAY, CHANGED = 70, (230, 60, 60)
 Image = NDArray[np.uint8]
 Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.figures
 MORE = {
@@ -128,9 +128,9 @@ def _worst(
 
 
 def _differences(frame: Image, changed: NDArray[np.bool_]) -> Image:
-    """The frame in grey, changed pixels in red."""
-    grey = np.repeat(frame.mean(2, keepdims=True) * ((255 - GREY) / 255) + GREY, 3, 2).astype(
+    """The frame in gray, changed pixels in red."""
+    gray = np.repeat(frame.mean(2, keepdims=True) * ((255 - GRAY) / 255) + GRAY, 3, 2).astype(
         np.uint8
     )
-    grey[changed] = CHANGED
-    return grey
+    gray[changed] = CHANGED
+    return gray

@@ -85,12 +85,12 @@ def _weights(encoder: str, weights: str) -> str:
         return "started from weights that the run does not name."
     if weights != "imagenet":
         return f"started from the weights file {Path(weights).name}, whose terms edgeseg does not know."
-    tag, licence = _timm_terms(encoder)
+    tag, license = _timm_terms(encoder)
     if tag and not re.search(r"in\d+k", tag):  # such as DINOv2's: other images
-        return f"started from timm's weights {tag} ({licence})."
+        return f"started from timm's weights {tag} ({license})."
     return (
-        f"started from timm's ImageNet weights ({licence}); ImageNet's images were released for "
-        "non-commercial research, and whether that binds weights learnt from them is disputed."
+        f"started from timm's ImageNet weights ({license}); ImageNet's images were released for "
+        "non-commercial research, and whether that binds weights learned from them is disputed."
     )
 
 
@@ -98,11 +98,11 @@ def _timm_terms(encoder: str) -> tuple[str, str]:
     import timm  # noqa: PLC0415  # only a run that started from its weights needs it
 
     config = timm.models.get_pretrained_cfg(encoder, allow_unregistered=True)
-    licence = getattr(config, "license", None)
+    license = getattr(config, "license", None)
     return str(getattr(config, "tag", None) or ""), (
-        f"licence according to timm: {licence}"
-        if licence
-        else "timm itself is Apache-2.0 and names no other licence for them"
+        f"license according to timm: {license}"
+        if license
+        else "timm itself is Apache-2.0 and names no other license for them"
     )
 
 

@@ -165,9 +165,9 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
     kernels = kernels_of(data)
     floats = stated(view, "edgeseg.float_convolutions") or []
     wanted = len(convolutions(source)) - len(floats)
-    if kernels.quantised != wanted:
+    if kernels.quantized != wanted:
         found.append(
-            f"ONNX Runtime runs {kernels.quantised} convolutions of the CPU file on codes instead of {wanted}"
+            f"ONNX Runtime runs {kernels.quantized} convolutions of the CPU file on codes instead of {wanted}"
         )
     most = conversions(view) + SPARE
     if kernels.conversions > most:

@@ -113,7 +113,7 @@ class View:
     Attributes:
         model: the file.
         nodes: in their order.
-        constants: initialisers by name.
+        constants: initializers by name.
         givers: the node that makes a tensor.
         takers: the nodes that read a tensor.
         data: gives the inputs of a node that are no constants.

@@ -165,8 +165,8 @@ def has_whole_convolutions(view: View) -> list[str]:
     return found
 
 
-def _overflow(view: View, quantise: NodeProto, axis: int) -> list[str]:
-    weight, scale = view.constants[quantise.input[0]], view.constants.get(quantise.input[1])
+def _overflow(view: View, quantize: NodeProto, axis: int) -> list[str]:
+    weight, scale = view.constants[quantize.input[0]], view.constants.get(quantize.input[1])
     if scale is None or scale.size not in (1, weight.shape[axis]):
         return []  # point 6 tells of it
     sides = [1] * weight.ndim
@@ -181,7 +181,7 @@ def _overflow(view: View, quantise: NodeProto, axis: int) -> list[str]:
 
 
 def keeps_fusions(view: View) -> list[str]:
-    """9: no Q/DQ in front of activations, one quantised input at each residual Add, all or none at
+    """9: no Q/DQ in front of activations, one quantized input at each residual Add, all or none at
     each Concat.
     """
     found = []

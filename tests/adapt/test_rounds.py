@@ -105,7 +105,7 @@ def test_the_next_round_starts_from_the_runs_of_the_last(site: Site) -> None:
     steps = dict(stand.calls)
     assert steps["train"]["init"] == site.root / "rounds/0001/train"
     assert steps["distill"]["init"] == site.root / "rounds/0001/distill"
-    assert len(steps["train"]["focus"]) == 4, "what the champion has learnt is not new"
+    assert len(steps["train"]["focus"]) == 4, "what the champion has learned is not new"
     assert champion(site).manifest.seq == 3
 
 

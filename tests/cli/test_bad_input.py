@@ -118,7 +118,7 @@ def broken_toml(place: Place) -> list[str]:
 
 
 @case("classes.1.color")
-def wrong_colour(place: Place) -> list[str]:
+def wrong_color(place: Place) -> list[str]:
     place.config(CONFIG.replace("#00ff00", "green"))
     return ["status"]
 
@@ -209,7 +209,7 @@ def truncated_image(place: Place) -> list[str]:
 
 
 @case("0.png")
-def colour_that_no_class_has(place: Place) -> list[str]:
+def color_that_no_class_has(place: Place) -> list[str]:
     place.mask(np.full((64, 64, 3), 77, np.uint8))
     return place.add()
 

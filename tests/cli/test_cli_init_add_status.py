@@ -120,7 +120,7 @@ def test_every_commented_default_is_the_default(tmp_path: Path) -> None:
     } == set(expected)
 
 
-def test_default_colours_are_distinct() -> None:
+def test_default_colors_are_distinct() -> None:
     colors = np.array(
         [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in default_colors(64)]
     )

@@ -118,10 +118,10 @@ def test_show_prints_the_header_and_lays_the_mask_over_the_frame(log: Path, tmp_
     ]
     assert (
         min(np.abs(a - b).max() for i, a in enumerate(blocks) for b in blocks[:i]) > 10
-    )  # a colour for each class
+    )  # a color for each class
 
 
-def test_show_writes_beside_you_and_uses_the_colours_of_the_site(
+def test_show_writes_beside_you_and_uses_the_colors_of_the_site(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classes = "".join(
@@ -138,7 +138,7 @@ def test_show_writes_beside_you_and_uses_the_colours_of_the_site(
     darkened = read_record(path).image() // 2
     np.testing.assert_array_equal(
         picture[:, :, 2], darkened[:, :, 0]
-    )  # nothing red in these colours
+    )  # nothing red in these colors
     assert int(picture[59, 79, 0]) == int(darkened[59, 79, 2]) + 100
 
 
@@ -154,7 +154,7 @@ def test_export_writes_plain_files(log: Path, tmp_path: Path) -> None:
     record = read_record(paths[0])
     assert (output / "images" / f"{paths[0].stem}.jpg").read_bytes() == record.parts["image"]
     with Image.open(output / "masks" / f"{paths[0].stem}.png") as opened:
-        assert opened.mode == "P"  # class ids for programs, colours for people
+        assert opened.mode == "P"  # class ids for programs, colors for people
         mask = np.asarray(opened)
     assert mask.shape == (HEIGHT, WIDTH)
     assert [int(mask[y, x]) for y in (0, 59) for x in (0, 40, 79)] == [0, 1, 2, 3, 4, 5]

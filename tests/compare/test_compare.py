@@ -249,9 +249,7 @@ def test_kill_9_then_resume_ends_as_if_nothing_had_happened(site: Site) -> None:
     page = (out / "report.html").read_text()
     assert page.count("<img") == 3 * 4  # every val frame: itself, the truth, two methods
     assert "mean_teacher" in page and "<polygon" in page and "http" not in page
-    assert (
-        " ± " in page and "drawn anew, neighbours together, they put mean_teacher between" in page
-    )
+    assert " ± " in page and "drawn anew, neighbors together, they put mean_teacher between" in page
 
     again = call("--resume", "--json")  # all is done: the same table, no process
     assert json.loads(again.stdout)["methods"] == table["methods"]

@@ -34,7 +34,7 @@ def empty(tmp_path: Path) -> Site:
     return site(tmp_path / "site")
 
 
-def test_a_video_is_sampled_by_time_with_camera_source_and_colour(
+def test_a_video_is_sampled_by_time_with_camera_source_and_color(
     empty: Site, tmp_path: Path
 ) -> None:
     shots = [scene(second) for second in range(5) for _ in range(10)]

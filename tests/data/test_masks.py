@@ -36,7 +36,7 @@ def empty(tmp_path: Path) -> Site:
 
 
 def palette_png(path: Path, mask: Mask, bits: int = 8) -> Path:
-    """Indices with colours that have nothing to do with the classes."""
+    """Indices with colors that have nothing to do with the classes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(mask).copy()
     image.putpalette([value for index in range(256) for value in (255 - index, 7, index)])
@@ -44,8 +44,8 @@ def palette_png(path: Path, mask: Mask, bits: int = 8) -> Path:
     return path
 
 
-def grey_png(path: Path, mask: Mask, depth: int) -> Path:
-    """Grey of 1, 2 or 4 bits, which Pillow cannot write."""
+def gray_png(path: Path, mask: Mask, depth: int) -> Path:
+    """Gray of 1, 2 or 4 bits, which Pillow cannot write."""
     rows = b""
     for row in mask:
         bits = "".join(f"{value:0{depth}b}" for value in row)
@@ -68,7 +68,7 @@ def in_colors(mask: Mask, of: Site, ignored: tuple[int, int, int] = (0, 0, 0)) -
     return table[mask]
 
 
-def test_indices_are_read_from_palette_and_grey(empty: Site, tmp_path: Path) -> None:
+def test_indices_are_read_from_palette_and_gray(empty: Site, tmp_path: Path) -> None:
     paths = [palette_png(tmp_path / "palette.png", MASK), save(tmp_path / "grey.png", MASK)]
     assert all((read_mask(path, empty.config) == MASK).all() for path in paths)
 
@@ -78,13 +78,13 @@ def test_indices_of_few_bits_are_not_spread(empty: Site, tmp_path: Path, depth: 
     mask = np.minimum(
         np.array([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]], np.uint8), (1 << depth) - 1
     ).astype(np.uint8)
-    assert (read_mask(grey_png(tmp_path / "grey.png", mask, depth), empty.config) == mask).all()
+    assert (read_mask(gray_png(tmp_path / "grey.png", mask, depth), empty.config) == mask).all()
     assert (
         read_mask(palette_png(tmp_path / "palette.png", mask, depth), empty.config) == mask
     ).all()
 
 
-def test_colours_of_the_classes(empty: Site, tmp_path: Path) -> None:
+def test_colors_of_the_classes(empty: Site, tmp_path: Path) -> None:
     config = Site.open(empty.root, ['data.ignore_colors=["#000000", "#010203"]']).config
     painted = in_colors(MASK, empty)
     opaque = np.dstack([painted, np.full(MASK.shape, 255, np.uint8)])
@@ -129,7 +129,7 @@ def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("colors", ['["black"]', '["#00000"]', '["#00000g"]', '["#4d4d4d"]'])
-def test_ignored_colours_are_checked(empty: Site, colors: str) -> None:
+def test_ignored_colors_are_checked(empty: Site, colors: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.ignore_colors holds"):
         MaskReader(Site.open(empty.root, [f"data.ignore_colors={colors}"]).config)
 
@@ -322,7 +322,7 @@ def test_binary_masks_of_255_are_pointed_out(empty: Site, tmp_path: Path) -> Non
     assert any("255 means not labelled" in note for note in add_labels(empty, image, mask).notes)
 
 
-def test_labels_keep_neighbouring_footage_out_of_training(empty: Site, tmp_path: Path) -> None:
+def test_labels_keep_neighboring_footage_out_of_training(empty: Site, tmp_path: Path) -> None:
     for number in range(60):
         save(tmp_path / "all" / f"{number}.jpg", scene(number))
     add_footage(empty, [tmp_path / "all"])

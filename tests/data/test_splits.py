@@ -105,7 +105,7 @@ def test_another_seed_is_another_split() -> None:
     )
 
 
-def test_a_single_stretch_is_cut_into_neighbouring_runs() -> None:
+def test_a_single_stretch_is_cut_into_neighboring_runs() -> None:
     frames = [frame(second) for second in range(20)]
     result = assign(frames, [], same(frames, 0), CONFIG)
     counts = Counter(result.splits.values())
@@ -165,7 +165,7 @@ def test_images_of_a_folder_share_blocks_cameras_do_not() -> None:
     assert block_of(frame(1, source="day/1.mp4"), 20) != block_of(frame(1, source="day/2.mp4"), 20)
 
 
-def test_leaks_are_neighbours_and_look_alikes_of_val_and_gate_only() -> None:
+def test_leaks_are_neighbors_and_look_alikes_of_val_and_gate_only() -> None:
     masked = [
         frame(10, split="val", bits=0),
         frame(30, split="labelled", bits=2**64 - 1),

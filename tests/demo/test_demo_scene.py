@@ -53,7 +53,7 @@ def test_weather_changes_the_picture_and_not_the_truth(scene: Scene) -> None:
         assert np.abs(image.astype(int) - clear).mean() > 8
 
 
-def test_fog_takes_contrast_and_night_takes_colour(scene: Scene) -> None:
+def test_fog_takes_contrast_and_night_takes_color(scene: Scene) -> None:
     clear, fog, night = (
         scene.render(c)[0].astype(float)
         for c in (Conditions(), Conditions(fog=0.8), Conditions(hour=23.5))

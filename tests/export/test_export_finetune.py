@@ -21,7 +21,7 @@ from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.layer_sensitivity import logits
 from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.quantization.qat_module import TorchGraph
-from edgeseg.export.quantization.quantizer import Int8, calibrate, quantise
+from edgeseg.export.quantization.quantizer import Int8, calibrate, quantize
 from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import NullReporter
 
@@ -173,7 +173,7 @@ def test_training_repairs_spoiled_codes(flavour: Int8) -> None:
     good = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=NullReporter())
     truth = np.stack(logits(wrap(CALIBRATED.network, INTERFACE), IMAGES, 1))
     before, after = (
-        sqnr(np.stack(logits(quantise(each, INTERFACE, flavour), IMAGES, 1)), truth)
+        sqnr(np.stack(logits(quantize(each, INTERFACE, flavour), IMAGES, 1)), truth)
         for each in (bad, good)
     )
     assert after > before + 1.5

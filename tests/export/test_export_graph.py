@@ -271,7 +271,7 @@ def test_logits_are_enlarged_as_torch_does(
     assert ("MatMul" in {node.op_type for node in nodes}) is products
 
 
-def test_equal_logits_of_single_pixels_favour_no_class() -> None:
+def test_equal_logits_of_single_pixels_favor_no_class() -> None:
     interface = Interface(height=2, width=6, classes=4, mean=MEAN, std=STD)
     given, found = (
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, channels, 2, 6])

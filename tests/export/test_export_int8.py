@@ -32,9 +32,9 @@ from edgeseg.export.quantization.activation_statistics import (
     impressions,
     observe,
 )
-from edgeseg.export.quantization.channel_equalization import equalise
+from edgeseg.export.quantization.channel_equalization import equalize
 from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantise
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantize
 from edgeseg.models import MEAN, STD, build
 from edgeseg.progress import NullReporter
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
@@ -66,11 +66,11 @@ def calibrated(network: ModelProto) -> CalibrationResult:
 
 @pytest.fixture(scope="module")
 def files(calibrated: CalibrationResult) -> dict[Int8, ModelProto]:
-    return {flavour: quantise(calibrated, INTERFACE, flavour) for flavour in FLAVOURS}
+    return {flavour: quantize(calibrated, INTERFACE, flavour) for flavour in FLAVOURS}
 
 
 @pytest.fixture(scope="module")
-def quantised(files: dict[Int8, ModelProto]) -> ModelProto:
+def quantized(files: dict[Int8, ModelProto]) -> ModelProto:
     return files["int8-cpu"]
 
 
@@ -78,18 +78,18 @@ def constants_of(model: ModelProto) -> dict[str, NDArray[Any]]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
-def test_every_convolution_runs_on_codes(network: ModelProto, quantised: ModelProto) -> None:
+def test_every_convolution_runs_on_codes(network: ModelProto, quantized: ModelProto) -> None:
     convolutions = sum(node.op_type == "Conv" for node in network.graph.node)
-    kernels = inspect(quantised.SerializeToString())
-    assert kernels.quantised == integer_convolutions(quantised) == convolutions > 50
+    kernels = inspect(quantized.SerializeToString())
+    assert kernels.quantized == integer_convolutions(quantized) == convolutions > 50
     assert kernels.conversions <= 8  # in, out, and around the two resizes of the decoder
 
 
 def test_activations_are_unsigned_with_zero_points_at_the_end_or_the_middle(
-    quantised: ModelProto,
+    quantized: ModelProto,
 ) -> None:
-    constants = constants_of(quantised)
-    nodes = [node for node in quantised.graph.node if node.op_type == "QuantizeLinear"]
+    constants = constants_of(quantized)
+    nodes = [node for node in quantized.graph.node if node.op_type == "QuantizeLinear"]
     points = [constants[node.input[2]] for node in nodes]
     assert {point.dtype for point in points} == {np.dtype(np.uint8)}
     assert {point.item() for point in points} == {0, 128}
@@ -172,11 +172,11 @@ def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(
 
 
 def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(
-    quantised: ModelProto,
+    quantized: ModelProto,
 ) -> None:
-    constants = constants_of(quantised)
-    producers = {node.output[0]: node for node in quantised.graph.node}
-    for node in (node for node in quantised.graph.node if node.op_type == "Conv"):
+    constants = constants_of(quantized)
+    producers = {node.output[0]: node for node in quantized.graph.node}
+    for node in (node for node in quantized.graph.node if node.op_type == "Conv"):
         step = constants[producers[node.input[0]].input[1]]
         weight, bias = (producers[name] for name in node.input[1:])
         assert weight.op_type == bias.op_type == "DequantizeLinear"
@@ -248,13 +248,13 @@ def test_nothing_stands_between_a_convolution_and_its_activation(
     assert len(inside) > 30 and all(producers[node.input[0]].op_type == "Conv" for node in inside)
 
 
-def test_only_the_network_is_quantised(quantised: ModelProto) -> None:
-    around = [node for node in quantised.graph.node if node.name.startswith(("before.", "after."))]
+def test_only_the_network_is_quantized(quantized: ModelProto) -> None:
+    around = [node for node in quantized.graph.node if node.name.startswith(("before.", "after."))]
     assert {"ArgMax", "Exp", "Log"} <= {node.op_type for node in around}
     assert not any("Linear" in node.op_type for node in around)
-    assert [(entry.domain, entry.version) for entry in quantised.opset_import] == [("", 17)]
-    assert quantised.ir_version == 8 and not quantised.functions
-    assert [out.type.tensor_type.elem_type for out in quantised.graph.output] == [
+    assert [(entry.domain, entry.version) for entry in quantized.opset_import] == [("", 17)]
+    assert quantized.ir_version == 8 and not quantized.functions
+    assert [out.type.tensor_type.elem_type for out in quantized.graph.output] == [
         TensorProto.UINT8
     ] + 3 * [1]
 
@@ -277,7 +277,7 @@ def test_it_is_close_to_the_float_file(
 def test_entropy_is_right_with_and_without_the_maximum(
     calibrated: CalibrationResult, temperature: float, maxima: int
 ) -> None:
-    model = quantise(calibrated, INTERFACE.with_thresholds(temperature, 0.5), "int8-cpu")
+    model = quantize(calibrated, INTERFACE.with_thresholds(temperature, 0.5), "int8-cpu")
     assert sum(node.op_type == "ReduceMax" for node in model.graph.node) == maxima
     model.graph.output.append(helper.make_empty_tensor_value_info("logits"))
     feed = {"image": IMAGES[0][None]}
@@ -289,12 +289,12 @@ def test_entropy_is_right_with_and_without_the_maximum(
     assert entropy.std() > 1e-3
 
 
-def test_quantising_twice_gives_the_same_bytes(
-    calibrated: CalibrationResult, quantised: ModelProto
+def test_quantizing_twice_gives_the_same_bytes(
+    calibrated: CalibrationResult, quantized: ModelProto
 ) -> None:
     assert (
-        quantise(calibrated, INTERFACE, "int8-cpu").SerializeToString()
-        == quantised.SerializeToString()
+        quantize(calibrated, INTERFACE, "int8-cpu").SerializeToString()
+        == quantized.SerializeToString()
     )
 
 
@@ -307,7 +307,7 @@ def test_ranges_are_those_of_the_tensors(calibrated: CalibrationResult) -> None:
     assert relu6 and all(low == 0 and high <= 6 for low, high in relu6)
 
 
-def test_equalising_changes_nothing_in_float_and_evens_channels(
+def test_equalizing_changes_nothing_in_float_and_evens_channels(
     network: ModelProto, calibrated: CalibrationResult
 ) -> None:
     ours, theirs = (
@@ -330,7 +330,7 @@ def test_equalising_changes_nothing_in_float_and_evens_channels(
     assert unevenness(calibrated.network) < 0.5 * unevenness(network)
 
 
-def test_equalising_respects_what_must_stay_and_what_goes_together() -> None:
+def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
     random = np.random.default_rng(0)
     weights = {
         f"w{place}": random.normal(0, 0.3, (4, 4, 1, 1)).astype(np.float32) for place in range(3)
@@ -355,13 +355,13 @@ def test_equalising_respects_what_must_stay_and_what_goes_together() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     peaks = {name: np.array([1, 2, 4, 4], np.float32) for name in "abcde"}
-    fixed = constants_of(equalise(model, peaks))
+    fixed = constants_of(equalize(model, peaks))
     np.testing.assert_array_equal(fixed["one.weight"], weights["w0"])
     del nodes[4]
     nodes[-1].input[0] = "d"
     graph = helper.make_graph(nodes, "small", graph.input, graph.output, graph.initializer)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    equal = equalise(model, {name: peaks[name] for name in "bcd"}, 1.0)
+    equal = equalize(model, {name: peaks[name] for name in "bcd"}, 1.0)
     made = constants_of(equal)
     np.testing.assert_allclose(
         made["one.weight"] / weights["w0"],
@@ -375,25 +375,25 @@ def test_equalising_respects_what_must_stay_and_what_goes_together() -> None:
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_islands_stay_float_with_their_neighbours_and_nothing_else(
+def test_islands_stay_float_with_their_neighbors_and_nothing_else(
     calibrated: CalibrationResult, files: dict[Int8, ModelProto]
 ) -> None:
     island = "add_0.out"
     for flavour in FLAVOURS:
-        model = quantise(calibrated, INTERFACE, flavour, islands=[island])
+        model = quantize(calibrated, INTERFACE, flavour, islands=[island])
         names = {name for node in model.graph.node for name in node.output}
         assert f"{island}.codes" not in names
         lost = integer_convolutions(files[flavour]) - integer_convolutions(model)
         assert 1 <= lost <= 3
         if flavour == "int8-cpu":
-            assert inspect(model.SerializeToString()).quantised == integer_convolutions(model)
+            assert inspect(model.SerializeToString()).quantized == integer_convolutions(model)
 
 
 def test_a_float_convolution_never_stands_alone_between_codes(
     calibrated: CalibrationResult,
 ) -> None:
     # ONNX Runtime would give it INT8 weights at load, one scale for all channels
-    model = quantise(calibrated, INTERFACE, "int8-cpu", islands=["clip_3.out", "add_2.out"])
+    model = quantize(calibrated, INTERFACE, "int8-cpu", islands=["clip_3.out", "add_2.out"])
     producers = {node.output[0]: node for node in model.graph.node}
     readers = {name: node for node in model.graph.node for name in node.input}
     for node in model.graph.node:
@@ -417,7 +417,7 @@ def test_ranking_names_tensors_whose_codes_hurt(
     )
     assert ranked and set(ranked) <= set(calibrated.histograms)
     whole, without = (
-        quantise(calibrated, INTERFACE, "int8-cpu", "minmax", islands)
+        quantize(calibrated, INTERFACE, "int8-cpu", "minmax", islands)
         for islands in ([], ranked[:2])
     )
     truth = np.stack(logits(wrap(network, INTERFACE), IMAGES, 1))
@@ -499,7 +499,7 @@ def test_a_calibration_is_stored_and_a_damaged_one_made_anew(
     assert found is not None
     for flavour in FLAVOURS:
         one, other = (
-            quantise(each, INTERFACE, flavour).SerializeToString() for each in (found, calibrated)
+            quantize(each, INTERFACE, flavour).SerializeToString() for each in (found, calibrated)
         )
         assert one == other
     whole = (tmp_path / "k5.npz").read_bytes()
@@ -554,10 +554,10 @@ def test_a_share_alpha_lies_above_gamma() -> None:
     assert np.mean(found <= log_threshold(found)) >= 0.95
 
 
-def test_the_race_times_every_graph(network: ModelProto, quantised: ModelProto) -> None:
+def test_the_race_times_every_graph(network: ModelProto, quantized: ModelProto) -> None:
     files = {
         "fp32": wrap(network, INTERFACE).SerializeToString(),
-        "int8-cpu": quantised.SerializeToString(),
+        "int8-cpu": quantized.SerializeToString(),
     }
     times = compare_latency(files, IMAGES[0], 1, 0, NullReporter())
     assert set(times) == set(files) and all(
@@ -578,13 +578,13 @@ def test_impressions_are_what_the_float_graph_gives(network: ModelProto) -> None
         assert seen.scores[place] == score[0]
 
 
-def test_all_that_a_concat_joins_has_one_scale_in_the_cpu_flavour(quantised: ModelProto) -> None:
+def test_all_that_a_concat_joins_has_one_scale_in_the_cpu_flavour(quantized: ModelProto) -> None:
     constants, producers = (
-        constants_of(quantised),
-        {node.output[0]: node for node in quantised.graph.node},
+        constants_of(quantized),
+        {node.output[0]: node for node in quantized.graph.node},
     )
-    readers = {name: node for node in quantised.graph.node for name in node.input}
-    joins = [node for node in quantised.graph.node if node.op_type == "Concat"]
+    readers = {name: node for node in quantized.graph.node for name in node.input}
+    joins = [node for node in quantized.graph.node if node.op_type == "Concat"]
     joined = [node for node in joins if not node.name.startswith("pixels.")]
     assert len(joined) == 2
     for node in joined:

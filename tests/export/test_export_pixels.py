@@ -1,4 +1,4 @@
-"""Normalisation inside the first convolution: the same in float, and exact in the CPU flavour but
+"""Normalization inside the first convolution: the same in float, and exact in the CPU flavour but
 for the padding.
 """
 
@@ -146,16 +146,16 @@ def test_pixels_go_in_as_they_are(
     exact.graph.initializer[0].CopyFrom(
         numpy_helper.from_array(layers(model)["stem"].weight, "weight")
     )
-    centred = images(width).transpose(0, 3, 1, 2) - 255 * np.array(MEAN)[:, None, None]
-    wanted = logits(exact, {"normalised": centred.astype(np.float32)})
+    centered = images(width).transpose(0, 3, 1, 2) - 255 * np.array(MEAN)[:, None, None]
+    wanted = logits(exact, {"normalised": centered.astype(np.float32)})
     off = np.abs(found - wanted)
     margin = -(-max(pads) // stride)
     inside = off[:, :, margin : off.shape[2] - margin, margin : off.shape[3] - margin]
     assert inside.size >= 64 and inside.max() < 0.505 * STEP
     weights = np.abs(layers(model)["stem"].weight).sum((1, 2, 3)).max()
-    assert off.max() < 0.505 * STEP + 0.5 * weights * any(pads)  # half a grey level of padding
+    assert off.max() < 0.505 * STEP + 0.5 * weights * any(pads)  # half a gray level of padding
     coarse = logits(
-        place_cpu(model, RANGES, layers(model)), {"normalised": centred.astype(np.float32)}
+        place_cpu(model, RANGES, layers(model)), {"normalised": centered.astype(np.float32)}
     )
     assert np.square(found - wanted).mean() < np.square(coarse - wanted).mean()
 

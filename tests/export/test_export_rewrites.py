@@ -85,7 +85,7 @@ def test_other_pools_stay_as_they_are(model: ModelProto, islands: list[str]) -> 
 def single(
     node: NodeProto, sides: list[int], constants: dict[str, Any]
 ) -> ModelProto:  # Any: arrays of any type
-    """One node from `normalised` to `logits`, both (2, ...)."""
+    """One node from `normalized` to `logits`, both (2, ...)."""
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, *shape])
         for name, shape in (("normalised", [16, 6, 5]), ("logits", sides))

@@ -139,7 +139,7 @@ def test_the_figures_are_those_of_the_common_evaluation(done: Done) -> None:
     assert figures["torch"]["miou"] == pytest.approx(miou(counts.sum(0)), abs=1e-3)
     assert figures["fp32"]["miou"] == pytest.approx(figures["torch"]["miou"], abs=0.1)
     assert figures["fp32"]["agreement"] > 99.9 and figures["int8-cpu"]["agreement"] > 90
-    assert figures["torch"]["miou"] > 60  # it has learnt something, so agreement means something
+    assert figures["torch"]["miou"] > 60  # it has learned something, so agreement means something
     assert figures["int8-cpu"]["quantised"] == figures["int8-cpu"]["convolutions"] > 50
     ratios = [figures["fp32"][name] / figures["int8-cpu"][name] for name in ("ms", "ms_median")]
     assert figures["int8-cpu"]["speedup"] == pytest.approx(min(ratios), rel=0.01)

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from edgeseg.export.graph.pre_post_processing import wrap
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect
-from edgeseg.export.quantization.quantizer import quantise
+from edgeseg.export.quantization.quantizer import quantize
 from edgeseg.export.tensorrt.checklist import VIEWED
 from edgeseg.export.tensorrt.execution_checks import SPARE, conversions
 from edgeseg.export.tensorrt.graph_checks import View
@@ -53,7 +53,7 @@ def changes(before: Any, after: Any, path: str = "") -> list[str]:  # Any: JSON
 
 def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
     calibrated = pretended(network[1], 2)
-    data = quantise(calibrated, INTERFACE, "int8-trt", "minmax").SerializeToString()
+    data = quantize(calibrated, INTERFACE, "int8-trt", "minmax").SerializeToString()
     view, source = View(data), View(wrap(network[1], INTERFACE).SerializeToString())
     assert [finding for look in VIEWED for finding in look(view)] == []
     assert coverage(view) > 0.99
@@ -61,6 +61,6 @@ def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
         [node.name for node in one.nodes if node.op_type in CHANNEL_AXIS] for one in (view, source)
     ]
     assert names[0] == names[1]
-    cpu = quantise(calibrated, INTERFACE, "int8-cpu", "minmax").SerializeToString()
+    cpu = quantize(calibrated, INTERFACE, "int8-cpu", "minmax").SerializeToString()
     left = inspect(cpu).conversions - conversions(View(cpu))
     assert 0 <= left <= SPARE

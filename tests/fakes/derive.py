@@ -1,5 +1,5 @@
 """Derives `trt_api.json` from a listing of TensorRT's bindings: what our code touches, and its
-neighbours.
+neighbors.
 
     python -m tests.fakes.derive LISTING.json
 

@@ -327,11 +327,11 @@ class Builder(Strict):
         if faults & {"build", "build-silent"}:
             return None
         data = network._data
-        quantised = any(
+        quantized = any(
             node.op_type == "QuantizeLinear"
             for node in onnx.load_model_from_string(data).graph.node
         )
-        if quantised and hasattr(self._trt.BuilderFlag, "INT8") and "INT8" not in config._set:
+        if quantized and hasattr(self._trt.BuilderFlag, "INT8") and "INT8" not in config._set:
             say(Severity.ERROR, "Q/DQ layers need the INT8 flag")
             return None
         facts = {

@@ -1,7 +1,7 @@
 """A small real bundle: a hand-made network whose answer is known, as FP32 and as an INT8 file for
 the CPU.
 
-Every pixel belongs to the class whose colour is nearest, averaged over squares of 4x4 pixels, so a
+Every pixel belongs to the class whose color is nearest, averaged over squares of 4x4 pixels, so a
 test can paint a picture and say what must come out.
 """
 
@@ -36,7 +36,7 @@ Array = NDArray[Any]  # Any: of the type that the operator wants
 
 
 def painted(classes: Array, height: int = HEIGHT, width: int = WIDTH) -> NDArray[np.uint8]:
-    """A picture, (height, width, 3) RGB, of equal tiles in the colours of `classes`, (rows,
+    """A picture, (height, width, 3) RGB, of equal tiles in the colors of `classes`, (rows,
     columns).
     """
     rows = np.arange(height) * classes.shape[0] // height
@@ -74,7 +74,7 @@ def network() -> onnx.ModelProto:
         node("Cast", "image", "float", to=TensorProto.FLOAT),
         node("Transpose", "float", "planes", perm=[0, 3, 1, 2]),
         node("Mul", "planes std", "normalised"),
-        node("Conv", "normalised identity", "copied", pads=[1, 1, 1, 1]),
+        node("Conv", "normalized identity", "copied", pads=[1, 1, 1, 1]),
         node("Clip", "copied low high", "clipped"),
         node(
             "AveragePool",
@@ -132,7 +132,7 @@ def marked(model: onnx.ModelProto, flavour: str) -> bytes:
 
 
 def int8_cpu(model: onnx.ModelProto) -> bytes:
-    """`model` quantised for ONNX Runtime's CPU kernels."""
+    """`model` quantized for ONNX Runtime's CPU kernels."""
     from onnxruntime.quantization import (
         CalibrationDataReader,
         QuantFormat,

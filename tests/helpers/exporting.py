@@ -1,4 +1,4 @@
-"""A small site whose classes are told by colour, and a run with a tiny network that has learnt
+"""A small site whose classes are told by color, and a run with a tiny network that has learned
 them.
 """
 
@@ -26,7 +26,7 @@ Array = NDArray[np.uint8]
 
 
 def picture(seed: int) -> tuple[Array, Array]:
-    """A noisy image (H, W, 3) of coloured tiles, and its mask (H, W)."""
+    """A noisy image (H, W, 3) of colored tiles, and its mask (H, W)."""
     random = np.random.default_rng(seed)
     mask = np.kron(random.integers(0, 3, (2, 3)), np.ones((32, 32), int)).astype(np.uint8)
     noisy = COLORS[mask].astype(int) + random.normal(0, 18, (HEIGHT, WIDTH, 3))

@@ -33,7 +33,7 @@ def site(
 
 
 def save(path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16], quality: int = 95) -> Path:
-    """Write RGB, RGBA or grey in the format of the suffix."""
+    """Write RGB, RGBA or gray in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, quality=quality)
     return path

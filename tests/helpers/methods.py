@@ -34,7 +34,7 @@ def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> 
 def batch(
     number: int, classes: int, *, seed: int = 0, size: int = 64, labelled: bool = True
 ) -> Batch:
-    """Frames of coloured rectangles, one colour a class; without `labelled`, masks of 255."""
+    """Frames of colored rectangles, one color a class; without `labelled`, masks of 255."""
     rng = np.random.default_rng(seed)
     colors = (
         rng.integers(0, 256, (classes, 3))

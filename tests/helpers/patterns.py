@@ -37,7 +37,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.quantization.activation_statistics import coded_tensors
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantise
+from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantize
 from edgeseg.models import MEAN, STD, build
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
 
@@ -111,9 +111,9 @@ def patterns(model: ModelProto) -> dict[str, int]:
 def table(calibrated: CalibrationResult) -> Table:
     """What is remembered of a network."""
     flavours: tuple[Int8, ...] = ("int8-trt", "int8-cpu")
-    models = {flavour: quantise(calibrated, INTERFACE, flavour, "minmax") for flavour in flavours}
+    models = {flavour: quantize(calibrated, INTERFACE, flavour, "minmax") for flavour in flavours}
     return {
-        "qlinearconv": inspect(models["int8-cpu"].SerializeToString()).quantised,
+        "qlinearconv": inspect(models["int8-cpu"].SerializeToString()).quantized,
         **{
             flavour: {
                 "integer": integer_convolutions(model),

@@ -65,7 +65,7 @@ CONFIG = validate(SiteConfig, SECTIONS, "the test site")
 
 
 def scene(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Image (H, W, 3) and mask (H, W): three bands in three colours under a random pattern; each
+    """Image (H, W, 3) and mask (H, W): three bands in three colors under a random pattern; each
     seed its own hash.
     """
     random = np.random.default_rng(seed)
@@ -74,8 +74,8 @@ def scene(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[tops[0] :] = 1
     mask[tops[1] :] = 2
-    colours = np.array([spec.rgb for spec in CLASSES], np.float32)
-    return np.clip(colours[mask] + pattern[..., None], 0, 255).astype(np.uint8), mask
+    colors = np.array([spec.rgb for spec in CLASSES], np.float32)
+    return np.clip(colors[mask] + pattern[..., None], 0, 255).astype(np.uint8), mask
 
 
 def add_frame(site: Site, seed: int, split: Split) -> Frame:

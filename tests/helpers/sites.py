@@ -27,7 +27,7 @@ COLORS = [(40, 90, 40), (200, 60, 60), (60, 60, 220)]
 
 
 def make_site(root: Path) -> Site:
-    """Coloured rectangles: class and colour go together, so a network can learn them in seconds."""
+    """Colored rectangles: class and color go together, so a network can learn them in seconds."""
     root.mkdir(parents=True, exist_ok=True)
     lines = [
         f'[[classes]]\nname = "c{i}"\ncolor = "#{r:02x}{g:02x}{b:02x}"\n'

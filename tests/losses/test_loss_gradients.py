@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from benchmarks import literal
 from edgeseg.losses import adversarial, consistency
-from edgeseg.losses import ael_adaptive as equalise
+from edgeseg.losses import ael_adaptive as equalize
 from edgeseg.losses import corrmatch_correlation as correlation
 from edgeseg.losses import dmt_weights as agreement
 from edgeseg.losses import fpl_fuzzy as fuzzy
@@ -242,7 +242,7 @@ def test_ignored_pixels_do_not_count() -> None:
     probability, sure = logits.softmax(1), torch.rand(label.shape)
     one = agreement.mutual_weight(probability, label, sure, 3, 3)
     assert not one[label == 255].any() and bool(one[label != 255].any())
-    bank, again = equalise.ConfidenceBank(4), equalise.ConfidenceBank(4)
+    bank, again = equalize.ConfidenceBank(4), equalize.ConfidenceBank(4)
     bank.update(probability, label)
     again.update(changed.softmax(1), label)
     assert torch.equal(bank.value, again.value)
@@ -339,9 +339,9 @@ def test_entropy_threshold_and_ranks_are_those_of_the_formula() -> None:
 
 
 @every_number
-def test_equalising_is_that_of_the_formula(classes: int) -> None:
+def test_equalizing_is_that_of_the_formula(classes: int) -> None:
     torch.manual_seed(classes)
-    bank, other = equalise.ConfidenceBank(classes, 0.9), literal.ConfidenceBank(classes, 0.9)
+    bank, other = equalize.ConfidenceBank(classes, 0.9), literal.ConfidenceBank(classes, 0.9)
     for _ in range(15):
         probability, label = chances(2, classes, 3, 4), some_labels(classes, 2, 3, 4)
         label[label == classes - 1] = 255  # a class that never comes keeps its start
@@ -354,14 +354,14 @@ def test_equalising_is_that_of_the_formula(classes: int) -> None:
     assert float(bank.value[-1]) == 0.5 and int(bank.seen[-1]) == 0
     for power in (0.5, 1.0):
         wanted = literal.class_chances(other.value, power)
-        assert equalise.class_chances(bank.value, power).tolist() == pytest.approx(wanted, abs=1e-6)
+        assert equalize.class_chances(bank.value, power).tolist() == pytest.approx(wanted, abs=1e-6)
         wanted = literal.keep_chances(other.value, power)
-        assert equalise.keep_chances(bank.value, power).tolist() == pytest.approx(wanted, abs=1e-5)
+        assert equalize.keep_chances(bank.value, power).tolist() == pytest.approx(wanted, abs=1e-5)
 
 
 def test_keep_chances_have_a_floor_and_no_zero_over_zero() -> None:
-    assert equalise.keep_chances(torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.05, 1.0])
-    assert equalise.keep_chances(torch.ones(3)).tolist() == [1.0, 1.0, 1.0]
+    assert equalize.keep_chances(torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.05, 1.0])
+    assert equalize.keep_chances(torch.ones(3)).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_disagreement_weight_is_one_for_equals_and_carries_no_gradient() -> None:

@@ -151,7 +151,7 @@ def test_anchors_are_trusted_likely_pixels_of_their_class() -> None:
     )
 
 
-def test_prototypes_are_normalised_means_and_zero_for_absent_classes() -> None:
+def test_prototypes_are_normalized_means_and_zero_for_absent_classes() -> None:
     rep = torch.tensor([[2.0, 0.0], [0.0, 2.0], [5.0, 5.0]])
     mask = torch.tensor([[True, False], [True, False], [False, False]])
     assert torch.allclose(prototypes(rep, mask), torch.tensor([[0.5**0.5, 0.5**0.5], [0.0, 0.0]]))

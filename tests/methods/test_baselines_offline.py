@@ -41,7 +41,7 @@ def make(name: str, classes: int = 3, share: float = 0.6, **changes: object) -> 
 
 
 def frames(number: int, seed: int = 0, labelled: bool = True, classes: int = 3) -> Batch:
-    """Rectangles of up to two colours on a third; classes from 3 on are nowhere."""
+    """Rectangles of up to two colors on a third; classes from 3 on are nowhere."""
     draw = np.random.default_rng(seed)
     masks = torch.zeros(number, 64, 64, dtype=torch.int64)
     for mask in masks:
@@ -126,7 +126,7 @@ def test_a_batch_with_a_single_unlabelled_frame_trains(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["dmt", "dsbn"])  # the others: tests/test_methods.py
-def test_four_frames_are_learnt_by_heart(name: str) -> None:
+def test_four_frames_are_learned_by_heart(name: str) -> None:
     torch.manual_seed(0)
     method = make(name, warmup=0.0).train()
     optimizer = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], 5e-3)
@@ -181,7 +181,7 @@ def test_dsbn_keeps_two_sets_of_weights_and_statistics_apart() -> None:
     assert norms and all(norm.weight.grad is None for norm in norms)
     assert all(parameter.grad is not None for parameter in method.second.parameters())
     second = copy.deepcopy(method.second.state_dict())
-    method.student(method.normalise(frames(2).images))
+    method.student(method.normalize(frames(2).images))
     assert all(torch.equal(value, second[key]) for key, value in method.second.state_dict().items())
 
 

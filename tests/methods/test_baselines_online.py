@@ -24,7 +24,7 @@ def make(name: str, classes: int = 3, **changes: object) -> Method:
 
 
 def pictures(number: int, classes: int = 3) -> Batch:
-    """Noisy frames of coloured rectangles, and what they show."""
+    """Noisy frames of colored rectangles, and what they show."""
     draw = torch.Generator().manual_seed(number)
     masks = torch.zeros(number, 64, 64, dtype=torch.int64)
     for frame in masks:
@@ -177,13 +177,13 @@ def test_cac_finds_the_same_place_in_both_windows() -> None:
     where = torch.stack([x, y])[None].repeat(
         3, 1, 1, 1
     )  # every pixel says where in the frame it is
-    centres = (1 - WINDOW) * (2 * torch.rand(2, 3, 2) - 1)
-    windows = [window(where, centre) for centre in centres]
-    low, high = centres.amax(0) - WINDOW, centres.amin(0) + WINDOW
+    centers = (1 - WINDOW) * (2 * torch.rand(2, 3, 2) - 1)
+    windows = [window(where, center) for center in centers]
+    low, high = centers.amax(0) - WINDOW, centers.amin(0) + WINDOW
     assert bool((high > low).all())
     place = low[:, None] + (high - low)[:, None] * torch.rand(3, 50, 2)
-    for picture, centre in zip(windows, centres):
-        inside = (place - centre[:, None]) / WINDOW
+    for picture, center in zip(windows, centers):
+        inside = (place - center[:, None]) / WINDOW
         assert float(inside.abs().max()) <= 1 + 1e-5
         torch.testing.assert_close(sample(picture, inside), place.flatten(0, 1), atol=0.03, rtol=0)
 

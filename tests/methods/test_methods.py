@@ -72,7 +72,7 @@ def test_every_method_overfits_four_images(name: str) -> None:
     assert sum(supervised[-5:]) < 0.8 * sum(supervised[:5])
     method.eval()
     with torch.no_grad():
-        found = upsample(method.student(method.normalise(frames.images)).logits, (64, 64)).argmax(1)
+        found = upsample(method.student(method.normalize(frames.images)).logits, (64, 64)).argmax(1)
     assert (found == frames.masks).float().mean() > 0.75
     assert all(parameter.grad is None for parameter in method.teacher.parameters())
 

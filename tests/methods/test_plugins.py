@@ -163,7 +163,7 @@ def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(
 ) -> None:
     method = METHODS["cutmix_mt"](kit(CLASSES))
     plugin, view = CorrMatch(kit(CLASSES)), target(sure=6.0)
-    output = method.teacher(method.normalise(view.images))
+    output = method.teacher(method.normalize(view.images))
     monkeypatch.setattr(corrmatch, "SAMPLES", 0)
     torch.testing.assert_close(
         plugin.adjust_targets(method, view, output).probability, view.probability
@@ -211,7 +211,7 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
     assert int(plugin.taken) == 1
     found = plugin.adjust_targets(method, view, output)
     wanted = pseudo_target(
-        batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalise(view.images)).logits
+        batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalize(view.images)).logits
     )
     torch.testing.assert_close(found.peers[-1], wanted.probability)
     truth = batch(4, CLASSES)

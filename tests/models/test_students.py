@@ -26,7 +26,7 @@ from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convolutions
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
-from edgeseg.export.quantization.quantizer import calibrate, quantise
+from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import ModelCard, save_card
@@ -45,7 +45,7 @@ IMAGES = [picture(seed)[0] for seed in range(4)]  # 64 by 96
 every = pytest.mark.parametrize("student", SMALL, ids="/".join)
 
 
-def normalised(images: list[NDArray[np.uint8]]) -> Tensor:
+def normalized(images: list[NDArray[np.uint8]]) -> Tensor:
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     batch: Tensor = (
         torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean
@@ -84,7 +84,7 @@ def test_decoding_the_encoded_image_is_the_forward_pass(student: Student) -> Non
 def test_a_gradient_reaches_every_parameter(student: Student) -> None:
     torch.manual_seed(0)
     network = build(*student, 3, "none", 16)
-    output = network(normalised(IMAGES))
+    output = network(normalized(IMAGES))
     assert output.rep is not None
     (output.logits.square().mean() + output.rep.square().mean()).backward()
     for name, parameter in network.named_parameters():
@@ -93,28 +93,28 @@ def test_a_gradient_reaches_every_parameter(student: Student) -> None:
 
 
 @pytest.fixture(scope="module", params=SMALL, ids="/".join)
-def learnt(request: pytest.FixtureRequest) -> Network:
+def learned(request: pytest.FixtureRequest) -> Network:
     """Trained on four pictures for two seconds."""
     torch.manual_seed(0)
     network = build(request.param.arch, request.param.encoder, 3).train()
     masks = torch.from_numpy(np.stack([picture(seed)[1] for seed in range(4)])).long()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(60):
-        logits = F.interpolate(network(normalised(IMAGES)).logits, scale_factor=8, mode="bilinear")
+        logits = F.interpolate(network(normalized(IMAGES)).logits, scale_factor=8, mode="bilinear")
         loss = F.cross_entropy(logits, masks)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert (
         float((logits.argmax(1) == masks).float().mean()) > 0.93
-    )  # tiles of 32 pixels, told by colour
+    )  # tiles of 32 pixels, told by color
     return network.eval()
 
 
 @pytest.fixture(scope="module")
-def graph(learnt: Network) -> ModelProto:
+def graph(learned: Network) -> ModelProto:
     plain = Interface(height=64, width=96, classes=3, mean=MEAN, std=STD)
-    made, interface = fold_std(rename(lower(export_network(learnt.merged(), 64, 96))), plain)
+    made, interface = fold_std(rename(lower(export_network(learned.merged(), 64, 96))), plain)
     assert interface == INTERFACE
     return made
 
@@ -122,13 +122,15 @@ def graph(learnt: Network) -> ModelProto:
 INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=UNSCALED)
 
 
-def test_the_graph_agrees_with_torch_on_what_was_learnt(learnt: Network, graph: ModelProto) -> None:
+def test_the_graph_agrees_with_torch_on_what_was_learned(
+    learned: Network, graph: ModelProto
+) -> None:
     data = wrap(graph, INTERFACE).SerializeToString()
     assert scan(data, name="model.onnx").opset == 17
     session = open_session(data, 1)
     with torch.no_grad():
         masks = (
-            F.interpolate(learnt(normalised(IMAGES)).logits, (64, 96), mode="bilinear")
+            F.interpolate(learned(normalized(IMAGES)).logits, (64, 96), mode="bilinear")
             .argmax(1)
             .numpy()
         )
@@ -146,11 +148,11 @@ def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
     calibrated = calibrate(graph, INTERFACE, IMAGES, threads=1)
     assert len(calibrated.layers) == convolutions > 30
     cpu, trt = (
-        quantise(calibrated, INTERFACE, "int8-cpu"),
-        quantise(calibrated, INTERFACE, "int8-trt"),
+        quantize(calibrated, INTERFACE, "int8-cpu"),
+        quantize(calibrated, INTERFACE, "int8-trt"),
     )
     kernels = inspect(cpu.SerializeToString())
-    assert kernels.quantised == integer_convolutions(cpu) == convolutions + pools
+    assert kernels.quantized == integer_convolutions(cpu) == convolutions + pools
     assert kernels.conversions <= 4 + 2 * len(
         resizes
     )  # the image, and the logits, which three nodes read

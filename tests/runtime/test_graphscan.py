@@ -44,7 +44,7 @@ def with_attribute(**fields: Any) -> Callable[[ModelProto], None]:  # Any: as pr
     return spoil
 
 
-def initialiser(model: ModelProto) -> None:
+def initializer(model: ModelProto) -> None:
     model.graph.initializer.append(external())
 
 
@@ -77,10 +77,10 @@ def function_default(model: ModelProto) -> None:
 
 
 READS_FILES = {
-    "initialiser": initialiser,
+    "initialiser": initializer,
     "only marked as external": marked_external_only,
-    "sparse initialiser, values": sparse_values,
-    "sparse initialiser, indices": sparse_indices,
+    "sparse initializer, values": sparse_values,
+    "sparse initializer, indices": sparse_indices,
     "attribute": with_attribute(type=AttributeProto.TENSOR, t=external()),
     "attribute list": with_attribute(
         type=AttributeProto.TENSORS, tensors=[TensorProto(), external()]

@@ -48,7 +48,7 @@ def test_prediction_is_what_was_painted(bundle_path: Path, precision: Any) -> No
     assert found.score.shape == (1,) and found.score[0] < 0.1
 
 
-def test_score_rises_where_colours_lie_between_classes(bundle_path: Path) -> None:
+def test_score_rises_where_colors_lie_between_classes(bundle_path: Path) -> None:
     with open_runner(bundle_path, "cpu", "fp32") as run:
         clear, unclear = (
             run(picture[None]).score[0] for picture in (painted(TILES), painted(TILES) // 2)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgeseg.config import ClassSpec
 from edgeseg.errors import EdgesegError
-from edgeseg.imaging.palette_png import as_grey, palette_png
+from edgeseg.imaging.palette_png import as_gray, palette_png
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.bundle_evaluation import read_index
 from edgeseg.runtime.outputs import base as sinks
@@ -127,7 +127,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         MaskSink(tmp_path, CLASSES).write(frame(), prediction())
 
 
-def test_masks_open_in_colour_and_hold_indices(tmp_path: Path) -> None:
+def test_masks_open_in_color_and_hold_indices(tmp_path: Path) -> None:
     from PIL import Image
 
     mask = MASK.copy()
@@ -141,7 +141,7 @@ def test_masks_open_in_colour_and_hold_indices(tmp_path: Path) -> None:
     assert np.array_equal(
         read_index(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255)
     )
-    assert as_grey(b"anything else") == b"anything else" and as_grey(
+    assert as_gray(b"anything else") == b"anything else" and as_gray(
         data[:40]
     )  # truncated: OpenCV refuses it later
 

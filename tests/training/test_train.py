@@ -133,11 +133,11 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
         standard deviations.
         """
         with torch.no_grad():
-            own = method.teacher(method.normalise(images)).logits
+            own = method.teacher(method.normalize(images)).logits
             other = copy.deepcopy(method.teacher)
             for norm in (m for m in other.modules() if isinstance(m, torch.nn.BatchNorm2d)):
                 norm.train()
-            wanted = other(method.normalise(images)).logits
+            wanted = other(method.normalize(images)).logits
         return float((own - wanted).abs().mean() / wanted.std())
 
     before = error()

@@ -296,7 +296,7 @@ def _decide(
     if assignment.parted:
         result.notes.append(
             f"{assignment.parted} stretch(es) of {store.site.config.data.block_seconds:g} s hold so many of the "
-            "labels that they were cut; neighbours in different splits flatter val and gate, so label other times too"
+            "labels that they were cut; neighbors in different splits flatter val and gate, so label other times too"
         )
     return {frame.id: frame.split for frame in frames} | assignment.splits
 

@@ -1,5 +1,5 @@
 """Mask files as labelling tools write them: palette PNG (its indices), 8-bit index PNG, PNG in the
-site's colours.
+site's colors.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from edgeseg.imaging.opencv import cv2
 from edgeseg.metrics import IGNORE, Mask
 
 UNKNOWN = (
-    254  # in the colour table: a colour of neither a class nor "not labelled"; classes end at 63
+    254  # in the color table: a color of neither a class nor "not labelled"; classes end at 63
 )
-SHOWN = 5  # ids or colours named in a message
+SHOWN = 5  # ids or colors named in a message
 
 
 class MaskReader:
     """Reads mask files of one site into class ids."""
 
     def __init__(self, config: SiteConfig, ignore: Collection[int] = ()) -> None:
-        """Prepare for the classes and colours of `config`.
+        """Prepare for the classes and colors of `config`.
 
         Args:
             ignore: indices that mean "not labelled", beside 255.
 
         Raises:
-            ConfigError: `data.ignore_colors` holds what is no colour, or the colour of a class; or
+            ConfigError: `data.ignore_colors` holds what is no color, or the color of a class; or
                 an index is none.
         """
         self._config = config
@@ -58,7 +58,7 @@ class MaskReader:
 
         Raises:
             DataError: "file: reason"; unreadable, no PNG, of an unusable mode, or with an unknown
-                id or colour.
+                id or color.
         """
         data = read_bytes(path)
         if data[:3] == b"\xff\xd8\xff":
@@ -69,7 +69,7 @@ class MaskReader:
         if image.mode == "P":
             return self._indices(np.array(image, np.uint8), path)
         if image.mode in ("1", "L"):
-            return self._indices(_grey(np.array(image, np.uint8), data), path)
+            return self._indices(_gray(np.array(image, np.uint8), data), path)
         if image.mode in ("RGB", "RGBA", "LA"):
             pixels = np.array(image)
             if image.mode != "RGB" and pixels[..., -1].min() < 255:
@@ -82,7 +82,7 @@ class MaskReader:
                 else self._colors(pixels, path)
             )
         raise DataError(
-            f"{path}: has mode {image.mode}; save masks as palette, 8-bit grey or RGB PNG"
+            f"{path}: has mode {image.mode}; save masks as palette, 8-bit gray or RGB PNG"
         )
 
     def _indices(self, mask: Mask, path: Path) -> Mask:
@@ -115,7 +115,7 @@ class MaskReader:
                 for count, value in sorted(zip(counts, values), reverse=True)
             ]
             raise DataError(
-                f"{path}: has colours of no class: {_some(wrong)}; correct the colours of the classes in edgeseg.toml, "
+                f"{path}: has colors of no class: {_some(wrong)}; correct the colors of the classes in edgeseg.toml, "
                 "or name these in data.ignore_colors"
             )
         return mask
@@ -145,7 +145,7 @@ def read_stored(path: Path) -> Mask:
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """(H, W) uint8 as an 8-bit grey PNG file."""
+    """(H, W) uint8 as an 8-bit gray PNG file."""
     done, data = cv2.imencode(".png", mask)
     if not done:
         raise DataError("OpenCV cannot write PNG images; install opencv-python-headless again")
@@ -166,8 +166,8 @@ def count_pixels(mask: Mask, classes: int) -> list[int]:
     return [int(count) for count in np.bincount(mask.ravel(), minlength=256)[:classes]]
 
 
-def _grey(mask: Mask, data: bytes) -> Mask:
-    """Undo that Pillow spreads grey of 1, 2 or 4 bits over 0..255 (the bit depth is byte 24 of a
+def _gray(mask: Mask, data: bytes) -> Mask:
+    """Undo that Pillow spreads gray of 1, 2 or 4 bits over 0..255 (the bit depth is byte 24 of a
     PNG file).
     """
     depth = data[24]
@@ -181,12 +181,12 @@ def _parse(text: str, config: SiteConfig) -> int:
         value = -1
     if value < 0:
         raise ConfigError(
-            f'data.ignore_colors holds {text!r}, which is no colour; write it like "#000000"'
+            f'data.ignore_colors holds {text!r}, which is no color; write it like "#000000"'
         )
     same = [spec.name for spec in config.classes if int(spec.color[1:], 16) == value]
     if same:
         raise ConfigError(
-            f"data.ignore_colors holds {text}, the colour of class {same[0]}; take it out or change the class"
+            f"data.ignore_colors holds {text}, the color of class {same[0]}; take it out or change the class"
         )
     return value
 

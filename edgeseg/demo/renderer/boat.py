@@ -1,4 +1,4 @@
-"""A boat on the river now and then: masonry's class, anybody's colour."""
+"""A boat on the river now and then: masonry's class, anybody's color."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ HULLS = (
 
 @dataclass(frozen=True)
 class Projection:
-    """From metres to the pixels of one camera."""
+    """From meters to the pixels of one camera."""
 
     pose: Pose
     height: int
     width: int
 
     def __call__(self, points: NDArray[np.float64]) -> NDArray[np.int32]:
-        """(N, 3) x, y, z in metres to (N, 1, 2) column, row."""
+        """(N, 3) x, y, z in meters to (N, 1, 2) column, row."""
         east, up, north = (points - (self.pose.x, self.pose.y, 0)).T
         sine, cosine = np.sin(self.pose.yaw), np.cos(self.pose.yaw)
         depth = east * sine + north * cosine

@@ -1,7 +1,7 @@
 """The camera of the synthetic site: where it hangs, its lines of sight, and how still water sends
 them up again.
 
-World axes in metres: x to the right across the river, y up from the gauge's zero, z upstream. The
+World axes in meters: x to the right across the river, y up from the gauge's zero, z upstream. The
 camera keeps its verticals vertical (the horizon is moved by lens shift, not by tilting), so the
 mirror image in water is the picture of the rays that go up again where they meet its surface.
 """
@@ -59,7 +59,7 @@ class Rays:
 
 
 def rays(pose: Pose, height: int, width: int) -> Rays:
-    """The lines of sight through the centres of (height, width) pixels."""
+    """The lines of sight through the centers of (height, width) pixels."""
     focal = pose.focal(width)
     across = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / focal)[None].repeat(
         height, 0

@@ -12,7 +12,7 @@ from edgeseg.demo.renderer.camera_view import FAR, Rays
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep, tile
 from edgeseg.demo.renderer.site_plan import Box, Crown
 
-BEND_STEPS = 8  # entries a metre in the table of the river's course
+BEND_STEPS = 8  # entries a meter in the table of the river's course
 
 
 @dataclass
@@ -60,7 +60,7 @@ class World:
         self.crowns = list(plan.crowns(random, self._ground))
 
     def bank(self, x: Floats, z: Floats) -> tuple[Floats, Floats]:
-        """Metres from the river's edge at level 0 (negative in the water) and the side (-1 left, 1
+        """Meters from the river's edge at level 0 (negative in the water) and the side (-1 left, 1
         right).
         """
         row = np.clip(z * np.float32(BEND_STEPS), 0, len(self._bend) - 1).astype(np.int32)

@@ -20,7 +20,7 @@ def haze(
 
     Args:
         color: (H, W, 3) linear RGB.
-        distance: (H, W) metres.
+        distance: (H, W) meters.
         height: (H, W) of each line of sight, 0 at the horizon, upwards positive.
     """
     thick = np.float32(0.0005 + 0.0025 * conditions.rain + 0.055 * conditions.fog**2)

@@ -1,4 +1,4 @@
-"""Weather and light: where the sun stands, what colour everything has on that day, how bright each
+"""Weather and light: where the sun stands, what color everything has on that day, how bright each
 surface is.
 """
 
@@ -27,7 +27,7 @@ class Conditions:
         hour: solar time, 0..24.
         seconds: of waves, clouds and swaying leaves.
         cloud, rain, fog, wind, dirt: 0 none to 1 severe; `dirt` is on the lens.
-        level: of the water in metres above the gauge's zero, about -0.8..1.8.
+        level: of the water in meters above the gauge's zero, about -0.8..1.8.
         turbidity: 0 clear and green to 1 brown.
         seed: of everything accidental in the frame: noise, drops, driftwood, boats.
     """
@@ -47,7 +47,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Light:
-    """What shines: colours are linear RGB, `toward` points to the sun (or the moon)."""
+    """What shines: colors are linear RGB, `toward` points to the sun (or the moon)."""
 
     toward: Vector
     elevation: float
@@ -107,7 +107,7 @@ def autumn(day: float) -> float:
 
 
 def albedos(conditions: Conditions) -> tuple[Floats, Floats]:
-    """Colour of each material and how its `tint` shifts it, both (materials, 3) linear RGB."""
+    """Color of each material and how its `tint` shifts it, both (materials, 3) linear RGB."""
     turned, dry = autumn(conditions.day), float(np.clip((conditions.day - 175) / 60, 0, 1))
     table = np.zeros((13, 3), np.float32)
     shift = np.zeros((13, 3), np.float32)

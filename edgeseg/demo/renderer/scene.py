@@ -28,7 +28,7 @@ CLASSES = (
 SKY, WATER, BANK, VEGETATION, STRUCTURE = range(5)
 MASKS = np.array([0, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4], np.uint8)  # class of each material
 BOATS = 0.3  # share of frames with a boat
-LEVEL_STEP = 0.1  # metres; levels between share one water plane
+LEVEL_STEP = 0.1  # meters; levels between share one water plane
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """What stands where at the synthetic site: the river's course, trees, boulders, bridge, quay and
-gauge; metres.
+gauge; meters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BRANCH = (  # hangs into the picture: x, y, z, radius
 
 @dataclass(frozen=True)
 class Box:
-    """Axis-aligned masonry; `gap` cuts it into posts of `post` metres along x."""
+    """Axis-aligned masonry; `gap` cuts it into posts of `post` meters along x."""
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]

@@ -21,7 +21,7 @@ class Sheet:
     Attributes:
         x, z: where each line of sight meets it.
         distance: along the line of sight.
-        depth: of the ground below it, metres.
+        depth: of the ground below it, meters.
         direction: of the line of sight, three arrays.
     """
 

@@ -40,7 +40,7 @@ class AdvSSL(Method):
         number = len(labelled.images)
         images = torch.cat([labelled.images, unlabelled.images]) if weight else labelled.images
         self.teacher_forward(images)
-        logits = self.student(self.normalise(images)).logits
+        logits = self.student(self.normalize(images)).logits
         supervised = self.supervised(logits[:number], labelled.masks)
         probability = logits.float().softmax(1)
 

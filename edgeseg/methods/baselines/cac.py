@@ -46,35 +46,35 @@ class CAC(OnlineMethod):
             return self.without_footage(labelled)
         number = len(labelled.images)
         self.teacher_forward(unlabelled.images)
-        centres = (1 - WINDOW) * (
+        centers = (1 - WINDOW) * (
             2 * torch.rand(2, len(unlabelled.images), 2, device=unlabelled.images.device) - 1
         )
-        windows = torch.cat([window(unlabelled.images, centre) for centre in centres])
-        if self._colour:
+        windows = torch.cat([window(unlabelled.images, center) for center in centers])
+        if self._color:
             windows = strong(windows)
         decoded = self.student.decoder(
-            self.student.encode(self.normalise(torch.cat([labelled.images, windows])))
+            self.student.encode(self.normalize(torch.cat([labelled.images, windows])))
         )
         logits = self.student.classifier(decoded)
         supervised = self.supervise(logits[:number], labelled)
         contrast = self._contrast(
-            decoded[number:], logits[number:].detach(), centres, unlabelled.valid
+            decoded[number:], logits[number:].detach(), centers, unlabelled.valid
         )
         loss = supervised + weight * contrast
         return StepResult(
             loss, {"supervised": supervised.detach(), "unlabelled": contrast.detach()}
         )
 
-    def _contrast(self, decoded: Tensor, logits: Tensor, centres: Tensor, valid: Tensor) -> Tensor:
-        """The loss () of maps (2B, D, h, w) of both windows around `centres` (2, B, 2) of frames,
+    def _contrast(self, decoded: Tensor, logits: Tensor, centers: Tensor, valid: Tensor) -> Tensor:
+        """The loss () of maps (2B, D, h, w) of both windows around `centers` (2, B, 2) of frames,
         valid (B, H, W).
         """
         probability = logits.float().softmax(1)
-        low, high = centres.amax(0) - WINDOW, centres.amin(0) + WINDOW
+        low, high = centers.amax(0) - WINDOW, centers.amin(0) + WINDOW
         place = low[:, None] + (high - low)[:, None] * torch.rand(
             len(valid), PLACES, 2, device=valid.device
         )
-        inside = ((place - centres[:, :, None]) / WINDOW).flatten(
+        inside = ((place - centers[:, :, None]) / WINDOW).flatten(
             0, 1
         )  # (2B, P, 2): one place as each window has it
         one, other = self.projector(sample(decoded, inside)).chunk(2)
@@ -84,7 +84,7 @@ class CAC(OnlineMethod):
         with torch.no_grad():
             elsewhere = 2 * torch.rand_like(inside) - 1
             negatives = self.projector(sample(decoded, elsewhere))
-            spot = elsewhere * WINDOW + centres.flatten(0, 1)[:, None]
+            spot = elsewhere * WINDOW + centers.flatten(0, 1)[:, None]
             known = _nearest(valid.repeat(2, 1, 1), spot)
             negative_labels = sample(probability, elsewhere).argmax(1).masked_fill(~known, IGNORE)
         return directional_contrast(
@@ -101,13 +101,13 @@ class CAC(OnlineMethod):
         )
 
 
-def window(images: Tensor, centre: Tensor) -> Tensor:
-    """The part of (B, 3, H, W) frames around `centre` (B, 2), x and y in -1..1, enlarged to the
+def window(images: Tensor, center: Tensor) -> Tensor:
+    """The part of (B, 3, H, W) frames around `center` (B, 2), x and y in -1..1, enlarged to the
     whole size.
     """
     theta = torch.zeros(len(images), 2, 3, device=images.device)
     theta[:, 0, 0] = theta[:, 1, 1] = WINDOW
-    theta[:, :, 2] = centre
+    theta[:, :, 2] = center
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 

@@ -51,7 +51,7 @@ class CCT(OnlineMethod):
             return self.without_footage(labelled)
         number = len(labelled.images)
         average = self.teacher_forward(unlabelled.images)
-        output = self.student(self.normalise(torch.cat([labelled.images, unlabelled.images])))
+        output = self.student(self.normalize(torch.cat([labelled.images, unlabelled.images])))
         supervised = self.supervise(output.logits[:number], labelled)
 
         target = pseudo_target(

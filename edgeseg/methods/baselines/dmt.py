@@ -40,14 +40,14 @@ FINEST = 2.0**-24  # doubt below which float32 knows no difference
 
 class Mutual(Method):
     """Cross-entropy on what a frozen peer labels in clean frames, the learner seeing strong
-    colours.
+    colors.
     """
 
     def __init__(self, kit: MethodContext, peer: Network, share: float) -> None:
         """Take the peer and the share 0..1 of the pixels of each class that it labels."""
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
         self.peer = peer.requires_grad_(False).eval()
-        self._share, self._colour, self._weight = (
+        self._share, self._color, self._weight = (
             share,
             kit.config.strong,
             kit.config.unlabelled_weight,
@@ -62,10 +62,10 @@ class Mutual(Method):
         assert unlabelled is not None
         self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         with torch.no_grad():
-            target = pseudo_target(unlabelled, self.peer(self.normalise(unlabelled.images)).logits)
+            target = pseudo_target(unlabelled, self.peer(self.normalize(unlabelled.images)).logits)
             label = surest(target, self._share)
-            images = strong(target.images) if self._colour else target.images
-        logits = self.student(self.normalise(torch.cat([labelled.images, images]))).logits
+            images = strong(target.images) if self._color else target.images
+        logits = self.student(self.normalize(torch.cat([labelled.images, images]))).logits
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)
         found = upsample(logits[number:], (label.shape[1], label.shape[2]))

@@ -6,7 +6,7 @@ and statistics: one set for the weak views of labelled frames, which is shipped,
 views of footage. A loss that corrects itself obeys a pseudo-label the more, the surer the student
 is (`losses.consistency.symmetric_cross_entropy`).
 
-Simplified: strong views are this project's colours and CutOut instead of RandAugment.
+Simplified: strong views are this project's colors and CutOut instead of RandAugment.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ class DSBN(Method):
         }
         self._names = list(norms)
         self.second = nn.ModuleList(copy.deepcopy(norm) for norm in norms.values())
-        self._colour, self._weight = kit.config.strong, kit.config.unlabelled_weight
+        self._color, self._weight = kit.config.strong, kit.config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         if len(unlabelled.images) == 1:  # in two views: batch norm cannot do with one value
             unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))
-        images = strong(unlabelled.images) if self._colour else unlabelled.images
+        images = strong(unlabelled.images) if self._color else unlabelled.images
         images, label = cutout(images, unlabelled.masks)
         supervised = self.supervised(
-            self.student(self.normalise(labelled.images)).logits, labelled.masks
+            self.student(self.normalize(labelled.images)).logits, labelled.masks
         )
         found = upsample(self.strongly(images).logits, (label.shape[1], label.shape[2]))
         known = label != IGNORE
@@ -71,7 +71,7 @@ class DSBN(Method):
             for name, norm in zip(self._names, self.second)
             for key, tensor in [*norm.named_parameters(), *norm.named_buffers()]
         }
-        output: Output = functional_call(self.student, tensors, self.normalise(images))
+        output: Output = functional_call(self.student, tensors, self.normalize(images))
         return output
 
 

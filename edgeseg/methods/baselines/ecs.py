@@ -1,7 +1,7 @@
 """ECS (Mendel et al., ECCV 2020): a correction network sees frame and segmentation and says where
 that is wrong.
 
-Of each pixel it says "correct", or which class it should be: C + 1 answers, learnt on labelled
+Of each pixel it says "correct", or which class it should be: C + 1 answers, learned on labelled
 frames. There the student in turn learns to be found correct; on footage it learns its own
 prediction as corrected, a pixel counting by the probability of its corrected label.
 
@@ -40,7 +40,7 @@ class ECS(Method):
         number = len(labelled.images)
         clean = torch.cat([labelled.images, unlabelled.images]) if weight else labelled.images
         self.teacher_forward(clean)
-        images = self.normalise(clean)
+        images = self.normalize(clean)
         logits = self.student(images).logits
         supervised = self.supervised(logits[:number], labelled.masks)
         probability = logits.float().softmax(1)

@@ -5,7 +5,7 @@ The flaw detector learns from labelled frames how wrong a prediction is around e
 footage, the network that it thinks the worse of learns from the other one (dynamic consistency);
 where both are bad, both try to make the detector think better of them (flaw correction). Other than
 in the official code all three train in one backward pass, the detector works at the resolution of
-the logits, a threshold on its output takes the place of normalised flaw maps, and both constraints
+the logits, a threshold on its output takes the place of normalized flaw maps, and both constraints
 run on footage alone. The first network's average is what is evaluated and shipped.
 """
 
@@ -63,7 +63,7 @@ class GCT(OnlineMethod):
         number = len(labelled.images)
         frames = [labelled.images] if weight == 0 else [labelled.images, unlabelled.images]
         self.teacher_forward(frames[-1])
-        images = self.normalise(torch.cat(frames))
+        images = self.normalize(torch.cat(frames))
         logits = torch.stack(
             [self.student(images).logits, self.second(images).logits]
         ).float()  # (2, B, C, h, w)

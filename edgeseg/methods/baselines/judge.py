@@ -35,7 +35,7 @@ def frozen(judge: nn.Module, image: Tensor) -> Tensor:
 
 
 def shrink(masks: Tensor, logits: Tensor) -> Tensor:
-    """Masks (B, H, W) of any kind at the resolution of the logits (B, C, h, w), nearest neighbour."""
+    """Masks (B, H, W) of any kind at the resolution of the logits (B, C, h, w), nearest neighbor."""
     small = F.interpolate(masks[:, None].float(), size=logits.shape[2:], mode="nearest-exact")[:, 0]
     return small.to(masks.dtype)
 
@@ -52,7 +52,7 @@ def truth(masks: Tensor, probability: Tensor) -> Tensor:
 
 
 def beside(images: Tensor, probability: Tensor) -> Tensor:
-    """Normalised images (B, 3, H, W), shrunk, and class maps (B, C, h, w) as one input (B, 3 + C,
+    """Normalized images (B, 3, H, W), shrunk, and class maps (B, C, h, w) as one input (B, 3 + C,
     h, w).
     """
     return torch.cat(

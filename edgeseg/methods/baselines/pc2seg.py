@@ -49,9 +49,9 @@ class PC2Seg(OnlineMethod):
         if self.source == "self":
             theirs = self.student_predict(self.student, unlabelled.images)
         target = self.view(pseudo_target(unlabelled, theirs.logits), labelled)
-        if self._colour:
+        if self._color:
             target = erase(target)
-        output = self.student(self.normalise(torch.cat([labelled.images, target.images])))
+        output = self.student(self.normalize(torch.cat([labelled.images, target.images])))
         assert output.rep is not None and theirs.rep is not None, (
             "the student has no representation head"
         )

@@ -70,7 +70,7 @@ class PseudoSeg(OnlineMethod):
         number = len(labelled.images)
         if weight == 0:
             self.teacher_forward(labelled.images)
-            output = self.student(self.normalise(labelled.images))
+            output = self.student(self.normalize(labelled.images))
             supervised, opinion = (
                 self.supervise(output.logits, labelled),
                 self._teach(output, labelled.masks),
@@ -81,9 +81,9 @@ class PseudoSeg(OnlineMethod):
             )
 
         target = self.view(self._clean(unlabelled), labelled)
-        if self._colour:
+        if self._color:
             target = erase(target)
-        images = self.normalise(torch.cat([labelled.images, target.images]))
+        images = self.normalize(torch.cat([labelled.images, target.images]))
         output = self.student(images)
         supervised, opinion = (
             self.supervise(output.logits[:number], labelled),

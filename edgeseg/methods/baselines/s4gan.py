@@ -24,7 +24,7 @@ from edgeseg.methods.framework.method import Batch, Method, MethodContext, Sched
 from edgeseg.models import Output
 
 MATCHING, PRESENCE = 0.1, 0.1  # weights of feature matching and of the image-level branch
-TRUST = 0.6  # least probability of being true for a frame to be learnt from
+TRUST = 0.6  # least probability of being true for a frame to be learned from
 PRESENT = 0.2  # least probability of a class in a frame
 WIDTHS = (64, 128, 256)
 
@@ -47,7 +47,7 @@ class S4GAN(Method):
         number = len(labelled.images)
         clean = torch.cat([labelled.images, unlabelled.images]) if weight else labelled.images
         average = self.teacher_forward(clean)
-        images = self.normalise(clean)
+        images = self.normalize(clean)
         output: Output = self.student(images)
         supervised = self.supervised(output.logits[:number], labelled.masks)
         shown = self._shown(output)

@@ -33,11 +33,11 @@ class S4L(Method):
         assert unlabelled is not None
         self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         supervised = self.supervised(
-            self.student(self.normalise(labelled.images)).logits, labelled.masks
+            self.student(self.normalize(labelled.images)).logits, labelled.masks
         )
         images = rotated(unlabelled.images)
         turn = torch.arange(4, device=images.device).repeat_interleave(len(unlabelled.images))
-        found = self.upright(self.student.encode(self.normalise(images))[-1].mean((2, 3))).float()
+        found = self.upright(self.student.encode(self.normalize(images))[-1].mean((2, 3))).float()
         rotation = distributed_mean(
             F.cross_entropy(found, turn, reduction="sum"), found.new_tensor(len(found))
         )

@@ -1,7 +1,7 @@
 """What a training method is: a module whose `forward` turns two batches into a loss, and nothing
 else.
 
-The optimiser, devices, precision, logging and saving are the loop's (`edgeseg.training.trainer`).
+The optimizer, devices, precision, logging and saving are the loop's (`edgeseg.training.trainer`).
 Data-parallel training wraps the whole method.
 """
 
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 class StepResult(NamedTuple):
-    """A loss to minimise and detached figures to log."""
+    """A loss to minimize and detached figures to log."""
 
     loss: Tensor
     logs: dict[str, Tensor]
@@ -110,10 +110,10 @@ class Method(nn.Module, ABC):
         self.teacher.eval()
         return self
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """RGB 0..1 as the network wants it."""
-        normalised = (images - self.mean) / self.std
-        return normalised.contiguous(memory_format=torch.channels_last)
+        normalized = (images - self.mean) / self.std
+        return normalized.contiguous(memory_format=torch.channels_last)
 
     def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""
@@ -127,7 +127,7 @@ class Method(nn.Module, ABC):
         Every method passes clean views of the site's frames through here once a step.
         """
         with self._tracker:
-            output: Output = self.teacher(self.normalise(images))
+            output: Output = self.teacher(self.normalize(images))
         return output
 
     @torch.no_grad()

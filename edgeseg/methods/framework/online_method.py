@@ -26,7 +26,7 @@ from edgeseg.methods.framework.pixel_selection import (
     kept_share,
 )
 from edgeseg.methods.framework.plugin import Plugin, StepContext
-from edgeseg.methods.framework.views import PseudoTarget, Region, paste, pseudo_target, recolour
+from edgeseg.methods.framework.views import PseudoTarget, Region, paste, pseudo_target, recolor
 from edgeseg.models import Network, Output
 
 PixelLoss = Callable[[Tensor, PseudoTarget], Tensor]  # (B, C, H, W) logits and target -> (B, H, W)
@@ -62,7 +62,7 @@ class OnlineMethod(Method, ABC):
         self.plugins = nn.ModuleList(plugins)
         self.schedule = Schedule(config.unlabelled_weight * scale, config.warmup, config.ramp)
         self.source = source if config.teacher == "auto" else config.teacher
-        self._select, self._region, self._pixel, self._colour = select, region, pixel, config.strong
+        self._select, self._region, self._pixel, self._color = select, region, pixel, config.strong
 
     def helpers(self) -> list[Plugin]:
         """The plug-ins, typed."""
@@ -84,7 +84,7 @@ class OnlineMethod(Method, ABC):
         """A step of the warm-up."""
         labelled = self.prepare(labelled)
         self.teacher_forward(labelled.images)
-        loss = self.supervise(self.student(self.normalise(labelled.images)).logits, labelled)
+        loss = self.supervise(self.student(self.normalize(labelled.images)).logits, labelled)
         return StepResult(loss, {"supervised": loss.detach()})
 
     @torch.no_grad()
@@ -107,17 +107,17 @@ class OnlineMethod(Method, ABC):
         """What a network that is being trained says about images 0..1, with its running statistics."""
         training = network.training
         network.eval()
-        output: Output = network(self.normalise(images))
+        output: Output = network(self.normalize(images))
         network.train(training)
         return output
 
     @torch.no_grad()
     def view(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
-        """A strong view: injected, recoloured, mixed."""
+        """A strong view: injected, recolored, mixed."""
         for plugin in self.helpers():
             target = plugin.inject(target, labelled)
-        if self._colour:
-            target = recolour(target)
+        if self._color:
+            target = recolor(target)
         for plugin in self.helpers():
             region = plugin.mix_region(target)
             if region is not None:

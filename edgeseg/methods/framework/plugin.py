@@ -19,11 +19,11 @@ class StepContext:
     """What the student saw and said in a step.
 
     Attributes:
-        images: (N + B, 3, H, W) normalised: labelled frames, then the unlabelled view.
+        images: (N + B, 3, H, W) normalized: labelled frames, then the unlabelled view.
         output: of the student on them.
         labelled: the labelled frames.
         target: the view of the unlabelled ones.
-        clean: (B, 3, H, W) 0..1, those frames before colours and mixing.
+        clean: (B, 3, H, W) 0..1, those frames before colors and mixing.
         progress: 0..1.
     """
 
@@ -72,7 +72,7 @@ class Plugin(nn.Module):
         return target
 
     def inject(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
-        """Put something into the frames before their colours change."""
+        """Put something into the frames before their colors change."""
         return target
 
     def mix_region(self, target: PseudoTarget) -> Tensor | None:
@@ -94,4 +94,4 @@ class Plugin(nn.Module):
         return None
 
     def after_step(self, method: Method, step: int) -> None:
-        """Once a step, after the optimiser."""
+        """Once a step, after the optimizer."""

@@ -29,7 +29,7 @@ class PseudoLabel(OnlineMethod):
         source: Source = "ema",
         view: Callable[[PseudoTarget], PseudoTarget] | None = None,
     ) -> None:
-        """As `Online`; `view` replaces colours and mixing by something else."""
+        """As `Online`; `view` replaces colors and mixing by something else."""
         super().__init__(kit, plugins, select=select, region=region, pixel=pixel, source=source)
         self._view = view
 
@@ -41,7 +41,7 @@ class PseudoLabel(OnlineMethod):
         labelled = self.prepare(labelled)
         clean = self.predict_targets(unlabelled)
         target = self._view(clean) if self._view else self.view(clean, labelled)
-        images = self.normalise(torch.cat([labelled.images, target.images]))
+        images = self.normalize(torch.cat([labelled.images, target.images]))
         output = self.student(images)
         number = len(labelled.images)
         supervised = self.supervise(output.logits[:number], labelled)

@@ -3,7 +3,7 @@ and so on.
 
 A staged method is a function that is given `Stages` and calls it; every training is the same loop
 with a method of its own. Shares of the step budget are given, so that a staged method costs as many
-optimiser steps as an online one.
+optimizer steps as an online one.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Stages(Protocol):
 
 
 class Learner(Method):
-    """Cross-entropy on labelled frames and on pseudo-labelled footage with strong colours and
+    """Cross-entropy on labelled frames and on pseudo-labelled footage with strong colors and
     CutOut (ST).
 
     With `pseudo_only` the labelled frames are left out (Naive Student).
@@ -91,7 +91,7 @@ class Learner(Method):
 
     def __init__(self, kit: MethodContext, *, pseudo_only: bool = False) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self._pseudo_only, self._colour, self._weight = (
+        self._pseudo_only, self._color, self._weight = (
             pseudo_only,
             kit.config.strong,
             kit.config.unlabelled_weight,
@@ -112,7 +112,7 @@ class Learner(Method):
         images, masks = self.disturb(unlabelled)
         number = 0 if self._pseudo_only else len(labelled.images)
         seen = images if self._pseudo_only else torch.cat([labelled.images, images])
-        logits = self.student(self.normalise(seen)).logits
+        logits = self.student(self.normalize(seen)).logits
         found = upsample(logits[number:], (masks.shape[1], masks.shape[2]))
         pseudo = cross_entropy(found, masks)
         logs = {
@@ -128,7 +128,7 @@ class Learner(Method):
 
     def disturb(self, unlabelled: Batch) -> tuple[Tensor, Tensor]:
         """The student's view of footage (B, 3, H, W) and its labels (B, H, W)."""
-        images = strong(unlabelled.images) if self._colour else unlabelled.images
+        images = strong(unlabelled.images) if self._color else unlabelled.images
         return cutout(images, unlabelled.masks)
 
 

@@ -67,8 +67,8 @@ def pseudo_target(batch: Batch, logits: Tensor) -> PseudoTarget:
     return PseudoTarget(batch.images, upsample(logits.detach(), size).softmax(1), batch.valid)
 
 
-def recolour(target: PseudoTarget) -> PseudoTarget:
-    """Strong colours; what is believed stays."""
+def recolor(target: PseudoTarget) -> PseudoTarget:
+    """Strong colors; what is believed stays."""
     return replace(target, images=strong(target.images))
 
 

@@ -13,7 +13,7 @@ from edgeseg.methods.plugins import plugins
 
 
 def ael(kit: MethodContext) -> Method:
-    """Adaptive CutMix, copy-paste, equalisation sampling and re-weighting on a mean teacher."""
+    """Adaptive CutMix, copy-paste, equalization sampling and re-weighting on a mean teacher."""
     return PseudoLabel(kit, plugins(kit, ["ael"]), select=confident(kit.confidence()))
 
 

@@ -40,7 +40,7 @@ class CPS(OnlineMethod):
         number = len(labelled.images)
         if weight == 0:
             self.teacher_forward(labelled.images)
-            images = self.normalise(labelled.images)
+            images = self.normalize(labelled.images)
             supervised = self._supervise(
                 self.student(images).logits, self.second(images).logits, labelled
             )
@@ -49,7 +49,7 @@ class CPS(OnlineMethod):
         target = self._clean(unlabelled if self._mixed else _together(labelled, unlabelled))
         if self._mixed:
             target = self.view(target, labelled)
-        images = self.normalise(
+        images = self.normalize(
             torch.cat([labelled.images, target.images]) if self._mixed else target.images
         )
         output, other = self.student(images), self.second(images)

@@ -61,7 +61,7 @@ class PSMT(OnlineMethod):
         if weight == 0:
             for network, tracker in zip(self._networks(), self._trackers):
                 with tracker, torch.no_grad():
-                    network(self.normalise(labelled.images))
+                    network(self.normalize(labelled.images))
             return self.without_footage(labelled)
         labelled = self.prepare(labelled)
         core = round(progress * self._steps) // self._turn % 2
@@ -69,7 +69,7 @@ class PSMT(OnlineMethod):
             self.refine(unlabelled, self._ask_both(unlabelled.images, core)), labelled
         )
         number = len(labelled.images)
-        images = self.normalise(torch.cat([labelled.images, target.images]))
+        images = self.normalize(torch.cat([labelled.images, target.images]))
         features = self.student.encode(images)
         output = self.student.finish(adversarial_noise(self._decode, features, LENGTH, RADIUS))
 
@@ -87,7 +87,7 @@ class PSMT(OnlineMethod):
         found = []
         for network, tracker in zip(self._networks(), self._trackers):
             with tracker:
-                found.append(network(self.normalise(images)).logits.float())
+                found.append(network(self.normalize(images)).logits.float())
         trusted, other = found[core], found[1 - core]
         least = other.topk(min(TOP, other.shape[1]), dim=1).values[:, -1:]
         return Output(

@@ -18,7 +18,7 @@ class SupOnly(Method):
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         images = strong(labelled.images) if self._strong else labelled.images
         self.teacher_forward(labelled.images)
-        loss = self.supervised(self.student(self.normalise(images)).logits, labelled.masks)
+        loss = self.supervised(self.student(self.normalize(images)).logits, labelled.masks)
         return StepResult(loss, {"supervised": loss.detach()})
 
 
@@ -28,7 +28,7 @@ def suponly(kit: MethodContext) -> Method:
 
 
 def suponly_strong(kit: MethodContext) -> Method:
-    """Strong colours on labelled frames too; in ST++'s table that costs a point on average
+    """Strong colors on labelled frames too; in ST++'s table that costs a point on average
     (methods.md 2.0).
     """
     return SupOnly(kit, strong=True)

@@ -67,14 +67,14 @@ class UCC(OnlineMethod):
         number = len(labelled.images)
         if weight == 0:
             self.teacher_forward(labelled.images)
-            output = self.student(self.normalise(labelled.images))
+            output = self.student(self.normalize(labelled.images))
             supervised = self._supervise(
                 output.logits, self.second.decode(output.features), labelled
             )
             return StepResult(supervised, {"supervised": supervised.detach()})
 
         target = self.view(self._clean(unlabelled), labelled)
-        images = self.normalise(torch.cat([labelled.images, target.images]))
+        images = self.normalize(torch.cat([labelled.images, target.images]))
         output = self.student(images)
         other = self.second.decode(output.features)
         supervised = self._supervise(output.logits[:number], other[:number], labelled)

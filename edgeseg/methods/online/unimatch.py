@@ -48,7 +48,7 @@ class UniMatch(OnlineMethod):
         target = self.predict_targets(unlabelled)
         views = [self.view(target, labelled) for _ in range(2)]
         frames = [labelled.images, views[0].images, views[1].images, unlabelled.images]
-        images = self.normalise(torch.cat(frames))
+        images = self.normalize(torch.cat(frames))
         features = self.student.encode(images)
         number = len(unlabelled.images)
         perturbed = channel_dropout([maps[-number:] for maps in features], DROPPED)

@@ -44,7 +44,7 @@ class UniMatchV2(OnlineMethod):
         target = self.predict_targets(unlabelled)
         views = [self.view(target, labelled) for _ in range(2)]
         frames = [labelled.images, views[0].images, views[1].images]
-        images = self.normalise(torch.cat(frames))
+        images = self.normalize(torch.cat(frames))
         features = self.student.encode(images)
         output = self.student.finish(self._drop(features, len(labelled.images)))
         ours, first, second = torch.split(output.logits, [len(part) for part in frames])

@@ -3,7 +3,7 @@ everything.
 
 A confidence bank holds how sure the student is of the true class. Bad classes are pasted more often
 into labelled frames (adaptive copy-paste), mixed more often into unlabelled ones (adaptive CutMix),
-and good ones are thinned out among the pseudo-labels (equalisation sampling), which count by the
+and good ones are thinned out among the pseudo-labels (equalization sampling), which count by the
 square of their confidence (dynamic re-weighting).
 
 Other than the official code: the box of CutMix is laid around a random pixel of the class instead
@@ -69,7 +69,7 @@ class AEL(Plugin):
         box = boxes(batch, height, width, label.device)
         wanted = (label == chosen[:, None, None]).flatten(1).float() + 1e-9
         pixel = torch.multinomial(wanted, 1)[:, 0]
-        return _centre(box, pixel // width, pixel % width)
+        return _center(box, pixel // width, pixel % width)
 
     def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
         """Keep a pixel with its class's chance, weigh it by the square of its confidence."""
@@ -94,7 +94,7 @@ def draw_present(label: Tensor, chances: Tensor) -> Tensor:
     return torch.where(weight.sum(1) > 0, drawn, -1)
 
 
-def _centre(box: Tensor, row: Tensor, column: Tensor) -> Tensor:
+def _center(box: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Move each box (B, H, W) so that its middle comes to (row, column), as far as the frame
     allows.
     """

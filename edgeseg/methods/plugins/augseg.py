@@ -17,7 +17,7 @@ from edgeseg.methods.framework.views import PseudoTarget, insert
 
 
 class AugSeg(Plugin):
-    """Injects; colours and the host's own mixing follow."""
+    """Injects; colors and the host's own mixing follow."""
 
     def __init__(self, kit: MethodContext) -> None:
         super().__init__()

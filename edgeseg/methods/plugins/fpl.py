@@ -19,7 +19,7 @@ from edgeseg.methods.framework.views import PseudoTarget
 
 
 class FPL(Plugin):
-    """Fuzzy positive assignment and regularisation, scaled to the cross-entropy of the pixels that
+    """Fuzzy positive assignment and regularization, scaled to the cross-entropy of the pixels that
     count.
     """
 

@@ -55,7 +55,7 @@ class PrevMatch(Plugin):
         available = min(int(self.taken), SNAPSHOTS)
         if available == 0:
             return target
-        logits = self._ensemble(method.normalise(target.images), available)
+        logits = self._ensemble(method.normalize(target.images), available)
         size = (target.images.shape[2], target.images.shape[3])
         return replace(target, peers=(*target.peers, upsample(logits, size).softmax(1)))
 

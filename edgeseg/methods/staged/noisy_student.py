@@ -1,7 +1,7 @@
 """Noisy Student (Xie et al., CVPR 2020, arXiv 1911.04252): soft labels of a clean teacher, noise on
 the student alone.
 
-Noise is strong colours, CutOut and dropped feature channels. The teacher is frozen and labels the
+Noise is strong colors, CutOut and dropped feature channels. The teacher is frozen and labels the
 very view the student sees, undisturbed; after half of the student's steps the student becomes the
 teacher of the next one.
 """
@@ -32,7 +32,7 @@ class NoisyStudent(Method):
 
     def __init__(self, kit: MethodContext, source: Network) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self.source, self._weight, self._colour = (
+        self.source, self._weight, self._color = (
             source,
             kit.config.unlabelled_weight,
             kit.config.strong,
@@ -49,11 +49,11 @@ class NoisyStudent(Method):
         size = (unlabelled.images.shape[2], unlabelled.images.shape[3])
         with torch.no_grad():
             probability = upsample(
-                self.source(self.normalise(unlabelled.images)).logits, size
+                self.source(self.normalize(unlabelled.images)).logits, size
             ).softmax(1)
-        noisy = strong(unlabelled.images) if self._colour else unlabelled.images
+        noisy = strong(unlabelled.images) if self._color else unlabelled.images
         images, hidden = cutout(noisy, torch.where(unlabelled.valid, 0, 255))
-        features = self.student.encode(self.normalise(torch.cat([labelled.images, images])))
+        features = self.student.encode(self.normalize(torch.cat([labelled.images, images])))
         logits = self.student.decode(channel_dropout(features, DROPPED))
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)

@@ -1,7 +1,7 @@
 """ST (Yang et al., CVPR 2022, arXiv 2106.05095): a supervised teacher labels the footage, a fresh
 student learns it.
 
-The student sees strong colours and CutOut on footage, weak views of labelled frames. Labels are
+The student sees strong colors and CutOut on footage, weak views of labelled frames. Labels are
 hard, all are taken.
 """
 

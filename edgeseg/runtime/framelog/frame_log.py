@@ -339,7 +339,7 @@ class FrameLog:
 
 
 def clock_synced() -> bool | None:
-    """Whether the kernel believes that its wall clock is synchronised; None where it does not tell."""
+    """Whether the kernel believes that its wall clock is synchronized; None where it does not tell."""
     try:
         state = int(
             ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))

@@ -24,7 +24,8 @@ from edgeseg.runtime.framelog.record_format import Flag, Reason
 HOUR_NS = 3_600_000_000_000
 SAVED = (
     1 / 6
-    # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no rush
+    # of an hour's quota at most: a storm leaves the rest of its hour something, and a start is no
+    # rush
 )
 FROZEN_NS = (
     10_000_000_000  # so long must every picture of a camera be the same before it counts as frozen

@@ -116,7 +116,7 @@ def export(
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
         output/images/NAME.jpg     the frame, byte for byte as it was logged
-        output/masks/NAME.png      the predicted class ids at the frame's size in colours, where
+        output/masks/NAME.png      the predicted class ids at the frame's size in colors, where
         they were logged output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where it
         was logged output/records/NAME.json   everything else
 
@@ -175,9 +175,9 @@ def overlay(record: Record, palette: Palette) -> Image:
     image, mask = record.image(), full_mask(record)
     if mask is None:
         return image
-    colours = np.zeros((256, 3), np.uint8)
-    colours[: len(palette)] = palette
-    mixed = image // 2 + colours[mask] // 2
+    colors = np.zeros((256, 3), np.uint8)
+    colors[: len(palette)] = palette
+    mixed = image // 2 + colors[mask] // 2
     return np.where(mask[..., None] < len(palette), mixed, image).astype(np.uint8)
 
 
@@ -196,8 +196,8 @@ def write_overlay(record: Record, palette: Palette, path: Path) -> None:
         ) from None
 
 
-def colours(number: int = 64) -> Palette:
-    """RGB colours far apart, for logs seen outside the site that names its classes' own."""
+def colors(number: int = 64) -> Palette:
+    """RGB colors far apart, for logs seen outside the site that names its classes' own."""
     hues = (index * 0.618 % 1.0 for index in range(number))
     shades = (colorsys.hsv_to_rgb(hue, 0.75, 0.95) for hue in hues)
     return tuple((int(255 * red), int(255 * green), int(255 * blue)) for red, green, blue in shades)

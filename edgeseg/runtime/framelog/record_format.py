@@ -31,9 +31,9 @@ from edgeseg.imaging.image_codec import (
     MAX_PIXELS,
     MAX_SIDE,
     Image,
-    decode_grey,
+    decode_gray,
     decode_jpeg,
-    encode_grey,
+    encode_gray,
     encode_jpeg,
 )
 
@@ -60,7 +60,7 @@ class Facts(Section):
         boot, seq: its place in the order of the log; clocks play no part in it.
         monotonic_ns: the device's monotonic clock when the frame was taken.
         time: wall clock in seconds since 1970, as the device believed it.
-        clock_synced: whether the device's clock was synchronised; None where it could not tell.
+        clock_synced: whether the device's clock was synchronized; None where it could not tell.
         model: digest of the bundle that computed score, mask and entropy.
         threshold: score from which frames were logged.
         reason: "score" (above the threshold), "random" (control stream) or "flagged" (sample of
@@ -156,24 +156,24 @@ class Record:
         """The predicted class ids, (h, w) uint8, or None where none was logged.
 
         Raises:
-            FrameLogError: it is no 8-bit grey PNG of a bearable size.
+            FrameLogError: it is no 8-bit gray PNG of a bearable size.
         """
-        return self._grey("mask")
+        return self._gray("mask")
 
     def entropy(self) -> Entropy | None:
         """The entropy map in steps of 1/255, (h, w) float32 in 0..1, or None where none was logged.
 
         Raises:
-            FrameLogError: it is no 8-bit grey PNG of a bearable size.
+            FrameLogError: it is no 8-bit gray PNG of a bearable size.
         """
-        grey = self._grey("entropy")
-        return None if grey is None else grey.astype(np.float32) / np.float32(255)
+        gray = self._gray("entropy")
+        return None if gray is None else gray.astype(np.float32) / np.float32(255)
 
-    def _grey(self, kind: Kind) -> Image | None:
+    def _gray(self, kind: Kind) -> Image | None:
         if kind not in self.parts:
             return None
         try:
-            return decode_grey(self.parts[kind])
+            return decode_gray(self.parts[kind])
         except ValueError as error:
             raise FrameLogError(f"the {kind} of {self.name} {error}; delete the record") from None
 
@@ -194,10 +194,10 @@ def encode_parts(
     """
     parts: dict[Kind, bytes] = {"image": encode_jpeg(image, quality)}
     if mask is not None:
-        parts["mask"] = encode_grey(mask)
+        parts["mask"] = encode_gray(mask)
     if entropy is not None:
         steps = np.rint(np.clip(np.nan_to_num(entropy), 0.0, 1.0) * 255).astype(np.uint8)
-        parts["entropy"] = encode_grey(steps)
+        parts["entropy"] = encode_gray(steps)
     return parts
 
 

@@ -161,7 +161,7 @@ class PictureSink(Sink):
 
 
 class MaskSink(Sink):
-    """Masks at the frames' own size: PNGs of class ids with the classes' colours as palette."""
+    """Masks at the frames' own size: PNGs of class ids with the classes' colors as palette."""
 
     def __init__(self, folder: Path, classes: Sequence[ClassSpec]) -> None:
         """Make the folder.

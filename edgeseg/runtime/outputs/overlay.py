@@ -1,4 +1,4 @@
-"""Draws predictions over frames: class colours, a legend with each class's share, and the score."""
+"""Draws predictions over frames: class colors, a legend with each class's share, and the score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edgeseg.config import ClassSpec
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
 
-OPACITY = 0.45  # of the class colours
+OPACITY = 0.45  # of the class colors
 SMALLEST, LARGEST = (
     640,
     1280,
@@ -72,7 +72,7 @@ class Overlay:
 
 
 class _Legend:
-    """A shaded box at the top left: a coloured square, the name and the share of each class, below
+    """A shaded box at the top left: a colored square, the name and the share of each class, below
     them the score.
     """
 

@@ -34,7 +34,7 @@ VIDEO_SUFFIXES = frozenset(
 END_MARKS = {
     b"\xff\xd8": b"\xff\xd9",
     b"\x89PNG": b"IEND",
-}  # OpenCV pads a truncated file with grey instead of refusing it
+}  # OpenCV pads a truncated file with gray instead of refusing it
 MAX_FILE = 1_000_000_000
 
 

@@ -1,4 +1,4 @@
-"""`edgeseg build` and its neighbours as they are typed, on a device made of stand-ins."""
+"""`edgeseg build` and its neighbors as they are typed, on a device made of stand-ins."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_wrong_calls_are_refused() -> None:
         builder.create_network(1 << 9)
 
 
-def test_a_logger_that_was_not_initialised_is_refused() -> None:
+def test_a_logger_that_was_not_initialized_is_refused() -> None:
     trt = fake(VERSIONS[2])
 
     class Hasty(trt.ILogger):  # type: ignore[misc, name-defined]  # as `fake`
@@ -94,5 +94,5 @@ def test_a_logger_that_was_not_initialised_is_refused() -> None:
         trt.Builder(Hasty())
 
 
-def test_the_data_file_is_small_and_holds_neighbours() -> None:
+def test_the_data_file_is_small_and_holds_neighbors() -> None:
     assert len(API["classes"]["IExecutionContext"]) > 40 and len(API["enums"]["BuilderFlag"]) > 4

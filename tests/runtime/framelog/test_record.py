@@ -272,10 +272,10 @@ def test_a_picture_that_cannot_be_decoded_is_named() -> None:
         with_part("mask", PARTS["mask"][:40]).mask()
 
 
-def test_a_colour_mask_is_refused() -> None:
-    colour = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
-    with pytest.raises(FrameLogError, match="8-bit grey"):
-        with_part("mask", colour).mask()
+def test_a_color_mask_is_refused() -> None:
+    color = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    with pytest.raises(FrameLogError, match="8-bit gray"):
+        with_part("mask", color).mask()
 
 
 def test_files_are_checked_against_their_names(tmp_path: Path) -> None:

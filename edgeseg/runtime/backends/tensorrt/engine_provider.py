@@ -30,7 +30,7 @@ FORMAT = 1  # of what this builder makes; a higher one makes every older engine 
 LEAST = {"fp32": 99.5, "fp16": 99.5, "int8-trt": 98.0}
 """Percent of the golden pixels that must come out as in FP32 at export. A right FP32 or FP16 engine (TensorRT computes
 FP32 with TF32's ten bits, as many as FP16 has) differs on pixels where two classes are all but equal, well below 0.5 %;
-a wrong one, with broken normalisation or a misread layer, differs on tens of percent."""
+a wrong one, with broken normalization or a misread layer, differs on tens of percent."""
 # an INT8 file that itself agreed less at export is held to that, less rounding that differs
 SLACK = 1.0
 MOST_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
