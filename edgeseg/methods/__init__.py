@@ -18,8 +18,8 @@ __all__ = [
     "METHODS",
     "STAGED",
     "Batch",
-    "MethodContext",
     "Method",
+    "MethodContext",
     "StepResult",
     "needs_representation",
 ]

@@ -115,7 +115,7 @@ def resolve_backend(backend: Wanted) -> Backend:
     Raises:
         DependencyError: what the back end needs is not installed.
     """
-    from edgeseg.runtime.backends import onnxruntime_backend as ort
+    from edgeseg.runtime.backends import onnxruntime_backend as ort  # noqa: PLC0415  # optional
     from edgeseg.runtime.backends.tensorrt import native_runner as native  # noqa: PLC0415  # optional packages
 
     if backend == "tensorrt" or (backend == "auto" and native.is_available()):
