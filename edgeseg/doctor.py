@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import edgeseg
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.backends.cuda_runtime import Cuda
 from edgeseg.runtime.backends.tensorrt.build_worker import import_tensorrt
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
+from edgeseg.version import __version__
 
 EXTRAS = {
     "base": ("numpy", "typer", "pydantic", "tomli-w"),
@@ -111,7 +111,7 @@ def examine(folder: Path) -> Findings:
     """
     cpu = _read(Path("/proc/cpuinfo"))
     report = Findings(
-        edgeseg=edgeseg.__version__,
+        edgeseg=__version__,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         processor=_processor(cpu),

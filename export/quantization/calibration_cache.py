@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-import edgeseg
 from edgeseg.atomic_files import write_atomic
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.quantizer import CalibrationResult
+from edgeseg.version import __version__
 
 KEPT = 4  # files; the oldest go first
 PARTS = ("codes", "scales", "bias")
@@ -37,7 +37,7 @@ def key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str
         network: float.
         frames: digest of each frame's file.
     """
-    text = json.dumps([edgeseg.__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
+    text = json.dumps([__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
     return hashlib.sha256(
         network.SerializeToString(deterministic=True) + text.encode()
     ).hexdigest()[:32]

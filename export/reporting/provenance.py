@@ -13,9 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import edgeseg
 from edgeseg.models.checkpoint import ModelCard
 from edgeseg.site import Site
+from edgeseg.version import __version__
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -37,7 +37,7 @@ def provenance(
         "method": _method(run),
         "config_sha256": _digest(config),
         "data_sha256": _digest(site.index),
-        "edgeseg": edgeseg.__version__,
+        "edgeseg": __version__,
         **{name: _version(name) for name in PACKAGES},
         "machine": platform.machine(),
     }
