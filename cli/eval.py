@@ -17,8 +17,8 @@ from edgeseg.cli.shared.options import Json, Set, overrides
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle
     from edgeseg.config import ClassSpec, SiteConfig
-    from edgeseg.imaging.array_types import Image
-    from edgeseg.metrics import Counts, Mask
+    from edgeseg.imaging.array_types import Image, Mask
+    from edgeseg.metrics import Counts
     from edgeseg.progress import ProgressReporter
     from edgeseg.site import Site
 

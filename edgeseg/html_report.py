@@ -12,11 +12,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.atomic_files import write_atomic
+from edgeseg.imaging.array_types import Image
 
-Image = NDArray[np.uint8]
 COLORS = (
     "#4c8dd6",
     "#e0803a",

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.imaging.array_types import IGNORE, Mask
+
 Counts = NDArray[np.int64]
-Mask = NDArray[np.uint8]
-IGNORE = 255
 
 
 def confusion(truth: Mask, predicted: Mask, classes: int) -> Counts:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeseg.calibration.frame_selection import pool, select
@@ -31,6 +30,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
+from edgeseg.imaging.array_types import Image
 from edgeseg.models import MEAN, STD, Network, build
 from edgeseg.models.checkpoint import read_card
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -38,7 +38,6 @@ from edgeseg.site import Site
 
 FRAMES = 4  # that calibrate; more would change no speed
 PASSES = 8  # over them, until batch norms fit
-Image = NDArray[np.uint8]
 
 
 class Student(NamedTuple):

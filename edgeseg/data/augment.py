@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-IGNORE = 255
+from edgeseg.imaging.array_types import IGNORE
 
 
 def weak(

@@ -25,15 +25,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.site import Frame, Site
 
 FOLDER = "cache"
 FORMAT = 1  # raised when records change, or how frames are resized
 MARGIN = 2_000_000_000  # bytes of the disk left for everything else
-Image = NDArray[np.uint8]
 
 
 class FrameCache:
@@ -50,7 +49,7 @@ class FrameCache:
         self._records = np.frombuffer(mapped, np.uint8, len(mapped) - 4 * number).reshape(
             number, -1
         )
-        self._nothing = np.full(size, 255, np.uint8)  # the mask of every unlabelled frame
+        self._nothing = np.full(size, IGNORE, np.uint8)  # the mask of every unlabelled frame
         weakref.finalize(self, os.close, handle)
 
     def get(self, index: int) -> tuple[Image, Image] | None:

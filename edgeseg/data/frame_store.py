@@ -17,13 +17,12 @@ from torch import Tensor
 
 from edgeseg.data.frame_cache import FrameCache, open_cache
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 
 # bytes of decoded frames kept where there is no cache; beyond it frames are read again
 MEMORY = 3_000_000_000
-IGNORE = 255
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

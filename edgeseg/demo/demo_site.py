@@ -24,11 +24,11 @@ from edgeseg.config import CONFIG_NAME, SiteConfig, dumps, validate
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.demo.renderer.camera_view import Pose
-from edgeseg.demo.renderer.lens import Image
 from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.scene import CLASSES, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import Image
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
 from edgeseg.html_report import HtmlReport, Series
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import confusion, miou
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 SHOWN = 4  # test frames of each season
 LOGGED = 12
-Image = NDArray[np.uint8]
 Cell = tuple[Image, str]
 Done = dict[str, dict[str, Any]]  # Any: what json can hold
 

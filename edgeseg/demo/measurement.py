@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.data.frame_store import resize_image, resize_mask
+from edgeseg.imaging.array_types import Image
 from edgeseg.metrics import Counts, confusion, iou, miou
 from edgeseg.runtime.backends.base import Runner
 
-Image = NDArray[np.uint8]
 Entropy = NDArray[np.float32]
 Model = Callable[[Image], tuple[Image, Entropy]]
 TIMED = 40

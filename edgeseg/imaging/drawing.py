@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.atomic_files import write_atomic
+from edgeseg.imaging.array_types import Image
 
-Image = NDArray[np.uint8]
 IGNORE_COLOR = (0, 0, 0)
 
 

@@ -9,11 +9,9 @@ intact: callers compare digests first.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
-
-Image = NDArray[np.uint8]
 
 MAX_SIDE = 16384
 MAX_PIXELS = 50_000_000  # 150 MB once decoded

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
-
-Image = NDArray[np.uint8]
 
 
 def resize_image(image: Image, size: tuple[int, int]) -> Image:

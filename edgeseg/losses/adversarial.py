@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.distributed import all_reduce_sum, distributed_mean, world_size
 from edgeseg.losses.precision import to_float32
-
-IGNORE = 255
 
 
 def discriminator_loss(

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.distributed import distributed_mean
 from edgeseg.losses.precision import full_precision, to_float32
-
-IGNORE = 255
 
 
 def directional_contrast(

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.precision import to_float32
-
-IGNORE = 255
 
 
 def squared_error(logits: Tensor, target_probability: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.distributed import gather
 from edgeseg.losses.precision import full_precision, to_float32
 
-IGNORE = 255
 SHARE = 0.5  # of a row's range: what lies above belongs to the region
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.precision import to_float32
-
-IGNORE = 255
 
 
 @torch.no_grad()

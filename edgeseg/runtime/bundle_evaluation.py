@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.errors import DataError
-from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import as_gray
 from edgeseg.imaging.resize import prepare, resize_mask
-from edgeseg.metrics import IGNORE, Counts, Mask, confusion
+from edgeseg.metrics import Counts, confusion
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.sources.recorded_files import read_image

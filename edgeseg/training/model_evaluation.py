@@ -7,18 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.imaging.array_types import Image
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
 from edgeseg.metrics import Counts, confusion
 from edgeseg.models import MEAN, STD, Network
 from edgeseg.models.checkpoint import LoadedModel, load_model
 from edgeseg.site import Frame, Site
-
-Image = NDArray[np.uint8]
 
 
 def normalized(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:

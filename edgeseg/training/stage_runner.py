@@ -20,10 +20,10 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_store import FrameStore, LabelledStore, read_mask
 from edgeseg.errors import TrainError
+from edgeseg.imaging.array_types import Mask
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import rank, wait, world_size
 from edgeseg.methods import Method, MethodContext
-from edgeseg.methods.framework.staged_method import Mask
 from edgeseg.models import Network, build
 from edgeseg.models.checkpoint import load_weights
 from edgeseg.progress import ProgressReporter

@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import grid, heat, legend, paint, save_png
 from edgeseg.methods import Method
 from edgeseg.metrics import Counts, iou, miou
@@ -24,7 +24,6 @@ from edgeseg.training.run_folder import TrainingState
 
 MEMORY = 1_000_000_000  # bytes of decoded val frames kept between evaluations
 PICTURES = 4
-Image = NDArray[np.uint8]
 
 
 class Validation:

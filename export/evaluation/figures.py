@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.imaging.array_types import Image
 from edgeseg.metrics import (
     Counts,
     agreement,
@@ -19,7 +20,6 @@ from edgeseg.metrics import (
     paired_bootstrap,
 )
 
-Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 

@@ -18,15 +18,15 @@ from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.metrics import IGNORE, confusion
+from edgeseg.metrics import confusion
 from edgeseg.models.checkpoint import ModelCard
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 
 LEAST_AGREEMENT = 99.9  # percent of the pixels that torch and the ONNX file must see alike
 SAMPLES = 400_000  # pixels of val that the temperature is fitted on
-Image = NDArray[np.uint8]
 Array = NDArray[np.float32]
 
 

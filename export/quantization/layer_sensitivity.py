@@ -18,12 +18,12 @@ from edgeseg.calibration.observers import SIGNED, UNSIGNED, Histogram
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantize
+from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
 
 HARDEST = 8  # frames on which tensors are scored
 TRIED = 24  # tensors
 Logits = NDArray[np.float32]
-Image = NDArray[np.uint8]
 
 
 def rank_islands(

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from edgeseg.export.graph.pre_post_processing import Interface
@@ -21,11 +20,11 @@ from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.qat_module import TorchGraph
 from edgeseg.export.quantization.quantizer import CalibrationResult, Int8
 from edgeseg.export.tensorrt.qdq_placement import place_trt
+from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
 
 BATCH = 2
 RATE = 0.02  # in steps of codes: about how far a weight moves at one optimizer step
-Image = NDArray[np.uint8]
 
 
 def finetune(

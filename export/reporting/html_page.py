@@ -14,12 +14,12 @@ from edgeseg.export.evaluation.figures import EvaluationResult
 from edgeseg.export.evaluation.parity import ValFrames
 from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
 from edgeseg.html_report import HtmlReport
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import agreement
 
 SHOWN = 4  # frames of each file
 GRAY, CHANGED = 70, (230, 60, 60)
-Image = NDArray[np.uint8]
 Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.figures
 MORE = {
     "boundary_agreement": "{:.2f} %",

@@ -24,6 +24,7 @@ from edgeseg.data import frame_cache as cache
 from edgeseg.data.frame_cache import FrameCache, used
 from edgeseg.data.frame_store import FrameStore
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import Image
 from edgeseg.progress import NullReporter
 from edgeseg.site import Frame, Site
 
@@ -268,7 +269,7 @@ def test_a_disk_that_fills_up_is_said_once_and_frames_stay_in_memory(
     frames = store(site, said)
     put = FrameCache.put
 
-    def full(self: FrameCache, index: int, image: cache.Image, mask: cache.Image) -> None:
+    def full(self: FrameCache, index: int, image: Image, mask: Image) -> None:
         if index > 1:
             raise OSError(errno.ENOSPC, "No space left on device")
         put(self, index, image, mask)

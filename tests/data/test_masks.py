@@ -11,17 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import LabelResult, add_labels
 from edgeseg.data.ingest.mask_files import MaskReader, read_mask
 from edgeseg.errors import ConfigError, DataError
+from edgeseg.imaging.array_types import Mask
 from edgeseg.site import Site
 from tests.helpers.footage import contents, huge_png, save, scene, site
 
-Mask = NDArray[np.uint8]
 MASK = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 
 

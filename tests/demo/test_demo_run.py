@@ -15,8 +15,9 @@ from edgeseg.demo.demo_result import DemoResult, Row
 from edgeseg.demo.demo_runner import run_demo
 from edgeseg.demo.demo_site import QUICK, label_autumn, make_site
 from edgeseg.demo.html_page import table_of
-from edgeseg.demo.measurement import Image, measure, truth
+from edgeseg.demo.measurement import measure, truth
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import Image
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.site import Site
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.methods import METHODS, Batch, Method, MethodContext
 from edgeseg.methods.baselines.dmt import Mutual, surest
 from edgeseg.methods.baselines.dsbn import DSBN

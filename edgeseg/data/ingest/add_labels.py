@@ -25,6 +25,7 @@ from edgeseg.data.ingest.mask_files import (
 from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_store
 from edgeseg.data.splits import assign
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site, Split
@@ -191,7 +192,7 @@ def _check(
                     time=(place[image.parent] - 1) / store.site.config.data.fps,
                     content=content,
                     pixels=count_pixels(labels, len(store.site.config.classes)),
-                    ignored=bool((labels == 255).any()),
+                    ignored=bool((labels == IGNORE).any()),
                 )
             )
     report.stop()

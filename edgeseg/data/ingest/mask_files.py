@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgeseg.config import SiteConfig
 from edgeseg.data.ingest.image_files import open_image, read_bytes
 from edgeseg.errors import ConfigError, DataError
+from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.opencv import cv2
-from edgeseg.metrics import IGNORE, Mask
 
 UNKNOWN = (
     254  # in the color table: a color of neither a class nor "not labelled"; classes end at 63

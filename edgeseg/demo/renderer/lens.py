@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeseg.demo.renderer.camera_view import FAR
 from edgeseg.demo.renderer.light import Conditions, Light
 from edgeseg.demo.renderer.noise import Floats, smoothstep, tile
-
-Image = NDArray[np.uint8]
+from edgeseg.imaging.array_types import Image
 
 
 def haze(

@@ -17,6 +17,7 @@ from edgeseg.demo.renderer.camera_view import Pose, Rays, bounce, rays
 from edgeseg.demo.renderer.geometry import Surface, World
 from edgeseg.demo.renderer.light import Conditions, Light, light, shade, shadows
 from edgeseg.demo.renderer.noise import Floats, sample
+from edgeseg.imaging.array_types import Image
 
 CLASSES = (
     ("sky", "#7ec8f2"),
@@ -67,9 +68,7 @@ class Scene:
         self._stills: dict[Pose, Still] = {}
         self._rivers: dict[tuple[Pose, int], River] = {}
 
-    def render(
-        self, conditions: Conditions, pose: Pose | None = None
-    ) -> tuple[lens.Image, lens.Image]:
+    def render(self, conditions: Conditions, pose: Pose | None = None) -> tuple[Image, Image]:
         """The frame, (H, W, 3) uint8 RGB, and its class ids, (H, W) uint8."""
         pose = pose or Pose()
         still, river = self._still(pose), self._river(pose, conditions.level)

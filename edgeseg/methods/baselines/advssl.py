@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.adversarial import adversarial_loss, discriminator_loss, trusted
-from edgeseg.losses.cross_entropy import IGNORE, cross_entropy
+from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.methods.baselines.judge import frozen, shrink, strided, truth
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 

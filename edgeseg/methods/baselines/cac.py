@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cac_directional import directional_contrast
-from edgeseg.losses.cross_entropy import IGNORE
 from edgeseg.losses.distributed import gather
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
+from edgeseg.imaging.array_types import IGNORE
+from edgeseg.losses.cross_entropy import cross_entropy, upsample
 from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.baselines.judge import beside, frozen, shrink
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.adversarial import flaw_loss, flaw_target, learners
 from edgeseg.losses.consistency import squared_error
 from edgeseg.losses.cross_entropy import upsample
@@ -91,7 +92,7 @@ class GCT(OnlineMethod):
         probability = logits.detach().softmax(2).flatten(0, 1)
         label = _shrink(masks, _size(logits)).repeat(2, 1, 1)
         found = self.detector(images.repeat(2, 1, 1, 1), probability)
-        return flaw_loss(found, flaw_target(probability, label), label != 255)
+        return flaw_loss(found, flaw_target(probability, label), label != IGNORE)
 
     def _constrain(self, images: Tensor, logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Dynamic consistency and flaw correction of (2, B, C, h, w) logits, which leave the

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from edgeseg.losses.cross_entropy import IGNORE
+from edgeseg.imaging.array_types import IGNORE
 
 
 def strided(inside: int, widths: Sequence[int]) -> nn.Sequential:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.cross_entropy import IGNORE
 from edgeseg.losses.u2pl_contrastive import NegativeBank, one_hot
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod

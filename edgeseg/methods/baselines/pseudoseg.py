@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.corrmatch_correlation import propagate
-from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod

@@ -12,19 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from edgeseg.config import TrainConfig
 from edgeseg.data.augment import cutout, strong
+from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.losses.cross_entropy import cross_entropy, upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network
 from edgeseg.site import Frame
-
-Mask = NDArray[np.uint8]
 
 
 class Stages(Protocol):
@@ -117,7 +114,7 @@ class Learner(Method):
         pseudo = cross_entropy(found, masks)
         logs = {
             "unlabelled": pseudo.detach(),
-            "kept": (masks != 255).sum() / unlabelled.valid.sum().clamp(min=1),
+            "kept": (masks != IGNORE).sum() / unlabelled.valid.sum().clamp(min=1),
         }
         if self._pseudo_only:
             return StepResult(pseudo, logs)

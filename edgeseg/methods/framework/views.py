@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from edgeseg.data.augment import cutout, strong
 from edgeseg.data.cutmix import boxes, mix
-from edgeseg.losses.cross_entropy import IGNORE, upsample
+from edgeseg.imaging.array_types import IGNORE
+from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
 from edgeseg.methods.framework.method import Batch
 

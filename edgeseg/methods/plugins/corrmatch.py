@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold, grow, propagate
-from edgeseg.losses.cross_entropy import IGNORE, cross_entropy, upsample
+from edgeseg.losses.cross_entropy import cross_entropy, upsample
 from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import PixelWeights
 from edgeseg.methods.framework.plugin import Plugin, StepContext

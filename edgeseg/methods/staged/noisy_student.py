@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from edgeseg.data.augment import cutout, strong
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import distributed_mean
@@ -57,7 +58,7 @@ class NoisyStudent(Method):
         logits = self.student.decode(channel_dropout(features, DROPPED))
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)
-        seen = (hidden != 255).float()
+        seen = (hidden != IGNORE).float()
         soft = distributed_mean(
             (soft_cross_entropy(upsample(logits[number:], size), probability) * seen).sum(),
             seen.sum(),

@@ -21,14 +21,13 @@ from typing import Literal, NamedTuple
 from edgeseg.atomic_files import lock
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
-from edgeseg.imaging.image_codec import Image
+from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.runtime.framelog.eviction import REASONS
 from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate, FrameSelection
 from edgeseg.runtime.framelog.reader import VerifyResult, iter_records, verify
 from edgeseg.runtime.framelog.record_format import (
     Entropy,
     Facts,
-    Mask,
     Record,
     encode,
     encode_parts,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.config import LogConfig
-from edgeseg.imaging.image_codec import Image
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.perceptual_hash import dhash, distance
 from edgeseg.runtime.framelog.record_format import Flag, Reason
 

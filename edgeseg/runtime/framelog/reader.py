@@ -15,18 +15,11 @@ import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import FrameLogError
-from edgeseg.imaging.image_codec import Image
+from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import palette_png
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.framelog.record_format import (
-    NAME,
-    Header,
-    Mask,
-    Record,
-    read_header,
-    read_record,
-)
+from edgeseg.runtime.framelog.record_format import NAME, Header, Record, read_header, read_record
 
 Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 

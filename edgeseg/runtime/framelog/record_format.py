@@ -27,10 +27,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from edgeseg.config import Section
 from edgeseg.errors import FrameLogError
+from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.image_codec import (
     MAX_PIXELS,
     MAX_SIDE,
-    Image,
     decode_gray,
     decode_jpeg,
     encode_gray,
@@ -43,7 +43,6 @@ MAX_HEADER = 64 * 1024
 MAX_RECORD = 64 * 1024 * 1024
 NAME = re.compile(r"(\d{6})-(\d{10})-(\d{3})-([0-9a-f]{32})\.esr", re.ASCII)
 
-Mask = NDArray[np.uint8]
 Entropy = NDArray[np.float32]
 Kind = Literal["image", "mask", "entropy"]
 Reason = Literal["score", "random", "flagged"]

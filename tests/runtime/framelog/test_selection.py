@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from edgeseg.config import LogConfig
+from edgeseg.imaging.array_types import Image
 from edgeseg.runtime.framelog.frame_selection import (
     HOUR_NS,
     Candidate,
@@ -21,7 +21,6 @@ from edgeseg.runtime.framelog.frame_selection import (
 )
 
 SECOND = 10**9
-Image = NDArray[np.uint8]
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> Image:
