@@ -73,7 +73,7 @@ def network() -> onnx.ModelProto:
     nodes = [
         node("Cast", "image", "float", to=TensorProto.FLOAT),
         node("Transpose", "float", "planes", perm=[0, 3, 1, 2]),
-        node("Mul", "planes std", "normalised"),
+        node("Mul", "planes std", "normalized"),
         node("Conv", "normalized identity", "copied", pads=[1, 1, 1, 1]),
         node("Clip", "copied low high", "clipped"),
         node(
