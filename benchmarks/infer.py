@@ -40,7 +40,9 @@ from edgeseg.imaging.resize import prepare
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import cores, open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
-from edgeseg.runtime.outputs.base import LogSink, Sink, VideoSink
+from edgeseg.runtime.outputs.base import Sink
+from edgeseg.runtime.outputs.frame_log_sink import LogSink
+from edgeseg.runtime.outputs.overlay_video import VideoSink
 from edgeseg.runtime.pipeline import run
 from edgeseg.runtime.sources.open_source import open_source
 

@@ -98,7 +98,7 @@ def infer(
         )
     if folder is not None:
         write_json(folder / "metrics.json", result.as_dict())
-    if result.unheard:  # or Python would complain about the closed pipe when it ends
+    if result.reader_gone:  # or Python would complain about the closed pipe when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     show(result, outputs)
     say(f"next: {_next(outputs, bundle)}")

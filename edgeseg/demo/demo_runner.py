@@ -163,7 +163,8 @@ class _Demo:
 
     def _infer(self) -> Output:
         from edgeseg.runtime.framelog.frame_log import FrameLog  # noqa: PLC0415
-        from edgeseg.runtime.outputs.base import LogSink, VideoSink  # noqa: PLC0415
+        from edgeseg.runtime.outputs.frame_log_sink import LogSink  # noqa: PLC0415
+        from edgeseg.runtime.outputs.overlay_video import VideoSink  # noqa: PLC0415
         from edgeseg.runtime.pipeline import run  # noqa: PLC0415
         from edgeseg.runtime.sources.open_source import open_source  # noqa: PLC0415
 

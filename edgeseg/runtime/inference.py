@@ -15,15 +15,11 @@ from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
-from edgeseg.runtime.outputs.base import (
-    JsonSink,
-    LogSink,
-    MaskSink,
-    PictureSink,
-    Sink,
-    VideoSink,
-    is_video,
-)
+from edgeseg.runtime.outputs.base import Sink
+from edgeseg.runtime.outputs.frame_log_sink import LogSink
+from edgeseg.runtime.outputs.image_folder import MaskSink, PictureSink
+from edgeseg.runtime.outputs.json_lines import JsonSink
+from edgeseg.runtime.outputs.overlay_video import VideoSink, is_video_path
 from edgeseg.runtime.pipeline import Summary, run
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.recorded_files import Pictures
@@ -56,7 +52,7 @@ class Result:
         logged: records that the frame log acknowledged; None without one.
         log_counts: frames by what the log did with them.
         log_problem: what the log's disk said last; empty while all is well.
-        unheard: nobody reads the JSON lines any more.
+        reader_gone: nobody reads the JSON lines any more.
     """
 
     summary: Summary
@@ -66,7 +62,7 @@ class Result:
     logged: int | None = None
     log_counts: dict[str, int] = field(default_factory=dict)
     log_problem: str = ""
-    unheard: bool = False
+    reader_gone: bool = False
 
     def as_dict(self) -> dict[str, Any]:  # Any: what json can hold
         summary, account = self.summary, self.summary.account
@@ -116,7 +112,7 @@ def infer(
         sinks: list[Sink] = []
         log = None
         if outputs.save is not None:
-            video = is_video(outputs.save)
+            video = is_video_path(outputs.save)
             sinks.append(
                 VideoSink(outputs.save, classes, source.fps)
                 if video
@@ -158,7 +154,7 @@ def infer(
         result = Result(summary, runner.flavour, runner.backend, runner.streams)
     if log is not None:  # closed by now, so nothing waits any more
         result.logged, result.log_counts, result.log_problem = log.kept, log.counts, log.problem
-    result.unheard = lines is not None and lines.unheard
+    result.reader_gone = lines is not None and lines.reader_gone
     return result
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgeseg.config import ClassSpec
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
+from edgeseg.runtime.backends.base import Prediction
+from edgeseg.runtime.sources.base import Frame
 
 OPACITY = 0.45  # of the class colors
 SMALLEST, LARGEST = (
@@ -69,6 +71,11 @@ class Overlay:
         picture = np.asarray(cv2.addWeighted(image, 1 - OPACITY, colors, OPACITY, 0.0), np.uint8)
         self._legend.draw(picture, score, area)
         return picture
+
+    def draw_prediction(self, frame: Frame, prediction: Prediction) -> Image:
+        """Return `draw` of a frame and its prediction, a batch of one."""
+        score, area = float(prediction.score[0]), prediction.area[0]
+        return self.draw(frame.image, prediction.mask[0], score, area)
 
 
 class _Legend:

@@ -145,7 +145,7 @@ def test_a_stuck_disk_never_stops_inference(
         for seed in range(1, 21):
             offer(log, seed)
         assert log.counts == {"queue": 14}
-        monkeypatch.setattr(log._selection, "consider", lambda *_: CONTROL)
+        monkeypatch.setattr(log._selection, "prefilter", lambda *_: CONTROL)
         for seed in range(2):  # the control stream still finds room
             offer(log, seed)
         free.set()

@@ -1,0 +1,97 @@
+"""An overlay video can be read again, and has its final name only when it is whole."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgeseg.errors import EdgesegError
+from edgeseg.runtime.outputs.overlay_video import VideoSink
+from tests.helpers.bundles import CLASSES, COLORS
+from tests.helpers.predictions import gray_frame, quarter_prediction
+
+
+def read_video(path: Path) -> list[NDArray[np.uint8]]:
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(np.asarray(read[1], np.uint8))
+    return frames
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi", "deep/er/out.mkv"])
+def test_a_video_appears_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    sink = VideoSink(path, CLASSES, 5)
+    for number in range(6):
+        sink.write(gray_frame(number), quarter_prediction())
+        assert not path.exists()
+    sink.finish()
+    frames = read_video(path)
+    assert len(frames) == 6 and frames[0].shape == (480, 640, 3)
+    assert os.listdir(path.parent) == [path.name]
+    corner = (
+        frames[0][-60:-20, -60:-20].reshape(-1, 3).mean(0)[::-1]
+    )  # of the last class, far from the legend
+    assert corner == pytest.approx(0.55 * 128 + 0.45 * COLORS[3], abs=12)
+
+
+def test_an_aborted_video_stays_under_its_partial_name(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    sink.write(gray_frame(), quarter_prediction())
+    sink.abort()
+    assert os.listdir(tmp_path) == ["out.partial.mp4"]
+
+
+def test_an_older_video_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"old")
+    sink = VideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    sink.write(gray_frame(), quarter_prediction())
+    assert (tmp_path / "out.mp4").read_bytes() == b"old"
+    sink.finish()
+    assert len(read_video(tmp_path / "out.mp4")) == 1
+
+
+def test_a_video_that_did_not_reach_the_disk_is_an_error(tmp_path: Path) -> None:
+    sink = VideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    for number in range(3):
+        sink.write(gray_frame(number), quarter_prediction())
+    sink._frames += 2  # as if OpenCV had quietly lost two
+    with pytest.raises(EdgesegError, match="3 of 5 frames"):
+        sink.finish()
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_place_that_cannot_take_a_video_is_named_before_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(EdgesegError, match="cannot be made"):
+        VideoSink(tmp_path / "file" / "out.mp4", CLASSES, 5)
+    with pytest.raises(EdgesegError, match=r"\.gif cannot be written"):
+        VideoSink(tmp_path / "out.gif", CLASSES, 5)
+
+
+def test_a_killed_run_leaves_no_video_under_the_final_name(tmp_path: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from edgeseg.runtime.outputs.overlay_video import VideoSink
+from tests.helpers.bundles import CLASSES
+from tests.helpers.predictions import gray_frame, quarter_prediction
+sink = VideoSink(Path(sys.argv[1]), CLASSES, 5)
+for number in range(10):
+    sink.write(gray_frame(number), quarter_prediction())
+os.kill(os.getpid(), 9)
+"""
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "out.mp4"), root], timeout=120
+    )
+    assert done.returncode == -9 and not (tmp_path / "out.mp4").exists()
