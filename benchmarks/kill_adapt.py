@@ -45,7 +45,7 @@ from edgeseg.adapt.publish import champion, published
 from edgeseg.adapt.round_state import STEPS, load_all
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
-from edgeseg.config import LogConfig, validate
+from edgeseg.config import LogConfig, validate_config
 from edgeseg.demo.demo_site import QUICK, make_site
 from edgeseg.errors import EdgesegError
 from edgeseg.export.exporter import export
@@ -139,7 +139,7 @@ def prepare(root: Path) -> None:
     ).bundle
     replace_link(site.current_bundle, bundle.name)
     chance = random.Random(0)
-    config = validate(LogConfig, {"min_free_bytes": 0}, "benchmark")
+    config = validate_config(LogConfig, {"min_free_bytes": 0}, "benchmark")
     video = cv2.VideoCapture(str(root / "card" / "autumn.mp4"))
     with FrameLog.open(
         root.parent / "log", config, device="box", model="none", threshold=0.1

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 import edgeseg
-from edgeseg.config import LogConfig, validate
+from edgeseg.config import LogConfig, validate_config
 from edgeseg.runtime.framelog.frame_log import FrameLog, iter_records, verify
 
 WRITING = 0.2  # seconds; the longest that the bare writer lives after its first record
@@ -35,7 +35,7 @@ WRITING = 0.2  # seconds; the longest that the bare writer lives after its first
 def write(folder: Path) -> None:
     """Put records until killed, printing the name of each once it is acknowledged."""
     image = np.random.default_rng().integers(0, 256, (200, 300, 3), np.uint8)
-    config = validate(LogConfig, {"min_free_bytes": 0}, "benchmark")
+    config = validate_config(LogConfig, {"min_free_bytes": 0}, "benchmark")
     with FrameLog.open(folder, config, device="writer", model="none", threshold=0.5) as log:
         for number in range(10**9):
             image[0, 0, 0] = number % 256
@@ -131,7 +131,7 @@ def finish(command: list[str], folder: Path) -> None:
 
 def reopen(folder: Path) -> dict[str, int]:
     """Open the log once more, which must work and tidy up."""
-    config = validate(LogConfig, {"min_free_bytes": 0}, "benchmark")
+    config = validate_config(LogConfig, {"min_free_bytes": 0}, "benchmark")
     with FrameLog.open(folder, config, device="writer", model="none", threshold=0.5) as log:
         return {"starts": log.boot, "leftovers": len(list((folder / "tmp").iterdir()))}
 

@@ -30,7 +30,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from edgeseg.config import TrainConfig, validate
+from edgeseg.config import TrainConfig, validate_config
 from edgeseg.data.augment import weak
 from edgeseg.methods import METHODS, Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network, build
@@ -135,7 +135,7 @@ def main() -> None:
         keep_freed()
     able = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
     bf16 = able if given.precision == "auto" else given.precision == "bf16"
-    config = validate(TrainConfig, PRESET, "the preset")
+    config = validate_config(TrainConfig, PRESET, "the preset")
     torch.manual_seed(0)
 
     def network() -> Network:

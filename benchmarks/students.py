@@ -28,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import GRAPHS, Bundle
-from edgeseg.config import DistillConfig, TrainConfig, validate
+from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.data.frame_store import read_frame, resize_image
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
@@ -146,10 +146,10 @@ def learn(site: Site, student: Student, row: Row, teacher: Path | None, weights:
     values, out = section.model_dump() | changes, site.root / row["run"]
     if teacher:
         return distill(
-            site, validate(DistillConfig, values, student.arch), teacher, out, resume=True
+            site, validate_config(DistillConfig, values, student.arch), teacher, out, resume=True
         ).miou
     values |= {"method": "suponly", "plugins": ()}
-    return train(site, validate(TrainConfig, values, student.arch), out, resume=True).miou
+    return train(site, validate_config(TrainConfig, values, student.arch), out, resume=True).miou
 
 
 def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:

@@ -66,7 +66,7 @@ def infer(
     from edgeseg.atomic_files import write_atomic, write_json
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
-    from edgeseg.config import dumps
+    from edgeseg.config import to_toml
     from edgeseg.runtime.inference import Outputs, default_save
     from edgeseg.runtime.inference import infer as run
     from edgeseg.runtime.sources.base import safe_name
@@ -80,7 +80,7 @@ def infer(
         frames = open_source(source, camera=safe_name(camera) if camera else None, say=bar.say)
         if AUTO in (save, masks, log):
             folder = new_run(site.root if site else Path.cwd(), "infer")
-            write_atomic(folder / "config.toml", dumps(config).encode())
+            write_atomic(folder / "config.toml", to_toml(config).encode())
             save = default_save(frames, folder) if save == AUTO else save
             masks = folder / "masks" if masks == AUTO else masks
             log = folder / "log" if log == AUTO else log

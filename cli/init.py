@@ -24,7 +24,7 @@ def init(
     from edgeseg.config import template as scaffold
 
     names = classes.split(",") if classes else scaffold.DEFAULT_CLASSES
-    path = scaffold.init(folder, names, name or None)
+    path = scaffold.create_site(folder, names, name or None)
     print(path)
     if not classes:
         say(f"now name the classes in {path}")

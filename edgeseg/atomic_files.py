@@ -71,7 +71,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def lock(folder: Path, error: type[EdgesegError] = EdgesegError) -> Iterator[None]:
+def lock_folder(folder: Path, error: type[EdgesegError] = EdgesegError) -> Iterator[None]:
     """Hold `folder` for this process; the kernel frees it on any kind of death.
 
     Raises:

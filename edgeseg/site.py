@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.config import CONFIG_NAME, SiteConfig, load
+from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
 from edgeseg.errors import ConfigError, DataError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
@@ -78,7 +78,7 @@ class Site:
         start = (start or Path.cwd()).resolve()
         for folder in (start, *start.parents):
             if (folder / CONFIG_NAME).is_file():
-                return cls(folder, load(folder / CONFIG_NAME, overrides))
+                return cls(folder, load_config(folder / CONFIG_NAME, overrides))
         raise ConfigError(
             f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with `edgeseg init DIR`"
         )

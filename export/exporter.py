@@ -16,7 +16,7 @@ import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Manifest, write
-from edgeseg.config import ExportConfig, dumps
+from edgeseg.config import ExportConfig, to_toml
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.bundle_files import (
     ExportContext,
@@ -127,7 +127,7 @@ def export(
     bundle = _store(target, manifest, work.files, keep=out is None)
     folder = site.new_run("export") if record else None
     if folder is not None:
-        write_atomic(folder / "config.toml", dumps(site.config).encode())
+        write_atomic(folder / "config.toml", to_toml(site.config).encode())
         report_page(work.figures, work.refused, work.val, work.outcomes).write(
             folder / "report.html"
         )

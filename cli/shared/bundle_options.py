@@ -46,11 +46,11 @@ def settings(site: Site | None, classes: Sequence[ClassSpec], given: list[str]) 
     Raises:
         ConfigError: a wrong key or value.
     """
-    from edgeseg.config import SiteConfig, resolve
+    from edgeseg.config import SiteConfig, apply_overrides
 
     if site is not None:
         return site.config
-    return resolve(
+    return apply_overrides(
         SiteConfig, {"classes": [spec.model_dump() for spec in classes]}, given, "the command line"
     )
 

@@ -118,13 +118,13 @@ def configuration(config: C, out: Path, section: str, given: list[str], *, resum
 
     The run itself refuses flags that differ from what it was begun with.
     """
-    from edgeseg.config import load_model
+    from edgeseg.config import load_saved_config
 
     stored = out / "config.toml"
     if not resume or not stored.exists():
         return config
     mine = [text.removeprefix(f"{section}.") for text in given if text.startswith(f"{section}.")]
-    return load_model(type(config), stored, mine)
+    return load_saved_config(type(config), stored, mine)
 
 
 def run_folder(site: Site, verb: str, *, resume: bool) -> Path:

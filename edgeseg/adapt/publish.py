@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from edgeseg.atomic_files import lock, replace_link
+from edgeseg.atomic_files import lock_folder, replace_link
 from edgeseg.bundle import Bundle, write
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
@@ -87,7 +87,7 @@ def publish(
         BundleError: a file of the challenger is damaged.
     """
     target = site.root / "bundles" / name
-    with lock(site.root / "bundles", AdaptError):
+    with lock_folder(site.root / "bundles", AdaptError):
         if champion(site).path == target.resolve():
             return Bundle.open(target)
         if champion(site).path != parent.path:
@@ -120,7 +120,7 @@ def rollback(site: Site) -> tuple[Bundle, Bundle]:
         AdaptError: the champion has no parent here.
         BundleError: the parent is damaged; the champion stays.
     """
-    with lock(site.root / "bundles", AdaptError):
+    with lock_folder(site.root / "bundles", AdaptError):
         bundle = champion(site)
         parent = _parent(site, bundle)
         if parent is None:

@@ -33,9 +33,9 @@ from edgeseg.adapt.round_state import (
     save,
 )
 from edgeseg.adapt.round_steps import FOLDERS, WORK, Round, Steps
-from edgeseg.atomic_files import lock, remove_leftovers
+from edgeseg.atomic_files import lock_folder, remove_leftovers
 from edgeseg.bundle import Bundle
-from edgeseg.config import load
+from edgeseg.config import load_config
 from edgeseg.errors import AdaptError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
@@ -83,7 +83,7 @@ def run_round(
     """
     report = report or NullReporter()
     check_folders(logs)
-    with lock(rounds_folder(site), AdaptError):
+    with lock_folder(rounds_folder(site), AdaptError):
         state = _open(site, [path.resolve() for path in logs], resume, report)
         while (name := state.next_step) is not None:
             state = _advance(site, state, name, steps or _real(), report)
@@ -96,7 +96,7 @@ def abandon(site: Site) -> State:
     Raises:
         AdaptError: none is open, or it is running.
     """
-    with lock(rounds_folder(site), AdaptError):
+    with lock_folder(rounds_folder(site), AdaptError):
         state = _settled(site)
         if state is None or state.next_step is None:
             raise AdaptError(
@@ -122,7 +122,7 @@ def rollback(site: Site) -> tuple[Bundle, Bundle]:
         BundleError: the parent is damaged.
     """
     try:
-        with lock(rounds_folder(site), AdaptError):
+        with lock_folder(rounds_folder(site), AdaptError):
             _settled(
                 site
             )  # a round that was killed right after it published must not publish again
@@ -169,7 +169,7 @@ def _same_configuration(site: Site, state: State) -> None:
     Raises:
         AdaptError: naming the keys.
     """
-    begun = load(folder_of(site, state.number) / "config.toml")
+    begun = load_config(folder_of(site, state.number) / "config.toml")
     changed = ["classes"] if begun.classes != site.config.classes else []
     for section in ("train", "distill", "export", "adapt"):
         one, other = dict(getattr(begun, section)), dict(getattr(site.config, section))
@@ -234,7 +234,7 @@ def _advance(
     """Run one step and note it."""
     folder = folder_of(site, state.number)
     if "select" in state.steps:
-        site = Site(site.root, load(folder / "config.toml"))
+        site = Site(site.root, load_config(folder / "config.toml"))
     if (
         name == "publish"
         and publish.champion(site).path.name != state.steps["gate"].output["champion"]

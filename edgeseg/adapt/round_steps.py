@@ -22,7 +22,7 @@ from edgeseg.adapt.record_selection import Candidate, select
 from edgeseg.adapt.round_state import State, StepName, Verdict, digest, folder_of, load_all
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import MANIFEST, Bundle
-from edgeseg.config import LoopConfig, dumps
+from edgeseg.config import LoopConfig, to_toml
 from edgeseg.errors import AdaptError
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
@@ -133,7 +133,7 @@ def _select(round: Round) -> StepResult:
                 "labels, or change [adapt], [train] or [distill], before the next round"
             )
     write_json(round.folder / "selected.json", {"frames": list(selection.chosen)})
-    write_atomic(round.folder / "config.toml", dumps(site.config).encode())
+    write_atomic(round.folder / "config.toml", to_toml(site.config).encode())
     manifest = base.bundle.manifest
     started = {
         "bundle": base.bundle.path.name,

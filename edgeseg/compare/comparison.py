@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.atomic_files import lock, write_json
+from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.compare.html_page import write_page
 from edgeseg.compare.plan import Facts, Plan, claim
 from edgeseg.compare.process_pool import run_all
@@ -74,7 +74,7 @@ def compare(
         DataError: labelled frames are missing or damaged.
     """
     report = report or NullReporter()
-    with lock(out, TrainError):
+    with lock_folder(out, TrainError):
         facts = claim(site, wanted, out, resume=resume)
         todo = wanted.jobs(site.root, out)
         results = [run for job in todo if (run := _result(job))]

@@ -15,7 +15,7 @@ from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.compare.recommendation import causes
 from edgeseg.compare.results import FLOOR
 from edgeseg.compare.worker import Job
-from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, dumps, validate
+from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check
 from edgeseg.data.frame_store import FrameStore
 from edgeseg.doctor import examine
@@ -52,7 +52,7 @@ class Plan:
         return [
             Job(
                 root,
-                validate(
+                validate_config(
                     TrainConfig,
                     base
                     | {"method": method, "seed": seed, "plugins": _plugins(self.config, method)},
@@ -178,7 +178,7 @@ def claim(site: Site, wanted: Plan, out: Path, *, resume: bool) -> Facts:
         _refuse(wanted, out, data, resume=resume)
     facts = _facts(site, wanted)
     write_json(out / PLAN, {"methods": wanted.methods, "seeds": wanted.seeds, "data": data})
-    write_atomic(out / "config.toml", dumps(wanted.config).encode())
+    write_atomic(out / "config.toml", to_toml(wanted.config).encode())
     return facts
 
 
@@ -193,7 +193,8 @@ def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
             f"{out} already holds a comparison; choose another folder, or continue it with --resume"
         )
     keys = sorted(
-        set(dumps(wanted.config).splitlines()) ^ set((out / "config.toml").read_text().splitlines())
+        set(to_toml(wanted.config).splitlines())
+        ^ set((out / "config.toml").read_text().splitlines())
     )
     if keys:
         raise TrainError(

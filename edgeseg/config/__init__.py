@@ -20,11 +20,11 @@ from edgeseg.config.schema import (
     SiteConfig,
     TrainConfig,
     U2PLConfig,
-    dumps,
-    load,
-    load_model,
-    resolve,
-    validate,
+    apply_overrides,
+    load_config,
+    load_saved_config,
+    to_toml,
+    validate_config,
 )
 
 __all__ = [
@@ -45,9 +45,9 @@ __all__ = [
     "SiteConfig",
     "TrainConfig",
     "U2PLConfig",
-    "dumps",
-    "load",
-    "load_model",
-    "resolve",
-    "validate",
+    "apply_overrides",
+    "load_config",
+    "load_saved_config",
+    "to_toml",
+    "validate_config",
 ]

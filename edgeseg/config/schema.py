@@ -351,16 +351,16 @@ class SiteConfig(Section):
         return tuple(spec.rgb for spec in self.classes)
 
 
-def load(path: Path, overrides: list[str] | None = None) -> SiteConfig:
+def load_config(path: Path, overrides: list[str] | None = None) -> SiteConfig:
     """Read `path` and lay `overrides` ("train.steps=2000") over it.
 
     Raises:
         ConfigError: the file is missing, is no TOML, or holds keys or values that cannot be.
     """
-    return load_model(SiteConfig, path, overrides)
+    return load_saved_config(SiteConfig, path, overrides)
 
 
-def load_model(model: type[S], path: Path, overrides: list[str] | None = None) -> S:
+def load_saved_config(model: type[S], path: Path, overrides: list[str] | None = None) -> S:
     """Read a TOML file that holds all of `model`, such as the `config.toml` beside a run.
 
     Raises:
@@ -376,10 +376,10 @@ def load_model(model: type[S], path: Path, overrides: list[str] | None = None) -
         raise ConfigError(
             f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`"
         ) from None
-    return resolve(model, table, overrides, str(path))
+    return apply_overrides(model, table, overrides, str(path))
 
 
-def resolve(
+def apply_overrides(
     model: type[S], table: dict[str, Any], overrides: list[str] | None, source: str
 ) -> S:  # Any: TOML values
     """Lay `overrides` over `table` and build `model`; for a place without an edgeseg.toml as well.
@@ -392,12 +392,12 @@ def resolve(
     for text in overrides or []:
         _override(changed, text)
     try:
-        return validate(model, changed, source)
+        return validate_config(model, changed, source)
     except ConfigError:
         if not overrides:
             raise
-        validate(model, table, source)  # its own mistakes come first
-        return validate(model, changed, "the command line")
+        validate_config(model, table, source)  # its own mistakes come first
+        return validate_config(model, changed, "the command line")
 
 
 def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values
@@ -416,7 +416,7 @@ def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values
     table[last] = value
 
 
-def validate(model: type[S], values: Any, source: str) -> S:  # Any: unvalidated input
+def validate_config(model: type[S], values: Any, source: str) -> S:  # Any: unvalidated input
     """Build `model` from `values`, naming every mistake by its dotted path.
 
     Raises:
@@ -434,6 +434,6 @@ def validate(model: type[S], values: Any, source: str) -> S:  # Any: unvalidated
         ) from None
 
 
-def dumps(config: BaseModel) -> str:
+def to_toml(config: BaseModel) -> str:
     """`config` as TOML, complete with every default."""
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))

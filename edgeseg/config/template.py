@@ -15,7 +15,7 @@ import tomli_w
 from pydantic import BaseModel
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.config import CONFIG_NAME, SiteConfig, validate
+from edgeseg.config import CONFIG_NAME, SiteConfig, validate_config
 from edgeseg.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -199,16 +199,16 @@ def default_colors(number: int) -> tuple[str, ...]:
         color = "#" + "".join(
             f"{round(255 * part):02x}" for part in colorsys.hsv_to_rgb(hue, saturation, value)
         )
-        if all(_apart(color, other) >= 36 for other in colors):
+        if all(_color_distance(color, other) >= 36 for other in colors):
             colors.append(color)
     return tuple(colors)
 
 
-def _apart(one: str, other: str) -> int:
+def _color_distance(one: str, other: str) -> int:
     return sum(abs(int(one[i : i + 2], 16) - int(other[i : i + 2], 16)) for i in (1, 3, 5))
 
 
-def template(name: str, classes: Sequence[str]) -> str:
+def render_template(name: str, classes: Sequence[str]) -> str:
     """A complete `edgeseg.toml`.
 
     Raises:
@@ -234,7 +234,7 @@ def template(name: str, classes: Sequence[str]) -> str:
         if isinstance(field.default, BaseModel):
             lines += _section(key, field.default)
     text = "\n".join(lines) + "\n"
-    validate(SiteConfig, tomllib.loads(text), "the new site")
+    validate_config(SiteConfig, tomllib.loads(text), "the new site")
     return text
 
 
@@ -259,7 +259,9 @@ def _section(path: str, section: BaseModel) -> list[str]:
     return lines + nested
 
 
-def init(folder: Path, classes: Sequence[str] = DEFAULT_CLASSES, name: str | None = None) -> Path:
+def create_site(
+    folder: Path, classes: Sequence[str] = DEFAULT_CLASSES, name: str | None = None
+) -> Path:
     """Make `folder` a site.
 
     Args:
@@ -275,7 +277,9 @@ def init(folder: Path, classes: Sequence[str] = DEFAULT_CLASSES, name: str | Non
     path = folder / CONFIG_NAME
     if path.exists():
         raise ConfigError(f"{path} exists; edit it, or choose another folder")
-    text = template(name or folder.resolve().name or "site", [spec.strip() for spec in classes])
+    text = render_template(
+        name or folder.resolve().name or "site", [spec.strip() for spec in classes]
+    )
     try:
         write_atomic(path, text.encode())
     except OSError as error:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.config import CONFIG_NAME, SiteConfig, dumps, validate
+from edgeseg.config import CONFIG_NAME, SiteConfig, to_toml, validate_config
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.demo.renderer.camera_view import Pose
@@ -117,7 +117,7 @@ def configure(amounts: Amounts) -> SiteConfig:
             "distill_steps": amounts.round_distill_steps,
         },
     }
-    return validate(SiteConfig, table, "the demo")
+    return validate_config(SiteConfig, table, "the demo")
 
 
 def make_site(
@@ -129,7 +129,7 @@ def make_site(
         DataError: the folder holds something else.
     """
     amounts, report = amounts or Amounts(), report or NullReporter()
-    text = dumps(configure(amounts)).encode()
+    text = to_toml(configure(amounts)).encode()
     stored = folder / CONFIG_NAME
     if (
         folder.exists()

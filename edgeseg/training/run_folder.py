@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
-from edgeseg.config import LoopConfig, dumps
+from edgeseg.config import LoopConfig, to_toml
 from edgeseg.errors import TrainError
 
 KEEP = 2  # checkpoints: the newest, and the one before in case the disk damaged the newest
@@ -109,7 +109,7 @@ class RunFolder:
         remove_leftovers(path)
         remove_leftovers(path / "checkpoint")
         remove_leftovers(path / "weights")
-        text = dumps(config)
+        text = to_toml(config)
         stored = path / "config.toml"
         if stored.exists():
             if not resume:

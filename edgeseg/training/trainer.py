@@ -20,7 +20,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
-from edgeseg.atomic_files import lock, write_json
+from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak
 from edgeseg.data.frame_store import FrameSource, FrameStore, Loader, RawBatch
@@ -112,7 +112,9 @@ def fit(
     if fabric.device.type == "cpu":
         keep_freed()
     span = span or StepRange(0, config.steps)
-    with lock(out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError):
+    with lock_folder(
+        out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError
+    ):
         folder = RunFolder(out, config, resume=resume, helps=fabric.global_rank > 0)
         done = folder.finished()
         if done is not None and resume:

@@ -17,7 +17,7 @@ from edgeseg.adapt.publish import champion
 from edgeseg.adapt.round_runner import rollback, run_round
 from edgeseg.atomic_files import replace_link
 from edgeseg.bundle import GRAPHS
-from edgeseg.config import SiteConfig, validate
+from edgeseg.config import SiteConfig, validate_config
 from edgeseg.export.exporter import export
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
@@ -38,7 +38,7 @@ def site(tmp_path: Path) -> Site:
         "export": {**SECTIONS["export"], "int8": True},
         "adapt": {**SECTIONS["adapt"], "train_steps": 30, "distill_steps": 30},
     }
-    site = make_site(tmp_path / "site", validate(SiteConfig, table, "the test site"))
+    site = make_site(tmp_path / "site", validate_config(SiteConfig, table, "the test site"))
     teacher = train(site, site.config.train, site.new_run("train")).path
     edge = distill(site, site.config.distill, teacher, site.new_run("distill")).path
     bundle = export(site, site.config.export, edge, seq=1).bundle

@@ -17,9 +17,9 @@ from edgeseg.adapt import round_status as status
 from edgeseg.adapt.publish import champion
 from edgeseg.adapt.round_runner import RoundResult, abandon, rollback, run_round
 from edgeseg.adapt.round_state import STEPS, load, load_all
-from edgeseg.atomic_files import lock, write_json
+from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.bundle import Bundle
-from edgeseg.config import SiteConfig, validate
+from edgeseg.config import SiteConfig, validate_config
 from edgeseg.errors import AdaptError, BundleError, DataError, TrainError
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.site import Site
@@ -60,7 +60,7 @@ def with_config(site: Site, **changes: dict[str, Any]) -> Site:
     table = CONFIG.model_dump()
     for section, values in changes.items():
         table[section].update(values)
-    return Site(site.root, validate(SiteConfig, table, "the test site"))
+    return Site(site.root, validate_config(SiteConfig, table, "the test site"))
 
 
 def verdicts(site: Site) -> list[str]:
@@ -258,7 +258,7 @@ def test_a_moved_site_still_finds_its_runs(site: Site) -> None:
 
 def test_two_rounds_at_once_are_refused(site: Site) -> None:
     with (
-        lock(site.root / "rounds"),
+        lock_folder(site.root / "rounds"),
         pytest.raises(AdaptError, match=rf"in use by another .*pid {os.getpid()}"),
     ):
         go(site)

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.calibration.frame_selection import FrameStatistics, Strategy, pool, select, spread
-from edgeseg.config.template import init
+from edgeseg.config.template import create_site
 from edgeseg.errors import DataError
 from edgeseg.site import Frame, Site, Split
 
@@ -36,7 +36,7 @@ def frame(camera: str, time: float, split: Split = "unlabelled") -> Frame:
 
 
 def site_with(folder: Path, frames: list[Frame]) -> Site:
-    init(folder, ("sky", "water"))
+    create_site(folder, ("sky", "water"))
     site = Site.open(folder)
     site.save_frames(frames)
     return site

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgeseg.atomic_files import lock
+from edgeseg.atomic_files import lock_folder
 from edgeseg.bundle import GRAPHS
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig
@@ -325,7 +325,7 @@ def log_that_is_not_there(place: Place) -> list[str]:
 @case("in use by another edgeseg process")
 def two_runs_in_one_log(place: Place) -> list[str]:
     folder = place.log()
-    place.held = lock(folder)  # type: ignore[attr-defined]
+    place.held = lock_folder(folder)  # type: ignore[attr-defined]
     place.held.__enter__()  # type: ignore[attr-defined]
     return [*place.infer(str(place.root / "images")), "--log", str(folder)]
 

@@ -281,10 +281,10 @@ def test_mistakes_earn_one_sentence(
 
 
 def test_two_runs_cannot_share_a_frame_log(bundle_path: Path, clip: Path, outside: Path) -> None:
-    from edgeseg.atomic_files import lock
+    from edgeseg.atomic_files import lock_folder
 
     good("infer", bundle_path, "--source", clip, "--log", "log")
-    with lock(Path("log")):
+    with lock_folder(Path("log")):
         assert "in use" in sentence("infer", bundle_path, "--source", clip, "--log", "log")
 
 

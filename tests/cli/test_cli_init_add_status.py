@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from edgeseg import bundle
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
-from edgeseg.config import CONFIG_NAME, SiteConfig, load
-from edgeseg.config.template import COMMENTS, default_colors, init
+from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
+from edgeseg.config.template import COMMENTS, create_site, default_colors
 from edgeseg.site import Site
 from tests.helpers.footage import save, scene, site
 
@@ -55,15 +55,15 @@ def test_init_makes_a_site_that_loads(tmp_path: Path) -> None:
     out, err = run(
         "init", tmp_path / "river", "--classes", 'sky, water,"quoted" bank', "--name", "The river"
     )
-    config = load(Path(out.strip()))
+    config = load_config(Path(out.strip()))
     assert (config.name, config.class_names) == ("The river", ("sky", "water", '"quoted" bank'))
     assert "next: cd" in err and "edgeseg add footage" in err
     run("init", tmp_path / "plain")
-    assert load(tmp_path / "plain" / CONFIG_NAME).name == "plain"
+    assert load_config(tmp_path / "plain" / CONFIG_NAME).name == "plain"
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
-    path = init(tmp_path)
+    path = create_site(tmp_path)
     path.write_text("mine")
     _, err = run("init", tmp_path, code=1)
     assert "exists" in err and path.read_text() == "mine"
@@ -94,9 +94,9 @@ def _leaves(section: BaseModel, path: str) -> dict[str, Any]:  # Any: values of 
 
 
 def test_every_commented_default_is_the_default(tmp_path: Path) -> None:
-    path = init(tmp_path, [f"class {number}" for number in range(64)])
+    path = create_site(tmp_path, [f"class {number}" for number in range(64)])
     text = path.read_text()
-    config = load(path)
+    config = load_config(path)
     expected = {
         key: value for key, value in _leaves(config, "").items() if key not in ("name", "classes")
     }

@@ -24,7 +24,7 @@ from edgeseg.compare.plan import Plan, claim, plan, stored_plan, usable
 from edgeseg.compare.process_pool import run_all
 from edgeseg.compare.results import RARE, rare_classes, row, standings
 from edgeseg.compare.worker import Job
-from edgeseg.config import METHOD_NAMES, TrainConfig, validate
+from edgeseg.config import METHOD_NAMES, TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.site import Site
 from edgeseg.training.train import train
@@ -90,7 +90,7 @@ class Watcher:
 
 
 def config(**changes: object) -> TrainConfig:
-    return validate(TrainConfig, TINY | changes, "test")
+    return validate_config(TrainConfig, TINY | changes, "test")
 
 
 def jobs(out: Path, seeds: int) -> list[Job]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.atomic_files import lock
+from edgeseg.atomic_files import lock_folder
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.errors import DataError
 from edgeseg.site import Site
@@ -249,7 +249,7 @@ def test_killed_and_repeated_ends_the_same(
 def test_two_at_once_are_refused(empty: Site, tmp_path: Path) -> None:
     picture = save(tmp_path / "one.jpg", scene(0))
     with (
-        lock(empty.root / "frames"),
+        lock_folder(empty.root / "frames"),
         pytest.raises(DataError, match="in use by another edgeseg process"),
     ):
         add_footage(empty, [picture])

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from edgeseg.config.template import init
+from edgeseg.config.template import create_site
 from edgeseg.models import MEAN, STD, build
 from edgeseg.models.checkpoint import ModelCard, save_card, save_weights
 from edgeseg.site import Frame, Site, Split
@@ -37,7 +37,7 @@ def make_site(folder: Path, *, val: int = 5, unlabelled: int = 8) -> Site:
     """A site with 4 labelled frames and the given numbers of val and unlabelled ones, from two
     cameras.
     """
-    init(folder, CLASSES)
+    create_site(folder, CLASSES)
     site = Site.open(folder)
     frames = []
     splits: list[Split] = [*["labelled"] * 4, *["val"] * val, *["unlabelled"] * unlabelled]  # type: ignore[list-item]

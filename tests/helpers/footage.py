@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgeseg.config.template import init
+from edgeseg.config.template import create_site
 from edgeseg.site import Site
 
 Picture = NDArray[np.uint8]
@@ -28,7 +28,7 @@ def site(
     overrides: list[str] | None = None,
 ) -> Site:
     """A new empty site."""
-    init(folder, classes)
+    create_site(folder, classes)
     return Site.open(folder, overrides)
 
 

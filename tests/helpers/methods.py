@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from edgeseg.config import TrainConfig, validate
+from edgeseg.config import TrainConfig, validate_config
 from edgeseg.methods import Batch, MethodContext
 from edgeseg.models import Network, build
 from tests.helpers.sites import COLORS, TINY
@@ -16,7 +16,7 @@ from tests.helpers.sites import COLORS, TINY
 
 def config(**changes: object) -> TrainConfig:
     """Of a run that takes seconds."""
-    return validate(TrainConfig, TINY | changes, "test")
+    return validate_config(TrainConfig, TINY | changes, "test")
 
 
 def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> MethodContext:

@@ -17,7 +17,7 @@ from edgeseg.adapt.gate import Measured
 from edgeseg.adapt.round_steps import Steps
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import GRAPHS, Bundle, Manifest, write
-from edgeseg.config import ClassSpec, LogConfig, SiteConfig, dumps, validate
+from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.framelog.frame_selection import Candidate
@@ -61,7 +61,7 @@ SECTIONS: dict[str, Any] = {
         "max_drop": 0.5,
     },
 }
-CONFIG = validate(SiteConfig, SECTIONS, "the test site")
+CONFIG = validate_config(SiteConfig, SECTIONS, "the test site")
 
 
 def scene(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -107,7 +107,7 @@ def add_frame(site: Site, seed: int, split: Split) -> Frame:
 def make_site(root: Path, config: SiteConfig = CONFIG) -> Site:
     """A site with 4 labelled, 3 val, 3 gate and 4 unlabelled frames and no runs."""
     root.mkdir(parents=True)
-    (root / "edgeseg.toml").write_text(dumps(config))
+    (root / "edgeseg.toml").write_text(to_toml(config))
     site = Site(root, config)
     splits: list[tuple[Split, int]] = [("labelled", 4), ("val", 3), ("gate", 3), ("unlabelled", 4)]
     order = [split for split, number in splits for _ in range(number)]

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from edgeseg.bundle import Bundle
 from edgeseg.bundle.onnx_scan import scan
 from edgeseg.cli.app import app
-from edgeseg.config import DistillConfig, TrainConfig, validate
+from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import lower, rename
@@ -55,7 +55,7 @@ TINY = {
 
 
 def config(**changes: object) -> TrainConfig:
-    return validate(TrainConfig, TINY | changes, "test")
+    return validate_config(TrainConfig, TINY | changes, "test")
 
 
 @pytest.fixture(scope="module")
@@ -451,7 +451,7 @@ def test_a_student_learns_from_a_transformer_of_another_size(site: Site, tmp_pat
     teacher = train(site, settings, tmp_path / "teacher")
     values = {key: value for key, value in TINY.items() if key != "rep_dim"} | {"steps": 2}
     result = distill(
-        site, validate(DistillConfig, values, "test"), teacher.path, tmp_path / "student"
+        site, validate_config(DistillConfig, values, "test"), teacher.path, tmp_path / "student"
     )
     assert np.isfinite(result.metrics["last"]["ema"]["miou"])
 

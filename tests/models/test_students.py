@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from edgeseg.bundle.onnx_scan import scan
 from edgeseg.cli.app import app
-from edgeseg.config import ClassSpec, TrainConfig, validate
+from edgeseg.config import ClassSpec, TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import lower, rename
@@ -286,7 +286,7 @@ def test_students_are_trained_with_methods_that_perturb_features_and_read_widths
             "warmup": 0,
             "ramp": 0,
         }
-        result = train(site, validate(TrainConfig, settings, "test"), tmp_path / method)
+        result = train(site, validate_config(TrainConfig, settings, "test"), tmp_path / method)
         assert np.isfinite(result.miou)
 
 

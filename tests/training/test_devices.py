@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgeseg.config import TrainConfig, validate
+from edgeseg.config import TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.training.trainer import shares
 from tests.helpers.devices import NAMES, steps, together
@@ -97,7 +97,7 @@ def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
 def test_a_batch_is_shared_in_equal_parts_or_refused(
     labelled: int, unlabelled: int, parts: int, devices: int, wanted: tuple[int, int] | str
 ) -> None:
-    config = validate(
+    config = validate_config(
         TrainConfig,
         {"batch": labelled, "batch_unlabelled": unlabelled, "accumulate": parts},
         "the test",
@@ -110,5 +110,5 @@ def test_a_batch_is_shared_in_equal_parts_or_refused(
 
 
 def test_without_footage_only_the_labelled_batch_is_shared() -> None:
-    config = validate(TrainConfig, {"batch": 4, "batch_unlabelled": 1}, "the test")
+    config = validate_config(TrainConfig, {"batch": 4, "batch_unlabelled": 1}, "the test")
     assert shares(config, 2, footage=False)[0] == 2

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
-from edgeseg.config import DistillConfig, validate
+from edgeseg.config import DistillConfig, validate_config
 from edgeseg.data.frame_store import Order
 from edgeseg.errors import DataError, EdgesegError, TrainError
 from edgeseg.methods import METHODS
@@ -296,7 +296,7 @@ def test_distillation_starts_from_the_site_model_and_remembers_it(
         tmp_path / "teacher",
     )
     plain = {key: value for key, value in TINY.items() if key != "rep_dim"}
-    settings = validate(
+    settings = validate_config(
         DistillConfig,
         plain | {"steps": 45, "eval_every": 45, "encoder_lr": 2e-3, "decoder_lr": 1e-2, "ema": 0.9},
         "test",

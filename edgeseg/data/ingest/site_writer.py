@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from edgeseg.atomic_files import lock, remove_leftovers, write_atomic
+from edgeseg.atomic_files import lock_folder, remove_leftovers, write_atomic
 from edgeseg.data.ingest.image_files import Rgb, digest, encode, shrink
 from edgeseg.data.splits import withhold
 from edgeseg.errors import DataError
@@ -173,7 +173,7 @@ def open_store(site: Site) -> Iterator[SiteWriter]:
     Raises:
         DataError: another process adds to the site.
     """
-    with lock(site.root / "frames", DataError):
+    with lock_folder(site.root / "frames", DataError):
         for folder in (
             site.root,
             *(site.root / "frames").glob("*/"),

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
 
-from edgeseg.atomic_files import lock
+from edgeseg.atomic_files import lock_folder
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
@@ -142,7 +142,7 @@ class FrameLog:
                     f"{folder} holds other things and is no frame log; choose an empty or a new folder"
                 )
             set_aside(folder / ".lock", stat.S_ISREG)
-            held.enter_context(lock(folder, FrameLogError))
+            held.enter_context(lock_folder(folder, FrameLogError))
             store = RecordStore(folder, config)
         except OSError as error:
             held.close()
