@@ -47,7 +47,7 @@ from edgeseg.export.quantization.quantizer import (
     calibrate,
     quantize,
 )
-from edgeseg.models.checkpoint import load_model
+from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter
 from edgeseg.site import Frame, Site
 

@@ -117,7 +117,7 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     from edgeseg.data.frame_store import read_frame, resize_image
     from edgeseg.export.graph.lowering import lower, rename
     from edgeseg.export.graph.torch_export import export_network
-    from edgeseg.models.checkpoint import load_model
+    from edgeseg.models.model_files import load_model
     from edgeseg.site import Site
 
     work.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ def evaluate(
     given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
     is_run = model is not None and (model / "model.json").is_file()
     if is_run and model is not None:
-        from edgeseg.models.checkpoint import read_card
+        from edgeseg.models.model_files import read_card
 
         if backend or precision or threads:
             raise ConfigError(

@@ -41,7 +41,7 @@ from edgeseg.export.quantization.activation_statistics import impressions
 from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate
 from edgeseg.export.quantization.recipe_search import RecipeResult, SearchContext, search_recipe
 from edgeseg.export.tensorrt.checklist import check_static, summary
-from edgeseg.models.checkpoint import LoadedModel
+from edgeseg.models.model_files import LoadedModel
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 

@@ -35,7 +35,7 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.reporting.html_page import report_page
 from edgeseg.export.reporting.model_card import card
 from edgeseg.export.reporting.provenance import provenance, terms
-from edgeseg.models.checkpoint import LoadedModel, load_model
+from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site

@@ -32,7 +32,7 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.imaging.array_types import Image
 from edgeseg.models import MEAN, STD, Network, build
-from edgeseg.models.checkpoint import read_card
+from edgeseg.models.model_files import read_card
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 

@@ -23,7 +23,7 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.errors import AdaptError
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.models.checkpoint import load_model
+from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import predict

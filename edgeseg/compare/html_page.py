@@ -21,7 +21,7 @@ from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.drawing import paint
 from edgeseg.metrics import block_length, confusion, gain_interval, iou_margins, miou
-from edgeseg.models.checkpoint import load_model
+from edgeseg.models.model_files import load_model
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import predict
 

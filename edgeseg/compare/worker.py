@@ -112,7 +112,7 @@ def _train(job: Job, line: Connection) -> None:
     """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
     import torch  # only now that the number of threads is set
 
-    from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
+    from edgeseg.models.model_files import load_model  # noqa: PLC0415
     from edgeseg.training.model_evaluation import evaluate_frames  # noqa: PLC0415  # the same
     from edgeseg.training.train import train  # noqa: PLC0415
 

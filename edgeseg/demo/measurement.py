@@ -52,7 +52,7 @@ def torch_model(run: Path) -> Model:
     """The best weights of a run as a function from a frame to its mask, at the frame's size, and
     its entropy.
     """
-    from edgeseg.models.checkpoint import load_model  # noqa: PLC0415
+    from edgeseg.models.model_files import load_model  # noqa: PLC0415
     from edgeseg.training.model_evaluation import predict  # noqa: PLC0415  # torch, only where a run is measured
 
     model = load_model(run)

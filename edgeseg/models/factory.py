@@ -20,9 +20,9 @@ from edgeseg.models import ddrnet, lraspp, stdc
 from edgeseg.models.ddrnet import DdrDecoder
 from edgeseg.models.lraspp import LrasppDecoder
 from edgeseg.models.network import Network
+from edgeseg.models.pretrained_weights import first_line, load_encoder
 from edgeseg.models.stdc import StdcDecoder
 from edgeseg.models.vit import DptDecoder, Size, VitEncoder, is_plain, patch_size
-from edgeseg.models.weights import first_line, load_encoder
 
 DPT, LRASPP = "dpt", "lraspp"  # our decoders for timm's encoders
 NETS = {"stdc": stdc, "ddrnet": ddrnet}  # our own from end to end

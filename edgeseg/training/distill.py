@@ -21,7 +21,7 @@ from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
-from edgeseg.models.checkpoint import load_model
+from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 from edgeseg.training.run_folder import RunResult, origin

@@ -15,7 +15,7 @@ from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
 from edgeseg.metrics import Counts, confusion
 from edgeseg.models import MEAN, STD, Network
-from edgeseg.models.checkpoint import LoadedModel, load_model
+from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.site import Frame, Site
 
 

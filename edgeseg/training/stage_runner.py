@@ -25,7 +25,7 @@ from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distributed import rank, wait, world_size
 from edgeseg.methods import Method, MethodContext
 from edgeseg.models import Network, build
-from edgeseg.models.checkpoint import load_weights
+from edgeseg.models.model_files import load_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import normalized

@@ -28,7 +28,7 @@ from edgeseg.errors import TrainError
 from edgeseg.losses.distributed import gather
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
-from edgeseg.models.checkpoint import ModelCard, load_weights, read_card, save_card, save_weights
+from edgeseg.models.model_files import ModelCard, load_weights, read_card, save_card, save_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 from edgeseg.training.memory import keep_freed, measure_step, parse_bytes, plan

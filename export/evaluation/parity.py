@@ -21,7 +21,7 @@ from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.metrics import confusion
-from edgeseg.models.checkpoint import ModelCard
+from edgeseg.models.model_files import ModelCard
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgeseg.models.checkpoint import ModelCard
+from edgeseg.models.model_files import ModelCard
 from edgeseg.site import Site
 from edgeseg.version import __version__
 

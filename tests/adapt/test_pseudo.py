@@ -14,7 +14,7 @@ import torch
 from edgeseg.adapt.collapse_alarms import Statistics, compare_histograms
 from edgeseg.adapt.pseudo_labels import labelled_pixels, pseudo_label
 from edgeseg.models import build
-from edgeseg.models.checkpoint import ModelCard, load_model, save_card, save_weights
+from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import predict
 from tests.helpers.rounds import CLASSES, HEIGHT, WIDTH, make_site, read, scene

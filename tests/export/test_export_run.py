@@ -28,7 +28,7 @@ from edgeseg.export.exporter import ExportResult, export
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.quantization.recipe_search import QuantizationRecipe, RecipeResult, SearchResult
 from edgeseg.metrics import miou
-from edgeseg.models.checkpoint import load_model
+from edgeseg.models.model_files import load_model
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import evaluate_frames

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from edgeseg.config.template import create_site
 from edgeseg.models import MEAN, STD, build
-from edgeseg.models.checkpoint import ModelCard, save_card, save_weights
+from edgeseg.models.model_files import ModelCard, save_card, save_weights
 from edgeseg.site import Frame, Site, Split
 
 CLASSES = ("sky", "water", "bank")

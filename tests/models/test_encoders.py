@@ -28,7 +28,7 @@ from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.methods import METHODS, MethodContext
 from edgeseg.models import MEAN, STD, Network, build
-from edgeseg.models.checkpoint import ModelCard, load_model, save_card, save_weights
+from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
 from edgeseg.training.distill import distill

@@ -29,8 +29,8 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
 from edgeseg.models import MEAN, STD, Network, build
-from edgeseg.models.checkpoint import ModelCard, save_card
 from edgeseg.models.ddrnet import ENCODERS as DDRNETS
+from edgeseg.models.model_files import ModelCard, save_card
 from edgeseg.models.stdc import ENCODERS as STDCS
 from edgeseg.site import Site
 from edgeseg.training.train import train

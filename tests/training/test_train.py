@@ -27,7 +27,7 @@ from edgeseg.data.frame_store import Order
 from edgeseg.errors import DataError, EdgesegError, TrainError
 from edgeseg.methods import METHODS
 from edgeseg.metrics import miou
-from edgeseg.models.checkpoint import load_model
+from edgeseg.models.model_files import load_model
 from edgeseg.site import Frame, Site
 from edgeseg.training.distill import distill
 from edgeseg.training.model_evaluation import evaluate_frames
