@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.distributed import all_reduce_sum, distributed_mean, world_size
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.distributed import all_reduce_sum, distributed_mean, world_size
 from edgeseg.losses.precision import to_float32
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgeseg.distributed import all_reduce_sum
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.distributed import all_reduce_sum
 from edgeseg.losses.precision import to_float32
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.distributed import all_gather
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.distributed import gather
 from edgeseg.losses.precision import full_precision, to_float32
 
 SHARE = 0.5  # of a row's range: what lies above belongs to the region
@@ -69,7 +69,7 @@ class AdaptiveThreshold(nn.Module):
         largest = torch.full((IGNORE + 1,), -1.0, device=label.device).scatter_reduce_(
             0, place, seen, "amax"
         )
-        largest = gather(largest).amax(0)
+        largest = all_gather(largest).amax(0)
         present = largest >= 0
         mean = (largest * present).sum() / present.sum().clamp(min=1)
         self.value.copy_(

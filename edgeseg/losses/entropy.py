@@ -9,7 +9,7 @@ import math
 import torch
 from torch import Tensor
 
-from edgeseg.losses.distributed import all_reduce_sum
+from edgeseg.distributed import all_reduce_sum
 
 
 def entropy(probability: Tensor, dim: int = 1) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.distributed import all_gather, all_reduce_sum, world_size
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.distributed import all_reduce_sum, gather, world_size
 from edgeseg.losses.precision import full_precision, to_float32
 
 
@@ -122,8 +122,8 @@ class NegativeBank(nn.Module):
         )
         value = F.normalize(rep[index].to(self.store.dtype), dim=2)
         if world_size() > 1:
-            order, chosen = gather(order).movedim(0, 1).flatten(1).topk(most, dim=1)
-            value = gather(value).movedim(0, 1).flatten(1, 2)
+            order, chosen = all_gather(order).movedim(0, 1).flatten(1).topk(most, dim=1)
+            value = all_gather(value).movedim(0, 1).flatten(1, 2)
             value = value.gather(1, chosen[..., None].expand(-1, -1, value.shape[2]))
         fresh = order >= 0  # (C, most): chosen pixels come first, the rest is padding
         place = (self.pointer[:, None] + torch.arange(most, device=value.device)) % length

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong
+from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
 from edgeseg.models.model_files import load_model

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_store import FrameStore, LabelledStore, read_mask
+from edgeseg.distributed import barrier, rank, world_size
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import rank, wait, world_size
 from edgeseg.methods import Method, MethodContext
 from edgeseg.models import Network, build
 from edgeseg.models.model_files import load_weights
@@ -132,7 +132,7 @@ class SiteStages:
             footage=footage,
             title=f"{self.config.method} {name}",
         )
-        wait()  # until the first process has written the weights
+        barrier()  # until the first process has written the weights
         self._done, self._seconds = span.last, float(result.metrics.get("seconds", 0.0))
         self._result = result
         return folder / "weights" / "last.safetensors"
@@ -161,7 +161,7 @@ class SiteStages:
         wanted = list(self.footage if frames is None else frames)
         done, began = folder / "done.json", time.monotonic()
         known = json.loads(done.read_bytes()) if done.exists() else None
-        wait()  # no process may look when another has already finished
+        barrier()  # no process may look when another has already finished
         if known is not None:
             self._seconds += float(known.get("seconds", 0.0))
             return folder
@@ -180,7 +180,7 @@ class SiteStages:
                 )
                 self._report.advance(1)
         self._report.stop()
-        wait()
+        barrier()
         seconds = time.monotonic() - began  # of the last go, if it was cut off
         self._seconds += seconds
         write_json(done, {"frames": len(wanted), "seconds": seconds})

@@ -24,8 +24,8 @@ from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak
 from edgeseg.data.frame_store import FrameSource, FrameStore, Loader, RawBatch
+from edgeseg.distributed import all_gather
 from edgeseg.errors import TrainError
-from edgeseg.losses.distributed import gather
 from edgeseg.methods import Batch, Method
 from edgeseg.models import Network
 from edgeseg.models.model_files import ModelCard, load_weights, read_card, save_card, save_weights
@@ -356,7 +356,7 @@ def _planned(
 
     found = plan(peak, labelled, parse_bytes(config.max_memory), [unlabelled])
     parts = int(
-        gather(torch.tensor(found.accumulate, device=device)).max()
+        all_gather(torch.tensor(found.accumulate, device=device)).max()
     )  # as many on every device
     write_json(
         stored, {"parts": parts, "frames": labelled // parts, "max_memory": config.max_memory}

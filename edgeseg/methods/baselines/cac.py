@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
+from edgeseg.distributed import all_gather
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cac_directional import directional_contrast
-from edgeseg.losses.distributed import gather
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything
@@ -95,8 +95,8 @@ class CAC(OnlineMethod):
             label_one,
             label_other,
             _nearest(valid, place),
-            gather(negatives).flatten(0, 1),
-            gather(negative_labels).flatten(),
+            all_gather(negatives).flatten(0, 1),
+            all_gather(negative_labels).flatten(),
             self._least,
         )
 

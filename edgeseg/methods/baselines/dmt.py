@@ -22,9 +22,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.data.augment import strong
+from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.losses.dmt_weights import mutual_weight
 from edgeseg.losses.entropy import class_thresholds
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult

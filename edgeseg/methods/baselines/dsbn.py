@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from edgeseg.data.augment import cutout, strong
+from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import symmetric_cross_entropy
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages
 from edgeseg.methods.online.suponly import suponly

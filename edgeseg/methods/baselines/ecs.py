@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cross_entropy import cross_entropy, upsample
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.baselines.judge import beside, frozen, shrink
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.adversarial import flaw_loss, flaw_target, learners
 from edgeseg.losses.consistency import squared_error
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import everything

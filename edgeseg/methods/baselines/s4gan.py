@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.adversarial import discriminator_loss, feature_matching, trusted
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.baselines.judge import beside, frozen, shrink, strided, truth
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 from edgeseg.models import Output

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.losses.distributed import distributed_mean
+from edgeseg.distributed import distributed_mean
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 
 STRIDE = 32  # sides are multiples of it

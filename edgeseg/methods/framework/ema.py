@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgeseg.losses.distributed import all_reduce_sum, world_size
+from edgeseg.distributed import all_reduce_sum, world_size
 from edgeseg.models import Network
 
 STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.config import U2PLConfig
-from edgeseg.losses.distributed import all_reduce_sum
+from edgeseg.distributed import all_reduce_sum
 from edgeseg.losses.entropy import class_thresholds, partition_share, threshold
 from edgeseg.methods.framework.views import PseudoTarget
 

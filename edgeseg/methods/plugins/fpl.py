@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.distributed import all_reduce_sum
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.distributed import all_reduce_sum
 from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives, fuzzy_weight
 from edgeseg.methods.framework.method import MethodContext
 from edgeseg.methods.framework.plugin import Plugin

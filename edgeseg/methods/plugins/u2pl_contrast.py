@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.distributed import all_reduce_sum
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.distributed import all_reduce_sum
 from edgeseg.losses.u2pl_contrastive import (
     NegativeBank,
     anchor_mask,

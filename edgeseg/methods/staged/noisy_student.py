@@ -14,10 +14,10 @@ from pathlib import Path
 import torch
 
 from edgeseg.data.augment import cutout, strong
+from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.losses.distributed import distributed_mean
 from edgeseg.methods.framework.feature_perturbation import channel_dropout
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages
