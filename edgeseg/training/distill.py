@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong
-from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.distillation import distillation_loss
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network, build
 from edgeseg.models.model_files import load_model
@@ -85,19 +85,6 @@ def distill(
     )
 
 
-def divergence(logits: Tensor, target: Tensor, valid: Tensor, temperature: float) -> Tensor:
-    """T^2 KL(target || student) of softened distributions, mean over valid pixels.
-
-    Args:
-        logits, target: (B, C, h, w) of student and teacher.
-        valid: (B, h, w) bool.
-    """
-    wanted = (target.float() / temperature).log_softmax(1)
-    found = (logits.float() / temperature).log_softmax(1)
-    loss = (wanted.exp() * (wanted - found)).sum(1)
-    return temperature**2 * distributed_mean((loss * valid).sum(), valid.sum())
-
-
 class Distillation(Method):
     """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site
     model.
@@ -126,7 +113,7 @@ class Distillation(Method):
         size = (logits.shape[2], logits.shape[3])
         near = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
         supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)
-        imitation = divergence(logits, upsample(target, size), near, self.temperature)
+        imitation = distillation_loss(logits, upsample(target, size), near, self.temperature)
         loss = supervised + self.kl_weight * imitation
         return StepResult(
             loss, {"supervised": supervised.detach(), "imitation": imitation.detach()}

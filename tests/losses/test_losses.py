@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy
+from edgeseg.losses.distillation import distillation_loss
 from edgeseg.losses.entropy import class_thresholds, entropy, partition_share, threshold
 from edgeseg.losses.u2pl_contrastive import (
     NegativeBank,
@@ -22,7 +23,6 @@ from edgeseg.losses.u2pl_contrastive import (
     rank_bounds,
     ranks,
 )
-from edgeseg.training.distill import divergence
 
 SEED_PIXEL = torch.tensor([[0.60, 0.18, 0.14, 0.03, 0.03, 0.02]], dtype=torch.float64)
 
@@ -207,21 +207,21 @@ def test_class_weights_average_one_over_the_labelled_pixels() -> None:
     assert torch.equal(class_weights(pixels, 0.0), torch.ones(4))
 
 
-def test_divergence_is_zero_for_equals_falls_as_the_student_improves_and_skips_padding() -> None:
+def test_distillation_is_zero_for_equals_falls_as_the_student_improves_and_skips_padding() -> None:
     torch.manual_seed(0)
     target, start = torch.randn(2, 5, 4, 4), torch.randn(2, 5, 4, 4)
     everywhere = torch.ones(2, 4, 4, dtype=torch.bool)
     losses = [
-        float(divergence(start + share * (target - start), target, everywhere, 2.0))
+        float(distillation_loss(start + share * (target - start), target, everywhere, 2.0))
         for share in (0, 0.5, 1)
     ]
     assert losses[0] > losses[1] > losses[2] == pytest.approx(0, abs=1e-6)
     half = everywhere.clone()
     half[:, :2] = False
     target[:, :, :2] = 99 * torch.randn(2, 5, 2, 4)
-    spoiled = divergence(start, target, half, 2.0)
+    spoiled = distillation_loss(start, target, half, 2.0)
     assert float(spoiled) == pytest.approx(
-        float(divergence(start[:, :, 2:], target[:, :, 2:], half[:, 2:], 2.0)), rel=1e-5
+        float(distillation_loss(start[:, :, 2:], target[:, :, 2:], half[:, 2:], 2.0)), rel=1e-5
     )
 
 
