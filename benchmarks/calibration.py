@@ -104,7 +104,7 @@ def float_network(run: Path, size: tuple[int, int] | None) -> tuple[ModelProto, 
     model = load_model(run, size=size)
     card = model.card
     height, width = size or (card.height, card.width)
-    made = rename(lower(export_network(model.module.merged(), height, width)))
+    made = rename(lower(export_network(model.module.reparameterized(), height, width)))
     interface = Interface(
         height=height, width=width, classes=len(card.classes), mean=card.mean, std=card.std
     )

@@ -125,7 +125,9 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     model = load_model(run if run.exists() else site.root / run)
     card = model.card
     size = (card.height, card.width)
-    onnx.save(rename(lower(export_network(model.module.merged(), *size))), work / "float.onnx")
+    onnx.save(
+        rename(lower(export_network(model.module.reparameterized(), *size))), work / "float.onnx"
+    )
     frames = site.frames("unlabelled")
     for seed in range(seeds):
         chosen = np.random.default_rng(seed).choice(

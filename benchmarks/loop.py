@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from edgeseg.config import TrainConfig, validate_config
 from edgeseg.data.augment import weak
 from edgeseg.methods import METHODS, Batch, Method, MethodContext, StepResult
-from edgeseg.models import Network, build
-from edgeseg.training.memory import keep_freed
+from edgeseg.models import Network, build_network
+from edgeseg.training.memory import keep_freed_memory
 from edgeseg.training.trainer import GRADIENT_NORM, cpu_has_bf16
 
 CLASSES = 11
@@ -132,14 +132,14 @@ def main() -> None:
     cuda = torch.cuda.is_available() if given.device == "auto" else given.device == "cuda"
     device = torch.device("cuda" if cuda else "cpu")
     if not cuda:
-        keep_freed()
+        keep_freed_memory()
     able = torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
     bf16 = able if given.precision == "auto" else given.precision == "bf16"
     config = validate_config(TrainConfig, PRESET, "the preset")
     torch.manual_seed(0)
 
     def network() -> Network:
-        return build(config.arch, config.encoder, CLASSES, config.weights, config.rep_dim)
+        return build_network(config.arch, config.encoder, CLASSES, config.weights, config.rep_dim)
 
     method = (
         METHODS[config.method](MethodContext(network(), torch.ones(CLASSES), config, network))

@@ -47,7 +47,7 @@ from edgeseg.methods import METHODS, Batch, MethodContext
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
-from edgeseg.models import Network, Output, build
+from edgeseg.models import Network, Output, build_network
 
 ANCHORS, NEGATIVES, FRESH, TEMPERATURE, LEAST, SHARE = 256, 50, 256, 0.5, 0.3, 0.1
 Row = tuple[Callable[[], object], Callable[[], object]]
@@ -191,7 +191,7 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
     )
 
     def network() -> Network:
-        return build(config.arch, config.encoder, size.classes, "none", size.features)
+        return build_network(config.arch, config.encoder, size.classes, "none", size.features)
 
     method = (
         METHODS["u2pl"](MethodContext(network(), torch.ones(size.classes), config, network))

@@ -17,7 +17,7 @@ from edgeseg.imaging.array_types import IGNORE, Mask
 Counts = NDArray[np.int64]
 
 
-def confusion(truth: Mask, predicted: Mask, classes: int) -> Counts:
+def confusion_matrix(truth: Mask, predicted: Mask, classes: int) -> Counts:
     """Count pixels by (true class, predicted class), leaving out truth == 255.
 
     Args:
@@ -52,10 +52,10 @@ def iou(counts: Counts) -> NDArray[np.float64]:
 
 def miou(counts: Counts) -> float:
     """Mean of `iou` over the classes that occur in the truth; NaN if none does."""
-    return float(mious(counts[None])[0])
+    return float(miou_of_each(counts[None])[0])
 
 
-def mious(counts: Counts) -> NDArray[np.float64]:
+def miou_of_each(counts: Counts) -> NDArray[np.float64]:
     """`miou` of many matrices at once: (K, C, C) -> (K,)."""
     values = iou(counts)
     present = counts.sum(-1) > 0
@@ -66,13 +66,13 @@ def mious(counts: Counts) -> NDArray[np.float64]:
     return result
 
 
-def agreement(one: Mask, other: Mask) -> float:
+def pixel_agreement(one: Mask, other: Mask) -> float:
     """Share of pixels with the same class, in percent."""
     return 100.0 * float(np.mean(one == other))
 
 
 @dataclass(frozen=True)
-class Interval:
+class MiouGain:
     """A difference in mIoU points with its 95 % interval."""
 
     mean: float
@@ -82,7 +82,7 @@ class Interval:
 
 def paired_bootstrap(
     challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
-) -> Interval:
+) -> MiouGain:
     """How much better the challenger is, with the frames it was measured on as the source of
     chance.
 
@@ -97,12 +97,12 @@ def paired_bootstrap(
     """
     if challenger.shape != champion.shape or not len(champion):
         raise ValueError("both need the counts of the same frames, at least one")
-    return gain_interval(challenger[None], champion[None], draws=draws, block=block, seed=seed)
+    return mean_gain_interval(challenger[None], champion[None], draws=draws, block=block, seed=seed)
 
 
-def gain_interval(
+def mean_gain_interval(
     challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
-) -> Interval:
+) -> MiouGain:
     """How much better the runs of one method are on average, with the frames as the source of
     chance.
 
@@ -117,12 +117,12 @@ def gain_interval(
     challenger, champion = _blocks(challenger, block), _blocks(champion, block)
     weights = _resampled(challenger.shape[1], draws, seed)
     means = [
-        np.mean([mious(np.tensordot(weights, run, 1)) for run in runs], 0)
+        np.mean([miou_of_each(np.tensordot(weights, run, 1)) for run in runs], 0)
         for runs in (challenger, champion)
     ]
     whole = [float(np.mean([miou(run.sum(0)) for run in runs])) for runs in (challenger, champion)]
     low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
-    return Interval(whole[0] - whole[1], float(low), float(high))
+    return MiouGain(whole[0] - whole[1], float(low), float(high))
 
 
 def iou_margins(

@@ -157,7 +157,7 @@ def _begin(
         )
     size = config.imgsz or (model.card.height, model.card.width)
     report.start("writing the graph", None)
-    network = rename(lower(export_network(model.module.merged(), *size)))
+    network = rename(lower(export_network(model.module.reparameterized(), *size)))
     interface = Interface(
         height=size[0],
         width=size[1],

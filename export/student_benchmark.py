@@ -31,7 +31,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.imaging.array_types import Image
-from edgeseg.models import MEAN, STD, Network, build
+from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.model_files import read_card
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
@@ -41,7 +41,7 @@ PASSES = 8  # over them, until batch norms fit
 
 
 class Student(NamedTuple):
-    """The two names that `edgeseg.models.build` wants."""
+    """The two names that `edgeseg.models.build_network` takes."""
 
     arch: str
     encoder: str
@@ -117,13 +117,13 @@ def measure(
         student
     ) in students:  # all of them before the first is measured: a wrong name should not cost minutes
         torch.manual_seed(seed)
-        networks.append(build(*student, classes, size=(height, width)))
+        networks.append(build_network(*student, classes, size=(height, width)))
     graphs: dict[str, bytes] = {}
     facts = []
     for student, network in zip(students, networks):
         report.start(f"writing {student.arch} with {student.encoder}", None)
         settle(network, images)
-        merged = network.eval().merged()
+        merged = network.eval().reparameterized()
         graph, interface = fold_std(rename(lower(export_network(merged, height, width))), plain)
         calibrated = calibrate(graph, interface, images, threads=threads)
         model = quantize(calibrated, interface, "int8-cpu")

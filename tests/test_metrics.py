@@ -8,28 +8,28 @@ import numpy as np
 import pytest
 
 from edgeseg.metrics import (
-    agreement,
     block_length,
-    confusion,
-    gain_interval,
+    confusion_matrix,
     iou,
     iou_margins,
+    mean_gain_interval,
     miou,
-    mious,
+    miou_of_each,
     paired_bootstrap,
+    pixel_agreement,
 )
 
 
 def test_confusion_counts_by_truth_and_prediction_and_skips_ignored_pixels() -> None:
     truth = np.array([[0, 1, 255], [2, 2, 1]], np.uint8)
     predicted = np.array([[0, 2, 1], [2, 1, 1]], np.uint8)
-    assert confusion(truth, predicted, 3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
+    assert confusion_matrix(truth, predicted, 3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
 
 
 @pytest.mark.parametrize("predicted", [np.zeros((2, 2), np.uint8), np.full((2, 3), 7, np.uint8)])
 def test_confusion_refuses_other_shapes_and_unknown_classes(predicted: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"shape|below"):
-        confusion(np.zeros((2, 3), np.uint8), predicted, 3)
+        confusion_matrix(np.zeros((2, 3), np.uint8), predicted, 3)
 
 
 def test_a_class_in_neither_truth_nor_prediction_does_not_count() -> None:
@@ -48,7 +48,7 @@ def test_a_predicted_class_without_truth_lowers_the_others_but_is_no_class_of_it
 
 def test_miou_of_many_matrices_equals_one_at_a_time() -> None:
     many = np.random.default_rng(0).integers(0, 50, (7, 4, 4))
-    assert mious(many) == pytest.approx([miou(counts) for counts in many])
+    assert miou_of_each(many) == pytest.approx([miou(counts) for counts in many])
 
 
 def test_nothing_counted_is_nan_not_zero() -> None:
@@ -98,7 +98,7 @@ def test_neighbors_are_drawn_together_by_tens_but_at_least_five_blocks_are_left(
 
 
 def test_agreement_is_a_share_of_pixels() -> None:
-    assert agreement(np.array([[1, 2]], np.uint8), np.array([[1, 3]], np.uint8)) == 50.0
+    assert pixel_agreement(np.array([[1, 2]], np.uint8), np.array([[1, 3]], np.uint8)) == 50.0
 
 
 def test_margins_are_nought_where_all_frames_agree_and_wide_where_few_differ() -> None:
@@ -120,8 +120,8 @@ def test_a_gain_over_runs_is_the_difference_of_their_means_and_one_run_each_is_t
 ):
     rng = np.random.default_rng(1)
     runs = rng.integers(1, 50, (4, 30, 3, 3))
-    found = gain_interval(runs[:2], runs[2:])
+    found = mean_gain_interval(runs[:2], runs[2:])
     means = [miou(run.sum(0)) for run in runs]
     assert found.mean == pytest.approx(np.mean(means[:2]) - np.mean(means[2:]))
     assert found.low < found.mean < found.high
-    assert gain_interval(runs[:1], runs[1:2]) == paired_bootstrap(runs[0], runs[1])
+    assert mean_gain_interval(runs[:1], runs[1:2]) == paired_bootstrap(runs[0], runs[1])

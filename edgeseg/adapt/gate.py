@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from edgeseg.config import AdaptConfig
-from edgeseg.metrics import Counts, Interval, iou, miou, paired_bootstrap
+from edgeseg.metrics import Counts, MiouGain, iou, miou, paired_bootstrap
 
 ENOUGH_PIXELS = 0.001
 FOUND, LOST = 1.0, 0.1
@@ -74,7 +74,7 @@ class Judgement:
     frames: int
     champion: dict[str, Any]  # Any: name, artefact, mIoU and FPS
     challenger: dict[str, Any]  # Any: as champion
-    difference: Interval
+    difference: MiouGain
     classes: dict[str, tuple[float | None, float | None]]
     checks: tuple[Check, ...]
 
@@ -133,7 +133,7 @@ def _artefact(challenger: Measured, champion: Measured) -> Check:
     )
 
 
-def _mean(difference: Interval, limit: float) -> Check:
+def _mean(difference: MiouGain, limit: float) -> Check:
     return Check(
         "mean",
         difference.mean >= -limit,
@@ -141,7 +141,7 @@ def _mean(difference: Interval, limit: float) -> Check:
     )
 
 
-def _chance(difference: Interval) -> Check:
+def _chance(difference: MiouGain) -> Check:
     interval = f"95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
     passed = difference.high >= 0
     return Check("chance", passed, interval if passed else f"the loss is no accident ({interval})")

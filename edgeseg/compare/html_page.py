@@ -20,7 +20,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.drawing import paint
-from edgeseg.metrics import block_length, confusion, gain_interval, iou_margins, miou
+from edgeseg.metrics import block_length, confusion_matrix, iou_margins, mean_gain_interval, miou
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import predict
@@ -137,7 +137,7 @@ def _chance_of_frames(
     mine, theirs = rival.counts(), floor.counts()
     if mine is None or theirs is None:
         return
-    gain = gain_interval(mine, theirs, block=block_length(mine.shape[1]))
+    gain = mean_gain_interval(mine, theirs, block=block_length(mine.shape[1]))
     page.paragraph(
         f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors together, they "
         f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, mean over seeds)."
@@ -247,7 +247,10 @@ def _pictures(page: HtmlReport, site: Site, able: Sequence[Standing], config: Tr
         for (image, truth), line in zip(frames, rows):
             mask = predict(module, [image])[0][0].numpy()
             line.append(
-                (paint(mask, palette), f"{each.method} {miou(confusion(truth, mask, classes)):.1f}")
+                (
+                    paint(mask, palette),
+                    f"{each.method} {miou(confusion_matrix(truth, mask, classes)):.1f}",
+                )
             )
     for line in rows:
         page.pictures([], list(chunks(line)))

@@ -20,9 +20,9 @@ from edgeseg.config.method_catalogue import CATALOGUE, check
 from edgeseg.data.frame_store import FrameStore
 from edgeseg.doctor import examine
 from edgeseg.errors import ConfigError, TrainError
-from edgeseg.models import build
+from edgeseg.models import build_network
 from edgeseg.site import Frame, Site
-from edgeseg.training.trainer import refuse_frozen_noise
+from edgeseg.training.trainer import refuse_frozen_random_encoder
 
 PLAN = "comparison.json"
 
@@ -127,13 +127,15 @@ def plan(
         )
     for name in chosen:
         check(name, _plugins(config, name), len(site.config.classes))
-    refuse_frozen_noise(config, None)
+    refuse_frozen_random_encoder(config, None)
     site.require("labelled")
     site.require("val")
     if len(chosen) > 1:
         site.require("unlabelled")
     # Says now what every run would.
-    build(config.arch, config.encoder, len(site.config.classes), config.weights, size=config.imgsz)
+    build_network(
+        config.arch, config.encoder, len(site.config.classes), config.weights, size=config.imgsz
+    )
     share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
     spread = _gpus() if jobs > 1 and config.device != "cpu" else ()
     return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share, spread)

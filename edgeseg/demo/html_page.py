@@ -18,7 +18,7 @@ from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import heat, paint
-from edgeseg.metrics import confusion, miou
+from edgeseg.metrics import confusion_matrix, miou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import read_record
 from edgeseg.runtime.framelog.reader import iter_records
@@ -196,7 +196,9 @@ def _gallery(
         heats: list[Cell] = []
         for name, model in models.items():
             found, entropy = model(image)
-            row.append((paint(found, palette), f"{miou(confusion(mask, found, classes)):.1f}"))
+            row.append(
+                (paint(found, palette), f"{miou(confusion_matrix(mask, found, classes)):.1f}")
+            )
             if name in unsure:
                 grown = cv2.resize(
                     entropy, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.data.frame_store import resize_image, resize_mask
 from edgeseg.imaging.array_types import Image
-from edgeseg.metrics import Counts, confusion, iou, miou
+from edgeseg.metrics import Counts, confusion_matrix, iou, miou
 from edgeseg.runtime.backends.base import Runner
 
 Entropy = NDArray[np.float32]
@@ -86,6 +86,6 @@ def measure(model: Model, folder: Path, season: str, classes: int) -> Figures:
         began = time.perf_counter()
         found, _ = model(image)
         seconds.append(time.perf_counter() - began)
-        counts += confusion(mask, found, classes)
+        counts += confusion_matrix(mask, found, classes)
     per_class = tuple(round(float(value), 2) for value in iou(counts))
     return Figures(round(miou(counts), 2), per_class, round(1 / float(np.median(seconds)), 1))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.metrics import confusion, iou
+from edgeseg.metrics import confusion_matrix, iou
 
 
 def stability(masks: Sequence[NDArray[np.uint8]], classes: int) -> float:
@@ -33,7 +33,7 @@ def stability(masks: Sequence[NDArray[np.uint8]], classes: int) -> float:
     last = masks[-1]
     total = 0.0
     for mask in masks[:-1]:
-        shares = iou(confusion(last, mask, classes))
+        shares = iou(confusion_matrix(last, mask, classes))
         present = ~np.isnan(shares)
         total += float(shares[present].mean()) / 100 if present.any() else 0.0
     return total

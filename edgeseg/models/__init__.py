@@ -1,6 +1,6 @@
 """Networks: segmentation-models-pytorch and timm behind one forward pass."""
 
-from edgeseg.models.factory import build
+from edgeseg.models.factory import build_network
 from edgeseg.models.network import MEAN, STD, Network, Output
 
-__all__ = ["MEAN", "STD", "Network", "Output", "build"]
+__all__ = ["MEAN", "STD", "Network", "Output", "build_network"]

@@ -47,7 +47,7 @@ DILATED = (
 )  # want the encoder's last maps finer than it makes them
 
 
-def build(
+def build_network(
     arch: str,
     encoder: str,
     classes: int,

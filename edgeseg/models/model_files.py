@@ -17,10 +17,10 @@ from torch import nn
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config import ClassSpec, Section
 from edgeseg.errors import TrainError
-from edgeseg.models.factory import build
+from edgeseg.models.factory import build_network
 from edgeseg.models.network import MEAN, STD, Network
 
-Which = Literal["best", "last"]
+WeightsName = Literal["best", "last"]
 
 
 class ModelCard(Section):
@@ -81,7 +81,7 @@ def read_card(run: Path) -> ModelCard:
 
 
 def load_model(
-    run: Path, which: Which = "best", size: tuple[int, int] | None = None
+    run: Path, which: WeightsName = "best", size: tuple[int, int] | None = None
 ) -> LoadedModel:
     """Build the network of a run and load its weights.
 
@@ -93,7 +93,7 @@ def load_model(
     """
     card = read_card(run)
     size = size or (card.height, card.width)
-    module = build(card.arch, card.encoder, len(card.classes), "none", card.rep_dim, size)
+    module = build_network(card.arch, card.encoder, len(card.classes), "none", card.rep_dim, size)
     load_weights(module, run / "weights" / f"{which}.safetensors")
     return LoadedModel(module.eval(), card)
 

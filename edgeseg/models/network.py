@@ -50,21 +50,21 @@ class Network(nn.Module):
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
         self.frozen = False
 
-    def freeze(self) -> None:
+    def freeze_encoder(self) -> None:
         """Leave the encoder as it is: no gradients, no activations kept for them, statistics of
         batch norms fixed.
         """
         self.frozen = True
         self.encoder.requires_grad_(False).eval()
 
-    def economise(self, *, freeze_encoder: bool, checkpointing: bool) -> None:
+    def save_memory(self, *, freeze_encoder: bool, checkpointing: bool) -> None:
         """Save memory in the ways that a configuration asks for."""
         if freeze_encoder:
-            self.freeze()
+            self.freeze_encoder()
         if checkpointing:
-            self.checkpoint()
+            self.checkpoint_activations()
 
-    def checkpoint(self) -> None:
+    def checkpoint_activations(self) -> None:
         """Keep less of the encoder's activations and compute them anew in the backward pass.
 
         Loss and gradients are the same. Batch norms of the encoder see each batch twice, so their
@@ -81,7 +81,7 @@ class Network(nn.Module):
                 "resnet50"
             ) from None
 
-    def merged(self) -> Network:
+    def reparameterized(self) -> Network:
         """A copy for inference in which what was trained as parallel branches is one convolution,
         as in MobileOne.
         """
@@ -116,18 +116,18 @@ class Network(nn.Module):
         return logits
 
     @property
-    def widths(self) -> tuple[int, ...]:
+    def encoder_channels(self) -> tuple[int, ...]:
         """Channels D of each of the encoder's maps, for heads that read them."""
         return tuple(cast(Sequence[int], self.encoder.out_channels))
 
-    def finish(self, features: list[Tensor]) -> Output:
+    def forward_head(self, features: list[Tensor]) -> Output:
         """The rest of a forward pass from features that `encode` gave, as they are or perturbed."""
         decoded = self.decoder(features)
         rep = None if self.rep_head is None else self.rep_head(decoded)
         return Output(self.classifier(decoded), features, rep)
 
     def forward(self, image: Tensor) -> Output:
-        return self.finish(self.encode(image))
+        return self.forward_head(self.encode(image))
 
 
 def representation_head(channels: int, rep_dim: int) -> nn.Module:

@@ -15,7 +15,7 @@ from edgeseg.bundle.golden_frames import Golden
 from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.resize import prepare
-from edgeseg.metrics import agreement
+from edgeseg.metrics import pixel_agreement
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Backend, Runner
 from edgeseg.runtime.backends.flavour_choice import RUNS
@@ -54,7 +54,7 @@ def agrees(runner: Runner, golden: Golden) -> float:
     export.
     """
     masks = [runner(frame[None]).mask[0] for frame in golden.frames]
-    return agreement(np.stack(masks), golden.masks)
+    return pixel_agreement(np.stack(masks), golden.masks)
 
 
 def bench(

@@ -14,7 +14,7 @@ from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import as_gray
 from edgeseg.imaging.resize import prepare, resize_mask
-from edgeseg.metrics import Counts, confusion
+from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.sources.recorded_files import read_image
@@ -56,7 +56,7 @@ def evaluate_runner(
         predicted = resize_mask(
             run(prepare(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1])
         )
-        counts.append(confusion(truth, predicted, classes))
+        counts.append(confusion_matrix(truth, predicted, classes))
         report.advance()
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 

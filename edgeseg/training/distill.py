@@ -20,12 +20,12 @@ from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distillation import distillation_loss
 from edgeseg.methods import Batch, Method, StepResult
-from edgeseg.models import Network, build
+from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
-from edgeseg.training.run_folder import RunResult, origin
-from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
+from edgeseg.training.run_folder import RunResult, remember_origins
+from edgeseg.training.trainer import fit, load_initial_weights, refuse_frozen_random_encoder
 
 
 def distill(
@@ -48,11 +48,11 @@ def distill(
         TrainError: the run cannot start or cannot go on, or the teacher has other classes.
         DataError: frames are missing or damaged.
     """
-    origins = origin(out, {"teacher": teacher, "init": init}, resume=resume)
+    origins = remember_origins(out, {"teacher": teacher, "init": init}, resume=resume)
     teacher, init = origins["teacher"], origins["init"]
     if teacher is None:
         raise TrainError(f"{out} does not say which site model it learns from; name that run")
-    refuse_frozen_noise(config, init)
+    refuse_frozen_random_encoder(config, init)
     source = load_model(teacher)
     if source.card.classes != site.config.classes:
         raise TrainError(
@@ -61,7 +61,7 @@ def distill(
 
     def method(pixels: Tensor) -> Method:
         classes = len(site.config.classes)
-        student = build(
+        student = build_network(
             config.arch,
             config.encoder,
             classes,
@@ -69,8 +69,10 @@ def distill(
             size=config.imgsz,
         )
         if init:
-            start_from(student, init, config)
-        student.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
+            load_initial_weights(student, init, config)
+        student.save_memory(
+            freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing
+        )
         return Distillation(student, pixels, config, source.module)
 
     return fit(

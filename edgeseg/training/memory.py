@@ -15,10 +15,10 @@ from edgeseg.errors import ConfigError, TrainError
 if TYPE_CHECKING:
     from torch import Tensor, device, nn
 
-LEAST = 2  # frames at a time; batch norm cannot do with one
-MARGIN = 1.1  # on a measured figure; a GPU's memory has gaps
+SMALLEST_PART = 2  # frames at a time; batch norm cannot do with one
+SAFETY_FACTOR = 1.1  # on a measured figure; a GPU's memory has gaps
 # on what autograd saves: on a CPU steps allocate 0 to 28 % more for a moment, in the networks tried
-PASSING = 1.2
+CPU_OVERHEAD = 1.2
 UNITS = {
     "": 1,
     "k": 1000,
@@ -32,11 +32,11 @@ UNITS = {
 }
 
 
-class Plan(NamedTuple):
+class AccumulationPlan(NamedTuple):
     """How a batch goes through the network: `accumulate` times `micro` frames."""
 
-    micro: int
-    accumulate: int
+    part_size: int
+    parts: int
 
 
 def parse_bytes(text: str) -> int:
@@ -54,9 +54,9 @@ def parse_bytes(text: str) -> int:
     return int(float(found[1]) * unit)
 
 
-def plan(
+def plan_accumulation(
     measure: Callable[[int], int], batch: int, budget: int, others: Sequence[int] = ()
-) -> Plan:
+) -> AccumulationPlan:
     """The fewest parts of equal size that fit, judged from the two smallest ones.
 
     Args:
@@ -70,7 +70,7 @@ def plan(
     """
     counts = [
         count
-        for count in range(batch // LEAST, 0, -1)
+        for count in range(batch // SMALLEST_PART, 0, -1)
         if all(size % count == 0 for size in (batch, *others))
     ]
     sizes = [batch // count for count in counts]
@@ -84,11 +84,13 @@ def plan(
     fitting = [
         size
         for size in sizes
-        if peaks and (peaks[0] + slope * (size - sizes[0])) * MARGIN <= budget
+        if peaks and (peaks[0] + slope * (size - sizes[0])) * SAFETY_FACTOR <= budget
     ]
     if fitting:
-        return Plan(fitting[-1], batch // fitting[-1])
-    needs = f"needs {peaks[0] * MARGIN / 1e9:.2f} GB" if peaks else "is more than the device has"
+        return AccumulationPlan(fitting[-1], batch // fitting[-1])
+    needs = (
+        f"needs {peaks[0] * SAFETY_FACTOR / 1e9:.2f} GB" if peaks else "is more than the device has"
+    )
     raise TrainError(
         f"the smallest part that a batch of {' + '.join(map(str, (batch, *others)))} splits into, {sizes[0]} frames, "
         f"{needs} but max_memory is {budget / 1e9:.2f} GB; raise it, take another batch, a smaller imgsz or encoder"
@@ -138,7 +140,7 @@ def measure_step(step: Callable[[], Tensor], where: device, module: nn.Module) -
             torch.cuda.empty_cache()
 
 
-def keep_freed() -> None:
+def keep_freed_memory() -> None:
     """Let this process keep the memory that tensors free, where the C library is glibc; elsewhere
     nothing happens.
 
@@ -176,6 +178,6 @@ def _saved(step: Callable[[], Tensor], module: nn.Module) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = step()  # held, so that no storage is freed and its address counted once for two
-    total = sum(own.values()) + round(PASSING * sum(saved.values()))
+    total = sum(own.values()) + round(CPU_OVERHEAD * sum(saved.values()))
     del loss
     return total

@@ -13,13 +13,13 @@ from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
 from edgeseg.imaging.array_types import Image
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
-from edgeseg.metrics import Counts, confusion
+from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.models import MEAN, STD, Network
 from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.site import Frame, Site
 
 
-def normalized(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
+def normalize_images(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
     """(H, W, 3) uint8 RGB images of one size as networks take them, (B, 3, H, W)."""
     batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
@@ -38,12 +38,12 @@ def predict(
     Returns:
         (B, H, W) uint8 class ids and (B, h, w) float32 entropy 0..1, on the CPU.
     """
-    logits = module(normalized(images, device)).logits.float()
+    logits = module(normalize_images(images, device)).logits.float()
     mask = upsample(logits, images[0].shape[:2]).argmax(1).to(torch.uint8)
     return mask.cpu(), entropy(logits.softmax(1)).cpu()
 
 
-def count(
+def count_confusion(
     module: Network,
     pairs: Iterable[tuple[Image, Image]],
     size: tuple[int, int],
@@ -68,7 +68,9 @@ def count(
         masks, _ = predict(module, [resize_image(image, size) for image, _ in waiting], device)
         for (_, truth), mask in zip(waiting, masks.numpy()):
             counts.append(
-                confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), classes)
+                confusion_matrix(
+                    truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), classes
+                )
             )
         waiting.clear()
 
@@ -88,7 +90,7 @@ def evaluate_frames(
     `device`.
     """
     card, module = model.card, model.module.to(device)
-    return count(
+    return count_confusion(
         module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device
     )
 
@@ -101,7 +103,7 @@ def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
         TrainError: the run is unfinished or damaged.
     """
     model = load_model(run)
-    return count(
+    return count_confusion(
         model.module, pairs, (model.card.height, model.card.width), len(model.card.classes)
     )
 

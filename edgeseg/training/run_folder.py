@@ -63,7 +63,9 @@ class TrainingState:
     sums: dict[str, list[float]]
 
 
-def origin(out: Path, given: dict[str, Path | None], *, resume: bool) -> dict[str, Path | None]:
+def remember_origins(
+    out: Path, given: dict[str, Path | None], *, resume: bool
+) -> dict[str, Path | None]:
     """Remember which runs `out` starts from, and recall them on resumption where they are not given
     again.
 

@@ -24,11 +24,11 @@ from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.methods import Method, MethodContext
-from edgeseg.models import Network, build
+from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import load_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
-from edgeseg.training.model_evaluation import normalized
+from edgeseg.training.model_evaluation import normalize_images
 from edgeseg.training.run_folder import RunResult
 from edgeseg.training.trainer import StepRange, fit
 
@@ -102,7 +102,9 @@ class SiteStages:
         span = StepRange(self._done, end, seconds=self._seconds)
         span = replace(
             span,
-            keep=frozenset(self._done + round(part * (span.last - self._done)) for part in keep),
+            snapshots=frozenset(
+                self._done + round(part * (span.last - self._done)) for part in keep
+            ),
         )
         folder = self._out if last else self._out / "stages" / name
         footage = (
@@ -143,7 +145,7 @@ class SiteStages:
 
     def network(self, weights: Path) -> Network:
         """See `Stages.network`."""
-        module = build(
+        module = build_network(
             self.config.arch, self.config.encoder, self.classes, "none", size=self.config.imgsz
         )
         load_weights(module, weights)
@@ -197,7 +199,7 @@ def _vote(network: Network, image: Mask, views: int, device: torch.device) -> Ma
     """The most likely class (H, W) by the mean softmax over scaled and flipped views of an image
     (H, W, 3).
     """
-    picture = normalized([image], device)
+    picture = normalize_images([image], device)
     size = (image.shape[0], image.shape[1])
     total = torch.zeros(())
     plans = [(scale, flip) for scale in SCALES for flip in (False, True)][: max(1, views)]

@@ -10,12 +10,12 @@ from torch import Tensor
 from edgeseg.config import TrainConfig
 from edgeseg.config.method_catalogue import check
 from edgeseg.methods import METHODS, STAGED, Method, MethodContext, needs_representation
-from edgeseg.models import Network, build
+from edgeseg.models import Network, build_network
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
-from edgeseg.training.run_folder import RunResult, origin
+from edgeseg.training.run_folder import RunResult, remember_origins
 from edgeseg.training.stage_runner import SiteStages
-from edgeseg.training.trainer import fit, refuse_frozen_noise, start_from
+from edgeseg.training.trainer import fit, load_initial_weights, refuse_frozen_random_encoder
 
 SECOND = 1_000_003  # added to the seed for the second network of methods that train two
 
@@ -42,22 +42,22 @@ def train(
         TrainError: the run cannot start or cannot go on.
         DataError: frames are missing or damaged.
     """
-    init = origin(out, {"init": init}, resume=resume)["init"]
+    init = remember_origins(out, {"init": init}, resume=resume)["init"]
     classes = len(site.config.classes)
     check(config.method, config.plugins, classes)
-    refuse_frozen_noise(config, init)
+    refuse_frozen_random_encoder(config, init)
     rep_dim = config.rep_dim if needs_representation(config) else 0
 
     def network(seed: int | None = None) -> Network:
         if seed is not None:
             torch.manual_seed(seed)
         weights = "none" if init else config.weights
-        built = build(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
+        built = build_network(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
         if init:
-            start_from(built, init, config)
+            load_initial_weights(built, init, config)
             if seed is not None:
                 built.classifier.reset_parameters()  # two networks that begin as one would stay one
-        built.economise(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
+        built.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
         return built
 
     def kit(pixels: Tensor) -> MethodContext:

@@ -31,7 +31,7 @@ from edgeseg.models import Network
 from edgeseg.models.model_files import ModelCard, load_weights, read_card, save_card, save_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
-from edgeseg.training.memory import keep_freed, measure_step, parse_bytes, plan
+from edgeseg.training.memory import keep_freed_memory, measure_step, parse_bytes, plan_accumulation
 from edgeseg.training.run_folder import Row, RunFolder, RunResult, TrainingState
 from edgeseg.training.validation import Validation
 
@@ -39,7 +39,7 @@ GRADIENT_NORM = 5.0  # gradients beyond it are scaled down; a good step has a no
 LR_WARMUP = 0.03  # share of the steps in which the learning rate rises from 0
 
 
-def start_from(student: Network, run: Path, config: LoopConfig) -> None:
+def load_initial_weights(student: Network, run: Path, config: LoopConfig) -> None:
     """Load the best weights of `run`; a representation head that only one of the two has is left as
     it is.
 
@@ -55,7 +55,7 @@ def start_from(student: Network, run: Path, config: LoopConfig) -> None:
     load_weights(student, run / "weights" / "best.safetensors", strict=False)
 
 
-def refuse_frozen_noise(config: LoopConfig, init: Path | None) -> None:
+def refuse_frozen_random_encoder(config: LoopConfig, init: Path | None) -> None:
     """A frozen encoder must have learned something before.
 
     Raises:
@@ -81,7 +81,7 @@ class StepRange:
 
     first: int
     last: int
-    keep: frozenset[int] = frozenset()
+    snapshots: frozenset[int] = frozenset()
     seconds: float = 0.0
 
 
@@ -110,7 +110,7 @@ def fit(
     fabric, bf16 = _fabric(config)
     fabric.launch()
     if fabric.device.type == "cpu":
-        keep_freed()
+        keep_freed_memory()
     span = span or StepRange(0, config.steps)
     with lock_folder(
         out / f"rank{fabric.global_rank}" if fabric.world_size > 1 else out, TrainError
@@ -196,7 +196,7 @@ def fit(
             method.after_step(step - span.first)
             progress.step = step + 1
 
-            if fabric.is_global_zero and progress.step in span.keep:
+            if fabric.is_global_zero and progress.step in span.snapshots:
                 save_weights(out, f"step-{progress.step:08d}", method.teacher)
             if progress.step % config.eval_every == 0 or progress.step == span.last:
                 row = _mean_row(progress)
@@ -354,9 +354,9 @@ def _planned(
 
         return measure_step(step, device, method)
 
-    found = plan(peak, labelled, parse_bytes(config.max_memory), [unlabelled])
+    found = plan_accumulation(peak, labelled, parse_bytes(config.max_memory), [unlabelled])
     parts = int(
-        all_gather(torch.tensor(found.accumulate, device=device)).max()
+        all_gather(torch.tensor(found.parts, device=device)).max()
     )  # as many on every device
     write_json(
         stored, {"parts": parts, "frames": labelled // parts, "max_memory": config.max_memory}

@@ -19,7 +19,7 @@ from edgeseg.methods import Method
 from edgeseg.metrics import Counts, iou, miou
 from edgeseg.models import Network
 from edgeseg.site import Frame, Site
-from edgeseg.training.model_evaluation import count, predict
+from edgeseg.training.model_evaluation import count_confusion, predict
 from edgeseg.training.run_folder import TrainingState
 
 MEMORY = 1_000_000_000  # bytes of decoded val frames kept between evaluations
@@ -37,7 +37,7 @@ class Validation:
     def counts(self, module: Network, device: torch.device) -> Counts:
         """(C, C) over all val frames; leaves the module in eval mode."""
         module.eval()
-        counts = count(
+        counts = count_confusion(
             module, self._pairs(), self._size, len(self._site.config.classes), device=device
         )
         return np.asarray(counts.sum(0))

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from edgeseg.imaging.array_types import Image
 from edgeseg.metrics import (
     Counts,
-    agreement,
     block_length,
     expected_calibration_error,
     iou,
     miou,
     near_boundary,
     paired_bootstrap,
+    pixel_agreement,
 )
 
 Array = NDArray[np.float32]
@@ -82,7 +82,7 @@ def accuracy_metrics(
     near = sum(int(edge.sum()) for edge in edges)
     return found | {
         "agreement": round(
-            float(np.mean([agreement(a, b) for a, b in zip(outcome.masks, before.masks)])), 4
+            float(np.mean([pixel_agreement(a, b) for a, b in zip(outcome.masks, before.masks)])), 4
         ),
         "boundary_agreement": round(
             100 * sum(int((a & b).sum()) for a, b in zip(same, edges)) / near, 3

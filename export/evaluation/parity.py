@@ -20,7 +20,7 @@ from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.losses.cross_entropy import upsample
-from edgeseg.metrics import confusion
+from edgeseg.metrics import confusion_matrix
 from edgeseg.models.model_files import ModelCard
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
@@ -69,7 +69,9 @@ class ValFrames:
         for image, truth in self.pairs():
             mask, entropy = predict(image, truth)
             counts.append(
-                confusion(truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), self.classes)
+                confusion_matrix(
+                    truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), self.classes
+                )
             )
             masks.append(mask)
             if entropy is not None:

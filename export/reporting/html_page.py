@@ -16,7 +16,7 @@ from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, 
 from edgeseg.html_report import HtmlReport
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import heat, paint
-from edgeseg.metrics import agreement
+from edgeseg.metrics import pixel_agreement
 
 SHOWN = 4  # frames of each file
 GRAY, CHANGED = 70, (230, 60, 60)
@@ -102,7 +102,7 @@ def _worst(
     page: HtmlReport, name: str, val: ValFrames, before: EvaluationResult, after: EvaluationResult
 ) -> None:
     """The frames on which a file agrees least with FP32."""
-    shares = [agreement(one, other) for one, other in zip(after.masks, before.masks)]
+    shares = [pixel_agreement(one, other) for one, other in zip(after.masks, before.masks)]
     palette = val.site.config.palette
     page.heading(f"Where {name} differs most from FP32")
     page.legend([(spec.name, spec.color) for spec in val.site.config.classes])

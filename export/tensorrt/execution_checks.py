@@ -15,7 +15,7 @@ from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect as kernels_of
 from edgeseg.export.tensorrt.graph_checks import View, attribute, called
 from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_integer, stated
-from edgeseg.metrics import agreement
+from edgeseg.metrics import pixel_agreement
 
 CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
 ROWS = 16  # of a layer's output that are simulated
@@ -70,7 +70,7 @@ def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
         given["mask"],
         *(session.run(["mask"], {"image": frame[None]})[0] for frame in frames[1:]),
     ]
-    same = agreement(np.concatenate(masks), golden.masks)
+    same = pixel_agreement(np.concatenate(masks), golden.masks)
     if not same >= least:
         found.append(
             f"{same:.2f} % of the golden pixels have the class that FP32 gave them, less than {least:.2f} %"

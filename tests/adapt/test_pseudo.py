@@ -13,7 +13,7 @@ import torch
 
 from edgeseg.adapt.collapse_alarms import Statistics, compare_histograms
 from edgeseg.adapt.pseudo_labels import labelled_pixels, pseudo_label
-from edgeseg.models import build
+from edgeseg.models import build_network
 from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import predict
@@ -31,7 +31,7 @@ def site(tmp_path: Path) -> Site:
 def run(tmp_path: Path) -> Path:
     """A site model that was never trained but has opinions."""
     torch.manual_seed(0)
-    module = build("unet", "resnet10t", 3)
+    module = build_network("unet", "resnet10t", 3)
     module.classifier.weight.data *= 30
     path = tmp_path / "run"
     card = {

@@ -23,7 +23,7 @@ from edgeseg.export.graph.fp16 import to_fp16
 from edgeseg.export.graph.lowering import assemble, lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, enlarge_last, wrap
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.models import MEAN, STD, Network, build
+from edgeseg.models import MEAN, STD, Network, build_network
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH
 
 Constants = dict[str, NDArray[Any]]
@@ -163,7 +163,7 @@ def test_what_opset_17_cannot_say_is_refused_by_name(
 @pytest.fixture(scope="module")
 def network() -> Network:
     torch.manual_seed(0)
-    made = build("deeplabv3plus", ENCODER, 3).eval()
+    made = build_network("deeplabv3plus", ENCODER, 3).eval()
     made.classifier.weight.data *= 20  # opinions, so that masks have more than one class
     return made
 

@@ -35,7 +35,7 @@ from edgeseg.export.quantization.activation_statistics import (
 from edgeseg.export.quantization.channel_equalization import equalize
 from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
 from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantize
-from edgeseg.models import MEAN, STD, build
+from edgeseg.models import MEAN, STD, build_network
 from edgeseg.progress import NullReporter
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
 
@@ -48,7 +48,7 @@ IMAGES = [picture(seed)[0] for seed in range(6)]
 @pytest.fixture(scope="module")
 def network() -> ModelProto:
     torch.manual_seed(0)
-    made = build("deeplabv3plus", ENCODER, 3)
+    made = build_network("deeplabv3plus", ENCODER, 3)
     made.train()
     with (
         torch.no_grad()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from edgeseg.config.template import create_site
-from edgeseg.models import MEAN, STD, build
+from edgeseg.models import MEAN, STD, build_network
 from edgeseg.models.model_files import ModelCard, save_card, save_weights
 from edgeseg.site import Frame, Site, Split
 
@@ -69,7 +69,7 @@ def make_site(folder: Path, *, val: int = 5, unlabelled: int = 8) -> Site:
 def make_run(site: Site, steps: int = 30) -> Path:
     """`runs/distill/exp1` of the site with a network trained for a few seconds."""
     torch.manual_seed(0)
-    network = build("deeplabv3plus", ENCODER, 3)
+    network = build_network("deeplabv3plus", ENCODER, 3)
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     network.train()

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from edgeseg.config import TrainConfig, validate_config
 from edgeseg.methods import Batch, MethodContext
-from edgeseg.models import Network, build
+from edgeseg.models import Network, build_network
 from tests.helpers.sites import COLORS, TINY
 
 
@@ -24,7 +24,7 @@ def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> 
     settings = config(**changes)
 
     def network() -> Network:
-        return build(settings.arch, settings.encoder, classes, "none", settings.rep_dim)
+        return build_network(settings.arch, settings.encoder, classes, "none", settings.rep_dim)
 
     return MethodContext(
         network(), torch.ones(classes) if pixels is None else pixels, settings, network

@@ -38,7 +38,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.quantization.activation_statistics import coded_tensors
 from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantize
-from edgeseg.models import MEAN, STD, build
+from edgeseg.models import MEAN, STD, build_network
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
 
 NETWORKS = (
@@ -57,7 +57,7 @@ Table = dict[str, Any]  # Any: JSON
 def trace(arch: str, encoder: str, seed: int = 0) -> ModelProto:
     torch.manual_seed(seed)
     return fold_std(
-        rename(lower(export_network(build(arch, encoder, 3).eval(), HEIGHT, WIDTH))), PLAIN
+        rename(lower(export_network(build_network(arch, encoder, 3).eval(), HEIGHT, WIDTH))), PLAIN
     )[0]
 
 

@@ -20,7 +20,7 @@ from edgeseg.methods.baselines.judge import frozen, truth
 from edgeseg.methods.baselines.s4gan import S4GAN
 from edgeseg.methods.baselines.s4l import rotated
 from edgeseg.methods.framework.views import PseudoTarget
-from edgeseg.models import build
+from edgeseg.models import build_network
 from tests.helpers.methods import config
 
 ONLINE = ("ecs", "s4gan", "advssl", "s4l")
@@ -32,7 +32,7 @@ def make(name: str, classes: int = 3, share: float = 0.6, **changes: object) -> 
     """A method on small networks; of a staged one, that of its last stage."""
 
     def network() -> torch.nn.Module:
-        return build("deeplabv3plus", "mobilenetv2_035", classes)
+        return build_network("deeplabv3plus", "mobilenetv2_035", classes)
 
     kit = MethodContext(network(), torch.ones(classes), config(**changes), network)  # type: ignore[arg-type]
     if name == "dmt":

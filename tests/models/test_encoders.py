@@ -27,7 +27,7 @@ from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.methods import METHODS, MethodContext
-from edgeseg.models import MEAN, STD, Network, build
+from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
@@ -73,7 +73,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     ],
 )
 def test_decoding_the_encoded_image_is_the_forward_pass(arch: str, encoder: str) -> None:
-    network = build(arch, encoder, 3, "none", 8, (64, 96)).eval()
+    network = build_network(arch, encoder, 3, "none", 8, (64, 96)).eval()
     image = torch.rand(2, 3, 64, 96)
     with torch.no_grad():
         output = network(image)
@@ -103,7 +103,7 @@ def test_decoding_the_encoded_image_is_the_forward_pass(arch: str, encoder: str)
 )
 def test_encoders_of_many_families_train(arch: str, encoder: str, stride: int) -> None:
     torch.manual_seed(0)
-    network = build(arch, encoder, 3, size=(64, 96))
+    network = build_network(arch, encoder, 3, size=(64, 96))
     logits = network(torch.rand(2, 3, 64, 96)).logits
     assert logits.shape == (2, 3, 64 // stride, 96 // stride)
     F.cross_entropy(logits, torch.zeros(logits[:, 0].shape, dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
@@ -152,23 +152,23 @@ def test_what_does_not_fit_is_refused_in_a_sentence_that_says_what_would(
     arch: str, encoder: str, size: tuple[int, int] | None, text: str
 ) -> None:
     with pytest.raises(TrainError, match=text) as caught:
-        build(arch, encoder, 3, size=size)
+        build_network(arch, encoder, 3, size=size)
     assert "\n" not in str(caught.value)
 
 
 def test_weights_of_networks_that_timm_takes_apart_are_found(tmp_path: Path) -> None:
     whole = timm.create_model("convnext_atto")
     save_file(whole.state_dict(), tmp_path / "w.safetensors")
-    network = build("fpn", "convnext_atto", 3, str(tmp_path / "w.safetensors"))
+    network = build_network("fpn", "convnext_atto", 3, str(tmp_path / "w.safetensors"))
     inside, wanted = (
         network.encoder.state_dict(),
         whole.state_dict()["stages.1.blocks.0.conv_dw.weight"],
     )
     assert torch.equal(inside["model.stages_1.blocks.0.conv_dw.weight"], wanted)
     with pytest.raises(TrainError, match=r"name the encoder it was made for"):
-        build("fpn", "resnet18", 3, str(tmp_path / "w.safetensors"))
+        build_network("fpn", "resnet18", 3, str(tmp_path / "w.safetensors"))
     with pytest.raises(TrainError, match=r"name the encoder it was made for"):
-        build("dpt", VIT, 3, str(tmp_path / "w.safetensors"))
+        build_network("dpt", VIT, 3, str(tmp_path / "w.safetensors"))
 
 
 @pytest.mark.parametrize("name", [DINO, REGISTERS])
@@ -187,14 +187,14 @@ def test_weights_of_dinov2_load_under_the_names_of_timm_and_of_meta(
         meta["pos_embed"] = torch.cat([torch.ones(1, 1, width), state["pos_embed"]], 1)
         meta["cls_token"] = state["cls_token"] - 1
     save_file(meta, tmp_path / "meta.safetensors")
-    same = build(
+    same = build_network(
         "dpt", name, 3, str(tmp_path / "timm.safetensors"), size=(70, 70)
     ).encoder.state_dict()
     assert all(torch.equal(same[f"model.{key}"], tensor) for key, tensor in state.items())
-    one = build(
+    one = build_network(
         "dpt", name, 3, str(tmp_path / "timm.safetensors"), size=(56, 84)
     ).encoder.state_dict()
-    two = build(
+    two = build_network(
         "dpt", name, 3, str(tmp_path / "meta.safetensors"), size=(56, 84)
     ).encoder.state_dict()
     assert one["model.pos_embed"].shape[1] in (24, 25)
@@ -203,7 +203,7 @@ def test_weights_of_dinov2_load_under_the_names_of_timm_and_of_meta(
 
 
 def test_a_transformer_resizes_images_of_another_size_to_its_own() -> None:
-    network = build("dpt", VIT, 3, size=(64, 96)).eval()
+    network = build_network("dpt", VIT, 3, size=(64, 96)).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 3, 50, 120)).logits.shape == (1, 3, 16, 24)
 
@@ -226,7 +226,7 @@ def model_at(size: tuple[int, int], name: str, run: Path, site: Site) -> Network
     """A random network that was saved as a run at 56x70, or 64x96, and is built again for `size`."""
     trained = (56, 70) if "14" in name else (64, 96)
     torch.manual_seed(0)
-    network = build("dpt", name, 3, size=trained)
+    network = build_network("dpt", name, 3, size=trained)
     for parameter in network.parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=0.3 / parameter[0].numel() ** 0.5)
@@ -281,13 +281,13 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
 @pytest.mark.parametrize("encoder", ["repvgg_a0", "mobilenetv2_035"])
 def test_branches_are_merged_for_inference_only(encoder: str) -> None:
     torch.manual_seed(0)
-    network = build("fpn", encoder, 3)
+    network = build_network("fpn", encoder, 3)
     image = torch.rand(4, 3, 64, 96)
     with torch.no_grad():
         for _ in range(20):  # statistics of batch norms
             network.train()(image)
         before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        merged = network.eval().merged()
+        merged = network.eval().reparameterized()
         torch.testing.assert_close(
             merged(image).logits, network(image).logits, atol=1e-4, rtol=1e-4
         )
@@ -314,8 +314,10 @@ def test_positions_are_those_of_the_trained_grid_resampled(tmp_path: Path, site:
 def methods(**changes: object) -> list[Any]:  # Any: a method, and what `forward` gives
     torch.manual_seed(0)
     settings = config(method="suponly", **changes)
-    network = build(settings.arch, settings.encoder, 3, size=settings.imgsz)
-    network.economise(freeze_encoder=settings.freeze_encoder, checkpointing=settings.checkpointing)
+    network = build_network(settings.arch, settings.encoder, 3, size=settings.imgsz)
+    network.save_memory(
+        freeze_encoder=settings.freeze_encoder, checkpointing=settings.checkpointing
+    )
     return [
         METHODS["suponly"](MethodContext(network, torch.ones(3), settings, lambda: network)),
         network,
@@ -371,7 +373,7 @@ def test_a_frozen_encoder_stays_as_it_was_and_the_run_resumes_exactly(
 
 def load_start(settings: TrainConfig) -> dict[str, Tensor]:
     torch.manual_seed(settings.seed)
-    state = build(
+    state = build_network(
         settings.arch, settings.encoder, 3, settings.weights, 0, settings.imgsz
     ).state_dict()
     return {
@@ -441,7 +443,9 @@ def test_checkpointing_is_refused_where_it_cannot_be() -> None:
     with pytest.raises(
         TrainError, match=r"checkpointing is on but timm has none for this encoder; turn it off"
     ):
-        build("unet", "hrnet_w18_small", 3).economise(freeze_encoder=False, checkpointing=True)
+        build_network("unet", "hrnet_w18_small", 3).save_memory(
+            freeze_encoder=False, checkpointing=True
+        )
     with pytest.raises(ConfigError, match=r"freeze_encoder and checkpointing disagree"):
         config(freeze_encoder=True, checkpointing=True)
 

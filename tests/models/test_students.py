@@ -28,7 +28,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convol
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
-from edgeseg.models import MEAN, STD, Network, build
+from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.ddrnet import ENCODERS as DDRNETS
 from edgeseg.models.model_files import ModelCard, save_card
 from edgeseg.models.stdc import ENCODERS as STDCS
@@ -58,16 +58,16 @@ def normalized(images: list[NDArray[np.uint8]]) -> Tensor:
 def test_logits_have_stride_8_and_the_head_a_representation(
     student: Student, size: tuple[int, int]
 ) -> None:
-    network = build(*student, 5, "none", 16, size)
+    network = build_network(*student, 5, "none", 16, size)
     output = network(torch.rand(2, 3, *size))
     assert output.logits.shape == (2, 5, size[0] // 8, size[1] // 8)
     assert output.rep is not None and output.rep.shape == (2, 16, size[0] // 16, size[1] // 16)
-    assert network.widths == tuple(maps.shape[1] for maps in output.features)
+    assert network.encoder_channels == tuple(maps.shape[1] for maps in output.features)
 
 
 @every
 def test_decoding_the_encoded_image_is_the_forward_pass(student: Student) -> None:
-    network = build(*student, 3).eval()
+    network = build_network(*student, 3).eval()
     image = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         features = network.encode(image)
@@ -83,7 +83,7 @@ def test_decoding_the_encoded_image_is_the_forward_pass(student: Student) -> Non
 @every
 def test_a_gradient_reaches_every_parameter(student: Student) -> None:
     torch.manual_seed(0)
-    network = build(*student, 3, "none", 16)
+    network = build_network(*student, 3, "none", 16)
     output = network(normalized(IMAGES))
     assert output.rep is not None
     (output.logits.square().mean() + output.rep.square().mean()).backward()
@@ -96,7 +96,7 @@ def test_a_gradient_reaches_every_parameter(student: Student) -> None:
 def learned(request: pytest.FixtureRequest) -> Network:
     """Trained on four pictures for two seconds."""
     torch.manual_seed(0)
-    network = build(request.param.arch, request.param.encoder, 3).train()
+    network = build_network(request.param.arch, request.param.encoder, 3).train()
     masks = torch.from_numpy(np.stack([picture(seed)[1] for seed in range(4)])).long()
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     for _ in range(60):
@@ -114,7 +114,9 @@ def learned(request: pytest.FixtureRequest) -> Network:
 @pytest.fixture(scope="module")
 def graph(learned: Network) -> ModelProto:
     plain = Interface(height=64, width=96, classes=3, mean=MEAN, std=STD)
-    made, interface = fold_std(rename(lower(export_network(learned.merged(), 64, 96))), plain)
+    made, interface = fold_std(
+        rename(lower(export_network(learned.reparameterized(), 64, 96))), plain
+    )
     assert interface == INTERFACE
     return made
 
@@ -237,7 +239,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence(
     arch: str, encoder: str, weights: str, size: tuple[int, int] | None, text: str
 ) -> None:
     with pytest.raises(TrainError, match=text) as caught:
-        build(arch, encoder, 3, weights, size=size)
+        build_network(arch, encoder, 3, weights, size=size)
     assert "\n" not in str(caught.value)
 
 
@@ -249,7 +251,7 @@ def test_every_student_of_the_list_can_be_built() -> None:
     ]
     with torch.device("meta"):
         for student in {*STUDENTS, *own}:
-            network = build(*student, 3)
+            network = build_network(*student, 3)
             assert network(torch.empty(2, 3, 64, 96)).logits.shape[:2] == (2, 3)
 
 

@@ -19,7 +19,14 @@ from torch.utils._pytree import tree_leaves
 
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.methods import METHODS, Batch, Method, StepResult
-from edgeseg.training.memory import MARGIN, PASSING, Plan, measure_step, parse_bytes, plan
+from edgeseg.training.memory import (
+    CPU_OVERHEAD,
+    SAFETY_FACTOR,
+    AccumulationPlan,
+    measure_step,
+    parse_bytes,
+    plan_accumulation,
+)
 from tests.helpers.methods import kit
 
 CPU = torch.device("cpu")
@@ -63,24 +70,24 @@ def line(start: int, slope: int, asked: list[int] | None = None) -> Callable[[in
 @pytest.mark.parametrize(
     ("batch", "others", "room", "expected"),
     [
-        (16, (), 16, Plan(16, 1)),
-        (16, (), 15, Plan(8, 2)),
-        (16, (), 5, Plan(4, 4)),
-        (16, (), 2, Plan(2, 8)),
-        (6, (), 5, Plan(3, 2)),
-        (7, (), 7, Plan(7, 1)),
-        (2, (), 2, Plan(2, 1)),
-        (8, (4,), 7, Plan(4, 2)),
-        (8, (4,), 3, Plan(2, 4)),
-        (8, (1,), 8, Plan(8, 1)),  # one unlabelled frame cannot be split
+        (16, (), 16, AccumulationPlan(16, 1)),
+        (16, (), 15, AccumulationPlan(8, 2)),
+        (16, (), 5, AccumulationPlan(4, 4)),
+        (16, (), 2, AccumulationPlan(2, 8)),
+        (6, (), 5, AccumulationPlan(3, 2)),
+        (7, (), 7, AccumulationPlan(7, 1)),
+        (2, (), 2, AccumulationPlan(2, 1)),
+        (8, (4,), 7, AccumulationPlan(4, 2)),
+        (8, (4,), 3, AccumulationPlan(2, 4)),
+        (8, (1,), 8, AccumulationPlan(8, 1)),  # one unlabelled frame cannot be split
     ],
 )
 def test_the_largest_part_that_fits_is_taken(
-    batch: int, others: tuple[int, ...], room: int, expected: Plan
+    batch: int, others: tuple[int, ...], room: int, expected: AccumulationPlan
 ) -> None:
     asked: list[int] = []
-    budget = int((1000 + 100 * room) * MARGIN) + 1
-    assert plan(line(1000, 100, asked), batch, budget, others) == expected
+    budget = int((1000 + 100 * room) * SAFETY_FACTOR) + 1
+    assert plan_accumulation(line(1000, 100, asked), batch, budget, others) == expected
     assert len(asked) <= 2 and all(batch % size == 0 for size in asked)
 
 
@@ -93,7 +100,7 @@ def test_a_part_that_never_fits_is_refused(
     with pytest.raises(
         TrainError, match=rf"{smallest} frames, needs .* GB but max_memory is 0.00 GB; raise it"
     ):
-        plan(line(1000, 100), batch, 1000, others)
+        plan_accumulation(line(1000, 100), batch, 1000, others)
 
 
 def test_a_device_that_runs_out_while_measuring_limits_the_plan() -> None:
@@ -102,9 +109,9 @@ def test_a_device_that_runs_out_while_measuring_limits_the_plan() -> None:
             raise MemoryError
         return 1000
 
-    assert plan(measure, 8, 10**9) == Plan(2, 4)
+    assert plan_accumulation(measure, 8, 10**9) == AccumulationPlan(2, 4)
     with pytest.raises(TrainError, match="7 frames, is more than the device has"):
-        plan(measure, 7, 10**9)
+        plan_accumulation(measure, 7, 10**9)
 
 
 def method_of(name: str, encoder: str) -> Method:
@@ -202,7 +209,7 @@ def test_views_of_a_tensor_are_counted_once() -> None:
     parameters, activations = 256 * 256 * 4, 64 * 256 * 4
     # Weights, gradients and two moments; `images` and the layer's answer.
     assert measure_step(step, CPU, layer) == pytest.approx(
-        4 * parameters + PASSING * 2 * activations, abs=8
+        4 * parameters + CPU_OVERHEAD * 2 * activations, abs=8
     )
 
 
@@ -235,9 +242,9 @@ def test_two_sizes_tell_a_third_on_a_gpu() -> None:
 def test_memory_that_is_freed_is_taken_again_without_page_faults(kept: bool) -> None:
     program = f"""
 import resource, torch
-from edgeseg.training.memory import keep_freed
+from edgeseg.training.memory import keep_freed_memory
 if {kept}:
-    keep_freed()
+    keep_freed_memory()
 def faults():
     for _ in range(10):
         torch.ones(8 << 20)

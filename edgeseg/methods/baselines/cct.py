@@ -41,7 +41,7 @@ class CCT(OnlineMethod):
             kit, (), select=everything, pixel=_error, scale=WEIGHT * classes, source="self"
         )
         self.auxiliary = nn.ModuleList(
-            auxiliary_decoder(kit.student.widths[-1], classes) for _ in range(KINDS)
+            auxiliary_decoder(kit.student.encoder_channels[-1], classes) for _ in range(KINDS)
         )
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:

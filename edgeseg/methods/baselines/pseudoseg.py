@@ -62,7 +62,7 @@ class PseudoSeg(OnlineMethod):
 
     def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit, plugins(kit), select=everything, pixel=_error, source="self")
-        self.second_opinion = ActivationMap(kit.student.widths[-1], len(kit.pixels))
+        self.second_opinion = ActivationMap(kit.student.encoder_channels[-1], len(kit.pixels))
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

@@ -40,7 +40,7 @@ class S4GAN(Method):
         pool = [nn.Dropout2d(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         self.judge = nn.Sequential(strided(3 + classes, WIDTHS), *pool)
         self.verdict = nn.Linear(WIDTHS[-1], 1)
-        self.presence = nn.Linear(kit.student.widths[-1], classes)
+        self.presence = nn.Linear(kit.student.encoder_channels[-1], classes)
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

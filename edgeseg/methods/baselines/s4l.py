@@ -26,7 +26,7 @@ class S4L(Method):
 
     def __init__(self, kit: MethodContext) -> None:
         super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self.upright = nn.Linear(kit.student.widths[-1], 4)
+        self.upright = nn.Linear(kit.student.encoder_channels[-1], 4)
         self._weight = kit.config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:

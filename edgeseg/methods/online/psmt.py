@@ -71,7 +71,9 @@ class PSMT(OnlineMethod):
         number = len(labelled.images)
         images = self.normalize(torch.cat([labelled.images, target.images]))
         features = self.student.encode(images)
-        output = self.student.finish(adversarial_noise(self._decode, features, LENGTH, RADIUS))
+        output = self.student.forward_head(
+            adversarial_noise(self._decode, features, LENGTH, RADIUS)
+        )
 
         supervised = self.supervise(output.logits[:number], labelled)
         consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)

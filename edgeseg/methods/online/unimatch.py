@@ -53,7 +53,7 @@ class UniMatch(OnlineMethod):
         number = len(unlabelled.images)
         perturbed = channel_dropout([maps[-number:] for maps in features], DROPPED)
         # One decoder pass for all: batch norm cannot do with a single perturbed frame.
-        output = self.student.finish([torch.cat(pair) for pair in zip(features, perturbed)])
+        output = self.student.forward_head([torch.cat(pair) for pair in zip(features, perturbed)])
         sizes = [*(len(part) for part in frames), number]
         ours, first, second, _, dropped = torch.split(output.logits, sizes)
 

@@ -46,7 +46,7 @@ class UniMatchV2(OnlineMethod):
         frames = [labelled.images, views[0].images, views[1].images]
         images = self.normalize(torch.cat(frames))
         features = self.student.encode(images)
-        output = self.student.finish(self._drop(features, len(labelled.images)))
+        output = self.student.forward_head(self._drop(features, len(labelled.images)))
         ours, first, second = torch.split(output.logits, [len(part) for part in frames])
 
         supervised = self.supervise(ours, labelled)

@@ -25,7 +25,7 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
-from edgeseg.metrics import agreement
+from edgeseg.metrics import pixel_agreement
 from edgeseg.runtime.backends.cuda_runtime import Cuda
 from edgeseg.runtime.backends.tensorrt import layer_inspection as evidence
 from edgeseg.runtime.backends.tensorrt.engine import Engine
@@ -94,7 +94,7 @@ def _try_out(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: as `work`
         engine.run(frames[index % len(frames)][None])
         seconds.append(time.perf_counter() - began)
     return {
-        "agreement": agreement(np.stack(found), masks),
+        "agreement": pixel_agreement(np.stack(found), masks),
         "ms": 1000 * float(np.median(seconds)),
         "evidence": asdict(evidence.read(engine.inspect())),
         "notes": engine.notes,
