@@ -43,7 +43,7 @@ from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.outputs.frame_log_sink import LogSink
 from edgeseg.runtime.outputs.overlay_video import VideoSink
-from edgeseg.runtime.pipeline import run
+from edgeseg.runtime.pipeline import run_pipeline
 from edgeseg.runtime.sources.open_source import open_source
 
 BASES = ("bare", "bare, no spinning", "bare, side by side")
@@ -79,7 +79,7 @@ def side_by_side(runner: Runner, frames: Frames) -> None:
 
 
 def pipeline(runner: Runner, clip: str, frames: Frames, sinks: list[Sink]) -> None:
-    summary = run(open_source(clip), runner, sinks, limit=len(frames))
+    summary = run_pipeline(open_source(clip), runner, sinks, limit=len(frames))
     assert summary.frames == len(frames)
 
 

@@ -49,8 +49,9 @@ from edgeseg.config import LogConfig, validate_config
 from edgeseg.demo.demo_site import QUICK, make_site
 from edgeseg.errors import EdgesegError
 from edgeseg.export.exporter import export
-from edgeseg.runtime.framelog.frame_log import FrameLog, verify
-from edgeseg.runtime.framelog.frame_selection import Candidate
+from edgeseg.runtime.framelog.frame_log import FrameLog
+from edgeseg.runtime.framelog.frame_selection import LogCandidate
+from edgeseg.runtime.framelog.reader import verify_log
 from edgeseg.site import Site
 from edgeseg.training.distill import distill
 from edgeseg.training.train import train
@@ -153,7 +154,7 @@ def prepare(root: Path) -> None:
                 mask=None,
                 entropy=None,
                 monotonic_ns=number * 10**9,
-                candidate=Candidate("score", 1.0, ()),
+                candidate=LogCandidate("score", 1.0, ()),
             )
 
 
@@ -181,7 +182,7 @@ def faults(root: Path) -> list[str]:
         for frame in site.frames():
             if cv2.imread(str(site.path(frame.image))) is None:
                 found.append(f"{frame.image} cannot be read")
-        found += verify(root.parent / "log").reasons
+        found += verify_log(root.parent / "log").reasons
     except EdgesegError as error:
         found.append(str(error))
     return found

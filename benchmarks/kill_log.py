@@ -27,7 +27,8 @@ import numpy as np
 
 import edgeseg
 from edgeseg.config import LogConfig, validate_config
-from edgeseg.runtime.framelog.frame_log import FrameLog, iter_records, verify
+from edgeseg.runtime.framelog.frame_log import FrameLog
+from edgeseg.runtime.framelog.reader import iter_records, verify_log
 
 WRITING = 0.2  # seconds; the longest that the bare writer lives after its first record
 
@@ -64,7 +65,7 @@ def kill_writer(folder: Path, kills: int, chance: random.Random) -> dict[str, in
             process.kill()
             acknowledged |= {line.strip() for line in process.stdout if line.endswith("\n")}
         lost += len(acknowledged - {path.name for path in iter_records(folder)})
-        bad += len(verify(folder).bad)
+        bad += len(verify_log(folder).bad)
         leftovers += len(list((folder / "tmp").iterdir()))
     starts = reopen(folder)
     return {
@@ -105,7 +106,7 @@ def kill_infer(
         seen = there
         busy += len(seen) > before
         if (folder / "ready").is_dir():
-            bad += len(verify(folder).bad)
+            bad += len(verify_log(folder).bad)
             leftovers += len(list((folder / "tmp").iterdir()))
     finish(command, folder)
     return {

@@ -105,7 +105,7 @@ def _bench_bundle(
             f"{opened.path} brings no frames along; name some with --source VIDEO or --source FOLDER"
         )
     with report() as bar:
-        timings = timer.bench(
+        timings = timer.benchmark_bundle(
             opened,
             images,
             backend=chosen,
@@ -116,7 +116,8 @@ def _bench_bundle(
             report=bar,
         )
     figures = {
-        flavour: timer.figures(timing, timings["fp32"]) for flavour, timing in timings.items()
+        flavour: timer.timing_statistics(timing, timings["fp32"])
+        for flavour, timing in timings.items()
     }
     agreement = {GRAPHS[flavour]: timing.agreement for flavour, timing in timings.items()}
     if as_json:

@@ -105,10 +105,10 @@ def _bundle(
 def _load(
     pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: ProgressReporter
 ) -> Iterator[tuple[Image, Mask]]:
-    from edgeseg.runtime.bundle_evaluation import read_pair
+    from edgeseg.runtime.bundle_evaluation import read_labelled_frame
 
     for image, mask in pairs:
-        bgr, truth = read_pair(image, mask, read)
+        bgr, truth = read_labelled_frame(image, mask, read)
         yield bgr[..., ::-1].copy(), truth
         bar.advance()
 

@@ -17,7 +17,7 @@ from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Precision
 from edgeseg.cli.shared.options import Set, overrides
 
 if TYPE_CHECKING:
-    from edgeseg.runtime.inference import Outputs, Result
+    from edgeseg.runtime.inference import InferenceResult, OutputTargets
 
 AUTO = Path("auto")
 Address = Annotated[
@@ -67,7 +67,7 @@ def infer(
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
     from edgeseg.config import to_toml
-    from edgeseg.runtime.inference import Outputs, default_save
+    from edgeseg.runtime.inference import OutputTargets, default_overlay_path
     from edgeseg.runtime.inference import infer as run
     from edgeseg.runtime.sources.base import safe_name
     from edgeseg.runtime.sources.open_source import open_source
@@ -77,14 +77,18 @@ def infer(
     site, opened, config = place(bundle, given)
     stop, folder = Event(), None
     with report() as bar, stopping(stop):
-        frames = open_source(source, camera=safe_name(camera) if camera else None, say=bar.say)
+        frames = open_source(
+            source, camera=safe_name(camera) if camera else None, on_message=bar.say
+        )
         if AUTO in (save, masks, log):
             folder = new_run(site.root if site else Path.cwd(), "infer")
             write_atomic(folder / "config.toml", to_toml(config).encode())
-            save = default_save(frames, folder) if save == AUTO else save
+            save = default_overlay_path(frames, folder) if save == AUTO else save
             masks = folder / "masks" if masks == AUTO else masks
             log = folder / "log" if log == AUTO else log
-        outputs = Outputs(save=save, masks=masks, log=log, lines=sys.stdout if as_json else None)
+        outputs = OutputTargets(
+            save=save, masks=masks, log=log, json_lines=sys.stdout if as_json else None
+        )
         result = run(
             opened,
             frames,
@@ -123,13 +127,13 @@ def stopping(stop: Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def show(result: Result, outputs: Outputs) -> None:
+def show(result: InferenceResult, outputs: OutputTargets) -> None:
     """Print how the run went, on stderr."""
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
 
-    summary, account = result.summary, result.summary.account
+    summary, statistics = result.summary, result.summary.statistics
     beside = f", {result.streams} at once" if result.streams > 1 else ""
     say(
         f"{summary.frames} frames in {summary.seconds:.1f} s, {summary.fps:.1f} FPS "
@@ -140,14 +144,16 @@ def show(result: Result, outputs: Outputs) -> None:
         table.add_row(stage, *(f"{value:.1f}" for value in values))
     console.print(table)
     lines = []
-    if account.dropped or account.reconnects:
+    if statistics.dropped or statistics.reconnects:
         lines.append(
-            f"dropped {account.dropped} older frames, reconnected {account.reconnects} times"
+            f"dropped {statistics.dropped} older frames, reconnected {statistics.reconnects} times"
         )
-    if account.unreadable:
-        shown = ", ".join(account.unreadable[:5]) + (" ..." if len(account.unreadable) > 5 else "")
-        lines.append(f"{len(account.unreadable)} unreadable files left out: {shown}")
-    lines += account.notes
+    if statistics.unreadable:
+        shown = ", ".join(statistics.unreadable[:5]) + (
+            " ..." if len(statistics.unreadable) > 5 else ""
+        )
+        lines.append(f"{len(statistics.unreadable)} unreadable files left out: {shown}")
+    lines += statistics.notes
     if result.logged is not None:
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in sorted(result.log_counts.items())
@@ -160,7 +166,7 @@ def show(result: Result, outputs: Outputs) -> None:
         say(line)
 
 
-def _next(outputs: Outputs, bundle: Path | None) -> str:
+def _next(outputs: OutputTargets, bundle: Path | None) -> str:
     if outputs.log is not None:
         return f"edgeseg log ls {outputs.log}"
     named = f" {bundle}" if bundle else ""

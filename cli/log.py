@@ -88,10 +88,10 @@ def show(
 ) -> None:
     """Print one record's header and write its frame with the predicted mask over it."""
     from edgeseg.cli.shared.console import say
-    from edgeseg.runtime.framelog.reader import find, write_overlay
+    from edgeseg.runtime.framelog.reader import find_record, write_overlay
     from edgeseg.runtime.framelog.record_format import read_record
 
-    path = find(folder, record)
+    path = find_record(folder, record)
     content = read_record(path)
     picture = output or Path(f"{path.stem}.png")
     write_overlay(content, _palette(), picture)
@@ -121,7 +121,7 @@ def export(
 ) -> None:
     """Write every record as JPEG, mask PNG and JSON."""
     from edgeseg.cli.shared.console import report, say
-    from edgeseg.runtime.framelog.reader import export as write_plain
+    from edgeseg.runtime.framelog.reader import export_records as write_plain
 
     folder = directory or _newest()
     with report() as bar:
@@ -140,7 +140,7 @@ def export(
 def verify(directory: Newest = None, as_json: Json = False) -> None:
     """Check every record against its digests; exit code 1 and the names if anything is bad."""
     from edgeseg.cli.shared.console import report, say
-    from edgeseg.runtime.framelog.reader import verify as check
+    from edgeseg.runtime.framelog.reader import verify_log as check
 
     folder = directory or _newest()
     with report() as bar:
@@ -174,13 +174,13 @@ def _newest() -> Path:
 def _palette() -> Sequence[tuple[int, int, int]]:
     """The classes' colors inside a site, others elsewhere, as on a device."""
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.framelog.reader import colors
+    from edgeseg.runtime.framelog.reader import distinct_colors
     from edgeseg.site import Site
 
     try:
         return Site.open().config.palette
     except ConfigError:
-        return colors()
+        return distinct_colors()
 
 
 def _plain(text: str) -> str:

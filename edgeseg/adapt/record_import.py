@@ -31,7 +31,7 @@ from edgeseg.site import Site
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """What a device said about a frame: a line of `rounds/records.jsonl`; fields as in
-    `runtime.record.Facts`.
+    `RecordMetadata`.
     """
 
     frame: str

@@ -165,7 +165,7 @@ class _Demo:
         from edgeseg.runtime.framelog.frame_log import FrameLog  # noqa: PLC0415
         from edgeseg.runtime.outputs.frame_log_sink import LogSink  # noqa: PLC0415
         from edgeseg.runtime.outputs.overlay_video import VideoSink  # noqa: PLC0415
-        from edgeseg.runtime.pipeline import run  # noqa: PLC0415
+        from edgeseg.runtime.pipeline import run_pipeline  # noqa: PLC0415
         from edgeseg.runtime.sources.open_source import open_source  # noqa: PLC0415
 
         site = self._open()
@@ -194,14 +194,14 @@ class _Demo:
                     VideoSink(site.root / "device" / "autumn.mp4", manifest.classes, 10.0),
                     LogSink(log, wait=True),
                 ]
-                summary = run(
+                summary = run_pipeline(
                     source, runner, sinks, queue=site.config.infer.queue, report=self.report
                 )
             counts = log.counts
         return {
             "frames": summary.frames,
             "fps": round(summary.fps, 1),
-            "logged": log.kept,
+            "logged": log.records_written,
             "counts": counts,
         }
 

@@ -20,8 +20,8 @@ from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import heat, paint
 from edgeseg.metrics import confusion_matrix, miou
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.framelog.frame_log import read_record
 from edgeseg.runtime.framelog.reader import iter_records
+from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Site
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ STAGES = ("resize", "infer", "overlay", "total")
 
 
 @dataclass
-class Timing:
+class FlavourTiming:
     """What one file took.
 
     Attributes:
@@ -49,7 +49,7 @@ class Timing:
         return 1000 / self.quantile(stage, 0.5)
 
 
-def agrees(runner: Runner, golden: Golden) -> float:
+def golden_agreement(runner: Runner, golden: Golden) -> float:
     """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at
     export.
     """
@@ -57,7 +57,7 @@ def agrees(runner: Runner, golden: Golden) -> float:
     return pixel_agreement(np.stack(masks), golden.masks)
 
 
-def bench(
+def benchmark_bundle(
     bundle: Bundle,
     images: Sequence[Image],
     *,
@@ -68,7 +68,7 @@ def bench(
     golden: Golden | None = None,
     engine: EngineConfig | None = None,
     report: ProgressReporter | None = None,
-) -> dict[Flavour, Timing]:
+) -> dict[Flavour, FlavourTiming]:
     """Time the files that `backend` runs: each frame goes to each file, in a new order every time.
 
     Args:
@@ -83,7 +83,7 @@ def bench(
     """
     report, order = report or NullReporter(), random.Random(seed)
     held = [flavour for flavour in RUNS[backend] if GRAPHS[flavour] in bundle.manifest.files]
-    timings: dict[Flavour, Timing] = {flavour: Timing(backend) for flavour in held}
+    timings: dict[Flavour, FlavourTiming] = {flavour: FlavourTiming(backend) for flavour in held}
     report.start(f"bench {bundle.path.name}", frames)
     with ExitStack() as stack:
         runners = [
@@ -102,12 +102,12 @@ def bench(
             report.advance()
         if golden is not None:
             for runner in runners:
-                timings[runner.flavour].agreement = agrees(runner, golden)
+                timings[runner.flavour].agreement = golden_agreement(runner, golden)
     report.stop()
     return timings
 
 
-def _time(runner: Runner, image: Image, overlay: Overlay, timing: Timing) -> None:
+def _time(runner: Runner, image: Image, overlay: Overlay, timing: FlavourTiming) -> None:
     moments = [time.perf_counter()]
     small = prepare(image, (runner.bundle.manifest.height, runner.bundle.manifest.width))[None]
     moments.append(time.perf_counter())
@@ -120,7 +120,7 @@ def _time(runner: Runner, image: Image, overlay: Overlay, timing: Timing) -> Non
         timing.seconds[stage].append(seconds)
 
 
-def figures(timing: Timing, base: Timing) -> dict[str, dict[str, float]]:
+def timing_statistics(timing: FlavourTiming, base: FlavourTiming) -> dict[str, dict[str, float]]:
     """For each of `STAGES`: median and 95 % quantile in ms, FPS, and how many times as fast as
     `base`.
     """

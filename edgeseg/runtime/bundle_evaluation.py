@@ -47,7 +47,7 @@ def evaluate_runner(
     size = run.bundle.manifest.height, run.bundle.manifest.width
     counts: list[Counts] = []
     for image_path, mask_path in pairs:
-        image, truth = read_pair(image_path, mask_path, read_mask or read_index)
+        image, truth = read_labelled_frame(image_path, mask_path, read_mask or read_index)
         highest = int(truth[truth != IGNORE].max(initial=0))
         if highest >= classes:
             raise DataError(
@@ -61,7 +61,7 @@ def evaluate_runner(
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 
 
-def read_pair(
+def read_labelled_frame(
     image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]
 ) -> tuple[Image, Mask]:
     """A labelled frame: (H, W, 3) uint8 BGR and (H, W) uint8.

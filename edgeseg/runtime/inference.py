@@ -20,13 +20,13 @@ from edgeseg.runtime.outputs.frame_log_sink import LogSink
 from edgeseg.runtime.outputs.image_folder import MaskSink, PictureSink
 from edgeseg.runtime.outputs.json_lines import JsonSink
 from edgeseg.runtime.outputs.overlay_video import VideoSink, is_video_path
-from edgeseg.runtime.pipeline import Summary, run
+from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
-from edgeseg.runtime.sources.recorded_files import Pictures
+from edgeseg.runtime.sources.recorded_files import ImageFiles
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outputs:
+class OutputTargets:
     """What to write and where; None for what is not wanted.
 
     Attributes:
@@ -39,11 +39,11 @@ class Outputs:
     save: Path | None = None
     masks: Path | None = None
     log: Path | None = None
-    lines: TextIO | None = None
+    json_lines: TextIO | None = None
 
 
 @dataclass
-class Result:
+class InferenceResult:
     """What came of it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Result:
         reader_gone: nobody reads the JSON lines any more.
     """
 
-    summary: Summary
+    summary: PipelineSummary
     flavour: Flavour
     backend: Backend
     streams: int
@@ -65,7 +65,7 @@ class Result:
     reader_gone: bool = False
 
     def as_dict(self) -> dict[str, Any]:  # Any: what json can hold
-        summary, account = self.summary, self.summary.account
+        summary, statistics = self.summary, self.summary.statistics
         return {
             "frames": summary.frames,
             "seconds": round(summary.seconds, 3),
@@ -78,10 +78,10 @@ class Result:
                 stage: dict(zip(("p50", "p95", "p99"), (round(value, 3) for value in values)))
                 for stage, values in summary.stages.items()
             },
-            "dropped": account.dropped,
-            "unreadable": account.unreadable,
-            "reconnects": account.reconnects,
-            "notes": account.notes,
+            "dropped": statistics.dropped,
+            "unreadable": statistics.unreadable,
+            "reconnects": statistics.reconnects,
+            "notes": statistics.notes,
             "logged": self.logged,
             "log_counts": self.log_counts,
         }
@@ -90,7 +90,7 @@ class Result:
 def infer(
     bundle: Bundle,
     source: Source,
-    outputs: Outputs,
+    outputs: OutputTargets,
     config: InferConfig,
     log_config: LogConfig,
     *,
@@ -98,7 +98,7 @@ def infer(
     limit: int | None = None,
     stop: Event | None = None,
     report: ProgressReporter | None = None,
-) -> Result:
+) -> InferenceResult:
     """Run `bundle` on `source` until it ends, `limit` frames are done or `stop` is set.
 
     Raises:
@@ -120,7 +120,7 @@ def infer(
             )
         if outputs.masks is not None:
             sinks.append(MaskSink(outputs.masks, classes))
-        lines = None if outputs.lines is None else JsonSink(outputs.lines, classes, stop)
+        lines = None if outputs.json_lines is None else JsonSink(outputs.json_lines, classes, stop)
         if lines is not None:
             sinks.append(lines)
         if outputs.log is not None:
@@ -148,16 +148,20 @@ def infer(
                 stop=stop,
             )
         )
-        summary = run(
+        summary = run_pipeline(
             source, runner, sinks, limit=limit, queue=config.queue, stop=stop, report=report
         )
-        result = Result(summary, runner.flavour, runner.backend, runner.streams)
+        result = InferenceResult(summary, runner.flavour, runner.backend, runner.streams)
     if log is not None:  # closed by now, so nothing waits any more
-        result.logged, result.log_counts, result.log_problem = log.kept, log.counts, log.problem
+        result.logged, result.log_counts, result.log_problem = (
+            log.records_written,
+            log.counts,
+            log.problem,
+        )
     result.reader_gone = lines is not None and lines.reader_gone
     return result
 
 
-def default_save(source: Source, folder: Path) -> Path:
+def default_overlay_path(source: Source, folder: Path) -> Path:
     """Where an overlay goes when no place was named: pictures for pictures, else a video."""
-    return folder / ("overlay" if isinstance(source, Pictures) else "overlay.mp4")
+    return folder / ("overlay" if isinstance(source, ImageFiles) else "overlay.mp4")

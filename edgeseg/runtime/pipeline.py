@@ -29,13 +29,13 @@ from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.sources.base import Frame, Source, SourceStatistics
 
 STAGES = ("decode", "resize", "infer", "write")
-REMEMBERED = 20_000  # times kept for the percentiles of each stage; a run may last for months
+TIMES_PER_STAGE = 20_000  # times kept for the percentiles of each stage; a run may last for months
 SECONDS_BETWEEN_REPORTS = 0.5
-Ended = Literal["end of source", "limit", "stopped"]
+EndReason = Literal["end of source", "limit", "stopped"]
 
 
 @dataclass
-class Summary:
+class PipelineSummary:
     """How a run went.
 
     Attributes:
@@ -44,26 +44,26 @@ class Summary:
         stages: for each of `STAGES` the 50th, 95th and 99th percentile of its time per frame, in
             ms.
         ended: why the run is over.
-        account: what became of the source's other frames.
+        statistics: what became of the source's other frames.
     """
 
     frames: int = 0
     seconds: float = 0.0
     stages: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    ended: Ended = "end of source"
-    account: SourceStatistics = field(default_factory=SourceStatistics)
+    ended: EndReason = "end of source"
+    statistics: SourceStatistics = field(default_factory=SourceStatistics)
 
     @property
     def fps(self) -> float:
         return self.frames / self.seconds if self.seconds else 0.0
 
 
-class Times:
+class StageTimes:
     """The latest times of each stage."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, deque[float]] = {
-            stage: deque(maxlen=REMEMBERED) for stage in STAGES
+            stage: deque(maxlen=TIMES_PER_STAGE) for stage in STAGES
         }
 
     def add(self, stage: str, seconds: float) -> None:
@@ -92,7 +92,7 @@ class FrameQueue:
     stop: Event
 
 
-def run(
+def run_pipeline(
     source: Source,
     runner: Runner,
     sinks: Sequence[Sink],
@@ -101,7 +101,7 @@ def run(
     queue: int = 4,
     stop: Event | None = None,
     report: ProgressReporter | None = None,
-) -> Summary:
+) -> PipelineSummary:
     """Predict the frames of `source` and give them to every sink, in order.
 
     Args:
@@ -116,7 +116,7 @@ def run(
     stop, report = stop or Event(), report or NullReporter()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # frames side by side use the cores better than OpenCV's own threads
-    times, summary = Times(), Summary(account=source.account)
+    times, summary = StageTimes(), PipelineSummary(statistics=source.statistics)
     line = FrameQueue(Semaphore(runner.streams + (1 if source.live else queue)), Queue(), stop)
     total = source.total if limit is None or source.total is None else min(limit, source.total)
     report.start(f"infer {source.name}", limit if total is None else total)
@@ -153,7 +153,7 @@ def _decode(
     runner: Runner,
     pool: ThreadPoolExecutor,
     line: FrameQueue,
-    times: Times,
+    times: StageTimes,
     limit: int | None,
 ) -> None:
     size = runner.bundle.manifest.height, runner.bundle.manifest.width
@@ -178,7 +178,7 @@ def _decode(
         line.waiting.put(None)
 
 
-def _infer(runner: Runner, small: Image, times: Times) -> Prediction:
+def _infer(runner: Runner, small: Image, times: StageTimes) -> Prediction:
     began = time.perf_counter()
     prediction = runner(small)
     times.add("infer", time.perf_counter() - began)
@@ -188,8 +188,8 @@ def _infer(runner: Runner, small: Image, times: Times) -> Prediction:
 def _write(
     line: FrameQueue,
     sinks: Sequence[Sink],
-    times: Times,
-    summary: Summary,
+    times: StageTimes,
+    summary: PipelineSummary,
     report: ProgressReporter,
 ) -> None:
     told, when = 0, time.perf_counter()

@@ -21,7 +21,8 @@ from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
 from edgeseg.cli.infer import stopping
 from edgeseg.imaging.palette_png import palette_png
-from edgeseg.runtime.framelog.frame_log import iter_records, read_record, verify
+from edgeseg.runtime.framelog.reader import iter_records, verify_log
+from edgeseg.runtime.framelog.record_format import read_record
 from tests.helpers.bundles import CLASSES, painted
 from tests.helpers.footage import save, site, video
 
@@ -100,7 +101,7 @@ def test_everything_at_once_on_a_video(bundle_path: Path, clip: Path, outside: P
         "out.mp4",
     ]
     records = list(iter_records(Path("log")))
-    assert records and not verify(Path("log")).bad
+    assert records and not verify_log(Path("log")).bad
     assert read_record(records[0]).image().shape == (96, 128, 3)
     for part in (
         "8 frames",

@@ -15,8 +15,10 @@ from typer.testing import CliRunner, Result
 
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig
-from edgeseg.runtime.framelog.frame_log import FrameLog, iter_records, read_record
-from edgeseg.runtime.framelog.frame_selection import Candidate
+from edgeseg.runtime.framelog.frame_log import FrameLog
+from edgeseg.runtime.framelog.frame_selection import LogCandidate
+from edgeseg.runtime.framelog.reader import iter_records
+from edgeseg.runtime.framelog.record_format import read_record
 
 HEIGHT, WIDTH = 60, 80
 
@@ -39,9 +41,9 @@ def log(tmp_path: Path) -> Path:
     mask = np.arange(6, dtype=np.uint8).reshape(2, 3).repeat(10, 0).repeat(10, 1)
     entropy = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
     reasons = [
-        Candidate("score", 1.0, ()),
-        Candidate("random", 0.02, ()),
-        Candidate("flagged", 1.0, ("frozen",)),
+        LogCandidate("score", 1.0, ()),
+        LogCandidate("random", 0.02, ()),
+        LogCandidate("flagged", 1.0, ("frozen",)),
     ]
     with FrameLog.open(
         folder,

@@ -20,7 +20,7 @@ from edgeseg.bundle import GRAPHS, Bundle, Manifest, write
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.runtime.framelog.frame_log import FrameLog
-from edgeseg.runtime.framelog.frame_selection import Candidate
+from edgeseg.runtime.framelog.frame_selection import LogCandidate
 from edgeseg.site import Frame, Site, Split
 
 HEIGHT, WIDTH = 64, 96
@@ -176,7 +176,7 @@ def make_log(folder: Path, seeds: range, *, reason: Any = "score", flags: Any = 
                 mask=None,
                 entropy=None,
                 monotonic_ns=place * 10**9,
-                candidate=Candidate(reason, 1.0, flags),
+                candidate=LogCandidate(reason, 1.0, flags),
             )
             for place, seed in enumerate(seeds)
         ]

@@ -15,7 +15,7 @@ from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.palette_png import palette_png
 from edgeseg.metrics import iou, miou
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.benchmark import STAGES, bench, figures
+from edgeseg.runtime.benchmark import STAGES, benchmark_bundle, timing_statistics
 from edgeseg.runtime.bundle_evaluation import evaluate_runner
 from tests.helpers.bundles import CLASSES, make_bundle, painted
 from tests.helpers.footage import save
@@ -70,11 +70,11 @@ def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
     golden = read_golden(bundle)
     assert golden is not None and len(golden.images) == 4 and golden.images[0].shape == (64, 96, 3)
     images = [*golden.images, np.asarray(cv2.resize(golden.images[0], (200, 100)), np.uint8)]
-    timings = bench(bundle, images, frames=6, threads=1, golden=golden)
+    timings = benchmark_bundle(bundle, images, frames=6, threads=1, golden=golden)
     assert all(
         timing.agreement is not None and 97 < timing.agreement <= 100 for timing in timings.values()
     )
-    assert bench(bundle, images, frames=2, threads=1)["fp32"].agreement is None
+    assert benchmark_bundle(bundle, images, frames=2, threads=1)["fp32"].agreement is None
     assert set(timings) == {"fp32", "int8-cpu"}
     for timing in timings.values():
         assert all(
@@ -82,9 +82,9 @@ def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
         )
         parts = np.sum([timing.seconds[stage] for stage in STAGES[:-1]], axis=0)
         assert timing.seconds["total"] == pytest.approx(parts)
-    table = figures(timings["int8-cpu"], timings["fp32"])
+    table = timing_statistics(timings["int8-cpu"], timings["fp32"])
     assert table["infer"]["fps"] == pytest.approx(1000 / table["infer"]["median_ms"])
-    assert figures(timings["fp32"], timings["fp32"])["infer"]["ratio"] == 1
+    assert timing_statistics(timings["fp32"], timings["fp32"])["infer"]["ratio"] == 1
 
 
 def test_read_golden_of_another_size_or_kind_are_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from edgeseg.imaging.resize import prepare, resize_image, resize_mask
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.pipeline import STAGES, Summary, run
+from edgeseg.runtime.pipeline import STAGES, PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Frame, Source, SourceStatistics
 from tests.helpers.bundles import CLASSES, HEIGHT, WIDTH, manifest, painted
 
@@ -42,7 +42,12 @@ class Pattern:
         self, count: int = COUNT, before: Callable[[int], None] = nothing, live: bool = False
     ) -> None:
         self.total: int | None = count
-        self.before, self.live, self.account, self.closed = before, live, SourceStatistics(), False
+        self.before, self.live, self.statistics, self.closed = (
+            before,
+            live,
+            SourceStatistics(),
+            False,
+        )
         self.read = 0
 
     def frames(self, stop: threading.Event) -> Iterator[Frame]:
@@ -108,11 +113,13 @@ class Stand:
         )
 
 
-def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> Summary:
+def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> PipelineSummary:
     """Run with a deadline, so that a run that hangs fails its test; no thread may be left behind."""
     before = set(threading.enumerate())
     pool = ThreadPoolExecutor(1)
-    running = pool.submit(run, cast(Source, source), cast(Runner, runner), sinks, **options)
+    running = pool.submit(
+        run_pipeline, cast(Source, source), cast(Runner, runner), sinks, **options
+    )
     wait([running], timeout=20)
     assert running.done(), "the run hangs"
     pool.shutdown()
@@ -124,7 +131,7 @@ def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> Summary:
 def test_every_frame_arrives_once_in_order_with_its_own_prediction(bundle_path: Path) -> None:
     one, other = Kept(), Kept()
     with open_runner(bundle_path, "cpu", "fp32", 2, streams=2) as runner:
-        summary = run(cast(Source, Pattern()), runner, [one, other])
+        summary = run_pipeline(cast(Source, Pattern()), runner, [one, other])
     assert one.numbers == other.numbers == list(range(COUNT))
     assert one.classes == [number % len(CLASSES) for number in range(COUNT)]
     assert one.ended == other.ended == "finished"

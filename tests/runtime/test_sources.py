@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edgeseg.errors import SourceError
 from edgeseg.runtime.sources import live_camera as camera
 from edgeseg.runtime.sources.base import Frame, redact, safe_name
-from edgeseg.runtime.sources.live_camera import Camera
+from edgeseg.runtime.sources.live_camera import LiveCamera
 from edgeseg.runtime.sources.open_source import open_source
 from edgeseg.runtime.sources.recorded_files import read_image
 from tests.helpers.footage import huge_png, save, scene, video
@@ -73,7 +73,7 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path: Path) -> None:
     huge_png(tmp_path / "5.png")
     source = open_source(str(tmp_path))
     assert [frame.name for frame in source.frames(threading.Event())] == [good.stem]
-    assert source.account.unreadable == ["2.jpg", "3.png", "4.jpg", "5.png"]
+    assert source.statistics.unreadable == ["2.jpg", "3.png", "4.jpg", "5.png"]
 
 
 def test_a_truncated_png_is_no_picture(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
     assert [frame.time for frame in frames] == pytest.approx(
         [number / 5 for number in range(7)], abs=0.21
     )
-    assert np.abs(frames[3].rgb.astype(int) - scene(3)).mean() < 12 and not source.account.notes
+    assert np.abs(frames[3].rgb.astype(int) - scene(3)).mean() < 12 and not source.statistics.notes
 
 
 def test_videos_of_a_folder_play_one_after_another(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_videos_of_a_folder_play_one_after_another(tmp_path: Path) -> None:
         "b-000000",
         "b-000001",
     ]
-    assert source.account.unreadable == ["c.avi"]
+    assert source.statistics.unreadable == ["c.avi"]
 
 
 def test_a_truncated_video_ends_early_and_says_so(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_truncated_video_ends_early_and_says_so(tmp_path: Path) -> None:
     source = open_source(str(path))
     frames = list(source.frames(threading.Event()))
     assert 5 < len(frames) < 35
-    assert source.account.notes == [
+    assert source.statistics.notes == [
         f"clip.avi ended after {len(frames)} of 40 frames: the file is truncated or damaged"
     ]
 
@@ -138,7 +138,7 @@ def test_a_stopped_video_is_not_called_truncated(tmp_path: Path) -> None:
     frames = source.frames(stop)
     next(frames)
     stop.set()
-    assert not list(frames) and not source.account.notes
+    assert not list(frames) and not source.statistics.notes
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -254,7 +254,9 @@ class FakeCapture:
         self.released = True
 
 
-def attach(captures: list[FakeCapture | None], said: list[str], gave_up: threading.Event) -> Camera:
+def attach(
+    captures: list[FakeCapture | None], said: list[str], gave_up: threading.Event
+) -> LiveCamera:
     line: Iterator[FakeCapture | None] = iter(captures)
 
     def connect() -> FakeCapture | None:
@@ -264,7 +266,7 @@ def attach(captures: list[FakeCapture | None], said: list[str], gave_up: threadi
             gave_up.set()
             return None
 
-    return Camera(connect, "fake", "fake", say=said.append, pauses=(0.001, 0.004))
+    return LiveCamera(connect, "fake", "fake", on_message=said.append, pauses=(0.001, 0.004))
 
 
 def test_the_newest_frame_wins_and_dropped_ones_are_counted() -> None:
@@ -273,7 +275,7 @@ def test_the_newest_frame_wins_and_dropped_ones_are_counted() -> None:
     assert gave_up.wait(10)  # all fifty were read before the first was asked for
     (frame,) = islice(source.frames(threading.Event()), 1)
     source.close()
-    assert frame.number == 49 and source.account.dropped == 49 and source.live
+    assert frame.number == 49 and source.statistics.dropped == 49 and source.live
 
 
 def test_a_lost_camera_comes_back() -> None:
@@ -290,7 +292,7 @@ def test_a_lost_camera_comes_back() -> None:
     assert gave_up.wait(10)
     (frame,) = islice(source.frames(threading.Event()), 1)
     source.close()
-    assert frame.number == 1 and source.account.reconnects == 1
+    assert frame.number == 1 and source.statistics.reconnects == 1
     assert [line.split()[2] for line in said] == [
         "lost",
         "back",
@@ -300,7 +302,7 @@ def test_a_lost_camera_comes_back() -> None:
 
 
 def test_pauses_double_up_to_a_limit_with_some_chance_in_them() -> None:
-    pauses = list(islice(camera.growing(1, 30), 50))
+    pauses = list(islice(camera.reconnect_pauses(1, 30), 50))
     for pause, mean in zip(pauses, [1, 2, 4, 8, 16, *[30] * 45]):
         assert 0.75 * mean <= pause <= 1.25 * mean
     assert len(set(pauses[5:])) > 40
@@ -308,7 +310,7 @@ def test_pauses_double_up_to_a_limit_with_some_chance_in_them() -> None:
 
 def test_a_camera_that_never_was_there_is_an_error() -> None:
     with pytest.raises(SourceError, match="switched on"):
-        Camera(lambda: None, "fake", "fake", say=print)
+        LiveCamera(lambda: None, "fake", "fake", on_message=print)
 
 
 def test_a_waiting_camera_stops_at_once_and_a_hanging_driver_holds_nobody() -> None:
@@ -317,7 +319,7 @@ def test_a_waiting_camera_stops_at_once_and_a_hanging_driver_holds_nobody() -> N
     def hanging() -> None:
         hang.wait(30)
 
-    source = Camera(lambda: FakeCapture(1, hanging), "fake", "fake", say=print)
+    source = LiveCamera(lambda: FakeCapture(1, hanging), "fake", "fake", on_message=print)
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     assert not list(source.frames(stop))
@@ -348,9 +350,9 @@ def test_a_network_camera_is_read_and_read_again_after_it_was_lost() -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://bob:s3cr3t@127.0.0.1:{server.server_port}/live"
-        source = open_source(address, say=said.append)
+        source = open_source(address, on_message=said.append)
         frame = next(
-            frame for frame in source.frames(threading.Event()) if source.account.reconnects
+            frame for frame in source.frames(threading.Event()) if source.statistics.reconnects
         )
         source.close()
         server.shutdown()

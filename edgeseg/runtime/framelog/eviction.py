@@ -7,13 +7,13 @@ from __future__ import annotations
 import heapq
 from typing import Literal, NamedTuple, get_args
 
-from edgeseg.runtime.framelog.record_format import Reason
+from edgeseg.runtime.framelog.record_format import LogReason
 
-State = Literal["ready", "sent"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
+RecordState = Literal["ready", "sent"]
+REASONS: tuple[LogReason, ...] = get_args(LogReason)
 
 
-class Entry(NamedTuple):
+class StoredRecord(NamedTuple):
     """One stored record: its rank within its shard (the lowest goes first), file name, shard, and
     bytes on the disk.
     """
@@ -33,18 +33,18 @@ class ReasonQueue:
 
     def __init__(self) -> None:
         self.count = 0
-        self._shards: dict[str, list[Entry]] = {}
+        self._shards: dict[str, list[StoredRecord]] = {}
         self._order: list[
             tuple[int, str]
         ] = []  # (-records, shard); entries that are no longer true lie among them
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: StoredRecord) -> None:
         """Take in a record."""
         heapq.heappush(self._shards.setdefault(entry.shard, []), entry)
         self.count += 1
         self._note(entry.shard)
 
-    def first(self) -> Entry:
+    def first(self) -> StoredRecord:
         """The record to go next; the pile must not be empty."""
         while True:
             number, shard = self._order[0]
@@ -80,24 +80,24 @@ class EvictionOrder:
 
     def __init__(self, random_share: float) -> None:
         self._share = random_share
-        self._sent: list[Entry] = []
+        self._sent: list[StoredRecord] = []
         self._ready = {reason: ReasonQueue() for reason in REASONS}
 
     def __len__(self) -> int:
         return len(self._sent) + sum(pile.count for pile in self._ready.values())
 
-    def add(self, state: State, reason: Reason, shard: str, name: str, size: int) -> None:
+    def add(self, state: RecordState, reason: LogReason, shard: str, name: str, size: int) -> None:
         """Take in the record `name`."""
         if state == "sent":
-            heapq.heappush(self._sent, Entry("", name, shard, size))
+            heapq.heappush(self._sent, StoredRecord("", name, shard, size))
             return
         _, _, score, digest = name.removesuffix(".esr").split("-")
         rank = (
             digest if reason == "random" else score
         )  # control frames in an order that knows no score
-        self._ready[reason].add(Entry(rank, name, shard, size))
+        self._ready[reason].add(StoredRecord(rank, name, shard, size))
 
-    def first(self) -> tuple[State, Reason, Entry]:
+    def first(self) -> tuple[RecordState, LogReason, StoredRecord]:
         """The record to go next; the stock must not be empty."""
         if self._sent:
             return "sent", "score", self._sent[0]
@@ -111,7 +111,7 @@ class EvictionOrder:
             return False
         return self._ready[self._next_reason()].pop()
 
-    def _next_reason(self) -> Reason:
+    def _next_reason(self) -> LogReason:
         score, control = self._ready["score"].count, self._ready["random"].count
         if self._ready["flagged"].count:
             return "flagged"

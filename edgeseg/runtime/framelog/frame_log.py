@@ -23,35 +23,36 @@ from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.runtime.framelog.eviction import REASONS
-from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate, FrameSelection
-from edgeseg.runtime.framelog.reader import VerifyResult, iter_records, verify
+from edgeseg.runtime.framelog.frame_selection import HOUR_NS, FrameSelection, LogCandidate
 from edgeseg.runtime.framelog.record_format import (
     Entropy,
-    Facts,
-    Record,
-    encode,
+    RecordMetadata,
     encode_parts,
-    read_record,
+    encode_record,
 )
-from edgeseg.runtime.framelog.record_store import LAST_HOUR, NO_SPACE, Full, RecordStore, set_aside
+from edgeseg.runtime.framelog.record_store import (
+    LAST_HOUR,
+    NO_SPACE,
+    LogFullError,
+    RecordStore,
+    move_aside,
+)
 
-__all__ = ["FrameLog", "Record", "VerifyResult", "iter_records", "read_record", "verify"]
-
-QUEUE = 8
-LONGEST_WAIT = (
+QUEUE_LENGTH = 8
+LONGEST_WAIT_SECONDS = (
     30.0  # seconds that recorded footage waits for the disk before a frame is dropped after all
 )
 # places of the queue that score frames leave free: control frames lost in a rush would no longer be
 # a sample
-SPARED = 2
+RESERVED_FOR_CONTROL = 2
 RETRY_NS = {"full": 10_000_000_000, "degraded": 60_000_000_000}
 CLOSE_SECONDS = 30  # a disk that hangs for longer at the end is given up
 OWN = {".lock", "boot", "tmp", "ready", "sent", "bad", "lost+found"}
-ABOVE = Candidate("score", 1.0, ())
+ABOVE_THRESHOLD = LogCandidate("score", 1.0, ())
 
 
-class _Job(NamedTuple):
-    candidate: Candidate
+class _QueuedFrame(NamedTuple):
+    candidate: LogCandidate
     image: Image
     camera: str
     score: float
@@ -103,8 +104,8 @@ class FrameLog:
         self._began: int | None = None
         self._retry_at = 0
         self._closed = False
-        self._queue: queue.Queue[_Job | None] = queue.Queue(QUEUE)
-        self._thread = threading.Thread(target=self._work, name="frame log", daemon=True)
+        self._queue: queue.Queue[_QueuedFrame | None] = queue.Queue(QUEUE_LENGTH)
+        self._thread = threading.Thread(target=self._write_queued, name="frame log", daemon=True)
         self._thread.start()
 
     @classmethod
@@ -141,7 +142,7 @@ class FrameLog:
                 raise FrameLogError(
                     f"{folder} holds other things and is no frame log; choose an empty or a new folder"
                 )
-            set_aside(folder / ".lock", stat.S_ISREG)
+            move_aside(folder / ".lock", stat.S_ISREG)
             held.enter_context(lock_folder(folder, FrameLogError))
             store = RecordStore(folder, config)
         except OSError as error:
@@ -189,7 +190,7 @@ class FrameLog:
         return counts | dict(self._store.counts)
 
     @property
-    def kept(self) -> int:
+    def records_written(self) -> int:
         """Records acknowledged since the log was opened."""
         counts = self.counts
         return sum(counts.get(reason, 0) for reason in REASONS)
@@ -220,12 +221,16 @@ class FrameLog:
         if isinstance(chosen, str):
             self._count(chosen)
             return
-        if not wait and chosen.reason == "score" and self._queue.qsize() >= QUEUE - SPARED:
+        if (
+            not wait
+            and chosen.reason == "score"
+            and self._queue.qsize() >= QUEUE_LENGTH - RESERVED_FOR_CONTROL
+        ):
             self._count("queue")
             return
         try:
-            job = _Job(chosen, image_rgb, camera, score, mask, entropy, monotonic_ns)
-            self._queue.put(job, block=wait, timeout=LONGEST_WAIT if wait else None)
+            job = _QueuedFrame(chosen, image_rgb, camera, score, mask, entropy, monotonic_ns)
+            self._queue.put(job, block=wait, timeout=LONGEST_WAIT_SECONDS if wait else None)
         except queue.Full:
             self._count("queue")
 
@@ -238,7 +243,7 @@ class FrameLog:
         mask: Mask | None,
         entropy: Entropy | None,
         monotonic_ns: int,
-        candidate: Candidate = ABOVE,
+        candidate: LogCandidate = ABOVE_THRESHOLD,
     ) -> Path:
         """Write one record whatever its worth, and return its path once it survives a power cut.
 
@@ -255,7 +260,7 @@ class FrameLog:
                 raise FrameLogError(self.problem)
             self._began = monotonic_ns if self._began is None else self._began
             hour = min(LAST_HOUR, max(0, monotonic_ns - self._began) // HOUR_NS)
-            facts = Facts(
+            facts = RecordMetadata(
                 device=self._device,
                 camera=camera[:256],
                 boot=self._store.boot,
@@ -272,7 +277,7 @@ class FrameLog:
                 height=image_rgb.shape[0],
                 width=image_rgb.shape[1],
             )
-            name, data = encode(
+            name, data = encode_record(
                 facts, encode_parts(image_rgb, mask, entropy, quality=self._config.jpeg_quality)
             )
             self._seq += 1
@@ -296,7 +301,7 @@ class FrameLog:
             if self.state != "ok":
                 self._store.prepare()
             path = self._store.put(shard, name, data, evict=self.state != "full")
-        except Full as error:
+        except LogFullError as error:
             raise self._fail("full", str(error), now_ns) from None
         except OSError as error:
             state: Literal["full", "degraded"] = "full" if error.errno in NO_SPACE else "degraded"
@@ -309,7 +314,7 @@ class FrameLog:
         self.state, self.problem, self._retry_at = state, problem, now_ns + RETRY_NS[state]
         return FrameLogError(problem)
 
-    def _work(self) -> None:
+    def _write_queued(self) -> None:
         while (job := self._queue.get()) is not None:
             refused = self._selection.check_duplicate(job.candidate, job.image, job.monotonic_ns)
             if refused:

@@ -19,7 +19,7 @@ import numpy as np
 from edgeseg.config import LogConfig
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.perceptual_hash import dhash, distance
-from edgeseg.runtime.framelog.record_format import Flag, Reason
+from edgeseg.runtime.framelog.record_format import LogReason, PictureFault
 
 HOUR_NS = 3_600_000_000_000
 SAVED = (
@@ -36,7 +36,7 @@ REMEMBERED = 256  # kept frames that a new one must differ from
 FIRST_FRAMES = 200  # over about so many frames a new run spends one hour's share of control frames
 
 
-class TokenBucket:
+class HourlyQuota:
     """A quota per hour that saves up ten minutes at most; one thread may `take` while others ask
     whether it `has`.
     """
@@ -67,7 +67,7 @@ class TokenBucket:
         return True
 
 
-class Quality:
+class PictureQuality:
     """Tells black, saturated and frozen pictures by a few hundred pixels, in microseconds, camera
     by camera.
     """
@@ -75,7 +75,7 @@ class Quality:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[int, int]] = {}  # camera -> digest of the samples, since when
 
-    def flags(self, image: Image, camera: str, now_ns: int) -> tuple[Flag, ...]:
+    def flags(self, image: Image, camera: str, now_ns: int) -> tuple[PictureFault, ...]:
         """What is wrong with `image`, (H, W, 3) uint8; must be shown every frame, or a frozen
         camera goes unnoticed.
         """
@@ -87,7 +87,7 @@ class Quality:
             since = now_ns
         self._seen[camera] = (digest, since)
         few = grid.size // 50
-        flags: list[Flag] = []
+        flags: list[PictureFault] = []
         if np.count_nonzero(grid > DARK) <= few:
             flags.append("black")
         if np.count_nonzero(grid < BRIGHT) <= few:
@@ -97,7 +97,7 @@ class Quality:
         return tuple(flags)
 
 
-class Control:
+class ControlStream:
     """The random control stream: each frame's chance does not depend on the frame.
 
     In the long run `per_hour` frames are drawn an hour, whatever the frame rate; the first few
@@ -131,12 +131,12 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class LogCandidate:
     """A frame that passed the gates which cost nothing."""
 
-    reason: Reason
+    reason: LogReason
     probability: float
-    flags: tuple[Flag, ...]
+    flags: tuple[PictureFault, ...]
 
 
 class FrameSelection:
@@ -145,14 +145,16 @@ class FrameSelection:
     def __init__(self, config: LogConfig, threshold: float, seed: int | None) -> None:
         self._threshold = threshold
         self._near = config.near_duplicate
-        self._quality = Quality()
-        self._control = Control(config.per_hour * config.random_share, config.random_share, seed)
-        self._quota = TokenBucket(config.per_hour * (1 - config.random_share))
-        self._poor = TokenBucket(1)
+        self._quality = PictureQuality()
+        self._control = ControlStream(
+            config.per_hour * config.random_share, config.random_share, seed
+        )
+        self._quota = HourlyQuota(config.per_hour * (1 - config.random_share))
+        self._poor = HourlyQuota(1)
         self._hash = 0
         self._hashes: deque[int] = deque(maxlen=REMEMBERED)
 
-    def prefilter(self, image: Image, camera: str, score: float, now_ns: int) -> Candidate | str:
+    def prefilter(self, image: Image, camera: str, score: float, now_ns: int) -> LogCandidate | str:
         """A candidate, or the word for why the frame is not logged: "invalid", "poor", "below" or
         "quota".
 
@@ -165,14 +167,14 @@ class FrameSelection:
         if not 0 <= score <= 1:
             return "invalid"
         if flags:
-            return Candidate("flagged", 1.0, flags) if self._poor.take(now_ns) else "poor"
+            return LogCandidate("flagged", 1.0, flags) if self._poor.take(now_ns) else "poor"
         if self._control.draw(probability):
-            return Candidate("random", probability, ())
+            return LogCandidate("random", probability, ())
         if score < self._threshold:
             return "below"
-        return Candidate("score", 1.0, ()) if self._quota.has(now_ns) else "quota"
+        return LogCandidate("score", 1.0, ()) if self._quota.has(now_ns) else "quota"
 
-    def check_duplicate(self, candidate: Candidate, image: Image, now_ns: int) -> str:
+    def check_duplicate(self, candidate: LogCandidate, image: Image, now_ns: int) -> str:
         """Run the gates that cost something on `image`, (H, W, 3) uint8; empty, "duplicate" or
         "quota".
         """
@@ -185,7 +187,7 @@ class FrameSelection:
             return "duplicate"
         return "" if self._quota.has(now_ns) else "quota"
 
-    def commit(self, candidate: Candidate, now_ns: int) -> None:
+    def commit(self, candidate: LogCandidate, now_ns: int) -> None:
         """Remember the candidate admitted last; to be called once it is safe on the disk."""
         if candidate.reason != "flagged":
             self._hashes.append(self._hash)

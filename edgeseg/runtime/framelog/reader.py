@@ -19,7 +19,13 @@ from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import palette_png
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.framelog.record_format import NAME, Header, Record, read_header, read_record
+from edgeseg.runtime.framelog.record_format import (
+    RECORD_NAME,
+    Record,
+    RecordHeader,
+    read_header,
+    read_record,
+)
 
 Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 
@@ -50,7 +56,7 @@ def iter_records(folder: Path) -> Iterator[Path]:
     return iter(sorted(records, key=lambda path: path.name))
 
 
-def verify(folder: Path, report: ProgressReporter | None = None) -> VerifyResult:
+def verify_log(folder: Path, report: ProgressReporter | None = None) -> VerifyResult:
     """Read every record and check it against its digests and its name; also find what is no record
     at all.
 
@@ -73,7 +79,7 @@ def verify(folder: Path, report: ProgressReporter | None = None) -> VerifyResult
     return result
 
 
-def read_headers(folder: Path) -> Iterator[tuple[Path, Header | str]]:
+def read_headers(folder: Path) -> Iterator[tuple[Path, RecordHeader | str]]:
     """Each record's header in order, or a sentence on why it cannot be read; digests are not
     checked.
 
@@ -88,7 +94,7 @@ def read_headers(folder: Path) -> Iterator[tuple[Path, Header | str]]:
                 yield path, str(error)
 
 
-def find(folder: Path, text: str) -> Path:
+def find_record(folder: Path, text: str) -> Path:
     """The one record whose file name contains `text`.
 
     Raises:
@@ -103,7 +109,7 @@ def find(folder: Path, text: str) -> Path:
     return found[0]
 
 
-def export(
+def export_records(
     folder: Path, output: Path, palette: Palette, report: ProgressReporter | None = None
 ) -> VerifyResult:
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
@@ -189,7 +195,7 @@ def write_overlay(record: Record, palette: Palette, path: Path) -> None:
         ) from None
 
 
-def colors(number: int = 64) -> Palette:
+def distinct_colors(number: int = 64) -> Palette:
     """RGB colors far apart, for logs seen outside the site that names its classes' own."""
     hues = (index * 0.618 % 1.0 for index in range(number))
     shades = (colorsys.hsv_to_rgb(hue, 0.75, 0.95) for hue in hues)
@@ -223,7 +229,7 @@ def _list(folder: Path) -> tuple[list[Path], list[Path]]:
                 strangers.append(Path(shard.path))
                 continue
             for file in _entries(Path(shard.path)):
-                known = NAME.fullmatch(file.name) and file.is_file(follow_symlinks=False)
+                known = RECORD_NAME.fullmatch(file.name) and file.is_file(follow_symlinks=False)
                 (records if known else strangers).append(Path(file.path))
     return records, strangers
 

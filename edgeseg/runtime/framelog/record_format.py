@@ -38,20 +38,20 @@ from edgeseg.imaging.image_codec import (
 )
 
 MAGIC = b"ESR1"
-SUFFIX = ".esr"
+RECORD_SUFFIX = ".esr"
 MAX_HEADER = 64 * 1024
 MAX_RECORD = 64 * 1024 * 1024
-NAME = re.compile(r"(\d{6})-(\d{10})-(\d{3})-([0-9a-f]{32})\.esr", re.ASCII)
+RECORD_NAME = re.compile(r"(\d{6})-(\d{10})-(\d{3})-([0-9a-f]{32})\.esr", re.ASCII)
 
 Entropy = NDArray[np.float32]
-Kind = Literal["image", "mask", "entropy"]
-Reason = Literal["score", "random", "flagged"]
-Flag = Literal["black", "saturated", "frozen"]
+PartKind = Literal["image", "mask", "entropy"]
+LogReason = Literal["score", "random", "flagged"]
+PictureFault = Literal["black", "saturated", "frozen"]
 Text = Annotated[str, Field(max_length=256)]
 Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
 
 
-class Facts(Section):
+class RecordMetadata(Section):
     """What is known about a frame when it is logged.
 
     Attributes:
@@ -79,36 +79,36 @@ class Facts(Section):
     clock_synced: bool | None
     model: Text
     threshold: float = Field(ge=0, le=1)
-    reason: Reason
+    reason: LogReason
     probability: float = Field(gt=0, le=1)
     score: float = Field(ge=0, le=1)
-    flags: tuple[Flag, ...] = Field((), max_length=8)
+    flags: tuple[PictureFault, ...] = Field((), max_length=8)
     height: Side
     width: Side
 
     @model_validator(mode="after")
-    def _bounded(self) -> Facts:
+    def _bounded(self) -> RecordMetadata:
         if self.height * self.width > MAX_PIXELS:
             raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_PIXELS}")
         return self
 
 
-class Part(Section):
+class RecordPart(Section):
     """One of the pictures behind the header."""
 
-    kind: Kind
+    kind: PartKind
     length: int = Field(ge=1, le=MAX_RECORD)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Header(Facts):
+class RecordHeader(RecordMetadata):
     """`Facts` as stored, with the parts that follow."""
 
     version: Literal[1] = Field(1, alias="schema")
-    parts: tuple[Part, ...] = Field(min_length=1, max_length=3)
+    parts: tuple[RecordPart, ...] = Field(min_length=1, max_length=3)
 
     @model_validator(mode="after")
-    def _distinct(self) -> Header:
+    def _distinct(self) -> RecordHeader:
         kinds = [part.kind for part in self.parts]
         if kinds[0] != "image" or len(set(kinds)) < len(kinds):
             raise ValueError("parts must be one image, then at most one mask and one entropy map")
@@ -131,14 +131,14 @@ class Record:
     """
 
     id: str
-    header: Header
-    parts: dict[Kind, bytes]
+    header: RecordHeader
+    parts: dict[PartKind, bytes]
 
     @property
     def name(self) -> str:
         """The only file name under which this record is valid."""
         header = self.header
-        return f"{header.boot:06}-{header.seq:010}-{min(999, int(header.score * 1000)):03}-{self.id[:32]}{SUFFIX}"
+        return f"{header.boot:06}-{header.seq:010}-{min(999, int(header.score * 1000)):03}-{self.id[:32]}{RECORD_SUFFIX}"
 
     def image(self) -> Image:
         """The frame, (H, W, 3) uint8 RGB.
@@ -168,7 +168,7 @@ class Record:
         gray = self._gray("entropy")
         return None if gray is None else gray.astype(np.float32) / np.float32(255)
 
-    def _gray(self, kind: Kind) -> Image | None:
+    def _gray(self, kind: PartKind) -> Image | None:
         if kind not in self.parts:
             return None
         try:
@@ -179,7 +179,7 @@ class Record:
 
 def encode_parts(
     image: Image, mask: Mask | None, entropy: Entropy | None, *, quality: int
-) -> dict[Kind, bytes]:
+) -> dict[PartKind, bytes]:
     """Compress the pictures of one record.
 
     Args:
@@ -191,7 +191,7 @@ def encode_parts(
     Raises:
         ValueError: one of them is no picture.
     """
-    parts: dict[Kind, bytes] = {"image": encode_jpeg(image, quality)}
+    parts: dict[PartKind, bytes] = {"image": encode_jpeg(image, quality)}
     if mask is not None:
         parts["mask"] = encode_gray(mask)
     if entropy is not None:
@@ -200,19 +200,19 @@ def encode_parts(
     return parts
 
 
-def encode(facts: Facts, parts: dict[Kind, bytes]) -> tuple[str, bytes]:
+def encode_record(facts: RecordMetadata, parts: dict[PartKind, bytes]) -> tuple[str, bytes]:
     """The file name and the bytes of a record; the same input always gives the same bytes."""
     entries = tuple(
-        Part(kind=kind, length=len(data), sha256=hashlib.sha256(data).hexdigest())
+        RecordPart(kind=kind, length=len(data), sha256=hashlib.sha256(data).hexdigest())
         for kind, data in parts.items()
     )
-    header = Header(**facts.model_dump(), parts=entries)
+    header = RecordHeader(**facts.model_dump(), parts=entries)
     text = header.canonical()
     data = b"".join((MAGIC, struct.pack("<I", len(text)), text, *parts.values()))
     return Record(hashlib.sha256(data).hexdigest(), header, parts).name, data
 
 
-def parse(data: bytes, source: str = "the record") -> Record:
+def parse_record(data: bytes, source: str = "the record") -> Record:
     """Read a record from its bytes; nothing larger than `data` itself is allocated.
 
     Raises:
@@ -221,7 +221,7 @@ def parse(data: bytes, source: str = "the record") -> Record:
     header, start = _parse_header(data, source)
     if start + sum(part.length for part in header.parts) != len(data):
         raise _damaged(source, "its length is not what its header says")
-    parts: dict[Kind, bytes] = {}
+    parts: dict[PartKind, bytes] = {}
     for part in header.parts:
         parts[part.kind] = data[start : start + part.length]
         if hashlib.sha256(parts[part.kind]).hexdigest() != part.sha256:
@@ -236,13 +236,13 @@ def read_record(path: Path) -> Record:
     Raises:
         FrameLogError: naming the file; it is gone, no regular file, too large, damaged or misnamed.
     """
-    record = parse(_read(path, MAX_RECORD + 1), str(path))
+    record = parse_record(_read(path, MAX_RECORD + 1), str(path))
     if record.name != path.name:
         raise _damaged(str(path), "its content does not fit its name")
     return record
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> RecordHeader:
     """The header of one file, without looking at the rest: quick, and no check of the digests.
 
     Raises:
@@ -251,7 +251,7 @@ def read_header(path: Path) -> Header:
     return _parse_header(_read(path, 8 + MAX_HEADER), str(path))[0]
 
 
-def _parse_header(data: bytes, source: str) -> tuple[Header, int]:
+def _parse_header(data: bytes, source: str) -> tuple[RecordHeader, int]:
     """The header and where the parts begin."""
     if data[:3] == MAGIC[:3] and data[3:4] > MAGIC[3:]:
         raise FrameLogError(
@@ -264,7 +264,7 @@ def _parse_header(data: bytes, source: str) -> tuple[Header, int]:
         raise _damaged(source, "its header is cut off or too long")
     text = data[8 : 8 + length]
     try:
-        header = Header.model_validate_json(text)
+        header = RecordHeader.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the JSON"

@@ -29,17 +29,17 @@ from pathlib import Path
 from edgeseg.atomic_files import fsync_dir, write_atomic
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
-from edgeseg.runtime.framelog.eviction import REASONS, EvictionOrder, State
-from edgeseg.runtime.framelog.record_format import MAX_RECORD, NAME
+from edgeseg.runtime.framelog.eviction import REASONS, EvictionOrder, RecordState
+from edgeseg.runtime.framelog.record_format import MAX_RECORD, RECORD_NAME
 
 LAST_BOOT = 999_999
 LAST_HOUR = 99_999
 BLOCK = 4096
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-SHARD = re.compile(r"(\d{6})-(\d{5})-(score|random|flagged)", re.ASCII)
+SHARD_NAME = re.compile(r"(\d{6})-(\d{5})-(score|random|flagged)", re.ASCII)
 
 
-class Full(FrameLogError):
+class LogFullError(FrameLogError):
     """There is no room within the budget, and evicting records would not make it."""
 
 
@@ -55,21 +55,21 @@ class RecordStore:
         self._folder = folder
         self._max = config.max_bytes
         self._min_free = config.min_free_bytes
-        self._stock = EvictionOrder(config.random_share)
+        self._eviction_order = EvictionOrder(config.random_share)
         self._made: set[str] = set()
         self._attempts = 0
-        self.used = 0
+        self.used_bytes = 0
         self.counts: Counter[str] = Counter()
         self.prepare()
         self.boot = self._next_boot(self._scan())
         self._bound_bad()
-        while self.used > self._max and self._stock:
+        while self.used_bytes > self._max and self._eviction_order:
             self._evict()
 
     def prepare(self) -> None:
         """Make the folders and empty `tmp/`."""
         for name in ("tmp", "ready", "sent", "bad"):
-            set_aside(self._folder / name, stat.S_ISDIR)
+            move_aside(self._folder / name, stat.S_ISDIR)
             (self._folder / name).mkdir(exist_ok=True)
         for entry in os.scandir(self._folder / "tmp"):
             if entry.is_dir(follow_symlinks=False):
@@ -101,12 +101,12 @@ class RecordStore:
                 if not evict:
                     raise
                 self._make_room(need)
-                if self._stock:
+                if self._eviction_order:
                     # one more: if inodes are what is short, a new hour's folder needs one too
                     self._evict()
             path, size = self._write(shard, name, data)
         self._take_in("ready", shard, name, size)
-        while self.used > self._max and len(self._stock) > 1:
+        while self.used_bytes > self._max and len(self._eviction_order) > 1:
             self._evict()
         return path
 
@@ -141,36 +141,36 @@ class RecordStore:
     def _admit(self, need: int) -> None:
         """Evict until `need` more bytes fit into the budget, or nothing at all if they cannot."""
         if need > self._max:
-            raise Full(
+            raise LogFullError(
                 f"{self._folder}: a record of {need} bytes is larger than log.max_bytes; raise that"
             )
-        if self.used + need > self._max:
-            self._make_room(self.used + need - self._max)
+        if self.used_bytes + need > self._max:
+            self._make_room(self.used_bytes + need - self._max)
         volume = os.statvfs(self._folder)
         missing = self._min_free + need - volume.f_bavail * volume.f_frsize
         if missing > 0:
             self._make_room(missing)
 
     def _make_room(self, amount: int) -> None:
-        if amount > self.used:
-            raise Full(
+        if amount > self.used_bytes:
+            raise LogFullError(
                 f"{self._folder} has no room: its volume is full; free some space, logging goes on by itself"
             )
-        goal = self.used - amount
-        while self.used > goal and self._stock:
+        goal = self.used_bytes - amount
+        while self.used_bytes > goal and self._eviction_order:
             self._evict()
 
     def _evict(self) -> None:
         """Delete the least useful record."""
-        state, reason, entry = self._stock.first()
+        state, reason, entry = self._eviction_order.first()
         if not _unlink(self._folder / state / entry.shard / entry.name):
             _unlink(
                 self._folder / "sent" / entry.shard / entry.name
             )  # another process has sent it meanwhile
-        if self._stock.pop():
+        if self._eviction_order.pop():
             self._made.discard(entry.shard)
             _rmdir(self._folder / state / entry.shard)
-        self.used -= entry.size
+        self.used_bytes -= entry.size
         self.counts["evicted_sent" if state == "sent" else f"evicted_{reason}"] += 1
 
     def _scan(self) -> int:
@@ -178,16 +178,20 @@ class RecordStore:
         seen.
         """
         highest = 0
-        states: tuple[State, ...] = "ready", "sent"
+        states: tuple[RecordState, ...] = "ready", "sent"
         for state in states:
             for shard in list(os.scandir(self._folder / state)):
-                if not SHARD.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
+                if not SHARD_NAME.fullmatch(shard.name) or not shard.is_dir(follow_symlinks=False):
                     self._to_bad(shard.path)
                     continue
                 for file in list(os.scandir(shard.path)):
                     status = file.stat(follow_symlinks=False)
                     regular = stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MAX_RECORD
-                    if regular and NAME.fullmatch(file.name) and file.name[:6] == shard.name[:6]:
+                    if (
+                        regular
+                        and RECORD_NAME.fullmatch(file.name)
+                        and file.name[:6] == shard.name[:6]
+                    ):
                         self._take_in(state, shard.name, file.name, status.st_blocks * 512)
                         highest = max(highest, int(file.name[:6]))
                     else:
@@ -195,16 +199,16 @@ class RecordStore:
                 _rmdir(Path(shard.path))
         return highest
 
-    def _take_in(self, state: State, shard: str, name: str, size: int) -> None:
-        self._stock.add(
+    def _take_in(self, state: RecordState, shard: str, name: str, size: int) -> None:
+        self._eviction_order.add(
             state, next(reason for reason in REASONS if shard.endswith(reason)), shard, name, size
         )
-        self.used += size
+        self.used_bytes += size
 
     def _next_boot(self, highest: int) -> int:
         """Count this start, durably; where the counter cannot be read, the records' names tell."""
         path = self._folder / "boot"
-        set_aside(path, stat.S_ISREG)
+        move_aside(path, stat.S_ISREG)
         before = highest
         if path.exists():
             with open(path, "rb") as file:
@@ -238,10 +242,10 @@ class RecordStore:
                 break
             Path(path).unlink()
             total -= size
-        self.used += total
+        self.used_bytes += total
 
 
-def set_aside(path: Path, wanted: Callable[[int], bool]) -> None:
+def move_aside(path: Path, wanted: Callable[[int], bool]) -> None:
     """Rename whatever stands at `path` unless its own mode, not that of a link's target, is
     `wanted`.
     """

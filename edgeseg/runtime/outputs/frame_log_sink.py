@@ -13,7 +13,7 @@ from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.sources.base import Frame
 
 
-class Log(Protocol):
+class AcceptsFrames(Protocol):
     """The part of `edgeseg.runtime.framelog.frame_log.FrameLog` that is used here."""
 
     def offer(
@@ -33,7 +33,7 @@ class Log(Protocol):
 class LogSink(Sink):
     """Offers every frame to the frame log, which has its own thread and decides by itself."""
 
-    def __init__(self, log: Log, *, wait: bool = False) -> None:
+    def __init__(self, log: AcceptsFrames, *, wait: bool = False) -> None:
         """Take an open log, which the caller closes.
 
         Args:

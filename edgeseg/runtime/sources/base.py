@@ -64,14 +64,14 @@ class Source(Protocol):
         live: frames arrive at their own pace and old ones are dropped.
         total: number of frames, None where nobody knows.
         fps: frames a second of a video, None for pictures.
-        account: what became of frames that were not given.
+        statistics: what became of frames that were not given.
     """
 
     name: str
     live: bool
     total: int | None
     fps: float | None
-    account: SourceStatistics
+    statistics: SourceStatistics
 
     def frames(self, stop: Event) -> Iterator[Frame]:
         """The frames, until the source ends or `stop` is set."""

@@ -18,11 +18,11 @@ from edgeseg.imaging.opencv import cv2, hush
 from edgeseg.runtime.sources.base import Frame, SourceStatistics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back
-PATIENCE_MS = 5_000  # FFmpeg's own default waits half a minute on a frozen stream
-LOOK_UP = 0.2  # seconds after which a waiting reader looks whether it should stop
+TIMEOUT_MS = 5_000  # FFmpeg's own default waits half a minute on a frozen stream
+STOP_CHECK_SECONDS = 0.2  # seconds after which a waiting reader looks whether it should stop
 
 
-class Capture(Protocol):
+class VideoCapture(Protocol):
     """The part of cv2.VideoCapture that is used."""
 
     def read(self) -> tuple[bool, Any]:  # Any: an image, or None
@@ -32,7 +32,7 @@ class Capture(Protocol):
         """Let go of the device."""
 
 
-class Camera:
+class LiveCamera:
     """A live source; the newest frame wins, and what it replaces is counted."""
 
     live = True
@@ -40,11 +40,11 @@ class Camera:
 
     def __init__(
         self,
-        connect: Callable[[], Capture | None],
+        connect: Callable[[], VideoCapture | None],
         name: str,
         camera: str,
         *,
-        say: Callable[[str], None],
+        on_message: Callable[[str], None],
         fps: float | None = None,
         pauses: tuple[float, float] = (FIRST_PAUSE, LONGEST_PAUSE),
     ) -> None:
@@ -53,7 +53,7 @@ class Camera:
         Args:
             connect: opens the device; None if that fails.
             name, camera: what messages and frames call it.
-            say: is told, from another thread, when the camera is lost and when it is back.
+            on_message: is told, from another thread, when the camera is lost and when it is back.
             pauses: the first and the longest, in seconds, between attempts to connect.
 
         Raises:
@@ -65,8 +65,13 @@ class Camera:
                 f"{name} cannot be opened; check that it is switched on and connected, that address, user and password "
                 "are right, and that no other program uses it"
             )
-        self.name, self.fps, self.account = name, fps, SourceStatistics()
-        self._connect, self._camera, self._say, self._pauses = connect, camera, say, pauses
+        self.name, self.fps, self.statistics = name, fps, SourceStatistics()
+        self._connect, self._camera, self._on_message, self._pauses = (
+            connect,
+            camera,
+            on_message,
+            pauses,
+        )
         self._newest: tuple[Image, int, int] | None = None
         self._lost = False
         self._changed = threading.Condition()
@@ -82,7 +87,7 @@ class Camera:
         while not stop.is_set():
             with self._changed:
                 if self._newest is None:
-                    self._changed.wait(LOOK_UP)
+                    self._changed.wait(STOP_CHECK_SECONDS)
                 taken, self._newest = self._newest, None
             if taken is not None:
                 image, number, moment = taken
@@ -98,20 +103,20 @@ class Camera:
     def close(self) -> None:
         """Stop reading; a driver that hangs is left behind."""
         self._stop.set()
-        self._thread.join(2 * LOOK_UP)
+        self._thread.join(2 * STOP_CHECK_SECONDS)
 
-    def _grab(self, capture: Capture | None) -> None:
-        number, pauses = 0, growing(*self._pauses)
+    def _grab(self, capture: VideoCapture | None) -> None:
+        number, pauses = 0, reconnect_pauses(*self._pauses)
         while not self._stop.is_set():
             if capture is not None:
                 before = number
                 number = self._read_all(capture, number)
                 capture.release()
                 if number > before:
-                    pauses = growing(*self._pauses)
+                    pauses = reconnect_pauses(*self._pauses)
                 if not self._lost and not self._stop.is_set():
                     self._lost = True
-                    self._say(
+                    self._on_message(
                         f"{self.name} was lost after {number} frames; trying again until it returns"
                     )
             self._stop.wait(next(pauses))
@@ -119,7 +124,7 @@ class Camera:
         if capture is not None:
             capture.release()
 
-    def _read_all(self, capture: Capture, number: int) -> int:
+    def _read_all(self, capture: VideoCapture, number: int) -> int:
         """Read until the camera fails; returns the number of the next frame."""
         while not self._stop.is_set():
             done, image = capture.read()
@@ -127,17 +132,17 @@ class Camera:
                 break
             if self._lost:
                 self._lost = False
-                self.account.reconnects += 1
-                self._say(f"{self.name} is back")
+                self.statistics.reconnects += 1
+                self._on_message(f"{self.name} is back")
             with self._changed:
-                self.account.dropped += self._newest is not None
+                self.statistics.dropped += self._newest is not None
                 self._newest = np.asarray(image, np.uint8), number, time.monotonic_ns()
                 self._changed.notify()
             number += 1
         return number
 
 
-def growing(first: float, longest: float) -> Iterator[float]:
+def reconnect_pauses(first: float, longest: float) -> Iterator[float]:
     """Seconds to wait before each attempt: doubling up to a limit, and never the same on two
     devices.
     """
@@ -149,9 +154,9 @@ def growing(first: float, longest: float) -> Iterator[float]:
         pause = min(2 * pause, longest)
 
 
-def connector(
+def opencv_connector(
     device: int | str, backend: int, *, timeouts: bool = False
-) -> Callable[[], Capture | None]:
+) -> Callable[[], VideoCapture | None]:
     """How OpenCV opens a device, an address or a GStreamer pipeline.
 
     Args:
@@ -159,14 +164,9 @@ def connector(
         timeouts: give up on a silent stream; only FFmpeg takes them.
     """
     hush()
-    waits = [
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-        PATIENCE_MS,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-        PATIENCE_MS,
-    ]
+    waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
 
-    def connect() -> Capture | None:
+    def connect() -> VideoCapture | None:
         capture = cv2.VideoCapture(device, backend, waits if timeouts else [])
         return capture if capture.isOpened() else None
 

@@ -13,8 +13,8 @@ from edgeseg.errors import SourceError
 from edgeseg.imaging.file_names import is_image, natural
 from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.sources.base import Source, redact, safe_name
-from edgeseg.runtime.sources.live_camera import Camera, connector
-from edgeseg.runtime.sources.recorded_files import VIDEO_SUFFIXES, Pictures, Videos
+from edgeseg.runtime.sources.live_camera import LiveCamera, opencv_connector
+from edgeseg.runtime.sources.recorded_files import VIDEO_SUFFIXES, ImageFiles, VideoFiles
 
 STREAMS = frozenset({"rtsp", "rtsps", "rtmp", "rtp", "udp", "tcp", "http", "https"})
 KNOWN = "a camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder of pictures or a quoted glob"
@@ -25,13 +25,16 @@ CSI = (
 
 
 def open_source(
-    address: str, *, camera: str | None = None, say: Callable[[str], None] = lambda message: None
+    address: str,
+    *,
+    camera: str | None = None,
+    on_message: Callable[[str], None] = lambda message: None,
 ) -> Source:
     """The source that `address` names.
 
     Args:
         camera: the name to give to the frames' camera; made from the address if left out.
-        say: is told, from another thread, when a camera is lost and when it is back.
+        on_message: is told, from another thread, when a camera is lost and when it is back.
 
     Raises:
         SourceError: nothing of that name, or it cannot be opened.
@@ -41,20 +44,20 @@ def open_source(
         raise SourceError(f"the source is empty; give {KNOWN}")
     if address.isdecimal() or address.startswith("/dev/video") or scheme == "v4l2":
         device = address if scheme != "v4l2" else rest
-        return _device(device, camera or safe_name(device), say)
+        return _device(device, camera or safe_name(device), on_message)
     if scheme == "csi":
-        return _csi(rest, camera, say)
+        return _csi(rest, camera, on_message)
     if "://" in address and scheme != "file":
-        return _stream(address, scheme, camera, say)
+        return _stream(address, scheme, camera, on_message)
     return _files(rest if scheme == "file" else address, camera)
 
 
-def _device(device: str, camera: str, say: Callable[[str], None]) -> Source:
+def _device(device: str, camera: str, on_message: Callable[[str], None]) -> Source:
     named: int | str = int(device) if device.isdecimal() else device
-    return Camera(connector(named, cv2.CAP_V4L2), device, camera, say=say)
+    return LiveCamera(opencv_connector(named, cv2.CAP_V4L2), device, camera, on_message=on_message)
 
 
-def _csi(sensor: str, camera: str | None, say: Callable[[str], None]) -> Source:
+def _csi(sensor: str, camera: str | None, on_message: Callable[[str], None]) -> Source:
     if not sensor.isdecimal():
         raise SourceError(f"csi://{sensor} names no sensor; write csi://0 for the first one")
     if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
@@ -62,11 +65,13 @@ def _csi(sensor: str, camera: str | None, say: Callable[[str], None]) -> Source:
             f"csi://{sensor} needs an OpenCV with GStreamer, which this one ({cv2.__version__}) lacks; on a Jetson "
             "uninstall opencv-python-headless, so that JetPack's own is used"
         )
-    connect = connector(CSI.format(sensor), cv2.CAP_GSTREAMER)
-    return Camera(connect, f"csi://{sensor}", camera or f"csi{sensor}", say=say)
+    connect = opencv_connector(CSI.format(sensor), cv2.CAP_GSTREAMER)
+    return LiveCamera(connect, f"csi://{sensor}", camera or f"csi{sensor}", on_message=on_message)
 
 
-def _stream(address: str, scheme: str, camera: str | None, say: Callable[[str], None]) -> Source:
+def _stream(
+    address: str, scheme: str, camera: str | None, on_message: Callable[[str], None]
+) -> Source:
     if scheme not in STREAMS:
         raise SourceError(
             f"{redact(address)} starts with {scheme}://, which is no known kind of source; give {KNOWN}"
@@ -75,8 +80,10 @@ def _stream(address: str, scheme: str, camera: str | None, say: Callable[[str], 
     place = shown.partition("://")[2].rpartition("@")[2].partition("?")[0]
     name = camera or safe_name(place)
     if scheme.startswith("http") and Path(place).suffix.lower() in VIDEO_SUFFIXES:
-        return Videos([address], shown, name)
-    return Camera(connector(address, cv2.CAP_FFMPEG, timeouts=True), shown, name, say=say)
+        return VideoFiles([address], shown, name)
+    return LiveCamera(
+        opencv_connector(address, cv2.CAP_FFMPEG, timeouts=True), shown, name, on_message=on_message
+    )
 
 
 def _files(address: str, camera: str | None) -> Source:
@@ -86,9 +93,9 @@ def _files(address: str, camera: str | None) -> Source:
         return _mixed(found, address, camera)
     if path.is_file():
         return (
-            Pictures([path], address, camera)
+            ImageFiles([path], address, camera)
             if is_image(path)
-            else Videos([str(path)], address, camera)
+            else VideoFiles([str(path)], address, camera)
         )
     if glob.has_magic(address):
         matches = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)  # noqa: PTH207  # as in a shell
@@ -106,7 +113,7 @@ def _mixed(paths: Sequence[Path], name: str, camera: str | None) -> Source:
     if not pictures and not videos:
         raise SourceError(f"{name} holds no picture or video; give {KNOWN}")
     return (
-        Pictures(pictures, name, camera)
+        ImageFiles(pictures, name, camera)
         if pictures
-        else Videos([str(path) for path in videos], name, camera)
+        else VideoFiles([str(path) for path in videos], name, camera)
     )

@@ -56,7 +56,7 @@ def read_image(path: Path) -> Image | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-class Pictures:
+class ImageFiles:
     """Image files in the given order; unreadable ones are counted and named."""
 
     live = False
@@ -65,7 +65,7 @@ class Pictures:
     def __init__(self, paths: Sequence[Path], name: str, camera: str | None = None) -> None:
         hush()
         self.name = name
-        self.account = SourceStatistics()
+        self.statistics = SourceStatistics()
         self.total: int | None = len(paths)
         self._paths = list(paths)
         self._names = _unique_names(self._paths)
@@ -83,7 +83,7 @@ class Pictures:
                 return
             image = read_image(path)
             if image is None:
-                self.account.unreadable.append(path.name)
+                self.statistics.unreadable.append(path.name)
                 continue
             camera = self._camera or safe_name(path.resolve().parent.name)
             yield Frame(image, number, name, camera, None, time.monotonic_ns())
@@ -98,7 +98,7 @@ class Pictures:
         pass
 
 
-class Videos:
+class VideoFiles:
     """Video files, one after another."""
 
     live = False
@@ -114,14 +114,14 @@ class Videos:
         """
         hush()
         self.name = name
-        self.account = SourceStatistics()
+        self.statistics = SourceStatistics()
         self._camera = camera
         self._clips: list[tuple[str, int]] = []
         self.fps: float | None = None
         for path in paths:
             capture = _open(path)
             if not capture.isOpened():
-                self.account.unreadable.append(_name(path))
+                self.statistics.unreadable.append(_name(path))
                 continue
             self.fps = self.fps or _positive(capture.get(cv2.CAP_PROP_FPS))
             self._clips.append((path, int(max(0.0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))))
@@ -167,7 +167,7 @@ class Videos:
                 return
             if read < 0.97 * length - 2:  # containers without an index only estimate their length
                 what = "the file is truncated or damaged"
-                self.account.notes.append(
+                self.statistics.notes.append(
                     f"{_name(path)} ended after {read} of {length} frames: {what}"
                 )
         if not number:

@@ -26,12 +26,14 @@ from numpy.typing import NDArray
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.runtime.framelog.eviction import EvictionOrder
-from edgeseg.runtime.framelog.frame_log import FrameLog, iter_records, read_record, verify
-from edgeseg.runtime.framelog.frame_selection import HOUR_NS, Candidate
+from edgeseg.runtime.framelog.frame_log import FrameLog
+from edgeseg.runtime.framelog.frame_selection import HOUR_NS, LogCandidate
+from edgeseg.runtime.framelog.reader import iter_records, verify_log
+from edgeseg.runtime.framelog.record_format import read_record
 
 SECOND = 10**9
-CONTROL = Candidate("random", 0.01, ())
-POOR = Candidate("flagged", 1.0, ("black",))
+CONTROL = LogCandidate("random", 0.01, ())
+POOR = LogCandidate("flagged", 1.0, ("black",))
 
 
 def picture(seed: int, side: int = 64) -> NDArray[np.uint8]:
@@ -92,14 +94,14 @@ def test_a_record_is_there_once_put_returns(tmp_path: Path) -> None:
     assert record.image().shape == (64, 64, 3)
     assert record.mask() is not None
     assert log.counts == {"score": 1}
-    assert log.kept == 1
+    assert log.records_written == 1
 
 
 def test_records_come_in_the_order_of_boot_and_seq_whatever_the_clock_says(tmp_path: Path) -> None:
     ids, times = [], iter([9e9, 0.0, 5e8, 4e8, 3e9, 1.0])
     for _ in range(2):
         with open_log(tmp_path, clock=lambda: next(times)) as log:
-            for seed, candidate in enumerate((CONTROL, POOR, Candidate("score", 1.0, ()))):
+            for seed, candidate in enumerate((CONTROL, POOR, LogCandidate("score", 1.0, ()))):
                 ids.append(read_record(put(log, seed, hour=seed, candidate=candidate)).id)
     records = [read_record(path) for path in iter_records(tmp_path)]
     assert [record.id for record in records] == ids
@@ -150,7 +152,7 @@ def test_a_stuck_disk_never_stops_inference(
             offer(log, seed)
         free.set()
     assert log.counts == {"queue": 14, "score": 7, "random": 2}
-    assert verify(tmp_path).good == 9
+    assert verify_log(tmp_path).good == 9
 
 
 def test_a_picture_that_cannot_be_stored_does_not_end_the_log(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         put(log, 1)
         with pytest.raises(FrameLogError, match=f"{os.getpid()}"):
             open_log(tmp_path)
-        assert verify(tmp_path).good == 1  # but reading is fine
+        assert verify_log(tmp_path).good == 1  # but reading is fine
     open_log(tmp_path).close()
 
 
@@ -202,7 +204,7 @@ def test_the_budget_is_kept_after_every_record(tmp_path: Path) -> None:
             assert disk_use(tmp_path) <= budget
         assert disk_use(tmp_path) > 0.9 * budget
         assert log.counts["evicted_score"] == 60 - len(list(iter_records(tmp_path)))
-    result = verify(tmp_path)
+    result = verify_log(tmp_path)
     assert result.bad == []
     hours = {read_record(path).header.monotonic_ns // HOUR_NS for path in iter_records(tmp_path)}
     assert hours == set(range(6))
@@ -297,7 +299,7 @@ def test_a_record_sent_by_another_process_is_evicted_where_it_is(tmp_path: Path)
         path.rename(target)
         log._store._evict()
         assert not target.exists()
-        assert log._store.used == 0
+        assert log._store.used_bytes == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -418,7 +420,7 @@ def test_one_fault_at_any_operation_is_overcome_or_told(
             )
             assert leftovers(folder) == []
             assert sum(path.exists() for path in acknowledged) == len(acknowledged) - evicted
-            assert verify(folder).bad == []
+            assert verify_log(folder).bad == []
             assert put(log, 10, hour=2).exists()
             assert log.state == "ok"
         if not reached:
@@ -447,7 +449,7 @@ def test_lasting_faults_are_told_and_end_by_themselves(
         put(log, 4, hour=wait / 3600)
         assert (log.state, log.problem) == ("ok", "")
         assert first.exists() is (code != errno.ENOSPC)  # room was tried to be made, once
-        assert verify(tmp_path).bad == []
+        assert verify_log(tmp_path).bad == []
 
 
 def test_a_full_log_stops_evicting_for_nothing(tmp_path: Path, faults: Faults) -> None:
@@ -486,7 +488,7 @@ def test_a_folder_that_vanishes_comes_back(tmp_path: Path) -> None:
         assert log.state == "degraded"
         assert put(log, 3, hour=1).exists()
         log._store._evict()  # the record that vanished
-        assert log._store.used == disk_use(tmp_path)
+        assert log._store.used_bytes == disk_use(tmp_path)
 
 
 @pytest.fixture
@@ -526,7 +528,7 @@ def test_a_real_full_disk(small_disk: Path) -> None:
         foreign.write_bytes(b"")
         assert put(log, 101, side=250, hour=30).exists()
         assert leftovers(folder) == []
-        assert verify(folder).bad == []
+        assert verify_log(folder).bad == []
 
 
 # --- junk
@@ -567,7 +569,7 @@ def test_damage_at_rest_is_found_and_named(tmp_path: Path) -> None:
         else:
             del data[-7:]
         path.write_bytes(data)
-    result = verify(tmp_path)
+    result = verify_log(tmp_path)
     assert result.good == 32
     assert {path for path, _ in result.bad} == set(damaged)
     assert all(str(path) in why for path, why in result.bad)
@@ -583,7 +585,7 @@ def test_set_aside_files_are_bounded(tmp_path: Path) -> None:
         assert log.counts["bad"] == 30
         kept = sum(path.lstat().st_blocks * 512 for path in (tmp_path / "bad").iterdir())
         assert 0 < kept <= 100_000
-        assert log._store.used == kept
+        assert log._store.used_bytes == kept
 
 
 GOOD_SHARD, GOOD_NAME = "000001-00000-score", f"000001-0000000007-500-{'ab' * 16}.esr"
@@ -654,9 +656,9 @@ def test_junk_is_never_fatal_and_never_followed(
         assert read_record(path).image().shape == (64, 64, 3)
         if kept is not None and kept.exists():
             assert read_record(kept).header.seq == 0
-        while log._store._stock:
+        while log._store._eviction_order:
             log._store._evict()
-    verify(folder)
+    verify_log(folder)
     assert [path.name for path in outside.iterdir()] == [GOOD_NAME]
     assert (outside / GOOD_NAME).read_bytes() == b"mine"
 
@@ -713,12 +715,12 @@ def test_readers_beside_an_evicting_writer_never_see_half_a_record(tmp_path: Pat
     writer.start()
     seen = 0
     while not done.is_set():
-        result = verify(tmp_path)
+        result = verify_log(tmp_path)
         assert result.bad == []
         seen += result.good
     writer.join()
     assert seen > 100
-    assert verify(tmp_path).good > 10
+    assert verify_log(tmp_path).good > 10
 
 
 WRITER = """
@@ -754,7 +756,7 @@ def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
             threading.Event().wait(generator.uniform(0, 0.05))
             process.send_signal(signal.SIGKILL)
             acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]
-        result = verify(tmp_path)
+        result = verify_log(tmp_path)
         assert result.bad == [], f"seed {seed}"
         there = {path.name for path in iter_records(tmp_path)}
         assert set(acknowledged) <= there, f"seed {seed}"

@@ -20,12 +20,12 @@ from pydantic import ValidationError
 from edgeseg.errors import FrameLogError
 from edgeseg.runtime.framelog.record_format import (
     MAGIC,
-    Facts,
-    Kind,
+    PartKind,
     Record,
-    encode,
+    RecordMetadata,
     encode_parts,
-    parse,
+    encode_record,
+    parse_record,
     read_header,
     read_record,
 )
@@ -33,7 +33,7 @@ from edgeseg.runtime.framelog.record_format import (
 HEIGHT, WIDTH = 48, 64
 
 
-def facts(**changes: Any) -> Facts:
+def facts(**changes: Any) -> RecordMetadata:
     values: dict[str, Any] = {
         "device": "gauge-7",
         "camera": "ufer öst",
@@ -51,7 +51,7 @@ def facts(**changes: Any) -> Facts:
         "height": HEIGHT,
         "width": WIDTH,
     }
-    return Facts(**{**values, **changes})
+    return RecordMetadata(**{**values, **changes})
 
 
 def pictures() -> tuple[Any, Any, Any]:
@@ -62,21 +62,21 @@ def pictures() -> tuple[Any, Any, Any]:
     return image, mask, entropy
 
 
-NAME, DATA = encode(facts(), encode_parts(*pictures(), quality=95))
-PARTS = parse(DATA).parts
+NAME, DATA = encode_record(facts(), encode_parts(*pictures(), quality=95))
+PARTS = parse_record(DATA).parts
 
 
 def forge(header: bytes, body: bytes = b"") -> bytes:
     return MAGIC + struct.pack("<I", len(header)) + header + body
 
 
-def with_part(kind: Kind, data: bytes) -> Record:
-    return parse(encode(facts(), {**PARTS, kind: data})[1])
+def with_part(kind: PartKind, data: bytes) -> Record:
+    return parse_record(encode_record(facts(), {**PARTS, kind: data})[1])
 
 
 def test_what_goes_in_comes_out() -> None:
     image, mask, entropy = pictures()
-    record = parse(DATA)
+    record = parse_record(DATA)
     assert record.header.model_dump(exclude={"parts", "version"}) == facts().model_dump()
     assert record.id == hashlib.sha256(DATA).hexdigest()
     assert np.abs(record.image().astype(int) - image).mean() < 4  # JPEG, and red is not blue
@@ -87,19 +87,23 @@ def test_what_goes_in_comes_out() -> None:
 
 
 def test_mask_and_entropy_may_be_missing() -> None:
-    record = parse(encode(facts(), encode_parts(pictures()[0], None, None, quality=80))[1])
+    record = parse_record(
+        encode_record(facts(), encode_parts(pictures()[0], None, None, quality=80))[1]
+    )
     assert record.mask() is None
     assert record.entropy() is None
 
 
 def test_the_same_input_gives_the_same_bytes_and_name() -> None:
-    assert encode(facts(), encode_parts(*pictures(), quality=95)) == (NAME, DATA)
+    assert encode_record(facts(), encode_parts(*pictures(), quality=95)) == (NAME, DATA)
     assert f"000003-0000000041-421-{hashlib.sha256(DATA).hexdigest()[:32]}.esr" == NAME
 
 
 def test_values_outside_the_entropy_range_are_clipped() -> None:
     entropy = np.array([[np.nan, -1.0], [2.0, 0.5]], np.float32)
-    record = parse(encode(facts(), encode_parts(pictures()[0], None, entropy, quality=80))[1])
+    record = parse_record(
+        encode_record(facts(), encode_parts(pictures()[0], None, entropy, quality=80))[1]
+    )
     found = record.entropy()
     assert found is not None
     np.testing.assert_allclose(found, np.array([[0, 0], [1, 0.5]]), atol=0.003)
@@ -126,7 +130,7 @@ def test_every_change_of_the_bytes_is_noticed(data: st.DataObject) -> None:
     if bytes(changed) == DATA:
         return
     try:
-        assert parse(bytes(changed)).name != NAME
+        assert parse_record(bytes(changed)).name != NAME
     except FrameLogError as error:
         assert "the record" in str(error)
 
@@ -146,15 +150,17 @@ JSON = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.dictionaries(st.sampled_from(sorted(json.loads(parse(DATA).header.canonical()))), JSON),
+    st.dictionaries(
+        st.sampled_from(sorted(json.loads(parse_record(DATA).header.canonical()))), JSON
+    ),
     st.booleans(),
 )
 def test_hostile_headers_raise_nothing_else(changes: dict[str, Any], keep: bool) -> None:
-    header = json.loads(parse(DATA).header.canonical()) if keep else {}
+    header = json.loads(parse_record(DATA).header.canonical()) if keep else {}
     header.update(changes)
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     try:
-        record = parse(forge(text, b"".join(PARTS.values())))
+        record = parse_record(forge(text, b"".join(PARTS.values())))
     except FrameLogError:
         return
     assert record.header.canonical() == text
@@ -165,7 +171,7 @@ def test_hostile_headers_raise_nothing_else(changes: dict[str, Any], keep: bool)
 def test_noise_raises_nothing_else(noise: bytes) -> None:
     for data in (noise, MAGIC + noise, forge(noise)):
         with pytest.raises(FrameLogError):
-            parse(data)
+            parse_record(data)
 
 
 @pytest.mark.parametrize(
@@ -183,25 +189,25 @@ def test_noise_raises_nothing_else(noise: bytes) -> None:
 )
 def test_odd_json_is_refused(header: bytes) -> None:
     with pytest.raises(FrameLogError, match="damaged"):
-        parse(forge(header))
+        parse_record(forge(header))
 
 
 def test_a_header_that_could_be_written_differently_is_refused() -> None:
     text = json.dumps(
-        json.loads(parse(DATA).header.canonical())
+        json.loads(parse_record(DATA).header.canonical())
     ).encode()  # the same values, with spaces
     with pytest.raises(FrameLogError, match="one way"):
-        parse(forge(text, b"".join(PARTS.values())))
+        parse_record(forge(text, b"".join(PARTS.values())))
 
 
 def test_claimed_sizes_are_not_allocated() -> None:
-    header = json.loads(parse(DATA).header.canonical())
+    header = json.loads(parse_record(DATA).header.canonical())
     header["parts"] = [{**part, "length": 60_000_000} for part in header["parts"]]
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
     tracemalloc.start()
     for data in (forge(text), MAGIC + b"\xff\xff\xff\xff" + text, MAGIC + b"\xff\xff\0\0" + text):
         with pytest.raises(FrameLogError):
-            parse(data)
+            parse_record(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2_000_000
@@ -209,7 +215,7 @@ def test_claimed_sizes_are_not_allocated() -> None:
 
 def test_a_newer_layout_asks_for_an_update() -> None:
     with pytest.raises(FrameLogError, match="update edgeseg"):
-        parse(b"ESR2" + DATA[4:])
+        parse_record(b"ESR2" + DATA[4:])
 
 
 @pytest.mark.parametrize(
@@ -259,7 +265,7 @@ def patched_png(height: int, width: int) -> bytes:
     ],
 )
 def test_pictures_of_a_wrong_size_are_never_decoded(
-    kind: Kind, data: bytes, monkeypatch: pytest.MonkeyPatch
+    kind: PartKind, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = with_part(kind, data)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
@@ -281,8 +287,8 @@ def test_a_color_mask_is_refused() -> None:
 def test_files_are_checked_against_their_names(tmp_path: Path) -> None:
     good = tmp_path / NAME
     good.write_bytes(DATA)
-    assert read_record(good) == parse(DATA)
-    assert read_header(good) == parse(DATA).header
+    assert read_record(good) == parse_record(DATA)
+    assert read_header(good) == parse_record(DATA).header
     for wrong in (NAME.replace("421", "999"), NAME.replace("000003-", "000004-"), "a.esr"):
         (tmp_path / wrong).write_bytes(DATA)
         with pytest.raises(FrameLogError, match="does not fit its name") as caught:

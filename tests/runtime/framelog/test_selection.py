@@ -13,11 +13,11 @@ from edgeseg.config import LogConfig
 from edgeseg.imaging.array_types import Image
 from edgeseg.runtime.framelog.frame_selection import (
     HOUR_NS,
-    Candidate,
-    Control,
+    ControlStream,
     FrameSelection,
-    Quality,
-    TokenBucket,
+    HourlyQuota,
+    LogCandidate,
+    PictureQuality,
 )
 
 SECOND = 10**9
@@ -47,7 +47,7 @@ def run(gates: FrameSelection, image: Image, now_ns: int, score: float = 0.9) ->
 
 
 def test_a_bucket_gives_ten_minutes_at_once_and_then_its_rate() -> None:
-    bucket = TokenBucket(60)
+    bucket = HourlyQuota(60)
     assert sum(bucket.take(0) for _ in range(100)) == 10
     assert not bucket.has(59 * SECOND)
     assert bucket.take(60 * SECOND)
@@ -55,7 +55,7 @@ def test_a_bucket_gives_ten_minutes_at_once_and_then_its_rate() -> None:
 
 
 def test_a_bucket_gains_nothing_from_a_clock_that_goes_back() -> None:
-    bucket = TokenBucket(60)
+    bucket = HourlyQuota(60)
     while bucket.take(HOUR_NS):
         pass
     assert not any(
@@ -66,7 +66,7 @@ def test_a_bucket_gains_nothing_from_a_clock_that_goes_back() -> None:
 
 @pytest.mark.parametrize(("per_hour", "kept"), [(0.0, 0), (0.5, 1 + 5), (1.0, 1 + 10)])
 def test_small_quotas_hold_too(per_hour: float, kept: int) -> None:
-    bucket = TokenBucket(per_hour)
+    bucket = HourlyQuota(per_hour)
     assert sum(bucket.take(minute * 60 * SECOND) for minute in range(601)) == kept
 
 
@@ -75,7 +75,7 @@ def test_dark_and_bright_pictures_are_told_from_night_and_snow() -> None:
     night = noise.copy()
     night[200:280, 100:300] = 90  # one lamp
     snow = 255 - night
-    quality = Quality()
+    quality = PictureQuality()
     assert quality.flags(noise, "a", 0) == ("black",)
     assert quality.flags(255 - noise, "a", 0) == ("saturated",)
     assert quality.flags(night, "a", 0) == ()
@@ -84,7 +84,7 @@ def test_dark_and_bright_pictures_are_told_from_night_and_snow() -> None:
 
 
 def test_a_camera_that_repeats_one_picture_is_frozen_after_ten_seconds() -> None:
-    quality, still = Quality(), picture(1)
+    quality, still = PictureQuality(), picture(1)
     for second in range(10):
         assert quality.flags(still, "a", second * SECOND) == ()
         assert quality.flags(picture(second), "b", second * SECOND) == ()
@@ -94,7 +94,7 @@ def test_a_camera_that_repeats_one_picture_is_frozen_after_ten_seconds() -> None
 
 
 def test_sensor_noise_is_not_frozen() -> None:
-    quality, generator = Quality(), np.random.default_rng(0)
+    quality, generator = PictureQuality(), np.random.default_rng(0)
     for second in range(30):
         noisy = picture(1) // 2 + generator.integers(0, 3, (48, 64, 3), np.uint8)
         assert quality.flags(noisy, "a", second * SECOND) == ()
@@ -132,7 +132,7 @@ def test_only_the_last_256_kept_frames_count() -> None:
 def test_a_frame_that_was_not_written_costs_nothing() -> None:
     gates = selection(per_hour=1)
     chosen = gates.prefilter(picture(1), "cam", 0.9, 0)
-    assert isinstance(chosen, Candidate)
+    assert isinstance(chosen, LogCandidate)
     assert gates.check_duplicate(chosen, picture(1), 0) == ""  # and then the disk failed
     assert run(gates, picture(1), 1) == "score"
     assert run(gates, picture(2), 2) == "quota"
@@ -158,7 +158,7 @@ def test_a_storm_of_uncertain_frames_leaves_every_hour_its_share() -> None:
 
 @pytest.mark.parametrize(("fps", "hours"), [(0.02, 2000), (1.0, 40), (30.0, 1)])
 def test_the_control_stream_takes_its_share_at_any_frame_rate(fps: float, hours: int) -> None:
-    control = Control(4.8, 0.08, seed=0)
+    control = ControlStream(4.8, 0.08, seed=0)
     expected = sum(
         control.probability(int(frame * SECOND / fps)) for frame in range(int(hours * 3600 * fps))
     )
@@ -175,7 +175,7 @@ def test_a_large_quota_does_not_make_a_short_run_all_control() -> None:
 
 
 def test_a_pause_of_the_camera_does_not_flood_the_control_stream() -> None:
-    control = Control(4.8, 0.08, seed=0)
+    control = ControlStream(4.8, 0.08, seed=0)
     times = [
         *range(0, 600 * SECOND, SECOND // 10),
         *range(36_000 * SECOND, 36_060 * SECOND, SECOND // 10),
@@ -202,7 +202,7 @@ def test_estimates_weighted_by_the_stored_probabilities_are_true() -> None:
     scores = np.random.default_rng(0).random(4000) ** 3
     estimates = []
     for seed in range(30):
-        control, total = Control(300.0, 0.5, seed), 0.0
+        control, total = ControlStream(300.0, 0.5, seed), 0.0
         for frame, score in enumerate(scores):
             probability = control.probability(frame * SECOND // 5)
             total += score / probability if control.draw(probability) else 0.0
