@@ -98,7 +98,9 @@ def _tell_labels(result: LabelResult) -> None:
         "already there": result.present,
     }
     _say(
-        f"labels: {', '.join(f'{count} {what}' for what, count in parts.items() if count)}; splits: {where}"
+        "labels: "
+        f"{', '.join(f'{count} {what}' for what, count in parts.items() if count)}; "
+        f"splits: {where}"
     )
     for note in result.notes:
         _say(f"note: {note}")
@@ -108,7 +110,8 @@ def _tell_labels(result: LabelResult) -> None:
 def _withheld(count: int) -> None:
     if count:
         _say(
-            f"{count} unlabelled frames of the site are kept out of training, being too near val or gate frames"
+            f"{count} unlabelled frames of the site are kept out of training, being too "
+            "near val or gate frames"
         )
 
 

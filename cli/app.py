@@ -56,13 +56,15 @@ class Group(TyperGroup):
                 raise  # ours to mend, so it keeps its traceback
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
             print(
-                f"error: cannot write {what}; mend that and run the same command again, nothing saved is lost",
+                f"error: cannot write {what}; mend that and run the same command again, "
+                "nothing saved is lost",
                 file=sys.stderr,
             )
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             print(
-                "interrupted: nothing that was saved is lost; run the same command with --resume where it has one",
+                "interrupted: nothing that was saved is lost; run the same command with "
+                "--resume where it has one",
                 file=sys.stderr,
             )
             raise typer.Exit(130) from None
@@ -73,7 +75,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train a segmentation model from mostly unlabelled footage of one site, and run it on an edge device.",
+    help="Train a segmentation model from mostly unlabelled footage of one site, and run it on "
+    "an edge device.",
 )
 
 

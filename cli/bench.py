@@ -102,7 +102,8 @@ def _bench_bundle(
         images = golden.images
     else:
         raise ConfigError(
-            f"{opened.path} brings no frames along; name some with --source VIDEO or --source FOLDER"
+            f"{opened.path} brings no frames along; name some with --source VIDEO or "
+            "--source FOLDER"
         )
     with report() as bar:
         timings = timer.benchmark_bundle(
@@ -144,7 +145,10 @@ def _bench_bundle(
         [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
     )
     notes += [
-        f"next: edgeseg infer {opened.path} --source ... does decoding, inference and writing side by side"
+        (
+            f"next: edgeseg infer {opened.path} --source ... does decoding, inference and "
+            "writing side by side"
+        )
     ]
     for note in notes:
         say(note)

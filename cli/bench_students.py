@@ -62,7 +62,8 @@ def bench_students(
     site = site_here(given)
     if site is not None and classes is not None:
         raise ConfigError(
-            "--classes and the edgeseg.toml here disagree: the site knows its own; leave --classes out"
+            "--classes and the edgeseg.toml here disagree: the site knows its own; leave "
+            "--classes out"
         )
     if site is None and classes is None:
         raise ConfigError(
@@ -109,7 +110,8 @@ def _students(names: list[str] | None) -> tuple[Student, ...]:
         arch, slash, encoder = name.partition("/")
         if not (arch and slash and encoder):
             raise ConfigError(
-                f"--student {name!r} is not ARCH/ENCODER; write it like --student lraspp/mobilenetv2_100"
+                f"--student {name!r} is not ARCH/ENCODER; write it like --student "
+                "lraspp/mobilenetv2_100"
             )
         found.append(Student(arch, encoder))
     return tuple(dict.fromkeys(found))
@@ -165,9 +167,13 @@ def _notes(
             unknown, key=lambda student: next(one.int8 for one in found if one.student == student)
         )
         scratch = " --weights none" if fastest.arch in ("stdc", "ddrnet") else ""
-        command = f"edgeseg distill --encoder {fastest.encoder}{scratch} --set distill.arch={fastest.arch}"
+        command = (
+            f"edgeseg distill --encoder {fastest.encoder}{scratch} --set "
+            f"distill.arch={fastest.arch}"
+        )
         notes.append(
-            f"no mIoU yet for {len(unknown)} of them; to get one{'' if site else ', in a site'}: {command}"
+            f"no mIoU yet for {len(unknown)} of them; to get "
+            f"one{'' if site else ', in a site'}: {command}"
         )
     for note in notes:
         say(note)

@@ -65,7 +65,8 @@ def build(
         raise EngineError("; ".join(failed))
     best = min(records, key=lambda flavour: records[flavour].ms or float("inf"))
     say(
-        f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer {opened.path} --source ..."
+        f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer "
+        f"{opened.path} --source ..."
     )
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 Methods = Annotated[
     str | None,
     typer.Option(
-        help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly is always in."
+        help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly "
+        "is always in."
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(help="Runs of each method, 3 if left out.")]

@@ -60,7 +60,8 @@ def export(
 
     if publish and output is not None:
         raise ConfigError(
-            "--publish and --output disagree: only a bundle in the site's bundles/ can be current; leave one out"
+            "--publish and --output disagree: only a bundle in the site's bundles/ can be "
+            "current; leave one out"
         )
     flags = {
         "int8": int8,

@@ -129,7 +129,10 @@ def export(
     if as_json:
         print(json.dumps({"output": str(output), "exported": result.good, "bad": result.reasons}))
     images, masks = output / "images", output / "masks"
-    then = f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} {masks}"
+    then = (
+        f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} "
+        f"{masks}"
+    )
     if not result.good:
         then = f"edgeseg log ls {folder}"
     say(f"exported {result.good} records to {output}; next: {then}")
@@ -166,7 +169,8 @@ def _newest() -> Path:
     found = list(root.glob("runs/infer/exp*/log/ready"))
     if not found:
         raise FrameLogError(
-            f"{root} has no run with a frame log; name the log's folder, or make one with `edgeseg infer --log auto`"
+            f"{root} has no run with a frame log; name the log's folder, or make one with "
+            "`edgeseg infer --log auto`"
         )
     return max(found, key=lambda path: path.stat().st_mtime).parent
 

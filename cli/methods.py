@@ -46,7 +46,10 @@ def methods(json: options.Json = False) -> None:
             known = [alias for alias, meant in ALIASES.items() if meant == name]
             does = f"{info.does} [dim](also {', '.join(known)})[/dim]" if known else info.does
             if 0 < classes < info.classes:
-                does = f"[red]not here: needs {info.classes} classes, this site has {classes}[/red]; {does}"
+                does = (
+                    f"[red]not here: needs {info.classes} classes, this site has "
+                    f"{classes}[/red]; {does}"
+                )
             table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
     console.print(table)
     more = Table(

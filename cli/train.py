@@ -101,7 +101,8 @@ def finish(result: RunResult, *, json: bool, following: str) -> None:
     console.print(table)
     best = result.metrics["best"]
     say(
-        f"best mIoU {best['miou']:.2f} at step {best['step']}, {result.metrics['seconds_per_step']:.3f} s a step"
+        f"best mIoU {best['miou']:.2f} at step {best['step']}, "
+        f"{result.metrics['seconds_per_step']:.3f} s a step"
     )
     say(f"Results saved to {result.path} (look at {result.path / 'val.png'})")
     say(f"Next: {following}")

@@ -232,7 +232,10 @@ def _engines() -> list[str]:
         return []
     for record in records:
         parts = record.parts
-        what = f"{parts.get('flavour')} {parts.get('onnx', '')[:12]}, TensorRT {parts.get('tensorrt')}, {record.built}"
+        what = (
+            f"{parts.get('flavour')} {parts.get('onnx', '')[:12]}, TensorRT "
+            f"{parts.get('tensorrt')}, {record.built}"
+        )
         if record.plan is None:
             found.append(f"{what}: refused (tries so far: {record.tries}), {record.refused}")
         else:
@@ -274,10 +277,12 @@ def _advice(report: Findings) -> list[str]:
         )
     if not FAST_INT8 & set(report.features):
         advice.append(
-            "this processor has no INT8 dot product, so expect little from --int8; `edgeseg bench` measures it"
+            "this processor has no INT8 dot product, so expect little from --int8; "
+            "`edgeseg bench` measures it"
         )
     if report.free_bytes < LOW_DISK:
         advice.append(
-            f"only {report.free_bytes / 1e9:.1f} GB are free on this disk: make room before training or logging"
+            f"only {report.free_bytes / 1e9:.1f} GB are free on this disk: make room "
+            "before training or logging"
         )
     return advice

@@ -171,9 +171,15 @@ class HtmlReport:
 
     def html(self) -> str:
         """The whole page."""
-        view = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        view = (
+            '<meta charset="utf-8"><meta name="viewport" content="width=device-width, '
+            'initial-scale=1">'
+        )
         head = f"<head>{view}<title>{_text(self._title)}</title><style>{STYLE}</style></head>"
-        return f"<!doctype html>\n<html lang=en>{head}<body><main>{''.join(self._parts)}</main></body></html>\n"
+        return (
+            "<!doctype html>\n<html "
+            f"lang=en>{head}<body><main>{''.join(self._parts)}</main></body></html>\n"
+        )
 
     def write(self, path: Path) -> None:
         """Save the page, atomically."""
@@ -237,7 +243,8 @@ def _curves(series: Sequence[Series], x_label: str, y_label: str) -> str:
             ]
             edge = " ".join("{:.1f},{:.1f}".format(*place(x, y)) for x, y in around)
             parts.append(
-                f'<polygon points="{edge}" fill="{COLORS[number % len(COLORS)]}" fill-opacity="0.14"/>'
+                f'<polygon points="{edge}" fill="{COLORS[number % len(COLORS)]}" '
+                'fill-opacity="0.14"/>'
             )
     for number, line in enumerate(series):
         color = COLORS[number % len(COLORS)]
