@@ -7,27 +7,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from edgeseg import bundle
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
-from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
-from edgeseg.config.template import COMMENTS, create_site, default_colors
+from edgeseg.config import CONFIG_NAME, load_config
+from edgeseg.config.template import create_site
 from edgeseg.site import Site
 from tests.helpers.footage import save, scene, site
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 
 @pytest.fixture(autouse=True)
@@ -79,53 +71,6 @@ def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     _, err = run("init", tmp_path / "file" / "site", code=1)
     assert "cannot be written" in err
-
-
-def _leaves(section: BaseModel, path: str) -> dict[str, Any]:  # Any: values of every kind
-    found: dict[str, Any] = {}
-    for key in type(section).model_fields:
-        value = getattr(section, key)
-        found |= (
-            _leaves(value, f"{path}{key}.")
-            if isinstance(value, BaseModel)
-            else {f"{path}{key}": value}
-        )
-    return found
-
-
-def test_every_commented_default_is_the_default(tmp_path: Path) -> None:
-    path = create_site(tmp_path, [f"class {number}" for number in range(64)])
-    text = path.read_text()
-    config = load_config(path)
-    expected = {
-        key: value for key, value in _leaves(config, "").items() if key not in ("name", "classes")
-    }
-    unset = set(re.findall(r"^# (\w+) is unset ", text, re.M))
-    assert unset == {key.rpartition(".")[2] for key, value in expected.items() if value is None}
-    live = re.sub(r"^# (?=\w+ = )", "", text, flags=re.M)
-    written = tomllib.loads(live)
-    for key, value in expected.items():
-        *sections, name = key.split(".")
-        table = written
-        for section in sections:
-            table = table[section]
-        shown = table.get(name)
-        assert (list(value) if isinstance(value, tuple) else value) == shown, key
-        assert COMMENTS[".".join(sections)].get(name), (
-            f"{key} needs a comment in edgeseg/scaffold.py"
-        )
-    assert SiteConfig.model_validate(written) == config
-    assert {
-        f"{section}.{key}" for section, comments in COMMENTS.items() for key in comments
-    } == set(expected)
-
-
-def test_default_colors_are_distinct() -> None:
-    colors = np.array(
-        [[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in default_colors(64)]
-    )
-    apart = np.abs(colors[:, None] - colors[None]).sum(-1) + 999 * np.eye(64)
-    assert apart.min() >= 36 and apart[:12, :12].min() >= 80
 
 
 def test_the_first_evening(here: Site, tmp_path: Path) -> None:

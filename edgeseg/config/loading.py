@@ -1,0 +1,117 @@
+"""Reading and writing of configurations: TOML files, overrides, and every mistake told at once."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from edgeseg.config.schema import SiteConfig
+from edgeseg.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> SiteConfig:
+    """Read `path` and lay `overrides` ("train.steps=2000") over it.
+
+    Raises:
+        ConfigError: The file is missing, is no TOML, or holds keys or values that cannot be.
+    """
+    return load_saved_config(SiteConfig, path, overrides)
+
+
+def load_saved_config(model: type[Model], path: Path, overrides: list[str] | None = None) -> Model:
+    """Read a TOML file that holds all of `model`, such as the `config.toml` beside a run.
+
+    Raises:
+        ConfigError: The file is missing, is no TOML, or holds keys or values that cannot be.
+    """
+    try:
+        table = tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} does not exist; run `edgeseg init {path.parent}` to make one"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`"
+        ) from None
+    return apply_overrides(model, table, overrides, str(path))
+
+
+def apply_overrides(
+    model: type[Model], table: dict[str, Any], overrides: list[str] | None, source: str
+) -> Model:  # Any: TOML values
+    """Lay `overrides` over `table` and build `model`; for a place without an edgeseg.toml as well.
+
+    Raises:
+        ConfigError: With all mistakes in one sentence that begins with `source`, or with "the
+            command line" when the overrides made them.
+    """
+    changed = copy.deepcopy(table)
+    for text in overrides or []:
+        _override(changed, text)
+    try:
+        return validate_config(model, changed, source)
+    except ConfigError:
+        if not overrides:
+            raise
+        validate_config(model, table, source)  # its own mistakes come first
+        return validate_config(model, changed, "the command line")
+
+
+def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values
+    """Write the value of one KEY=VALUE into the nested `table`.
+
+    For example, "train.u2pl.alpha=0.1" sets table["train"]["u2pl"]["alpha"] to 0.1, and
+    "train.method=u2pl", whose value is no TOML, sets the text "u2pl".
+    """
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r} is not KEY=VALUE; write it like --set train.steps=2000")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw  # a bare word: a string without its quotes
+    *parents, last = key.strip().split(".")
+    for name in parents:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {text!r}: {name} is no table; see edgeseg.toml for the keys")
+    table[last] = value
+
+
+def validate_config(
+    model: type[Model], values: Any, source: str
+) -> Model:  # Any: unvalidated input
+    """Build `model` from `values`, naming every mistake by its dotted path.
+
+    Raises:
+        ConfigError: With all mistakes in one sentence.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        mistakes = []
+        for fault in error.errors():
+            path = ".".join(map(str, fault["loc"])) or "file"
+            mistakes.append(f"{path}: {fault['msg'].removeprefix('Value error, ')}")
+        raise ConfigError(
+            f"{source} has {error.error_count()} mistake(s): {'; '.join(mistakes)}; "
+            "correct them and run again"
+        ) from None
+
+
+def to_toml(config: BaseModel) -> str:
+    """Return `config` as TOML, complete with every default."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
