@@ -93,7 +93,8 @@ def tables() -> tuple[Table, ...]:
 def _tables(path: str, field: FieldInfo) -> Iterator[Table]:
     """Yield the table at `path`, whose default is a model, and then the tables inside it."""
     section = field.default
-    settings, nested = [], []
+    settings: list[Setting] = []
+    nested: list[Table] = []
     for key, inner in type(section).model_fields.items():
         if isinstance(inner.default, BaseModel):
             nested += _tables(f"{path}.{key}", inner)
