@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.data.frame_store import FrameStore
+from edgeseg.data.frame_store import SiteFrameReader
 from edgeseg.site import Frame, Site
 
 SIZES = ((128, 160), (352, 480))
@@ -72,7 +72,7 @@ def make_site(root: Path, images: list[Path], suffix: str, width: int) -> Site:
 
 def epoch(site: Site, size: tuple[int, int]) -> float:
     """Seconds to read every frame once."""
-    store = FrameStore(site, site.frames(), size, memory=0)
+    store = SiteFrameReader(site, site.frames(), size, memory=0)
     order = np.random.default_rng(0).permutation(len(store))
     began = time.perf_counter()
     for place in range(0, len(order), 4):

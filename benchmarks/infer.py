@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import LogConfig
-from edgeseg.imaging.resize import prepare
+from edgeseg.imaging.resize import preprocess
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import cores, open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -54,7 +54,9 @@ def read(clip: str, bundle: Bundle, number: int) -> Frames:
     """The first frames of the clip as the graph takes them, (1, H, W, 3) each."""
     frames = []
     for frame in open_source(clip).frames(Event()):
-        frames.append(prepare(frame.image, (bundle.manifest.height, bundle.manifest.width))[None])
+        frames.append(
+            preprocess(frame.image, (bundle.manifest.height, bundle.manifest.width))[None]
+        )
         if len(frames) == number:
             break
     return frames

@@ -114,7 +114,7 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import onnx
 
-    from edgeseg.data.frame_store import read_frame, resize_image
+    from edgeseg.data.frame_store import read_site_frame, resize_image
     from edgeseg.export.graph.lowering import lower, rename
     from edgeseg.export.graph.torch_export import export_network
     from edgeseg.models.model_files import load_model
@@ -135,9 +135,9 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
         )
         np.save(
             work / f"images-{seed}.npy",
-            [resize_image(read_frame(site, frames[n])[0], size) for n in chosen],
+            [resize_image(read_site_frame(site, frames[n])[0], size) for n in chosen],
         )
-    pairs: list[Any] = [read_frame(site, frame) for frame in site.frames("val")]
+    pairs: list[Any] = [read_site_frame(site, frame) for frame in site.frames("val")]
     np.save(work / "val.npy", [resize_image(image, size) for image, _ in pairs])
     np.savez(work / "truth.npz", *[truth for _, truth in pairs])
     facts = {

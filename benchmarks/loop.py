@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig, validate_config
-from edgeseg.data.augment import weak
+from edgeseg.data.augment import weak_augment
 from edgeseg.methods import METHODS, Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network, build_network
 from edgeseg.training.memory import keep_freed_memory
@@ -78,7 +78,7 @@ def make_step(
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4, foreach=True)
 
     def step() -> None:
-        ours, others = (Batch(*weak(*raw, config.scale)) for raw in (labelled, footage))
+        ours, others = (Batch(*weak_augment(*raw, config.scale)) for raw in (labelled, footage))
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             result: StepResult = method(ours, others, PROGRESS)
         torch.autograd.backward(result.loss)

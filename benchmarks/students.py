@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import GRAPHS, Bundle
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
-from edgeseg.data.frame_store import read_frame, resize_image
+from edgeseg.data.frame_store import read_site_frame, resize_image
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
 from edgeseg.export.student_benchmark import STUDENTS, Student
@@ -164,7 +164,7 @@ def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
         }
     manifest = Bundle.open(site.root / next(iter(rows.values()))["bundle"]).manifest
     size = (manifest.height, manifest.width)  # of all of them: it is part of the budget
-    image = resize_image(read_frame(site, site.require("val")[0])[0], size)
+    image = resize_image(read_site_frame(site, site.require("val")[0])[0], size)
     times = compare_latency(graphs, image, threads, 0, NullReporter())
     for name, row in rows.items():
         fp32, int8 = times[f"{name} fp32"], times.get(f"{name} int8-cpu")

@@ -11,8 +11,8 @@ from edgeseg.cli.shared import options
 from edgeseg.cli.shared.console import report, say
 
 if TYPE_CHECKING:
-    from edgeseg.data.ingest.add_footage import AddResult
-    from edgeseg.data.ingest.add_labels import LabelResult
+    from edgeseg.data.ingest.add_footage import AddFootageResult
+    from edgeseg.data.ingest.add_labels import AddLabelsResult
 
 SHOWN = 10  # file names of one kind
 Camera = Annotated[
@@ -75,7 +75,7 @@ def labels(
     say("next: edgeseg status")
 
 
-def _tell_footage(result: AddResult) -> None:
+def _tell_footage(result: AddFootageResult) -> None:
     counts = (
         f"kept {result.kept}, near-duplicates {result.duplicates}, already there {result.present}"
     )
@@ -86,7 +86,7 @@ def _tell_footage(result: AddResult) -> None:
     _withheld(result.withheld)
 
 
-def _tell_labels(result: LabelResult) -> None:
+def _tell_labels(result: AddLabelsResult) -> None:
     where = (
         ", ".join(f"{count} {split}" for split, count in sorted(result.splits.items())) or "none"
     )

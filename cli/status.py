@@ -10,7 +10,7 @@ from edgeseg.cli.shared.console import report, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from edgeseg.data.site_summary import Summary
+    from edgeseg.data.site_summary import SiteSummary
 
 
 def status(as_json: options.Json = False, given: options.Set = None) -> None:
@@ -22,25 +22,25 @@ def status(as_json: options.Json = False, given: options.Set = None) -> None:
 
     from rich.console import Console
 
-    from edgeseg.data.frame_cache import used
-    from edgeseg.data.site_summary import summarize
+    from edgeseg.data.frame_cache import cache_bytes_used
+    from edgeseg.data.site_summary import summarize_site
     from edgeseg.site import Site
 
     site = Site.open(overrides=given)
     with report() as bar:
-        summary = summarize(site, bar)
+        summary = summarize_site(site, bar)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
         return
     _show(summary, Console())
-    if size := used(site):
+    if size := cache_bytes_used(site):
         print(f"cache/ takes {size / 1e9:.2f} GB and may be deleted at any time")
     for warning in summary.warnings:
         say(f"warning: {warning}")
     say(f"next: {summary.next}")
 
 
-def _show(summary: Summary, out: Console) -> None:
+def _show(summary: SiteSummary, out: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 

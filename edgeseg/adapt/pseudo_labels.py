@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgeseg.adapt.collapse_alarms import Pixels, Statistics, compare_histograms
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
 from edgeseg.errors import AdaptError
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.models.model_files import load_model
@@ -86,7 +86,7 @@ def labelled_pixels(site: Site) -> Pixels:
     """(C,) labelled pixels of each class in the `labelled` split."""
     counts = np.zeros(256)
     for frame in site.frames("labelled"):
-        mask = read_frame(site, frame)[1]
+        mask = read_site_frame(site, frame)[1]
         if mask is not None:
             counts += np.bincount(mask.ravel(), minlength=256)
     return counts[: len(site.config.classes)]
@@ -110,7 +110,7 @@ def _predict(
     place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     model.module.to(place)
     for frame in frames:
-        image, _ = read_frame(site, frame)
+        image, _ = read_site_frame(site, frame)
         masks, entropies = predict(
             model.module, [resize_image(image, (model.card.height, model.card.width))], place
         )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.data.ingest.image_files import digest
-from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, SiteWriter, open_store
+from edgeseg.data.ingest.image_files import content_digest
+from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, SiteWriter, open_site_writer
 from edgeseg.data.splits import JUDGES
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
@@ -100,7 +100,7 @@ def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullR
     counts: Counter[str] = Counter(seen=len(paths))
     damaged: list[str] = []
     report.start("records", len(paths))
-    with open_store(site) as store:
+    with open_site_writer(site) as store:
         origins = load_origins(site)
         judging = HashSet(
             [int(frame.hash, 16) for frame in store.frames() if frame.split in JUDGES]
@@ -131,14 +131,14 @@ def _take(store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, Or
     """
     record = read_record(path)
     header = record.header
-    content = digest(record.parts["image"])
-    if store.find(content) is not None:
+    content = content_digest(record.parts["image"])
+    if store.find_by_content(content) is not None:
         return "known"
     if header.flags:
         return "poor"
     image = record.image()
     hashed = dhash(image)
-    if judging.near(hashed, store.site.config.data.near_duplicate):
+    if judging.has_within(hashed, store.site.config.data.near_duplicate):
         return "judged"
     frame = store.put_image(
         image,

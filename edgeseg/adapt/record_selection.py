@@ -62,7 +62,7 @@ def select(candidates: Sequence[Candidate], most: int, near: int) -> Selection:
     for candidate in scored:
         if len(chosen) == most:
             over += 1
-        elif seen.near(int(candidate.frame.hash, 16), near):
+        elif seen.has_within(int(candidate.frame.hash, 16), near):
             duplicates += 1
         else:
             seen.add(int(candidate.frame.hash, 16))

@@ -17,9 +17,9 @@ from edgeseg.compare.plan import Facts
 from edgeseg.compare.recommendation import Verdict
 from edgeseg.compare.results import FLOOR, RARE, Standing, rare_classes
 from edgeseg.config import TrainConfig
-from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
 from edgeseg.html_report import HtmlReport, Series
-from edgeseg.imaging.drawing import paint
+from edgeseg.imaging.drawing import paint_mask
 from edgeseg.metrics import block_length, confusion_matrix, iou_margins, mean_gain_interval, miou
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Site
@@ -240,7 +240,7 @@ def _pictures(page: HtmlReport, site: Site, able: Sequence[Standing], config: Tr
     page.legend([(spec.name, spec.color) for spec in site.config.classes])
     frames = list(_frames(site, config.imgsz))
     rows: list[list[Cell]] = [
-        [(image, "frame"), (paint(truth, palette), "truth")] for image, truth in frames
+        [(image, "frame"), (paint_mask(truth, palette), "truth")] for image, truth in frames
     ]
     for each in able:  # one model in memory at a time
         module = load_model(each.runs[0].path, "last").module
@@ -248,7 +248,7 @@ def _pictures(page: HtmlReport, site: Site, able: Sequence[Standing], config: Tr
             mask = predict(module, [image])[0][0].numpy()
             line.append(
                 (
-                    paint(mask, palette),
+                    paint_mask(mask, palette),
                     f"{each.method} {miou(confusion_matrix(truth, mask, classes)):.1f}",
                 )
             )
@@ -262,7 +262,7 @@ def _frames(
     """Image and truth at training size of frames spread over val."""
     frames = site.frames("val")
     for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2)[1:-1].round().astype(int)):
-        image, mask = read_frame(site, frames[place])
+        image, mask = read_site_frame(site, frames[place])
         assert mask is not None, f"{frames[place].id} is a val frame without mask"
         yield resize_image(image, size), resize_mask(mask, size)
 

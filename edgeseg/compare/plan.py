@@ -17,7 +17,7 @@ from edgeseg.compare.results import FLOOR
 from edgeseg.compare.worker import Job
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check
-from edgeseg.data.frame_store import FrameStore
+from edgeseg.data.frame_store import SiteFrameReader
 from edgeseg.doctor import examine
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
@@ -218,7 +218,7 @@ def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
 
 def _facts(site: Site, wanted: Plan) -> Facts:
     labelled = site.require("labelled")
-    counts = FrameStore(site, labelled, wanted.config.imgsz, memory=0).pixels(
+    counts = SiteFrameReader(site, labelled, wanted.config.imgsz, memory=0).class_pixels(
         len(site.config.classes)
     )
     pixels = {name: int(number) for name, number in zip(site.config.class_names, counts)}

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from edgeseg.imaging.array_types import IGNORE
 
 
-def weak(
+def weak_augment(
     images: Tensor, masks: Tensor, scale: tuple[float, float]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Random scale, crop to the same size and flip, image and mask alike.
@@ -52,7 +52,7 @@ def weak(
     return moved, label, valid
 
 
-def strong(images: Tensor) -> Tensor:
+def strong_augment(images: Tensor) -> Tensor:
     """Color jitter (p 0.8), gray (p 0.2) and blur (p 0.5), each drawn for every image: the set of
     ST++ and UniMatch.
 

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 
-def boxes(batch: int, height: int, width: int, device: torch.device, share: float = 0.5) -> Tensor:
+def random_boxes(
+    batch: int, height: int, width: int, device: torch.device, share: float = 0.5
+) -> Tensor:
     """One random box an image that covers `share` of it, aspect ratio 1/2 to 2 where it fits.
 
     Returns:
@@ -24,7 +26,7 @@ def boxes(batch: int, height: int, width: int, device: torch.device, share: floa
     return rows[:, :, None] & columns[:, None, :]
 
 
-def mix(values: Tensor, box: Tensor) -> Tensor:
+def mix_boxes(values: Tensor, box: Tensor) -> Tensor:
     """Inside the box take the pixel of the next sample of the batch; a batch of one is left as it
     is.
 

@@ -111,7 +111,7 @@ def open_cache(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> Fr
         ) from None
 
 
-def used(site: Site) -> int:
+def cache_bytes_used(site: Site) -> int:
     """Bytes of disk that the caches take."""
     return sum(taken for _, taken, _ in _caches(site.root / FOLDER).values())
 

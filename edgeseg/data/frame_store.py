@@ -40,7 +40,7 @@ class RawBatch:
     names: tuple[str, ...]
 
 
-def read_frame(site: Site, frame: Frame) -> tuple[Image, Image | None]:
+def read_site_frame(site: Site, frame: Frame) -> tuple[Image, Image | None]:
     """Image (H, W, 3) RGB and mask (H, W), at their own size.
 
     Raises:
@@ -85,7 +85,7 @@ def resize_mask(mask: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
-class FrameStore:
+class SiteFrameReader:
     """Frames of one split at training size, decoded once: into the site's cache, or where there is
     no room for that, into memory as far as a budget goes."""
 
@@ -125,7 +125,7 @@ class FrameStore:
         kept = self._kept.get(index) or (self._cache and self._cache.get(index))
         if kept:
             return kept
-        image, mask = read_frame(self._site, self.frames[index])
+        image, mask = read_site_frame(self._site, self.frames[index])
         image = resize_image(image, self._size)
         mask = (
             np.full(self._size, IGNORE, np.uint8) if mask is None else resize_mask(mask, self._size)
@@ -153,7 +153,7 @@ class FrameStore:
         splits = "/".join(sorted({frame.split for frame in self.frames}))
         self._report.say(f"{splits} frames are kept in memory, not in cache/: {why}")
 
-    def pixels(self, classes: int) -> Tensor:
+    def class_pixels(self, classes: int) -> Tensor:
         """(C,) int64: labelled pixels of each class over all frames."""
         counts = np.zeros(256, np.int64)
         for index in range(len(self)):
@@ -161,7 +161,7 @@ class FrameStore:
         return torch.from_numpy(counts[:classes])
 
 
-class FrameSource(Protocol):
+class FrameReader(Protocol):
     """Frames at training size, by place."""
 
     @property
@@ -173,12 +173,12 @@ class FrameSource(Protocol):
         """(H, W, 3) uint8 RGB and (H, W) uint8."""
 
 
-class LabelledStore:
+class PseudoLabelReader:
     """The frames of another store with masks of their own, such as pseudo-labels; only those that
     have one.
     """
 
-    def __init__(self, store: FrameSource, folder: Path, frames: Sequence[Frame]) -> None:
+    def __init__(self, store: FrameReader, folder: Path, frames: Sequence[Frame]) -> None:
         """Take masks `folder/<frame id>.png` at training size for the given frames of `store`."""
         wanted = {frame.id for frame in frames}
         self._places = [place for place, frame in enumerate(store.frames) if frame.id in wanted]
@@ -208,7 +208,7 @@ def read_mask(path: Path) -> Image:
     return np.asarray(mask, np.uint8)
 
 
-class Order:
+class BatchOrder:
     """Which frames make up the batch of a step: epochs of shuffled frames, a function of seed and
     step only.
 
@@ -244,7 +244,7 @@ class Order:
         return int(self._epochs[epoch, stream][place])
 
 
-class Loader:
+class BatchLoader:
     """Batches by step number, the next one read by threads while the current one trains.
 
     With several processes (`world`), each takes its own part of the same order.
@@ -252,7 +252,7 @@ class Loader:
 
     def __init__(
         self,
-        store: FrameSource,
+        store: FrameReader,
         batch: int,
         seed: int,
         *,
@@ -263,7 +263,7 @@ class Loader:
     ) -> None:
         places = [index for index, frame in enumerate(store.frames) if frame.id in focus]
         self._store, self._batch, self._rank = store, batch, rank
-        self._order = Order(len(store), batch * world, seed, places)
+        self._order = BatchOrder(len(store), batch * world, seed, places)
         self._threads = ThreadPoolExecutor(workers)
         self._ahead: dict[int, list[Future[tuple[Image, Image]]]] = {}
 

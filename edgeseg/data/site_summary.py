@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Bundle
 from edgeseg.data.ingest.mask_files import count_pixels, read_stored
 from edgeseg.errors import BundleError, DataError
-from edgeseg.imaging.perceptual_hash import distances
+from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import SPLITS, Frame, Site, Split
 
@@ -46,7 +46,7 @@ class BundleInfo:
 
 
 @dataclass
-class Summary:
+class SiteSummary:
     """The state of a site.
 
     Attributes:
@@ -72,14 +72,14 @@ class Summary:
         return sum(counts[split] for counts in self.frames.values())
 
 
-def summarize(site: Site, report: ProgressReporter | None = None) -> Summary:
+def summarize_site(site: Site, report: ProgressReporter | None = None) -> SiteSummary:
     """Look at frames, masks, runs and bundles.
 
     Raises:
         DataError: the index is damaged. Damaged masks and bundles are warnings.
     """
     frames = site.frames()
-    summary = Summary(site.config.name, str(site.root))
+    summary = SiteSummary(site.config.name, str(site.root))
     for camera in sorted({frame.camera for frame in frames}):
         mine = [frame for frame in frames if frame.camera == camera]
         counts = Counter(frame.split for frame in mine if not frame.withheld)
@@ -167,7 +167,7 @@ def _bundles(site: Site) -> list[BundleInfo]:
 
 
 def _warn(
-    site: Site, frames: list[Frame], pixels: dict[Split, NDArray[np.int64]], summary: Summary
+    site: Site, frames: list[Frame], pixels: dict[Split, NDArray[np.int64]], summary: SiteSummary
 ) -> None:
     say = summary.warnings.append
     lost = sum(not (site.root / frame.image).is_file() for frame in frames)
@@ -197,7 +197,7 @@ def _warn(
         )
 
 
-def _about_labels(absent: dict[Split, list[str]], summary: Summary) -> list[str]:
+def _about_labels(absent: dict[Split, list[str]], summary: SiteSummary) -> list[str]:
     said = []
     if absent["labelled"]:
         said.append(
@@ -222,10 +222,12 @@ def _copies(annotated: list[Frame], near: int) -> int:
         [int(frame.hash, 16) for frame in annotated if frame.split == "labelled"], np.uint64
     )
     judges = [frame for frame in annotated if frame.split != "labelled"]
-    return sum(bool((distances(int(frame.hash, 16), learned) <= near).any()) for frame in judges)
+    return sum(
+        bool((hamming_distances(int(frame.hash, 16), learned) <= near).any()) for frame in judges
+    )
 
 
-def _next(summary: Summary) -> str:
+def _next(summary: SiteSummary) -> str:
     finished = {run.verb for run in summary.runs if run.finished}
     if not summary.frames:
         return "edgeseg add footage PATH"

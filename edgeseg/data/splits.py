@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeseg.config import DataConfig
 from edgeseg.data.ingest.image_files import is_image
-from edgeseg.imaging.perceptual_hash import distances
+from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.site import Frame, Split
 
 Block = tuple[str, str, int]
@@ -32,7 +32,7 @@ def block_of(frame: Frame, seconds: float) -> Block:
     return frame.camera, str(path.parent if is_image(path) else path), int(frame.time // seconds)
 
 
-def leaks(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) -> set[str]:
+def leaking_frames(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) -> set[str]:
     """Ids of unlabelled frames that would let training see val or gate.
 
     Those are the frames of a block whose nearest frame with a mask is in val or gate, and the
@@ -44,7 +44,9 @@ def leaks(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) ->
     """
     everything = list(frames)
     free = [frame for frame in everything if frame.split == "unlabelled"]
-    masked = by_block([frame for frame in everything if frame.split != "unlabelled"], block_seconds)
+    masked = group_by_block(
+        [frame for frame in everything if frame.split != "unlabelled"], block_seconds
+    )
     found = set()
     for frame in free:
         owners = masked.get(block_of(frame, block_seconds))
@@ -54,19 +56,19 @@ def leaks(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) ->
     close = np.zeros(len(free), bool)
     for judge in everything:
         if judge.split in JUDGES:
-            close |= distances(int(judge.hash, 16), hashes) <= near_duplicate
+            close |= hamming_distances(int(judge.hash, 16), hashes) <= near_duplicate
     return found | {free[index].id for index in np.flatnonzero(close)}
 
 
-def withhold(frames: Iterable[Frame], config: DataConfig) -> list[Frame]:
-    """The frames with `withheld` set on exactly those that `leaks` finds.
+def mark_withheld(frames: Iterable[Frame], config: DataConfig) -> list[Frame]:
+    """The frames with `withheld` set on exactly those that `leaking_frames` finds.
 
     They keep their place in the index, so that they can still be labelled, and come back when val
     and gate change; but `Site.frames("unlabelled")` leaves them out. To be called before every
     `Site.save_frames`.
     """
     everything = list(frames)
-    out = leaks(everything, config.near_duplicate, config.block_seconds)
+    out = leaking_frames(everything, config.near_duplicate, config.block_seconds)
     return [
         frame
         if frame.withheld == (frame.id in out)
@@ -75,7 +77,7 @@ def withhold(frames: Iterable[Frame], config: DataConfig) -> list[Frame]:
     ]
 
 
-def by_block(frames: Iterable[Frame], seconds: float) -> dict[Block, list[Frame]]:
+def group_by_block(frames: Iterable[Frame], seconds: float) -> dict[Block, list[Frame]]:
     """Frames by block, in time order within each."""
     blocks: dict[Block, list[Frame]] = defaultdict(list)
     for frame in sorted(frames, key=lambda frame: (frame.time, frame.id)):
@@ -88,8 +90,8 @@ def _nearest(frame: Frame, others: Sequence[Frame]) -> Frame:
 
 
 @dataclass(frozen=True)
-class Assignment:
-    """What `assign` decided.
+class SplitAssignment:
+    """What `assign_splits` decided.
 
     Attributes:
         splits: by frame id.
@@ -100,12 +102,12 @@ class Assignment:
     parted: int
 
 
-def assign(
+def assign_splits(
     new: Sequence[Frame],
     settled: Sequence[Frame],
     pixels: Mapping[str, Sequence[int]],
     config: DataConfig,
-) -> Assignment:
+) -> SplitAssignment:
     """Part newly labelled frames into labelled, val and gate; the same input gives the same splits.
 
     Frames of a block that has a split already follow it. Other blocks, cut where one alone is
@@ -119,12 +121,12 @@ def assign(
         pixels: (C,) pixel counts of each class by frame id, for new and settled frames.
     """
     decided: dict[str, Split] = {}
-    owners = by_block(settled, config.block_seconds)
+    owners = group_by_block(settled, config.block_seconds)
     total = len(new) + len(settled)
     limit = max(1, round(total * min(config.val_share, config.gate_share)))
     runs: list[list[Frame]] = []
     parted = 0
-    for block, members in sorted(by_block(new, config.block_seconds).items()):
+    for block, members in sorted(group_by_block(new, config.block_seconds).items()):
         if block in owners:
             decided.update((frame.id, _nearest(frame, owners[block]).split) for frame in members)
             continue
@@ -143,7 +145,7 @@ def assign(
         pool.fill(split)
     for split in JUDGES:
         pool.cover(split)
-    return Assignment({**decided, **pool.splits()}, parted)
+    return SplitAssignment({**decided, **pool.splits()}, parted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.drawing import heat, paint
+from edgeseg.imaging.drawing import paint_entropy, paint_mask
 from edgeseg.metrics import confusion_matrix, miou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.reader import iter_records
@@ -192,18 +192,18 @@ def _gallery(
     rows: list[list[Cell]] = []
     for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2).round().astype(int)[1:-1]):
         image, mask = frames[place]
-        row: list[Cell] = [(image, ""), (paint(mask, palette), "")]
+        row: list[Cell] = [(image, ""), (paint_mask(mask, palette), "")]
         heats: list[Cell] = []
         for name, model in models.items():
             found, entropy = model(image)
             row.append(
-                (paint(found, palette), f"{miou(confusion_matrix(mask, found, classes)):.1f}")
+                (paint_mask(found, palette), f"{miou(confusion_matrix(mask, found, classes)):.1f}")
             )
             if name in unsure:
                 grown = cv2.resize(
                     entropy, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR
                 )
-                heats.append((heat(np.asarray(grown, np.float32)), ""))
+                heats.append((paint_entropy(np.asarray(grown, np.float32)), ""))
         rows.append(row + heats)
     page.pictures(["frame", "truth", *models, *(f"entropy, {name}" for name in unsure)], rows)
 

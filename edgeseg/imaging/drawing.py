@@ -15,20 +15,20 @@ from edgeseg.imaging.array_types import Image
 IGNORE_COLOR = (0, 0, 0)
 
 
-def paint(mask: Image, palette: Sequence[tuple[int, int, int]]) -> Image:
+def paint_mask(mask: Image, palette: Sequence[tuple[int, int, int]]) -> Image:
     """(H, W) class ids -> (H, W, 3) RGB; 255 and unknown ids are black."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
     return np.asarray(table[mask], np.uint8)
 
 
-def heat(entropy: NDArray[np.float32]) -> Image:
+def paint_entropy(entropy: NDArray[np.float32]) -> Image:
     """(H, W) 0..1 -> (H, W, 3) RGB, dark where certain."""
     codes = (np.clip(entropy, 0, 1) * 255).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(codes, cv2.COLORMAP_INFERNO)[..., ::-1], np.uint8)
 
 
-def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Image:
+def image_grid(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Image:
     """Pictures of one size in rows, a title above each column."""
     gap = 4
     width = rows[0][0].shape[1]
@@ -43,7 +43,9 @@ def grid(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Image:
     return np.concatenate(lines)
 
 
-def legend(names: Sequence[str], palette: Sequence[tuple[int, int, int]], width: int) -> Image:
+def class_legend(
+    names: Sequence[str], palette: Sequence[tuple[int, int, int]], width: int
+) -> Image:
     """One line or more of colored squares with the classes' names."""
     lines, x, y = [], 4, 0
     for name, color in zip(names, palette):

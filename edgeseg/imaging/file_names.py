@@ -15,7 +15,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def natural(path: Path) -> list[tuple[int, str]]:
+def natural_sort_key(path: Path) -> list[tuple[int, str]]:
     """A sort key that puts frame_2 before frame_10."""
     return [
         (int(part), "") if part.isdecimal() else (-1, part)

@@ -16,10 +16,10 @@ except ImportError:
         "(on a Jetson JetPack's own serves too)"
     ) from None
 
-__all__ = ["cv2", "hush"]
+__all__ = ["cv2", "silence_opencv"]
 
 
-def hush() -> None:
+def silence_opencv() -> None:
     """Stop OpenCV and FFmpeg from printing: what they say about a camera includes its password."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

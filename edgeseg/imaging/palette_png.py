@@ -15,7 +15,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 IGNORED = (0, 0, 0)  # color of every id that is no class, 255 among them
 
 
-def palette_png(mask: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> bytes:
+def encode_palette_png(mask: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> bytes:
     """The bytes of a PNG whose pixel values are class ids and which viewers show in the classes'
     colors.
 
@@ -43,7 +43,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def as_gray(data: bytes) -> bytes:
+def palette_to_gray_png(data: bytes) -> bytes:
     """An 8-bit palette PNG as a gray one of the same values, so that OpenCV reads indices; other
     files as they are.
     """

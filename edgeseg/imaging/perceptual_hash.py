@@ -38,13 +38,13 @@ def dhash(image: NDArray[np.uint8]) -> int:
     return int(_POWERS[bits].sum(dtype=np.uint64))
 
 
-def distance(one: int, other: int) -> int:
+def hamming_distance(one: int, other: int) -> int:
     """Number of bits in which two hashes differ, 0..64."""
     return (one ^ other).bit_count()
 
 
-def distances(one: int, others: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """`distance` from one hash to many, (N,) uint64; about 0.5 ms for 50,000."""
+def hamming_distances(one: int, others: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """`hamming_distance` from one hash to many, (N,) uint64; about 0.5 ms for 50,000."""
     value = others ^ np.uint64(
         one
     )  # counts bits in pairs, nibbles, bytes: numpy below 2.0 has no bit count
@@ -70,6 +70,9 @@ class HashSet:
         self._values[self._size] = value
         self._size += 1
 
-    def near(self, value: int, most: int) -> bool:
+    def has_within(self, value: int, most: int) -> bool:
         """Whether a hash with at most `most` different bits was seen."""
-        return bool(self._size) and int(distances(value, self._values[: self._size]).min()) <= most
+        return (
+            bool(self._size)
+            and int(hamming_distances(value, self._values[: self._size]).min()) <= most
+        )

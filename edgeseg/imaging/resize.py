@@ -28,6 +28,6 @@ def resize_mask(mask: Image, size: tuple[int, int]) -> Image:
     return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
-def prepare(image: Image, size: tuple[int, int]) -> Image:
+def preprocess(image: Image, size: tuple[int, int]) -> Image:
     """A decoded frame as the graph takes it: (H, W, 3) uint8 BGR to (height, width, 3) uint8 RGB."""
     return np.asarray(cv2.cvtColor(resize_image(image, size), cv2.COLOR_BGR2RGB), np.uint8)

@@ -14,7 +14,7 @@ from edgeseg.bundle import GRAPHS, Bundle, Flavour
 from edgeseg.bundle.golden_frames import Golden
 from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.resize import prepare
+from edgeseg.imaging.resize import preprocess
 from edgeseg.metrics import pixel_agreement
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Backend, Runner
@@ -109,7 +109,7 @@ def benchmark_bundle(
 
 def _time(runner: Runner, image: Image, overlay: Overlay, timing: FlavourTiming) -> None:
     moments = [time.perf_counter()]
-    small = prepare(image, (runner.bundle.manifest.height, runner.bundle.manifest.width))[None]
+    small = preprocess(image, (runner.bundle.manifest.height, runner.bundle.manifest.width))[None]
     moments.append(time.perf_counter())
     prediction = runner(small)
     moments.append(time.perf_counter())

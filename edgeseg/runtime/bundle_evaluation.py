@@ -12,8 +12,8 @@ import numpy as np
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import as_gray
-from edgeseg.imaging.resize import prepare, resize_mask
+from edgeseg.imaging.palette_png import palette_to_gray_png
+from edgeseg.imaging.resize import preprocess, resize_mask
 from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
@@ -54,7 +54,7 @@ def evaluate_runner(
                 f"{mask_path} holds class {highest}, but the classes are 0 to {classes - 1}; correct the mask"
             )
         predicted = resize_mask(
-            run(prepare(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1])
+            run(preprocess(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1])
         )
         counts.append(confusion_matrix(truth, predicted, classes))
         report.advance()
@@ -92,7 +92,7 @@ def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
         DataError: it is missing, damaged or of another kind.
     """
     try:
-        data = np.frombuffer(as_gray(path.read_bytes()), np.uint8)
+        data = np.frombuffer(palette_to_gray_png(path.read_bytes()), np.uint8)
         mask = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except (OSError, cv2.error):
         mask = None

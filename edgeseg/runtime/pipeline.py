@@ -22,7 +22,7 @@ import numpy as np
 
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.resize import prepare
+from edgeseg.imaging.resize import preprocess
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.outputs.base import Sink
@@ -169,7 +169,7 @@ def _decode(
             if frame is None:
                 break
             decoded = time.perf_counter()
-            small = prepare(frame.image, size)[None]
+            small = preprocess(frame.image, size)[None]
             times.add("decode", decoded - began)
             times.add("resize", time.perf_counter() - decoded)
             line.waiting.put((frame, pool.submit(_infer, runner, small, times)))

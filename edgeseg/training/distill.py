@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.config import DistillConfig
-from edgeseg.data.augment import strong
+from edgeseg.data.augment import strong_augment
 from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distillation import distillation_loss
@@ -111,7 +111,7 @@ class Distillation(Method):
         valid = torch.cat([labelled.valid, unlabelled.valid])
         with torch.no_grad():
             target = self.source(self.normalize(clean)).logits
-        logits = self.student(self.normalize(strong(clean))).logits
+        logits = self.student(self.normalize(strong_augment(clean))).logits
         size = (logits.shape[2], logits.shape[3])
         near = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
         supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)

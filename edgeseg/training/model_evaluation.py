@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
 from edgeseg.imaging.array_types import Image
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
@@ -110,6 +110,6 @@ def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
 
 def _pairs(site: Site, frames: Iterable[Frame]) -> Iterable[tuple[Image, Image]]:
     for frame in frames:
-        image, mask = read_frame(site, frame)
+        image, mask = read_site_frame(site, frame)
         assert mask is not None, f"{frame.id} has no mask"
         yield image, mask

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.config import TrainConfig
-from edgeseg.data.frame_store import FrameStore, LabelledStore, read_mask
+from edgeseg.data.frame_store import PseudoLabelReader, SiteFrameReader, read_mask
 from edgeseg.distributed import barrier, rank, world_size
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
@@ -62,7 +62,7 @@ class SiteStages:
             focus,
             report,
         )
-        self._store = FrameStore(site, self.footage, config.imgsz, report=report)
+        self._store = SiteFrameReader(site, self.footage, config.imgsz, report=report)
         self._share = 0.0  # of the budget that the stages so far were given
         self._done = 0  # steps of the stages before
         self._seconds = 0.0  # of them, and of the labelling between
@@ -108,7 +108,7 @@ class SiteStages:
         )
         folder = self._out if last else self._out / "stages" / name
         footage = (
-            LabelledStore(self._store, labels, self.footage if frames is None else frames)
+            PseudoLabelReader(self._store, labels, self.footage if frames is None else frames)
             if labels
             else None
         )

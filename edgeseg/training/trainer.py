@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.config import LoopConfig
-from edgeseg.data.augment import weak
-from edgeseg.data.frame_store import FrameSource, FrameStore, Loader, RawBatch
+from edgeseg.data.augment import weak_augment
+from edgeseg.data.frame_store import BatchLoader, FrameReader, RawBatch, SiteFrameReader
 from edgeseg.distributed import all_gather
 from edgeseg.errors import TrainError
 from edgeseg.methods import Batch, Method
@@ -96,7 +96,7 @@ def fit(
     focus: frozenset[str] = frozenset(),
     report: ProgressReporter,
     span: StepRange | None = None,
-    footage: FrameSource | None = None,
+    footage: FrameReader | None = None,
     title: str = "train",
 ) -> RunResult:
     """Run the loop for the method that `make` builds from the labelled pixels of each class (C,).
@@ -121,10 +121,10 @@ def fit(
             return done
 
         # What is trained, on what.
-        labelled = FrameStore(site, site.require("labelled"), config.imgsz, report=report)
+        labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
         validation = Validation(site, site.require("val"), config.imgsz)
         torch.manual_seed(config.seed)
-        method = make(labelled.pixels(len(site.config.classes))).to(
+        method = make(labelled.class_pixels(len(site.config.classes))).to(
             memory_format=torch.channels_last
         )
         if fabric.world_size > 1 and fabric.device.type == "cuda":
@@ -133,12 +133,12 @@ def fit(
             _groups(method, config), weight_decay=config.weight_decay, foreach=True
         )
         load = partial(
-            Loader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size
+            BatchLoader, workers=config.workers, rank=fabric.global_rank, world=fabric.world_size
         )
         sizes = shares(config, fabric.world_size, footage=method.needs_unlabelled)
         loaders = [load(labelled, sizes[0], config.seed)]
         if method.needs_unlabelled:
-            store = footage or FrameStore(
+            store = footage or SiteFrameReader(
                 site, site.require("unlabelled"), config.imgsz, report=report
             )
             loaders.append(load(store, sizes[1], config.seed + 1, focus=focus))
@@ -370,7 +370,7 @@ def _parts(batch: Batch, number: int) -> list[Batch]:
 
 
 def _augment(raw: RawBatch, config: LoopConfig, device: torch.device) -> Batch:
-    return Batch(*weak(raw.images.to(device), raw.masks.to(device), config.scale))
+    return Batch(*weak_augment(raw.images.to(device), raw.masks.to(device), config.scale))
 
 
 def _add(sums: dict[str, list[float]], logs: dict[str, Tensor]) -> None:

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import torch
 
-from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.drawing import grid, heat, legend, paint, save_png
+from edgeseg.imaging.drawing import class_legend, image_grid, paint_entropy, paint_mask, save_png
 from edgeseg.methods import Method
 from edgeseg.metrics import Counts, iou, miou
 from edgeseg.models import Network
@@ -85,13 +85,13 @@ class Validation:
             rows.append(
                 [
                     small,
-                    paint(resize_mask(truth, self._size), palette),
-                    paint(mask[0].numpy(), palette),
-                    heat(unsure),
+                    paint_mask(resize_mask(truth, self._size), palette),
+                    paint_mask(mask[0].numpy(), palette),
+                    paint_entropy(unsure),
                 ]
             )
-        picture = grid(rows, ("image", "truth", "prediction", "entropy"))
-        names = legend(self._site.config.class_names, palette, picture.shape[1])
+        picture = image_grid(rows, ("image", "truth", "prediction", "entropy"))
+        names = class_legend(self._site.config.class_names, palette, picture.shape[1])
         save_png(path, np.concatenate([picture, names]))
 
     def _figures(
@@ -109,7 +109,7 @@ class Validation:
 
     def _read(self, frame: Frame) -> tuple[Image, Image]:
         if frame.id not in self._kept:
-            image, mask = read_frame(self._site, frame)
+            image, mask = read_site_frame(self._site, frame)
             assert mask is not None, f"{frame.id} is a val frame without mask"
             if self._left < image.nbytes + mask.nbytes:
                 return image, mask

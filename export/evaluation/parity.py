@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 from torch import nn
 
-from edgeseg.data.frame_store import read_frame, resize_image, resize_mask
+from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
@@ -49,13 +49,13 @@ class ValFrames:
     def pairs(self) -> Iterable[tuple[Image, Image]]:
         """Image (H, W, 3) at the graph's size and truth at its own."""
         for frame in self.frames:
-            image, truth = read_frame(self.site, frame)
+            image, truth = read_site_frame(self.site, frame)
             assert truth is not None, f"{frame.id} is a val frame without a mask"
             yield resize_image(image, self.size), truth
 
     def image(self, place: int) -> Image:
         """(H, W, 3) of one frame, at the graph's size."""
-        return resize_image(read_frame(self.site, self.frames[place])[0], self.size)
+        return resize_image(read_site_frame(self.site, self.frames[place])[0], self.size)
 
     def measure(
         self,
@@ -103,7 +103,7 @@ class CalibrationImages(Sequence[Image]):
         if isinstance(place, slice):
             return [self[one] for one in range(len(self))[place]]
         return resize_image(
-            read_frame(self.site, self.frames[range(len(self))[place]])[0], self.size
+            read_site_frame(self.site, self.frames[range(len(self))[place]])[0], self.size
         )
 
 

@@ -15,7 +15,7 @@ from edgeseg.export.evaluation.parity import ValFrames
 from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
 from edgeseg.html_report import HtmlReport
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.drawing import heat, paint
+from edgeseg.imaging.drawing import paint_entropy, paint_mask
 from edgeseg.metrics import pixel_agreement
 
 SHOWN = 4  # frames of each file
@@ -115,13 +115,16 @@ def _worst(
         lines.append(
             [
                 (frame, val.frames[int(place)].id),
-                (paint(before.masks[place], palette), "FP32"),
-                (paint(after.masks[place], palette), f"{name}, {shares[place]:.2f} % the same"),
+                (paint_mask(before.masks[place], palette), "FP32"),
+                (
+                    paint_mask(after.masks[place], palette),
+                    f"{name}, {shares[place]:.2f} % the same",
+                ),
                 (
                     _differences(frame, before.masks[place] != after.masks[place]),
                     "pixels that changed",
                 ),
-                (heat(entropy[step]), "entropy of FP32"),
+                (paint_entropy(entropy[step]), "entropy of FP32"),
             ]
         )
     page.pictures([], lines)

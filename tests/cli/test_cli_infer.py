@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
 from edgeseg.cli.infer import stopping
-from edgeseg.imaging.palette_png import palette_png
+from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.runtime.framelog.reader import iter_records, verify_log
 from edgeseg.runtime.framelog.record_format import read_record
 from tests.helpers.bundles import CLASSES, painted
@@ -201,7 +201,7 @@ def labelled(folder: Path) -> list[object]:
         truth = tiles.astype(np.uint8).repeat(64, 0).repeat(96, 1)
         truth[:5] = 99
         (folder / "masks" / f"{name}.png").write_bytes(
-            palette_png(truth, [spec.rgb for spec in CLASSES])
+            encode_palette_png(truth, [spec.rgb for spec in CLASSES])
         )
     return ["--images", folder / "images", "--masks", folder / "masks"]
 

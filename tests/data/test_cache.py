@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
 from edgeseg.data import frame_cache as cache
-from edgeseg.data.frame_cache import FrameCache, used
-from edgeseg.data.frame_store import FrameStore
+from edgeseg.data.frame_cache import FrameCache, cache_bytes_used
+from edgeseg.data.frame_store import SiteFrameReader
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import NullReporter
@@ -79,11 +79,11 @@ def bounded(site: Site, bound: int) -> Site:
     return Site.open(site.root, [f"data.cache_bytes={bound}"])
 
 
-def store(site: Site, said: Said | None = None, size: tuple[int, int] = SIZE) -> FrameStore:
-    return FrameStore(site, site.frames("labelled"), size, report=said)
+def store(site: Site, said: Said | None = None, size: tuple[int, int] = SIZE) -> SiteFrameReader:
+    return SiteFrameReader(site, site.frames("labelled"), size, report=said)
 
 
-def contents(frames: FrameStore) -> bytes:
+def contents(frames: SiteFrameReader) -> bytes:
     return b"".join(part.tobytes() for index in range(len(frames)) for part in frames[index])
 
 
@@ -101,13 +101,13 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from edgeseg.data import frame_store as dataset
 
     seen: list[str] = []
-    read = dataset.read_frame
+    read = dataset.read_site_frame
 
     def watched(site: Site, frame: Frame) -> object:
         seen.append(frame.id)
         return read(site, frame)
 
-    monkeypatch.setattr(dataset, "read_frame", watched)
+    monkeypatch.setattr(dataset, "read_site_frame", watched)
     return seen
 
 
@@ -118,14 +118,14 @@ def test_every_frame_is_decoded_once_for_all_runs_and_comes_back_the_same(
     assert not files(site)
     seen = reads(monkeypatch)
     first = store(site)
-    assert used(site) < RECORD  # sparse: nothing is written before it is known
+    assert cache_bytes_used(site) < RECORD  # sparse: nothing is written before it is known
     assert contents(first) == wanted and len(seen) == FRAMES
     assert contents(first) == wanted and contents(store(site)) == wanted and len(seen) == FRAMES
     image, mask = first[0]
     assert (
         image.shape == (*SIZE, 3) and mask.shape == SIZE and image.dtype == mask.dtype == np.uint8
     )
-    assert files(site)[0].stat().st_size == FRAMES * RECORD <= used(site)
+    assert files(site)[0].stat().st_size == FRAMES * RECORD <= cache_bytes_used(site)
     assert (site.root / "cache" / ".gitignore").read_text() == "*\n"
 
 
@@ -142,7 +142,7 @@ def test_status_shows_what_the_cache_takes(site: Site, monkeypatch: pytest.Monke
 def test_unlabelled_frames_are_kept_without_masks(site: Site) -> None:
     frames = site.frames("unlabelled")
     for _ in range(2):
-        image, mask = FrameStore(site, frames, SIZE)[1]
+        image, mask = SiteFrameReader(site, frames, SIZE)[1]
         assert (mask == 255).all() and image.any()
     assert files(site)[0].stat().st_size == 2 * (RECORD - SIZE[0] * SIZE[1])
 
@@ -202,10 +202,10 @@ def test_a_mapped_file_deleted_in_use_does_no_harm(site: Site) -> None:
 FILL = """
 import sys, time
 from pathlib import Path
-from edgeseg.data.frame_store import FrameStore
+from edgeseg.data.frame_store import SiteFrameReader
 from edgeseg.site import Site
 site = Site.open(Path(sys.argv[1]))
-frames = FrameStore(site, site.frames("labelled"), (32, 64))
+frames = SiteFrameReader(site, site.frames("labelled"), (32, 64))
 print("open", flush=True)
 for turn in range(int(sys.argv[2])):
     for index in range(len(frames)):
@@ -319,7 +319,7 @@ def test_a_read_only_folder_means_memory(site: Site) -> None:
 def test_nothing_is_cached_or_said_with_0(site: Site) -> None:
     said = Said()
     contents(store(bounded(site, 0), said))
-    assert not (site.root / "cache").exists() and not said.lines and used(site) == 0
+    assert not (site.root / "cache").exists() and not said.lines and cache_bytes_used(site) == 0
 
 
 def test_frames_that_do_not_fit_stay_in_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

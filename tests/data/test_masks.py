@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from edgeseg.data.ingest.add_footage import add_footage
-from edgeseg.data.ingest.add_labels import LabelResult, add_labels
-from edgeseg.data.ingest.mask_files import MaskReader, read_mask
+from edgeseg.data.ingest.add_labels import AddLabelsResult, add_labels
+from edgeseg.data.ingest.mask_files import MaskReader, read_mask_file
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.site import Site
@@ -69,7 +69,7 @@ def in_colors(mask: Mask, of: Site, ignored: tuple[int, int, int] = (0, 0, 0)) -
 
 def test_indices_are_read_from_palette_and_gray(empty: Site, tmp_path: Path) -> None:
     paths = [palette_png(tmp_path / "palette.png", MASK), save(tmp_path / "grey.png", MASK)]
-    assert all((read_mask(path, empty.config) == MASK).all() for path in paths)
+    assert all((read_mask_file(path, empty.config) == MASK).all() for path in paths)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -77,9 +77,11 @@ def test_indices_of_few_bits_are_not_spread(empty: Site, tmp_path: Path, depth: 
     mask = np.minimum(
         np.array([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]], np.uint8), (1 << depth) - 1
     ).astype(np.uint8)
-    assert (read_mask(gray_png(tmp_path / "grey.png", mask, depth), empty.config) == mask).all()
     assert (
-        read_mask(palette_png(tmp_path / "palette.png", mask, depth), empty.config) == mask
+        read_mask_file(gray_png(tmp_path / "grey.png", mask, depth), empty.config) == mask
+    ).all()
+    assert (
+        read_mask_file(palette_png(tmp_path / "palette.png", mask, depth), empty.config) == mask
     ).all()
 
 
@@ -93,8 +95,8 @@ def test_colors_of_the_classes(empty: Site, tmp_path: Path) -> None:
 
 def test_an_index_can_be_ignored(empty: Site, tmp_path: Path) -> None:
     path = save(tmp_path / "mask.png", np.array([[0, 11, 1]], np.uint8))
-    assert read_mask(path, empty.config, ignore=[11]).tolist() == [[0, 255, 1]]
-    assert read_mask(path, empty.config, ignore=[11, 0]).tolist() == [[255, 255, 1]]
+    assert read_mask_file(path, empty.config, ignore=[11]).tolist() == [[0, 255, 1]]
+    assert read_mask_file(path, empty.config, ignore=[11, 0]).tolist() == [[255, 255, 1]]
 
 
 def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
     ]
     for path, words in cases:
         with pytest.raises(DataError, match=words) as caught:
-            read_mask(path, empty.config)
+            read_mask_file(path, empty.config)
         assert str(caught.value).startswith(f"{path}: ")
 
 
@@ -301,7 +303,7 @@ def test_an_explicit_split_moves(empty: Site, tmp_path: Path) -> None:
         add_labels(empty, images, masks, "test")
 
 
-def _auto(empty: Site, tmp_path: Path, number: int) -> LabelResult:
+def _auto(empty: Site, tmp_path: Path, number: int) -> AddLabelsResult:
     return add_labels(empty, *label(tmp_path / str(number), range(number)))
 
 

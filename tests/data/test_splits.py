@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeseg.config import DataConfig
-from edgeseg.data.splits import assign, block_of, leaks, withhold
+from edgeseg.data.splits import assign_splits, block_of, leaking_frames, mark_withheld
 from edgeseg.site import Frame, Split
 
 CONFIG = DataConfig()
@@ -71,13 +71,13 @@ def test_always_complete_repeatable_and_never_without_training(
         item.id: [int(index in found) for index in range(5)]
         for item, (_, _, found) in zip(frames, drawn)
     }
-    result = assign(frames, [], pixels, config)
+    result = assign_splits(frames, [], pixels, config)
     assert set(result.splits) == {item.id for item in frames}
     counts = Counter(result.splits.values())
     assert counts["labelled"] >= 1 and counts["unlabelled"] == 0
     assert counts["val"] >= (len(frames) > 1)
     assert counts["gate"] >= (len(frames) >= 4)
-    assert assign(frames[::-1], [], pixels, config) == result
+    assert assign_splits(frames[::-1], [], pixels, config) == result
     if not result.parted:
         blocks: dict[object, set[str]] = {}
         for item in frames:
@@ -89,7 +89,7 @@ def test_always_complete_repeatable_and_never_without_training(
 
 def test_shares_are_met_and_blocks_stay_whole() -> None:
     frames = [frame(second) for second in range(1000)]
-    result = assign(frames, [], same(frames, 0), CONFIG)
+    result = assign_splits(frames, [], same(frames, 0), CONFIG)
     counts = Counter(result.splits.values())
     assert 190 <= counts["val"] <= 220 and 140 <= counts["gate"] <= 170 and not result.parted
     assert all(
@@ -100,14 +100,14 @@ def test_shares_are_met_and_blocks_stay_whole() -> None:
 
 def test_another_seed_is_another_split() -> None:
     frames = [frame(second) for second in range(1000)]
-    assert assign(frames, [], same(frames, 0), CONFIG) != assign(
+    assert assign_splits(frames, [], same(frames, 0), CONFIG) != assign_splits(
         frames, [], same(frames, 0), DataConfig(seed=1)
     )
 
 
 def test_a_single_stretch_is_cut_into_neighboring_runs() -> None:
     frames = [frame(second) for second in range(20)]
-    result = assign(frames, [], same(frames, 0), CONFIG)
+    result = assign_splits(frames, [], same(frames, 0), CONFIG)
     counts = Counter(result.splits.values())
     assert (
         result.parted == 1
@@ -126,7 +126,7 @@ def test_a_class_in_three_blocks_is_in_every_split_and_a_lone_one_stays_in_train
         for number in (3, 17, 31):
             pixels[frames[number].id][1] = 5
         pixels[frames[8].id][2] = 5
-        result = assign(frames, [], pixels, DataConfig(seed=seed))
+        result = assign_splits(frames, [], pixels, DataConfig(seed=seed))
         assert {result.splits[frames[number].id] for number in (3, 17, 31)} == {
             "labelled",
             "val",
@@ -138,7 +138,7 @@ def test_a_class_in_three_blocks_is_in_every_split_and_a_lone_one_stays_in_train
 def test_settled_frames_count_and_their_blocks_pull() -> None:
     val = [frame(second, split="val") for second in (0, 1, 2, 5, 6)]
     new = [frame(second) for second in (3, 4, 19, *range(40, 60))]
-    result = assign(new, val, same(val + new, 0), CONFIG)
+    result = assign_splits(new, val, same(val + new, 0), CONFIG)
     assert {result.splits[item.id] for item in new[:3]} == {"val"}
     counts = Counter(result.splits[item.id] for item in new[3:])
     assert (
@@ -149,7 +149,7 @@ def test_settled_frames_count_and_their_blocks_pull() -> None:
 def test_a_block_in_two_splits_pulls_to_the_nearest() -> None:
     settled = [frame(2, split="labelled"), frame(10, split="gate")]
     new = [frame(4), frame(8)]
-    assert list(assign(new, settled, same([*new, *settled], 0), CONFIG).splits.values()) == [
+    assert list(assign_splits(new, settled, same([*new, *settled], 0), CONFIG).splits.values()) == [
         "labelled",
         "gate",
     ]
@@ -182,7 +182,7 @@ def test_leaks_are_neighbors_and_look_alikes_of_val_and_gate_only() -> None:
         "like labelled": frame(502, bits=2**64 - 2),
         "same time of another source": frame(10, source="b.mp4", bits=FAR),
     }
-    found = leaks([*masked, *free.values()], near_duplicate=4, block_seconds=20)
+    found = leaking_frames([*masked, *free.values()], near_duplicate=4, block_seconds=20)
     leaking = {name for name, item in free.items() if item.id in found}
     assert leaking == {"in the block of val", "in that of gate", "like val", "like gate"}
 
@@ -190,11 +190,11 @@ def test_leaks_are_neighbors_and_look_alikes_of_val_and_gate_only() -> None:
 def test_within_a_mixed_block_the_nearest_mask_decides() -> None:
     masked = [frame(2, split="labelled", bits=0), frame(12, split="val", bits=2**64 - 1)]
     free = [frame(second, bits=FAR) for second in (0, 5, 9, 19)]
-    assert leaks([*masked, *free], 4, 20) == {free[2].id, free[3].id}
+    assert leaking_frames([*masked, *free], 4, 20) == {free[2].id, free[3].id}
 
 
 def test_withheld_frames_come_back() -> None:
     judge, free = frame(0, split="val", bits=0), frame(5, bits=2**64 - 1)
-    withheld = withhold([judge, free], CONFIG)
+    withheld = mark_withheld([judge, free], CONFIG)
     assert [item.withheld for item in withheld] == [False, True]
-    assert withhold([withheld[1]], CONFIG) == [free]
+    assert mark_withheld([withheld[1]], CONFIG) == [free]

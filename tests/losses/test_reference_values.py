@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgeseg.data.cutmix import boxes, mix
+from edgeseg.data.cutmix import mix_boxes, random_boxes
 from edgeseg.losses.ael_adaptive import (
     ConfidenceBank,
     class_chances,
@@ -162,15 +162,15 @@ def test_cutmix_moves_everything_of_a_pixel_together() -> None:
     torch.manual_seed(0)
     source = torch.arange(4)[:, None, None].expand(4, 24, 32)  # which sample owns the pixel
     values = torch.arange(4 * 24 * 32).view(4, 24, 32)
-    box = boxes(4, 24, 32, torch.device("cpu"))
+    box = random_boxes(4, 24, 32, torch.device("cpu"))
     owner = torch.where(box, (source + 1) % 4, source)
     wanted = values.gather(0, owner)  # the same place of the sample that owns it
-    assert torch.equal(mix(values, box), wanted)
+    assert torch.equal(mix_boxes(values, box), wanted)
     assert torch.equal(
-        mix(values[:, None].expand(4, 3, 24, 32), box), wanted[:, None].expand(4, 3, 24, 32)
+        mix_boxes(values[:, None].expand(4, 3, 24, 32), box), wanted[:, None].expand(4, 3, 24, 32)
     )
-    assert torch.equal(mix(values % 7 == 0, box), wanted % 7 == 0)
-    assert torch.equal(mix(values.double() / 9, box), wanted.double() / 9)
+    assert torch.equal(mix_boxes(values % 7 == 0, box), wanted % 7 == 0)
+    assert torch.equal(mix_boxes(values.double() / 9, box), wanted.double() / 9)
     nothing = torch.zeros_like(box)
-    assert torch.equal(mix(values, nothing), values)
-    assert torch.equal(mix(values, ~nothing), values.roll(-1, 0))
+    assert torch.equal(mix_boxes(values, nothing), values)
+    assert torch.equal(mix_boxes(values, ~nothing), values.roll(-1, 0))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.imaging.perceptual_hash import HashSet, dhash, distance, distances
+from edgeseg.imaging.perceptual_hash import HashSet, dhash, hamming_distance, hamming_distances
 from tests.helpers.footage import scene
 
 WORDS = st.integers(0, 2**64 - 1)
@@ -28,12 +28,12 @@ def test_survives_jpeg_scaling_and_brightness(seed: int) -> None:
     )
     small = np.asarray(cv2.resize(picture, (301, 229), interpolation=cv2.INTER_AREA), np.uint8)
     dim = (picture // 2).astype(np.uint8)
-    assert all(distance(value, dhash(other)) <= 4 for other in (jpeg, small, dim))
+    assert all(hamming_distance(value, dhash(other)) <= 4 for other in (jpeg, small, dim))
 
 
 def test_different_pictures_are_far_apart() -> None:
     values = [dhash(scene(seed)) for seed in range(30)]
-    assert min(distance(a, b) for i, a in enumerate(values) for b in values[:i]) > 10
+    assert min(hamming_distance(a, b) for i, a in enumerate(values) for b in values[:i]) > 10
 
 
 def test_noise_on_a_flat_picture_sets_no_bits() -> None:
@@ -53,8 +53,8 @@ def test_order_of_bits_and_tiny_pictures() -> None:
 
 @given(WORDS, st.lists(WORDS, min_size=1, max_size=20))
 def test_many_distances_at_once_are_those_one_by_one(one: int, others: list[int]) -> None:
-    assert distances(one, np.array(others, np.uint64)).tolist() == [
-        distance(one, other) for other in others
+    assert hamming_distances(one, np.array(others, np.uint64)).tolist() == [
+        hamming_distance(one, other) for other in others
     ]
 
 
@@ -62,8 +62,8 @@ def test_a_set_finds_near_hashes_however_many_it_holds() -> None:
     rng = np.random.default_rng(0)
     known = [int(value) for value in rng.integers(0, 2**63, 3000, dtype=np.uint64)]
     hashes = HashSet(known[:10])
-    assert not HashSet([]).near(0, 64)
+    assert not HashSet([]).has_within(0, 64)
     for value in known[10:]:
         hashes.add(value)
-    assert all(hashes.near(value ^ 0b1011, 3) for value in known)
-    assert not any(hashes.near(value ^ 0b1011, 2) for value in known[:50])
+    assert all(hashes.has_within(value ^ 0b1011, 3) for value in known)
+    assert not any(hashes.has_within(value ^ 0b1011, 2) for value in known[:50])

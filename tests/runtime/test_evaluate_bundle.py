@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Bundle
 from edgeseg.bundle.golden_frames import read_golden
 from edgeseg.errors import BundleError, DataError
-from edgeseg.imaging.palette_png import palette_png
+from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.metrics import iou, miou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.benchmark import STAGES, benchmark_bundle, timing_statistics
@@ -28,7 +28,7 @@ def pair(folder: Path, name: str, tiles: NDArray[np.int64], scale: int = 1) -> t
     mask = folder / "masks" / f"{name}.png"
     mask.parent.mkdir(exist_ok=True)
     truth = tiles.astype(np.uint8).repeat(rows, 0).repeat(columns, 1)
-    mask.write_bytes(palette_png(truth, [spec.rgb for spec in CLASSES]))
+    mask.write_bytes(encode_palette_png(truth, [spec.rgb for spec in CLASSES]))
     return image, mask
 
 
@@ -49,7 +49,7 @@ def test_faulty_pairs_are_named(bundle_path: Path, tmp_path: Path) -> None:
     image, mask = pair(tmp_path, "a", np.array([[0, 1], [2, 3]]))
     small = save(tmp_path / "small.png", painted(np.array([[0]]), 32, 32))
     high = tmp_path / "high.png"
-    high.write_bytes(palette_png(np.full((64, 96), 4, np.uint8), []))
+    high.write_bytes(encode_palette_png(np.full((64, 96), 4, np.uint8), []))
     (tmp_path / "text.png").write_text("no picture")
     with open_runner(bundle_path, "cpu", "fp32") as run:
         for bad, what in (

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError, SourceError
-from edgeseg.imaging.resize import prepare, resize_image, resize_mask
+from edgeseg.imaging.resize import preprocess, resize_image, resize_mask
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
@@ -260,11 +260,11 @@ def test_frames_are_scaled_as_in_training() -> None:
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (90, 130, 3), dtype=np.uint8)
     assert (
-        prepare(image[:HEIGHT, :WIDTH], (HEIGHT, WIDTH)).tolist()
+        preprocess(image[:HEIGHT, :WIDTH], (HEIGHT, WIDTH)).tolist()
         == image[:HEIGHT, :WIDTH, ::-1].tolist()
     )
     assert np.array_equal(
-        prepare(image, (HEIGHT, WIDTH)), resize_image(image[..., ::-1], (HEIGHT, WIDTH))
+        preprocess(image, (HEIGHT, WIDTH)), resize_image(image[..., ::-1], (HEIGHT, WIDTH))
     )
     blocks = np.kron(random.integers(0, 256, (4, 4)), np.ones((8, 8), np.int64)).astype(np.uint8)
     assert np.array_equal(

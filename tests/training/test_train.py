@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, validate_config
-from edgeseg.data.frame_store import Order
+from edgeseg.data.frame_store import BatchOrder
 from edgeseg.errors import DataError, EdgesegError, TrainError
 from edgeseg.methods import METHODS
 from edgeseg.metrics import miou
@@ -275,13 +275,13 @@ def test_a_mask_with_a_class_the_site_does_not_have_names_the_file(
 
 
 def test_order_visits_every_frame_once_an_epoch_and_focus_takes_half() -> None:
-    order = Order(10, 2, seed=3)
+    order = BatchOrder(10, 2, seed=3)
     seen = [index for step in range(5) for index in order.indices(step)]
     assert sorted(seen) == list(range(10))
-    assert Order(10, 2, seed=3).indices(17) == order.indices(
+    assert BatchOrder(10, 2, seed=3).indices(17) == order.indices(
         17
     )  # a function of the step, not of the history
-    focused = Order(10, 4, seed=3, focus=[7, 8])
+    focused = BatchOrder(10, 4, seed=3, focus=[7, 8])
     assert all(set(focused.indices(step)[2:]) <= {7, 8} for step in range(6))
 
 

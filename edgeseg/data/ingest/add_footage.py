@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.data.ingest.image_files import (
-    decode,
-    digest,
-    encode,
+    content_digest,
+    decode_image,
+    encode_image,
     is_image,
     natural,
     read_bytes,
-    shrink,
+    shrink_to_max_side,
 )
-from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_store
+from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_site_writer
 from edgeseg.data.ingest.video_files import is_video, open_video
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import dhash
@@ -36,7 +36,7 @@ OWN_FOLDERS = ("frames", "masks", "runs", "bundles", "rounds")  # of a site; nev
 
 
 @dataclass
-class AddResult:
+class AddFootageResult:
     """What became of the footage.
 
     Attributes:
@@ -61,7 +61,7 @@ class AddResult:
 
 
 @dataclass(frozen=True)
-class Listing:
+class FootageFiles:
     """Files to read: videos, folders of images (each in time order), and what is neither."""
 
     videos: list[Path]
@@ -69,7 +69,7 @@ class Listing:
     skipped: list[Path]
 
 
-def list_footage(paths: Iterable[str | Path], site: Site) -> Listing:
+def list_footage(paths: Iterable[str | Path], site: Site) -> FootageFiles:
     """Find the videos and images that files, folders (with all below them) and glob patterns name.
 
     Raises:
@@ -90,7 +90,7 @@ def list_footage(paths: Iterable[str | Path], site: Site) -> Listing:
         raise DataError(
             f"{', '.join(map(str, paths))} holds no video or image ({len(files)} other files); name footage"
         )
-    return Listing(
+    return FootageFiles(
         videos, folders, [path for path in files if not is_image(path) and not is_video(path)]
     )
 
@@ -132,7 +132,7 @@ def add_footage(
     paths: Sequence[str | Path],
     camera: str | None = None,
     report: ProgressReporter | None = None,
-) -> AddResult:
+) -> AddFootageResult:
     """Add footage to the site as unlabelled frames.
 
     Videos give the first frame of every 1/`data.fps` seconds, images of one folder count as
@@ -145,8 +145,8 @@ def add_footage(
     report = report or NullReporter()
     camera = check_camera(camera)
     listing = list_footage(paths, site)
-    result = AddResult(skipped=listing.skipped)
-    with open_store(site) as store:
+    result = AddFootageResult(skipped=listing.skipped)
+    with open_site_writer(site) as store:
         for video in listing.videos:
             _add_video(store, video, camera, result, report)
         for folder in listing.folders:
@@ -162,7 +162,7 @@ def add_footage(
 
 
 def _add_video(
-    store: SiteWriter, path: Path, camera: str, result: AddResult, report: ProgressReporter
+    store: SiteWriter, path: Path, camera: str, result: AddFootageResult, report: ProgressReporter
 ) -> None:
     data_config = store.site.config.data
     before = result.kept
@@ -176,11 +176,11 @@ def _add_video(
         for time, rgb in video.samples(data_config.fps, report.advance):
             result.read += 1
             hashed = dhash(rgb)
-            small = shrink(rgb, data_config.max_side)
-            data = encode(small, ".jpg")
-            if store.had(digest(data)):
+            small = shrink_to_max_side(rgb, data_config.max_side)
+            data = encode_image(small, ".jpg")
+            if store.was_present(content_digest(data)):
                 result.present += 1
-            elif store.near(hashed):
+            elif store.has_near_duplicate(hashed):
                 result.duplicates += 1
             else:
                 store.put_image(
@@ -205,7 +205,11 @@ def _add_video(
 
 
 def _add_images(
-    store: SiteWriter, paths: list[Path], camera: str, result: AddResult, report: ProgressReporter
+    store: SiteWriter,
+    paths: list[Path],
+    camera: str,
+    result: AddFootageResult,
+    report: ProgressReporter,
 ) -> None:
     report.start(str(paths[0].parent), len(paths))
     before = result.kept
@@ -213,18 +217,18 @@ def _add_images(
         report.advance(1, f"{result.kept - before} kept")
         try:
             data = read_bytes(path)
-            content = digest(data)
-            if store.had(content):
+            content = content_digest(data)
+            if store.was_present(content):
                 result.read += 1
                 result.present += 1
                 continue
-            picture = decode(data, path)
+            picture = decode_image(data, path)
         except DataError as error:
             result.unreadable.append(str(error))
             continue
         result.read += 1
         hashed = dhash(picture.rgb)
-        if store.near(hashed):
+        if store.has_near_duplicate(hashed):
             result.duplicates += 1
             continue
         store.put_image(

@@ -12,25 +12,25 @@ from typing import Literal
 
 import numpy as np
 
-from edgeseg.data.ingest.image_files import decode, digest, read_bytes
+from edgeseg.data.ingest.image_files import content_digest, decode_image, read_bytes
 from edgeseg.data.ingest.image_mask_pairs import pair_files
 from edgeseg.data.ingest.mask_files import (
     MaskReader,
     count_pixels,
     encode_mask,
     fit,
-    read_mask,
+    read_mask_file,
     read_stored,
 )
-from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_store
-from edgeseg.data.splits import assign
+from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_site_writer
+from edgeseg.data.splits import assign_splits
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site, Split
 
-__all__ = ["LabelResult", "add_labels", "read_mask"]
+__all__ = ["AddLabelsResult", "add_labels", "read_mask_file"]
 
 CHOICES: dict[str, Split | Literal["auto"]] = {
     "auto": "auto",
@@ -45,7 +45,7 @@ FEW = 8  # labelled frames below which every one is told where it went
 
 
 @dataclass
-class LabelResult:
+class AddLabelsResult:
     """What became of the labels.
 
     Attributes:
@@ -70,7 +70,7 @@ class LabelResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Checked:
+class _CheckedPair:
     """A pair without faults; pixels are read again when it is added, so that memory holds one image
     at a time.
     """
@@ -92,7 +92,7 @@ def add_labels(
     camera: str | None = None,
     ignore: Collection[int] = (),
     report: ProgressReporter | None = None,
-) -> LabelResult:
+) -> AddLabelsResult:
     """Add labelled images to the site: all of them, or none if any has a fault.
 
     Images and masks are folders, paired by the path below them without its suffix, or one file
@@ -102,7 +102,7 @@ def add_labels(
 
     Args:
         split: "train" (which is labelled), "val", "gate", or "auto", which decides by
-            `edgeseg.data.splits.assign` and leaves frames that have a split where they are.
+            `edgeseg.data.splits.assign_splits` and leaves frames that have a split where they are.
         camera: of frames that are new.
         ignore: indices of the masks that mean "not labelled", beside 255.
 
@@ -115,7 +115,7 @@ def add_labels(
     choice = _choice(split)
     reader = MaskReader(site.config, ignore)
     pairs, faults = pair_files(images, masks)
-    with open_store(site) as store:
+    with open_site_writer(site) as store:
         checked = _check(store, pairs, reader, faults, report)
         if faults:
             raise DataError(_tell(faults))
@@ -151,8 +151,8 @@ def _check(
     reader: MaskReader,
     faults: list[str],
     report: ProgressReporter,
-) -> list[_Checked]:
-    checked: list[_Checked] = []
+) -> list[_CheckedPair]:
+    checked: list[_CheckedPair] = []
     taken: dict[str, Path] = {}
     place: Counter[Path] = Counter()
     todo = list(pairs)
@@ -163,8 +163,8 @@ def _check(
         shape, content, labels = None, "", None
         try:
             data = read_bytes(image)
-            content = digest(data)
-            shape = decode(data, image).rgb.shape[:2]
+            content = content_digest(data)
+            shape = decode_image(data, image).rgb.shape[:2]
         except DataError as error:
             faults.append(str(error))
         try:
@@ -173,7 +173,7 @@ def _check(
             faults.append(str(error))
         if shape is None or labels is None:
             continue
-        frame = store.get(image.stem)
+        frame = store.find_by_id(image.stem)
         identity = frame.id if frame else content
         if labels.shape != shape:
             faults.append(f"{mask}: is {_size(labels.shape)}, but {image.name} is {_size(shape)}")
@@ -186,7 +186,7 @@ def _check(
         else:
             taken[identity] = image
             checked.append(
-                _Checked(
+                _CheckedPair(
                     image=image,
                     mask=mask,
                     time=(place[image.parent] - 1) / store.site.config.data.fps,
@@ -205,13 +205,13 @@ def _size(shape: tuple[int, ...]) -> str:
 
 def _add(
     store: SiteWriter,
-    checked: list[_Checked],
+    checked: list[_CheckedPair],
     reader: MaskReader,
     split: Split | Literal["auto"],
     camera: str,
     report: ProgressReporter,
-) -> LabelResult:
-    result = LabelResult()
+) -> AddLabelsResult:
+    result = AddLabelsResult()
     settled = [frame for frame in store.frames() if frame.split != "unlabelled"]
     report.start("adding images", len(checked))
     frames = []
@@ -249,14 +249,14 @@ def _add(
     return result
 
 
-def _frame(store: SiteWriter, pair: _Checked, camera: str, result: LabelResult) -> Frame:
+def _frame(store: SiteWriter, pair: _CheckedPair, camera: str, result: AddLabelsResult) -> Frame:
     """The site's frame of a pair, made now if it is new."""
-    frame = store.get(pair.image.stem) or store.find(pair.content)
+    frame = store.find_by_id(pair.image.stem) or store.find_by_content(pair.content)
     if frame:
         result.labelled += frame.split == "unlabelled"
         return frame
     data = read_bytes(pair.image)
-    picture = decode(data, pair.image)
+    picture = decode_image(data, pair.image)
     result.added += 1
     return store.put_image(
         picture.rgb,
@@ -274,10 +274,10 @@ def _frame(store: SiteWriter, pair: _Checked, camera: str, result: LabelResult) 
 def _decide(
     store: SiteWriter,
     frames: list[Frame],
-    checked: list[_Checked],
+    checked: list[_CheckedPair],
     settled: list[Frame],
     split: Split | Literal["auto"],
-    result: LabelResult,
+    result: AddLabelsResult,
 ) -> dict[str, Split]:
     if split != "auto":
         result.moved = sum(frame.split not in ("unlabelled", split) for frame in frames)
@@ -291,7 +291,7 @@ def _decide(
             for frame in settled
             if frame.mask
         }
-    assignment = assign(
+    assignment = assign_splits(
         new, settled, defaultdict(lambda: [0] * classes, pixels), store.site.config.data
     )
     if assignment.parted:
@@ -302,7 +302,9 @@ def _decide(
     return {frame.id: frame.split for frame in frames} | assignment.splits
 
 
-def _label(store: SiteWriter, frame: Frame, data: bytes, split: Split, result: LabelResult) -> None:
+def _label(
+    store: SiteWriter, frame: Frame, data: bytes, split: Split, result: AddLabelsResult
+) -> None:
     if frame.mask:
         path = store.site.path(frame.mask)
         if frame.split == split and path.is_file() and path.read_bytes() == data:

@@ -59,7 +59,7 @@ DECODE_ERRORS = (
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded image.
 
     Attributes:
@@ -85,7 +85,7 @@ def natural(path: Path) -> list[tuple[int, str]]:
     ]
 
 
-def digest(data: bytes) -> str:
+def content_digest(data: bytes) -> str:
     """What identifies content in a frame id: 20 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()[:20]
 
@@ -137,7 +137,7 @@ def open_image(data: bytes, path: Path, formats: tuple[str, ...] = FORMATS) -> I
     return image
 
 
-def decode(data: bytes, path: Path) -> Picture:
+def decode_image(data: bytes, path: Path) -> DecodedImage:
     """Decode the content of an image file of any usual mode.
 
     Args:
@@ -165,10 +165,10 @@ def decode(data: bytes, path: Path) -> Picture:
             rgb = np.array(image.convert("RGB"))
     except DECODE_ERRORS as error:
         raise DataError(f"{path}: is damaged ({type(error).__name__})") from None
-    return Picture(rgb, plain)
+    return DecodedImage(rgb, plain)
 
 
-def shrink(rgb: Rgb, max_side: int) -> Rgb:
+def shrink_to_max_side(rgb: Rgb, max_side: int) -> Rgb:
     """The image with its longest side at `max_side`, or as it is when that is smaller."""
     height, width = rgb.shape[:2]
     scale = max_side / max(height, width)
@@ -178,7 +178,7 @@ def shrink(rgb: Rgb, max_side: int) -> Rgb:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def encode(rgb: Rgb, suffix: str) -> bytes:
+def encode_image(rgb: Rgb, suffix: str) -> bytes:
     """`rgb` as JPEG (".jpg", quality 95) or PNG (".png")."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else []
     done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)

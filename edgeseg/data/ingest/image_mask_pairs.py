@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from edgeseg.errors import DataError
-from edgeseg.imaging.file_names import is_image, natural
+from edgeseg.imaging.file_names import is_image, natural_sort_key
 
 
 def pair_files(images: Path, masks: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
@@ -33,14 +33,14 @@ def pair_files(images: Path, masks: Path) -> tuple[list[tuple[Path, Path]], list
         raise DataError(
             f"{images} holds no images; name the folder of the images, then the folder of the masks"
         )
-    for stem in sorted(pictures.keys() ^ labels.keys(), key=natural):
+    for stem in sorted(pictures.keys() ^ labels.keys(), key=natural_sort_key):
         if stem in pictures:
             faults.append(f"{pictures[stem]}: has no mask of the same name in {masks}")
         else:
             faults.append(f"{labels[stem]}: has no image of the same name in {images}")
     return [
         (pictures[stem], labels[stem])
-        for stem in sorted(pictures.keys() & labels.keys(), key=natural)
+        for stem in sorted(pictures.keys() & labels.keys(), key=natural_sort_key)
     ], faults
 
 

@@ -121,7 +121,7 @@ class MaskReader:
         return mask
 
 
-def read_mask(path: Path, config: SiteConfig, ignore: Collection[int] = ()) -> Mask:
+def read_mask_file(path: Path, config: SiteConfig, ignore: Collection[int] = ()) -> Mask:
     """One mask file as class ids; for many, keep a `MaskReader`.
 
     Raises:

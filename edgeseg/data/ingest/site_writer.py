@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Literal
 
 from edgeseg.atomic_files import lock_folder, remove_leftovers, write_atomic
-from edgeseg.data.ingest.image_files import Rgb, digest, encode, shrink
-from edgeseg.data.splits import withhold
+from edgeseg.data.ingest.image_files import Rgb, content_digest, encode_image, shrink_to_max_side
+from edgeseg.data.splits import mark_withheld
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
 from edgeseg.site import Frame, Site, Split
@@ -39,7 +39,7 @@ def check_camera(name: str | None) -> str:
 
 
 class SiteWriter:
-    """The frames of a site while some are added; made by `open_store`."""
+    """The frames of a site while some are added; made by `open_site_writer`."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -52,24 +52,24 @@ class SiteWriter:
     def frames(self) -> list[Frame]:
         return list(self._frames.values())
 
-    def get(self, identity: str) -> Frame | None:
+    def find_by_id(self, identity: str) -> Frame | None:
         """The frame of this id."""
         return self._frames.get(identity)
 
-    def find(self, content: str) -> Frame | None:
-        """The frame made from content with this `digest`, whatever its camera."""
+    def find_by_content(self, content: str) -> Frame | None:
+        """The frame made from content with this `content_digest`, whatever its camera."""
         identity = self._digests.get(content)
         return None if identity is None else self._frames[identity]
 
-    def had(self, content: str) -> bool:
+    def was_present(self, content: str) -> bool:
         """Whether the site held a frame of this content before it was opened."""
         return self._digests.get(content) in self._before
 
-    def near(self, value: int) -> bool:
+    def has_near_duplicate(self, value: int) -> bool:
         """Whether the site holds a near-duplicate, by the configuration's distance, of a frame with
         this hash.
         """
-        return self._hashes.near(value, self.site.config.data.near_duplicate)
+        return self._hashes.has_within(value, self.site.config.data.near_duplicate)
 
     def put_image(
         self,
@@ -97,12 +97,12 @@ class SiteWriter:
         Raises:
             DataError: the disk does not take it.
         """
-        small = shrink(rgb, self.site.config.data.max_side)
+        small = shrink_to_max_side(rgb, self.site.config.data.max_side)
         suffix = ".jpg"
         if data is None or small is not rgb:
             suffix = ".png" if lossless and small is rgb else ".jpg"
-            data = encode(small, suffix)
-        content = content or digest(data)
+            data = encode_image(small, suffix)
+        content = content or content_digest(data)
         identity = f"{camera}-{content}"
         name = f"frames/{camera}/{identity}{suffix}"
         self.write(name, data)
@@ -143,7 +143,7 @@ class SiteWriter:
 
     def save(self) -> int:
         """Write the index; returns how many unlabelled frames are withheld from training now."""
-        frames = withhold(self.frames(), self.site.config.data)
+        frames = mark_withheld(self.frames(), self.site.config.data)
         try:
             self.site.save_frames(frames)
         except OSError as error:
@@ -167,7 +167,7 @@ def _unwritable(site: Site, error: OSError) -> DataError:
 
 
 @contextmanager
-def open_store(site: Site) -> Iterator[SiteWriter]:
+def open_site_writer(site: Site) -> Iterator[SiteWriter]:
     """The site's store, held by this process alone, without what a killed one left half-written.
 
     Raises:

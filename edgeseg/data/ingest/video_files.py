@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeseg.data.ingest.image_files import MAX_PIXELS, Rgb
 from edgeseg.errors import DataError
-from edgeseg.imaging.opencv import cv2, hush
+from edgeseg.imaging.opencv import cv2, silence_opencv
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -108,7 +108,7 @@ def open_video(path: Path) -> Iterator[Video]:
             raise DataError(f"{path}: is empty")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    hush()
+    silence_opencv()
     capture = cv2.VideoCapture()
     try:
         if not capture.open(str(path), cv2.CAP_FFMPEG):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.data.augment import strong
+from edgeseg.data.augment import strong_augment
 from edgeseg.distributed import all_gather
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cac_directional import directional_contrast
@@ -51,7 +51,7 @@ class CAC(OnlineMethod):
         )
         windows = torch.cat([window(unlabelled.images, center) for center in centers])
         if self._color:
-            windows = strong(windows)
+            windows = strong_augment(windows)
         decoded = self.student.decoder(
             self.student.encode(self.normalize(torch.cat([labelled.images, windows])))
         )

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.data.augment import strong
+from edgeseg.data.augment import strong_augment
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cross_entropy import upsample
@@ -65,7 +65,7 @@ class Mutual(Method):
         with torch.no_grad():
             target = pseudo_target(unlabelled, self.peer(self.normalize(unlabelled.images)).logits)
             label = surest(target, self._share)
-            images = strong(target.images) if self._color else target.images
+            images = strong_augment(target.images) if self._color else target.images
         logits = self.student(self.normalize(torch.cat([labelled.images, images]))).logits
         number = len(labelled.images)
         supervised = self.supervised(logits[:number], labelled.masks)

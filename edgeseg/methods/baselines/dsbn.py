@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from edgeseg.data.augment import cutout, strong
+from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import IGNORE
@@ -51,7 +51,7 @@ class DSBN(Method):
         self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
         if len(unlabelled.images) == 1:  # in two views: batch norm cannot do with one value
             unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))
-        images = strong(unlabelled.images) if self._color else unlabelled.images
+        images = strong_augment(unlabelled.images) if self._color else unlabelled.images
         images, label = cutout(images, unlabelled.masks)
         supervised = self.supervised(
             self.student(self.normalize(labelled.images)).logits, labelled.masks

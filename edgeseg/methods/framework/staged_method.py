@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.config import TrainConfig
-from edgeseg.data.augment import cutout, strong
+from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.losses.cross_entropy import cross_entropy, upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
@@ -125,7 +125,7 @@ class Learner(Method):
 
     def disturb(self, unlabelled: Batch) -> tuple[Tensor, Tensor]:
         """The student's view of footage (B, 3, H, W) and its labels (B, H, W)."""
-        images = strong(unlabelled.images) if self._color else unlabelled.images
+        images = strong_augment(unlabelled.images) if self._color else unlabelled.images
         return cutout(images, unlabelled.masks)
 
 

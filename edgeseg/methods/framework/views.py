@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.data.augment import cutout, strong
-from edgeseg.data.cutmix import boxes, mix
+from edgeseg.data.augment import cutout, strong_augment
+from edgeseg.data.cutmix import mix_boxes, random_boxes
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
@@ -70,7 +70,7 @@ def pseudo_target(batch: Batch, logits: Tensor) -> PseudoTarget:
 
 def recolor(target: PseudoTarget) -> PseudoTarget:
     """Strong colors; what is believed stays."""
-    return replace(target, images=strong(target.images))
+    return replace(target, images=strong_augment(target.images))
 
 
 def erase(target: PseudoTarget) -> PseudoTarget:
@@ -84,10 +84,10 @@ def paste(target: PseudoTarget, region: Tensor | None) -> PseudoTarget:
     if region is None:
         return target
     images, probability, valid = (
-        mix(part, region) for part in (target.images, target.probability, target.valid)
+        mix_boxes(part, region) for part in (target.images, target.probability, target.valid)
     )
     return PseudoTarget(
-        images, probability, valid, tuple(mix(peer, region) for peer in target.peers)
+        images, probability, valid, tuple(mix_boxes(peer, region) for peer in target.peers)
     )
 
 
@@ -125,7 +125,7 @@ def cutmix(chance: float) -> Region:
         if float(torch.rand(())) >= chance:
             return None
         batch, height, width = target.valid.shape
-        return boxes(batch, height, width, target.images.device)
+        return random_boxes(batch, height, width, target.images.device)
 
     return region
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeseg.data.augment import strong
+from edgeseg.data.augment import strong_augment
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 
 
@@ -16,7 +16,7 @@ class SupOnly(Method):
         self._strong = strong
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
-        images = strong(labelled.images) if self._strong else labelled.images
+        images = strong_augment(labelled.images) if self._strong else labelled.images
         self.teacher_forward(labelled.images)
         loss = self.supervised(self.student(self.normalize(images)).logits, labelled.masks)
         return StepResult(loss, {"supervised": loss.detach()})

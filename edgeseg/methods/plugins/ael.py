@@ -17,7 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgeseg.data.cutmix import boxes
+from edgeseg.data.cutmix import random_boxes
 from edgeseg.losses.ael_adaptive import (
     ConfidenceBank,
     class_chances,
@@ -66,7 +66,7 @@ class AEL(Plugin):
             return torch.zeros_like(target.valid)
         label = target.label.roll(-1, 0)
         chosen = draw_present(label, class_chances(self.bank.value, 1.0))
-        box = boxes(batch, height, width, label.device)
+        box = random_boxes(batch, height, width, label.device)
         wanted = (label == chosen[:, None, None]).flatten(1).float() + 1e-9
         pixel = torch.multinomial(wanted, 1)[:, 0]
         return _center(box, pixel // width, pixel % width)

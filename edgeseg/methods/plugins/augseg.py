@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edgeseg.data.cutmix import boxes
+from edgeseg.data.cutmix import random_boxes
 from edgeseg.methods.framework.method import Batch, MethodContext
 from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.framework.views import PseudoTarget, insert
@@ -27,7 +27,7 @@ class AugSeg(Plugin):
         donor = torch.randperm(len(labelled.images))[torch.arange(number) % len(labelled.images)]
         donor = donor.to(target.images.device)
         share = 1 - float(torch.distributions.Beta(8.0, 2.0).sample())
-        box = boxes(number, height, width, target.images.device, share=max(share, 0.01))
+        box = random_boxes(number, height, width, target.images.device, share=max(share, 0.01))
         chosen = torch.rand(number, device=box.device) < 1 - certainty(target)
         return insert(target, labelled, donor, box & chosen[:, None, None])
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from edgeseg.data.augment import cutout, strong
+from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import soft_cross_entropy
@@ -52,7 +52,7 @@ class NoisyStudent(Method):
             probability = upsample(
                 self.source(self.normalize(unlabelled.images)).logits, size
             ).softmax(1)
-        noisy = strong(unlabelled.images) if self._color else unlabelled.images
+        noisy = strong_augment(unlabelled.images) if self._color else unlabelled.images
         images, hidden = cutout(noisy, torch.where(unlabelled.valid, 0, 255))
         features = self.student.encode(self.normalize(torch.cat([labelled.images, images])))
         logits = self.student.decode(channel_dropout(features, DROPPED))

@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeseg.config import LogConfig
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.perceptual_hash import dhash, distance
+from edgeseg.imaging.perceptual_hash import dhash, hamming_distance
 from edgeseg.runtime.framelog.record_format import LogReason, PictureFault
 
 HOUR_NS = 3_600_000_000_000
@@ -183,7 +183,7 @@ class FrameSelection:
         self._hash = dhash(image)
         if candidate.reason == "random":
             return ""  # the control stream is not filtered, or it would not stand for all frames
-        if any(distance(self._hash, other) <= self._near for other in self._hashes):
+        if any(hamming_distance(self._hash, other) <= self._near for other in self._hashes):
             return "duplicate"
         return "" if self._quota.has(now_ns) else "quota"
 

@@ -17,7 +17,7 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import palette_png
+from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.framelog.record_format import (
     RECORD_NAME,
@@ -206,7 +206,7 @@ def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -
     stem = record.name.removesuffix(".esr")
     write_atomic(output / "images" / f"{stem}.jpg", record.parts["image"])
     if mask is not None:
-        write_atomic(output / "masks" / f"{stem}.png", palette_png(mask, palette))
+        write_atomic(output / "masks" / f"{stem}.png", encode_palette_png(mask, palette))
     if "entropy" in record.parts:
         write_atomic(output / "entropy" / f"{stem}.png", record.parts["entropy"])
     write_json(

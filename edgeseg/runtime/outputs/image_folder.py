@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeseg.config import ClassSpec
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import palette_png
+from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink, make_output_folder, write_output_file
@@ -65,4 +65,6 @@ class MaskSink(Sink):
     def write(self, frame: Frame, prediction: Prediction) -> None:
         """Write one mask."""
         mask = resize_mask(prediction.mask[0], (frame.image.shape[0], frame.image.shape[1]))
-        write_output_file(self._folder / f"{frame.name}.png", palette_png(mask, self._palette))
+        write_output_file(
+            self._folder / f"{frame.name}.png", encode_palette_png(mask, self._palette)
+        )

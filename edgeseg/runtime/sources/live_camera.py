@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.opencv import cv2, hush
+from edgeseg.imaging.opencv import cv2, silence_opencv
 from edgeseg.runtime.sources.base import Frame, SourceStatistics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back
@@ -163,7 +163,7 @@ def opencv_connector(
         backend: one of cv2.CAP_*.
         timeouts: give up on a silent stream; only FFmpeg takes them.
     """
-    hush()
+    silence_opencv()
     waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
 
     def connect() -> VideoCapture | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeseg.errors import SourceError
-from edgeseg.imaging.file_names import is_image, natural
+from edgeseg.imaging.file_names import is_image, natural_sort_key
 from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.sources.base import Source, redact, safe_name
 from edgeseg.runtime.sources.live_camera import LiveCamera, opencv_connector
@@ -89,7 +89,7 @@ def _stream(
 def _files(address: str, camera: str | None) -> Source:
     path = Path(address).expanduser()
     if path.is_dir():
-        found = sorted((entry for entry in path.iterdir() if entry.is_file()), key=natural)
+        found = sorted((entry for entry in path.iterdir() if entry.is_file()), key=natural_sort_key)
         return _mixed(found, address, camera)
     if path.is_file():
         return (
@@ -98,7 +98,7 @@ def _files(address: str, camera: str | None) -> Source:
             else VideoFiles([str(path)], address, camera)
         )
     if glob.has_magic(address):
-        matches = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural)  # noqa: PTH207  # as in a shell
+        matches = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural_sort_key)  # noqa: PTH207  # as in a shell
         return _mixed([match for match in matches if match.is_file()], address, camera)
     raise SourceError(f"{redact(address)} does not exist; give {KNOWN}")
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.opencv import cv2, hush
+from edgeseg.imaging.opencv import cv2, silence_opencv
 from edgeseg.runtime.sources.base import Frame, SourceStatistics, safe_name
 
 VIDEO_SUFFIXES = frozenset(
@@ -63,7 +63,7 @@ class ImageFiles:
     fps: float | None = None
 
     def __init__(self, paths: Sequence[Path], name: str, camera: str | None = None) -> None:
-        hush()
+        silence_opencv()
         self.name = name
         self.statistics = SourceStatistics()
         self.total: int | None = len(paths)
@@ -112,7 +112,7 @@ class VideoFiles:
         Raises:
             SourceError: none can be opened.
         """
-        hush()
+        silence_opencv()
         self.name = name
         self.statistics = SourceStatistics()
         self._camera = camera

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import EdgesegError
-from edgeseg.imaging.palette_png import as_gray, palette_png
+from edgeseg.imaging.palette_png import encode_palette_png, palette_to_gray_png
 from edgeseg.runtime.bundle_evaluation import read_index
 from edgeseg.runtime.outputs import base
 from edgeseg.runtime.outputs.image_folder import MaskSink, PictureSink
@@ -50,7 +50,7 @@ def test_masks_open_in_color_and_hold_indices(tmp_path: Path) -> None:
 
     mask = QUARTERS.copy()
     mask[0, 0] = 255
-    data = palette_png(mask, [spec.rgb for spec in CLASSES])
+    data = encode_palette_png(mask, [spec.rgb for spec in CLASSES])
     (tmp_path / "m.png").write_bytes(data)
     opened = Image.open(io.BytesIO(data))
     assert opened.mode == "P" and np.array_equal(np.array(opened), mask)
@@ -59,6 +59,6 @@ def test_masks_open_in_color_and_hold_indices(tmp_path: Path) -> None:
     assert np.array_equal(
         read_index(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255)
     )
-    assert as_gray(b"anything else") == b"anything else" and as_gray(
+    assert palette_to_gray_png(b"anything else") == b"anything else" and palette_to_gray_png(
         data[:40]
     )  # truncated: OpenCV refuses it later
