@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from edgeseg.bundle.flavours import INT8_FLAVOURS
 from edgeseg.calibration.frame_selection import Strategy, pool, select
 from edgeseg.export.evaluation.figures import accuracy_metrics, sqnr
 from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
@@ -40,18 +41,11 @@ from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, layers_
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.activation_statistics import impressions, observe
-from edgeseg.export.quantization.quantizer import (
-    ESTIMATORS,
-    CalibrationResult,
-    Int8,
-    calibrate,
-    quantize,
-)
+from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, calibrate, quantize
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter
 from edgeseg.site import Frame, Site
 
-FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
 USUAL = 64
 STRATEGIES: tuple[tuple[Strategy, float], ...] = (
     ("random", 0.0),
@@ -82,7 +76,7 @@ class Bench:
     ) -> dict[str, Any]:  # Any: JSON
         """Measure both flavours and print them."""
         found: dict[str, Any] = {"label": label}
-        for flavour in FLAVOURS:
+        for flavour in INT8_FLAVOURS:
             model = quantize(calibrated, self.interface, flavour, estimator)
             outcome = run_graph(model.SerializeToString(), self.val, self.threads, NullReporter())
             one = accuracy_metrics(outcome, self.site.config.class_names, self.outcome)
@@ -93,7 +87,7 @@ class Bench:
             found[flavour]["sqnr"] = round(sqnr(logits, self.samples.logits), 2)
         cells = [
             f"{one['agreement']:.2f} % {one['sqnr']:5.2f} dB {one['drop']:+.2f} {one['worst_class']['drop']:5.2f}"
-            for one in (found[flavour] for flavour in FLAVOURS)
+            for one in (found[flavour] for flavour in INT8_FLAVOURS)
         ]
         print(f"{label:44} | {' | '.join(cells)}", flush=True)
         return found

@@ -34,7 +34,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgeseg.bundle import GRAPHS, Bundle
+from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.config import LogConfig
 from edgeseg.imaging.resize import preprocess
 from edgeseg.runtime.backends.base import Runner
@@ -138,7 +138,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         open_runner(bundle, "cpu", given.precision, threads, streams=threads) as runner,
     ):
-        data = bundle.read(GRAPHS[runner.flavour])
+        data = bundle.read(FLAVOURS[runner.flavour].file)
         sessions = {spinning: bare_session(data, threads, spinning) for spinning in "01"}
         for session in sessions.values():
             bare(session, frames[:2])

@@ -27,7 +27,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.atomic_files import write_json
-from edgeseg.bundle import GRAPHS, Bundle
+from edgeseg.bundle import FLAVOURS, Bundle
+from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_FLAVOURS
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.data.frame_store import read_site_frame, resize_image
 from edgeseg.export.evaluation.latency import compare_latency
@@ -40,7 +41,6 @@ from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 
 Row = dict[str, Any]  # Any: what JSON holds
-FLAVOURS = ("int8-cpu", "int8-trt")
 QAT_DROP = 0.1  # the mIoU that a file may lose without a second export
 HEAD = (
     "student",
@@ -120,11 +120,11 @@ def main() -> None:
             row |= {"bundle": str(result.bundle.relative_to(site.root)), "figures": result.figures}
             row["refused"] = result.refused
             write_json(stored, seen)
-        lost = max(row["figures"][flavour]["drop"] for flavour in FLAVOURS)
+        lost = max(row["figures"][flavour]["drop"] for flavour in INT8_FLAVOURS)
         if (lost > QAT_DROP or row["refused"]) and "strict" not in row:
             changes = {"qat": True, "max_drop": QAT_DROP, "min_speedup": 0.0}
             result = export(site, settings.model_copy(update=changes), site.root / row["run"])
-            row["strict"] = {flavour: result.figures[flavour] for flavour in FLAVOURS}
+            row["strict"] = {flavour: result.figures[flavour] for flavour in INT8_FLAVOURS}
             write_json(stored, seen)
         print(f"{name}: mIoU {row['miou']:.2f}, {row['refused'] or 'no file refused'}", flush=True)
     time_all(
@@ -158,9 +158,9 @@ def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
     for name, row in rows.items():
         bundle = Bundle.open(site.root / row["bundle"])
         graphs |= {
-            f"{name} {flavour}": bundle.read(GRAPHS[flavour])
-            for flavour in ("fp32", "int8-cpu")
-            if GRAPHS[flavour] in bundle.manifest.files
+            f"{name} {flavour}": bundle.read(FLAVOURS[flavour].file)
+            for flavour in (FP32, INT8_CPU)
+            if bundle.holds(flavour)
         }
     manifest = Bundle.open(site.root / next(iter(rows.values()))["bundle"]).manifest
     size = (manifest.height, manifest.width)  # of all of them: it is part of the budget
@@ -187,7 +187,7 @@ def table(rows: dict[str, Row]) -> None:
         worst, worst_trt = int8["worst_class"], trt["worst_class"]
         trained = [
             f"{row['strict'][flavour]['ladder'][-1]['drop']:.2f}"
-            for flavour in FLAVOURS
+            for flavour in INT8_FLAVOURS
             if "strict" in row
         ]
         lines.append(

@@ -80,7 +80,7 @@ def _bench_bundle(
     as_json: bool,
     without: dict[str, object],
 ) -> None:
-    from edgeseg.bundle import GRAPHS
+    from edgeseg.bundle.flavours import FLAVOURS, FP32
     from edgeseg.bundle.golden_frames import read_golden
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
@@ -117,10 +117,10 @@ def _bench_bundle(
             report=bar,
         )
     figures = {
-        flavour: timer.timing_statistics(timing, timings["fp32"])
+        flavour: timer.timing_statistics(timing, timings[FP32])
         for flavour, timing in timings.items()
     }
-    agreement = {GRAPHS[flavour]: timing.agreement for flavour, timing in timings.items()}
+    agreement = {FLAVOURS[flavour].file: timing.agreement for flavour, timing in timings.items()}
     if as_json:
         facts = {
             "bundle": str(opened.path),
@@ -131,11 +131,7 @@ def _bench_bundle(
         print(json.dumps({**facts, "files": figures, "agreement": agreement}))
     else:
         _table(figures)
-    skipped = [
-        name
-        for flavour, name in GRAPHS.items()
-        if name in opened.manifest.files and flavour not in timings
-    ]
+    skipped = [FLAVOURS[flavour].file for flavour in opened.flavours() if flavour not in timings]
     notes = [f"{frames} frames each on {chosen}, {threads} threads, one frame after another"]
     notes += [f"not for {chosen}: {', '.join(skipped)}"] if skipped else []
     shares = ", ".join(
@@ -158,13 +154,13 @@ def _table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edgeseg.bundle import GRAPHS
+    from edgeseg.bundle import FLAVOURS
 
     table = Table("file", "stage", "median ms", "p95 ms", "FPS", "against FP32", box=None)
     for flavour, stages in figures.items():
         for index, (stage, row) in enumerate(stages.items()):
             table.add_row(
-                "" if index else GRAPHS[flavour],
+                "" if index else FLAVOURS[flavour].file,
                 "end to end" if stage == "total" else stage,
                 f"{row['median_ms']:.2f}",
                 f"{row['p95_ms']:.2f}",

@@ -77,13 +77,15 @@ def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
         ConfigError: no such precision.
         BundleError: the bundle lacks the file.
     """
-    from edgeseg.bundle import GRAPHS
+    from edgeseg.bundle.flavours import FLAVOURS, flavours_of
     from edgeseg.errors import ConfigError
     from edgeseg.runtime.backends.flavour_choice import choose_flavour
 
-    wanted: dict[str, Flavour] = {"int8": "int8-trt", "fp16": "fp16", "fp32": "fp32"}
+    wanted: dict[str, Flavour] = {
+        FLAVOURS[flavour].precision: flavour for flavour in flavours_of("tensorrt")
+    }
     if precision is None:
-        held = [flavour for flavour in wanted.values() if GRAPHS[flavour] in bundle.manifest.files]
+        held = [flavour for flavour in wanted.values() if bundle.holds(flavour)]
         return (
             held[:-1] or held
         )  # FP32, which every bundle holds, only where there is nothing faster

@@ -12,8 +12,27 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, helper
 
-from edgeseg.bundle import GRAPHS
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.bundle.bundle import CALIBRATION
+from edgeseg.bundle.flavours import (
+    FLAVOURS,
+    FP16,
+    FP32,
+    GATED,
+    INT8_FLAVOURS,
+    INT8_TRT,
+    Flavour,
+    Int8Flavour,
+    flavours_of,
+)
+from edgeseg.bundle.graph_metadata import (
+    CALIBRATION_FRAMES_KEY,
+    CALIBRATION_KEY,
+    FLAVOUR_KEY,
+    FLOAT_CONVOLUTIONS_KEY,
+    FLOAT_TENSORS_KEY,
+    SOURCE_KEY,
+)
+from edgeseg.bundle.onnx_scan import scan
 from edgeseg.calibration.frame_selection import MOST, pool, select, spread
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
@@ -38,7 +57,7 @@ from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
 from edgeseg.export.quantization import calibration_cache as calibrationstore
 from edgeseg.export.quantization.activation_statistics import impressions
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate
+from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate
 from edgeseg.export.quantization.recipe_search import RecipeResult, SearchContext, search_recipe
 from edgeseg.export.tensorrt.checklist import check_static, summary
 from edgeseg.models.model_files import LoadedModel
@@ -91,19 +110,19 @@ def float_file(work: ExportContext, model: LoadedModel) -> float:
         work.network, work.interface.with_thresholds(temperature, 0.5)
     ).SerializeToString()
     outcome = run_graph(unfinished, work.val, work.threads, work.report)
-    work.samples, work.outcomes["fp32"] = samples, outcome
+    work.samples, work.outcomes[FP32] = samples, outcome
     gamma = fit_gamma(outcome.entropies, work.config.alpha)
     work.interface = work.interface.with_thresholds(
         temperature, gamma
     )  # only the score depends on gamma
-    _add(work, "fp32", wrap(work.network, work.interface), {})
+    _add(work, FP32, wrap(work.network, work.interface), {})
     work.figures["torch"] = accuracy_metrics(torch, names)
-    work.figures["fp32"] = accuracy_metrics(outcome, names, torch) | likelihood_figures(
+    work.figures[FP32] = accuracy_metrics(outcome, names, torch) | likelihood_figures(
         samples, temperature
     )
-    check_parity(work.figures["fp32"])
+    check_parity(work.figures[FP32])
     values = scores(outcome.entropies, gamma)
-    work.figures["fp32"]["unreliable"] = round(float(values.mean()), 4)
+    work.figures[FP32]["unreliable"] = round(float(values.mean()), 4)
     return log_threshold(values)
 
 
@@ -122,36 +141,35 @@ def int8_files(work: ExportContext) -> None:
         work.site.config.class_names,
         work.interface,
         wrap(work.network, work.interface),
-        work.outcomes["fp32"],
+        work.outcomes[FP32],
         work.samples,
         images,
         footage,
         work.threads,
         work.report,
     )
-    source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
+    source = hashlib.sha256(work.files[FLAVOURS[FP32].file]).hexdigest()
     record: dict[str, Any] = {
         "seed": work.config.seed,
         "source": source,
         "frames": entries,
     }  # Any: JSON
     record["flavours"] = {}
-    flavours: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
-    for flavour in flavours:
+    for flavour in INT8_FLAVOURS:
         found = search_recipe(ground, calibrated, flavour)
         rung = found.best.rung
         interface, extra = _own_thresholds(work, flavour, found.best)
         model = found.best.file(interface, flavour)
         metadata = {
-            "edgeseg.source": source,
-            "edgeseg.calibration": rung.name,
-            "edgeseg.calibration_frames": str(len(chosen)),
-            "edgeseg.islands": json.dumps(rung.islands),
-            "edgeseg.float_convolutions": json.dumps(float_convolutions(model)),
+            SOURCE_KEY: source,
+            CALIBRATION_KEY: rung.name,
+            CALIBRATION_FRAMES_KEY: str(len(chosen)),
+            FLOAT_TENSORS_KEY: json.dumps(rung.islands),
+            FLOAT_CONVOLUTIONS_KEY: json.dumps(float_convolutions(model)),
         }
         data = _add(work, flavour, model, metadata)
-        if flavour == "int8-trt":
-            extra["checklist"] = summary(check_static(data, work.files[GRAPHS["fp32"]]))
+        if "checklist" in FLAVOURS[flavour].gates:
+            extra["checklist"] = summary(check_static(data, work.files[FLAVOURS[FP32].file]))
         work.figures[flavour] = (
             found.best.figures
             | extra
@@ -164,7 +182,7 @@ def int8_files(work: ExportContext) -> None:
         )
         work.outcomes[flavour] = found.best.outcome
         _note_times(work, found.times)
-        ranges = calibrated.ranges(rung.estimator, signed=flavour == "int8-trt")
+        ranges = calibrated.ranges(rung.estimator, signed=flavour == INT8_TRT)
         record["flavours"][flavour] = {
             "method": rung.name,
             "islands": rung.islands,
@@ -172,7 +190,7 @@ def int8_files(work: ExportContext) -> None:
                 name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()
             },
         }
-    work.files["calibration.json"] = (json.dumps(record, indent=1) + "\n").encode()
+    work.files[CALIBRATION] = (json.dumps(record, indent=1) + "\n").encode()
 
 
 def _calibration_frames(work: ExportContext) -> list[Frame]:
@@ -211,7 +229,7 @@ def _calibrated(
 
 
 def _own_thresholds(
-    work: ExportContext, flavour: Int8, attempt: RecipeResult
+    work: ExportContext, flavour: Int8Flavour, attempt: RecipeResult
 ) -> tuple[Interface, dict[str, Any]]:  # Any: as Work.figures
     """Temperature and gamma as this file needs them for its scores to mean the same, and what they
     make of entropy.
@@ -222,7 +240,7 @@ def _own_thresholds(
     entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
     gamma = fit_gamma(entropies, work.config.alpha)
     shift = np.mean(
-        [np.mean(one - other) for one, other in zip(entropies, work.outcomes["fp32"].entropies)]
+        [np.mean(one - other) for one, other in zip(entropies, work.outcomes[FP32].entropies)]
     )
     return work.interface.with_thresholds(temperature, gamma), {
         "temperature": temperature,
@@ -238,30 +256,32 @@ def _entry(site: Site, frame: Frame) -> dict[str, str]:
 
 
 def half_file(work: ExportContext) -> None:
-    source = hashlib.sha256(work.files[GRAPHS["fp32"]]).hexdigest()
-    _add(work, "fp16", to_fp16(work.network, work.interface), {"edgeseg.source": source})
-    _link(work, "fp16")
+    source = hashlib.sha256(work.files[FLAVOURS[FP32].file]).hexdigest()
+    _add(work, FP16, to_fp16(work.network, work.interface), {SOURCE_KEY: source})
+    _link(work, FP16)
 
 
-def _add(work: ExportContext, flavour: str, model: ModelProto, metadata: dict[str, str]) -> bytes:
+def _add(
+    work: ExportContext, flavour: Flavour, model: ModelProto, metadata: dict[str, str]
+) -> bytes:
     """Put a graph among the files, once it was found fit for devices."""
     helper.set_model_props(model, {FLAVOUR_KEY: flavour, **metadata})
     data: bytes = model.SerializeToString(deterministic=True)
     try:
-        scan(data, name=GRAPHS[flavour], flavour=flavour)
+        scan(data, name=FLAVOURS[flavour].file, flavour=flavour)
     except BundleError as error:
         raise ExportError(f"devices would refuse the exported graph: {error}") from None
-    work.files[GRAPHS[flavour]] = data
+    work.files[FLAVOURS[flavour].file] = data
     return data
 
 
-def _link(work: ExportContext, flavour: str) -> None:
+def _link(work: ExportContext, flavour: Flavour) -> None:
     """Add the figures of a file that was derived from the FP32 one."""
-    work.report.start(f"val frames through {GRAPHS[flavour]}", len(work.val.frames))
+    work.report.start(f"val frames through {FLAVOURS[flavour].file}", len(work.val.frames))
     outcome = work.outcomes[flavour] = run_graph(
-        work.files[GRAPHS[flavour]], work.val, work.threads, work.report
+        work.files[FLAVOURS[flavour].file], work.val, work.threads, work.report
     )
-    found = accuracy_metrics(outcome, work.site.config.class_names, work.outcomes["fp32"])
+    found = accuracy_metrics(outcome, work.site.config.class_names, work.outcomes[FP32])
     work.figures[flavour] = found | {
         "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)
     }
@@ -271,35 +291,37 @@ def time_files(work: ExportContext) -> None:
     """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say
     nothing.
     """
-    wanted = [flavour for flavour in ("fp32", "int8-cpu") if GRAPHS[flavour] in work.files]
+    wanted = [
+        flavour for flavour in reversed(flavours_of("cpu")) if FLAVOURS[flavour].file in work.files
+    ]
     if all("ms" in work.figures[flavour] for flavour in wanted):
         return
     work.report.start("timing", None)
-    raced = {flavour: work.files[GRAPHS[flavour]] for flavour in wanted}
+    raced = {flavour: work.files[FLAVOURS[flavour].file] for flavour in wanted}
     _note_times(
         work, compare_latency(raced, work.val.image(0), work.threads, work.config.seed, work.report)
     )
 
 
-def _note_times(work: ExportContext, times: dict[str, Timing]) -> None:
+def _note_times(work: ExportContext, times: dict[Flavour, Timing]) -> None:
     for flavour, timing in times.items():
         work.figures[flavour] |= {
             "ms": round(timing.minimum, 3),
             "ms_median": round(timing.median, 3),
             "threads": work.threads,
         }
-        if flavour != "fp32":
-            work.figures[flavour]["speedup"] = round(times["fp32"].over(timing), 3)
+        if flavour != FP32:
+            work.figures[flavour]["speedup"] = round(times[FP32].over(timing), 3)
 
 
 def apply_gates(work: ExportContext) -> None:
     """Take out what must not ship, and say why."""
-    for flavour in ("int8-cpu", "int8-trt", "fp16"):
-        name = GRAPHS[flavour]
-        why = refusal(name, work.figures[flavour], work.config) if name in work.files else None
+    for flavour in GATED:
+        name = FLAVOURS[flavour].file
+        why = refusal(flavour, work.figures[flavour], work.config) if name in work.files else None
         if why:
             work.refused.append(why)
             work.figures[flavour]["refused"] = why
             del work.files[name]
-    if not {GRAPHS["int8-cpu"], GRAPHS["int8-trt"]} & set(work.files):
-        work.files.pop("calibration.json", None)
+    if not any(FLAVOURS[flavour].file in work.files for flavour in INT8_FLAVOURS):
+        work.files.pop(CALIBRATION, None)

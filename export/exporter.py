@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Manifest, write
+from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle, Manifest, write
+from edgeseg.bundle.flavours import FP32
 from edgeseg.config import ExportConfig, to_toml
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.bundle_files import (
@@ -183,7 +184,7 @@ def _golden(work: ExportContext) -> bytes:
     """
     places = np.unique(np.linspace(0, len(work.val.frames) - 1, GOLDEN).round().astype(int))
     images = np.stack([work.val.image(int(place)) for place in places])
-    session = open_session(work.files[GRAPHS["fp32"]], work.threads)
+    session = open_session(work.files[FLAVOURS[FP32].file], work.threads)
     masks = np.concatenate([session.run(["mask"], {"image": image[None]})[0] for image in images])
     target = io.BytesIO()
     np.savez_compressed(target, frames=images, masks=masks)
@@ -192,7 +193,11 @@ def _golden(work: ExportContext) -> bytes:
 
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:
     graphs = hashlib.sha256(
-        b"".join(hashlib.sha256(files[name]).digest() for name in GRAPHS.values() if name in files)
+        b"".join(
+            hashlib.sha256(files[spec.file]).digest()
+            for spec in FLAVOURS.values()
+            if spec.file in files
+        )
     )
     return (
         site.root

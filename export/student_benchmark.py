@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgeseg.bundle.flavours import INT8_CPU
 from edgeseg.calibration.frame_selection import pool, select
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.latency import compare_latency
@@ -126,7 +127,7 @@ def measure(
         merged = network.eval().reparameterized()
         graph, interface = fold_std(rename(lower(export_network(merged, height, width))), plain)
         calibrated = calibrate(graph, interface, images, threads=threads)
-        model = quantize(calibrated, interface, "int8-cpu")
+        model = quantize(calibrated, interface, INT8_CPU)
         int8 = model.SerializeToString()
         graphs |= {f"{'/'.join(student)} fp32": wrap(graph, interface).SerializeToString()}
         graphs |= {f"{'/'.join(student)} int8": int8}

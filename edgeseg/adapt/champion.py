@@ -16,12 +16,13 @@ from typing import Any
 
 from edgeseg.adapt.publish import ancestry, champion
 from edgeseg.adapt.round_state import State, digest, folder_of, load_all
-from edgeseg.bundle import GRAPHS, MANIFEST, Bundle
+from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle
+from edgeseg.bundle.flavours import FP16, FP32, INT8_CPU
 from edgeseg.config import LoopConfig
 from edgeseg.errors import AdaptError
 from edgeseg.site import Frame, Site, Split
 
-INT8, HALF = GRAPHS["int8-cpu"], GRAPHS["fp16"]
+INT8, HALF = FLAVOURS[INT8_CPU].file, FLAVOURS[FP16].file
 NEEDED: tuple[Split, ...] = ("labelled", "val", "gate")
 AGAIN = "run train, distill and export once, then adapt"
 
@@ -42,7 +43,7 @@ class Base:
 
 def shipped(bundle: Bundle) -> str:
     """The file of a bundle that devices run, and that the gate therefore measures."""
-    return INT8 if INT8 in bundle.manifest.files else GRAPHS["fp32"]
+    return INT8 if INT8 in bundle.manifest.files else FLAVOURS[FP32].file
 
 
 def find_base(site: Site) -> Base:

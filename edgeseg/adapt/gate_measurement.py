@@ -14,6 +14,7 @@ import numpy as np
 from edgeseg.adapt.champion import INT8, shipped
 from edgeseg.adapt.gate import Measured
 from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.flavours import FP32, INT8_CPU
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -55,7 +56,7 @@ def compare(
 
 
 def _open(bundle: Bundle, site: Site) -> AbstractContextManager[Runner]:
-    flavour: Flavour = "int8-cpu" if shipped(bundle) == INT8 else "fp32"
+    flavour: Flavour = INT8_CPU if shipped(bundle) == INT8 else FP32
     return open_runner(bundle, "cpu", flavour, site.config.infer.threads)
 
 

@@ -2,6 +2,7 @@
 is run.
 """
 
-from edgeseg.bundle.bundle import GRAPHS, MANIFEST, Bundle, FileEntry, Flavour, Manifest, write
+from edgeseg.bundle.bundle import MANIFEST, Bundle, FileEntry, Manifest, write
+from edgeseg.bundle.flavours import FLAVOURS, Flavour
 
-__all__ = ["GRAPHS", "MANIFEST", "Bundle", "FileEntry", "Flavour", "Manifest", "write"]
+__all__ = ["FLAVOURS", "MANIFEST", "Bundle", "FileEntry", "Flavour", "Manifest", "write"]

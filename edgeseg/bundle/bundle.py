@@ -18,21 +18,16 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from edgeseg.atomic_files import fsync_dir, write_atomic
+from edgeseg.bundle.flavours import FLAVOURS, FP32, Flavour
 from edgeseg.config import ClassSpec, Section
 from edgeseg.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-GRAPHS = {
-    "fp32": "model.onnx",
-    "int8-cpu": "model.int8-cpu.onnx",
-    "int8-trt": "model.int8-trt.onnx",
-    "fp16": "model.fp16.onnx",
-}
-FILE_NAMES = (*GRAPHS.values(), "calibration.json", "golden.npz", "card.md")
+CALIBRATION, GOLDEN, CARD = "calibration.json", "golden.npz", "card.md"
+FILE_NAMES = (*(spec.file for spec in FLAVOURS.values()), CALIBRATION, GOLDEN, CARD)
 MAX_MANIFEST = 1_000_000
 MAX_FILE = 2_000_000_000
-Flavour = Literal["fp32", "int8-cpu", "int8-trt", "fp16"]
 
 
 class FileEntry(Section):
@@ -113,11 +108,11 @@ class Bundle:
                 f"{source} cannot be used ({what}); export the bundle again, or update edgeseg here"
             ) from None
         foreign = sorted(set(manifest.files) - set(FILE_NAMES))
-        if foreign or GRAPHS["fp32"] not in manifest.files:
+        if foreign or FLAVOURS[FP32].file not in manifest.files:
             what = (
                 f"lists foreign files {', '.join(foreign)}"
                 if foreign
-                else f"lists no {GRAPHS['fp32']}"
+                else f"lists no {FLAVOURS[FP32].file}"
             )
             raise BundleError(f"{source} {what}; export the bundle again")
         for name, entry in manifest.files.items():
@@ -150,9 +145,18 @@ class Bundle:
             )
         return data
 
-    def speedup(self, flavour: str) -> float:
-        """How many times as fast as FP32 the file of `flavour` was when it was exported; 0 where
-        nobody measured.
+    def holds(self, flavour: Flavour) -> bool:
+        """Return whether the bundle brings the file of `flavour`."""
+        return FLAVOURS[flavour].file in self.manifest.files
+
+    def flavours(self) -> list[Flavour]:
+        """Return the flavours whose files the bundle brings, in the order of tables."""
+        return [flavour for flavour in FLAVOURS if self.holds(flavour)]
+
+    def speedup(self, flavour: Flavour) -> float:
+        """Return how many times as fast as FP32 the file of `flavour` ran at its export.
+
+        Zero where that was not measured.
         """
         figures = self.manifest.figures.get(flavour)
         value = figures.get("speedup") if isinstance(figures, dict) else None

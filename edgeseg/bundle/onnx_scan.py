@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from edgeseg.bundle.flavours import FLAVOURS, Flavour
+from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
 from edgeseg.errors import BundleError
 
-FLAVOUR_KEY = "edgeseg.flavour"  # in metadata_props: for which engine an INT8 file was made
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 MAX_BYTES = 512 * 2**20
 MAX_NODES = 20_000
@@ -48,13 +49,15 @@ class _Refused(Exception):
     """Why the file must not be run."""
 
 
-def scan(data: bytes, *, name: str, flavour: str | None = None, limit: int = MAX_BYTES) -> Graph:
+def scan(
+    data: bytes, *, name: str, flavour: Flavour | None = None, limit: int = MAX_BYTES
+) -> Graph:
     """Look through one ONNX file.
 
     Args:
         data: the bytes that the engine will be given, not a path to them.
         name: of the file, for the error.
-        flavour: what the file must be: "int8-cpu" and "int8-trt" have to say so in their metadata,
+        flavour: what the file must be. Those that must be marked have to say so in their metadata,
             others must not say anything else.
         limit: bytes.
 
@@ -82,8 +85,8 @@ def scan(data: bytes, *, name: str, flavour: str | None = None, limit: int = MAX
     return found
 
 
-def _check_flavour(found: str | None, wanted: str, name: str) -> None:
-    if found == wanted or (found is None and not wanted.startswith("int8")):
+def _check_flavour(found: str | None, wanted: Flavour, name: str) -> None:
+    if found == wanted or (found is None and not FLAVOURS[wanted].must_be_marked):
         return
     made = f"was made as {found}" if found else "does not say which engine it was made for"
     raise BundleError(

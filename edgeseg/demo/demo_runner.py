@@ -18,7 +18,8 @@ from typing import Any
 
 from edgeseg.adapt.round_runner import run_round
 from edgeseg.atomic_files import replace_link, write_json
-from edgeseg.bundle import GRAPHS, MANIFEST, Bundle, Flavour
+from edgeseg.bundle import MANIFEST, Bundle, Flavour
+from edgeseg.bundle.flavours import FP32, INT8_CPU
 from edgeseg.demo.demo_result import DemoResult, Row
 from edgeseg.demo.demo_site import QUICK, Amounts, label_autumn, make_site
 from edgeseg.demo.html_page import write_page
@@ -29,7 +30,7 @@ from edgeseg.site import Site
 
 Output = dict[str, Any]  # Any: what json can hold
 ROWS = ("SupOnly", "semi-supervised", "edge model", "INT8")
-FLAVOURS: tuple[tuple[str, Flavour], ...] = (("edge model", "fp32"), ("INT8", "int8-cpu"))
+FLAVOURS: tuple[tuple[str, Flavour], ...] = (("edge model", FP32), ("INT8", INT8_CPU))
 CHAMPION = "first"
 
 
@@ -259,7 +260,7 @@ class _Demo:
                 },
             )
         for name, flavour in FLAVOURS:
-            if GRAPHS[flavour] not in Bundle.open(bundle).manifest.files:
+            if not Bundle.open(bundle).holds(flavour):
                 continue
             with open_runner(bundle, "cpu", flavour, self._open().config.infer.threads) as runner:
                 model = bundle_model(runner)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.flavours import FP32, INT8_CPU
 from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.array_types import Image
@@ -176,9 +177,9 @@ def _autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> Non
 def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[str, Model]]:
     """The bundle's graphs by name, INT8 last."""
     bundle = Bundle.open(path)
-    flavours: tuple[tuple[str, Flavour], ...] = (("edge model", "fp32"), ("INT8", "int8-cpu"))
+    flavours: tuple[tuple[str, Flavour], ...] = (("edge model", FP32), ("INT8", INT8_CPU))
     for name, flavour in flavours:
-        if GRAPHS[flavour] in bundle.manifest.files:
+        if bundle.holds(flavour):
             runner = open_runner(bundle, "cpu", flavour, site.config.infer.threads)
             yield name, bundle_model(stack.enter_context(runner))
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.flavours import Backend, flavours_of
 from edgeseg.bundle.golden_frames import Golden
 from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.resize import preprocess
 from edgeseg.metrics import pixel_agreement
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.backends.base import Backend, Runner
-from edgeseg.runtime.backends.flavour_choice import RUNS
+from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.overlay import Overlay
 
@@ -82,7 +82,7 @@ def benchmark_bundle(
         BundleError, DependencyError: as `open_runner`.
     """
     report, order = report or NullReporter(), random.Random(seed)
-    held = [flavour for flavour in RUNS[backend] if GRAPHS[flavour] in bundle.manifest.files]
+    held = [flavour for flavour in reversed(flavours_of(backend)) if bundle.holds(flavour)]
     timings: dict[Flavour, FlavourTiming] = {flavour: FlavourTiming(backend) for flavour in held}
     report.start(f"bench {bundle.path.name}", frames)
     with ExitStack() as stack:

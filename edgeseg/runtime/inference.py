@@ -10,9 +10,9 @@ from threading import Event
 from typing import Any, TextIO
 
 from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.flavours import Backend
 from edgeseg.config import EngineConfig, InferConfig, LogConfig
 from edgeseg.progress import ProgressReporter
-from edgeseg.runtime.backends.base import Backend
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink

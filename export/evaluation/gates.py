@@ -1,81 +1,107 @@
-"""What keeps a derived file out of the bundle: lost accuracy, lost time, convolutions that stayed
-float, TensorRT.
+"""The gates of an export: what keeps a derived file out of the bundle.
+
+A file is compared with the float file of the same network. Whether a whole new bundle may replace
+the one that devices run is another gate, `edgeseg.adapt.gate`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from edgeseg.bundle.flavours import FLAVOURS, Flavour, Gate
 from edgeseg.config import ExportConfig
 
-Fault = tuple[str, str]  # what is wrong, and how to mend it
+Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
 
 
-def refusal(
-    file: str, found: dict[str, Any], config: ExportConfig
-) -> str | None:  # Any: see edgeseg.export.evaluation.figures.figures
-    """Why `file` must not ship, in one sentence with the figures; None if it may.
+class Fault(NamedTuple):
+    """What is wrong with a file, and what to do about it."""
+
+    problem: str
+    remedy: str
+
+
+def refusal(flavour: Flavour, figures: Figures, config: ExportConfig) -> str | None:
+    """Return why the file of `flavour` must not ship, in one sentence; None if it may.
 
     Args:
-        found: the file's figures; `speedup` and `quantized` are judged where there are any.
+        figures: The figures of the file. Its speed, kernels and checklist are judged if measured.
     """
-    lost = inaccurate(found, config)
-    faults = [*lost, *slow(found, config), *unfused(found), *unbuildable(found)]
+    spec = FLAVOURS[flavour]
+    by_gate = {gate: GATES[gate](figures, config) for gate in spec.gates}
+    faults = [fault for found in by_gate.values() for fault in found]
     if not faults:
         return None
-    what, cures = zip(*faults)
-    ways = " and ".join(dict.fromkeys(cures))
-    if len(lost) == len(faults) and "integer" in found and not config.qat:
-        ways = f"train its codes with --qat, or {ways}"
-    return f"{file} was refused and left out of the bundle because it {' and '.join(what)}; {ways}"
+    problems = " and ".join(fault.problem for fault in faults)
+    remedies = " and ".join(dict.fromkeys(fault.remedy for fault in faults))
+    only_accuracy = len(by_gate.get("accuracy", [])) == len(faults)
+    if only_accuracy and spec.precision == "int8" and not config.qat:
+        remedies = f"train its codes with --qat, or {remedies}"
+    return f"{spec.file} was refused and left out of the bundle because it {problems}; {remedies}"
 
 
-def inaccurate(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
-    """What the file sees worse than the float one, beyond what is allowed."""
+def accuracy_faults(figures: Figures, config: ExportConfig) -> list[Fault]:
+    """Return what the file loses against the float one, beyond what is allowed."""
     faults = []
-    if found["drop"] > config.max_drop:
-        before = found["miou"] + found["drop"]
-        lost = f"loses {found['drop']:.2f} mIoU points on val ({before:.2f} to {found['miou']:.2f}), more than"
-        faults.append((f"{lost} --max-drop {config.max_drop:g}", "raise --max-drop"))
-    worst = found.get("worst_class")
+    if figures["drop"] > config.max_drop:
+        before = figures["miou"] + figures["drop"]
+        loss = (
+            f"loses {figures['drop']:.2f} mIoU points on val ({before:.2f} to "
+            f"{figures['miou']:.2f}), more than"
+        )
+        faults.append(Fault(f"{loss} --max-drop {config.max_drop:g}", "raise --max-drop"))
+    worst = figures.get("worst_class")
     if worst is not None and worst["drop"] > config.max_class_drop:
-        lost = f"loses {worst['drop']:.2f} IoU points of {worst['name']} on val, more than"
+        loss = f"loses {worst['drop']:.2f} IoU points of {worst['name']} on val, more than"
         faults.append(
-            (f"{lost} --max-class-drop {config.max_class_drop:g}", "raise --max-class-drop")
+            Fault(f"{loss} --max-class-drop {config.max_class_drop:g}", "raise --max-class-drop")
         )
     return faults
 
 
-def excess(found: dict[str, Any], config: ExportConfig) -> float:  # Any: as `refusal`
-    """By how many points of mIoU and of the worst class the file loses more than is allowed."""
-    drop, worst = float(found["drop"]), found.get("worst_class")
-    of_class = float(worst["drop"]) if worst else 0.0
-    return max(drop - config.max_drop, 0.0) + max(of_class - config.max_class_drop, 0.0)
+def excess_loss(figures: Figures, config: ExportConfig) -> float:
+    """Return by how many points of mIoU and of the worst class the loss is beyond the bounds."""
+    worst = figures.get("worst_class")
+    class_drop = float(worst["drop"]) if worst else 0.0
+    beyond_miou = max(float(figures["drop"]) - config.max_drop, 0.0)
+    return beyond_miou + max(class_drop - config.max_class_drop, 0.0)
 
 
-def slow(found: dict[str, Any], config: ExportConfig) -> list[Fault]:  # Any: as `refusal`
-    """Whether the file is not worth its loss."""
-    if found.get("speedup", config.min_speedup) >= config.min_speedup:
+def speed_faults(figures: Figures, config: ExportConfig) -> list[Fault]:
+    """Return whether the file is too slow to be worth its loss."""
+    if figures.get("speedup", config.min_speedup) >= config.min_speedup:
         return []
-    what = f"runs {found['speedup']:.2f}x as fast as FP32 here, less than --min-speedup {config.min_speedup:g}"
-    return [(what, "lower --min-speedup")]
+    problem = (
+        f"runs {figures['speedup']:.2f}x as fast as FP32 here, less than --min-speedup "
+        f"{config.min_speedup:g}"
+    )
+    return [Fault(problem, "lower --min-speedup")]
 
 
-def unfused(found: dict[str, Any]) -> list[Fault]:  # Any: as `refusal`
-    """Whether ONNX Runtime computes in float what was meant to be integers."""
-    integer = found.get("integer")
-    if integer is None or 0 < integer == found.get("quantised", integer):
+def kernel_faults(figures: Figures, config: ExportConfig | None = None) -> list[Fault]:
+    """Return whether ONNX Runtime computes in float what was meant to be in integers."""
+    meant = figures.get("integer")
+    computed = figures.get("quantised", meant)
+    if meant is None or 0 < meant == computed:
         return []
-    ran = found.get("quantised", integer)
-    what = f"has only {ran} of its {found['convolutions']} convolutions in INT8"
-    return [(what, "choose an arch of plain convolutions")]
+    problem = f"has only {computed} of its {figures['convolutions']} convolutions in INT8"
+    return [Fault(problem, "choose an arch of plain convolutions")]
 
 
-def unbuildable(found: dict[str, Any]) -> list[Fault]:  # Any: as `refusal`
-    """Whether TensorRT would refuse the file or run it in float, as far as the checklist tells."""
-    findings = found.get("checklist", {}).get("findings", {})
-    cure = "choose another arch or encoder, or report this network as a fault of edgeseg"
+def checklist_faults(figures: Figures, config: ExportConfig | None = None) -> list[Fault]:
+    """Return whether TensorRT would refuse the file or run it in float, as the checklist tells."""
+    findings = figures.get("checklist", {}).get("findings", {})
+    remedy = "choose another arch or encoder, or report this network as a fault of edgeseg"
     return [
-        (f"fails point {number} of the TensorRT checklist ({all_[0]})", cure)
-        for number, all_ in findings.items()
+        Fault(f"fails point {number} of the TensorRT checklist ({sentences[0]})", remedy)
+        for number, sentences in findings.items()
     ]
+
+
+GATES: dict[Gate, Callable[[Figures, ExportConfig], list[Fault]]] = {
+    "accuracy": accuracy_faults,
+    "speed": speed_faults,
+    "kernels": kernel_faults,
+    "checklist": checklist_faults,
+}

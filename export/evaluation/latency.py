@@ -5,7 +5,9 @@ does slows both.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.progress import ProgressReporter
 
+Name = TypeVar("Name", bound=str)
 ROUNDS = 30
 FEWEST = 10
 SECONDS = 30.0  # after this no new round begins, once there are FEWEST
@@ -36,12 +39,12 @@ class Timing:
 
 
 def compare_latency(
-    graphs: dict[str, bytes],
+    graphs: Mapping[Name, bytes],
     image: NDArray[np.uint8],
     threads: int,
     seed: int,
     report: ProgressReporter,
-) -> dict[str, Timing]:
+) -> dict[Name, Timing]:
     """Time each graph on one frame; each timed run follows one of the same graph that warms the
     caches.
 
@@ -52,7 +55,7 @@ def compare_latency(
     """
     sessions = {name: open_session(data, threads) for name, data in graphs.items()}
     feed, random = {"image": image[None]}, np.random.default_rng(seed)
-    taken: dict[str, list[float]] = {name: [] for name in graphs}
+    taken: dict[Name, list[float]] = {name: [] for name in graphs}
     begin = time.perf_counter()
     for number in range(ROUNDS):
         if number >= FEWEST and time.perf_counter() - begin > SECONDS:

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import with_logits
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
 from edgeseg.export.graph.qdq_nodes import SMALLEST, GraphTopology
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantize
+from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.progress import ProgressReporter
 
 
@@ -37,7 +38,7 @@ def last_layer(calibrated: CalibrationResult, model: ModelProto) -> str | None:
 def correct_bias(
     calibrated: CalibrationResult,
     interface: Interface,
-    flavour: Int8,
+    flavour: Int8Flavour,
     estimator: str,
     images: Iterable[NDArray[np.uint8]],
     islands: Collection[str] = (),

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
+from edgeseg.bundle.flavours import INT8_TRT, Int8Flavour
 from edgeseg.calibration.observers import SIGNED, UNSIGNED, Histogram
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantize
+from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
 
@@ -29,7 +30,7 @@ Logits = NDArray[np.float32]
 def rank_islands(
     calibrated: CalibrationResult,
     interface: Interface,
-    flavour: Int8,
+    flavour: Int8Flavour,
     estimator: str,
     images: Sequence[Image],
     reference: ModelProto,
@@ -52,7 +53,7 @@ def rank_islands(
     hardest = np.argsort(errors)[::-1][:HARDEST]
     chosen, wanted = [images[place] for place in hardest], [truth[place] for place in hardest]
     before = float(np.mean([errors[place] for place in hardest]))
-    ranges = calibrated.ranges(estimator, signed=flavour == "int8-trt")
+    ranges = calibrated.ranges(estimator, signed=flavour == INT8_TRT)
     noise = {
         name: _noise(calibrated.histograms[name], limits[1]) for name, limits in ranges.items()
     }

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from edgeseg.bundle.flavours import INT8_CPU, INT8_TRT, Int8Flavour
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.qat_module import TorchGraph
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8
+from edgeseg.export.quantization.quantizer import CalibrationResult
 from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
@@ -30,7 +31,7 @@ RATE = 0.02  # in steps of codes: about how far a weight moves at one optimizer 
 def finetune(
     calibrated: CalibrationResult,
     interface: Interface,
-    flavour: Int8,
+    flavour: Int8Flavour,
     estimator: str,
     images: Sequence[Image],
     *,
@@ -48,8 +49,8 @@ def finetune(
     Raises:
         ExportError: the network has a node that cannot be trained here.
     """
-    place = place_cpu if flavour == "int8-cpu" else place_trt
-    ranges = calibrated.ranges(estimator, signed=flavour == "int8-trt")
+    place = place_cpu if flavour == INT8_CPU else place_trt
+    ranges = calibrated.ranges(estimator, signed=flavour == INT8_TRT)
     student = TorchGraph(place(calibrated.network, ranges, calibrated.layers), calibrated.layers)
     teacher = TorchGraph(calibrated.network, {})
     optimizer = torch.optim.Adam(student.parameters(), lr=RATE)

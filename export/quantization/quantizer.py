@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from edgeseg.bundle.flavours import INT8_CPU, Int8Flavour
 from edgeseg.calibration.entropy import Entropy
 from edgeseg.calibration.minmax import MinMax
 from edgeseg.calibration.mse import MSE
@@ -41,7 +41,6 @@ from edgeseg.export.quantization.channel_equalization import equalize
 from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import NullReporter, ProgressReporter
 
-Int8 = Literal["int8-cpu", "int8-trt"]
 ESTIMATORS: dict[str, type[Estimator]] = {
     "mse": MSE,
     "percentile": Percentile,
@@ -118,7 +117,7 @@ def calibrate(
 def quantize(
     calibrated: CalibrationResult,
     interface: Interface,
-    flavour: Int8,
+    flavour: Int8Flavour,
     estimator: str = "mse",
     islands: Collection[str] = (),
 ) -> ModelProto:
@@ -129,7 +128,7 @@ def quantize(
         estimator: of the ranges, one of ESTIMATORS.
         islands: tensors that stay float.
     """
-    cpu = flavour == "int8-cpu"
+    cpu = flavour == INT8_CPU
     parts: Parts = (
         calibrated.network,
         calibrated.ranges(estimator, signed=not cpu),

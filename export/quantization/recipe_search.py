@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from edgeseg.bundle.flavours import FP32, INT8_CPU, Flavour, Int8Flavour
 from edgeseg.config import ExportConfig
 from edgeseg.export.evaluation.figures import (
     EvaluationResult,
@@ -24,7 +25,12 @@ from edgeseg.export.evaluation.figures import (
     accuracy_metrics,
     likelihood_figures,
 )
-from edgeseg.export.evaluation.gates import excess, inaccurate, slow, unfused
+from edgeseg.export.evaluation.gates import (
+    accuracy_faults,
+    excess_loss,
+    kernel_faults,
+    speed_faults,
+)
 from edgeseg.export.evaluation.latency import Timing, compare_latency
 from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
 from edgeseg.export.graph.pre_post_processing import Interface
@@ -36,7 +42,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
 from edgeseg.export.quantization.layer_sensitivity import rank_islands
 from edgeseg.export.quantization.qat import finetune
-from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, Int8, quantize
+from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, quantize
 from edgeseg.progress import ProgressReporter
 
 ISLANDS = (1, 2, 4, 8)  # tensors left float
@@ -87,7 +93,7 @@ class RecipeResult:
     figures: Figures
     seconds: float
 
-    def file(self, interface: Interface, flavour: Int8) -> ModelProto:
+    def file(self, interface: Interface, flavour: Int8Flavour) -> ModelProto:
         """The whole graph, for these thresholds."""
         return quantize(self.calibrated, interface, flavour, self.rung.estimator, self.rung.islands)
 
@@ -130,7 +136,7 @@ class SearchResult:
     config: ExportConfig
     attempts: list[RecipeResult] = field(default_factory=list)
     passed: bool = False
-    times: dict[str, Timing] = field(default_factory=dict)
+    times: dict[Flavour, Timing] = field(default_factory=dict)
 
     @property
     def best(self) -> RecipeResult:
@@ -141,7 +147,7 @@ class SearchResult:
             return self.attempts[-1]
         return min(
             self.attempts,
-            key=lambda one: (excess(one.figures, self.config), -one.figures["agreement"]),
+            key=lambda one: (excess_loss(one.figures, self.config), -one.figures["agreement"]),
         )
 
     def rows(self) -> list[Figures]:
@@ -155,24 +161,24 @@ class SearchResult:
 
 
 def search_recipe(
-    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8
+    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8Flavour
 ) -> SearchResult:
     """Try rung after rung; stop at the first that passes, or where more rungs cannot help."""
     found = SearchResult(ground.config)
     for rung in _rungs(ground, calibrated, flavour, found):
         attempt = _try(ground, calibrated, flavour, rung)
         found.attempts.append(attempt)
-        if inaccurate(attempt.figures, ground.config) or unfused(attempt.figures):
+        if accuracy_faults(attempt.figures, ground.config) or kernel_faults(attempt.figures):
             continue
-        if flavour == "int8-cpu":
+        if flavour == INT8_CPU:
             _race(ground, attempt, found)
-        found.passed = not slow(attempt.figures, ground.config)
+        found.passed = not speed_faults(attempt.figures, ground.config)
         break  # accurate enough; should it be too slow, later rungs are slower still
     return found
 
 
 def _rungs(
-    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8, so_far: SearchResult
+    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8Flavour, so_far: SearchResult
 ) -> Iterator[QuantizationRecipe]:
     for estimator in ESTIMATORS:
         yield QuantizationRecipe(estimator)
@@ -198,7 +204,10 @@ def _rungs(
 
 
 def _try(
-    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8, rung: QuantizationRecipe
+    ground: SearchContext,
+    calibrated: CalibrationResult,
+    flavour: Int8Flavour,
+    rung: QuantizationRecipe,
 ) -> RecipeResult:
     begin = time.perf_counter()
     if rung.corrected:
@@ -233,7 +242,7 @@ def _try(
     found |= likelihood_figures(samples, ground.interface.temperature, ground.samples)
     integer = integer_convolutions(model)
     found |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
-    if flavour == "int8-cpu":
+    if flavour == INT8_CPU:
         kernels = inspect(data)
         found |= {"quantised": kernels.quantized, "conversions": kernels.conversions}
     return RecipeResult(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
@@ -242,9 +251,12 @@ def _try(
 def _race(ground: SearchContext, attempt: RecipeResult, found: SearchResult) -> None:
     """See how fast the attempt is."""
     ground.report.start("timing", None)
-    model = attempt.file(ground.interface, "int8-cpu")
-    files = {"fp32": ground.reference.SerializeToString(), "int8-cpu": model.SerializeToString()}
+    model = attempt.file(ground.interface, INT8_CPU)
+    files: dict[Flavour, bytes] = {
+        FP32: ground.reference.SerializeToString(),
+        INT8_CPU: model.SerializeToString(),
+    }
     found.times = compare_latency(
         files, ground.val.image(0), ground.threads, ground.config.seed, ground.report
     )
-    attempt.figures["speedup"] = round(found.times["fp32"].over(found.times["int8-cpu"]), 3)
+    attempt.figures["speedup"] = round(found.times[FP32].over(found.times[INT8_CPU]), 3)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.bundle.flavours import FP32, GATED
 from edgeseg.export.evaluation.figures import EvaluationResult
 from edgeseg.export.evaluation.parity import ValFrames
 from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
@@ -78,9 +79,9 @@ def report_page(
             for name in config.class_names
         ],
     )
-    for step in ("int8-cpu", "int8-trt", "fp16"):
+    for step in GATED:
         if step in outcomes:
-            _worst(page, STEPS[step], val, outcomes["fp32"], outcomes[step])
+            _worst(page, STEPS[step], val, outcomes[FP32], outcomes[step])
     return page
 
 

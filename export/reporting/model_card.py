@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeseg.bundle import Manifest
+from edgeseg.bundle import FLAVOURS, Manifest
+from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_FLAVOURS
 
-STEPS = {
-    "torch": "torch",
-    "fp32": "FP32",
-    "int8-cpu": "INT8 (CPU)",
-    "int8-trt": "INT8 (TensorRT)",
-    "fp16": "FP16",
-}
+STEPS: dict[str, str] = {"torch": "torch"} | {name: spec.title for name, spec in FLAVOURS.items()}
 
 
 def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
     """The text of card.md."""
     origin, classes = manifest.provenance, manifest.classes
-    has_int8 = "int8-cpu" in manifest.figures and "refused" not in manifest.figures["int8-cpu"]
+    has_int8 = INT8_CPU in manifest.figures and "refused" not in manifest.figures[INT8_CPU]
     lines = [
         f"# {manifest.site}",
         "",
@@ -46,7 +41,7 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
         "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
         "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
         "the exporting machine "
-        f"({origin['machine']}, {manifest.figures['fp32']['threads']} threads).",
+        f"({origin['machine']}, {manifest.figures[FP32]['threads']} threads).",
         *(
             ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy.", ""]
             if has_int8
@@ -108,7 +103,7 @@ LADDER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8"
 def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
     """What was tried for each INT8 file, by its name, in the columns of LADDER."""
     found: dict[str, list[tuple[str, ...]]] = {}
-    for step in ("int8-cpu", "int8-trt"):
+    for step in INT8_FLAVOURS:
         tried = figures.get(step, {}).get("ladder", ())
         if tried:
             found[STEPS[step]] = [

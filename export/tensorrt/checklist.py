@@ -13,9 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.bundle import GRAPHS, Bundle
+from edgeseg.bundle import FLAVOURS, Bundle, Flavour
+from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_TRT
 from edgeseg.bundle.golden_frames import Golden, read_golden
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.bundle.graph_metadata import (
+    CALIBRATION_FRAMES_KEY,
+    CALIBRATION_KEY,
+    FLAVOUR_KEY,
+    FLOAT_CONVOLUTIONS_KEY,
+    FLOAT_TENSORS_KEY,
+    SOURCE_KEY,
+)
+from edgeseg.bundle.onnx_scan import scan
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.tensorrt.execution_checks import computes_as_said, fuses_on_cpus
 from edgeseg.export.tensorrt.graph_checks import (
@@ -52,7 +61,7 @@ TITLES = (
     "metadata; each runtime refuses the other's file",
 )
 SHOWN = 5  # findings of one point; one fault may show at every node
-FLAVOURS = ("int8-trt", "int8-cpu")
+CHECKED: tuple[Flavour, ...] = (INT8_TRT, INT8_CPU)
 VIEWED: tuple[Callable[[View], list[str]], ...] = (
     is_sound,
     uses_known_operators,
@@ -103,7 +112,7 @@ class Files:
     cpu: bytes | None
     golden: Golden | None
     least: float
-    calibration: dict[str, str]
+    calibration: dict[Flavour, str]
 
     @classmethod
     def of(cls, bundle: Bundle) -> Files:
@@ -113,11 +122,7 @@ class Files:
             ExportError: it holds no INT8 file.
             BundleError: a file is damaged.
         """
-        held = {
-            name: bundle.read(GRAPHS[name])
-            for name in FLAVOURS
-            if GRAPHS[name] in bundle.manifest.files
-        }
+        held = {name: bundle.read(FLAVOURS[name].file) for name in CHECKED if bundle.holds(name)}
         if not held:
             raise ExportError(
                 f"{bundle.path} holds no INT8 file to check; make one with `edgeseg export --int8`"
@@ -128,13 +133,13 @@ class Files:
             for name in held
             if "calibration" in (found := figures.get(name) or {})
         }
-        fp32 = bundle.read(GRAPHS["fp32"])
+        fp32 = bundle.read(FLAVOURS[FP32].file)
         return cls(
             fp32,
-            held.get("int8-trt"),
-            held.get("int8-cpu"),
+            held.get(INT8_TRT),
+            held.get(INT8_CPU),
             read_golden(bundle),
-            least_agreement(bundle, "int8-trt"),
+            least_agreement(bundle, INT8_TRT),
             names,
         )
 
@@ -156,7 +161,7 @@ def check(files: Files) -> list[Point]:
             ran = computes_as_said(View(files.trt), files.golden, files.least)
     fused = fuses_on_cpus(files.cpu, source) if files.cpu is not None else None
     told = []
-    for flavour, data in zip(FLAVOURS, (files.trt, files.cpu)):
+    for flavour, data in zip(CHECKED, (files.trt, files.cpu)):
         if data is not None:
             told += tells(data, flavour, files.fp32, files.calibration.get(flavour))
     return [*points, _point(11, ran), _point(12, fused), _point(13, told)]
@@ -164,7 +169,7 @@ def check(files: Files) -> list[Point]:
 
 def check_static(trt: bytes, fp32: bytes) -> list[Point]:
     """The points that need no run, of the TensorRT file alone: 1 to 10, and 13."""
-    return [*_static(View(trt), View(fp32)), _point(13, tells(trt, "int8-trt", fp32))]
+    return [*_static(View(trt), View(fp32)), _point(13, tells(trt, INT8_TRT, fp32))]
 
 
 def summary(points: list[Point]) -> dict[str, Any]:  # Any: JSON
@@ -189,30 +194,30 @@ def _point(number: int, findings: list[str] | None) -> Point:
     )
 
 
-def tells(data: bytes, flavour: str, fp32: bytes, calibration: str | None = None) -> list[str]:
+def tells(data: bytes, flavour: Flavour, fp32: bytes, calibration: str | None = None) -> list[str]:
     """13: a file says what it was made for and from, and the other engine's runtime refuses it.
 
     Args:
         calibration: what the manifest calls it.
     """
-    view, name, found = View(data), GRAPHS[flavour], []
+    view, name, found = View(data), FLAVOURS[flavour].file, []
     said = view.metadata
-    if said.get("edgeseg.source") != hashlib.sha256(fp32).hexdigest():
+    if said.get(SOURCE_KEY) != hashlib.sha256(fp32).hexdigest():
         found.append(f"{name} does not name the digest of the model.onnx beside it")
-    method = said.get("edgeseg.calibration")
+    method = said.get(CALIBRATION_KEY)
     if not method or method != (calibration or method):
         found.append(f"{name} does not say how it was calibrated, or not as the manifest does")
-    number = said.get("edgeseg.calibration_frames", "")
+    number = said.get(CALIBRATION_FRAMES_KEY, "")
     if not number.isdecimal() or int(number) < 1:
         found.append(f"{name} does not say with how many frames it was calibrated")
-    for key, what in (("islands", "tensors"), ("float_convolutions", "convolutions")):
-        if stated(view, f"edgeseg.{key}") is None:
+    for key, what in ((FLOAT_TENSORS_KEY, "tensors"), (FLOAT_CONVOLUTIONS_KEY, "convolutions")):
+        if stated(view, key) is None:
             found.append(f"{name} does not list the {what} that it leaves float")
     if said.get(FLAVOUR_KEY) != flavour:
         found.append(
             f"{name} says that it is {said.get(FLAVOUR_KEY) or 'nothing'} instead of {flavour}"
         )
-    for other in FLAVOURS:
+    for other in CHECKED:
         try:
             scan(data, name=name, flavour=other)
         except BundleError as error:

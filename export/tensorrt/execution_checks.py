@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
 from edgeseg.bundle.golden_frames import Golden
+from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect as kernels_of
 from edgeseg.export.tensorrt.graph_checks import View, attribute, called
@@ -163,7 +164,7 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
     """
     view, found = View(data), []
     kernels = kernels_of(data)
-    floats = stated(view, "edgeseg.float_convolutions") or []
+    floats = stated(view, FLOAT_CONVOLUTIONS_KEY) or []
     wanted = len(convolutions(source)) - len(floats)
     if kernels.quantized != wanted:
         found.append(

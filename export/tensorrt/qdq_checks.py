@@ -13,6 +13,7 @@ import math
 import numpy as np
 from onnx import NodeProto
 
+from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY, FLOAT_TENSORS_KEY
 from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS
 from edgeseg.export.tensorrt.graph_checks import View, attribute, called
 
@@ -185,7 +186,7 @@ def keeps_fusions(view: View) -> list[str]:
     each Concat.
     """
     found = []
-    islands = set(stated(view, "edgeseg.islands") or [])
+    islands = set(stated(view, FLOAT_TENSORS_KEY) or [])
     for node in view.nodes:
         if node.op_type in ACTIVATIONS:
             inner = _alone(view, node.input[0])
@@ -265,7 +266,7 @@ def covers(view: View, source: View) -> list[str]:
     floats = [node.name for node in convolutions(view) if not is_integer(view, node)]
     lost = [called(node) for node in convolutions(source) if node.name not in work]
     found += [f"{name} of model.onnx is missing" for name in lost]
-    known = stated(view, "edgeseg.float_convolutions")
+    known = stated(view, FLOAT_CONVOLUTIONS_KEY)
     if known is not None:
         silent, wrong = sorted(set(floats) - set(known)), sorted(set(known) - set(floats))
         found += [

@@ -16,7 +16,7 @@ from edgeseg.adapt import round_status as status
 from edgeseg.adapt.publish import champion
 from edgeseg.adapt.round_runner import rollback, run_round
 from edgeseg.atomic_files import replace_link
-from edgeseg.bundle import GRAPHS
+from edgeseg.bundle import FLAVOURS
 from edgeseg.config import SiteConfig, validate_config
 from edgeseg.export.exporter import export
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -71,7 +71,7 @@ def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(
     result = run_round(site, resume=True)
     assert result.verdict == "published", result.reason
     assert result.figures["after"]["miou"] > result.figures["before"]["miou"]
-    assert result.figures["after"]["artefact"] == GRAPHS["int8-cpu"], (
+    assert result.figures["after"]["artefact"] == FLAVOURS["int8-cpu"].file, (
         "what ships is what was judged"
     )
     bundle = champion(site)

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.atomic_files import lock_folder
-from edgeseg.bundle import GRAPHS
+from edgeseg.bundle import FLAVOURS
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -262,7 +262,7 @@ def bundle_that_is_none(place: Place) -> list[str]:
 
 @case("damaged")
 def bundle_with_a_flipped_bit(place: Place) -> list[str]:
-    for name in GRAPHS.values():
+    for name in (spec.file for spec in FLAVOURS.values()):
         path = place.bundle / name
         if path.exists():
             data = bytearray(path.read_bytes())
@@ -273,7 +273,7 @@ def bundle_with_a_flipped_bit(place: Place) -> list[str]:
 
 @case("wrong size")
 def bundle_cut_short(place: Place) -> list[str]:
-    path = place.bundle / GRAPHS["fp32"]
+    path = place.bundle / FLAVOURS["fp32"].file
     path.write_bytes(path.read_bytes()[:-1])
     return place.infer(str(place.root / "images"))
 
@@ -295,7 +295,7 @@ def manifest_of_a_newer_format(place: Place) -> list[str]:
 def manifest_that_points_elsewhere(place: Place) -> list[str]:
     path = place.bundle / "manifest.json"
     manifest = json.loads(path.read_text())
-    manifest["files"]["../secret"] = manifest["files"][GRAPHS["fp32"]]
+    manifest["files"]["../secret"] = manifest["files"][FLAVOURS["fp32"].file]
     path.write_text(json.dumps(manifest))
     return place.infer(str(place.root / "images"))
 

@@ -9,16 +9,17 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, quantize
+from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.progress import NullReporter
 
 SIDE = 8
 STEP = 16 / 127  # between codes of the logits
-FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
+FLAVOURS: tuple[Int8Flavour, ...] = ("int8-cpu", "int8-trt")
 INTERFACE = Interface(height=SIDE, width=SIDE, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
 
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import sqnr
 from edgeseg.export.graph.pre_post_processing import Interface, wrap
@@ -21,7 +22,7 @@ from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
 from edgeseg.export.quantization.layer_sensitivity import logits
 from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.quantization.qat_module import TorchGraph
-from edgeseg.export.quantization.quantizer import Int8, calibrate, quantize
+from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.export.tensorrt.qdq_placement import place_trt
 from edgeseg.progress import NullReporter
 
@@ -157,7 +158,7 @@ def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("flavour", ["int8-cpu", "int8-trt"])
-def test_training_repairs_spoiled_codes(flavour: Int8) -> None:
+def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
     random = np.random.default_rng(1)
     spoiled = {
         name: QuantizedConv(

@@ -49,7 +49,7 @@ def figures(**changes: Any) -> dict[str, Any]:
 def test_a_bad_file_is_refused_by_name_with_its_figures(
     changes: dict[str, Any], words: list[str]
 ) -> None:
-    why = refusal("model.int8-cpu.onnx", figures(**changes), ExportConfig())
+    why = refusal("int8-cpu", figures(**changes), ExportConfig())
     assert (
         why is not None
         and why.startswith("model.int8-cpu.onnx was refused")
@@ -60,14 +60,14 @@ def test_a_bad_file_is_refused_by_name_with_its_figures(
 def test_training_codes_is_not_advised_twice_nor_for_a_float_file() -> None:
     lost = figures(drop=1.0)
     halves = {key: lost[key] for key in ("miou", "drop")}
-    for found, config in ((lost, ExportConfig(qat=True)), (halves, ExportConfig())):
-        why = refusal("model.onnx", found, config)
+    for why in (
+        refusal("int8-cpu", lost, ExportConfig(qat=True)),
+        refusal("fp16", halves, ExportConfig()),
+    ):
         assert why is not None and why.endswith("; raise --max-drop")
 
 
 def test_a_good_file_passes_and_one_without_speed_is_not_judged_by_it() -> None:
-    assert refusal("model.int8-cpu.onnx", figures(), ExportConfig()) is None
-    assert refusal("model.int8-cpu.onnx", figures(drop=-1.0), ExportConfig(max_drop=0)) is None
-    assert (
-        refusal("model.fp16.onnx", {"miou": 60.0, "drop": 0.0}, ExportConfig(min_speedup=2)) is None
-    )
+    assert refusal("int8-cpu", figures(), ExportConfig()) is None
+    assert refusal("int8-cpu", figures(drop=-1.0), ExportConfig(max_drop=0)) is None
+    assert refusal("fp16", {"miou": 60.0, "drop": 0.0}, ExportConfig(min_speedup=2)) is None

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.ort_session import open_session
@@ -34,14 +35,14 @@ from edgeseg.export.quantization.activation_statistics import (
 )
 from edgeseg.export.quantization.channel_equalization import equalize
 from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantize
+from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN, STD, build_network
 from edgeseg.progress import NullReporter
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
 
 PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
 INTERFACE = replace(PLAIN, std=UNSCALED)
-FLAVOURS: tuple[Int8, ...] = ("int8-cpu", "int8-trt")
+FLAVOURS: tuple[Int8Flavour, ...] = ("int8-cpu", "int8-trt")
 IMAGES = [picture(seed)[0] for seed in range(6)]
 
 
@@ -65,12 +66,12 @@ def calibrated(network: ModelProto) -> CalibrationResult:
 
 
 @pytest.fixture(scope="module")
-def files(calibrated: CalibrationResult) -> dict[Int8, ModelProto]:
+def files(calibrated: CalibrationResult) -> dict[Int8Flavour, ModelProto]:
     return {flavour: quantize(calibrated, INTERFACE, flavour) for flavour in FLAVOURS}
 
 
 @pytest.fixture(scope="module")
-def quantized(files: dict[Int8, ModelProto]) -> ModelProto:
+def quantized(files: dict[Int8Flavour, ModelProto]) -> ModelProto:
     return files["int8-cpu"]
 
 
@@ -187,7 +188,7 @@ def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(
 
 
 def test_the_tensorrt_flavour_is_signed_and_its_weights_are_floats_on_codes(
-    files: dict[Int8, ModelProto],
+    files: dict[Int8Flavour, ModelProto],
 ) -> None:
     model = files["int8-trt"]
     constants, producers = constants_of(model), {node.output[0]: node for node in model.graph.node}
@@ -212,7 +213,7 @@ def test_the_tensorrt_flavour_is_signed_and_its_weights_are_floats_on_codes(
         assert producers[node.input[0]].op_type == "DequantizeLinear"
 
 
-def test_both_flavours_hold_the_same_weights(files: dict[Int8, ModelProto]) -> None:
+def test_both_flavours_hold_the_same_weights(files: dict[Int8Flavour, ModelProto]) -> None:
     cpu, trt = (constants_of(files[flavour]) for flavour in FLAVOURS)
     names = [name.removesuffix(".codes") for name in cpu if name.endswith(".int.weight.codes")]
     same = [
@@ -225,7 +226,7 @@ def test_both_flavours_hold_the_same_weights(files: dict[Int8, ModelProto]) -> N
 
 
 def test_in_front_of_an_addition_one_branch_has_codes_and_the_one_of_the_convolution_has_none(
-    files: dict[Int8, ModelProto],
+    files: dict[Int8Flavour, ModelProto],
 ) -> None:
     producers = {node.output[0]: node for node in files["int8-trt"].graph.node}
     additions = [node for node in files["int8-trt"].graph.node if node.op_type == "Add"]
@@ -238,7 +239,7 @@ def test_in_front_of_an_addition_one_branch_has_codes_and_the_one_of_the_convolu
 
 
 def test_nothing_stands_between_a_convolution_and_its_activation(
-    files: dict[Int8, ModelProto],
+    files: dict[Int8Flavour, ModelProto],
 ) -> None:
     producers = {node.output[0]: node for node in files["int8-trt"].graph.node}
     activations = [
@@ -261,7 +262,7 @@ def test_only_the_network_is_quantized(quantized: ModelProto) -> None:
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_it_is_close_to_the_float_file(
-    network: ModelProto, files: dict[Int8, ModelProto], flavour: Int8
+    network: ModelProto, files: dict[Int8Flavour, ModelProto], flavour: Int8Flavour
 ) -> None:
     ours, theirs = (
         open_session(model.SerializeToString(), 1)
@@ -376,7 +377,7 @@ def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
 
 
 def test_islands_stay_float_with_their_neighbors_and_nothing_else(
-    calibrated: CalibrationResult, files: dict[Int8, ModelProto]
+    calibrated: CalibrationResult, files: dict[Int8Flavour, ModelProto]
 ) -> None:
     island = "add_0.out"
     for flavour in FLAVOURS:

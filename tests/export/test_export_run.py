@@ -269,7 +269,7 @@ def test_a_ladder_is_climbed_to_its_end_when_nothing_is_good_enough(
 ) -> None:
     site, run = copy
     monkeypatch.setattr(
-        "edgeseg.export.quantization.recipe_search.inaccurate",
+        "edgeseg.export.quantization.recipe_search.accuracy_faults",
         lambda *_: [("it is never good enough", "give up")],
     )
     config = CONFIG.model_copy(update={"half": False, "qat": True, "qat_steps": 2})

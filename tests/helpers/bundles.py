@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import Bundle, Manifest, write
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY
+from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
 from edgeseg.config import ClassSpec
 
 HEIGHT, WIDTH, STRIDE = 64, 96, 4

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from onnx import ModelProto
 
+from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.lowering import lower, rename
 from edgeseg.export.graph.pre_post_processing import Interface
@@ -37,7 +38,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
 from edgeseg.export.quantization.activation_statistics import coded_tensors
-from edgeseg.export.quantization.quantizer import CalibrationResult, Int8, calibrate, quantize
+from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN, STD, build_network
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
 
@@ -110,7 +111,7 @@ def patterns(model: ModelProto) -> dict[str, int]:
 
 def table(calibrated: CalibrationResult) -> Table:
     """What is remembered of a network."""
-    flavours: tuple[Int8, ...] = ("int8-trt", "int8-cpu")
+    flavours: tuple[Int8Flavour, ...] = ("int8-trt", "int8-cpu")
     models = {flavour: quantize(calibrated, INTERFACE, flavour, "minmax") for flavour in flavours}
     return {
         "qlinearconv": inspect(models["int8-cpu"].SerializeToString()).quantized,

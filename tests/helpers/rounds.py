@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.adapt.gate import Measured
 from edgeseg.adapt.round_steps import Steps
 from edgeseg.atomic_files import write_json
-from edgeseg.bundle import GRAPHS, Bundle, Manifest, write
+from edgeseg.bundle import FLAVOURS, Bundle, Manifest, write
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -145,9 +145,11 @@ def make_bundle(
         provenance={"run": str(run)},
         files={},
     )
-    files = {GRAPHS["fp32"]: f"graph {seq}".encode()}
+    files = {FLAVOURS["fp32"].file: f"graph {seq}".encode()}
     return write(
-        path, manifest, files | ({GRAPHS["int8-cpu"]: f"int8 {seq}".encode()} if int8 else {})
+        path,
+        manifest,
+        files | ({FLAVOURS["int8-cpu"].file: f"int8 {seq}".encode()} if int8 else {}),
     )
 
 
@@ -250,11 +252,11 @@ class Stand:
         self, site: Site, challenger: Path, champion: Path, report: Any
     ) -> tuple[Measured, Measured]:
         self._note("compare", champion=champion.name)
-        file = GRAPHS["int8-cpu"] if self.int8 else GRAPHS["fp32"]
+        file = FLAVOURS["int8-cpu"].file if self.int8 else FLAVOURS["fp32"].file
         other = (
-            GRAPHS["int8-cpu"]
-            if GRAPHS["int8-cpu"] in Bundle.open(champion).manifest.files
-            else GRAPHS["fp32"]
+            FLAVOURS["int8-cpu"].file
+            if FLAVOURS["int8-cpu"].file in Bundle.open(champion).manifest.files
+            else FLAVOURS["fp32"].file
         )
         return (
             Measured(name=challenger.name, artefact=file, counts=self.challenger, fps=20.0),

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
 from edgeseg.bundle import onnx_scan as graphscan
+from edgeseg.bundle.flavours import Flavour
+from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
 from edgeseg.bundle.io_spec import GraphSignature
-from edgeseg.bundle.onnx_scan import FLAVOUR_KEY, scan
+from edgeseg.bundle.onnx_scan import scan
 from edgeseg.errors import BundleError
 from tests.helpers.bundles import manifest, marked, network
 
@@ -138,7 +140,7 @@ FOREIGN = {
 }
 
 
-def refused(data: bytes, flavour: str | None = None) -> str:
+def refused(data: bytes, flavour: Flavour | None = None) -> str:
     with pytest.raises(BundleError) as caught:
         scan(data, name="model.onnx", flavour=flavour)
     message = str(caught.value)
@@ -185,7 +187,7 @@ def test_the_long_name_of_the_standard_domain_is_standard() -> None:
 @pytest.mark.parametrize(
     ("made", "wanted"), [("int8-trt", "int8-cpu"), ("int8-cpu", "int8-trt"), ("int8-cpu", "fp32")]
 )
-def test_a_file_of_another_flavour_is_refused(made: str, wanted: str) -> None:
+def test_a_file_of_another_flavour_is_refused(made: str, wanted: Flavour) -> None:
     message = refused(marked(network(), made), wanted)
     assert made in message and wanted in message
 

@@ -1,4 +1,8 @@
-"""What every back end is: the names of back ends and precisions, a runner, and its prediction."""
+"""What every back end offers: a runner, which takes frames, and its prediction.
+
+Frames go in as uint8 RGB at the graph's size; they are resized to it by `edgeseg.imaging.resize`
+and normalized inside the graph (`edgeseg.export.graph.pre_post_processing`).
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,11 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import Backend, Flavour
 
-Backend = Literal["cpu", "cuda", "tensorrt", "ort-tensorrt"]
-
-
-Wanted = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt"]
-
-
-Precision = Literal["auto", "fp32", "int8", "fp16"]
+BackendChoice = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt"]
+PrecisionChoice = Literal["auto", "fp32", "int8", "fp16"]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import FLAVOURS, Backend, Flavour
 from edgeseg.bundle.io_spec import OUTPUTS
 from edgeseg.errors import BundleError, DependencyError
-from edgeseg.runtime.backends.base import Backend, Prediction
+from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 
@@ -91,7 +92,7 @@ class OrtRunner:
             DependencyError: the back end cannot start on this machine.
         """
         self.bundle, self.flavour, self.backend, self.streams = bundle, flavour, backend, streams
-        self._file = bundle.path / GRAPHS[flavour]
+        self._file = bundle.path / FLAVOURS[flavour].file
         options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
         options.intra_op_num_threads = max(1, threads // streams)
@@ -156,8 +157,8 @@ def _providers(
         "trt_engine_cache_path": str(cache),
         "trt_timing_cache_enable": True,
         "trt_timing_cache_path": str(cache),
-        "trt_fp16_enable": flavour != "fp32",
-        "trt_int8_enable": flavour == "int8-trt",
+        "trt_fp16_enable": FLAVOURS[flavour].precision != "fp32",
+        "trt_int8_enable": FLAVOURS[flavour].precision == "int8",
     }
     return [(PROVIDERS["ort-tensorrt"], options), PROVIDERS["cuda"], PROVIDERS["cpu"]]
 

@@ -12,10 +12,11 @@ from threading import Event
 
 import numpy as np
 
-from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import Backend, Flavour
 from edgeseg.config import EngineConfig
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.backends.base import Backend, Precision, Runner, Wanted
+from edgeseg.runtime.backends.base import BackendChoice, PrecisionChoice, Runner
 from edgeseg.runtime.backends.flavour_choice import choose_flavour, read_checked_graph
 
 MOST_STREAMS = 4  # each holds the activations of a frame
@@ -30,8 +31,8 @@ def cores() -> int:
 @contextmanager
 def open_runner(
     bundle: Path | Bundle,
-    backend: Wanted = "auto",
-    precision: Precision | Flavour = "auto",
+    backend: BackendChoice = "auto",
+    precision: PrecisionChoice | Flavour = "auto",
     threads: int = 0,
     *,
     streams: int = 1,
@@ -94,7 +95,11 @@ def open_runner(
 
 
 def _open_ort(
-    bundle: Bundle, backend: Wanted, precision: Precision | Flavour, threads: int, streams: int
+    bundle: Bundle,
+    backend: BackendChoice,
+    precision: PrecisionChoice | Flavour,
+    threads: int,
+    streams: int,
 ) -> Runner:
     from edgeseg.runtime.backends import onnxruntime_backend as ort  # noqa: PLC0415  # it needs an optional package
 
@@ -108,7 +113,7 @@ def _open_ort(
     return ort.OrtRunner(bundle, data, flavour, chosen, threads=threads, streams=streams)
 
 
-def resolve_backend(backend: Wanted) -> Backend:
+def resolve_backend(backend: BackendChoice) -> Backend:
     """What "auto" tries first here: TensorRT where there is one, CUDA where ONNX Runtime can use
     it, else the CPU.
 

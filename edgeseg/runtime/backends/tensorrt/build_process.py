@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.bundle import GRAPHS
+from edgeseg.bundle.flavours import FLAVOURS
 from edgeseg.bundle.golden_frames import Golden
 from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
@@ -70,7 +70,9 @@ def run_job(job: Job, place: Path, timing: Path, stopped: Stopped) -> tuple[Fact
         folder = Path(tempfile.mkdtemp(prefix=".build-", suffix=".tmp", dir=place))  # mode 0700
         try:
             _hand_over(job, folder, timing)
-            facts = _run_child(folder, GRAPHS[job.recipe.flavour], job.config.timeout, stopped)
+            facts = _run_child(
+                folder, FLAVOURS[job.recipe.flavour].file, job.config.timeout, stopped
+            )
             plan = (folder / PLAN).read_bytes()
             if hashlib.sha256(plan).hexdigest() != facts["digest"]:
                 raise EngineError(

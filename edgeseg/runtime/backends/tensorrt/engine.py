@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bundle import Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import Backend, Flavour
 from edgeseg.bundle.io_spec import INPUT, OUTPUTS, GraphSignature
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.base import Backend, Prediction
+from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import Cuda, Memory
 
 Module: TypeAlias = Any  # the bindings bring no types

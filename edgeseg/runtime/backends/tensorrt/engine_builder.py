@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from edgeseg.bundle import GRAPHS, Flavour
+from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
 from edgeseg.bundle.io_spec import INPUT, GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 
 Module: TypeAlias = Any  # the bindings bring no types
-PRECISIONS: dict[Flavour, tuple[str, ...]] = {
+PRECISIONS: dict[Precision, tuple[str, ...]] = {
     "fp32": (),
     "fp16": ("FP16",),
-    "int8-trt": ("FP16", "INT8"),
+    "int8": ("FP16", "INT8"),
 }
 KEPT = 20  # messages
 
@@ -55,9 +55,9 @@ class Recipe:
         """
         weak = hasattr(trt.BuilderFlag, "INT8")
         wanted = ("EXPLICIT_BATCH",) if weak else ("STRONGLY_TYPED",)
-        flags = list(PRECISIONS[flavour] if weak else ())
+        flags = list(PRECISIONS[FLAVOURS[flavour].precision] if weak else ())
         if config.dla is not None:
-            if flavour == "fp32":
+            if FLAVOURS[flavour].precision == "fp32":
                 raise EngineError(
                     "DLA runs FP16 and INT8 only; choose --precision int8 or fp16, or leave out --dla"
                 )
@@ -141,7 +141,7 @@ def build(
     Raises:
         EngineError: TensorRT refuses, and why.
     """
-    name = GRAPHS[recipe.flavour]
+    name = FLAVOURS[recipe.flavour].file
     try:
         builder = trt.Builder(logger)
     except TypeError:

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
 from edgeseg.bundle.golden_frames import read_golden
 from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
@@ -27,7 +28,7 @@ from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, EngineEn
 from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
 
 FORMAT = 1  # of what this builder makes; a higher one makes every older engine invalid
-LEAST = {"fp32": 99.5, "fp16": 99.5, "int8-trt": 98.0}
+LEAST: dict[Precision, float] = {"fp32": 99.5, "fp16": 99.5, "int8": 98.0}
 """Percent of the golden pixels that must come out as in FP32 at export. A right FP32 or FP16 engine (TensorRT computes
 FP32 with TF32's ten bits, as many as FP16 has) differs on pixels where two classes are all but equal, well below 0.5 %;
 a wrong one, with broken normalization or a misread layer, differs on tens of percent."""
@@ -86,7 +87,9 @@ def parts_for(
 ) -> dict[str, str]:
     """The key of the engine for one file of a bundle."""
     return key_parts(
-        tools, Recipe.of(tools.trt, flavour, config), bundle.manifest.files[GRAPHS[flavour]].sha256
+        tools,
+        Recipe.of(tools.trt, flavour, config),
+        bundle.manifest.files[FLAVOURS[flavour].file].sha256,
     )
 
 
@@ -128,7 +131,7 @@ def get_or_build_engine(
     before = cache.record(parts)
     if not persist and before is not None and before.tries >= MOST_TRIES:
         raise EngineError(
-            f"no engine of {GRAPHS[flavour]} was built in {before.tries} tries (the last: {before.refused}); "
+            f"no engine of {FLAVOURS[flavour].file} was built in {before.tries} tries (the last: {before.refused}); "
             "`edgeseg build` tries again"
         )
     golden = read_golden(bundle)
@@ -145,7 +148,7 @@ def get_or_build_engine(
         if found is not None:
             return found
         report.say(
-            f"building a TensorRT {parts['tensorrt']} engine of {GRAPHS[flavour]} for {parts['device']}, once; this "
+            f"building a TensorRT {parts['tensorrt']} engine of {FLAVOURS[flavour].file} for {parts['device']}, once; this "
             f"takes minutes on a small board, and is kept in {cache.folder}"
         )
         began = time.monotonic()
@@ -175,7 +178,7 @@ def judge(
     """
     seen, name, least = (
         Evidence.load(result["evidence"]),
-        GRAPHS[flavour],
+        FLAVOURS[flavour].file,
         least_agreement(bundle, flavour),
     )
     if not result["agreement"] >= least:
@@ -185,13 +188,13 @@ def judge(
             "`edgeseg doctor`"
         )
     warnings = list(result["notes"])
-    if flavour == "int8-trt":
+    if FLAVOURS[flavour].precision == "int8":
         if seen.in_float():
             raise EngineError(
                 f"none of the {seen.convolutions} convolutions of {name} runs in INT8 here, so the engine is not used; "
                 "use --precision fp16, and report it with `edgeseg doctor`"
             )
-        warnings += seen.warnings(_expected(bundle))
+        warnings += seen.warnings(_expected(bundle, flavour))
     return EngineEntry(
         parts=parts,
         agreement=result["agreement"],
@@ -208,13 +211,14 @@ def least_agreement(bundle: Bundle, flavour: Flavour) -> float:
     """What the engine of a file must reach, in percent."""
     figures = bundle.manifest.figures.get(flavour)
     found = figures.get("agreement") if isinstance(figures, dict) else None
-    if flavour == "int8-trt" and isinstance(found, (int, float)) and math.isfinite(found):
-        return min(LEAST[flavour], max(90.0, found - SLACK))
-    return LEAST[flavour]
+    precision = FLAVOURS[flavour].precision
+    if precision == "int8" and isinstance(found, (int, float)) and math.isfinite(found):
+        return min(LEAST[precision], max(90.0, found - SLACK))
+    return LEAST[precision]
 
 
-def _expected(bundle: Bundle) -> int | None:
-    figures = bundle.manifest.figures.get("int8-trt")
+def _expected(bundle: Bundle, flavour: Flavour) -> int | None:
+    figures = bundle.manifest.figures.get(flavour)
     found = figures.get("integer") if isinstance(figures, dict) else None
     return found if isinstance(found, int) else None
 

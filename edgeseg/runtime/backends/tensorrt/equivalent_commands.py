@@ -11,14 +11,15 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
 from edgeseg.config import EngineConfig
 
 FAMILIES = ("8.6", "10", "11")
-TRTEXEC_PRECISION: dict[Flavour, tuple[str, ...]] = {
+TRTEXEC_PRECISION: dict[Precision, tuple[str, ...]] = {
     "fp32": (),
     "fp16": ("--fp16",),
-    "int8-trt": ("--int8", "--fp16"),
+    "int8": ("--int8", "--fp16"),
 }
 
 
@@ -36,10 +37,13 @@ def commands(bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str
     Args:
         family: one of `FAMILIES`.
     """
-    onnx, plan = str(bundle.path / GRAPHS[flavour]), f"{Path(GRAPHS[flavour]).stem}.plan"
+    onnx, plan = (
+        str(bundle.path / FLAVOURS[flavour].file),
+        f"{Path(FLAVOURS[flavour].file).stem}.plan",
+    )
     weak = family != "11"
     precision = (
-        TRTEXEC_PRECISION[flavour] if weak else ()
+        TRTEXEC_PRECISION[FLAVOURS[flavour].precision] if weak else ()
     )  # in 11 the graph says it, and the flags are gone
     dla = () if config.dla is None else (f"--useDLACore={config.dla}", "--allowGPUFallback")
     build = (

@@ -6,12 +6,13 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgeseg.bundle import GRAPHS, Bundle, Flavour
+from edgeseg.bundle.bundle import Bundle
+from edgeseg.bundle.flavours import FLAVOURS, Flavour, flavours_of
 from edgeseg.bundle.io_spec import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.progress import ProgressReporter
-from edgeseg.runtime.backends.base import Precision
+from edgeseg.runtime.backends.base import PrecisionChoice
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
 from edgeseg.runtime.backends.flavour_choice import choose_flavour, read_checked_graph
 from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
@@ -23,7 +24,6 @@ from edgeseg.runtime.backends.tensorrt.engine_provider import (
     key_parts,
 )
 
-PREFERRED: tuple[Flavour, ...] = ("int8-trt", "fp16", "fp32")  # until they were timed here
 STREAMS = 2  # the CPU fills one lane while the GPU works on the other
 
 
@@ -42,7 +42,7 @@ class RunnerRequest:
     """
 
     bundle: Bundle
-    precision: Precision | Flavour
+    precision: PrecisionChoice | Flavour
     config: EngineConfig
     streams: int
     report: ProgressReporter
@@ -96,7 +96,7 @@ def open_if_it_works(request: RunnerRequest) -> TrtRunner | None:
         try:
             return _open(request, flavour, tools, persist=False)
         except EngineError as error:
-            request.report.say(f"going on without TensorRT's {GRAPHS[flavour]}: {error}")
+            request.report.say(f"going on without TensorRT's {FLAVOURS[flavour].file}: {error}")
     return None
 
 
@@ -108,13 +108,11 @@ def order(bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment) -> l
         EngineError: there is no place for engines.
     """
     cache, times = EngineCache(), {}
-    held: list[Flavour] = [
-        flavour for flavour in PREFERRED if GRAPHS[flavour] in bundle.manifest.files
-    ]
-    if config.dla is not None and len(held) > 1:
-        held.remove("fp32")  # DLA has no FP32
+    held = [flavour for flavour in flavours_of("tensorrt") if bundle.holds(flavour)]
+    if config.dla is not None and len(held) > 1:  # DLA has no FP32
+        held = [flavour for flavour in held if FLAVOURS[flavour].precision != "fp32"]
     for flavour in held:
-        digest = bundle.manifest.files[GRAPHS[flavour]].sha256
+        digest = bundle.manifest.files[FLAVOURS[flavour].file].sha256
         record = cache.record(key_parts(tools, Recipe.of(tools.trt, flavour, config), digest))
         if record is not None and record.plan is not None and record.ms is not None:
             times[flavour] = record.ms
