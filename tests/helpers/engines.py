@@ -111,6 +111,6 @@ def install(
     monkeypatch.setattr(cudart, "candidates", lambda: iter([box.cuda]))
     monkeypatch.setattr(enginechild, "import_tensorrt", lambda: box.trt)
     monkeypatch.setattr(enginejob, "_run_child", box.run_child)
-    monkeypatch.setattr(native, "present", lambda: True)
+    monkeypatch.setattr(native, "is_available", lambda: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return box

@@ -175,7 +175,7 @@ def test_the_engine_gets_the_bytes_that_were_checked(
         (path / "model.onnx").write_bytes(b"something else")  # between check and use
         return checked(data, **rest)
 
-    monkeypatch.setattr(module, "scan", swap)
+    monkeypatch.setattr("edgeseg.runtime.backends.flavour_choice.scan", swap)
     with open_runner(path, "cpu", "fp32") as run:
         assert (run(painted(TILES)[None]).mask[0] == TRUTH).mean() > 0.99
 

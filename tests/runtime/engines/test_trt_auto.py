@@ -100,7 +100,7 @@ def test_auto_without_the_module_is_silent_and_with_a_broken_one_says_why(
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1 and "libnvinfer.so.10" in box.said[0]
-    monkeypatch.setattr(native, "present", lambda: False)
+    monkeypatch.setattr(native, "is_available", lambda: False)
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1
@@ -137,7 +137,7 @@ def test_resolving_auto_names_tensorrt_where_it_is(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert resolve_backend("auto") == resolve_backend("tensorrt") == "tensorrt"
-    monkeypatch.setattr(native, "present", lambda: False)
+    monkeypatch.setattr(native, "is_available", lambda: False)
     assert resolve_backend("auto") == "cpu"
     with pytest.raises(DependencyError, match="cannot use ort-tensorrt"):
         resolve_backend("ort-tensorrt")

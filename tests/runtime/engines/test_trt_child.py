@@ -136,11 +136,13 @@ import sys
 from pathlib import Path
 from edgeseg.bundle import Bundle
 from edgeseg.config import EngineConfig
-from edgeseg.runtime.backends.tensorrt import engine_provider as engines
-from edgeseg.runtime.backends.open_runner import checked
+from edgeseg.runtime.backends.flavour_choice import read_checked_graph
+from edgeseg.runtime.backends.tensorrt import engine_provider
 import tensorrt
 bundle = Bundle.open(Path(sys.argv[1]))
-engines.obtain(bundle, "int8-trt", checked(bundle, "int8-trt"), EngineConfig(), engines.Tools.find())
+data = read_checked_graph(bundle, "int8-trt")
+environment = engine_provider.TensorRTEnvironment.find()
+engine_provider.get_or_build_engine(bundle, "int8-trt", data, EngineConfig(), environment)
 """
 
 
