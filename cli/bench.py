@@ -81,7 +81,7 @@ def _bench_bundle(
     without: dict[str, object],
 ) -> None:
     from edgeseg.bundle.flavours import FLAVOURS, FP32
-    from edgeseg.bundle.golden_frames import read_golden
+    from edgeseg.bundle.golden_frames import read_golden_frames
     from edgeseg.cli.shared.bundle_options import place
     from edgeseg.cli.shared.console import report, say
     from edgeseg.errors import ConfigError
@@ -95,7 +95,7 @@ def _bench_bundle(
             )
     _, opened, config = place(bundle, overrides("infer", set_, backend=backend, threads=threads))
     chosen, threads = resolve_backend(config.infer.backend), config.infer.threads or cores()
-    golden = read_golden(opened)
+    golden = read_golden_frames(opened)
     if source is not None:
         images = _images(source, frames)
     elif golden is not None:

@@ -100,9 +100,9 @@ def _build(
     bundle: Bundle, flavours: list[Flavour], config: EngineConfig, force: bool
 ) -> tuple[dict[Flavour, EngineEntry], list[str]]:
     """What passed, and the sentences of what did not."""
+    from edgeseg.bundle.verification import read_verified_graph
     from edgeseg.cli.shared.console import report
     from edgeseg.errors import EngineError
-    from edgeseg.runtime.backends.flavour_choice import read_checked_graph
     from edgeseg.runtime.backends.tensorrt.engine_provider import (
         TensorRTEnvironment,
         get_or_build_engine,
@@ -113,7 +113,7 @@ def _build(
     with report() as bar:
         tools = TensorRTEnvironment.find()
         for flavour in flavours:
-            data = read_checked_graph(bundle, flavour)
+            data = read_verified_graph(bundle, flavour)
             try:
                 records[flavour], _ = get_or_build_engine(
                     bundle, flavour, data, config, tools, force=force, report=bar

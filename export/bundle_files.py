@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, helper
 
-from edgeseg.bundle.bundle import CALIBRATION
 from edgeseg.bundle.flavours import (
     FLAVOURS,
     FP16,
@@ -32,7 +31,8 @@ from edgeseg.bundle.graph_metadata import (
     FLOAT_TENSORS_KEY,
     SOURCE_KEY,
 )
-from edgeseg.bundle.onnx_scan import scan
+from edgeseg.bundle.manifest import CALIBRATION
+from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.calibration.frame_selection import MOST, pool, select, spread
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
@@ -268,7 +268,7 @@ def _add(
     helper.set_model_props(model, {FLAVOUR_KEY: flavour, **metadata})
     data: bytes = model.SerializeToString(deterministic=True)
     try:
-        scan(data, name=FLAVOURS[flavour].file, flavour=flavour)
+        scan_onnx(data, name=FLAVOURS[flavour].file, flavour=flavour)
     except BundleError as error:
         raise ExportError(f"devices would refuse the exported graph: {error}") from None
     work.files[FLAVOURS[flavour].file] = data

@@ -5,7 +5,6 @@ bundle in one rename.
 from __future__ import annotations
 
 import hashlib
-import io
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle, Manifest, write
+from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle, Manifest, write_bundle
 from edgeseg.bundle.flavours import FP32
+from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
+from edgeseg.bundle.manifest import CARD, GOLDEN
 from edgeseg.config import ExportConfig, to_toml
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.bundle_files import (
@@ -42,7 +43,7 @@ from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site
 
 LEAST_VAL = 3  # frames: fewer fit no threshold
-GOLDEN = 8
+GOLDEN_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def export(
         half_file(work)
     time_files(work)
     apply_gates(work)
-    work.files["golden.npz"] = _golden(work)
+    work.files[GOLDEN] = _golden(work)
     height, width = logits_size(work.network)
     target = out or _default_target(site, run, work.files)
     manifest = Manifest(
@@ -124,7 +125,7 @@ def export(
         files={},
     )
     text = card(manifest, len(work.val.frames), terms(run, model.card), work.refused)
-    work.files["card.md"] = text.encode()
+    work.files[CARD] = text.encode()
     bundle = _store(target, manifest, work.files, keep=out is None)
     folder = site.new_run("export") if record else None
     if folder is not None:
@@ -182,13 +183,11 @@ def _golden(work: ExportContext) -> bytes:
     """Frames spread over val and the masks that the shipped FP32 file gives them, for devices to
     check themselves.
     """
-    places = np.unique(np.linspace(0, len(work.val.frames) - 1, GOLDEN).round().astype(int))
+    places = np.unique(np.linspace(0, len(work.val.frames) - 1, GOLDEN_FRAMES).round().astype(int))
     images = np.stack([work.val.image(int(place)) for place in places])
     session = open_session(work.files[FLAVOURS[FP32].file], work.threads)
     masks = np.concatenate([session.run(["mask"], {"image": image[None]})[0] for image in images])
-    target = io.BytesIO()
-    np.savez_compressed(target, frames=images, masks=masks)
-    return target.getvalue()
+    return dump_golden_frames(GoldenFrames(images, masks))
 
 
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:
@@ -228,7 +227,7 @@ def _store(out: Path, manifest: Manifest, files: dict[str, bytes], *, keep: bool
             return bundle
         except BundleError:
             pass  # damaged: written anew
-    bundle = write(out, manifest, files)
+    bundle = write_bundle(out, manifest, files)
     for leftover in out.parent.glob(f".{out.name}.*.tmp"):  # of an export that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     return bundle

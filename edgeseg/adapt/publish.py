@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.atomic_files import lock_folder, replace_link
-from edgeseg.bundle import Bundle, write
+from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
 
@@ -105,7 +105,7 @@ def publish(
             manifest = bundle.manifest.model_copy(
                 update={"provenance": {**bundle.manifest.provenance, **origin}}
             )
-            write(target, manifest, files).verify()
+            write_bundle(target, manifest, files).verify()
         replace_link(site.current_bundle, name)
         return Bundle.open(target)
 

@@ -1,8 +1,7 @@
-"""The bundle: its files and manifest, what its graphs take and give, and the checks before anything
-is run.
-"""
+"""The bundle that a device runs: files and manifest, their flavours, and their verification."""
 
-from edgeseg.bundle.bundle import MANIFEST, Bundle, FileEntry, Manifest, write
+from edgeseg.bundle.bundle import Bundle, write_bundle
 from edgeseg.bundle.flavours import FLAVOURS, Flavour
+from edgeseg.bundle.manifest import MANIFEST, FileEntry, Manifest
 
-__all__ = ["FLAVOURS", "MANIFEST", "Bundle", "FileEntry", "Flavour", "Manifest", "write"]
+__all__ = ["FLAVOURS", "MANIFEST", "Bundle", "FileEntry", "Flavour", "Manifest", "write_bundle"]

@@ -1,8 +1,7 @@
-"""The bundle: a folder of fixed file names that a device runs, checked byte for byte before
-anything is used.
+"""The bundle: a folder of fixed file names that a device runs, checked byte for byte first.
 
-Nothing in it is unpacked by name, files are read once, and what is loaded are the very bytes whose
-hash was checked.
+Nothing in it is unpacked by name. A file is read once, and the bytes whose digest was checked are
+the ones that are used. `edgeseg.bundle.verification` lists all that is checked, and where.
 """
 
 from __future__ import annotations
@@ -13,70 +12,24 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from edgeseg.atomic_files import fsync_dir, write_atomic
 from edgeseg.bundle.flavours import FLAVOURS, FP32, Flavour
-from edgeseg.config import ClassSpec, Section
+from edgeseg.bundle.manifest import FILE_NAMES, MANIFEST, FileEntry, Manifest
 from edgeseg.errors import BundleError
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-CALIBRATION, GOLDEN, CARD = "calibration.json", "golden.npz", "card.md"
-FILE_NAMES = (*(spec.file for spec in FLAVOURS.values()), CALIBRATION, GOLDEN, CARD)
-MAX_MANIFEST = 1_000_000
-MAX_FILE = 2_000_000_000
-
-
-class FileEntry(Section):
-    """Exact size and digest of one file."""
-
-    size: int = Field(ge=0, le=MAX_FILE)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class Manifest(Section):
-    """`manifest.json`.
-
-    Attributes:
-        format: layout of this file; a device refuses one it does not know.
-        seq: rises with every published bundle of a site.
-        height, width: of the graph's input.
-        entropy_height, entropy_width: of its entropy map (the logits' stride).
-        gamma: entropy above which a pixel counts as unreliable.
-        temperature: what the logits are divided by before the entropy.
-        log_threshold: score from which a frame is worth sending home (95 % quantile on val).
-        figures: every step of the parity chain, by flavour; `speedup` in it is how much faster than
-            FP32 the file ran.
-        provenance: method, run, configuration, data digest, code version.
-    """
-
-    format: Literal[1] = 1
-    seq: int = Field(0, ge=0)
-    site: str
-    created: str
-    classes: tuple[ClassSpec, ...] = Field(min_length=2, max_length=64)
-    height: int = Field(ge=32, le=8192)
-    width: int = Field(ge=32, le=8192)
-    entropy_height: int = Field(ge=1, le=8192)
-    entropy_width: int = Field(ge=1, le=8192)
-    gamma: float = Field(ge=0, le=1)
-    temperature: float = Field(gt=0)
-    log_threshold: float = Field(ge=0, le=1)
-    figures: dict[str, Any]  # Any: a table of numbers that only reports read
-    provenance: dict[str, Any]  # Any: as figures
-    files: dict[str, FileEntry]
+MAX_MANIFEST = 1_000_000  # bytes
 
 
 class Bundle:
     """A bundle whose manifest was read and whose files are all there with the right sizes.
 
     Attributes:
-        path: the folder.
-        manifest: what it says of itself.
-        digest: sha256 of the manifest, and so of everything it lists.
+        path: The folder.
+        manifest: What the bundle says of itself.
+        digest: The sha256 of the manifest, and so of everything that it lists.
     """
 
     def __init__(self, path: Path, manifest: Manifest, digest: str) -> None:
@@ -89,7 +42,8 @@ class Bundle:
         """Read the manifest and check names and sizes; content is checked by `read`.
 
         Raises:
-            BundleError: no bundle, an unknown format, foreign or missing files, wrong sizes.
+            BundleError: There is no bundle, its format is unknown, or files are foreign, missing
+                or of the wrong size.
         """
         path = path.resolve()
         source = path / MANIFEST
@@ -103,29 +57,19 @@ class Bundle:
                 f"{path} is no bundle, it has no {MANIFEST}; make one with `edgeseg export`"
             ) from None
         except (OSError, ValueError, ValidationError, RecursionError) as error:
-            what = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise BundleError(
-                f"{source} cannot be used ({what}); export the bundle again, or update edgeseg here"
+                f"{source} cannot be used ({reason}); export the bundle again, or update edgeseg "
+                "here"
             ) from None
-        foreign = sorted(set(manifest.files) - set(FILE_NAMES))
-        if foreign or FLAVOURS[FP32].file not in manifest.files:
-            what = (
-                f"lists foreign files {', '.join(foreign)}"
-                if foreign
-                else f"lists no {FLAVOURS[FP32].file}"
-            )
-            raise BundleError(f"{source} {what}; export the bundle again")
-        for name, entry in manifest.files.items():
-            file = path / name
-            if file.is_symlink() or not file.is_file() or file.stat().st_size != entry.size:
-                raise BundleError(f"{file} is missing or has the wrong size; copy the bundle again")
+        _check_files(path, manifest)
         return cls(path, manifest, hashlib.sha256(data).hexdigest())
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file, after their digest was checked.
+        """Return the bytes of one file after their digest was checked.
 
         Raises:
-            BundleError: the bundle has no such file, or its content is not what was exported.
+            BundleError: The bundle has no such file, or its content is not what was exported.
         """
         entry = self.manifest.files.get(name)
         if entry is None:
@@ -145,6 +89,15 @@ class Bundle:
             )
         return data
 
+    def verify(self) -> None:
+        """Check the content of every file.
+
+        Raises:
+            BundleError: A file is damaged.
+        """
+        for name in self.manifest.files:
+            self.read(name)
+
     def holds(self, flavour: Flavour) -> bool:
         """Return whether the bundle brings the file of `flavour`."""
         return FLAVOURS[flavour].file in self.manifest.files
@@ -162,23 +115,33 @@ class Bundle:
         value = figures.get("speedup") if isinstance(figures, dict) else None
         return float(value) if isinstance(value, (int, float)) else 0.0
 
-    def verify(self) -> None:
-        """Check the content of every file.
 
-        Raises:
-            BundleError: one is damaged.
-        """
-        for name in self.manifest.files:
-            self.read(name)
+def _check_files(path: Path, manifest: Manifest) -> None:
+    """Compare the files that a manifest lists with those that a bundle may have, and has.
+
+    Raises:
+        BundleError: A file is foreign, missing, a link or of the wrong size.
+    """
+    source = path / MANIFEST
+    foreign = sorted(set(manifest.files) - set(FILE_NAMES))
+    if foreign:
+        raise BundleError(
+            f"{source} lists foreign files {', '.join(foreign)}; export the bundle again"
+        )
+    if FLAVOURS[FP32].file not in manifest.files:
+        raise BundleError(f"{source} lists no {FLAVOURS[FP32].file}; export the bundle again")
+    for name, entry in manifest.files.items():
+        file = path / name
+        if file.is_symlink() or not file.is_file() or file.stat().st_size != entry.size:
+            raise BundleError(f"{file} is missing or has the wrong size; copy the bundle again")
 
 
-def write(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bundle:
-    """Write a bundle so that `path` either holds all of it or is not there; an older bundle at
-    `path` is replaced.
+def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bundle:
+    """Write a bundle so that `path` holds either all of it or what was there before.
 
     Args:
-        manifest: its `files` are filled in here.
-        files: content by file name.
+        manifest: The manifest; its `files` are filled in here.
+        files: The content by file name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -187,8 +150,8 @@ def write(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bundle:
         for name, data in files.items():
             write_atomic(staging / name, data)
         entries = {
-            n: FileEntry(size=len(d), sha256=hashlib.sha256(d).hexdigest())
-            for n, d in files.items()
+            name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+            for name, data in files.items()
         }
         complete = manifest.model_copy(update={"files": entries})
         write_atomic(staging / MANIFEST, complete.model_dump_json(indent=2).encode())

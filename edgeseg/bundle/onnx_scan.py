@@ -29,7 +29,7 @@ Declared: TypeAlias = "tuple[int, tuple[int, ...]]"
 
 
 @dataclass
-class Graph:
+class ScannedGraph:
     """What the walk found in one file.
 
     Attributes:
@@ -49,9 +49,9 @@ class _Refused(Exception):
     """Why the file must not be run."""
 
 
-def scan(
+def scan_onnx(
     data: bytes, *, name: str, flavour: Flavour | None = None, limit: int = MAX_BYTES
-) -> Graph:
+) -> ScannedGraph:
     """Look through one ONNX file.
 
     Args:
@@ -69,7 +69,7 @@ def scan(
         raise BundleError(
             f"{name} has {len(data)} bytes, more than the {limit} that a graph may have; export a smaller model"
         )
-    found = Graph()
+    found = ScannedGraph()
     try:
         if data[4:8] == ORT_FORMAT_MARK:
             raise _Refused("is in ONNX Runtime's own format, which cannot be checked")
@@ -144,7 +144,7 @@ def _text(value: Value) -> str:
         raise _Refused("is no ONNX file") from None
 
 
-def _model(view: memoryview, found: Graph) -> None:
+def _model(view: memoryview, found: ScannedGraph) -> None:
     for number, value in _fields(view):
         if number == 1 and isinstance(value, int):
             found.ir_version = value
@@ -162,7 +162,7 @@ def _model(view: memoryview, found: Graph) -> None:
             _function(_bytes(value), found)
 
 
-def _opset(view: memoryview, found: Graph) -> None:
+def _opset(view: memoryview, found: ScannedGraph) -> None:
     domain, version = "", 0
     for number, value in _fields(view):
         if number == 1:
@@ -188,7 +188,7 @@ def _pair(view: memoryview) -> tuple[str, str]:
     return key, text
 
 
-def _graph(view: memoryview, found: Graph, depth: int) -> None:
+def _graph(view: memoryview, found: ScannedGraph, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise _Refused("nests graphs too deeply")
     for number, value in _fields(view):
@@ -228,7 +228,7 @@ def _number(view: memoryview) -> int:
     )
 
 
-def _function(view: memoryview, found: Graph) -> None:
+def _function(view: memoryview, found: ScannedGraph) -> None:
     for number, value in _fields(view):
         if number == 7:
             _node(_bytes(value), found, 0)
@@ -237,7 +237,7 @@ def _function(view: memoryview, found: Graph) -> None:
     raise _Refused("defines functions of its own")
 
 
-def _node(view: memoryview, found: Graph, depth: int) -> None:
+def _node(view: memoryview, found: ScannedGraph, depth: int) -> None:
     found.nodes += 1
     if found.nodes > MAX_NODES:
         raise _Refused(f"has more than {MAX_NODES} nodes")
@@ -248,7 +248,7 @@ def _node(view: memoryview, found: Graph, depth: int) -> None:
             _check_domain(_text(value))
 
 
-def _attribute(view: memoryview, found: Graph, depth: int) -> None:
+def _attribute(view: memoryview, found: ScannedGraph, depth: int) -> None:
     for number, value in _fields(view):
         if number in (5, 10):
             _tensor(_bytes(value))

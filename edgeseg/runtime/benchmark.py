@@ -12,11 +12,10 @@ import numpy as np
 
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import Backend, flavours_of
-from edgeseg.bundle.golden_frames import Golden
+from edgeseg.bundle.golden_frames import GoldenFrames
 from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.resize import preprocess
-from edgeseg.metrics import pixel_agreement
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -49,12 +48,11 @@ class FlavourTiming:
         return 1000 / self.quantile(stage, 0.5)
 
 
-def golden_agreement(runner: Runner, golden: Golden) -> float:
+def golden_agreement(runner: Runner, golden: GoldenFrames) -> float:
     """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at
     export.
     """
-    masks = [runner(frame[None]).mask[0] for frame in golden.frames]
-    return pixel_agreement(np.stack(masks), golden.masks)
+    return golden.agreement(lambda frame: runner(frame).mask[0])
 
 
 def benchmark_bundle(
@@ -65,7 +63,7 @@ def benchmark_bundle(
     frames: int = 100,
     threads: int = 0,
     seed: int = 0,
-    golden: Golden | None = None,
+    golden: GoldenFrames | None = None,
     engine: EngineConfig | None = None,
     report: ProgressReporter | None = None,
 ) -> dict[Flavour, FlavourTiming]:

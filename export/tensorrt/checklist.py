@@ -15,7 +15,7 @@ from typing import Any
 
 from edgeseg.bundle import FLAVOURS, Bundle, Flavour
 from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_TRT
-from edgeseg.bundle.golden_frames import Golden, read_golden
+from edgeseg.bundle.golden_frames import GoldenFrames, read_golden_frames
 from edgeseg.bundle.graph_metadata import (
     CALIBRATION_FRAMES_KEY,
     CALIBRATION_KEY,
@@ -24,7 +24,7 @@ from edgeseg.bundle.graph_metadata import (
     FLOAT_TENSORS_KEY,
     SOURCE_KEY,
 )
-from edgeseg.bundle.onnx_scan import scan
+from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.tensorrt.execution_checks import computes_as_said, fuses_on_cpus
 from edgeseg.export.tensorrt.graph_checks import (
@@ -110,7 +110,7 @@ class Files:
     fp32: bytes
     trt: bytes | None
     cpu: bytes | None
-    golden: Golden | None
+    golden: GoldenFrames | None
     least: float
     calibration: dict[Flavour, str]
 
@@ -138,7 +138,7 @@ class Files:
             fp32,
             held.get(INT8_TRT),
             held.get(INT8_CPU),
-            read_golden(bundle),
+            read_golden_frames(bundle),
             least_agreement(bundle, INT8_TRT),
             names,
         )
@@ -219,7 +219,7 @@ def tells(data: bytes, flavour: Flavour, fp32: bytes, calibration: str | None = 
         )
     for other in CHECKED:
         try:
-            scan(data, name=name, flavour=other)
+            scan_onnx(data, name=name, flavour=other)
         except BundleError as error:
             if other == flavour:
                 found.append(f"its own runtime refuses it: {error}")

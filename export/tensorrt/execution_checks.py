@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
-from edgeseg.bundle.golden_frames import Golden
+from edgeseg.bundle.golden_frames import GoldenFrames
 from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect as kernels_of
 from edgeseg.export.tensorrt.graph_checks import View, attribute, called
 from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_integer, stated
-from edgeseg.metrics import pixel_agreement
 
 CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
 ROWS = 16  # of a layer's output that are simulated
@@ -43,7 +42,7 @@ ON_CODES = frozenset(
 Array = NDArray[Any]  # Any: codes as float64, values as float32
 
 
-def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
+def computes_as_said(view: View, golden: GoldenFrames, least: float) -> list[str]:
     """11: layers give what integers would, and the masks are those of model.onnx.
 
     Args:
@@ -56,9 +55,8 @@ def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
     extra = [name for name in dict.fromkeys(wanted) if name not in view.outputs]
     copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in extra)
     session = open_session(copy.SerializeToString(), plain=True)
-    names = [*dict.fromkeys(wanted), "mask"]
-    frames = golden.frames
-    given = dict(zip(names, session.run(names, {"image": frames[:1]})))
+    names = list(dict.fromkeys(wanted))
+    given = dict(zip(names, session.run(names, {"image": golden.frames[:1]})))
     found = []
     for node in layers:
         ours, theirs = _simulate(view, node, given), given[node.output[0]][:, :, :ROWS]
@@ -67,11 +65,7 @@ def computes_as_said(view: View, golden: Golden, least: float) -> list[str]:
             found.append(
                 f"{called(node)} differs from integers by {100 * error:.2g} % of its largest output"
             )
-    masks = [
-        given["mask"],
-        *(session.run(["mask"], {"image": frame[None]})[0] for frame in frames[1:]),
-    ]
-    same = pixel_agreement(np.concatenate(masks), golden.masks)
+    same = golden.agreement(lambda frame: session.run(["mask"], {"image": frame})[0][0])
     if not same >= least:
         found.append(
             f"{same:.2f} % of the golden pixels have the class that FP32 gave them, less than {least:.2f} %"

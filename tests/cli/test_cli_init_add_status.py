@@ -161,7 +161,7 @@ def test_status_lists_runs_and_bundles(here: Site) -> None:
         seq=4,
     )
     for name in ("one", "two"):
-        bundle.write(here.root / "bundles" / name, manifest, {"model.onnx": b"graph"})
+        bundle.write_bundle(here.root / "bundles" / name, manifest, {"model.onnx": b"graph"})
     (here.root / "bundles" / "one" / "model.onnx").write_bytes(b"cut")
     replace_link(here.current_bundle, "two")
     summary = json.loads(run("status", "--json")[0])

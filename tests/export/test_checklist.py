@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from edgeseg.bundle import Bundle, Manifest, write
+from edgeseg.bundle import Bundle, Manifest, write_bundle
 from edgeseg.cli.app import app
 from edgeseg.config import ExportConfig
 from edgeseg.export.exporter import export
@@ -586,7 +586,7 @@ def test_the_command_passes_a_good_bundle(bundle: Bundle, monkeypatch: pytest.Mo
 def changed(
     bundle: Bundle, target: Path, files: dict[str, bytes], manifest: Manifest | None = None
 ) -> Path:
-    return write(target, manifest or bundle.manifest, files).path
+    return write_bundle(target, manifest or bundle.manifest, files).path
 
 
 def test_the_command_names_the_point_that_failed(

@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgeseg.bundle import Bundle, Manifest, write
+from edgeseg.bundle import Bundle, Manifest, write_bundle
 from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
 from edgeseg.config import ClassSpec
 
@@ -203,4 +203,4 @@ def make_bundle(path: Path, *, int8: bool = True, **changes: Any) -> Bundle:  # 
     files = {"model.onnx": model.SerializeToString(), "golden.npz": golden.getvalue()}
     if int8:
         files["model.int8-cpu.onnx"] = int8_cpu(model)
-    return write(path, manifest(**changes), files)
+    return write_bundle(path, manifest(**changes), files)

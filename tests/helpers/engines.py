@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edgeseg.bundle import Bundle, write
+from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
 from edgeseg.runtime.backends.cuda_runtime import Cuda
@@ -58,7 +58,7 @@ def engine_bundle(path: Path, **changes: Any) -> Bundle:  # Any: as `tests.helpe
     made = make_bundle(path, int8=False, **changes)
     files = {name: made.read(name) for name in made.manifest.files}
     files |= {"model.int8-trt.onnx": int8_trt(), "model.fp16.onnx": marked(network(), "fp16")}
-    return write(path, made.manifest, files)
+    return write_bundle(path, made.manifest, files)
 
 
 class Box:

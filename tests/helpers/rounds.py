@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgeseg.adapt.gate import Measured
 from edgeseg.adapt.round_steps import Steps
 from edgeseg.atomic_files import write_json
-from edgeseg.bundle import FLAVOURS, Bundle, Manifest, write
+from edgeseg.bundle import FLAVOURS, Bundle, Manifest, write_bundle
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -146,7 +146,7 @@ def make_bundle(
         files={},
     )
     files = {FLAVOURS["fp32"].file: f"graph {seq}".encode()}
-    return write(
+    return write_bundle(
         path,
         manifest,
         files | ({FLAVOURS["int8-cpu"].file: f"int8 {seq}".encode()} if int8 else {}),

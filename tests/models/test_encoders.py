@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from edgeseg.bundle import Bundle
-from edgeseg.bundle.onnx_scan import scan
+from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.errors import ConfigError, TrainError
@@ -259,7 +259,7 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
     assert "Shape" not in kinds(graph) and "If" not in kinds(graph)
     interface = Interface(height=size[0], width=size[1], classes=3, mean=MEAN, std=STD)
     data = wrap(graph, interface).SerializeToString()
-    assert scan(data, name="model.onnx").opset == 17
+    assert scan_onnx(data, name="model.onnx").opset == 17
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     with torch.no_grad():

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typer.testing import CliRunner, Result
 
-from edgeseg.bundle.onnx_scan import scan
+from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.cli.app import app
 from edgeseg.config import ClassSpec, TrainConfig, validate_config
 from edgeseg.errors import TrainError
@@ -128,7 +128,7 @@ def test_the_graph_agrees_with_torch_on_what_was_learned(
     learned: Network, graph: ModelProto
 ) -> None:
     data = wrap(graph, INTERFACE).SerializeToString()
-    assert scan(data, name="model.onnx").opset == 17
+    assert scan_onnx(data, name="model.onnx").opset == 17
     session = open_session(data, 1)
     with torch.no_grad():
         masks = (

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle
-from edgeseg.bundle.golden_frames import read_golden
+from edgeseg.bundle.golden_frames import read_golden_frames
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.metrics import iou, miou
@@ -67,7 +67,7 @@ def test_faulty_pairs_are_named(bundle_path: Path, tmp_path: Path) -> None:
 
 def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
     bundle = Bundle.open(bundle_path)
-    golden = read_golden(bundle)
+    golden = read_golden_frames(bundle)
     assert golden is not None and len(golden.images) == 4 and golden.images[0].shape == (64, 96, 3)
     images = [*golden.images, np.asarray(cv2.resize(golden.images[0], (200, 100)), np.uint8)]
     timings = benchmark_bundle(bundle, images, frames=6, threads=1, golden=golden)
@@ -90,4 +90,4 @@ def test_bench_times_every_file_of_the_back_end(bundle_path: Path) -> None:
 def test_read_golden_of_another_size_or_kind_are_refused(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "b", int8=False, width=128)
     with pytest.raises(BundleError, match="no frames of 128x64"):
-        read_golden(bundle)
+        read_golden_frames(bundle)

@@ -16,8 +16,8 @@ from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, Tenso
 from edgeseg.bundle import onnx_scan as graphscan
 from edgeseg.bundle.flavours import Flavour
 from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
-from edgeseg.bundle.io_spec import GraphSignature
-from edgeseg.bundle.onnx_scan import scan
+from edgeseg.bundle.graph_signature import GraphSignature
+from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError
 from tests.helpers.bundles import manifest, marked, network
 
@@ -142,7 +142,7 @@ FOREIGN = {
 
 def refused(data: bytes, flavour: Flavour | None = None) -> str:
     with pytest.raises(BundleError) as caught:
-        scan(data, name="model.onnx", flavour=flavour)
+        scan_onnx(data, name="model.onnx", flavour=flavour)
     message = str(caught.value)
     assert message.startswith("model.onnx ") and "\n" not in message
     return message
@@ -164,7 +164,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def test_a_graph_of_ours_passes_and_is_described() -> None:
-    found = scan(GOOD, name="model.onnx", flavour="fp32")
+    found = scan_onnx(GOOD, name="model.onnx", flavour="fp32")
     assert (found.opset, found.ir_version, found.nodes) == (17, 8, len(network().graph.node))
 
 
@@ -181,7 +181,7 @@ def test_what_is_not_plain_standard_onnx_is_refused(what: str) -> None:
 def test_the_long_name_of_the_standard_domain_is_standard() -> None:
     model = network()
     model.graph.node[0].domain = "ai.onnx"
-    assert scan(model.SerializeToString(), name="model.onnx").nodes
+    assert scan_onnx(model.SerializeToString(), name="model.onnx").nodes
 
 
 @pytest.mark.parametrize(
@@ -194,12 +194,12 @@ def test_a_file_of_another_flavour_is_refused(made: str, wanted: Flavour) -> Non
 
 def test_an_int8_file_must_say_what_it_is() -> None:
     assert "does not say" in refused(GOOD, "int8-cpu")
-    assert scan(marked(network(), "int8-cpu"), name="model.onnx", flavour="int8-cpu").nodes
+    assert scan_onnx(marked(network(), "int8-cpu"), name="model.onnx", flavour="int8-cpu").nodes
 
 
 def test_oversize_files_are_refused_unread() -> None:
     with pytest.raises(BundleError, match="bytes"):
-        scan(b"\xff" * 101, name="model.onnx", limit=100)
+        scan_onnx(b"\xff" * 101, name="model.onnx", limit=100)
 
 
 def test_too_many_nodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +222,7 @@ def test_onnxruntimes_own_format_is_refused_even_inside_valid_protobuf() -> None
     hidden = (
         data[at - 2 : at + 4] + b"\x12\x00" + data[: at - 2] + data[at + 4 :]
     )  # the name first, at bytes 2 to 6
-    assert scan(hidden, name="model.onnx").nodes  # still the same model
+    assert scan_onnx(hidden, name="model.onnx").nodes  # still the same model
     shifted = b"\x08\x08" + hidden  # now at bytes 4 to 8, where flatbuffers keep their mark
     assert onnx.load_from_string(shifted).graph.node and "own format" in refused(shifted)
 
@@ -245,7 +245,7 @@ def test_no_truncation_passes_as_the_whole_graph() -> None:
     nodes = len(network().graph.node)
     for end in range(0, len(GOOD), 7):
         try:
-            assert scan(GOOD[:end], name="model.onnx").nodes < nodes
+            assert scan_onnx(GOOD[:end], name="model.onnx").nodes < nodes
         except BundleError:
             continue
 
@@ -255,7 +255,7 @@ def test_no_truncation_passes_as_the_whole_graph() -> None:
 def test_no_bytes_cause_anything_but_a_bundle_error(noise: bytes, at: int) -> None:
     for data in (noise, GOOD[:at] + noise + GOOD[at + len(noise) :]):
         try:
-            scan(data, name="model.onnx")
+            scan_onnx(data, name="model.onnx")
         except BundleError as error:
             assert "\n" not in str(error)
 
@@ -263,7 +263,7 @@ def test_no_bytes_cause_anything_but_a_bundle_error(noise: bytes, at: int) -> No
 def test_declared_types_and_shapes_are_told_with_open_sides_as_zero() -> None:
     model = network()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
-    found = scan(model.SerializeToString(), name="m")
+    found = scan_onnx(model.SerializeToString(), name="m")
     assert found.inputs == {"image": (2, (0, 64, 96, 3))}
     assert found.outputs["entropy"] == (1, (1, 16, 24)) and list(found.outputs) == [
         "mask",

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.bundle import MANIFEST, Bundle, write
-from edgeseg.bundle.onnx_scan import scan
+from edgeseg.bundle import MANIFEST, Bundle, write_bundle
+from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError, DependencyError
 from edgeseg.runtime.backends import open_runner as module
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
@@ -109,7 +109,7 @@ def test_auto_takes_fp32_where_there_is_no_int8(tmp_path: Path) -> None:
 def flavours(path: Path, **files: bytes) -> Bundle:
     named = {"model.onnx": network().SerializeToString()}
     named |= {f"model.{name.replace('_', '-')}.onnx": data for name, data in files.items()}
-    return write(path, manifest(), named)
+    return write_bundle(path, manifest(), named)
 
 
 def test_each_back_end_takes_its_own_flavour(tmp_path: Path) -> None:
@@ -169,13 +169,13 @@ def test_the_engine_gets_the_bytes_that_were_checked(
 ) -> None:
     path = tmp_path / "b"
     shutil.copytree(bundle_path, path)
-    checked = scan
+    checked = scan_onnx
 
     def swap(data: bytes, **rest: Any) -> object:
         (path / "model.onnx").write_bytes(b"something else")  # between check and use
         return checked(data, **rest)
 
-    monkeypatch.setattr("edgeseg.runtime.backends.flavour_choice.scan", swap)
+    monkeypatch.setattr("edgeseg.bundle.verification.scan_onnx", swap)
     with open_runner(path, "cpu", "fp32") as run:
         assert (run(painted(TILES)[None]).mask[0] == TRUTH).mean() > 0.99
 
@@ -190,7 +190,7 @@ def test_a_graph_that_is_not_what_the_manifest_says_is_refused(tmp_path: Path) -
 def test_a_graph_that_the_engine_cannot_load_is_one_sentence(tmp_path: Path) -> None:
     model = network()
     model.graph.node[3].op_type = "NoSuchOperator"
-    bundle = write(tmp_path / "b", manifest(), {"model.onnx": model.SerializeToString()})
+    bundle = write_bundle(tmp_path / "b", manifest(), {"model.onnx": model.SerializeToString()})
     with pytest.raises(BundleError, match="cannot load") as caught, open_runner(bundle, "cpu"):
         pass
     assert "\n" not in str(caught.value) and "NoSuchOperator" in str(caught.value)

@@ -1,25 +1,11 @@
-"""The choice of the file of a bundle that a back end runs, and the checks before it may."""
+"""The choice of the file of a bundle that a back end runs."""
 
 from __future__ import annotations
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, FP32, Backend, Flavour, flavours_of
-from edgeseg.bundle.io_spec import GraphSignature
-from edgeseg.bundle.onnx_scan import scan
 from edgeseg.errors import BundleError
 from edgeseg.runtime.backends.base import PrecisionChoice
-
-
-def read_checked_graph(bundle: Bundle, flavour: Flavour) -> bytes:
-    """The bytes of a graph that an engine may be given.
-
-    Raises:
-        BundleError: they are damaged, dangerous, of another flavour, or not what the manifest says.
-    """
-    name = FLAVOURS[flavour].file
-    data, where = bundle.read(name), str(bundle.path / name)
-    GraphSignature.of(bundle.manifest).check(scan(data, name=where, flavour=flavour), where)
-    return data
 
 
 def choose_flavour(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, Backend, Flavour
-from edgeseg.bundle.io_spec import OUTPUTS
+from edgeseg.bundle.graph_signature import OUTPUTS
 from edgeseg.errors import BundleError, DependencyError
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import has_gpu

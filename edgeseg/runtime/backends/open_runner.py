@@ -14,10 +14,11 @@ import numpy as np
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import Backend, Flavour
+from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import BackendChoice, PrecisionChoice, Runner
-from edgeseg.runtime.backends.flavour_choice import choose_flavour, read_checked_graph
+from edgeseg.runtime.backends.flavour_choice import choose_flavour
 
 MOST_STREAMS = 4  # each holds the activations of a frame
 WARM_UP = 2  # first calls lay out memory, and build an engine on TensorRT
@@ -107,7 +108,7 @@ def _open_ort(
     ort.require(chosen)
     flavour = choose_flavour(bundle, chosen, precision)
     streams = streams or (min(threads, MOST_STREAMS) if chosen == "cpu" else 1)
-    data = read_checked_graph(
+    data = read_verified_graph(
         bundle, flavour
     )  # the engine makes its own copy, and this one is gone when this function ends
     return ort.OrtRunner(bundle, data, flavour, chosen, threads=threads, streams=streams)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.bundle import Bundle, Flavour, write
+from edgeseg.bundle import Bundle, Flavour, write_bundle
+from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.flavour_choice import read_checked_graph
 from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import native_runner as native
@@ -41,7 +41,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
 
 def get(box: Box, bundle: Bundle, flavour: Any) -> tuple[EngineEntry, bytes]:  # Any: a flavour
     return get_or_build_engine(
-        bundle, flavour, read_checked_graph(bundle, flavour), EngineConfig(), box.tools
+        bundle, flavour, read_verified_graph(bundle, flavour), EngineConfig(), box.tools
     )
 
 
@@ -200,7 +200,7 @@ def test_bad_bundles_are_refused_before_any_engine_or_session_is_made(
     data, flavour, sentence = BAD[what]
     name = {"fp32": "model.onnx", "int8-trt": "model.int8-trt.onnx"}[flavour]
     files = {one: bundle.read(one) for one in bundle.manifest.files} | {name: data()}
-    made = write(tmp_path / "bad", bundle.manifest, files)
+    made = write_bundle(tmp_path / "bad", bundle.manifest, files)
     if what == "flipped bit":
         content = bytearray((made.path / name).read_bytes())
         content[len(content) // 2] ^= 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgeseg.bundle import Flavour
-from edgeseg.bundle.io_spec import GraphSignature
+from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt.engine_builder import Built, Messages, Recipe, build

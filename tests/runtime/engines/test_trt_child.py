@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from edgeseg.bundle import Bundle
+from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.flavour_choice import read_checked_graph
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt import build_process as enginejob
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
@@ -51,7 +51,7 @@ def start(
 
 
 def get(box: Box, bundle: Bundle, timeout: int = 60, **options: Any) -> Any:  # Any: as `obtain`
-    data = read_checked_graph(bundle, "int8-trt")
+    data = read_verified_graph(bundle, "int8-trt")
     return get_or_build_engine(
         bundle, "int8-trt", data, EngineConfig(timeout=timeout), box.tools, report=box, **options
     )
@@ -136,11 +136,11 @@ import sys
 from pathlib import Path
 from edgeseg.bundle import Bundle
 from edgeseg.config import EngineConfig
-from edgeseg.runtime.backends.flavour_choice import read_checked_graph
+from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.runtime.backends.tensorrt import engine_provider
 import tensorrt
 bundle = Bundle.open(Path(sys.argv[1]))
-data = read_checked_graph(bundle, "int8-trt")
+data = read_verified_graph(bundle, "int8-trt")
 environment = engine_provider.TensorRTEnvironment.find()
 engine_provider.get_or_build_engine(bundle, "int8-trt", data, EngineConfig(), environment)
 """

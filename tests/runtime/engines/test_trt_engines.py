@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.bundle import Bundle, write
+from edgeseg.bundle import Bundle, write_bundle
+from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.flavour_choice import read_checked_graph
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
 from edgeseg.runtime.backends.tensorrt import engine_provider as engines
@@ -60,7 +60,7 @@ def get(
     return get_or_build_engine(
         bundle,
         flavour,
-        read_checked_graph(bundle, flavour),
+        read_verified_graph(bundle, flavour),
         config,
         box.tools,
         report=box,
@@ -177,7 +177,7 @@ def test_another_graph_builds_anew(box: Box, bundle: Bundle, tmp_path: Path) -> 
         "model.onnx": model.SerializeToString()
     }
     get(box, bundle, "fp32")
-    get(box, write(tmp_path / "other", bundle.manifest, files), "fp32")
+    get(box, write_bundle(tmp_path / "other", bundle.manifest, files), "fp32")
     assert box.builds == 3
 
 
@@ -289,7 +289,7 @@ def test_without_a_person_a_build_is_tried_three_times(box: Box, bundle: Bundle)
 
 def test_int8_is_held_to_what_its_file_reached_at_export(bundle: Bundle, tmp_path: Path) -> None:
     def least(figures: Any, flavour: Any = "int8-trt") -> float:  # Any: of a manifest
-        made = write(
+        made = write_bundle(
             tmp_path / "f", manifest(figures=figures), {"model.onnx": network().SerializeToString()}
         )
         return least_agreement(made, flavour)
@@ -310,7 +310,9 @@ def test_int8_is_held_to_what_its_file_reached_at_export(bundle: Bundle, tmp_pat
 def test_a_bundle_without_golden_frames_has_nothing_to_check_an_engine_with(
     box: Box, tmp_path: Path
 ) -> None:
-    bare = write(tmp_path / "bare", manifest(), {"model.onnx": network().SerializeToString()})
+    bare = write_bundle(
+        tmp_path / "bare", manifest(), {"model.onnx": network().SerializeToString()}
+    )
     with pytest.raises(EngineError, match="no golden frames"):
         get(box, bare, "fp32")
     assert box.builds == 0

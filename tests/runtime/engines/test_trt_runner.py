@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgeseg.bundle import Bundle, Flavour
-from edgeseg.bundle.io_spec import OUTPUTS, GraphSignature
+from edgeseg.bundle.graph_signature import OUTPUTS, GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.cuda_runtime import Cuda

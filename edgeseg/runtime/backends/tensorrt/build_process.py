@@ -5,7 +5,6 @@ message.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -20,12 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle.flavours import FLAVOURS
-from edgeseg.bundle.golden_frames import Golden
-from edgeseg.bundle.io_spec import GraphSignature
+from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
+from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt import build_worker as child
@@ -47,7 +44,7 @@ class Job:
     data: bytes
     recipe: Recipe
     face: GraphSignature
-    golden: Golden
+    golden: GoldenFrames
     config: EngineConfig
 
 
@@ -101,9 +98,7 @@ def _hand_over(job: Job, folder: Path, timing: Path) -> None:
     }
     write_json(folder / child.JOB, order)
     (folder / child.GRAPH).write_bytes(job.data)
-    frames = io.BytesIO()
-    np.savez(frames, frames=job.golden.frames, masks=job.golden.masks)
-    (folder / child.GOLDEN).write_bytes(frames.getvalue())
+    (folder / child.GOLDEN).write_bytes(dump_golden_frames(job.golden))
     if timing.exists():
         shutil.copy(timing, folder / child.TIMING)
 

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.bundle.io_spec import GraphSignature
+from edgeseg.bundle.golden_frames import load_golden_frames
+from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
-from edgeseg.metrics import pixel_agreement
 from edgeseg.runtime.backends.cuda_runtime import Cuda
 from edgeseg.runtime.backends.tensorrt import layer_inspection as evidence
 from edgeseg.runtime.backends.tensorrt.engine import Engine
@@ -85,16 +85,15 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
 
 
 def _try_out(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: as `work`
-    with np.load(folder / GOLDEN, allow_pickle=False) as golden:
-        frames, masks = golden["frames"], golden["masks"]
-    found = [engine.run(frames[index : index + 1]).mask[0] for index in range(len(frames))]
+    golden = load_golden_frames((folder / GOLDEN).read_bytes())
+    agreement = golden.agreement(lambda frame: engine.run(frame).mask[0])
     seconds = []
     for index in range(TIMED):
         began = time.perf_counter()
-        engine.run(frames[index % len(frames)][None])
+        engine.run(golden.frames[index % len(golden.frames)][None])
         seconds.append(time.perf_counter() - began)
     return {
-        "agreement": pixel_agreement(np.stack(found), masks),
+        "agreement": agreement,
         "ms": 1000 * float(np.median(seconds)),
         "evidence": asdict(evidence.read(engine.inspect())),
         "notes": engine.notes,

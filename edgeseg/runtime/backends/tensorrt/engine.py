@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import Backend, Flavour
-from edgeseg.bundle.io_spec import INPUT, OUTPUTS, GraphSignature
+from edgeseg.bundle.graph_signature import INPUT, OUTPUTS, GraphSignature
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import Cuda, Memory

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
-from edgeseg.bundle.io_spec import INPUT, GraphSignature
+from edgeseg.bundle.graph_signature import INPUT, GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 

@@ -22,7 +22,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.bundle.bundle import FileEntry
+from edgeseg.bundle.manifest import FileEntry
 from edgeseg.config import Section
 from edgeseg.errors import EngineError
 

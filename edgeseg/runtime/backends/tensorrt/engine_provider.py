@@ -15,8 +15,8 @@ from typing import Any
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
-from edgeseg.bundle.golden_frames import read_golden
-from edgeseg.bundle.io_spec import GraphSignature
+from edgeseg.bundle.golden_frames import read_golden_frames
+from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import DependencyError, EngineError
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -134,7 +134,7 @@ def get_or_build_engine(
             f"no engine of {FLAVOURS[flavour].file} was built in {before.tries} tries (the last: {before.refused}); "
             "`edgeseg build` tries again"
         )
-    golden = read_golden(bundle)
+    golden = read_golden_frames(bundle)
     if golden is None:
         raise EngineError(
             f"{bundle.path} brings no golden frames to check an engine with; export the bundle again"

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, Flavour, flavours_of
-from edgeseg.bundle.io_spec import GraphSignature
+from edgeseg.bundle.graph_signature import GraphSignature
+from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import PrecisionChoice
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
-from edgeseg.runtime.backends.flavour_choice import choose_flavour, read_checked_graph
+from edgeseg.runtime.backends.flavour_choice import choose_flavour
 from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
 from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
@@ -123,7 +124,7 @@ def _open(
     request: RunnerRequest, flavour: Flavour, tools: TensorRTEnvironment, *, persist: bool
 ) -> TrtRunner:
     bundle, config = request.bundle, request.config
-    data = read_checked_graph(bundle, flavour)
+    data = read_verified_graph(bundle, flavour)
     streams = request.streams or STREAMS
 
     def load(*, force: bool) -> TrtRunner:

@@ -1,0 +1,61 @@
+"""`manifest.json`: what a bundle says of itself, with the size and digest of each of its files."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from edgeseg.bundle.flavours import FLAVOURS
+from edgeseg.config import ClassSpec, Section
+
+MANIFEST = "manifest.json"
+CALIBRATION, GOLDEN, CARD = "calibration.json", "golden.npz", "card.md"
+FILE_NAMES = (*(spec.file for spec in FLAVOURS.values()), CALIBRATION, GOLDEN, CARD)
+MAX_FILE = 2_000_000_000  # bytes
+
+
+class FileEntry(Section):
+    """The exact size and digest of one file."""
+
+    size: int = Field(ge=0, le=MAX_FILE)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(Section):
+    """The content of `manifest.json`.
+
+    Attributes:
+        format: The layout of this file; a device refuses one that it does not know.
+        seq: A number that rises with every published bundle of a site.
+        site: The name of the site.
+        created: The time of the export, ISO 8601 in UTC.
+        classes: The classes, by class id.
+        height: Pixels of the graphs' input.
+        width: Pixels of the graphs' input.
+        entropy_height: Pixels of their entropy map, which has the stride of the logits.
+        entropy_width: Pixels of their entropy map.
+        gamma: The entropy above which a pixel counts as unreliable.
+        temperature: The number that logits are divided by before the entropy.
+        log_threshold: The score from which a frame is worth sending home (95 % quantile on val).
+        figures: The figures of every step of the parity chain, by flavour; their `speedup` is how
+            many times as fast as FP32 the file ran at its export.
+        provenance: Method, run, configuration, digest of the data, and versions.
+        files: The files of the bundle by name.
+    """
+
+    format: Literal[1] = 1
+    seq: int = Field(0, ge=0)
+    site: str
+    created: str
+    classes: tuple[ClassSpec, ...] = Field(min_length=2, max_length=64)
+    height: int = Field(ge=32, le=8192)
+    width: int = Field(ge=32, le=8192)
+    entropy_height: int = Field(ge=1, le=8192)
+    entropy_width: int = Field(ge=1, le=8192)
+    gamma: float = Field(ge=0, le=1)
+    temperature: float = Field(gt=0)
+    log_threshold: float = Field(ge=0, le=1)
+    figures: dict[str, Any]  # Any: a table of numbers that only reports read
+    provenance: dict[str, Any]  # Any: as figures
+    files: dict[str, FileEntry]
