@@ -1,12 +1,12 @@
-"""The frame log: the bounded store on a device of the frames worth sending home.
+"""The frame log of a device, open for writing.
 
 `offer` decides in microseconds and hands candidates to one writer thread; inference never waits for
-the disk, and a disk that fails or fills up never stops it.
+the disk, and a disk that fails or fills up never stops it. Which frames are logged is decided in
+`frame_selection`; a full disk is handled in `record_store`.
 """
 
 from __future__ import annotations
 
-import ctypes
 import queue
 import stat
 import threading
@@ -16,95 +16,65 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple
 
 from edgeseg.atomic_files import lock_folder
 from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.runtime.framelog.eviction import REASONS
-from edgeseg.runtime.framelog.frame_selection import HOUR_NS, FrameSelection, LogCandidate
-from edgeseg.runtime.framelog.record_format import (
-    Entropy,
-    RecordMetadata,
-    encode_parts,
-    encode_record,
-)
-from edgeseg.runtime.framelog.record_store import (
-    LAST_HOUR,
-    NO_SPACE,
-    LogFullError,
-    RecordStore,
-    move_aside,
-)
+from edgeseg.runtime.framelog.eviction import LOG_REASONS
+from edgeseg.runtime.framelog.frame_selection import AdmittedFrame, FrameSelection, LogCandidate
+from edgeseg.runtime.framelog.log_folder import move_aside
+from edgeseg.runtime.framelog.record_format import EntropyMap
+from edgeseg.runtime.framelog.record_store import RecordStore
+from edgeseg.runtime.framelog.record_writer import LoggedFrame, RecordWriter
 
-QUEUE_LENGTH = 8
-LONGEST_WAIT_SECONDS = (
-    30.0  # seconds that recorded footage waits for the disk before a frame is dropped after all
-)
-# places of the queue that score frames leave free: control frames lost in a rush would no longer be
-# a sample
+QUEUE_LENGTH = 8  # frames that may wait for the disk
+# Places of the queue that score frames leave free: were control frames lost in a rush, those that
+# are left would no longer be a random sample.
 RESERVED_FOR_CONTROL = 2
-RETRY_NS = {"full": 10_000_000_000, "degraded": 60_000_000_000}
+# Recorded footage waits for the disk so long before a frame is dropped after all.
+LONGEST_WAIT_SECONDS = 30.0
 CLOSE_SECONDS = 30  # a disk that hangs for longer at the end is given up
-OWN = {".lock", "boot", "tmp", "ready", "sent", "bad", "lost+found"}
+OWN_NAMES = {".lock", "boot", "tmp", "ready", "sent", "bad", "lost+found"}
 ABOVE_THRESHOLD = LogCandidate("score", 1.0, ())
-
-
-class _QueuedFrame(NamedTuple):
-    candidate: LogCandidate
-    image: Image
-    camera: str
-    score: float
-    mask: Mask | None
-    entropy: Entropy | None
-    monotonic_ns: int
 
 
 class FrameLog:
     """A frame log open for writing; made by `FrameLog.open`, closed by the `with` block.
 
     Attributes:
-        folder: where it lies.
-        state: "ok"; "full" while there is no room and it cannot be made; "degraded" while the disk
-            fails. Either ends by itself: a full log is tried again after 10 s, a degraded one after
-            60 s.
-        problem: what the disk said last, one sentence; empty while all is well.
-        counts: frames by what became of them. Kept and safe on the disk: "score", "random",
-            "flagged". Not logged: "below" the threshold, "poor" picture, "duplicate", "quota" of
-            the hour used up, "queue" full, "invalid" score or picture, "full", "degraded". And
-            records "evicted_<reason>", and "bad" files set aside.
+        folder: Where it lies.
     """
 
     def __init__(
         self,
         folder: Path,
-        config: LogConfig,
-        store: RecordStore,
         selection: FrameSelection,
-        held: ExitStack,
-        *,
-        device: str,
-        model: str,
-        threshold: float,
-        clock: Callable[[], float],
+        store: RecordStore,
+        writer: RecordWriter,
+        resources: ExitStack,
     ) -> None:
+        """Start the writer thread; `open` does the rest.
+
+        Args:
+            folder: Where the log lies.
+            selection: Decides which frames are logged.
+            store: Holds the records.
+            writer: Writes them into the store.
+            resources: The lock of the folder, let go of by `close`.
+        """
         self.folder = folder
-        self.state = "ok"
-        self.problem = ""
-        self._config = config
-        self._store = store
         self._selection = selection
-        self._held = held
-        self._device, self._model, self._threshold, self._clock = device, model, threshold, clock
+        self._store = store
+        self._writer = writer
+        self._resources = resources
         self._counts: Counter[str] = Counter()
-        self._counting = threading.Lock()
-        self._writing = threading.Lock()
-        self._seq = 0
-        self._began: int | None = None
-        self._retry_at = 0
+        self._count_lock = threading.Lock()
         self._closed = False
-        self._queue: queue.Queue[_QueuedFrame | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[tuple[LoggedFrame, LogCandidate] | None] = queue.Queue(
+            QUEUE_LENGTH
+        )
+        # A daemon: a disk that hangs must not keep the process alive.
         self._thread = threading.Thread(target=self._write_queued, name="frame log", daemon=True)
         self._thread.start()
 
@@ -120,51 +90,44 @@ class FrameLog:
         clock: Callable[[], float] = time.time,
         seed: int | None = None,
     ) -> FrameLog:
-        """Take hold of `folder`, make it a frame log if it is empty, and tidy up after a killed
-        writer.
+        """Lock `folder`, make it a frame log if it is empty, and tidy up after a killed writer.
 
         Args:
-            device: name of this device.
-            model: digest of the bundle whose predictions are logged.
-            threshold: score from which a frame is worth logging.
-            clock: wall time in seconds; only noted, never used to order or expire anything.
-            seed: of the control stream.
+            folder: An empty or a new folder, or a frame log.
+            config: Budget and quotas.
+            device: The name of this device.
+            model: Digest of the bundle whose predictions are logged.
+            threshold: Score from which a frame is worth logging.
+            clock: Wall time in seconds; only noted, never used to order or expire anything.
+            seed: Of the control stream.
 
         Raises:
-            FrameLogError: another process writes to it, it holds something else, or it cannot be
+            FrameLogError: Another process writes to it, it holds something else, or it cannot be
                 written.
         """
-        held = ExitStack()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            known = (folder / "ready").is_dir() or (folder / "boot").is_file()
-            if not known and any(path.name not in OWN for path in folder.iterdir()):
+        with ExitStack() as resources:
+            try:
+                _require_log_folder(folder)
+                # Whatever else bears the name of the lock file would keep the log from starting.
+                move_aside(folder / ".lock", stat.S_ISREG)
+                resources.enter_context(lock_folder(folder, FrameLogError))
+                store = RecordStore(folder, config)
+            except OSError as error:
                 raise FrameLogError(
-                    f"{folder} holds other things and is no frame log; choose an empty or a new folder"
-                )
-            move_aside(folder / ".lock", stat.S_ISREG)
-            held.enter_context(lock_folder(folder, FrameLogError))
-            store = RecordStore(folder, config)
-        except OSError as error:
-            held.close()
-            raise FrameLogError(
-                f"{folder} cannot be used as a frame log ({error.strerror}); make it writable or choose another folder"
-            ) from None
-        except FrameLogError:
-            held.close()
-            raise
-        selection = FrameSelection(config, threshold, seed)
-        return cls(
-            folder,
-            config,
-            store,
-            selection,
-            held,
-            device=device,
-            model=model,
-            threshold=threshold,
-            clock=clock,
-        )
+                    f"{folder} cannot be used as a frame log ({error.strerror}); "
+                    "make it writable or choose another folder"
+                ) from None
+            selection = FrameSelection(config, threshold, seed)
+            writer = RecordWriter(
+                store,
+                folder,
+                device=device,
+                model=model,
+                threshold=threshold,
+                jpeg_quality=config.jpeg_quality,
+                clock=clock,
+            )
+            return cls(folder, selection, store, writer, resources.pop_all())
 
     def __enter__(self) -> FrameLog:
         return self
@@ -178,22 +141,42 @@ class FrameLog:
         self.close()
 
     @property
+    def state(self) -> str:
+        """The state of the disk: "ok", "full" without room for a record, "degraded" if it fails.
+
+        The latter two end by themselves: a full log is tried again after 10 s, a degraded one
+        after 60 s.
+        """
+        return self._writer.state
+
+    @property
+    def problem(self) -> str:
+        """What the disk said last, one sentence; empty while all is well."""
+        return self._writer.problem
+
+    @property
     def boot(self) -> int:
         """How often this log has been opened."""
         return self._store.boot
 
     @property
     def counts(self) -> dict[str, int]:
-        """See the class; reasons that never occurred are missing."""
-        with self._counting:
+        """The numbers of frames by what happened to them; words that never occurred are missing.
+
+        Logged and safe on the disk: "score", "random", "flagged". Not logged: "below" the
+        threshold, "poor" picture, "duplicate", "quota" of the hour used up, "queue" full, "invalid"
+        score or picture, "full", "degraded". And of records: "evicted_<reason>", and "bad" files
+        set aside.
+        """
+        with self._count_lock:
             counts = dict(self._counts)
         return counts | dict(self._store.counts)
 
     @property
     def records_written(self) -> int:
-        """Records acknowledged since the log was opened."""
+        """The number of records acknowledged since the log was opened."""
         counts = self.counts
-        return sum(counts.get(reason, 0) for reason in REASONS)
+        return sum(counts.get(reason, 0) for reason in LOG_REASONS)
 
     def offer(
         self,
@@ -202,35 +185,36 @@ class FrameLog:
         camera: str,
         score: float,
         mask: Mask | None,
-        entropy: Entropy | None,
+        entropy: EntropyMap | None,
         monotonic_ns: int,
         wait: bool = False,
     ) -> None:
-        """Log the frame if it is worth it; to be called with every frame, never waits for the disk
-        unless told to.
+        """Log the frame if it is worth it; to be called with every frame.
+
+        Never waits for the disk unless told to. Image, mask and entropy must not be written to
+        afterwards.
 
         Args:
-            image_rgb: (H, W, 3) uint8. This and the next two must not be written to afterwards.
-            score: share of unreliable pixels, 0..1.
+            image_rgb: (H, W, 3) uint8.
+            camera: The name of the camera.
+            score: Share of unreliable pixels, 0..1.
             mask: (h, w) uint8 class ids.
             entropy: (h, w) float32 in 0..1.
-            monotonic_ns: when the frame was taken, on the monotonic clock.
-            wait: for recorded footage, which can wait for the disk where a camera cannot.
+            monotonic_ns: When the frame was taken, on the monotonic clock.
+            wait: For recorded footage, which can wait for the disk where a camera cannot.
         """
-        chosen = self._selection.prefilter(image_rgb, camera, score, monotonic_ns)
-        if isinstance(chosen, str):
-            self._count(chosen)
+        candidate = self._selection.prefilter(image_rgb, camera, score, monotonic_ns)
+        if isinstance(candidate, str):
+            self._count(candidate)
             return
-        if (
-            not wait
-            and chosen.reason == "score"
-            and self._queue.qsize() >= QUEUE_LENGTH - RESERVED_FOR_CONTROL
-        ):
+        free_places = QUEUE_LENGTH - self._queue.qsize()
+        if not wait and candidate.reason == "score" and free_places <= RESERVED_FOR_CONTROL:
             self._count("queue")
             return
+        frame = LoggedFrame(image_rgb, camera, score, mask, entropy, monotonic_ns)
+        timeout = LONGEST_WAIT_SECONDS if wait else None
         try:
-            job = _QueuedFrame(chosen, image_rgb, camera, score, mask, entropy, monotonic_ns)
-            self._queue.put(job, block=wait, timeout=LONGEST_WAIT_SECONDS if wait else None)
+            self._queue.put((frame, candidate), block=wait, timeout=timeout)
         except queue.Full:
             self._count("queue")
 
@@ -241,50 +225,22 @@ class FrameLog:
         camera: str,
         score: float,
         mask: Mask | None,
-        entropy: Entropy | None,
+        entropy: EntropyMap | None,
         monotonic_ns: int,
         candidate: LogCandidate = ABOVE_THRESHOLD,
     ) -> Path:
         """Write one record whatever its worth, and return its path once it survives a power cut.
 
         Args:
-            candidate: why it is logged; the others as for `offer`.
+            candidate: Why the frame is logged; all other arguments are those of `offer`.
 
         Raises:
-            FrameLogError: there is no room, or the disk fails; the log is "full" or "degraded"
+            FrameLogError: There is no room, or the disk fails; the log is "full" or "degraded"
                 then.
-            ValueError: the frame is too large, or no picture at all.
+            ValueError: The frame is too large, or no picture at all.
         """
-        with self._writing:
-            if self.state != "ok" and 0 < self._retry_at - monotonic_ns <= RETRY_NS[self.state]:
-                raise FrameLogError(self.problem)
-            self._began = monotonic_ns if self._began is None else self._began
-            hour = min(LAST_HOUR, max(0, monotonic_ns - self._began) // HOUR_NS)
-            facts = RecordMetadata(
-                device=self._device,
-                camera=camera[:256],
-                boot=self._store.boot,
-                seq=self._seq,
-                monotonic_ns=monotonic_ns,
-                time=self._clock(),
-                clock_synced=clock_synced(),
-                model=self._model,
-                threshold=self._threshold,
-                reason=candidate.reason,
-                probability=candidate.probability,
-                score=float(score),
-                flags=candidate.flags,
-                height=image_rgb.shape[0],
-                width=image_rgb.shape[1],
-            )
-            name, data = encode_record(
-                facts, encode_parts(image_rgb, mask, entropy, quality=self._config.jpeg_quality)
-            )
-            self._seq += 1
-            shard = f"{self._store.boot:06}-{hour:05}-{candidate.reason}"
-            path = self._write(shard, name, data, monotonic_ns)
-        self._count(candidate.reason)
-        return path
+        frame = LoggedFrame(image_rgb, camera, score, mask, entropy, monotonic_ns)
+        return self._put(frame, candidate)
 
     def close(self) -> None:
         """Write what waits, then let go of the folder; harmless to repeat."""
@@ -294,60 +250,48 @@ class FrameLog:
         with suppress(queue.Full):
             self._queue.put(None, timeout=CLOSE_SECONDS)
         self._thread.join(CLOSE_SECONDS)
-        self._held.close()
+        self._resources.close()
 
-    def _write(self, shard: str, name: str, data: bytes, now_ns: int) -> Path:
-        try:
-            if self.state != "ok":
-                self._store.prepare()
-            path = self._store.put(shard, name, data, evict=self.state != "full")
-        except LogFullError as error:
-            raise self._fail("full", str(error), now_ns) from None
-        except OSError as error:
-            state: Literal["full", "degraded"] = "full" if error.errno in NO_SPACE else "degraded"
-            what = f"{self.folder} cannot be written ({error.strerror}); mend the disk, logging then goes on by itself"
-            raise self._fail(state, what, now_ns) from None
-        self.state, self.problem = "ok", ""
+    def _put(self, frame: LoggedFrame, candidate: LogCandidate) -> Path:
+        path = self._writer.write(frame, candidate)
+        self._count(candidate.reason)
         return path
 
-    def _fail(self, state: Literal["full", "degraded"], problem: str, now_ns: int) -> FrameLogError:
-        self.state, self.problem, self._retry_at = state, problem, now_ns + RETRY_NS[state]
-        return FrameLogError(problem)
-
     def _write_queued(self) -> None:
-        while (job := self._queue.get()) is not None:
-            refused = self._selection.check_duplicate(job.candidate, job.image, job.monotonic_ns)
-            if refused:
-                self._count(refused)
-                continue
-            try:
-                self.put(
-                    job.image,
-                    camera=job.camera,
-                    score=job.score,
-                    mask=job.mask,
-                    entropy=job.entropy,
-                    monotonic_ns=job.monotonic_ns,
-                    candidate=job.candidate,
-                )
-            except FrameLogError:
-                self._count(self.state)
-            except ValueError:
-                self._count("invalid")
+        """Write the queued frames in order, until None comes: the writer thread."""
+        while (queued := self._queue.get()) is not None:
+            frame, candidate = queued
+            admitted = self._selection.admit(candidate, frame.image, frame.monotonic_ns)
+            if isinstance(admitted, str):
+                self._count(admitted)
             else:
-                self._selection.commit(job.candidate, job.monotonic_ns)
+                self._write_admitted(frame, admitted)
+
+    def _write_admitted(self, frame: LoggedFrame, admitted: AdmittedFrame) -> None:
+        try:
+            self._put(frame, admitted.candidate)
+        except FrameLogError:
+            self._count(self.state)
+        except ValueError:
+            self._count("invalid")
+        else:
+            self._selection.commit(admitted, frame.monotonic_ns)
 
     def _count(self, word: str) -> None:
-        with self._counting:
+        with self._count_lock:
             self._counts[word] += 1
 
 
-def clock_synced() -> bool | None:
-    """Whether the kernel believes that its wall clock is synchronized; None where it does not tell."""
-    try:
-        state = int(
-            ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
-        )  # all zero: read only
-    except (OSError, AttributeError):
-        return None
-    return None if state < 0 else state != 5  # TIME_ERROR
+def _require_log_folder(folder: Path) -> None:
+    """Make `folder` if it is missing; refuse one that holds other things.
+
+    Raises:
+        FrameLogError: It holds other things and is no frame log.
+        OSError: It cannot be made or read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    is_log = (folder / "ready").is_dir() or (folder / "boot").is_file()
+    if not is_log and any(path.name not in OWN_NAMES for path in folder.iterdir()):
+        raise FrameLogError(
+            f"{folder} holds other things and is no frame log; choose an empty or a new folder"
+        )

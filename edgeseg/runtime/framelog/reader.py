@@ -19,13 +19,8 @@ from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.framelog.record_format import (
-    RECORD_NAME,
-    Record,
-    RecordHeader,
-    read_header,
-    read_record,
-)
+from edgeseg.runtime.framelog.record_format import RECORD_NAME, Record, read_header, read_record
+from edgeseg.runtime.framelog.record_header import RecordHeader
 
 Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 

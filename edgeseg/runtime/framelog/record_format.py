@@ -1,123 +1,98 @@
-"""One record of the frame log: a frame with its mask, entropy and circumstances in one
-self-describing file.
+r"""The `.esr` record: a frame with its mask, its entropy and what is known about it, in one file.
 
-    ESR1 | header length, 4 bytes little-endian | header, canonical JSON | image JPEG | mask PNG |
-    entropy PNG
+A record can be read with nothing but this description, a JSON parser, SHA-256, and a JPEG and a
+PNG decoder.
 
-There are no file names inside, so nothing can lead anywhere. A record's own name is
-`<boot>-<seq>-<score>-<sha256 of the file, 32 digits>.esr`. Whoever reads one must expect hostile
-bytes: every length is checked before it is believed.
+Bytes
+    offset      size    content
+    0           4       ASCII "ESR1"; a last byte above "1" is a newer layout
+    4           4       n, the length of the header: unsigned, little-endian, at most 65,536
+    8           n       the header, JSON
+    8 + n       rest    the parts named by the header, in its order, one right behind the other
+
+The last part ends where the file ends, which has at most 64 MiB. No part is padded, and there are
+no file names inside, so nothing can lead anywhere.
+
+Header
+    A JSON object with exactly these keys:
+
+    boot            integer, 0 to 999999: how often the log had been opened for writing
+    seq             integer, 0 to 9999999999: counts the records since then; records are in the
+                    order of (boot, seq), whatever the clocks say
+    device          string, at most 256 characters
+    camera          string, at most 256 characters
+    monotonic_ns    integer, signed 64 bits: when the frame was taken, in nanoseconds of the
+                    device's monotonic clock, which begins anew with every boot of the machine
+    time            float: wall clock in seconds since 1970-01-01 UTC, as the device had it
+    clock_synced    true or false: was the wall clock synchronized; null if the device cannot tell
+    model           string, at most 256 characters: digest of the bundle that predicted
+    threshold       float, 0.0 to 1.0: score from which frames were logged
+    reason          "score" (at or above the threshold), "random" (drawn for the control stream) or
+                    "flagged" (one of the poor pictures)
+    probability     float, above 0.0 to 1.0: the chance of the draw; 1.0 unless the reason is
+                    "random"
+    score           float, 0.0 to 1.0: share of unreliable pixels
+    flags           list of at most 8 of "black", "saturated", "frozen": faults of the picture
+    height, width   integers, 1 to 16384, at most 50,000,000 pixels: size of the frame
+    schema          1
+    parts           list of objects with exactly the keys
+        kind        "image", "mask" or "entropy"; an image comes first, of the others at most one
+        length      integer: bytes of the part
+        sha256      string: SHA-256 of these bytes, 64 lower-case hex digits
+
+    Only one text is valid for given values, that of Python's
+    json.dumps(header, sort_keys=True, separators=(",", ":")): keys sorted at both levels, no
+    whitespace, characters beyond ASCII as \uXXXX with lower-case digits (a surrogate pair beyond
+    U+FFFF), floats in the shortest digits that give the same double, always with a fraction or an
+    exponent (1.0, 0.013, 1e-05). Other readers need not check this; edgeseg refuses other texts.
+
+Parts
+    image           JPEG, of the header's height and width; EXIF orientation is to be ignored
+    mask            PNG, 8-bit gray: the predicted class id of each pixel, at the model's input size
+    entropy         PNG, 8-bit gray: value / 255 is the entropy of a cell in 0..1, divided by that
+                    of a uniform distribution; at the size of the model's last layer
+
+File name
+    <boot>-<seq>-<score>-<digest>.esr, such as 000003-0000000041-421-5f1d...a07c.esr: boot with 6
+    digits, seq with 10, min(999, floor(1000 * score)) with 3, and the first 32 hex digits of the
+    SHA-256 of the whole file. A record is valid under this name only; the header is covered by
+    this digest alone.
+
+Whoever reads a record must expect hostile bytes: every length is checked before it is believed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from edgeseg.config import Section
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.image_codec import (
-    MAX_PIXELS,
-    MAX_SIDE,
-    decode_gray,
-    decode_jpeg,
-    encode_gray,
-    encode_jpeg,
+from edgeseg.imaging.image_codec import decode_gray, decode_jpeg, encode_gray, encode_jpeg
+from edgeseg.runtime.framelog.record_header import (
+    MAX_RECORD_BYTES,
+    PartKind,
+    RecordHeader,
+    RecordMetadata,
+    RecordPart,
 )
 
 MAGIC = b"ESR1"
 RECORD_SUFFIX = ".esr"
-MAX_HEADER = 64 * 1024
-MAX_RECORD = 64 * 1024 * 1024
+PREFIX_BYTES = 8  # the magic and the length of the header
+MAX_HEADER_BYTES = 64 * 1024
 RECORD_NAME = re.compile(r"(\d{6})-(\d{10})-(\d{3})-([0-9a-f]{32})\.esr", re.ASCII)
 
-Entropy = NDArray[np.float32]
-PartKind = Literal["image", "mask", "entropy"]
-LogReason = Literal["score", "random", "flagged"]
-PictureFault = Literal["black", "saturated", "frozen"]
-Text = Annotated[str, Field(max_length=256)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
-
-
-class RecordMetadata(Section):
-    """What is known about a frame when it is logged.
-
-    Attributes:
-        device, camera: where it comes from.
-        boot, seq: its place in the order of the log; clocks play no part in it.
-        monotonic_ns: the device's monotonic clock when the frame was taken.
-        time: wall clock in seconds since 1970, as the device believed it.
-        clock_synced: whether the device's clock was synchronized; None where it could not tell.
-        model: digest of the bundle that computed score, mask and entropy.
-        threshold: score from which frames were logged.
-        reason: "score" (above the threshold), "random" (control stream) or "flagged" (sample of
-            poor frames).
-        probability: that the draw picked this frame; 1 unless the reason is "random".
-        score: share of unreliable pixels.
-        flags: what is wrong with the picture.
-        height, width: of the frame in pixels.
-    """
-
-    device: Text
-    camera: Text
-    boot: int = Field(ge=0, le=999_999)
-    seq: int = Field(ge=0, le=9_999_999_999)
-    monotonic_ns: int = Field(ge=-(2**63), lt=2**63)
-    time: float = Field(ge=-6e10, le=2.5e11)  # years 68 to 9892
-    clock_synced: bool | None
-    model: Text
-    threshold: float = Field(ge=0, le=1)
-    reason: LogReason
-    probability: float = Field(gt=0, le=1)
-    score: float = Field(ge=0, le=1)
-    flags: tuple[PictureFault, ...] = Field((), max_length=8)
-    height: Side
-    width: Side
-
-    @model_validator(mode="after")
-    def _bounded(self) -> RecordMetadata:
-        if self.height * self.width > MAX_PIXELS:
-            raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_PIXELS}")
-        return self
-
-
-class RecordPart(Section):
-    """One of the pictures behind the header."""
-
-    kind: PartKind
-    length: int = Field(ge=1, le=MAX_RECORD)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
-
-
-class RecordHeader(RecordMetadata):
-    """`Facts` as stored, with the parts that follow."""
-
-    version: Literal[1] = Field(1, alias="schema")
-    parts: tuple[RecordPart, ...] = Field(min_length=1, max_length=3)
-
-    @model_validator(mode="after")
-    def _distinct(self) -> RecordHeader:
-        kinds = [part.kind for part in self.parts]
-        if kinds[0] != "image" or len(set(kinds)) < len(kinds):
-            raise ValueError("parts must be one image, then at most one mask and one entropy map")
-        return self
-
-    def canonical(self) -> bytes:
-        """The one JSON text of this header: sorted keys, no spaces, ASCII."""
-        table = self.model_dump(mode="json", by_alias=True)
-        return json.dumps(table, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+EntropyMap = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -126,8 +101,8 @@ class Record:
 
     Attributes:
         id: SHA-256 of the whole file in hex.
-        name: the file name that belongs to the content.
-        parts: the encoded pictures.
+        header: What is known about the frame.
+        parts: The compressed pictures.
     """
 
     id: str
@@ -138,13 +113,15 @@ class Record:
     def name(self) -> str:
         """The only file name under which this record is valid."""
         header = self.header
-        return f"{header.boot:06}-{header.seq:010}-{min(999, int(header.score * 1000)):03}-{self.id[:32]}{RECORD_SUFFIX}"
+        score = min(999, int(header.score * 1000))
+        place = f"{header.boot:06}-{header.seq:010}"
+        return f"{place}-{score:03}-{self.id[:32]}{RECORD_SUFFIX}"
 
     def image(self) -> Image:
-        """The frame, (H, W, 3) uint8 RGB.
+        """Return the frame, (H, W, 3) uint8 RGB.
 
         Raises:
-            FrameLogError: it is no JPEG, or not of the size that the record's header gives.
+            FrameLogError: It is no JPEG, or not of the size that the record's header gives.
         """
         try:
             return decode_jpeg(self.parts["image"], self.header.height, self.header.width)
@@ -152,18 +129,18 @@ class Record:
             raise FrameLogError(f"the image of {self.name} {error}; delete the record") from None
 
     def mask(self) -> Mask | None:
-        """The predicted class ids, (h, w) uint8, or None where none was logged.
+        """Return the predicted class ids, (h, w) uint8, or None where none were logged.
 
         Raises:
-            FrameLogError: it is no 8-bit gray PNG of a bearable size.
+            FrameLogError: It is no 8-bit gray PNG, or too large to be decoded safely.
         """
         return self._gray("mask")
 
-    def entropy(self) -> Entropy | None:
-        """The entropy map in steps of 1/255, (h, w) float32 in 0..1, or None where none was logged.
+    def entropy(self) -> EntropyMap | None:
+        """Return the entropy map, (h, w) float32 in 0..1 in steps of 1/255, or None without one.
 
         Raises:
-            FrameLogError: it is no 8-bit gray PNG of a bearable size.
+            FrameLogError: It is no 8-bit gray PNG, or too large to be decoded safely.
         """
         gray = self._gray("entropy")
         return None if gray is None else gray.astype(np.float32) / np.float32(255)
@@ -178,7 +155,7 @@ class Record:
 
 
 def encode_parts(
-    image: Image, mask: Mask | None, entropy: Entropy | None, *, quality: int
+    image: Image, mask: Mask | None, entropy: EntropyMap | None, *, quality: int
 ) -> dict[PartKind, bytes]:
     """Compress the pictures of one record.
 
@@ -186,10 +163,10 @@ def encode_parts(
         image: (H, W, 3) uint8 RGB.
         mask: (h, w) uint8 class ids, stored without loss.
         entropy: (h, w) float in 0..1, stored in 256 steps.
-        quality: of the JPEG.
+        quality: Of the JPEG, 0..100.
 
     Raises:
-        ValueError: one of them is no picture.
+        ValueError: One of them is no picture.
     """
     parts: dict[PartKind, bytes] = {"image": encode_jpeg(image, quality)}
     if mask is not None:
@@ -200,13 +177,18 @@ def encode_parts(
     return parts
 
 
-def encode_record(facts: RecordMetadata, parts: dict[PartKind, bytes]) -> tuple[str, bytes]:
-    """The file name and the bytes of a record; the same input always gives the same bytes."""
+def encode_record(metadata: RecordMetadata, parts: dict[PartKind, bytes]) -> tuple[str, bytes]:
+    """Return a record's file name and its bytes; the same input always gives the same bytes.
+
+    Args:
+        metadata: What is known about the frame.
+        parts: Its pictures, from `encode_parts`; they are stored in this order.
+    """
     entries = tuple(
         RecordPart(kind=kind, length=len(data), sha256=hashlib.sha256(data).hexdigest())
         for kind, data in parts.items()
     )
-    header = RecordHeader(**facts.model_dump(), parts=entries)
+    header = RecordHeader(**metadata.model_dump(), parts=entries)
     text = header.canonical()
     data = b"".join((MAGIC, struct.pack("<I", len(text)), text, *parts.values()))
     return Record(hashlib.sha256(data).hexdigest(), header, parts).name, data
@@ -215,18 +197,22 @@ def encode_record(facts: RecordMetadata, parts: dict[PartKind, bytes]) -> tuple[
 def parse_record(data: bytes, source: str = "the record") -> Record:
     """Read a record from its bytes; nothing larger than `data` itself is allocated.
 
+    Args:
+        data: The bytes of the whole file.
+        source: What error messages call it.
+
     Raises:
-        FrameLogError: naming `source`; the bytes are no record, damaged, or of a newer layout.
+        FrameLogError: The bytes are no record, damaged, or of a newer layout.
     """
-    header, start = _parse_header(data, source)
-    if start + sum(part.length for part in header.parts) != len(data):
+    header, offset = _parse_header(data, source)
+    if offset + sum(part.length for part in header.parts) != len(data):
         raise _damaged(source, "its length is not what its header says")
     parts: dict[PartKind, bytes] = {}
     for part in header.parts:
-        parts[part.kind] = data[start : start + part.length]
+        parts[part.kind] = data[offset : offset + part.length]
         if hashlib.sha256(parts[part.kind]).hexdigest() != part.sha256:
             raise _damaged(source, f"the digest of its {part.kind} is wrong")
-        start += part.length
+        offset += part.length
     return Record(hashlib.sha256(data).hexdigest(), header, parts)
 
 
@@ -234,56 +220,62 @@ def read_record(path: Path) -> Record:
     """Read one file of a frame log and check it against its name.
 
     Raises:
-        FrameLogError: naming the file; it is gone, no regular file, too large, damaged or misnamed.
+        FrameLogError: It is gone, no regular file, too large, damaged or misnamed; the message
+            names the file.
     """
-    record = parse_record(_read(path, MAX_RECORD + 1), str(path))
+    record = parse_record(_read_bytes(path, MAX_RECORD_BYTES + 1), str(path))
     if record.name != path.name:
         raise _damaged(str(path), "its content does not fit its name")
     return record
 
 
 def read_header(path: Path) -> RecordHeader:
-    """The header of one file, without looking at the rest: quick, and no check of the digests.
+    """Read the header of one file and no more: quick, but digests and name are not checked.
 
     Raises:
-        FrameLogError: naming the file; as for `read_record`.
+        FrameLogError: As for `read_record`.
     """
-    return _parse_header(_read(path, 8 + MAX_HEADER), str(path))[0]
+    return _parse_header(_read_bytes(path, PREFIX_BYTES + MAX_HEADER_BYTES), str(path))[0]
 
 
 def _parse_header(data: bytes, source: str) -> tuple[RecordHeader, int]:
-    """The header and where the parts begin."""
+    """Return the header and the offset at which the parts begin."""
     if data[:3] == MAGIC[:3] and data[3:4] > MAGIC[3:]:
         raise FrameLogError(
             f"{source} was written by a newer edgeseg; update edgeseg here to read it"
         )
-    if len(data) < 8 or data[:4] != MAGIC:
+    if len(data) < PREFIX_BYTES or data[:4] != MAGIC:
         raise _damaged(source, "it does not begin like a record")
     length = int.from_bytes(data[4:8], "little")
-    if length > MAX_HEADER or 8 + length > len(data):
+    end = PREFIX_BYTES + length
+    if length > MAX_HEADER_BYTES or end > len(data):
         raise _damaged(source, "its header is cut off or too long")
-    text = data[8 : 8 + length]
+    text = data[PREFIX_BYTES:end]
     try:
         header = RecordHeader.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "the JSON"
         raise _damaged(source, f"{where} of its header cannot be used") from None
+    # A record has one name: a second way to write its header would give it another digest.
     if header.canonical() != text:
         raise _damaged(source, "its header is not written the one way it can be")
-    return header, 8 + length
+    return header, end
 
 
-def _read(path: Path, most: int) -> bytes:
+def _read_bytes(path: Path, limit: int) -> bytes:
+    """Return the first `limit` bytes of a regular file."""
     try:
+        # Neither follow a link out of the log, nor wait for the writer of a named pipe.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with open(handle, "rb") as file:
             status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_RECORD:
+            if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_RECORD_BYTES:
                 raise FrameLogError(
-                    f"{path} is no record: no regular file of at most {MAX_RECORD} bytes; delete it"
+                    f"{path} is no record: no regular file of at most {MAX_RECORD_BYTES} bytes; "
+                    "delete it"
                 )
-            return file.read(most)
+            return file.read(limit)
     except OSError as error:
         raise FrameLogError(
             f"{path} cannot be read ({error.strerror}); see what there is: `edgeseg log ls`"

@@ -27,7 +27,8 @@ from edgeseg.config import LogConfig
 from edgeseg.errors import FrameLogError
 from edgeseg.runtime.framelog.eviction import EvictionOrder
 from edgeseg.runtime.framelog.frame_log import FrameLog
-from edgeseg.runtime.framelog.frame_selection import HOUR_NS, LogCandidate
+from edgeseg.runtime.framelog.frame_selection import LogCandidate
+from edgeseg.runtime.framelog.logging_rate import HOUR_NS
 from edgeseg.runtime.framelog.reader import iter_records, verify_log
 from edgeseg.runtime.framelog.record_format import read_record
 

@@ -20,15 +20,14 @@ from pydantic import ValidationError
 from edgeseg.errors import FrameLogError
 from edgeseg.runtime.framelog.record_format import (
     MAGIC,
-    PartKind,
     Record,
-    RecordMetadata,
     encode_parts,
     encode_record,
     parse_record,
     read_header,
     read_record,
 )
+from edgeseg.runtime.framelog.record_header import PartKind, RecordMetadata
 
 HEIGHT, WIDTH = 48, 64
 

@@ -11,14 +11,9 @@ import pytest
 
 from edgeseg.config import LogConfig
 from edgeseg.imaging.array_types import Image
-from edgeseg.runtime.framelog.frame_selection import (
-    HOUR_NS,
-    ControlStream,
-    FrameSelection,
-    HourlyQuota,
-    LogCandidate,
-    PictureQuality,
-)
+from edgeseg.runtime.framelog.frame_selection import AdmittedFrame, FrameSelection, LogCandidate
+from edgeseg.runtime.framelog.logging_rate import HOUR_NS, ControlStream, HourlyQuota
+from edgeseg.runtime.framelog.picture_quality import PictureQuality
 
 SECOND = 10**9
 
@@ -37,13 +32,14 @@ def run(gates: FrameSelection, image: Image, now_ns: int, score: float = 0.9) ->
     """Take a frame through all gates as the log does; the reason it was kept for, or why it was
     not.
     """
-    chosen = gates.prefilter(image, "cam", score, now_ns)
-    if isinstance(chosen, str):
-        return chosen
-    refused = gates.check_duplicate(chosen, image, now_ns)
-    if not refused:
-        gates.commit(chosen, now_ns)
-    return refused or chosen.reason
+    candidate = gates.prefilter(image, "cam", score, now_ns)
+    if isinstance(candidate, str):
+        return candidate
+    admitted = gates.admit(candidate, image, now_ns)
+    if isinstance(admitted, str):
+        return admitted
+    gates.commit(admitted, now_ns)
+    return candidate.reason
 
 
 def test_a_bucket_gives_ten_minutes_at_once_and_then_its_rate() -> None:
@@ -131,11 +127,25 @@ def test_only_the_last_256_kept_frames_count() -> None:
 
 def test_a_frame_that_was_not_written_costs_nothing() -> None:
     gates = selection(per_hour=1)
-    chosen = gates.prefilter(picture(1), "cam", 0.9, 0)
-    assert isinstance(chosen, LogCandidate)
-    assert gates.check_duplicate(chosen, picture(1), 0) == ""  # and then the disk failed
+    candidate = gates.prefilter(picture(1), "cam", 0.9, 0)
+    assert isinstance(candidate, LogCandidate)
+    admitted = gates.admit(candidate, picture(1), 0)
+    assert isinstance(admitted, AdmittedFrame)  # and then the disk failed
     assert run(gates, picture(1), 1) == "score"
     assert run(gates, picture(2), 2) == "quota"
+
+
+def test_every_admitted_frame_carries_its_own_hash() -> None:
+    gates = selection()
+    admitted = []
+    for seed in (1, 2):
+        candidate = gates.prefilter(picture(seed), "cam", 0.9, seed)
+        assert isinstance(candidate, LogCandidate)
+        admitted.append(gates.admit(candidate, picture(seed), seed))
+    assert isinstance(admitted[0], AdmittedFrame)
+    gates.commit(admitted[0], 3)  # the first, although the second was looked at later
+    assert run(gates, picture(1), 4) == "duplicate"
+    assert run(gates, picture(2), 5) == "score"
 
 
 def test_one_poor_picture_an_hour_is_kept_whatever_its_score() -> None:
