@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeseg.data.frame_store import SiteFrameReader
+from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.site import Frame, Site
 
 SIZES = ((128, 160), (352, 480))

@@ -114,9 +114,10 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import onnx
 
-    from edgeseg.data.frame_store import read_site_frame, resize_image
+    from edgeseg.data.frame_reader import read_site_frame
     from edgeseg.export.graph.lowering import lower, rename
     from edgeseg.export.graph.torch_export import export_network
+    from edgeseg.imaging.resize import resize_image
     from edgeseg.models.model_files import load_model
     from edgeseg.site import Site
 

@@ -30,10 +30,11 @@ from edgeseg.atomic_files import write_json
 from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_FLAVOURS
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
-from edgeseg.data.frame_store import read_site_frame, resize_image
+from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
 from edgeseg.export.student_benchmark import STUDENTS, Student
+from edgeseg.imaging.resize import resize_image
 from edgeseg.progress import NullReporter
 from edgeseg.runtime.backends.open_runner import cores
 from edgeseg.site import Site

@@ -148,9 +148,9 @@ def _reader(
     try:
         from edgeseg.data.ingest.mask_files import MaskReader
     except DependencyError:
-        from edgeseg.runtime.bundle_evaluation import read_index
+        from edgeseg.imaging.mask_png import read_mask
 
-        return partial(read_index, ignore=ignore)
+        return partial(read_mask, ignore=ignore)
     return MaskReader(config.model_copy(update={"classes": tuple(classes)}), ignore).read
 
 

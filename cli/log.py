@@ -178,13 +178,13 @@ def _newest() -> Path:
 def _palette() -> Sequence[tuple[int, int, int]]:
     """The classes' colors inside a site, others elsewhere, as on a device."""
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.framelog.reader import distinct_colors
+    from edgeseg.imaging.palette import distinct_palette
     from edgeseg.site import Site
 
     try:
         return Site.open().config.palette
     except ConfigError:
-        return distinct_colors()
+        return distinct_palette()
 
 
 def _plain(text: str) -> str:

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from edgeseg.adapt.collapse_alarms import Pixels, Statistics, compare_histograms
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
+from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.errors import AdaptError
 from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.image_codec import encode_png
+from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
@@ -67,7 +69,7 @@ def pseudo_label(
         predicted += np.bincount(mask.ravel(), minlength=classes)
         mask[cv2.resize(entropy, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) > gamma] = IGNORE
         kept += np.bincount(mask[mask != IGNORE], minlength=classes)
-        write_atomic(out / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes())
+        write_atomic(out / f"{frame.id}.png", encode_png(mask))
     report.stop()
     statistics = compare_histograms(
         site.config.class_names,

@@ -17,9 +17,10 @@ from edgeseg.compare.plan import Facts
 from edgeseg.compare.recommendation import Verdict
 from edgeseg.compare.results import FLOOR, RARE, Standing, rare_classes
 from edgeseg.config import TrainConfig
-from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
+from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.drawing import paint_mask
+from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.metrics import block_length, confusion_matrix, iou_margins, mean_gain_interval, miou
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Site

@@ -17,7 +17,7 @@ from edgeseg.compare.results import FLOOR
 from edgeseg.compare.worker import Job
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check
-from edgeseg.data.frame_store import SiteFrameReader
+from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.doctor import examine
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network

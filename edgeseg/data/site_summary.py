@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle
-from edgeseg.data.ingest.mask_files import count_pixels, read_stored
+from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -112,7 +112,7 @@ def _pixels(
     for frame in masked:
         report.advance()
         try:
-            totals[frame.split] += count_pixels(read_stored(site.path(frame.mask or "")), classes)
+            totals[frame.split] += frame_class_pixels(site, frame)
         except DataError as error:
             damaged.append(str(error))
     report.stop()

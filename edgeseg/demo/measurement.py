@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.data.frame_store import resize_image, resize_mask
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.metrics import Counts, confusion_matrix, iou, miou
 from edgeseg.runtime.backends.base import Runner
 

@@ -4,20 +4,19 @@ that runs it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
-from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import palette_to_gray_png
+from edgeseg.imaging.image_codec import read_image
+from edgeseg.imaging.mask_png import read_mask as read_mask_png
 from edgeseg.imaging.resize import preprocess, resize_mask
 from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
-from edgeseg.runtime.sources.recorded_files import read_image
 
 
 def evaluate_runner(
@@ -33,7 +32,7 @@ def evaluate_runner(
     Args:
         pairs: image file and mask file of each frame.
         classes: C.
-        read_mask: reads a mask file to (H, W) uint8, 255 = ignore; `read_index` if left out.
+        read_mask: reads a mask file to (H, W) uint8, 255 = ignore; `edgeseg.imaging.mask_png.read_mask` if left out.
         report: advances by one for each frame.
 
     Returns:
@@ -47,7 +46,7 @@ def evaluate_runner(
     size = run.bundle.manifest.height, run.bundle.manifest.width
     counts: list[Counts] = []
     for image_path, mask_path in pairs:
-        image, truth = read_labelled_frame(image_path, mask_path, read_mask or read_index)
+        image, truth = read_labelled_frame(image_path, mask_path, read_mask or read_mask_png)
         highest = int(truth[truth != IGNORE].max(initial=0))
         if highest >= classes:
             raise DataError(
@@ -80,26 +79,3 @@ def read_labelled_frame(
             f"{image_path} and {mask_path} differ in size ({shapes}); label the image at its own size"
         )
     return image, truth
-
-
-def read_index(path: Path, ignore: Collection[int] = ()) -> Mask:
-    """A PNG of class ids, gray or palette with 8 bits, which is what edgeseg writes.
-
-    Args:
-        ignore: indices that mean "not labelled", beside 255.
-
-    Raises:
-        DataError: it is missing, damaged or of another kind.
-    """
-    try:
-        data = np.frombuffer(palette_to_gray_png(path.read_bytes()), np.uint8)
-        mask = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except (OSError, cv2.error):
-        mask = None
-    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(
-            f"{path} is missing, damaged or no 8-bit PNG of class ids; for color masks pip install pillow"
-        )
-    indices = np.array(mask, np.uint8)
-    indices[np.isin(indices, list(ignore))] = IGNORE
-    return indices

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
+from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
 from edgeseg.metrics import Counts, confusion_matrix

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,10 +17,11 @@ from torch.nn import functional as F
 
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.config import TrainConfig
-from edgeseg.data.frame_store import PseudoLabelReader, SiteFrameReader, read_mask
+from edgeseg.data.frame_reader import PseudoLabelReader, SiteFrameReader, read_pseudo_label
 from edgeseg.distributed import barrier, rank, world_size
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
+from edgeseg.imaging.image_codec import encode_png
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.methods import Method, MethodContext
 from edgeseg.models import Network, build_network
@@ -153,7 +153,7 @@ class SiteStages:
 
     def mask(self, labels: Path, frame: Frame) -> Mask:
         """See `Stages.mask`."""
-        return read_mask(labels / f"{frame.id}.png")
+        return read_pseudo_label(labels, frame)
 
     def label(
         self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6
@@ -177,9 +177,7 @@ class SiteStages:
         for place, frame in enumerate(self._store.frames):
             if frame.id in missing:
                 mask = _vote(network, self._store[place][0], views, device)
-                write_atomic(
-                    folder / f"{frame.id}.png", cv2.imencode(".png", mask)[1].tobytes(), sync=False
-                )
+                write_atomic(folder / f"{frame.id}.png", encode_png(mask), sync=False)
                 self._report.advance(1)
         self._report.stop()
         barrier()

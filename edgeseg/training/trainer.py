@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak_augment
-from edgeseg.data.frame_store import BatchLoader, FrameReader, RawBatch, SiteFrameReader
+from edgeseg.data.batch_loader import BatchLoader, RawBatch
+from edgeseg.data.frame_reader import FrameReader, SiteFrameReader
 from edgeseg.distributed import all_gather
 from edgeseg.errors import TrainError
 from edgeseg.methods import Batch, Method

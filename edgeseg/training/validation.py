@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import torch
 
-from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
+from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import class_legend, image_grid, paint_entropy, paint_mask, save_png
+from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.methods import Method
 from edgeseg.metrics import Counts, iou, miou
 from edgeseg.models import Network

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 from torch import nn
 
-from edgeseg.data.frame_store import read_site_frame, resize_image, resize_mask
+from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.imaging.array_types import IGNORE, Image
+from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.metrics import confusion_matrix
 from edgeseg.models.model_files import ModelCard

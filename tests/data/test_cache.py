@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from edgeseg.cli.app import app
 from edgeseg.data import frame_cache as cache
 from edgeseg.data.frame_cache import FrameCache, cache_bytes_used
-from edgeseg.data.frame_store import SiteFrameReader
+from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import NullReporter
@@ -98,7 +98,7 @@ def files(site: Site) -> list[Path]:
 
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Ids of the frames that are decoded from now on."""
-    from edgeseg.data import frame_store as dataset
+    from edgeseg.data import frame_reader as dataset
 
     seen: list[str] = []
     read = dataset.read_site_frame
@@ -202,7 +202,7 @@ def test_a_mapped_file_deleted_in_use_does_no_harm(site: Site) -> None:
 FILL = """
 import sys, time
 from pathlib import Path
-from edgeseg.data.frame_store import SiteFrameReader
+from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.site import Site
 site = Site.open(Path(sys.argv[1]))
 frames = SiteFrameReader(site, site.frames("labelled"), (32, 64))

@@ -210,7 +210,8 @@ def test_adding_again_changes_nothing(empty: Site, tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 os.fsync = lambda handle: None
-from edgeseg.data.ingest import add_footage as footage, site_writer as store
+from edgeseg.data.ingest.add_footage import add_footage
+from edgeseg.data.ingest.site_writer import SiteWriter
 from edgeseg.site import Site
 left, kind = int(sys.argv[1]), sys.argv[2]
 inner = os.replace
@@ -223,8 +224,9 @@ def replace(source, target):
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 os.replace = replace
-store.Store.save_sometimes = store.Store.save  # an index after every frame, so that a kill can fall between them
-footage.add_footage(Site.open(), sys.argv[3:])
+# An index after every frame, so that a kill can fall between them.
+SiteWriter.save_sometimes = SiteWriter.save
+add_footage(Site.open(), sys.argv[3:])
 """
 
 

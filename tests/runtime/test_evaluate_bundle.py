@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Bundle
 from edgeseg.bundle.golden_frames import read_golden_frames
 from edgeseg.errors import BundleError, DataError
-from edgeseg.imaging.palette_png import encode_palette_png
+from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.metrics import iou, miou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.benchmark import STAGES, benchmark_bundle, timing_statistics

@@ -16,11 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.errors import SourceError
+from edgeseg.imaging.image_codec import read_image
 from edgeseg.runtime.sources import live_camera as camera
 from edgeseg.runtime.sources.base import Frame, redact, safe_name
 from edgeseg.runtime.sources.live_camera import LiveCamera
 from edgeseg.runtime.sources.open_source import open_source
-from edgeseg.runtime.sources.recorded_files import read_image
 from tests.helpers.footage import huge_png, save, scene, video
 
 Picture = NDArray[np.uint8]

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, validate_config
-from edgeseg.data.frame_store import BatchOrder
+from edgeseg.data.batch_loader import BatchOrder
 from edgeseg.errors import DataError, EdgesegError, TrainError
 from edgeseg.methods import METHODS
 from edgeseg.metrics import miou

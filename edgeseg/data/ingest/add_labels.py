@@ -12,21 +12,17 @@ from typing import Literal
 
 import numpy as np
 
+from edgeseg.data.class_pixels import count_class_pixels, frame_class_pixels
 from edgeseg.data.ingest.image_files import content_digest, decode_image, read_bytes
 from edgeseg.data.ingest.image_mask_pairs import pair_files
-from edgeseg.data.ingest.mask_files import (
-    MaskReader,
-    count_pixels,
-    encode_mask,
-    fit,
-    read_mask_file,
-    read_stored,
-)
+from edgeseg.data.ingest.mask_files import MaskReader, read_mask_file
 from edgeseg.data.ingest.site_writer import SiteWriter, check_camera, open_site_writer
 from edgeseg.data.splits import assign_splits
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.perceptual_hash import dhash
+from edgeseg.imaging.resize import resize_mask
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site, Split
 
@@ -191,7 +187,7 @@ def _check(
                     mask=mask,
                     time=(place[image.parent] - 1) / store.site.config.data.fps,
                     content=content,
-                    pixels=count_pixels(labels, len(store.site.config.classes)),
+                    pixels=count_class_pixels(labels, len(store.site.config.classes)),
                     ignored=bool((labels == IGNORE).any()),
                 )
             )
@@ -224,7 +220,7 @@ def _add(
         _label(
             store,
             frame,
-            encode_mask(fit(reader.read(pair.mask), frame.height, frame.width)),
+            encode_png(resize_mask(reader.read(pair.mask), (frame.height, frame.width))),
             splits[frame.id],
             result,
         )
@@ -287,9 +283,7 @@ def _decide(
     classes = len(store.site.config.classes)
     if new:
         pixels |= {
-            frame.id: count_pixels(read_stored(store.site.path(frame.mask)), classes)
-            for frame in settled
-            if frame.mask
+            frame.id: frame_class_pixels(store.site, frame) for frame in settled if frame.mask
         }
     assignment = assign_splits(
         new, settled, defaultdict(lambda: [0] * classes, pixels), store.site.config.data

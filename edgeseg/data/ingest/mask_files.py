@@ -15,7 +15,6 @@ from edgeseg.config import SiteConfig
 from edgeseg.data.ingest.image_files import open_image, read_bytes
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.array_types import IGNORE, Mask
-from edgeseg.imaging.opencv import cv2
 
 UNKNOWN = (
     254  # in the color table: a color of neither a class nor "not labelled"; classes end at 63
@@ -128,42 +127,6 @@ def read_mask_file(path: Path, config: SiteConfig, ignore: Collection[int] = ())
         ConfigError, DataError: as `MaskReader`.
     """
     return MaskReader(config, ignore).read(path)
-
-
-def read_stored(path: Path) -> Mask:
-    """A mask that edgeseg wrote, (H, W) uint8.
-
-    Raises:
-        DataError: it is missing or damaged.
-    """
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(
-            f"{path} is missing or damaged; add the labels again with `edgeseg add labels IMAGES MASKS`"
-        )
-    return np.asarray(mask, np.uint8)
-
-
-def encode_mask(mask: Mask) -> bytes:
-    """(H, W) uint8 as an 8-bit gray PNG file."""
-    done, data = cv2.imencode(".png", mask)
-    if not done:
-        raise DataError("OpenCV cannot write PNG images; install opencv-python-headless again")
-    return data.tobytes()
-
-
-def fit(mask: Mask, height: int, width: int) -> Mask:
-    """The mask at another size, each pixel from its nearest one."""
-    if mask.shape == (height, width):
-        return mask
-    return np.asarray(
-        cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8
-    )
-
-
-def count_pixels(mask: Mask, classes: int) -> list[int]:
-    """Pixels of each class, (C,); those not labelled are left out."""
-    return [int(count) for count in np.bincount(mask.ravel(), minlength=256)[:classes]]
 
 
 def _gray(mask: Mask, data: bytes) -> Mask:

@@ -4,7 +4,6 @@ runs.
 
 from __future__ import annotations
 
-import colorsys
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -16,8 +15,8 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
+from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.framelog.record_format import RECORD_NAME, Record, read_header, read_record
 from edgeseg.runtime.framelog.record_header import RecordHeader
@@ -188,13 +187,6 @@ def write_overlay(record: Record, palette: Palette, path: Path) -> None:
         raise FrameLogError(
             f"{path} cannot be written ({error.strerror}); choose another --output"
         ) from None
-
-
-def distinct_colors(number: int = 64) -> Palette:
-    """RGB colors far apart, for logs seen outside the site that names its classes' own."""
-    hues = (index * 0.618 % 1.0 for index in range(number))
-    shades = (colorsys.hsv_to_rgb(hue, 0.75, 0.95) for hue in hues)
-    return tuple((int(255 * red), int(255 * green), int(255 * blue)) for red, green, blue in shades)
 
 
 def _export(record: Record, mask: Mask | None, output: Path, palette: Palette) -> None:

@@ -77,7 +77,7 @@ from pydantic import ValidationError
 
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.image_codec import decode_gray, decode_jpeg, encode_gray, encode_jpeg
+from edgeseg.imaging.image_codec import decode_gray, decode_jpeg, encode_jpeg, encode_png
 from edgeseg.runtime.framelog.record_header import (
     MAX_RECORD_BYTES,
     PartKind,
@@ -170,10 +170,10 @@ def encode_parts(
     """
     parts: dict[PartKind, bytes] = {"image": encode_jpeg(image, quality)}
     if mask is not None:
-        parts["mask"] = encode_gray(mask)
+        parts["mask"] = encode_png(mask)
     if entropy is not None:
         steps = np.rint(np.clip(np.nan_to_num(entropy), 0.0, 1.0) * 255).astype(np.uint8)
-        parts["entropy"] = encode_gray(steps)
+        parts["entropy"] = encode_png(steps)
     return parts
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgeseg.config import ClassSpec
+from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.palette_png import encode_palette_png
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink, make_output_folder, write_output_file

@@ -11,7 +11,7 @@ from threading import Event
 import numpy as np
 
 from edgeseg.errors import SourceError
-from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.image_codec import read_image
 from edgeseg.imaging.opencv import cv2, silence_opencv
 from edgeseg.runtime.sources.base import Frame, SourceStatistics, safe_name
 
@@ -31,29 +31,6 @@ VIDEO_SUFFIXES = frozenset(
         ".mjpeg",
     }
 )
-END_MARKS = {
-    b"\xff\xd8": b"\xff\xd9",
-    b"\x89PNG": b"IEND",
-}  # OpenCV pads a truncated file with gray instead of refusing it
-MAX_FILE = 1_000_000_000
-
-
-def read_image(path: Path) -> Image | None:
-    """Decode a picture to (H, W, 3) uint8 BGR; None if it is missing, truncated or no picture."""
-    try:
-        if path.stat().st_size > MAX_FILE:
-            return None
-        data = path.read_bytes()
-    except OSError:
-        return None
-    ends = [end for start, end in END_MARKS.items() if data.startswith(start)]
-    if not data or any(data.rfind(end) < 0 for end in ends):
-        return None
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # more pixels than OpenCV is willing to hold
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 class ImageFiles:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import EdgesegError
-from edgeseg.imaging.palette_png import encode_palette_png, palette_to_gray_png
-from edgeseg.runtime.bundle_evaluation import read_index
+from edgeseg.imaging.mask_png import encode_palette_png, palette_to_gray_png, read_mask
 from edgeseg.runtime.outputs import base
 from edgeseg.runtime.outputs.image_folder import MaskSink, PictureSink
 from tests.helpers.bundles import CLASSES, COLORS
@@ -31,7 +30,7 @@ def test_pictures_and_masks_are_named_like_the_frames(tmp_path: Path) -> None:
         sink.write(gray_frame(7), quarter_prediction())
         sink.finish()
     assert os.listdir(tmp_path / "p") == os.listdir(tmp_path / "m") == ["000007.png"]
-    mask = read_index(tmp_path / "m" / "000007.png")
+    mask = read_mask(tmp_path / "m" / "000007.png")
     assert mask.shape == (120, 160)  # the frame's own size
     assert np.array_equal(mask, np.kron(np.arange(4).reshape(2, 2), np.ones((60, 80), np.int64)))
 
@@ -55,9 +54,9 @@ def test_masks_open_in_color_and_hold_indices(tmp_path: Path) -> None:
     opened = Image.open(io.BytesIO(data))
     assert opened.mode == "P" and np.array_equal(np.array(opened), mask)
     assert np.array_equal(np.array(opened.convert("RGB"))[-1, -1], COLORS[3])
-    assert np.array_equal(read_index(tmp_path / "m.png"), mask)
+    assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
     assert np.array_equal(
-        read_index(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255)
+        read_mask(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255)
     )
     assert palette_to_gray_png(b"anything else") == b"anything else" and palette_to_gray_png(
         data[:40]
