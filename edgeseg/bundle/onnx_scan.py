@@ -1,52 +1,62 @@
 """Looks through the bytes of an ONNX file before an engine sees them, with neither onnx nor torch.
 
 An ONNX file may name other files to read weights from, carry operators of foreign libraries, or be
-one that this device runs wrongly. This walk over the protobuf wire format refuses all of that.
-Field numbers are those of `onnx.proto`; a repeated occurrence of a field is always looked at too,
-since parsers merge or replace earlier ones.
+one that this device runs wrongly. This walk over its protobuf messages refuses all of that. Field
+numbers are those of `onnx.proto`. A repeated occurrence of a field is always looked at too, since
+parsers merge or replace earlier ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from edgeseg.bundle import onnx_fields
 from edgeseg.bundle.flavours import FLAVOURS, Flavour
 from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
+from edgeseg.bundle.protobuf_wire import (
+    MalformedMessage,
+    as_bytes,
+    as_text,
+    fields,
+    first_int,
+    nested,
+)
 from edgeseg.errors import BundleError
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 MAX_BYTES = 512 * 2**20
 MAX_NODES = 20_000
 MAX_DEPTH = 32
-ORT_FORMAT_MARK = (
-    b"ORTM"  # ONNX Runtime's own format, told by bytes 4 to 8; it would skip every check made here
-)
+# ONNX Runtime's own format, told by bytes 4 to 8; in it, every check made here would be skipped
+ORT_FORMAT_MARK = b"ORTM"
 
-Value: TypeAlias = "int | memoryview"
-Declared: TypeAlias = "tuple[int, tuple[int, ...]]"
+Declaration: TypeAlias = "tuple[int, tuple[int, ...]]"  # number of the element type, and shape
 
 
 @dataclass
 class ScannedGraph:
-    """What the walk found in one file.
+    """What the walk graph in one file.
 
     Attributes:
-        inputs, outputs: number of the element type and shape by name, 0 for a side that is left
-        open.
+        opset: The version of the standard operators.
+        ir_version: The version of the file format.
+        nodes: How many there are.
+        metadata: The file's own entries.
+        inputs: Number of the element type and shape by name, 0 for a side that is left open.
+        outputs: The same of the outputs.
     """
 
     opset: int = 0
     ir_version: int = 0
     nodes: int = 0
     metadata: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, Declared] = field(default_factory=dict)
-    outputs: dict[str, Declared] = field(default_factory=dict)
+    inputs: dict[str, Declaration] = field(default_factory=dict)
+    outputs: dict[str, Declaration] = field(default_factory=dict)
 
 
 class _Refused(Exception):
-    """Why the file must not be run."""
+    """The reason why a file must not be run."""
 
 
 def scan_onnx(
@@ -55,122 +65,74 @@ def scan_onnx(
     """Look through one ONNX file.
 
     Args:
-        data: the bytes that the engine will be given, not a path to them.
-        name: of the file, for the error.
-        flavour: what the file must be. Those that must be marked have to say so in their metadata,
-            others must not say anything else.
-        limit: bytes.
+        data: The bytes that the engine will be given, not a path to them.
+        name: What errors call the file.
+        flavour: What the file must be. Flavours that must be marked have to be named in its
+            metadata; for the others it must not name another one.
+        limit: The most bytes that it may have.
 
     Raises:
-        BundleError: it is oversize, no ONNX, refers to other files, uses foreign operators, or is
+        BundleError: It is too large, no ONNX, refers to other files, uses foreign operators, or is
             of the wrong flavour.
     """
     if len(data) > limit:
         raise BundleError(
-            f"{name} has {len(data)} bytes, more than the {limit} that a graph may have; export a smaller model"
+            f"{name} has {len(data)} bytes, more than the {limit} that a graph may have; export a "
+            "smaller model"
         )
-    found = ScannedGraph()
+    graph = ScannedGraph()
     try:
         if data[4:8] == ORT_FORMAT_MARK:
             raise _Refused("is in ONNX Runtime's own format, which cannot be checked")
-        _model(memoryview(data), found)
-        if not found.nodes:
+        _scan_model(memoryview(data), graph)
+        if not graph.nodes:
             raise _Refused("holds no graph")
-    except _Refused as why:
+    except (_Refused, MalformedMessage) as reason:
         raise BundleError(
-            f"{name} {why}, so it is not run; export the bundle again with `edgeseg export`"
+            f"{name} {reason}, so it is not run; export the bundle again with `edgeseg export`"
         ) from None
     if flavour is not None:
-        _check_flavour(found.metadata.get(FLAVOUR_KEY), flavour, name)
-    return found
+        _check_flavour(graph.metadata.get(FLAVOUR_KEY), flavour, name)
+    return graph
 
 
-def _check_flavour(found: str | None, wanted: Flavour, name: str) -> None:
-    if found == wanted or (found is None and not FLAVOURS[wanted].must_be_marked):
+def _check_flavour(made_as: str | None, needed: Flavour, name: str) -> None:
+    if made_as == needed or (made_as is None and not FLAVOURS[needed].must_be_marked):
         return
-    made = f"was made as {found}" if found else "does not say which engine it was made for"
+    origin = f"was made as {made_as}" if made_as else "does not say which engine it was made for"
     raise BundleError(
-        f"{name} {made}, but {wanted} is needed here; export the bundle again with `edgeseg export --int8`"
+        f"{name} {origin}, but {needed} is needed here; export the bundle again with "
+        "`edgeseg export --int8`"
     )
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, Value]]:
-    """The (number, value) pairs of one message; nested messages, strings and packed numbers come as
-    bytes.
-    """
-    position, end = 0, len(view)
-    while position < end:
-        key, position = _varint(view, position)
-        number, kind = key >> 3, key & 7
-        value: Value
-        if kind == 0:
-            value, position = _varint(view, position)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-            value, position = view[position : position + size], position + size
-        elif kind == 2:
-            size, position = _varint(view, position)
-            value, position = view[position : position + size], position + size
-        else:
-            raise _Refused("is no ONNX file")
-        if position > end or number == 0:
-            raise _Refused("is no ONNX file, or a truncated one")
-        yield number, value
-
-
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if position >= len(view) or shift > 63:
-            raise _Refused("is no ONNX file, or a truncated one")
-        byte = view[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
-
-
-def _bytes(value: Value) -> memoryview:
-    if isinstance(value, int):
-        raise _Refused("is no ONNX file")
-    return value
-
-
-def _text(value: Value) -> str:
-    try:
-        return bytes(_bytes(value)).decode()
-    except UnicodeDecodeError:
-        raise _Refused("is no ONNX file") from None
-
-
-def _model(view: memoryview, found: ScannedGraph) -> None:
-    for number, value in _fields(view):
-        if number == 1 and isinstance(value, int):
-            found.ir_version = value
-        elif number == 7:
-            _graph(_bytes(value), found, 0)
-        elif number == 8:
-            _opset(_bytes(value), found)
-        elif number == 14:
-            key, text = _pair(_bytes(value))
-            if found.metadata.setdefault(key, text) != text:
+def _scan_model(message: memoryview, graph: ScannedGraph) -> None:
+    for number, value in fields(message):
+        if number == onnx_fields.Model.IR_VERSION and isinstance(value, int):
+            graph.ir_version = value
+        elif number == onnx_fields.Model.GRAPH:
+            _scan_graph(as_bytes(value), graph, 0)
+        elif number == onnx_fields.Model.OPSET_IMPORT:
+            _scan_operator_set(as_bytes(value), graph)
+        elif number == onnx_fields.Model.METADATA_PROPS:
+            key, text = _key_and_value(as_bytes(value))
+            if graph.metadata.setdefault(key, text) != text:
                 raise _Refused(f"says two things about {key}")
-        elif number == 20:
+        elif number == onnx_fields.Model.TRAINING_INFO:
             raise _Refused("carries training graphs")
-        elif number == 25:
-            _function(_bytes(value), found)
+        elif number == onnx_fields.Model.FUNCTIONS:
+            _scan_function(as_bytes(value), graph)
 
 
-def _opset(view: memoryview, found: ScannedGraph) -> None:
+def _scan_operator_set(message: memoryview, graph: ScannedGraph) -> None:
     domain, version = "", 0
-    for number, value in _fields(view):
-        if number == 1:
-            domain = _text(value)
-        elif number == 2 and isinstance(value, int):
+    for number, value in fields(message):
+        if number == onnx_fields.OperatorSet.DOMAIN:
+            domain = as_text(value)
+        elif number == onnx_fields.OperatorSet.VERSION and isinstance(value, int):
             version = value
     _check_domain(domain)
-    found.opset = max(found.opset, version)
+    graph.opset = max(graph.opset, version)
 
 
 def _check_domain(domain: str) -> None:
@@ -178,96 +140,86 @@ def _check_domain(domain: str) -> None:
         raise _Refused(f"uses operators of the foreign domain {domain!r}")
 
 
-def _pair(view: memoryview) -> tuple[str, str]:
+def _key_and_value(message: memoryview) -> tuple[str, str]:
     key = text = ""
-    for number, value in _fields(view):
-        if number == 1:
-            key = _text(value)
-        elif number == 2:
-            text = _text(value)
+    for number, value in fields(message):
+        if number == onnx_fields.StringEntry.KEY:
+            key = as_text(value)
+        elif number == onnx_fields.StringEntry.VALUE:
+            text = as_text(value)
     return key, text
 
 
-def _graph(view: memoryview, found: ScannedGraph, depth: int) -> None:
+def _scan_graph(message: memoryview, graph: ScannedGraph, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise _Refused("nests graphs too deeply")
-    for number, value in _fields(view):
-        if number == 1:
-            _node(_bytes(value), found, depth)
-        elif number == 5:
-            _tensor(_bytes(value))
-        elif number in (11, 12) and depth == 0:
-            name, declared = _declaration(_bytes(value))
-            (found.inputs if number == 11 else found.outputs)[name] = declared
-        elif number == 15:
-            _sparse(_bytes(value))
+    for number, value in fields(message):
+        if number == onnx_fields.Graph.NODE:
+            _scan_node(as_bytes(value), graph, depth)
+        elif number == onnx_fields.Graph.INITIALIZER:
+            _scan_tensor(as_bytes(value))
+        elif number in (onnx_fields.Graph.INPUT, onnx_fields.Graph.OUTPUT) and depth == 0:
+            name, declared = _declaration(as_bytes(value))
+            (graph.inputs if number == onnx_fields.Graph.INPUT else graph.outputs)[name] = declared
+        elif number == onnx_fields.Graph.SPARSE_INITIALIZER:
+            _scan_sparse_tensor(as_bytes(value))
 
 
-def _declaration(view: memoryview) -> tuple[str, Declared]:
-    """Name, type and shape of an input or output."""
-    name, kind, sides = "", 0, []
-    for number, value in _fields(view):
-        if number == 1:
-            name = _text(value)
-        elif number == 2:
-            for tensor in _nested(value, 1):
-                kind = _number(tensor) or kind
-                sides += [
-                    _number(side) for shape in _nested(tensor, 2) for side in _nested(shape, 1)
-                ]
-    return name, (kind, tuple(sides))
+def _declaration(message: memoryview) -> tuple[str, Declaration]:
+    """Return name, type and shape of an input or output."""
+    name, element_type, sides = "", 0, []
+    for number, value in fields(message):
+        if number == onnx_fields.ValueInfo.NAME:
+            name = as_text(value)
+        elif number == onnx_fields.ValueInfo.TYPE:
+            for tensor in nested(value, onnx_fields.Type.TENSOR_TYPE):
+                element_type = first_int(tensor, onnx_fields.TensorType.ELEM_TYPE) or element_type
+                for shape in nested(tensor, onnx_fields.TensorType.SHAPE):
+                    for dimension in nested(shape, onnx_fields.Shape.DIM):
+                        sides.append(first_int(dimension, onnx_fields.Dimension.DIM_VALUE))
+    return name, (element_type, tuple(sides))
 
 
-def _nested(value: Value, wanted: int) -> list[memoryview]:
-    return [_bytes(item) for number, item in _fields(_bytes(value)) if number == wanted]
-
-
-def _number(view: memoryview) -> int:
-    return next(
-        (value for number, value in _fields(view) if number == 1 and isinstance(value, int)), 0
-    )
-
-
-def _function(view: memoryview, found: ScannedGraph) -> None:
-    for number, value in _fields(view):
-        if number == 7:
-            _node(_bytes(value), found, 0)
-        elif number == 11:
-            _attribute(_bytes(value), found, 0)
+def _scan_function(message: memoryview, graph: ScannedGraph) -> None:
+    for number, value in fields(message):
+        if number == onnx_fields.Function.NODE:
+            _scan_node(as_bytes(value), graph, 0)
+        elif number == onnx_fields.Function.ATTRIBUTE_PROTO:
+            _scan_attribute(as_bytes(value), graph, 0)
     raise _Refused("defines functions of its own")
 
 
-def _node(view: memoryview, found: ScannedGraph, depth: int) -> None:
-    found.nodes += 1
-    if found.nodes > MAX_NODES:
+def _scan_node(message: memoryview, graph: ScannedGraph, depth: int) -> None:
+    graph.nodes += 1
+    if graph.nodes > MAX_NODES:
         raise _Refused(f"has more than {MAX_NODES} nodes")
-    for number, value in _fields(view):
-        if number == 5:
-            _attribute(_bytes(value), found, depth)
-        elif number == 7:
-            _check_domain(_text(value))
+    for number, value in fields(message):
+        if number == onnx_fields.Node.ATTRIBUTE:
+            _scan_attribute(as_bytes(value), graph, depth)
+        elif number == onnx_fields.Node.DOMAIN:
+            _check_domain(as_text(value))
 
 
-def _attribute(view: memoryview, found: ScannedGraph, depth: int) -> None:
-    for number, value in _fields(view):
-        if number in (5, 10):
-            _tensor(_bytes(value))
-        elif number in (6, 11):
-            _graph(
-                _bytes(value), found, depth + 1
-            )  # what lies inside is the graver fault, so it is told first
+def _scan_attribute(message: memoryview, graph: ScannedGraph, depth: int) -> None:
+    for number, value in fields(message):
+        if number in (onnx_fields.Attribute.TENSOR, onnx_fields.Attribute.TENSORS):
+            _scan_tensor(as_bytes(value))
+        elif number in (onnx_fields.Attribute.GRAPH, onnx_fields.Attribute.GRAPHS):
+            # what lies inside is the graver fault, so it is told first
+            _scan_graph(as_bytes(value), graph, depth + 1)
             raise _Refused("branches or loops, which a segmentation graph has no need of")
-        elif number in (22, 23):
-            _sparse(_bytes(value))
+        elif number in (onnx_fields.Attribute.SPARSE_TENSOR, onnx_fields.Attribute.SPARSE_TENSORS):
+            _scan_sparse_tensor(as_bytes(value))
 
 
-def _sparse(view: memoryview) -> None:
-    for number, value in _fields(view):
-        if number in (1, 2):
-            _tensor(_bytes(value))
+def _scan_sparse_tensor(message: memoryview) -> None:
+    for number, value in fields(message):
+        if number in (onnx_fields.SparseTensor.VALUES, onnx_fields.SparseTensor.INDICES):
+            _scan_tensor(as_bytes(value))
 
 
-def _tensor(view: memoryview) -> None:
-    for number, value in _fields(view):
-        if number == 13 or (number == 14 and value != 0):
+def _scan_tensor(message: memoryview) -> None:
+    for number, value in fields(message):
+        is_elsewhere = number == onnx_fields.Tensor.DATA_LOCATION and value != 0
+        if number == onnx_fields.Tensor.EXTERNAL_DATA or is_elsewhere:
             raise _Refused("refers to weights in another file")

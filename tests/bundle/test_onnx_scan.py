@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import AttributeProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
-from edgeseg.bundle import onnx_scan as graphscan
+from edgeseg.bundle import onnx_scan
 from edgeseg.bundle.flavours import Flavour
 from edgeseg.bundle.graph_metadata import FLAVOUR_KEY
 from edgeseg.bundle.graph_signature import GraphSignature
@@ -203,7 +203,7 @@ def test_oversize_files_are_refused_unread() -> None:
 
 
 def test_too_many_nodes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(graphscan, "MAX_NODES", 5)
+    monkeypatch.setattr(onnx_scan, "MAX_NODES", 5)
     assert "more than 5 nodes" in refused(GOOD)
 
 
