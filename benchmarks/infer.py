@@ -38,7 +38,7 @@ from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.config import LogConfig
 from edgeseg.imaging.resize import preprocess
 from edgeseg.runtime.backends.base import Runner
-from edgeseg.runtime.backends.open_runner import cores, open_runner
+from edgeseg.runtime.backends.open_runner import available_cores, open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.outputs.frame_log_sink import LogSink
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto", choices=["auto", "fp32", "int8"])
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
-    bundle, threads = Bundle.open(given.bundle), given.threads or cores()
+    bundle, threads = Bundle.open(given.bundle), given.threads or available_cores()
     frames = read(given.clip, bundle, given.frames)
     speeds: dict[str, list[float]] = {}
     work: dict[str, list[float]] = {}

@@ -36,7 +36,7 @@ from edgeseg.export.exporter import export
 from edgeseg.export.student_benchmark import STUDENTS, Student
 from edgeseg.imaging.resize import resize_image
 from edgeseg.progress import NullReporter
-from edgeseg.runtime.backends.open_runner import cores
+from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site
 from edgeseg.training.distill import distill
 from edgeseg.training.train import train
@@ -131,7 +131,7 @@ def main() -> None:
     time_all(
         site,
         {name: row for name, row in seen.items() if "figures" in row},
-        options.threads or cores(),
+        options.threads or available_cores(),
     )
     write_json(stored, seen)
     table(seen)

@@ -86,7 +86,7 @@ def _bench_bundle(
     from edgeseg.cli.shared.console import report, say
     from edgeseg.errors import ConfigError
     from edgeseg.runtime import benchmark as timer
-    from edgeseg.runtime.backends.open_runner import cores, resolve_backend
+    from edgeseg.runtime.backends.open_runner import available_cores, resolve_backend
 
     for name, value in without.items():
         if value is not None:
@@ -94,7 +94,10 @@ def _bench_bundle(
                 f"{name} goes with --students; a bundle's own is fixed, so leave it out"
             )
     _, opened, config = place(bundle, overrides("infer", set_, backend=backend, threads=threads))
-    chosen, threads = resolve_backend(config.infer.backend), config.infer.threads or cores()
+    chosen, threads = (
+        resolve_backend(config.infer.backend),
+        config.infer.threads or available_cores(),
+    )
     golden = read_golden_frames(opened)
     if source is not None:
         images = _images(source, frames)

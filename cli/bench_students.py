@@ -49,7 +49,7 @@ def bench_students(
     from edgeseg.cli.shared.bundle_options import settings, site_here
     from edgeseg.config import ClassSpec
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.backends.open_runner import cores
+    from edgeseg.runtime.backends.open_runner import available_cores
 
     for option, value in without.items():
         if value is not None:
@@ -76,7 +76,7 @@ def bench_students(
     number, (height, width), threads = (
         len(config.classes),
         config.distill.imgsz,
-        config.infer.threads or cores(),
+        config.infer.threads or available_cores(),
     )
     wanted = _students(names)
 

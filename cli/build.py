@@ -111,7 +111,7 @@ def _build(
     records: dict[Flavour, EngineEntry] = {}
     failed = []
     with report() as bar:
-        tools = TensorRTEnvironment.find()
+        tools = TensorRTEnvironment.detect()
         for flavour in flavours:
             data = read_verified_graph(bundle, flavour)
             try:
@@ -127,7 +127,7 @@ def _table(records: dict[Flavour, EngineEntry]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
+    from edgeseg.runtime.backends.tensorrt.layer_inspection import LayerInspection
 
     table = Table(
         "engine",
@@ -143,7 +143,7 @@ def _table(records: dict[Flavour, EngineEntry]) -> None:
         box=None,
     )
     for flavour, record in records.items():
-        seen = Evidence.load(dict(record.evidence))
+        seen = LayerInspection.load(dict(record.evidence))
         table.add_row(
             flavour,
             record.parts["typing"],
@@ -164,11 +164,11 @@ def _table(records: dict[Flavour, EngineEntry]) -> None:
 
 
 def _commands(bundle: Bundle, flavours: list[Flavour], config: EngineConfig) -> None:
-    from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, commands
+    from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
 
     for flavour in flavours:
         for family in FAMILIES:
             print(f"# {flavour}, TensorRT {family}")
-            for command in commands(bundle, flavour, config, family):
+            for command in equivalent_commands(bundle, flavour, config, family):
                 print(f"# {command.purpose}\n{command.line}")
             print()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.tensorrt.build_worker import import_tensorrt
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.version import __version__
@@ -217,7 +217,7 @@ def _tensorrt() -> str | None:
 
 def _cudart() -> str:
     try:
-        device = Cuda.open().device
+        device = CudaRuntime.open().device
     except EdgesegError as error:
         return f"none ({str(error).partition('(')[2].partition(')')[0]})"
     shared = ", memory shared with the CPU" if device.integrated else ""
@@ -227,7 +227,7 @@ def _cudart() -> str:
 def _engines() -> list[str]:
     found = []
     try:
-        records = EngineCache().listing()
+        records = EngineCache().entries()
     except EdgesegError:
         return []
     for record in records:

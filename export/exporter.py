@@ -39,7 +39,7 @@ from edgeseg.export.reporting.model_card import card
 from edgeseg.export.reporting.provenance import provenance, terms
 from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.backends.open_runner import cores
+from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site
 
 LEAST_VAL = 3  # frames: fewer fit no threshold
@@ -175,7 +175,7 @@ def _begin(
         network,
         interface,
         report,
-        config.threads or cores(),
+        config.threads or available_cores(),
     )
 
 

@@ -43,7 +43,7 @@ from edgeseg.export.tensorrt.qdq_checks import (
     keeps_fusions,
     stated,
 )
-from edgeseg.runtime.backends.tensorrt.engine_provider import least_agreement
+from edgeseg.runtime.backends.tensorrt.engine_provider import minimum_agreement
 
 TITLES = (
     "valid ONNX, opset 17, IR 8, standard domain, weights inside",
@@ -139,7 +139,7 @@ class Files:
             held.get(INT8_TRT),
             held.get(INT8_CPU),
             read_golden_frames(bundle),
-            least_agreement(bundle, INT8_TRT),
+            minimum_agreement(bundle, INT8_TRT),
             names,
         )
 

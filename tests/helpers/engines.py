@@ -15,11 +15,9 @@ from onnx import helper, numpy_helper
 
 from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.errors import EdgesegError, EngineError
-from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.cuda_runtime import Cuda
-from edgeseg.runtime.backends.tensorrt import build_process as enginejob
-from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
-from edgeseg.runtime.backends.tensorrt import native_runner as native
+from edgeseg.runtime.backends import cuda_runtime
+from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.tensorrt import build_process, build_worker, native_runner
 from edgeseg.runtime.backends.tensorrt.engine_provider import TensorRTEnvironment
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
@@ -76,7 +74,7 @@ class Box:
 
     @property
     def tools(self) -> TensorRTEnvironment:
-        return TensorRTEnvironment(self.trt, Cuda(self.cuda))
+        return TensorRTEnvironment(self.trt, CudaRuntime(self.cuda))
 
     def run_child(
         self, folder: Path, name: str, timeout: float, stopped: object
@@ -84,7 +82,7 @@ class Box:
         """What the child process does, in this one: quicker, and `builds` counts."""
         self.builds += 1
         try:
-            result = enginechild.work(folder, self.trt, Cuda(self.cuda))
+            result = build_worker.build_and_measure(folder, self.trt, CudaRuntime(self.cuda))
         except EdgesegError as error:
             raise EngineError(str(error)) from None
         return dict(json.loads(json.dumps(result)))
@@ -108,9 +106,9 @@ def install(
 ) -> Box:  # Any: as FakeCuda
     """Make this process believe that it runs on a device with `version`."""
     box = Box(version, faults or set(), FakeCuda(**device))
-    monkeypatch.setattr(cudart, "candidates", lambda: iter([box.cuda]))
-    monkeypatch.setattr(enginechild, "import_tensorrt", lambda: box.trt)
-    monkeypatch.setattr(enginejob, "_run_child", box.run_child)
-    monkeypatch.setattr(native, "is_available", lambda: True)
+    monkeypatch.setattr(cuda_runtime, "find_libraries", lambda: iter([box.cuda]))
+    monkeypatch.setattr(build_worker, "import_tensorrt", lambda: box.trt)
+    monkeypatch.setattr(build_process, "_run_child", box.run_child)
+    monkeypatch.setattr(native_runner, "is_available", lambda: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return box

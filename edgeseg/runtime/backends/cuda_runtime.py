@@ -20,8 +20,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from edgeseg.errors import DependencyError, EngineError
 
-NAMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")
-PLACES = (
+LIBRARY_NAMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")
+LIBRARY_FOLDERS = (
     "/usr/local/cuda/lib64",
     "/usr/local/cuda/targets/aarch64-linux/lib",
 )  # not always known to the linker
@@ -53,13 +53,13 @@ TO_DEVICE, TO_HOST = 1, 2
 NON_BLOCKING = 1  # a stream that does not wait for the default one
 THREAD_LOCAL = 1  # while one thread captures, others may go on allocating
 MULTIPROCESSORS, INTEGRATED, MAJOR, MINOR = 16, 18, 75, 76  # numbers of cudaDeviceAttr
-PROPERTIES = (
+PROPERTIES_SIZE = (
     16_384  # bytes; the struct grows with every CUDA, but begins with the name's 256 in all of them
 )
 
 
 @dataclass(frozen=True)
-class Device:
+class CudaDevice:
     """What an engine is tied to.
 
     Attributes:
@@ -77,7 +77,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Memory:
+class TensorMemory:
     """One tensor as the CPU (`host`) and the GPU (`device`) see it; with `shared` both see the same
     bytes.
     """
@@ -88,7 +88,7 @@ class Memory:
     shared: bool
 
 
-class Cuda:
+class CudaRuntime:
     """The runtime library on the first device; CUDA_VISIBLE_DEVICES chooses which that is."""
 
     def __init__(self, library: Any) -> None:  # Any: what ctypes loaded, or a stand-in
@@ -102,14 +102,14 @@ class Cuda:
         self.device = self._examine()
 
     @classmethod
-    def open(cls) -> Cuda:
+    def open(cls) -> CudaRuntime:
         """The first library that finds a device: a newer one than the driver knows finds none.
 
         Raises:
             DependencyError: there is no such library.
         """
         why = "no libcudart was found"
-        for library in candidates():
+        for library in find_libraries():
             try:
                 return cls(library)
             except (EngineError, AttributeError) as error:
@@ -119,20 +119,20 @@ class Cuda:
             "--backend cpu runs without it"
         )
 
-    def _examine(self) -> Device:
+    def _examine(self) -> CudaDevice:
         count, version = c_int(), c_int()
         self._call("cudaGetDeviceCount", count)
         if not count.value:
             raise EngineError("CUDA shows no device; check the driver, or use --backend cpu")
         self._call("cudaRuntimeGetVersion", version)
-        properties = ctypes.create_string_buffer(PROPERTIES)
+        properties = ctypes.create_string_buffer(PROPERTIES_SIZE)
         self._call("cudaGetDeviceProperties", properties, 0)
         values = []
         for attribute in (MAJOR, MINOR, MULTIPROCESSORS, INTEGRATED):
             value = c_int()
             self._call("cudaDeviceGetAttribute", value, attribute, 0)
             values.append(value.value)
-        return Device(
+        return CudaDevice(
             name=properties.raw[:256].split(b"\0")[0].decode(errors="replace"),
             compute=f"{values[0]}.{values[1]}",
             multiprocessors=values[2],
@@ -159,15 +159,15 @@ class Cuda:
             handle
         )  # what fails here cannot be mended, and the rest must still be released
 
-    def stream(self, stack: ExitStack) -> int:
+    def create_stream(self, stack: ExitStack) -> int:
         """A stream that lives as long as `stack`."""
         stream = self._handle("cudaStreamCreateWithFlags", NON_BLOCKING)
         stack.callback(self._release, "cudaStreamDestroy", stream)
         return stream
 
-    def memory(
+    def allocate(
         self, stack: ExitStack, shape: tuple[int, ...], kind: DTypeLike, *, shared: bool
-    ) -> Memory:
+    ) -> TensorMemory:
         """Memory for one tensor that lives as long as `stack`.
 
         Args:
@@ -183,21 +183,21 @@ class Cuda:
             device = self._handle("cudaMalloc", size)
             stack.callback(self._release, "cudaFree", device)
         raw = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
-        return Memory(raw.view(kind).reshape(shape), address, device, shared)
+        return TensorMemory(raw.view(kind).reshape(shape), address, device, shared)
 
-    def upload(self, memory: Memory, stream: int) -> None:
+    def upload(self, memory: TensorMemory, stream: int) -> None:
         """Begin to copy the CPU's bytes to the GPU."""
         self._call(
             "cudaMemcpyAsync", memory.device, memory.address, memory.host.nbytes, TO_DEVICE, stream
         )
 
-    def download(self, memory: Memory, stream: int) -> None:
+    def download(self, memory: TensorMemory, stream: int) -> None:
         """Begin to copy the GPU's bytes to the CPU."""
         self._call(
             "cudaMemcpyAsync", memory.address, memory.device, memory.host.nbytes, TO_HOST, stream
         )
 
-    def wait(self, stream: int) -> None:
+    def synchronize(self, stream: int) -> None:
         """Until all work in `stream` is done."""
         self._call("cudaStreamSynchronize", stream)
 
@@ -224,7 +224,7 @@ class Cuda:
             self._release("cudaGraphDestroy", graph.value)
         self._library.cudaGetLastError()
 
-    def launch(self, graph: int, stream: int) -> None:
+    def launch_graph(self, graph: int, stream: int) -> None:
         """Begin to do what was captured."""
         self._call("cudaGraphLaunch", graph, stream)
 
@@ -237,14 +237,14 @@ def has_gpu() -> bool:
     )
 
 
-def candidates() -> Iterator[Any]:  # Any: ctypes libraries
+def find_libraries() -> Iterator[Any]:  # Any: ctypes libraries
     """The runtime libraries of this machine: the linker's, CUDA's own folder's, those of NVIDIA's
     wheels.
     """
     wheels = [
         str(path) for place in sys.path for path in Path(place).glob("nvidia/*/lib/libcudart.so.*")
     ]
-    for name in (*NAMES, *(f"{place}/libcudart.so" for place in PLACES), *wheels):
+    for name in (*LIBRARY_NAMES, *(f"{place}/libcudart.so" for place in LIBRARY_FOLDERS), *wheels):
         try:
             yield ctypes.CDLL(name)
         except OSError:

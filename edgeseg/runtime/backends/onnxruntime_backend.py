@@ -23,7 +23,7 @@ PROVIDERS: dict[Backend, str] = {
     "cuda": "CUDAExecutionProvider",
     "ort-tensorrt": "TensorrtExecutionProvider",
 }
-QUIET = 3  # errors only: ONNX Runtime warns about things that a user cannot change
+ERRORS_ONLY = 3  # errors only: ONNX Runtime warns about things that a user cannot change
 
 try:
     import onnxruntime
@@ -49,7 +49,7 @@ ENGINE_ERRORS = tuple(
 )  # they share no base but Exception, and versions differ in which there are
 
 
-def fastest() -> Backend:
+def fastest_backend() -> Backend:
     """CUDA where this ONNX Runtime has it and there is a device, else the CPU."""
     return (
         "cuda"
@@ -58,7 +58,7 @@ def fastest() -> Backend:
     )
 
 
-def require(backend: Backend) -> None:
+def require_backend(backend: Backend) -> None:
     """Raises:
     DependencyError: this ONNX Runtime was built without `backend`.
     """
@@ -69,7 +69,7 @@ def require(backend: Backend) -> None:
         )
 
 
-class OrtRunner:
+class OnnxRuntimeRunner:
     """One session; see `edgeseg.runtime.backends.open_runner.Runner`."""
 
     def __init__(
@@ -94,7 +94,7 @@ class OrtRunner:
         self.bundle, self.flavour, self.backend, self.streams = bundle, flavour, backend, streams
         self._file = bundle.path / FLAVOURS[flavour].file
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = QUIET
+        options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = max(1, threads // streams)
         options.inter_op_num_threads = 1
         options.add_session_config_entry(

@@ -20,11 +20,11 @@ from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import BackendChoice, PrecisionChoice, Runner
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
 
-MOST_STREAMS = 4  # each holds the activations of a frame
-WARM_UP = 2  # first calls lay out memory, and build an engine on TensorRT
+MAX_STREAMS = 4  # each holds the activations of a frame
+WARM_UP_CALLS = 2  # first calls lay out memory, and build an engine on TensorRT
 
 
-def cores() -> int:
+def available_cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -70,12 +70,16 @@ def open_runner(
     with ExitStack() as stack:
         runner: Runner | None = None
         if backend in ("auto", "tensorrt"):
-            from edgeseg.runtime.backends.tensorrt import native_runner as native  # noqa: PLC0415  # it imports this module
+            from edgeseg.runtime.backends.tensorrt import native_runner  # noqa: PLC0415  # it imports this module
 
-            start = native.open_native if backend == "tensorrt" else native.open_if_it_works
+            start = (
+                native_runner.open_native
+                if backend == "tensorrt"
+                else native_runner.try_open_native
+            )
             stopped = stop.is_set if stop is not None else lambda: False
             found = start(
-                native.RunnerRequest(
+                native_runner.RunnerRequest(
                     opened,
                     precision,
                     engine or EngineConfig(),
@@ -88,9 +92,9 @@ def open_runner(
                 stack.callback(found.close)
                 runner = found
         if runner is None:
-            runner = _open_ort(opened, backend, precision, threads or cores(), streams)
+            runner = _open_ort(opened, backend, precision, threads or available_cores(), streams)
         empty = np.zeros((1, manifest.height, manifest.width, 3), np.uint8)
-        for _ in range(WARM_UP):
+        for _ in range(WARM_UP_CALLS):
             runner(empty)
         yield runner
 
@@ -102,16 +106,18 @@ def _open_ort(
     threads: int,
     streams: int,
 ) -> Runner:
-    from edgeseg.runtime.backends import onnxruntime_backend as ort  # noqa: PLC0415  # it needs an optional package
+    from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # it needs an optional package
 
-    chosen = ort.fastest() if backend == "auto" else backend
-    ort.require(chosen)
+    chosen = onnxruntime_backend.fastest_backend() if backend == "auto" else backend
+    onnxruntime_backend.require_backend(chosen)
     flavour = choose_flavour(bundle, chosen, precision)
-    streams = streams or (min(threads, MOST_STREAMS) if chosen == "cpu" else 1)
+    streams = streams or (min(threads, MAX_STREAMS) if chosen == "cpu" else 1)
     data = read_verified_graph(
         bundle, flavour
     )  # the engine makes its own copy, and this one is gone when this function ends
-    return ort.OrtRunner(bundle, data, flavour, chosen, threads=threads, streams=streams)
+    return onnxruntime_backend.OnnxRuntimeRunner(
+        bundle, data, flavour, chosen, threads=threads, streams=streams
+    )
 
 
 def resolve_backend(backend: BackendChoice) -> Backend:
@@ -121,12 +127,12 @@ def resolve_backend(backend: BackendChoice) -> Backend:
     Raises:
         DependencyError: what the back end needs is not installed.
     """
-    from edgeseg.runtime.backends import onnxruntime_backend as ort  # noqa: PLC0415  # optional
-    from edgeseg.runtime.backends.tensorrt import native_runner as native  # noqa: PLC0415  # optional packages
+    from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # optional
+    from edgeseg.runtime.backends.tensorrt import native_runner  # noqa: PLC0415  # optional packages
 
-    if backend == "tensorrt" or (backend == "auto" and native.is_available()):
+    if backend == "tensorrt" or (backend == "auto" and native_runner.is_available()):
         return "tensorrt"
     if backend == "auto":
-        return ort.fastest()
-    ort.require(backend)
+        return onnxruntime_backend.fastest_backend()
+    onnxruntime_backend.require_backend(backend)
     return backend

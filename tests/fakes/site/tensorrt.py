@@ -8,12 +8,12 @@ runs nothing real.
 import os
 import sys
 
-from edgeseg.runtime.backends import cuda_runtime as cudart
+from edgeseg.runtime.backends import cuda_runtime
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import FakeTensorRT
 
 _cuda = FakeCuda(integrated="integrated" in os.environ.get("EDGESEG_FAKE_CUDA", ""))
-cudart.candidates = lambda: iter([_cuda])
+cuda_runtime.find_libraries = lambda: iter([_cuda])
 sys.modules[__name__] = FakeTensorRT(
     os.environ["EDGESEG_FAKE_TENSORRT"],
     _cuda,

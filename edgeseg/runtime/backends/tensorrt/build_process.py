@@ -25,16 +25,16 @@ from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt import build_worker as child
-from edgeseg.runtime.backends.tensorrt.engine_builder import Recipe
-from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, POLL
+from edgeseg.runtime.backends.tensorrt import build_worker
+from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, POLL_SECONDS
 
-Stopped: TypeAlias = Callable[[], bool]
-Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `enginechild.work`
+StopCheck: TypeAlias = Callable[[], bool]
+Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `build_worker.build_and_measure`
 
 
 @dataclass(frozen=True)
-class Job:
+class BuildJob:
     """What to build, and what to try it out on.
 
     Attributes:
@@ -42,13 +42,15 @@ class Job:
     """
 
     data: bytes
-    recipe: Recipe
+    recipe: BuildRecipe
     face: GraphSignature
     golden: GoldenFrames
     config: EngineConfig
 
 
-def run_job(job: Job, place: Path, timing: Path, stopped: Stopped) -> tuple[Facts, bytes]:
+def build_in_child_process(
+    job: BuildJob, place: Path, timing: Path, stopped: StopCheck
+) -> tuple[Facts, bytes]:
     """Build an engine.
 
     Args:
@@ -75,7 +77,7 @@ def run_job(job: Job, place: Path, timing: Path, stopped: Stopped) -> tuple[Fact
                 raise EngineError(
                     f"the new engine was damaged on its way to {place}; check the disk, then try again"
                 )
-            learned = (folder / child.TIMING).read_bytes()
+            learned = (folder / build_worker.TIMING).read_bytes()
             if learned:
                 write_atomic(timing, learned)
         finally:
@@ -88,7 +90,7 @@ def run_job(job: Job, place: Path, timing: Path, stopped: Stopped) -> tuple[Fact
     return facts, plan
 
 
-def _hand_over(job: Job, folder: Path, timing: Path) -> None:
+def _hand_over(job: BuildJob, folder: Path, timing: Path) -> None:
     order = {
         "recipe": asdict(job.recipe),
         "face": asdict(job.face),
@@ -96,14 +98,14 @@ def _hand_over(job: Job, folder: Path, timing: Path) -> None:
         "graphs": job.config.graphs,
         "mapped": job.config.mapped,
     }
-    write_json(folder / child.JOB, order)
-    (folder / child.GRAPH).write_bytes(job.data)
-    (folder / child.GOLDEN).write_bytes(dump_golden_frames(job.golden))
+    write_json(folder / build_worker.JOB, order)
+    (folder / build_worker.GRAPH).write_bytes(job.data)
+    (folder / build_worker.GOLDEN).write_bytes(dump_golden_frames(job.golden))
     if timing.exists():
-        shutil.copy(timing, folder / child.TIMING)
+        shutil.copy(timing, folder / build_worker.TIMING)
 
 
-def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Facts:
+def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> Facts:
     """Let a process of its own do the job in `folder`.
 
     Raises:
@@ -113,8 +115,8 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Fac
     path = os.pathsep.join(
         filter(None, [str(Path(__file__).parents[4]), os.environ.get("PYTHONPATH")])
     )
-    command = [sys.executable, "-m", child.__name__, str(folder)]
-    with open(folder / child.OUTPUT, "wb") as output:
+    command = [sys.executable, "-m", build_worker.__name__, str(folder)]
+    with open(folder / build_worker.OUTPUT, "wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -129,7 +131,7 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Fac
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    said = _last_line(folder / child.LOG) or _last_line(folder / child.OUTPUT)
+    said = _last_line(folder / build_worker.LOG) or _last_line(folder / build_worker.OUTPUT)
     last = f"; the last it said: {said}" if said else ""
     if code is None:
         raise EngineError(
@@ -138,7 +140,7 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Fac
         )
     result: Any = None  # Any: what json can hold
     with suppress(OSError, ValueError):
-        result = json.loads((folder / child.RESULT).read_bytes())
+        result = json.loads((folder / build_worker.RESULT).read_bytes())
     if not isinstance(result, dict):
         how = (
             f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -152,14 +154,14 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: Stopped) -> Fac
     return result
 
 
-def _wait(process: subprocess.Popen[bytes], timeout: float, stopped: Stopped) -> int | None:
+def _wait(process: subprocess.Popen[bytes], timeout: float, stopped: StopCheck) -> int | None:
     """The exit code, None where it takes too long."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if stopped():
             raise KeyboardInterrupt
         with suppress(subprocess.TimeoutExpired):
-            return process.wait(POLL)
+            return process.wait(POLL_SECONDS)
     return None
 
 

@@ -26,20 +26,27 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle.golden_frames import load_golden_frames
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
-from edgeseg.runtime.backends.cuda_runtime import Cuda
-from edgeseg.runtime.backends.tensorrt import layer_inspection as evidence
+from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.tensorrt import layer_inspection
 from edgeseg.runtime.backends.tensorrt.engine import Engine
-from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Module, Recipe, build
+from edgeseg.runtime.backends.tensorrt.engine_builder import (
+    BuildRecipe,
+    Module,
+    TensorRTMessages,
+    build_engine,
+)
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN
 
 JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"
 LOG, OUTPUT, RESULT = "log.txt", "output.txt", "result.json"
-TIMED = 30  # frames, after those that warmed up
-KINDNESS = 10  # of `nice`: what runs on the device meanwhile comes first
+TIMED_FRAMES = 30  # frames, after those that warmed up
+NICENESS = 10  # of `nice`: what runs on the device meanwhile comes first
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what json can hold
+def build_and_measure(
+    folder: Path, trt: Module, cuda: CudaRuntime
+) -> dict[str, Any]:  # Any: what json can hold
     """Do the job that lies in `folder`.
 
     Returns:
@@ -49,7 +56,7 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
         EdgesegError: TensorRT or CUDA refuse.
     """
     job = json.loads((folder / JOB).read_bytes())
-    recipe, face = Recipe.load(job["recipe"]), GraphSignature(**job["face"])
+    recipe, face = BuildRecipe.load(job["recipe"]), GraphSignature(**job["face"])
     data = (folder / GRAPH).read_bytes()
     if hashlib.sha256(data).hexdigest() != job["digest"]:
         raise EngineError(
@@ -57,9 +64,9 @@ def work(folder: Path, trt: Module, cuda: Cuda) -> dict[str, Any]:  # Any: what 
         )
     timing = (folder / TIMING).read_bytes() if (folder / TIMING).exists() else b""
     with open(folder / LOG, "a", buffering=1, errors="replace") as log:
-        messages = Messages(lambda text: print(text, file=log))
+        messages = TensorRTMessages(lambda text: print(text, file=log))
         logger = messages.logger(trt)
-        built = build(trt, data, recipe, face, messages, logger, timing)
+        built = build_engine(trt, data, recipe, face, messages, logger, timing)
         write_atomic(folder / PLAN, built.plan, sync=False)
         write_atomic(folder / TIMING, built.timing, sync=False)
         try:
@@ -88,14 +95,14 @@ def _try_out(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: as `work`
     golden = load_golden_frames((folder / GOLDEN).read_bytes())
     agreement = golden.agreement(lambda frame: engine.run(frame).mask[0])
     seconds = []
-    for index in range(TIMED):
+    for index in range(TIMED_FRAMES):
         began = time.perf_counter()
         engine.run(golden.frames[index % len(golden.frames)][None])
         seconds.append(time.perf_counter() - began)
     return {
         "agreement": agreement,
         "ms": 1000 * float(np.median(seconds)),
-        "evidence": asdict(evidence.read(engine.inspect())),
+        "evidence": asdict(layer_inspection.read_inspection(engine.inspect())),
         "notes": engine.notes,
     }
 
@@ -115,7 +122,7 @@ def _stand_back() -> None:
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     with contextlib.suppress(OSError):
-        os.nice(KINDNESS)
+        os.nice(NICENESS)
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
@@ -123,7 +130,7 @@ def main(folder: Path) -> None:
     """Do the job, and put down how it went."""
     _stand_back()
     try:
-        result = work(folder, import_tensorrt(), Cuda.open())
+        result = build_and_measure(folder, import_tensorrt(), CudaRuntime.open())
     except EdgesegError as error:
         result = {"error": str(error)}
     write_json(folder / RESULT, result)

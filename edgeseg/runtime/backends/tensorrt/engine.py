@@ -17,13 +17,13 @@ from edgeseg.bundle.flavours import Backend, Flavour
 from edgeseg.bundle.graph_signature import INPUT, OUTPUTS, GraphSignature
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.base import Prediction
-from edgeseg.runtime.backends.cuda_runtime import Cuda, Memory
+from edgeseg.runtime.backends.cuda_runtime import CudaRuntime, TensorMemory
 
 Module: TypeAlias = Any  # the bindings bring no types
-KINDS = {"uint8": "UINT8", "float32": "FLOAT"}
+DATA_TYPES = {"uint8": "UINT8", "float32": "FLOAT"}
 
 
-class Unloadable(EngineError):
+class EngineNotLoadable(EngineError):
     """A plan that TensorRT does not take, although it was built here; building it again helps."""
 
 
@@ -32,11 +32,13 @@ class _ExecutionLane:
     once.
     """
 
-    def __init__(self, cuda: Cuda, stack: ExitStack, face: GraphSignature, *, shared: bool) -> None:
+    def __init__(
+        self, cuda: CudaRuntime, stack: ExitStack, face: GraphSignature, *, shared: bool
+    ) -> None:
         self._cuda = cuda
-        self.stream = cuda.stream(stack)
+        self.stream = cuda.create_stream(stack)
         self.memory = {
-            name: cuda.memory(stack, shape, kind, shared=shared)
+            name: cuda.allocate(stack, shape, kind, shared=shared)
             for name, (shape, kind) in face.tensors().items()
         }
         self.context: Any = None  # Any: an IExecutionContext
@@ -52,7 +54,7 @@ class _ExecutionLane:
         for name in OUTPUTS:
             self._copy(self._cuda.download, self.memory[name])
 
-    def _copy(self, copy: Callable[[Memory, int], None], memory: Memory) -> None:
+    def _copy(self, copy: Callable[[TensorMemory, int], None], memory: TensorMemory) -> None:
         if not memory.shared:
             copy(memory, self.stream)
 
@@ -64,8 +66,8 @@ class _ExecutionLane:
         if self.graph is None:
             self.enqueue()
         else:
-            self._cuda.launch(self.graph, self.stream)
-        self._cuda.wait(self.stream)
+            self._cuda.launch_graph(self.graph, self.stream)
+        self._cuda.synchronize(self.stream)
         return Prediction(
             *(self.memory[name].host.copy() for name in OUTPUTS)
         )  # the next frame overwrites them
@@ -84,7 +86,7 @@ class Engine:
     def __init__(
         self,
         trt: Module,
-        cuda: Cuda,
+        cuda: CudaRuntime,
         plan: bytes,
         face: GraphSignature,
         logger: Any,  # Any: an ILogger of `trt`
@@ -134,7 +136,7 @@ class Engine:
             self._runtime.DLA_core = dla
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise Unloadable(
+            raise EngineNotLoadable(
                 f"TensorRT {trt.__version__} cannot load the engine built here; `edgeseg build --force` builds it again"
             )
         found = {}
@@ -151,7 +153,7 @@ class Engine:
         wanted = {
             name: (
                 shape,
-                getattr(trt.DataType, KINDS[kind]),
+                getattr(trt.DataType, DATA_TYPES[kind]),
                 trt.TensorIOMode.INPUT if name == INPUT else trt.TensorIOMode.OUTPUT,
                 trt.TensorLocation.DEVICE,
             )
@@ -229,7 +231,7 @@ class Engine:
         self._runtime = None
 
 
-class TrtRunner:
+class TensorRTRunner:
     """An engine as a back end; see `edgeseg.runtime.backends.open_runner.Runner`."""
 
     backend: Backend = "tensorrt"

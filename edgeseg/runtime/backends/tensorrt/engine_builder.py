@@ -23,11 +23,11 @@ PRECISIONS: dict[Precision, tuple[str, ...]] = {
     "fp16": ("FP16",),
     "int8": ("FP16", "INT8"),
 }
-KEPT = 20  # messages
+MAX_ERRORS = 20  # messages
 
 
 @dataclass(frozen=True)
-class Recipe:
+class BuildRecipe:
     """How one file becomes an engine here.
 
     Attributes:
@@ -47,7 +47,7 @@ class Recipe:
     dla: int | None
 
     @classmethod
-    def of(cls, trt: Module, flavour: Flavour, config: EngineConfig) -> Recipe:
+    def of(cls, trt: Module, flavour: Flavour, config: EngineConfig) -> BuildRecipe:
         """The recipe under `config`.
 
         Raises:
@@ -74,7 +74,7 @@ class Recipe:
         )
 
     @classmethod
-    def load(cls, fields: dict[str, Any]) -> Recipe:  # Any: what json can hold
+    def load(cls, fields: dict[str, Any]) -> BuildRecipe:  # Any: what json can hold
         """From `dataclasses.asdict`, as it comes out of JSON."""
         values: Any = {
             name: tuple(value) if isinstance(value, list) else value
@@ -83,7 +83,7 @@ class Recipe:
         return cls(**values)  # Any: as `fields`
 
 
-class Messages:
+class TensorRTMessages:
     """What TensorRT's logger said: a failed call gives nothing back, its reason is told here alone."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -96,7 +96,7 @@ class Messages:
     def add(self, text: str, grave: bool) -> None:
         text = " ".join(text.split())
         if grave:
-            self.errors = [*self.errors, text][-KEPT:]
+            self.errors = [*self.errors, text][-MAX_ERRORS:]
         self._tell(text)
 
     def why(self) -> str:
@@ -116,22 +116,22 @@ class Messages:
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltEngine:
     """A plan that TensorRT made, and what it learned about kernels while it did."""
 
     plan: bytes
     timing: bytes
 
 
-def build(
+def build_engine(
     trt: Module,
     data: bytes,
-    recipe: Recipe,
+    recipe: BuildRecipe,
     face: GraphSignature,
-    messages: Messages,
+    messages: TensorRTMessages,
     logger: Any,
     timing: bytes = b"",
-) -> Built:  # Any: as `Messages.logger`
+) -> BuiltEngine:  # Any: as `Messages.logger`
     """Build an engine; takes minutes on a device.
 
     Args:
@@ -191,7 +191,7 @@ def build(
             "--set engine.workspace_mb=1024, or use --backend cuda or cpu"
         )
     learned = config.get_timing_cache()
-    return Built(bytes(plan), b"" if learned is None else bytes(learned.serialize()))
+    return BuiltEngine(bytes(plan), b"" if learned is None else bytes(learned.serialize()))
 
 
 def _parser_error(error: Any) -> str:  # Any: a ParserError

@@ -26,10 +26,10 @@ from edgeseg.bundle.manifest import FileEntry
 from edgeseg.config import Section
 from edgeseg.errors import EngineError
 
-PLAN, RECORD = "engine.plan", "engine.json"
-KEPT = 8  # engines; a device that gets a bundle a month would else fill its disk
-POLL = 0.2  # seconds
-MOST_RECORD = 1_000_000
+PLAN, ENTRY = "engine.plan", "engine.json"
+MAX_ENGINES = 8  # engines; a device that gets a bundle a month would else fill its disk
+POLL_SECONDS = 0.2  # seconds
+MAX_ENTRY_SIZE = 1_000_000
 
 
 def engines_folder() -> Path:
@@ -78,7 +78,7 @@ class EngineEntry(Section):
     built: str = ""
 
 
-def key(parts: dict[str, str]) -> str:
+def engine_key(parts: dict[str, str]) -> str:
     """The name under which an engine with these parts lies."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -114,19 +114,19 @@ class EngineCache:
             "that this user may write to"
         )
 
-    def record(self, parts: dict[str, str]) -> EngineEntry | None:
+    def entry(self, parts: dict[str, str]) -> EngineEntry | None:
         """What is known under this key; None if nothing, or nothing that can be read."""
-        found = _read(self._place(parts) / RECORD)
+        found = _read(self._place(parts) / ENTRY)
         return found if found is not None and found.parts == parts else None
 
     def find(self, parts: dict[str, str]) -> tuple[EngineEntry, bytes] | None:
         """Record and plan; None unless both are whole and belong together."""
-        record = self.record(parts)
+        record = self.entry(parts)
         if record is None or record.plan is None:
             return None
         try:
             plan = (self._place(parts) / PLAN).read_bytes()
-            os.utime(self._place(parts) / RECORD)  # what is used stays
+            os.utime(self._place(parts) / ENTRY)  # what is used stays
         except OSError:
             return None
         whole = (
@@ -150,27 +150,27 @@ class EngineCache:
                 (place / PLAN).unlink(missing_ok=True)
             else:
                 write_atomic(place / PLAN, plan)
-            write_atomic(place / RECORD, record.model_dump_json(indent=1).encode())
+            write_atomic(place / ENTRY, record.model_dump_json(indent=1).encode())
             self._prune()
         except OSError as error:
             raise self._unwritable(error) from None
         return record
 
-    def listing(self) -> list[EngineEntry]:
+    def entries(self) -> list[EngineEntry]:
         """What is kept, the newest first."""
         found = ((path, _read(path)) for path in self._by_age())
         return [record for _, record in found if record is not None]
 
-    def timing(self, parts: dict[str, str]) -> Path:
+    def timing_file(self, parts: dict[str, str]) -> Path:
         """The file of kernel timings of this TensorRT on this device."""
         device = {
             name: parts[name]
             for name in ("tensorrt", "cuda", "device", "compute", "multiprocessors", "system")
         }
-        return self.folder / f"timing-{key(device)}.cache"
+        return self.folder / f"timing-{engine_key(device)}.cache"
 
     @contextmanager
-    def building(
+    def build_lock(
         self, patience: float, stopped: Callable[[], bool], waits: Callable[[], None]
     ) -> Iterator[None]:
         """One build at a time on a device: builds time kernels, and two would need twice the
@@ -206,7 +206,7 @@ class EngineCache:
                     if not told:
                         waits()
                         told = True
-                    time.sleep(POLL)
+                    time.sleep(POLL_SECONDS)
             for leftover in self.folder.glob(
                 ".build-*.tmp"
             ):  # of a build that was killed; we hold the lock
@@ -216,12 +216,12 @@ class EngineCache:
             os.close(handle)
 
     def _place(self, parts: dict[str, str]) -> Path:
-        return self.folder / f"tensorrt-{key(parts)}"
+        return self.folder / f"tensorrt-{engine_key(parts)}"
 
     def _by_age(self) -> list[Path]:
         try:
             return sorted(
-                self.folder.glob(f"tensorrt-*/{RECORD}"),
+                self.folder.glob(f"tensorrt-*/{ENTRY}"),
                 key=lambda path: path.stat().st_mtime,
                 reverse=True,
             )
@@ -229,13 +229,13 @@ class EngineCache:
             return []
 
     def _prune(self) -> None:
-        for path in self._by_age()[KEPT:]:
+        for path in self._by_age()[MAX_ENGINES:]:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _read(path: Path) -> EngineEntry | None:
     try:
         with open(path, "rb") as file:
-            return EngineEntry.model_validate_json(file.read(MOST_RECORD))
+            return EngineEntry.model_validate_json(file.read(MAX_ENTRY_SIZE))
     except (OSError, ValidationError, ValueError, RecursionError):
         return None

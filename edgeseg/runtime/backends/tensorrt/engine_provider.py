@@ -20,21 +20,25 @@ from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import DependencyError, EngineError
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.backends.cuda_runtime import Cuda
-from edgeseg.runtime.backends.tensorrt import build_worker as child
-from edgeseg.runtime.backends.tensorrt.build_process import Job, Stopped, run_job
-from edgeseg.runtime.backends.tensorrt.engine_builder import Module, Recipe
+from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.tensorrt import build_worker
+from edgeseg.runtime.backends.tensorrt.build_process import (
+    BuildJob,
+    StopCheck,
+    build_in_child_process,
+)
+from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe, Module
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, EngineEntry
-from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence
+from edgeseg.runtime.backends.tensorrt.layer_inspection import LayerInspection
 
 FORMAT = 1  # of what this builder makes; a higher one makes every older engine invalid
-LEAST: dict[Precision, float] = {"fp32": 99.5, "fp16": 99.5, "int8": 98.0}
+MINIMUM_AGREEMENT: dict[Precision, float] = {"fp32": 99.5, "fp16": 99.5, "int8": 98.0}
 """Percent of the golden pixels that must come out as in FP32 at export. A right FP32 or FP16 engine (TensorRT computes
 FP32 with TF32's ten bits, as many as FP16 has) differs on pixels where two classes are all but equal, well below 0.5 %;
 a wrong one, with broken normalization or a misread layer, differs on tens of percent."""
 # an INT8 file that itself agreed less at export is held to that, less rounding that differs
 SLACK = 1.0
-MOST_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
+MAX_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
 
 
 @dataclass(frozen=True)
@@ -42,25 +46,25 @@ class TensorRTEnvironment:
     """What building and running need of the machine."""
 
     trt: Module
-    cuda: Cuda
+    cuda: CudaRuntime
 
     @classmethod
-    def find(cls) -> TensorRTEnvironment:
+    def detect(cls) -> TensorRTEnvironment:
         """Raises:
         DependencyError: TensorRT, CUDA or a GPU is missing.
         """
         try:
-            trt = child.import_tensorrt()
+            trt = build_worker.import_tensorrt()
         except (ImportError, OSError) as error:
             raise DependencyError(
                 f"this machine cannot use tensorrt: its Python module does not load ({error}); on a Jetson run `sudo "
                 "apt install python3-libnvinfer` and make the venv with --system-site-packages, elsewhere `pip install "
                 "'edgeseg[tensorrt]'`, or use --backend cpu"
             ) from None
-        return cls(trt, Cuda.open())
+        return cls(trt, CudaRuntime.open())
 
 
-def key_parts(tools: TensorRTEnvironment, recipe: Recipe, digest: str) -> dict[str, str]:
+def key_parts(tools: TensorRTEnvironment, recipe: BuildRecipe, digest: str) -> dict[str, str]:
     """All that an engine depends on; a difference in any makes another engine."""
     device = tools.cuda.device
     return {
@@ -88,7 +92,7 @@ def parts_for(
     """The key of the engine for one file of a bundle."""
     return key_parts(
         tools,
-        Recipe.of(tools.trt, flavour, config),
+        BuildRecipe.of(tools.trt, flavour, config),
         bundle.manifest.files[FLAVOURS[flavour].file].sha256,
     )
 
@@ -104,7 +108,7 @@ def get_or_build_engine(
     force: bool = False,
     persist: bool = True,
     report: ProgressReporter | None = None,
-    stopped: Stopped = lambda: False,
+    stopped: StopCheck = lambda: False,
 ) -> tuple[EngineEntry, bytes]:
     """An engine that passed on this device.
 
@@ -122,14 +126,14 @@ def get_or_build_engine(
         KeyboardInterrupt: `stopped`.
     """
     cache, report = cache or EngineCache(), report or NullReporter()
-    recipe = Recipe.of(tools.trt, flavour, config)
+    recipe = BuildRecipe.of(tools.trt, flavour, config)
     parts = key_parts(tools, recipe, hashlib.sha256(data).hexdigest())
     cache.open()
     found = None if force else cache.find(parts)
     if found is not None:
         return found
-    before = cache.record(parts)
-    if not persist and before is not None and before.tries >= MOST_TRIES:
+    before = cache.entry(parts)
+    if not persist and before is not None and before.tries >= MAX_TRIES:
         raise EngineError(
             f"no engine of {FLAVOURS[flavour].file} was built in {before.tries} tries (the last: {before.refused}); "
             "`edgeseg build` tries again"
@@ -143,7 +147,7 @@ def get_or_build_engine(
     def waits() -> None:
         report.say("another process builds an engine here; waiting for it")
 
-    with cache.building(config.timeout, stopped, waits):
+    with cache.build_lock(config.timeout, stopped, waits):
         found = None if force else cache.find(parts)  # while we waited
         if found is not None:
             return found
@@ -153,9 +157,11 @@ def get_or_build_engine(
         )
         began = time.monotonic()
         try:
-            job = Job(data, recipe, GraphSignature.of(bundle.manifest), golden, config)
-            result, plan = run_job(job, cache.folder, cache.timing(parts), stopped)
-            record = judge(bundle, flavour, parts, result)
+            job = BuildJob(data, recipe, GraphSignature.of(bundle.manifest), golden, config)
+            result, plan = build_in_child_process(
+                job, cache.folder, cache.timing_file(parts), stopped
+            )
+            record = accept_engine(bundle, flavour, parts, result)
         except EngineError as error:
             tries = (before.tries if before is not None else 0) + 1
             with suppress(EngineError):  # a full disk must not hide why there is no engine
@@ -167,7 +173,7 @@ def get_or_build_engine(
         return cache.store(record, plan), plan
 
 
-def judge(
+def accept_engine(
     bundle: Bundle, flavour: Flavour, parts: dict[str, str], result: dict[str, Any]
 ) -> EngineEntry:  # Any: as `work`
     """The record of an engine that may be used.
@@ -177,9 +183,9 @@ def judge(
             in INT8 at all.
     """
     seen, name, least = (
-        Evidence.load(result["evidence"]),
+        LayerInspection.load(result["evidence"]),
         FLAVOURS[flavour].file,
-        least_agreement(bundle, flavour),
+        minimum_agreement(bundle, flavour),
     )
     if not result["agreement"] >= least:
         raise EngineError(
@@ -189,7 +195,7 @@ def judge(
         )
     warnings = list(result["notes"])
     if FLAVOURS[flavour].precision == "int8":
-        if seen.in_float():
+        if seen.runs_in_float():
             raise EngineError(
                 f"none of the {seen.convolutions} convolutions of {name} runs in INT8 here, so the engine is not used; "
                 "use --precision fp16, and report it with `edgeseg doctor`"
@@ -207,14 +213,14 @@ def judge(
     )
 
 
-def least_agreement(bundle: Bundle, flavour: Flavour) -> float:
+def minimum_agreement(bundle: Bundle, flavour: Flavour) -> float:
     """What the engine of a file must reach, in percent."""
     figures = bundle.manifest.figures.get(flavour)
     found = figures.get("agreement") if isinstance(figures, dict) else None
     precision = FLAVOURS[flavour].precision
     if precision == "int8" and isinstance(found, (int, float)) and math.isfinite(found):
-        return min(LEAST[precision], max(90.0, found - SLACK))
-    return LEAST[precision]
+        return min(MINIMUM_AGREEMENT[precision], max(90.0, found - SLACK))
+    return MINIMUM_AGREEMENT[precision]
 
 
 def _expected(bundle: Bundle, flavour: Flavour) -> int | None:

@@ -24,14 +24,16 @@ TRTEXEC_PRECISION: dict[Precision, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Command:
+class ShellCommand:
     """One line of a shell, and what it is for."""
 
     purpose: str
     line: str
 
 
-def commands(bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str) -> list[Command]:
+def equivalent_commands(
+    bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str
+) -> list[ShellCommand]:
     """Build, time, look inside and compare one file.
 
     Args:
@@ -109,4 +111,4 @@ def commands(bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str
         "against ONNX Runtime": compare,
         "parser": parser,
     }
-    return [Command(purpose, shlex.join(words)) for purpose, words in lines.items()]
+    return [ShellCommand(purpose, shlex.join(words)) for purpose, words in lines.items()]

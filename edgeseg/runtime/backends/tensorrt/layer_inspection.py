@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 INT8 = re.compile(r"\bint8\b", re.IGNORECASE)  # not uint8, which the image and the mask are
-SHOWN = 8  # names of layers in a sentence
+SHOWN_NAMES = 8  # names of layers in a sentence
 Layer = dict[str, Any]  # Any: whatever the inspector writes
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LayerInspection:
     """Counts of layers.
 
     Attributes:
@@ -41,7 +41,7 @@ class Evidence:
     opaque: int = 0
 
     @classmethod
-    def load(cls, fields: dict[str, Any]) -> Evidence:  # Any: what json can hold
+    def load(cls, fields: dict[str, Any]) -> LayerInspection:  # Any: what json can hold
         """From `dataclasses.asdict`, as it comes out of JSON."""
         values: Any = {
             name: tuple(value) if isinstance(value, list) else value
@@ -49,7 +49,7 @@ class Evidence:
         }
         return cls(**values)  # Any: as `fields`
 
-    def in_float(self) -> bool:
+    def runs_in_float(self) -> bool:
         """Nothing of an INT8 file runs in INT8, as far as can be seen."""
         return self.convolutions > 0 and self.int8_convolutions == 0 and self.opaque == 0
 
@@ -65,20 +65,20 @@ class Evidence:
                 "the engine inspector told nothing, so whether INT8 kernels run is not known"
             )
         elif expected is not None and self.int8_convolutions < expected and not self.opaque:
-            names = ", ".join(self.float_convolutions[:SHOWN])
-            more = ", ..." if len(self.float_convolutions) > SHOWN else ""
+            names = ", ".join(self.float_convolutions[:SHOWN_NAMES])
+            more = ", ..." if len(self.float_convolutions) > SHOWN_NAMES else ""
             found.append(
                 f"{self.int8_convolutions} of {expected} INT8 convolutions run in INT8; float: {names}{more}"
             )
         return found
 
 
-def read(text: str) -> Evidence:
+def read_inspection(text: str) -> LayerInspection:
     """Count what `get_engine_information` gave; what cannot be read counts as nothing."""
     try:
         layers = json.loads(text).get("Layers", [])
     except (ValueError, AttributeError):
-        return Evidence()
+        return LayerInspection()
     known = (
         [layer for layer in layers if isinstance(layer, dict)] if isinstance(layers, list) else []
     )
@@ -86,7 +86,7 @@ def read(text: str) -> Evidence:
     rest = [layer for layer in known if "reformat" not in _kind(layer)]
     convolutions = [layer for layer in rest if "convolution" in _kind(layer)]
     in_float = tuple(_name(layer) for layer in convolutions if not _first_is_int8(layer))
-    return Evidence(
+    return LayerInspection(
         layers=len(known),
         int8=sum(
             all(_types(layer, "Inputs", "Outputs")) and _first_is_int8(layer) for layer in rest

@@ -16,8 +16,8 @@ from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import PrecisionChoice
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
-from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
-from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe
+from edgeseg.runtime.backends.tensorrt.engine import Engine, EngineNotLoadable, TensorRTRunner
+from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe, TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
@@ -49,7 +49,7 @@ class RunnerRequest:
     report: ProgressReporter
     stopped: Callable[[], bool]
 
-    def flavours(self, tools: TensorRTEnvironment) -> list[Flavour]:
+    def ranked_flavours(self, tools: TensorRTEnvironment) -> list[Flavour]:
         """The files to try, the best one first.
 
         Raises:
@@ -57,11 +57,11 @@ class RunnerRequest:
             EngineError: there is no place for engines.
         """
         if self.precision == "auto":
-            return order(self.bundle, self.config, tools)
+            return rank_flavours(self.bundle, self.config, tools)
         return [choose_flavour(self.bundle, "tensorrt", self.precision)]
 
 
-def open_native(request: RunnerRequest) -> TrtRunner:
+def open_native(request: RunnerRequest) -> TensorRTRunner:
     """A runner; its engine is built now where there is none yet. The caller closes it.
 
     Raises:
@@ -69,11 +69,11 @@ def open_native(request: RunnerRequest) -> TrtRunner:
         DependencyError: TensorRT or a GPU is missing.
         EngineError: the engine cannot be built or run.
     """
-    tools = TensorRTEnvironment.find()
-    return _open(request, request.flavours(tools)[0], tools, persist=True)
+    tools = TensorRTEnvironment.detect()
+    return _open(request, request.ranked_flavours(tools)[0], tools, persist=True)
 
 
-def open_if_it_works(request: RunnerRequest) -> TrtRunner | None:
+def try_open_native(request: RunnerRequest) -> TensorRTRunner | None:
     """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take
     another back end.
 
@@ -83,9 +83,9 @@ def open_if_it_works(request: RunnerRequest) -> TrtRunner | None:
     if not is_available():
         return None
     try:
-        tools = TensorRTEnvironment.find()
+        tools = TensorRTEnvironment.detect()
         EngineCache().open()
-        flavours = request.flavours(tools)
+        flavours = request.ranked_flavours(tools)
     except (DependencyError, EngineError) as error:
         request.report.say(f"going on without TensorRT: {error}")
         return None
@@ -101,7 +101,9 @@ def open_if_it_works(request: RunnerRequest) -> TrtRunner | None:
     return None
 
 
-def order(bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment) -> list[Flavour]:
+def rank_flavours(
+    bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment
+) -> list[Flavour]:
     """The bundle's files for TensorRT: first what passed here, the fastest before others, then what
     is usually fast.
 
@@ -114,7 +116,7 @@ def order(bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment) -> l
         held = [flavour for flavour in held if FLAVOURS[flavour].precision != "fp32"]
     for flavour in held:
         digest = bundle.manifest.files[FLAVOURS[flavour].file].sha256
-        record = cache.record(key_parts(tools, Recipe.of(tools.trt, flavour, config), digest))
+        record = cache.entry(key_parts(tools, BuildRecipe.of(tools.trt, flavour, config), digest))
         if record is not None and record.plan is not None and record.ms is not None:
             times[flavour] = record.ms
     return sorted(held, key=lambda flavour: times.get(flavour, float("inf")))
@@ -122,12 +124,12 @@ def order(bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment) -> l
 
 def _open(
     request: RunnerRequest, flavour: Flavour, tools: TensorRTEnvironment, *, persist: bool
-) -> TrtRunner:
+) -> TensorRTRunner:
     bundle, config = request.bundle, request.config
     data = read_verified_graph(bundle, flavour)
     streams = request.streams or STREAMS
 
-    def load(*, force: bool) -> TrtRunner:
+    def load(*, force: bool) -> TensorRTRunner:
         _, plan = get_or_build_engine(
             bundle,
             flavour,
@@ -139,7 +141,7 @@ def _open(
             report=request.report,
             stopped=request.stopped,
         )
-        messages = Messages(lambda text: None)
+        messages = TensorRTMessages(lambda text: None)
         engine = Engine(
             tools.trt,
             tools.cuda,
@@ -151,10 +153,10 @@ def _open(
             mapped=config.mapped,
             dla=config.dla,
         )
-        return TrtRunner(bundle, flavour, engine, streams)
+        return TensorRTRunner(bundle, flavour, engine, streams)
 
     try:
         return load(force=False)
-    except Unloadable as error:
+    except EngineNotLoadable as error:
         request.report.say(f"the engine kept here does not load and is built again: {error}")
         return load(force=True)

@@ -20,21 +20,20 @@ from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
-from edgeseg.runtime.backends.tensorrt import engine_provider as engines
-from edgeseg.runtime.backends.tensorrt.engine_builder import Recipe
+from edgeseg.runtime.backends.tensorrt import build_worker, engine_provider
+from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import (
-    KEPT,
+    ENTRY,
+    MAX_ENGINES,
     PLAN,
-    RECORD,
     EngineCache,
     EngineEntry,
-    key,
+    engine_key,
 )
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     get_or_build_engine,
     key_parts,
-    least_agreement,
+    minimum_agreement,
 )
 from tests.fakes.tensorrt_fake import VERSIONS
 from tests.helpers.bundles import manifest, network, painted
@@ -55,7 +54,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
 
 def get(
     box: Box, bundle: Bundle, flavour: Any = "int8-trt", **options: Any
-) -> tuple[EngineEntry, bytes]:  # Any: as obtain
+) -> tuple[EngineEntry, bytes]:  # Any: as `get_or_build_engine`
     config = options.pop("config", EngineConfig())
     return get_or_build_engine(
         bundle,
@@ -97,7 +96,7 @@ def test_the_folder_is_ours_alone_and_holds_nothing_half(
         "tensorrt-",
         "timing-" + "".join(next(folder.glob("timing-*")).name[7:9]),
     ]
-    assert {path.name for path in next(folder.glob("tensorrt-*")).iterdir()} == {PLAN, RECORD}
+    assert {path.name for path in next(folder.glob("tensorrt-*")).iterdir()} == {PLAN, ENTRY}
 
 
 PARTS = {
@@ -182,7 +181,7 @@ def test_another_graph_builds_anew(box: Box, bundle: Bundle, tmp_path: Path) -> 
 
 
 def place_of(record: EngineEntry) -> Path:
-    return EngineCache().folder / f"tensorrt-{key(record.parts)}"
+    return EngineCache().folder / f"tensorrt-{engine_key(record.parts)}"
 
 
 DAMAGES = {
@@ -191,17 +190,17 @@ DAMAGES = {
     ),
     "plan cut": lambda place: (place / PLAN).write_bytes((place / PLAN).read_bytes()[:-1]),
     "plan gone": lambda place: (place / PLAN).unlink(),
-    "json gone": lambda place: (place / RECORD).unlink(),
-    "json cut": lambda place: (place / RECORD).write_bytes((place / RECORD).read_bytes()[:-9]),
-    "json of another": lambda place: (place / RECORD).write_text(
-        (place / RECORD)
+    "json gone": lambda place: (place / ENTRY).unlink(),
+    "json cut": lambda place: (place / ENTRY).write_bytes((place / ENTRY).read_bytes()[:-9]),
+    "json of another": lambda place: (place / ENTRY).write_text(
+        (place / ENTRY)
         .read_text()
         .replace('"level": "3"', '"level": "4"')
         .replace('"level":"3"', '"level":"4"')
     ),
-    "json deep": lambda place: (place / RECORD).write_text("[" * 100_000),
-    "json foreign": lambda place: (place / RECORD).write_text(
-        json.dumps({**json.loads((place / RECORD).read_text()), "format": 2})
+    "json deep": lambda place: (place / ENTRY).write_text("[" * 100_000),
+    "json foreign": lambda place: (place / ENTRY).write_text(
+        json.dumps({**json.loads((place / ENTRY).read_text()), "format": 2})
     ),
 }
 
@@ -259,7 +258,7 @@ def test_a_bad_engine_is_refused_remembered_and_never_kept(
     for attempt in (1, 2):
         with pytest.raises(EngineError, match=sentence):
             get(box, bundle)
-        (record,) = EngineCache().listing()
+        (record,) = EngineCache().entries()
         assert (
             record.plan is None
             and record.tries == attempt
@@ -292,7 +291,7 @@ def test_int8_is_held_to_what_its_file_reached_at_export(bundle: Bundle, tmp_pat
         made = write_bundle(
             tmp_path / "f", manifest(figures=figures), {"model.onnx": network().SerializeToString()}
         )
-        return least_agreement(made, flavour)
+        return minimum_agreement(made, flavour)
 
     assert [least({}), least({"int8-trt": 3}), least({"int8-trt": {"agreement": "x"}})] == [
         98,
@@ -370,13 +369,13 @@ def test_a_full_disk_is_a_sentence(
 def test_only_the_newest_engines_stay(box: Box, bundle: Bundle) -> None:
     first, _ = get(box, bundle)
     cache = EngineCache()
-    for number in range(KEPT + 3):
-        path = place_of(cache.store(EngineEntry(parts={"n": str(number)}), b"plan")) / RECORD
+    for number in range(MAX_ENGINES + 3):
+        path = place_of(cache.store(EngineEntry(parts={"n": str(number)}), b"plan")) / ENTRY
         os.utime(path, (number + 1, number + 1))
     assert get(box, bundle)[0] == first  # used, so it counts as new
     cache.store(EngineEntry(parts={"n": "last"}), b"plan")
-    kept = cache.listing()
-    assert len(kept) == KEPT and {"n": "last"} in [record.parts for record in kept]
+    kept = cache.entries()
+    assert len(kept) == MAX_ENGINES and {"n": "last"} in [record.parts for record in kept]
     assert first.parts in [record.parts for record in kept] and {"n": "0"} not in [
         record.parts for record in kept
     ]
@@ -413,13 +412,13 @@ def test_the_second_of_two_builders_waits_and_takes_the_firsts_engine(
 def test_waiting_ends_with_patience_and_with_stop(box: Box) -> None:
     cache = EngineCache()
     cache.open()
-    with cache.building(1, lambda: False, lambda: None):
+    with cache.build_lock(1, lambda: False, lambda: None):
         with (
             pytest.raises(EngineError, match="another process has been building"),
-            cache.building(0.01, lambda: False, lambda: None),
+            cache.build_lock(0.01, lambda: False, lambda: None),
         ):
             pass
-        with pytest.raises(KeyboardInterrupt), cache.building(10, lambda: True, lambda: None):
+        with pytest.raises(KeyboardInterrupt), cache.build_lock(10, lambda: True, lambda: None):
             pass
 
 
@@ -438,7 +437,7 @@ def test_the_handed_over_graph_is_checked_again(
     original = box.run_child
 
     def meddle(folder: Path, *rest: Any) -> dict[str, Any]:  # Any: as run_child
-        (folder / enginechild.GRAPH).write_bytes(b"something else")
+        (folder / build_worker.GRAPH).write_bytes(b"something else")
         return original(folder, *rest)
 
     monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.build_process._run_child", meddle)
@@ -460,9 +459,9 @@ def test_timings_of_kernels_are_kept_for_the_next_build(box: Box, bundle: Bundle
 def test_the_power_mode_is_information_and_no_part_of_the_key(
     box: Box, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "power_mode", lambda: "pmode:0002")
+    monkeypatch.setattr(engine_provider, "power_mode", lambda: "pmode:0002")
     assert get(box, bundle)[0].power == "pmode:0002"
-    monkeypatch.setattr(engines, "power_mode", lambda: "pmode:0000")
+    monkeypatch.setattr(engine_provider, "power_mode", lambda: "pmode:0000")
     get(box, bundle)
-    recipe = Recipe.of(box.trt, "int8-trt", EngineConfig())
+    recipe = BuildRecipe.of(box.trt, "int8-trt", EngineConfig())
     assert box.builds == 1 and "power" not in key_parts(box.tools, recipe, "x")

@@ -16,7 +16,7 @@ from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import EngineConfig
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
-from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, commands
+from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
 from tests.helpers.bundles import painted
 from tests.helpers.engines import JETSON, Box, engine_bundle, install
 from tests.helpers.footage import video
@@ -172,7 +172,10 @@ def test_dry_run_prints_the_same_build_by_hand_without_tensorrt(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_commands_differ_where_the_versions_do(family: str, flavour: Any, bundle: Bundle) -> None:
     config = EngineConfig(workspace_mb=700, level=4, dla=None if flavour == "fp32" else 1)
-    found = {command.purpose: command.line for command in commands(bundle, flavour, config, family)}
+    found = {
+        command.purpose: command.line
+        for command in equivalent_commands(bundle, flavour, config, family)
+    }
     build, time = shlex.split(found["build"]), shlex.split(found["time"])
     weak = family != "11"
     assert ("--int8" in build) == (weak and flavour == "int8-trt")
@@ -200,7 +203,7 @@ def test_doctor_tells_tensorrt_cuda_and_engines(
     refused, kept = found.engines
     assert refused.startswith("fp16") and "refused (tries so far: 1)" in refused
     assert kept.startswith("int8-trt") and "% of golden pixels" in kept
-    assert len(EngineCache().listing()) == 2
+    assert len(EngineCache().entries()) == 2
     shown = edgeseg("doctor").stdout
     assert "Fake Orin" in shown and "refused (tries so far: 1)" in shown
 

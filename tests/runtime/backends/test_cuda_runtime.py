@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import DependencyError, EngineError
-from edgeseg.runtime.backends import cuda_runtime as cudart
-from edgeseg.runtime.backends.cuda_runtime import SIGNATURES, Cuda
+from edgeseg.runtime.backends import cuda_runtime
+from edgeseg.runtime.backends.cuda_runtime import SIGNATURES, CudaRuntime
 from tests.fakes.cudart_fake import PROTOTYPES, FakeCuda
 
 
@@ -23,7 +23,7 @@ def test_declared_types_have_the_sizes_of_cudas_own() -> None:
 
 
 def test_the_device_is_described() -> None:
-    device = Cuda(
+    device = CudaRuntime(
         FakeCuda(integrated=True, name="Orin", compute=(8, 7), multiprocessors=16, version=13020)
     ).device
     assert (device.name, device.compute, device.multiprocessors, device.runtime) == (
@@ -38,9 +38,9 @@ def test_the_device_is_described() -> None:
 @pytest.mark.parametrize("shared", [False, True])
 def test_memory_is_pinned_apart_or_shared_and_released(shared: bool) -> None:
     fake = FakeCuda(integrated=shared)
-    cuda = Cuda(fake)
+    cuda = CudaRuntime(fake)
     with ExitStack() as stack:
-        memory = cuda.memory(stack, (2, 3), np.float32, shared=shared)
+        memory = cuda.allocate(stack, (2, 3), np.float32, shared=shared)
         assert (
             memory.host.shape == (2, 3)
             and memory.host.dtype == np.float32
@@ -55,16 +55,19 @@ def test_memory_is_pinned_apart_or_shared_and_released(shared: bool) -> None:
 
 def test_bytes_travel_when_the_stream_is_waited_for() -> None:
     fake = FakeCuda()
-    cuda = Cuda(fake)
+    cuda = CudaRuntime(fake)
     with ExitStack() as stack:
-        stream, memory = cuda.stream(stack), cuda.memory(stack, (4,), np.uint8, shared=False)
+        stream, memory = (
+            cuda.create_stream(stack),
+            cuda.allocate(stack, (4,), np.uint8, shared=False),
+        )
         memory.host[...] = 7
         cuda.upload(memory, stream)
-        cuda.wait(stream)
+        cuda.synchronize(stream)
         memory.host[...] = 0
         cuda.download(memory, stream)
         assert not memory.host.any()
-        cuda.wait(stream)
+        cuda.synchronize(stream)
         assert (memory.host == 7).all()
     assert fake.balanced
 
@@ -72,7 +75,7 @@ def test_bytes_travel_when_the_stream_is_waited_for() -> None:
 @pytest.mark.parametrize("name", ["cudaHostAlloc", "cudaMalloc", "cudaStreamCreateWithFlags"])
 def test_a_failing_call_is_one_sentence_and_releases_what_was_there(name: str) -> None:
     fake = FakeCuda(fail={name: 2})
-    cuda = Cuda(fake)
+    cuda = CudaRuntime(fake)
     with (
         pytest.raises(
             EngineError, match=rf"{name} failed with CUDA error 2, a made-up error; .*--backend"
@@ -80,38 +83,40 @@ def test_a_failing_call_is_one_sentence_and_releases_what_was_there(name: str) -
         ExitStack() as stack,
     ):
         for _ in range(2):
-            cuda.stream(stack)
-            cuda.memory(stack, (4,), np.uint8, shared=False)
+            cuda.create_stream(stack)
+            cuda.allocate(stack, (4,), np.uint8, shared=False)
     assert fake.balanced
 
 
 def test_a_library_newer_than_the_driver_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     right = FakeCuda(name="here")
     monkeypatch.setattr(
-        cudart, "candidates", lambda: iter([FakeCuda(fail={"cudaGetDeviceCount": 1}), right])
+        cuda_runtime,
+        "find_libraries",
+        lambda: iter([FakeCuda(fail={"cudaGetDeviceCount": 1}), right]),
     )
-    assert Cuda.open().device.name == "here"
+    assert CudaRuntime.open().device.name == "here"
 
 
 @pytest.mark.parametrize("libraries", [[], [FakeCuda(devices=0)], [object()]])
 def test_no_gpu_is_a_sentence(libraries: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cudart, "candidates", lambda: iter(libraries))
+    monkeypatch.setattr(cuda_runtime, "find_libraries", lambda: iter(libraries))
     with pytest.raises(
         DependencyError, match=r"cannot use tensorrt: CUDA shows no GPU .*edgeseg doctor"
     ):
-        Cuda.open()
+        CudaRuntime.open()
 
 
 def test_real_libraries_of_this_machine_have_every_function_and_take_our_types() -> None:
     """PyTorch's wheels often bring a real libcudart; without a GPU its calls give errors, but they
     do not crash.
     """
-    for library in cudart.candidates():
+    for library in cuda_runtime.find_libraries():
         try:
-            cuda = Cuda(library)
+            cuda = CudaRuntime(library)
         except EngineError as error:
             assert "cudaGetDeviceCount failed with CUDA error" in str(error)
-            cuda = object.__new__(Cuda)
+            cuda = object.__new__(CudaRuntime)
             cuda._library = library
         version = ctypes.c_int()
         cuda._call("cudaRuntimeGetVersion", version)

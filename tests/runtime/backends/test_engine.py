@@ -15,10 +15,14 @@ from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.graph_signature import OUTPUTS, GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.cuda_runtime import Cuda
+from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt.engine import Engine, TrtRunner, Unloadable
-from edgeseg.runtime.backends.tensorrt.engine_builder import Messages, Recipe, build
+from edgeseg.runtime.backends.tensorrt.engine import Engine, EngineNotLoadable, TensorRTRunner
+from edgeseg.runtime.backends.tensorrt.engine_builder import (
+    BuildRecipe,
+    TensorRTMessages,
+    build_engine,
+)
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import HEIGHT, WIDTH, manifest, painted
@@ -40,12 +44,14 @@ def load(
 ) -> Engine:  # Any: as Engine
     """An engine of `data`, built without faults and loaded with them."""
     trt = FakeTensorRT(version, cuda)
-    messages = Messages(lambda text: None)
+    messages = TensorRTMessages(lambda text: None)
     logger = messages.logger(trt)
-    plan = build(trt, data, Recipe.of(trt, "int8-trt", EngineConfig()), FACE, messages, logger).plan
+    plan = build_engine(
+        trt, data, BuildRecipe.of(trt, "int8-trt", EngineConfig()), FACE, messages, logger
+    ).plan
     trt.faults = set(faults)
     cuda.log.clear()
-    return Engine(trt, Cuda(cuda), plan, FACE, logger, **options)
+    return Engine(trt, CudaRuntime(cuda), plan, FACE, logger, **options)
 
 
 @pytest.mark.parametrize("graphs", [False, True])
@@ -56,7 +62,7 @@ def test_every_version_predicts_what_onnx_runtime_does(
 ) -> None:
     cuda = FakeCuda(integrated=integrated)
     engine = load(version, cuda, int8_trt(), graphs=graphs)
-    runner = TrtRunner(bundle, "int8-trt", engine, 1)
+    runner = TensorRTRunner(bundle, "int8-trt", engine, 1)
     with open_runner(bundle, "cpu", "fp32") as reference:
         wanted, found = reference(FRAMES), runner(FRAMES)
     assert (found.mask == wanted.mask).mean() > 0.99  # the reference is FP32, the engine INT8
@@ -73,7 +79,7 @@ def test_every_version_predicts_what_onnx_runtime_does(
 def test_the_same_file_gives_the_same_numbers(flavour: Flavour, bundle: Bundle) -> None:
     engine = load(NEW, FakeCuda(), bundle.read("model.onnx"))
     with open_runner(bundle, "cpu", "fp32") as reference:
-        wanted, found = reference(FRAMES), TrtRunner(bundle, flavour, engine, 1)(FRAMES)
+        wanted, found = reference(FRAMES), TensorRTRunner(bundle, flavour, engine, 1)(FRAMES)
     assert all(np.array_equal(getattr(found, name), getattr(wanted, name)) for name in OUTPUTS)
     engine.close()
 
@@ -156,7 +162,11 @@ def test_calls_for_a_frame_come_in_order() -> None:
 
 
 FAULTS = [
-    ("deserialize", Unloadable, "cannot load the engine built here; `edgeseg build --force`"),
+    (
+        "deserialize",
+        EngineNotLoadable,
+        "cannot load the engine built here; `edgeseg build --force`",
+    ),
     ("context", EngineError, "no memory left"),
     ("address", EngineError, "does not take the memory for 'score'"),
     ("infer_shapes", EngineError, "leaves image open"),
@@ -194,9 +204,11 @@ def calls_of_a_load(**options: Any) -> dict[str, int]:  # Any: as Engine
 def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) -> None:
     plan_of: dict[str, bytes] = {}
     trt = FakeTensorRT(JETSON, FakeCuda())
-    messages = Messages(lambda text: None)
-    recipe = Recipe.of(trt, "int8-trt", EngineConfig())
-    plan_of["plan"] = build(trt, int8_trt(), recipe, FACE, messages, messages.logger(trt)).plan
+    messages = TensorRTMessages(lambda text: None)
+    recipe = BuildRecipe.of(trt, "int8-trt", EngineConfig())
+    plan_of["plan"] = build_engine(
+        trt, int8_trt(), recipe, FACE, messages, messages.logger(trt)
+    ).plan
     releases = {
         "cudaFree",
         "cudaFreeHost",
@@ -214,10 +226,10 @@ def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) ->
             try:
                 engine = Engine(
                     fake,
-                    Cuda(cuda),
+                    CudaRuntime(cuda),
                     plan_of["plan"],
                     FACE,
-                    Messages(lambda text: None).logger(fake),
+                    TensorRTMessages(lambda text: None).logger(fake),
                     lanes=2,
                 )
                 try:

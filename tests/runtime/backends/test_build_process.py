@@ -20,17 +20,16 @@ from edgeseg.bundle import Bundle
 from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends import cuda_runtime as cudart
+from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt import build_process as enginejob
-from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
+from edgeseg.runtime.backends.tensorrt import build_process, build_worker
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import get_or_build_engine
 from tests.helpers.bundles import painted
 from tests.helpers.engines import FAKES, JETSON, NEW, Box, engine_bundle, install
 
 ROOT = Path(__file__).parents[3]
-REAL = enginejob._run_child
+REAL = build_process._run_child
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +42,16 @@ def start(
 ) -> Box:
     """As `install`, but with real child processes, which find the stand-in as `tensorrt`."""
     box = install(monkeypatch, cache, version)
-    monkeypatch.setattr(enginejob, "_run_child", REAL)
+    monkeypatch.setattr(build_process, "_run_child", REAL)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAKES), str(ROOT)]))
     monkeypatch.setenv("EDGESEG_FAKE_TENSORRT", version)
     monkeypatch.setenv("EDGESEG_FAKE_FAULTS", faults)
     return box
 
 
-def get(box: Box, bundle: Bundle, timeout: int = 60, **options: Any) -> Any:  # Any: as `obtain`
+def get(
+    box: Box, bundle: Bundle, timeout: int = 60, **options: Any
+) -> Any:  # Any: as `get_or_build_engine`
     data = read_verified_graph(bundle, "int8-trt")
     return get_or_build_engine(
         bundle, "int8-trt", data, EngineConfig(timeout=timeout), box.tools, report=box, **options
@@ -68,7 +69,7 @@ def test_an_engine_of_the_child_runs_here(
         open_runner(bundle, "cpu", "fp32") as reference,
     ):
         assert np.array_equal(run(frame).mask, reference(frame).mask)
-    (record,) = EngineCache().listing()
+    (record,) = EngineCache().entries()
     assert record.agreement == 100 or (record.agreement and record.agreement > 99.5)
     assert record.parts["typing"] == "strong" and record.seconds > 0
 
@@ -91,7 +92,7 @@ def test_a_child_that_dies_is_a_sentence(
     with pytest.raises(EngineError, match=sentence) as caught:
         get(box, bundle)
     assert "\n" not in str(caught.value) and "Traceback" not in str(caught.value)
-    (record,) = EngineCache().listing()
+    (record,) = EngineCache().entries()
     assert record.tries == 1 and record.plan is None
     assert not list(tmp_path.rglob(PLAN)) and not list(tmp_path.rglob(".build-*"))
 
@@ -115,7 +116,7 @@ def test_stop_ends_a_build_and_counts_as_no_failure(
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt), open_runner(bundle, report=box, stop=stop):
         pass
-    assert time.monotonic() - began < 10 and EngineCache().listing() == []
+    assert time.monotonic() - began < 10 and EngineCache().entries() == []
     assert not list(tmp_path.rglob(".build-*"))
 
 
@@ -141,7 +142,7 @@ from edgeseg.runtime.backends.tensorrt import engine_provider
 import tensorrt
 bundle = Bundle.open(Path(sys.argv[1]))
 data = read_verified_graph(bundle, "int8-trt")
-environment = engine_provider.TensorRTEnvironment.find()
+environment = engine_provider.TensorRTEnvironment.detect()
 engine_provider.get_or_build_engine(bundle, "int8-trt", data, EngineConfig(), environment)
 """
 
@@ -152,7 +153,7 @@ def test_kill_during_a_build_leaves_no_half_engine_and_no_child(
     start(monkeypatch, tmp_path, faults="hang")
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(bundle.path)], cwd=tmp_path)
     deadline = time.monotonic() + 30
-    while not any(path.stat().st_size for path in tmp_path.rglob(enginechild.LOG)):
+    while not any(path.stat().st_size for path in tmp_path.rglob(build_worker.LOG)):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     (folder,) = tmp_path.rglob(".build-*")
@@ -185,7 +186,7 @@ def test_the_real_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     is its own affair.
     """
     pytest.importorskip("tensorrt")
-    if not cudart.has_gpu():
+    if not cuda_runtime.has_gpu():
         pytest.skip("there is no GPU")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     real = engine_bundle(tmp_path / "b")

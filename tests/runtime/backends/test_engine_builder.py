@@ -12,7 +12,12 @@ from edgeseg.bundle import Flavour
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt.engine_builder import Built, Messages, Recipe, build
+from edgeseg.runtime.backends.tensorrt.engine_builder import (
+    BuildRecipe,
+    BuiltEngine,
+    TensorRTMessages,
+    build_engine,
+)
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import manifest, network
@@ -29,14 +34,14 @@ def made(
     data: bytes | None = None,
     timing: bytes = b"",
     **config: Any,  # Any: as EngineConfig
-) -> tuple[Built, FakeTensorRT, list[str]]:
+) -> tuple[BuiltEngine, FakeTensorRT, list[str]]:
     """Build with a stand-in; also what it was asked, and what its logger said."""
     trt = FakeTensorRT(version, FakeCuda(), set(faults))
     said: list[str] = []
-    messages = Messages(said.append)
+    messages = TensorRTMessages(said.append)
     data = data or (int8_trt() if flavour == "int8-trt" else network().SerializeToString())
-    recipe = Recipe.of(trt, flavour, EngineConfig(**config))
-    return build(trt, data, recipe, FACE, messages, messages.logger(trt), timing), trt, said
+    recipe = BuildRecipe.of(trt, flavour, EngineConfig(**config))
+    return build_engine(trt, data, recipe, FACE, messages, messages.logger(trt), timing), trt, said
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -82,7 +87,7 @@ def test_the_calls_come_in_order(version: str) -> None:
 def test_the_recipe_follows_what_the_module_has() -> None:
     config = EngineConfig(dla=1, workspace_mb=99, level=2)
     old, ten, new = (
-        Recipe.of(FakeTensorRT(version, FakeCuda()), "int8-trt", config)
+        BuildRecipe.of(FakeTensorRT(version, FakeCuda()), "int8-trt", config)
         for version in (OLD, JETSON, NEW)
     )
     assert (old.typing, ten.typing, new.typing) == ("weak", "weak", "strong")
@@ -93,7 +98,7 @@ def test_the_recipe_follows_what_the_module_has() -> None:
         "GPU_FALLBACK",
     )
     assert (ten.workspace_mb, ten.level, ten.dla) == (99, 2, 1)
-    assert Recipe.load({**vars(ten), "builder_flags": list(ten.builder_flags)}) == ten
+    assert BuildRecipe.load({**vars(ten), "builder_flags": list(ten.builder_flags)}) == ten
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -168,10 +173,10 @@ def test_a_graph_of_other_sizes_is_refused_before_anything_is_built() -> None:
     model = network()
     model.graph.output[1].type.tensor_type.shape.dim[1].dim_value += 1
     trt = FakeTensorRT(JETSON, FakeCuda())
-    messages = Messages(lambda text: None)
-    recipe = Recipe.of(trt, "fp32", EngineConfig())
+    messages = TensorRTMessages(lambda text: None)
+    recipe = BuildRecipe.of(trt, "fp32", EngineConfig())
     with pytest.raises(
         EngineError, match=r"reads entropy of model\.onnx differently from its manifest"
     ):
-        build(trt, model.SerializeToString(), recipe, FACE, messages, messages.logger(trt))
+        build_engine(trt, model.SerializeToString(), recipe, FACE, messages, messages.logger(trt))
     assert not any("build_serialized" in line for line in trt.log)

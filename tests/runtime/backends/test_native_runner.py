@@ -14,10 +14,9 @@ from edgeseg.bundle import Bundle, Flavour, write_bundle
 from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
-from edgeseg.runtime.backends import cuda_runtime as cudart
+from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
-from edgeseg.runtime.backends.tensorrt import build_worker as enginechild
-from edgeseg.runtime.backends.tensorrt import native_runner as native
+from edgeseg.runtime.backends.tensorrt import build_worker, native_runner
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
@@ -51,7 +50,7 @@ def test_auto_takes_tensorrt_and_says_so_the_first_time(box: Box, bundle: Bundle
         assert run(FRAME).mask.shape[0] == 1
     assert len(box.said) == 1 and "building a TensorRT" in box.said[0] and box.cuda.balanced
     with open_runner(bundle, report=box, streams=0) as run:
-        assert run.streams == native.STREAMS
+        assert run.streams == native_runner.STREAMS
     assert len(box.said) == 1 and box.builds == 1
 
 
@@ -96,11 +95,11 @@ def test_auto_without_the_module_is_silent_and_with_a_broken_one_says_why(
     def broken() -> None:
         raise ImportError("libnvinfer.so.10: cannot open shared object file")
 
-    monkeypatch.setattr(enginechild, "import_tensorrt", broken)
+    monkeypatch.setattr(build_worker, "import_tensorrt", broken)
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1 and "libnvinfer.so.10" in box.said[0]
-    monkeypatch.setattr(native, "is_available", lambda: False)
+    monkeypatch.setattr(native_runner, "is_available", lambda: False)
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1
@@ -122,22 +121,22 @@ def test_auto_with_a_folder_that_cannot_be_used_says_so_once(
 
 
 def test_a_machine_without_a_gpu_looks_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "has_gpu", lambda: False)
-    assert not native.is_available() and isinstance(cudart.has_gpu(), bool)
+    monkeypatch.setattr(native_runner, "has_gpu", lambda: False)
+    assert not native_runner.is_available() and isinstance(cuda_runtime.has_gpu(), bool)
 
 
 def test_tools_are_found_or_named(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert TensorRTEnvironment.find().trt is box.trt
-    monkeypatch.setattr(cudart, "candidates", lambda: iter([]))
+    assert TensorRTEnvironment.detect().trt is box.trt
+    monkeypatch.setattr(cuda_runtime, "find_libraries", lambda: iter([]))
     with pytest.raises(DependencyError, match="no libcudart was found"):
-        TensorRTEnvironment.find()
+        TensorRTEnvironment.detect()
 
 
 def test_resolving_auto_names_tensorrt_where_it_is(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert resolve_backend("auto") == resolve_backend("tensorrt") == "tensorrt"
-    monkeypatch.setattr(native, "is_available", lambda: False)
+    monkeypatch.setattr(native_runner, "is_available", lambda: False)
     assert resolve_backend("auto") == "cpu"
     with pytest.raises(DependencyError, match="cannot use ort-tensorrt"):
         resolve_backend("ort-tensorrt")
@@ -208,7 +207,7 @@ def test_bad_bundles_are_refused_before_any_engine_or_session_is_made(
     sessions: list[object] = []
     monkeypatch.setattr("onnxruntime.InferenceSession", lambda *_, **__: sessions.append(1))
     monkeypatch.setattr(
-        "edgeseg.runtime.backends.onnxruntime_backend.require", lambda backend: None
+        "edgeseg.runtime.backends.onnxruntime_backend.require_backend", lambda backend: None
     )
     box.cuda.log.clear()
     with (
@@ -253,7 +252,7 @@ def test_onnx_runtimes_provider_gets_the_flavour_its_flags_and_a_folder_of_ours(
 
     monkeypatch.setattr("onnxruntime.InferenceSession", Session)
     monkeypatch.setattr(
-        "edgeseg.runtime.backends.onnxruntime_backend.require", lambda backend: None
+        "edgeseg.runtime.backends.onnxruntime_backend.require_backend", lambda backend: None
     )
     with (
         pytest.raises(DependencyError, match="could not start ort-tensorrt"),

@@ -16,7 +16,7 @@ from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError, DependencyError
 from edgeseg.runtime.backends import open_runner as module
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
-from edgeseg.runtime.backends.open_runner import cores, open_runner
+from edgeseg.runtime.backends.open_runner import available_cores, open_runner
 from tests.helpers.bundles import (
     CLASSES,
     HEIGHT,
@@ -84,7 +84,7 @@ def test_streams_may_be_called_at_once(bundle_path: Path) -> None:
 
 def test_streams_and_threads_follow_the_machine(bundle_path: Path) -> None:
     with open_runner(bundle_path, "cpu", streams=0) as run:
-        assert run.streams == min(cores(), module.MOST_STREAMS)
+        assert run.streams == min(available_cores(), module.MAX_STREAMS)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgeseg.runtime.backends.tensorrt.layer_inspection import Evidence, read
+from edgeseg.runtime.backends.tensorrt.layer_inspection import LayerInspection, read_inspection
 
 OLD_DIALECT: dict[str, Any] = {  # Any: as json holds it
     "Layers": [
@@ -63,8 +63,8 @@ NEW_DIALECT: dict[str, Any] = {  # Any: as json holds it
 
 @pytest.mark.parametrize("text", [OLD_DIALECT, NEW_DIALECT])
 def test_both_dialects_of_the_inspector_count_alike(text: dict[str, Any]) -> None:
-    found = read(json.dumps(text))
-    assert found == Evidence(
+    found = read_inspection(json.dumps(text))
+    assert found == LayerInspection(
         layers=3,
         int8=1,
         convolutions=2,
@@ -73,8 +73,8 @@ def test_both_dialects_of_the_inspector_count_alike(text: dict[str, Any]) -> Non
         reformats=("b",),
     )
     assert (
-        Evidence.load(json.loads(json.dumps(dataclasses.asdict(found)))) == found
-        and not found.in_float()
+        LayerInspection.load(json.loads(json.dumps(dataclasses.asdict(found)))) == found
+        and not found.runs_in_float()
     )
     assert found.warnings(1) == [] and found.warnings(None) == []
 
@@ -84,9 +84,9 @@ def test_both_dialects_of_the_inspector_count_alike(text: dict[str, Any]) -> Non
 )
 def test_what_the_inspector_does_not_tell_is_no_reason_to_refuse(text: str) -> None:
     assert (
-        read(text) == Evidence()
-        and not read(text).in_float()
-        and "not known" in read(text).warnings(3)[0]
+        read_inspection(text) == LayerInspection()
+        and not read_inspection(text).runs_in_float()
+        and "not known" in read_inspection(text).warnings(3)[0]
     )
 
 
@@ -95,5 +95,5 @@ def test_convolutions_inside_fused_nodes_are_not_held_against_an_engine() -> Non
         *OLD_DIALECT["Layers"][2:],
         {"Name": "{ForeignNode[Conv_1...Conv_9]}", "LayerType": "Myelin"},
     ]
-    found = read(json.dumps({"Layers": layers}))
-    assert found.opaque == 1 and not found.in_float() and found.warnings(9) == []
+    found = read_inspection(json.dumps({"Layers": layers}))
+    assert found.opaque == 1 and not found.runs_in_float() and found.warnings(9) == []
