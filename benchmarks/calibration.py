@@ -32,15 +32,20 @@ from onnx import ModelProto
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.bundle.flavours import INT8_FLAVOURS
-from edgeseg.calibration.frame_selection import Strategy, pool, select
+from edgeseg.calibration.frame_selection import Strategy, calibration_candidates, select_frames
 from edgeseg.export.evaluation.figures import accuracy_metrics, sqnr
 from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
-from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, layers_of, weight_scales
+from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
+from edgeseg.export.graph.qdq_nodes import (
+    GraphTopology,
+    QuantizedConv,
+    quantizable_convs,
+    weight_scales,
+)
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
-from edgeseg.export.quantization.activation_statistics import impressions, observe
+from edgeseg.export.quantization.activation_statistics import collect_statistics, frame_statistics
 from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, calibrate, quantize
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter
@@ -64,7 +69,7 @@ class Bench:
         self.network, self.interface = float_network(run, size)
         self.size = (self.interface.height, self.interface.width)
         self.val = ValFrames(site, site.frames("val"), self.size)
-        whole = wrap(self.network, self.interface)
+        whole = wrap_network(self.network, self.interface)
         self.outcome = run_graph(whole.SerializeToString(), self.val, threads, NullReporter())
         self.samples = sample_logits(whole, self.val, threads, NullReporter())
 
@@ -98,7 +103,7 @@ def float_network(run: Path, size: tuple[int, int] | None) -> tuple[ModelProto, 
     model = load_model(run, size=size)
     card = model.card
     height, width = size or (card.height, card.width)
-    made = rename(lower(export_network(model.module.reparameterized(), height, width)))
+    made = canonicalize_names(lower(export_network(model.module.reparameterized(), height, width)))
     interface = Interface(
         height=height, width=width, classes=len(card.classes), mean=card.mean, std=card.std
     )
@@ -131,28 +136,28 @@ def main() -> None:
     if options.cost:
         return _costs(options)
     bench = Bench(site, run, options.imgsz, options.threads)
-    frames = pool(site, USUAL)
+    frames = calibration_candidates(site, USUAL)
     print(
         f"{len(frames)} frames to choose from, {len(bench.val.frames)} val frames, {bench.size[0]}x{bench.size[1]}"
     )
     print(f"{'':44} | int8-cpu: agreement, SQNR, drop, worst class | int8-trt")
-    seen = impressions(
+    seen = frame_statistics(
         bench.network, bench.interface, bench.images(frames), threads=options.threads
     )
     rows = []
     for number in map(int, options.sizes.split(",")):
-        chosen = select(frames, number, "random")
+        chosen = select_frames(frames, number, "random")
         rows.append(bench.row(f"{len(chosen)} frames, random", _calibrated(bench, chosen)))
     for strategy, hard in STRATEGIES[1:]:
-        chosen = select(frames, USUAL, strategy, impressions=seen, hard_share=hard)
+        chosen = select_frames(frames, USUAL, strategy, statistics=seen, hard_share=hard)
         rows.append(
             bench.row(
                 f"{USUAL} frames, {strategy}, {hard:.0%} hard ones", _calibrated(bench, chosen)
             )
         )
-    images = bench.images(select(frames, USUAL, "random"))
+    images = bench.images(select_frames(frames, USUAL, "random"))
     whole = calibrate(bench.network, bench.interface, images, threads=options.threads)
-    plain = observe(bench.network, bench.interface, images, threads=options.threads)
+    plain = collect_statistics(bench.network, bench.interface, images, threads=options.threads)
     rungs = {
         "channels as they are, weights to the nearest": CalibrationResult(
             bench.network, plain.histograms, _nearest(bench.network, plain.histograms)
@@ -178,7 +183,7 @@ def _nearest(
 ) -> dict[str, QuantizedConv]:  # Any: ModelProto, histograms by tensor
     """Layers whose weights are rounded each by itself."""
     constants, found = GraphTopology(network).constants, {}
-    for name, node in layers_of(network).items():
+    for name, node in quantizable_convs(network).items():
         weight = constants[node.input[1]]
         bias = (
             constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
@@ -215,7 +220,7 @@ def _costs(options: argparse.Namespace) -> None:
 
 
 def _one_cost(site: Site, run: Path, size: tuple[int, int] | None, kind: str, number: str) -> None:
-    frames = select(pool(site, int(number)), int(number), "random")
+    frames = select_frames(calibration_candidates(site, int(number)), int(number), "random")
     network, interface = float_network(run, size)
     images = CalibrationImages(site, frames, (interface.height, interface.width))
     _ = [images[place] for place in range(min(4, len(images)))]

@@ -115,7 +115,7 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     import onnx
 
     from edgeseg.data.frame_reader import read_site_frame
-    from edgeseg.export.graph.lowering import lower, rename
+    from edgeseg.export.graph.lowering import canonicalize_names, lower
     from edgeseg.export.graph.torch_export import export_network
     from edgeseg.imaging.resize import resize_image
     from edgeseg.models.model_files import load_model
@@ -127,7 +127,8 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     card = model.card
     size = (card.height, card.width)
     onnx.save(
-        rename(lower(export_network(model.module.reparameterized(), *size))), work / "float.onnx"
+        canonicalize_names(lower(export_network(model.module.reparameterized(), *size))),
+        work / "float.onnx",
     )
     frames = site.frames("unlabelled")
     for seed in range(seeds):
@@ -179,10 +180,10 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     import onnx
 
     from edgeseg.export.graph.pre_post_processing import Interface
-    from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
-    from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+    from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite_for_cpu
+    from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
     from edgeseg.export.quantization.quantizer import calibrate
-    from edgeseg.export.tensorrt.qdq_placement import place_trt
+    from edgeseg.export.tensorrt.qdq_placement import place_qdq_tensorrt
 
     facts = json.loads((work / "facts.json").read_text())
     interface = Interface(
@@ -200,9 +201,9 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
     )
     parts: Any = (made.network, made.ranges("mse", signed=variant == "trt"), made.layers)
     if variant == "trt":
-        return onnx.save(place_trt(*parts), target)
-    network, ranges, layers = rewrite(*parts)
-    onnx.save(place_cpu(*_planes_in(network, facts["size"], ranges), layers), target)
+        return onnx.save(place_qdq_tensorrt(*parts), target)
+    network, ranges, layers = rewrite_for_cpu(*parts)
+    onnx.save(place_qdq_cpu(*_planes_in(network, facts["size"], ranges), layers), target)
 
 
 def _planes_in(network: Any, size: list[int], ranges: Any) -> tuple[Any, Any]:

@@ -21,7 +21,7 @@ FLOOR = 1e-4  # share of a candidate's codes spread over its bins, so that no bi
 class Entropy(Estimator):
     """Range of least divergence."""
 
-    def highest(self, steps: int) -> float:
+    def clip_magnitude(self, steps: int) -> float:
         """The best magnitude among those that end with a bin."""
         seen = self.histogram
         counts = seen.counts.astype(np.float64)
@@ -29,7 +29,7 @@ class Entropy(Estimator):
         last = int(np.flatnonzero(seen.counts)[-1]) + 1
         ends = [*range(min(steps + 1, last), last, STRIDE), last]
         best = ends[int(np.argmin([_divergence(counts, end, steps + 1) for end in ends]))]
-        return float(best * seen.top / len(counts))
+        return float(best * seen.upper_edge / len(counts))
 
 
 def _divergence(counts: NDArray[np.float64], end: int, codes: int) -> float:

@@ -21,7 +21,7 @@ from edgeseg.errors import DataError
 from edgeseg.site import Frame, Site
 
 Strategy = Literal["spread", "random", "kcentre", "classes"]
-MOST = 1000  # frames that the float model looks at to choose among
+MAX_CANDIDATES = 1000  # frames that the float model looks at to choose among
 Floats = NDArray[np.float32]
 
 
@@ -40,7 +40,7 @@ class FrameStatistics:
     scores: Floats
 
 
-def pool(site: Site, number: int, seed: int = 0) -> list[Frame]:
+def calibration_candidates(site: Site, number: int, seed: int = 0) -> list[Frame]:
     """Frames to choose `number` from: unlabelled ones, filled up with labelled ones; never val or
     gate.
 
@@ -53,7 +53,7 @@ def pool(site: Site, number: int, seed: int = 0) -> list[Frame]:
     unlabelled = site.frames("unlabelled")
     if len(unlabelled) >= number:
         return sorted(unlabelled, key=_order)
-    chosen = unlabelled + spread(site.frames("labelled"), number - len(unlabelled), seed)
+    chosen = unlabelled + spread_frames(site.frames("labelled"), number - len(unlabelled), seed)
     if not chosen:
         raise DataError(
             "the site has no unlabelled or labelled frames to calibrate with; add some with `edgeseg add footage PATH`"
@@ -61,7 +61,7 @@ def pool(site: Site, number: int, seed: int = 0) -> list[Frame]:
     return sorted(chosen, key=_order)
 
 
-def spread(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
+def spread_frames(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
     """`number` of `frames`, or all: equal shares for the cameras, one frame from each stretch of
     time.
     """
@@ -84,19 +84,19 @@ def spread(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
     return sorted(chosen, key=_order)
 
 
-def select(
+def select_frames(
     frames: Sequence[Frame],
     number: int,
     strategy: Strategy,
     *,
     seed: int = 0,
-    impressions: FrameStatistics | None = None,
+    statistics: FrameStatistics | None = None,
     hard_share: float = 0.0,
 ) -> list[Frame]:
     """`number` of `frames`, or all.
 
     Args:
-        impressions: of the frames, in order; "kcentre", "classes" and a `hard_share` need them.
+        statistics: of the frames, in order; "kcentre", "classes" and a `hard_share` need them.
         hard_share: of the result that are the frames with the highest score; they widen ranges on
             purpose.
 
@@ -106,27 +106,27 @@ def select(
     number = min(number, len(frames))
     hard: list[int] = []
     if hard_share:
-        assert impressions is not None
-        hard = np.argsort(-impressions.scores, kind="stable")[: round(hard_share * number)].tolist()
+        assert statistics is not None
+        hard = np.argsort(-statistics.scores, kind="stable")[: round(hard_share * number)].tolist()
     rest = [place for place in range(len(frames)) if place not in set(hard)]
     wanted = number - len(hard)
     if strategy == "spread":
-        chosen = spread([frames[place] for place in rest], wanted, seed)
+        chosen = spread_frames([frames[place] for place in rest], wanted, seed)
     elif strategy == "random":
         drawn = np.random.default_rng(seed).choice(len(rest), wanted, replace=False)
         chosen = [frames[rest[place]] for place in drawn]
     else:
-        assert impressions is not None
+        assert statistics is not None
         of = (
-            kcentre(impressions.features[rest], wanted)
+            k_center(statistics.features[rest], wanted)
             if strategy == "kcentre"
-            else covering(impressions.areas[rest], wanted)
+            else cover_classes(statistics.areas[rest], wanted)
         )
         chosen = [frames[rest[place]] for place in of]
     return sorted([*chosen, *(frames[place] for place in hard)], key=_order)
 
 
-def kcentre(features: Floats, number: int) -> list[int]:
+def k_center(features: Floats, number: int) -> list[int]:
     """Places of `number` points that lie as far apart as possible, one after another (Gonzalez,
     1985).
 
@@ -143,7 +143,7 @@ def kcentre(features: Floats, number: int) -> list[int]:
     return chosen[:number]
 
 
-def covering(areas: Floats, number: int) -> list[int]:
+def cover_classes(areas: Floats, number: int) -> list[int]:
     """Places of `number` frames in which all classes occur, rare ones as often as may be.
 
     Each frame taken is the one that adds most to the sum over classes of the square root of their

@@ -8,7 +8,7 @@ from edgeseg.calibration.observers import Estimator
 class MinMax(Estimator):
     """Range up to the largest magnitude."""
 
-    def highest(self, steps: int) -> float:
+    def clip_magnitude(self, steps: int) -> float:
         """The largest magnitude, whatever the steps."""
         del steps
-        return self.histogram.magnitude
+        return self.histogram.max_magnitude

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 2048
-UNSIGNED, SIGNED = (
+UINT8_STEPS, INT8_STEPS = (
     255,
     127,
 )  # steps from 0 to the end of a range: of codes for values of one sign, of both
@@ -33,9 +33,9 @@ class Histogram:
 
     def __init__(self, bins: int = BINS) -> None:
         self.counts = np.zeros(bins, np.int64)
-        self.top = 0.0
-        self.lowest = 0.0
-        self.highest = 0.0
+        self.upper_edge = 0.0
+        self.minimum = 0.0
+        self.maximum = 0.0
 
     @property
     def total(self) -> int:
@@ -43,20 +43,20 @@ class Histogram:
         return int(self.counts.sum())
 
     @property
-    def magnitude(self) -> float:
+    def max_magnitude(self) -> float:
         """The largest |x|."""
-        return max(-self.lowest, self.highest)
+        return max(-self.minimum, self.maximum)
 
     @property
-    def negative(self) -> bool:
+    def has_negative(self) -> bool:
         """Whether any value was below 0."""
-        return self.lowest < 0
+        return self.minimum < 0
 
     @property
     def centers(self) -> NDArray[np.float64]:
         """(bins,) the middle of each bin."""
         return np.asarray(
-            (np.arange(len(self.counts)) + 0.5) * (self.top / len(self.counts)), np.float64
+            (np.arange(len(self.counts)) + 0.5) * (self.upper_edge / len(self.counts)), np.float64
         )
 
     def collect(self, values: NDArray[np.float32]) -> None:
@@ -69,22 +69,22 @@ class Histogram:
         low, high = float(flat.min(initial=0.0)), float(flat.max(initial=0.0))
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError("a value is not finite")
-        self.lowest, self.highest = min(self.lowest, low), max(self.highest, high)
+        self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         self._reach(max(-low, high))
-        if self.top == 0.0:
+        if self.upper_edge == 0.0:
             self.counts[0] += flat.size
             return
         bins = len(self.counts)
-        places = np.minimum((np.abs(flat) * (bins / self.top)).astype(np.int64), bins - 1)
+        places = np.minimum((np.abs(flat) * (bins / self.upper_edge)).astype(np.int64), bins - 1)
         self.counts += np.bincount(places, minlength=bins)
 
     def _reach(self, magnitude: float) -> None:
-        if self.top == 0.0:
-            self.top = magnitude
-        while magnitude > self.top:
+        if self.upper_edge == 0.0:
+            self.upper_edge = magnitude
+        while magnitude > self.upper_edge:
             joined = self.counts.reshape(-1, 2).sum(1)
             self.counts = np.concatenate([joined, np.zeros_like(joined)])
-            self.top *= 2
+            self.upper_edge *= 2
 
 
 class Estimator(ABC):
@@ -114,13 +114,16 @@ class Estimator(ABC):
                 unused.
         """
         seen = self.histogram
-        if seen.magnitude == 0.0:
+        if seen.max_magnitude == 0.0:
             return 0.0, 0.0
-        high = min(self.highest(SIGNED if signed or seen.negative else UNSIGNED), seen.magnitude)
-        return (-high if seen.negative else 0.0), high
+        high = min(
+            self.clip_magnitude(INT8_STEPS if signed or seen.has_negative else UINT8_STEPS),
+            seen.max_magnitude,
+        )
+        return (-high if seen.has_negative else 0.0), high
 
     @abstractmethod
-    def highest(self, steps: int) -> float:
+    def clip_magnitude(self, steps: int) -> float:
         """The magnitude up to which values get codes of their own.
 
         Args:

@@ -23,9 +23,9 @@ class Percentile(Estimator):
         super().__init__(histogram)
         self._share = share
 
-    def highest(self, steps: int) -> float:
+    def clip_magnitude(self, steps: int) -> float:
         """The end of the bin in which the share is reached, whatever the steps."""
         del steps
         seen = self.histogram
         place = int(np.searchsorted(np.cumsum(seen.counts), self._share * seen.total))
-        return (place + 1) * seen.top / len(seen.counts)
+        return (place + 1) * seen.upper_edge / len(seen.counts)

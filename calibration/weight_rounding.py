@@ -15,8 +15,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-WIDEST = 1024  # columns handled together; more are split, since the sums grow with their square
-TOGETHER = (
+MAX_COLUMNS = (
+    1024  # columns handled together; more are split, since the sums grow with their square
+)
+BATCHED_POSITIONS = (
     256  # positions that are multiplied out at once: adding large sums costs more than the products
 )
 DAMPING = 1e-3  # of the mean square of an input, so that unseen combinations of inputs count, too
@@ -24,7 +26,7 @@ MOST = 127
 Floats = NDArray[np.float64]
 
 
-class Gram:
+class GramMatrix:
     """Sums of products of a convolution's inputs, the constant that its bias is multiplied with
     being the last one.
 
@@ -41,20 +43,20 @@ class Gram:
         """
         self.groups = groups
         width = int(np.prod(weight_shape[1:]))
-        edges = np.linspace(0, width, -(-width // WIDEST) + 1).astype(int)
+        edges = np.linspace(0, width, -(-width // MAX_COLUMNS) + 1).astype(int)
         self.columns = [slice(low, high) for low, high in pairwise(edges)]
         widths = [part.stop - part.start + 1 for part in self.columns]
         self._sums: list[Floats] = [np.zeros((groups, width, width)) for width in widths]
         self._waiting: list[NDArray[np.float32]] = []
-        self.number = 0
+        self.positions = 0
 
     def collect(self, patches: NDArray[np.float32]) -> None:
         """Take in (G, P, K) inputs: what the flattened weight of each group is multiplied with, at
         P positions.
         """
         self._waiting.append(patches)
-        self.number += patches.shape[1]
-        if sum(one.shape[1] for one in self._waiting) >= TOGETHER:
+        self.positions += patches.shape[1]
+        if sum(one.shape[1] for one in self._waiting) >= BATCHED_POSITIONS:
             self._add()
 
     @property
@@ -74,8 +76,11 @@ class Gram:
             total += rows.transpose(0, 2, 1) @ rows
 
 
-def round_layer(
-    weight: NDArray[np.float32], bias: NDArray[np.float32], scales: NDArray[np.float32], gram: Gram
+def round_weights(
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    gram: GramMatrix,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Codes of a convolution's weight, and the bias that goes with them.
 
@@ -95,7 +100,7 @@ def round_layer(
     )
     codes, extra = np.empty(rows.shape), np.zeros(rows.shape[:2])
     for part, total in zip(gram.columns, gram.sums):
-        codes[..., part], shift = _round(rows[..., part], total / max(gram.number, 1))
+        codes[..., part], shift = _round(rows[..., part], total / max(gram.positions, 1))
         extra += shift
     return (
         codes.reshape(weight.shape).astype(np.int8),

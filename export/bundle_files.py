@@ -33,7 +33,12 @@ from edgeseg.bundle.graph_metadata import (
 )
 from edgeseg.bundle.manifest import CALIBRATION
 from edgeseg.bundle.onnx_scan import scan_onnx
-from edgeseg.calibration.frame_selection import MOST, pool, select, spread
+from edgeseg.calibration.frame_selection import (
+    MAX_CANDIDATES,
+    calibration_candidates,
+    select_frames,
+    spread_frames,
+)
 from edgeseg.config import ExportConfig
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.evaluation.figures import (
@@ -53,10 +58,10 @@ from edgeseg.export.evaluation.parity import (
 )
 from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
 from edgeseg.export.graph.fp16 import to_fp16
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
-from edgeseg.export.quantization import calibration_cache as calibrationstore
-from edgeseg.export.quantization.activation_statistics import impressions
+from edgeseg.export.quantization import calibration_cache
+from edgeseg.export.quantization.activation_statistics import frame_statistics
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate
 from edgeseg.export.quantization.recipe_search import RecipeResult, SearchContext, search_recipe
 from edgeseg.export.tensorrt.checklist import check_static, summary
@@ -106,7 +111,7 @@ def float_file(work: ExportContext, model: LoadedModel) -> float:
         )
     temperature = fit_temperature(samples.logits, samples.labels)
     work.report.start("val frames through ONNX", len(work.val.frames))
-    unfinished = wrap(
+    unfinished = wrap_network(
         work.network, work.interface.with_thresholds(temperature, 0.5)
     ).SerializeToString()
     outcome = run_graph(unfinished, work.val, work.threads, work.report)
@@ -115,7 +120,7 @@ def float_file(work: ExportContext, model: LoadedModel) -> float:
     work.interface = work.interface.with_thresholds(
         temperature, gamma
     )  # only the score depends on gamma
-    _add(work, FP32, wrap(work.network, work.interface), {})
+    _add(work, FP32, wrap_network(work.network, work.interface), {})
     work.figures["torch"] = accuracy_metrics(torch, names)
     work.figures[FP32] = accuracy_metrics(outcome, names, torch) | likelihood_figures(
         samples, temperature
@@ -140,7 +145,7 @@ def int8_files(work: ExportContext) -> None:
         work.val,
         work.site.config.class_names,
         work.interface,
-        wrap(work.network, work.interface),
+        wrap_network(work.network, work.interface),
         work.outcomes[FP32],
         work.samples,
         images,
@@ -157,14 +162,14 @@ def int8_files(work: ExportContext) -> None:
     record["flavours"] = {}
     for flavour in INT8_FLAVOURS:
         found = search_recipe(ground, calibrated, flavour)
-        rung = found.best.rung
+        rung = found.best.recipe
         interface, extra = _own_thresholds(work, flavour, found.best)
-        model = found.best.file(interface, flavour)
+        model = found.best.build_graph(interface, flavour)
         metadata = {
             SOURCE_KEY: source,
             CALIBRATION_KEY: rung.name,
             CALIBRATION_FRAMES_KEY: str(len(chosen)),
-            FLOAT_TENSORS_KEY: json.dumps(rung.islands),
+            FLOAT_TENSORS_KEY: json.dumps(rung.float_tensors),
             FLOAT_CONVOLUTIONS_KEY: json.dumps(float_convolutions(model)),
         }
         data = _add(work, flavour, model, metadata)
@@ -176,16 +181,16 @@ def int8_files(work: ExportContext) -> None:
             | {
                 "calibration": rung.name,
                 "calibration_frames": len(chosen),
-                "islands": rung.islands,
+                "islands": rung.float_tensors,
                 "ladder": found.rows(),
             }
         )
-        work.outcomes[flavour] = found.best.outcome
+        work.outcomes[flavour] = found.best.evaluation
         _note_times(work, found.times)
         ranges = calibrated.ranges(rung.estimator, signed=flavour == INT8_TRT)
         record["flavours"][flavour] = {
             "method": rung.name,
-            "islands": rung.islands,
+            "islands": rung.float_tensors,
             "ranges": {
                 name: [round(low, 7), round(high, 7)] for name, (low, high) in ranges.items()
             },
@@ -195,21 +200,23 @@ def int8_files(work: ExportContext) -> None:
 
 def _calibration_frames(work: ExportContext) -> list[Frame]:
     config = work.config
-    frames = pool(work.site, config.calibration_frames, config.seed)
+    frames = calibration_candidates(work.site, config.calibration_frames, config.seed)
     if config.calibration in ("spread", "random") and not config.hard_share:
-        return select(frames, config.calibration_frames, config.calibration, seed=config.seed)
-    frames = spread(frames, MOST, config.seed)
+        return select_frames(
+            frames, config.calibration_frames, config.calibration, seed=config.seed
+        )
+    frames = spread_frames(frames, MAX_CANDIDATES, config.seed)
     work.report.start("choosing calibration frames", len(frames))
     images = CalibrationImages(work.site, frames, work.val.size)
-    seen = impressions(
+    seen = frame_statistics(
         work.network, work.interface, images, threads=work.threads, report=work.report
     )
-    return select(
+    return select_frames(
         frames,
         config.calibration_frames,
         config.calibration,
         seed=config.seed,
-        impressions=seen,
+        statistics=seen,
         hard_share=config.hard_share,
     )
 
@@ -218,13 +225,13 @@ def _calibrated(
     work: ExportContext, images: CalibrationImages, digests: list[str]
 ) -> CalibrationResult:
     folder = work.site.root / "cache" / "calibration"
-    name = calibrationstore.key(work.network, work.interface, digests)
-    found = calibrationstore.load(folder, name)
+    name = calibration_cache.cache_key(work.network, work.interface, digests)
+    found = calibration_cache.load_calibration(folder, name)
     if found is None:
         found = calibrate(
             work.network, work.interface, images, threads=work.threads, report=work.report
         )
-        calibrationstore.store(folder, name, found)
+        calibration_cache.store_calibration(folder, name, found)
     return found
 
 
@@ -235,7 +242,7 @@ def _own_thresholds(
     make of entropy.
     """
     temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
-    model = attempt.file(work.interface.with_thresholds(temperature, 0.5), flavour)
+    model = attempt.build_graph(work.interface.with_thresholds(temperature, 0.5), flavour)
     work.report.start(f"entropy of {flavour}", len(work.val.frames))
     entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
     gamma = fit_gamma(entropies, work.config.alpha)

@@ -30,7 +30,7 @@ from edgeseg.export.bundle_files import (
 )
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import ValFrames
-from edgeseg.export.graph.lowering import lower, rename
+from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, logits_size
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
@@ -159,7 +159,7 @@ def _begin(
         )
     size = config.imgsz or (model.card.height, model.card.width)
     report.start("writing the graph", None)
-    network = rename(lower(export_network(model.module.reparameterized(), *size)))
+    network = canonicalize_names(lower(export_network(model.module.reparameterized(), *size)))
     interface = Interface(
         height=size[0],
         width=size[1],

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 
 from edgeseg.bundle.flavours import INT8_CPU
-from edgeseg.calibration.frame_selection import pool, select
+from edgeseg.calibration.frame_selection import calibration_candidates, select_frames
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.parity import CalibrationImages
-from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
-    inspect,
+    inspect_kernels,
     integer_convolutions,
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
@@ -125,13 +125,15 @@ def measure(
         report.start(f"writing {student.arch} with {student.encoder}", None)
         settle(network, images)
         merged = network.eval().reparameterized()
-        graph, interface = fold_std(rename(lower(export_network(merged, height, width))), plain)
+        graph, interface = fold_std(
+            canonicalize_names(lower(export_network(merged, height, width))), plain
+        )
         calibrated = calibrate(graph, interface, images, threads=threads)
         model = quantize(calibrated, interface, INT8_CPU)
         int8 = model.SerializeToString()
-        graphs |= {f"{'/'.join(student)} fp32": wrap(graph, interface).SerializeToString()}
+        graphs |= {f"{'/'.join(student)} fp32": wrap_network(graph, interface).SerializeToString()}
         graphs |= {f"{'/'.join(student)} int8": int8}
-        kernels = inspect(int8)
+        kernels = inspect_kernels(int8)
         size = sum(parameter.numel() for parameter in merged.parameters())
         convolutions = integer_convolutions(model) + len(float_convolutions(model))
         facts.append((size, kernels.quantized, convolutions, kernels.conversions))
@@ -176,7 +178,9 @@ def pictures(site: Site | None, size: tuple[int, int], seed: int = 0) -> Sequenc
     """Frames of the site at `size`, or where there are none, smooth noise."""
     if site is not None and site.frames("unlabelled", "labelled"):
         frames = CalibrationImages(
-            site, select(pool(site, FRAMES, seed), FRAMES, "spread", seed=seed), size
+            site,
+            select_frames(calibration_candidates(site, FRAMES, seed), FRAMES, "spread", seed=seed),
+            size,
         )
         return [*frames] * 2  # twice, since batch norms cannot do with a single one
     random = torch.Generator().manual_seed(seed)

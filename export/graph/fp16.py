@@ -10,7 +10,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.graph.lowering import Constants, assemble
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 
 FLOAT_INPUTS = {"Resize": (1, 2)}  # scales and region stay float32, ONNX allows nothing else
 LARGEST = float(np.finfo(np.float16).max)
@@ -49,7 +49,7 @@ def to_fp16(network: ModelProto, interface: Interface) -> ModelProto:
             "Cast", ["logits.half"], ["logits"], "cast_from_half", to=TensorProto.FLOAT
         )
     )
-    return wrap(assemble(network, nodes, constants), interface)
+    return wrap_network(assemble(network, nodes, constants), interface)
 
 
 def _halve_cast(node: NodeProto) -> None:

@@ -99,7 +99,7 @@ def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) ->
     return made
 
 
-def rename(model: ModelProto) -> ModelProto:
+def canonicalize_names(model: ModelProto) -> ModelProto:
     """A copy of `model` whose names follow from its structure and its weights, not from the version
     of torch.
 

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from edgeseg.calibration.observers import UNSIGNED
+from edgeseg.calibration.observers import UINT8_STEPS
 from edgeseg.export.graph.lowering import Constants, assemble
 
-BEFORE, AFTER = (
+PREPROCESSING, POSTPROCESSING = (
     "before.",
     "after.",
 )  # how the names of the added nodes begin; what is between them is the network
@@ -68,12 +68,14 @@ def logits_size(network: ModelProto) -> tuple[int, int]:
     return sides[2].dim_value, sides[3].dim_value
 
 
-def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = False) -> ModelProto:
+def wrap_network(
+    network: ModelProto, interface: Interface, *, channels_last: bool = False
+) -> ModelProto:
     """The whole graph.
 
     Args:
         network: at opset 17, takes `normalized` float32 [N,3,H,W], or [N,12,H,W/4] from
-            `widen_stem`, or `image` itself from `read_pixels`, and gives `logits` float32
+            `widen_stem`, or `image` itself from `fold_mean`, and gives `logits` float32
             [N,C,h,w].
         channels_last: enlarge the logits with their channels last. The mask is the same but for
             ties within rounding, and ONNX Runtime is faster behind INT8 convolutions, but TensorRT
@@ -83,7 +85,7 @@ def wrap(network: ModelProto, interface: Interface, *, channels_last: bool = Fal
     nodes, constants = list(network.graph.node), _constants(network)
     before, more = _before(interface, network.graph.input[0])
     coded = constants.get("logits.scale")
-    small = coded is not None and UNSIGNED * float(coded) <= FINITE * interface.temperature
+    small = coded is not None and UINT8_STEPS * float(coded) <= FINITE * interface.temperature
     after, others = _after(interface, height, width, channels_last, small)
     constants |= more | others
     batch, full = interface.batch, (interface.height, interface.width)
@@ -126,32 +128,45 @@ def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto
     mean, std = (255 * np.array(values, np.float64) for values in (interface.mean, interface.std))
     batch, height, width = interface.batch, interface.height, interface.width
     beside = entry.type.tensor_type.shape.dim[1].dim_value // 3
-    centered, scaled = f"{BEFORE}centred", f"{BEFORE}scaled"
+    centered, scaled = f"{PREPROCESSING}centred", f"{PREPROCESSING}scaled"
     dividing = (
-        [_node("Mul", f"{BEFORE}mul", [centered, f"{BEFORE}scale"], scaled)]
+        [_node("Mul", f"{PREPROCESSING}mul", [centered, f"{PREPROCESSING}scale"], scaled)]
         if (std != 1).any()
         else []
     )
     nodes = [
-        _node("Cast", f"{BEFORE}cast", ["image"], f"{BEFORE}float", to=TensorProto.FLOAT),
-        _node("Reshape", f"{BEFORE}flatten", [f"{BEFORE}float", f"{BEFORE}rows"], f"{BEFORE}row"),
-        _node("Sub", f"{BEFORE}sub", [f"{BEFORE}row", f"{BEFORE}mean"], centered),
+        _node(
+            "Cast", f"{PREPROCESSING}cast", ["image"], f"{PREPROCESSING}float", to=TensorProto.FLOAT
+        ),
+        _node(
+            "Reshape",
+            f"{PREPROCESSING}flatten",
+            [f"{PREPROCESSING}float", f"{PREPROCESSING}rows"],
+            f"{PREPROCESSING}row",
+        ),
+        _node(
+            "Sub", f"{PREPROCESSING}sub", [f"{PREPROCESSING}row", f"{PREPROCESSING}mean"], centered
+        ),
         *dividing,
         _node(
             "Reshape",
-            f"{BEFORE}unflatten",
-            [scaled if dividing else centered, f"{BEFORE}pixels"],
-            f"{BEFORE}pixel",
+            f"{PREPROCESSING}unflatten",
+            [scaled if dividing else centered, f"{PREPROCESSING}pixels"],
+            f"{PREPROCESSING}pixel",
         ),
         _node(
-            "Transpose", f"{BEFORE}transpose", [f"{BEFORE}pixel"], "normalised", perm=[0, 3, 1, 2]
+            "Transpose",
+            f"{PREPROCESSING}transpose",
+            [f"{PREPROCESSING}pixel"],
+            "normalised",
+            perm=[0, 3, 1, 2],
         ),
     ]
     return nodes, {
-        f"{BEFORE}rows": np.array([batch, height, 3 * width], np.int64),
-        f"{BEFORE}mean": np.tile(mean, width).astype(np.float32).reshape(1, 1, -1),
-        f"{BEFORE}scale": np.tile(1 / std, width).astype(np.float32).reshape(1, 1, -1),
-        f"{BEFORE}pixels": np.array([batch, height, width // beside, 3 * beside], np.int64),
+        f"{PREPROCESSING}rows": np.array([batch, height, 3 * width], np.int64),
+        f"{PREPROCESSING}mean": np.tile(mean, width).astype(np.float32).reshape(1, 1, -1),
+        f"{PREPROCESSING}scale": np.tile(1 / std, width).astype(np.float32).reshape(1, 1, -1),
+        f"{PREPROCESSING}pixels": np.array([batch, height, width // beside, 3 * beside], np.int64),
     }
 
 
@@ -164,7 +179,7 @@ def _after(
     anything else here.
     """
     down, right = interface.height // height, interface.width // width
-    a = AFTER
+    a = POSTPROCESSING
     constants: Constants = {
         f"{a}temperature": np.float32(1 / interface.temperature).reshape(()),
         f"{a}channel": np.array([1], np.int64),
@@ -181,7 +196,7 @@ def _after(
     }
     enlarged: list[NodeProto] = []  # nothing, where the logits have the size of the image
     if channels_last:
-        enlarged, more = enlarge_last(interface, height, width)
+        enlarged, more = upsample_channels_last(interface, height, width)
         constants |= more
     elif (height, width) != (interface.height, interface.width):
         constants[f"{a}scales"] = np.array(
@@ -247,15 +262,15 @@ def _after(
 def _resize(source: str) -> NodeProto:
     return _node(
         "Resize",
-        f"{AFTER}resize",
-        [source, "", f"{AFTER}scales"],
-        f"{AFTER}upsampled",
+        f"{POSTPROCESSING}resize",
+        [source, "", f"{POSTPROCESSING}scales"],
+        f"{POSTPROCESSING}upsampled",
         mode="linear",
         coordinate_transformation_mode="half_pixel",
     )
 
 
-def enlarge_last(
+def upsample_channels_last(
     interface: Interface, height: int, width: int
 ) -> tuple[list[NodeProto], Constants]:
     """Logits to [N,H,W,C], bilinear with half pixels.
@@ -269,7 +284,7 @@ def enlarge_last(
     highest are often equal, and ArgMax takes the first: a class late in the list lost 15 % of its
     area. So every other column prefers the last.
     """
-    a, batch, classes = AFTER, interface.batch, interface.classes
+    a, batch, classes = POSTPROCESSING, interface.batch, interface.classes
     full, times = (
         (interface.height, interface.width),
         (interface.height // height, interface.width // width),

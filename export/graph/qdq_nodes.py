@@ -19,9 +19,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.graph.lowering import Constants
 
-SMALLEST = 1e-6  # range of a tensor that is always zero; a scale must be above 0
+MIN_RANGE = 1e-6  # range of a tensor that is always zero; a scale must be above 0
 WEIGHT_STEPS = 127
-BIAS_MOST = 2**30  # half of what 32 bits hold; the other half is for the products
+MAX_BIAS = 2**30  # half of what 32 bits hold; the other half is for the products
 ABSORBED = frozenset(
     {"Clip", "Relu"}
 )  # vanish behind a layer whose codes begin and end where they do
@@ -46,15 +46,15 @@ class GraphTopology:
             if tensor.data_location
             != TensorProto.EXTERNAL  # a file to be checked may say so; ours never do
         }
-        self.givers = {name: node for node in self.nodes for name in node.output}
-        self.takers: dict[str, list[NodeProto]] = defaultdict(list)
+        self.producers = {name: node for node in self.nodes for name in node.output}
+        self.consumers: dict[str, list[NodeProto]] = defaultdict(list)
         for node in self.nodes:
             for name in dict.fromkeys(node.input):
                 if name:
-                    self.takers[name].append(node)
+                    self.consumers[name].append(node)
         self.outputs = {value.name for value in network.graph.output}
 
-    def absorbed(self) -> dict[str, str]:
+    def absorbed_tensors(self) -> dict[str, str]:
         """Tensors that need no codes of their own, each with what the activation behind it makes of
         it.
         """
@@ -62,31 +62,31 @@ class GraphTopology:
         for node in self.nodes:
             before = node.input[0] if node.input else ""
             alone = (
-                before in self.givers
+                before in self.producers
                 and before not in self.outputs
-                and len(self.takers[before]) == 1
+                and len(self.consumers[before]) == 1
             )
-            if node.op_type in ABSORBED and alone and self.starts_at_zero(node):
+            if node.op_type in ABSORBED and alone and self.clips_at_zero(node):
                 found[before] = node.output[0]
         return found
 
-    def starts_at_zero(self, node: NodeProto) -> bool:
+    def clips_at_zero(self, node: NodeProto) -> bool:
         """Whether a Clip or Relu cuts off just what is negative, beside what is large."""
         if node.op_type == "Relu":
             return True
         least = self.constants.get(node.input[1]) if len(node.input) > 1 else None
         return least is not None and float(least.reshape(-1)[0]) == 0.0
 
-    def ends_in(self, name: str, layers: Collection[str]) -> bool:
+    def is_sole_output(self, name: str, layers: Collection[str]) -> bool:
         """Whether the tensor is what one of the layers gives, and nobody else reads it."""
-        giver = self.givers.get(name)
-        return giver is not None and giver.name in layers and len(self.takers[name]) == 1
+        giver = self.producers.get(name)
+        return giver is not None and giver.name in layers and len(self.consumers[name]) == 1
 
-    def is_behind(self, name: str, layers: Collection[str]) -> bool:
+    def follows(self, name: str, layers: Collection[str]) -> bool:
         """Whether the tensor comes from one of the layers, with activations between at most."""
-        giver = self.givers.get(name)
+        giver = self.producers.get(name)
         while giver is not None and giver.op_type in ABSORBED:
-            giver = self.givers.get(giver.input[0])
+            giver = self.producers.get(giver.input[0])
         return giver is not None and giver.name in layers
 
     def ancestors(self, name: str) -> dict[str, int]:
@@ -96,25 +96,25 @@ class GraphTopology:
         found, edge = {name: 0}, [name]
         while edge:
             here = edge.pop(0)
-            giver = self.givers.get(here)
-            for before in self.data(giver) if giver is not None else ():
+            giver = self.producers.get(here)
+            for before in self.data_inputs(giver) if giver is not None else ():
                 if before not in found:
                     found[before] = found[here] + 1
                     edge.append(before)
         return found
 
-    def depth(self, name: str, node: NodeProto) -> int:
+    def branch_depth(self, name: str, node: NodeProto) -> int:
         """How many nodes lie between the tensor and what it has in common with the other inputs of
         `node`.
         """
         mine = self.ancestors(name)
-        others = [self.ancestors(other) for other in self.data(node) if other != name]
+        others = [self.ancestors(other) for other in self.data_inputs(node) if other != name]
         return min(
             (depth for one, depth in mine.items() if any(one in other for other in others)),
             default=len(mine),
         )
 
-    def data(self, node: NodeProto) -> list[str]:
+    def data_inputs(self, node: NodeProto) -> list[str]:
         """The inputs of a node that are no constants."""
         return [name for name in node.input if name and name not in self.constants]
 
@@ -129,14 +129,14 @@ class QuantizedConv:
         bias: (O,).
     """
 
-    codes: NDArray[np.int8]
+    weight_int8: NDArray[np.int8]
     scales: NDArray[np.float32]
     bias: NDArray[np.float32]
 
     @property
-    def weight(self) -> NDArray[np.float32]:
+    def dequantized_weight(self) -> NDArray[np.float32]:
         """What the codes stand for."""
-        return np.asarray(self.codes * self.scales[:, None, None, None], np.float32)
+        return np.asarray(self.weight_int8 * self.scales[:, None, None, None], np.float32)
 
 
 Parts = tuple[
@@ -172,7 +172,7 @@ class GraphBuilder:
         )
 
 
-def layers_of(network: ModelProto) -> dict[str, NodeProto]:
+def quantizable_convs(network: ModelProto) -> dict[str, NodeProto]:
     """The convolutions that may be computed in integers, by name: those whose weights are
     constants.
     """
@@ -199,6 +199,6 @@ def weight_scales(
     """
     most = np.abs(weight.reshape(len(weight), -1)).max(1)
     scales = np.maximum(
-        np.maximum(most, SMALLEST) / WEIGHT_STEPS, np.abs(bias) / (BIAS_MOST * step)
+        np.maximum(most, MIN_RANGE) / WEIGHT_STEPS, np.abs(bias) / (MAX_BIAS * step)
     )
     return np.asarray(scales, np.float32)

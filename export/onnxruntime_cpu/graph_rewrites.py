@@ -1,7 +1,7 @@
 """What the CPU flavour says otherwise than the network, because ONNX Runtime computes that faster
 on codes.
 
-Each function takes and gives what `place_cpu` takes; the codes that come out are the same. Tensors
+Each function takes and gives what `place_qdq_cpu` takes; the codes that come out are the same. Tensors
 that are islands, or have no range, are left alone.
 """
 
@@ -18,15 +18,15 @@ from edgeseg.export.graph.lowering import Shapes, assemble, attributes_of, stati
 from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS, GraphTopology, Parts, QuantizedConv, Ranges
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 
-CHANNELS = 16  # outputs that ONNX Runtime's direct convolution computes at once
-REPEATS = {  # how a Resize may look up the nearest pixel if whole factors shall repeat each
+CHANNEL_BLOCK = 16  # outputs that ONNX Runtime's direct convolution computes at once
+REPEATING_MODES = {  # how a Resize may look up the nearest pixel if whole factors shall repeat each
     (b"asymmetric", b"floor"),
     (b"half_pixel", b"round_prefer_floor"),
     (b"half_pixel", b"round_prefer_ceil"),
 }
 
 
-def rewrite(
+def rewrite_for_cpu(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -34,12 +34,12 @@ def rewrite(
 ) -> Parts:
     """All of it."""
     parts: Parts = (network, ranges, layers)
-    for function in (pools_as_layers, resizes_as_copies, thicken, widen_stem):
+    for function in (pools_to_convs, resizes_to_concats, pad_output_channels, widen_stem):
         parts = function(*parts, islands)
     return parts
 
 
-def pools_as_layers(
+def pools_to_convs(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -60,7 +60,7 @@ def pools_as_layers(
         if made is not None:
             node, more[node.name] = made
             constants |= {
-                node.input[1]: more[node.name].weight,
+                node.input[1]: more[node.name].dequantized_weight,
                 node.input[2]: more[node.name].bias,
             }
         nodes.append(node)
@@ -104,7 +104,7 @@ def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, QuantizedConv] |
     return node, QuantizedConv(codes, scales, np.zeros(channels, np.float32))
 
 
-def resizes_as_copies(
+def resizes_to_concats(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -144,7 +144,7 @@ def _repeats(node: NodeProto, shapes: Shapes) -> bool:
     )
     if (
         attributes.get("mode", b"nearest") != b"nearest"
-        or rule not in REPEATS
+        or rule not in REPEATING_MODES
         or before[:2] != after[:2]
     ):
         return False
@@ -183,7 +183,7 @@ def _copies(
     ], {key: np.array(value, np.int64) for key, value in sides.items()}
 
 
-def thicken(
+def pad_output_channels(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -196,7 +196,7 @@ def thicken(
     `edgeseg.export.onnxruntime_cpu.stem_widening`.
     """
     wiring, wider, more = GraphTopology(network), dict(layers), dict(ranges)
-    constants, nodes, absorbed = dict(wiring.constants), [], wiring.absorbed()
+    constants, nodes, absorbed = dict(wiring.constants), [], wiring.absorbed_tensors()
     for node in wiring.nodes:
         nodes.append(node)
         if (
@@ -206,13 +206,13 @@ def thicken(
         ):
             continue
         layer = layers[node.name]
-        outputs, _, *kernel = layer.codes.shape
-        if outputs >= CHANNELS or kernel == [1, 1] or attributes_of(node).get("group", 1) != 1:
+        outputs, _, *kernel = layer.weight_int8.shape
+        if outputs >= CHANNEL_BLOCK or kernel == [1, 1] or attributes_of(node).get("group", 1) != 1:
             continue
-        missing = CHANNELS - outputs
+        missing = CHANNEL_BLOCK - outputs
         wider[node.name] = replace(
             layer,
-            codes=np.pad(layer.codes, [(0, missing), (0, 0), (0, 0), (0, 0)]),
+            codes=np.pad(layer.weight_int8, [(0, missing), (0, 0), (0, 0), (0, 0)]),
             scales=np.pad(layer.scales, (0, missing), mode="edge"),
             bias=np.pad(layer.bias, (0, missing)),
         )
@@ -220,7 +220,10 @@ def thicken(
         made.CopyFrom(node)
         made.input[1:] = [f"{node.name}.thick.weight", f"{node.name}.thick.bias"]
         made.output[:] = [f"{given}.thick"]
-        constants |= {made.input[1]: wider[node.name].weight, made.input[2]: wider[node.name].bias}
+        constants |= {
+            made.input[1]: wider[node.name].dequantized_weight,
+            made.input[2]: wider[node.name].bias,
+        }
         cut = {"first": [0], "end": [outputs], "axis": [1]}
         constants |= {f"{given}.{name}": np.array(value, np.int64) for name, value in cut.items()}
         inputs = [*made.output, *(f"{given}.{name}" for name in cut)]

@@ -14,7 +14,7 @@ from edgeseg.export.evaluation.ort_session import open_session
 
 
 @dataclass(frozen=True)
-class Kernels:
+class KernelReport:
     """What ONNX Runtime made of the CPU flavour.
 
     Attributes:
@@ -26,13 +26,13 @@ class Kernels:
     conversions: int
 
 
-def inspect(data: bytes) -> Kernels:
+def inspect_kernels(data: bytes) -> KernelReport:
     """Load the CPU flavour as ONNX Runtime will, and count which kernels it takes."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "optimised.onnx"
         open_session(data, 1, optimized=target)
         kinds = Counter(node.op_type for node in onnx.load(target).graph.node)
-    return Kernels(kinds["QLinearConv"], kinds["QuantizeLinear"] + kinds["DequantizeLinear"])
+    return KernelReport(kinds["QLinearConv"], kinds["QuantizeLinear"] + kinds["DequantizeLinear"])
 
 
 def integer_convolutions(model: ModelProto) -> int:

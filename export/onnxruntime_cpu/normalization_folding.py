@@ -14,14 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from edgeseg.calibration.observers import SIGNED
+from edgeseg.calibration.observers import INT8_STEPS
 from edgeseg.export.graph.lowering import Constants, assemble, attributes_of, static_shapes
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import GraphTopology, Parts, QuantizedConv, Ranges
-from edgeseg.export.onnxruntime_cpu.qdq_placement import parameters
+from edgeseg.export.onnxruntime_cpu.qdq_placement import scale_and_zero_point
 
-GRAY_LEVELS = (-float(SIGNED), float(SIGNED))  # a range whose codes are one gray level apart
-UNSCALED = (1 / 255,) * 3  # what `std` is once the weights are divided by it
+GRAY_LEVELS = (
+    -float(INT8_STEPS),
+    float(INT8_STEPS),
+)  # a range whose codes are one gray level apart
+UNIT_STD = (1 / 255,) * 3  # what `std` is once the weights are divided by it
 
 
 def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Interface]:
@@ -32,7 +35,7 @@ def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Int
     convolution over all channels are given back as they are.
     """
     wiring, entry = GraphTopology(network), network.graph.input[0].name
-    stem = wiring.takers[entry][0]
+    stem = wiring.consumers[entry][0]
     plain = (
         stem.op_type == "Conv"
         and stem.input[0] == entry
@@ -43,17 +46,17 @@ def fold_std(network: ModelProto, interface: Interface) -> tuple[ModelProto, Int
     weight, steps = wiring.constants[stem.input[1]], 255 * np.array(interface.std, np.float64)
     folded = (weight / steps[:, None, None]).astype(np.float32)
     made = assemble(network, wiring.nodes, wiring.constants | {stem.input[1]: folded})
-    return made, replace(interface, std=UNSCALED)
+    return made, replace(interface, std=UNIT_STD)
 
 
-def read_pixels(
+def fold_mean(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
     islands: Collection[str],
     interface: Interface,
 ) -> Parts:
-    """What `place_cpu` takes, for a network that takes `image` (N, H, W, 3) uint8 and needs nothing
+    """What `place_qdq_cpu` takes, for a network that takes `image` (N, H, W, 3) uint8 and needs nothing
     in front.
 
     Its border is padded with the mean to the nearest gray level. All else is exact, while codes of
@@ -65,16 +68,16 @@ def read_pixels(
         interface: what `fold_std` gave.
     """
     wiring, entry = GraphTopology(network), network.graph.input[0].name
-    stem = wiring.takers[entry][0]
-    given = wiring.absorbed().get(stem.output[0], stem.output[0])
+    stem = wiring.consumers[entry][0]
+    given = wiring.absorbed_tensors().get(stem.output[0], stem.output[0])
     floats = stem.name not in layers or any(
         name in islands or name not in ranges for name in (entry, given)
     )
-    if floats or interface.std != UNSCALED or _shared(wiring, stem):
+    if floats or interface.std != UNIT_STD or _shared(wiring, stem):
         return network, ranges, layers
     layer, shape = layers[stem.name], static_shapes(network)[entry]
     mean = 255 * np.tile(interface.mean, shape[1] // 3)
-    scale, middle = parameters(GRAY_LEVELS)
+    scale, middle = scale_and_zero_point(GRAY_LEVELS)
     front, constants = _padded(
         shape, attributes_of(stem).get("pads", [0] * 4), np.rint(mean).astype(np.uint8)
     )
@@ -97,7 +100,7 @@ def read_pixels(
     shell.CopyFrom(network)
     full = [interface.batch, interface.height, interface.width, 3]
     shell.graph.input[0].CopyFrom(helper.make_tensor_value_info("image", TensorProto.UINT8, full))
-    brightness = layer.weight.sum((2, 3), dtype=np.float64) @ (mean - float(middle))
+    brightness = layer.dequantized_weight.sum((2, 3), dtype=np.float64) @ (mean - float(middle))
     centered = replace(layer, bias=(layer.bias - brightness).astype(np.float32))
     return (
         assemble(shell, nodes, constants),
@@ -108,7 +111,7 @@ def read_pixels(
 
 def _shared(wiring: GraphTopology, stem: NodeProto) -> bool:
     """Whether somebody else reads what the first layer reads."""
-    return any(len(wiring.takers[name]) > 1 for name in stem.input[:2])
+    return any(len(wiring.consumers[name]) > 1 for name in stem.input[:2])
 
 
 def _padded(

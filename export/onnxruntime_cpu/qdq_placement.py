@@ -19,17 +19,17 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
-from edgeseg.calibration.observers import SIGNED, UNSIGNED
+from edgeseg.calibration.observers import INT8_STEPS, UINT8_STEPS
 from edgeseg.export.graph.lowering import assemble
 from edgeseg.export.graph.qdq_nodes import (
-    SMALLEST,
+    MIN_RANGE,
     GraphBuilder,
     GraphTopology,
     QuantizedConv,
     Ranges,
 )
 
-CODED = frozenset(
+QUANTIZED_OPS = frozenset(
     {
         "Add",
         "AveragePool",
@@ -48,23 +48,29 @@ CODED = frozenset(
         "Transpose",
     }
 )  # what ONNX Runtime runs on codes, and what must not interrupt them
-JOINING = frozenset(
+JOINING_OPS = frozenset(
     {"Add", "Concat", "Mul"}
 )  # these run on codes only if all of their inputs are codes
-PICKING = frozenset({"MaxPool", "Reshape", "Slice", "Split", "Transpose"})  # what comes out went in
-PASSING = PICKING | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
-APART = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
-MIDDLE = 128  # zero point of tensors with negative values
+COPYING_OPS = frozenset(
+    {"MaxPool", "Reshape", "Slice", "Split", "Transpose"}
+)  # what comes out went in
+PASSIVE_OPS = COPYING_OPS | {"Clip", "Concat", "Relu"}  # not worth turning floats into codes for
+RANGE_SEPARATION = 1 + 2.0**-16  # the least by which ranges are told apart, also as FP32 scales
+SIGNED_ZERO_POINT = 128  # zero point of tensors with negative values
 
 
-def parameters(limits: tuple[float, float]) -> tuple[float, np.uint8]:
+def scale_and_zero_point(limits: tuple[float, float]) -> tuple[float, np.uint8]:
     """Scale and zero point of a tensor with a range of (0 or -high, high)."""
     low, high = limits
-    high = max(high, SMALLEST)
-    return (high / SIGNED, np.uint8(MIDDLE)) if low < 0 else (high / UNSIGNED, np.uint8(0))
+    high = max(high, MIN_RANGE)
+    return (
+        (high / INT8_STEPS, np.uint8(SIGNED_ZERO_POINT))
+        if low < 0
+        else (high / UINT8_STEPS, np.uint8(0))
+    )
 
 
-def place_cpu(
+def place_qdq_cpu(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -82,20 +88,20 @@ def place_cpu(
             scale for all of its channels.)
     """
     wiring = GraphTopology(network)
-    absorbed = wiring.absorbed()
-    floats = _floats(wiring, ranges, layers, islands, absorbed)
-    ranges = _kept(wiring, ranges, absorbed)
+    absorbed = wiring.absorbed_tensors()
+    floats = _float_nodes(wiring, ranges, layers, islands, absorbed)
+    ranges = _shared_ranges(wiring, ranges, absorbed)
     vanishing = {
         before: after
         for before, after in absorbed.items()
-        if wiring.givers[after].name not in floats
+        if wiring.producers[after].name not in floats
     }
     sheet = GraphBuilder(wiring.constants)
 
     def coded(name: str) -> bool:
-        if name in wiring.givers and wiring.givers[name].op_type == "DequantizeLinear":
+        if name in wiring.producers and wiring.producers[name].op_type == "DequantizeLinear":
             return False  # it came as codes
-        ends = [*wiring.takers[name], *(node for node in wiring.nodes if name in node.output)]
+        ends = [*wiring.consumers[name], *(node for node in wiring.nodes if name in node.output)]
         return (
             name in ranges and name not in islands and any(node.name not in floats for node in ends)
         )
@@ -105,7 +111,7 @@ def place_cpu(
         if coded(entry.name):
             read[entry.name] = f"{entry.name}.coded"
             sheet.insert_qdq(
-                entry.name, entry.name, read[entry.name], *parameters(ranges[entry.name])
+                entry.name, entry.name, read[entry.name], *scale_and_zero_point(ranges[entry.name])
             )
     for node in wiring.nodes:
         if node.input[0] in vanishing:
@@ -114,18 +120,20 @@ def place_cpu(
         copy.CopyFrom(node)
         copy.input[:] = [read.get(name, name) for name in node.input]
         if node.name in layers and node.name not in floats:
-            _integers(sheet, copy, layers[node.name], parameters(ranges[node.input[0]])[0])
+            _insert_integer_weights(
+                sheet, copy, layers[node.name], scale_and_zero_point(ranges[node.input[0]])[0]
+            )
         sheet.nodes.append(copy)
         for number, name in enumerate(node.output):
             given = vanishing.get(name, name)
             copy.output[number] = given
             if coded(given):
                 copy.output[number] = f"{given}.raw"
-                sheet.insert_qdq(f"{given}.raw", given, given, *parameters(ranges[given]))
+                sheet.insert_qdq(f"{given}.raw", given, given, *scale_and_zero_point(ranges[given]))
     return assemble(network, sheet.nodes, sheet.constants)
 
 
-def _floats(
+def _float_nodes(
     wiring: GraphTopology,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -135,34 +143,38 @@ def _floats(
     """Names of the nodes that compute in float."""
     floats = set()
     for node in wiring.nodes:
-        ends = [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
-        whole = node.op_type not in JOINING or len(wiring.data(node)) == len(node.input)
-        fits = node.op_type in CODED and whole and (node.op_type != "Conv" or node.name in layers)
-        idle = node.op_type in PASSING and all(
-            name in wiring.givers and wiring.givers[name].name in floats
-            for name in wiring.data(node)
+        ends = [absorbed.get(name, name) for name in (*wiring.data_inputs(node), *node.output)]
+        whole = node.op_type not in JOINING_OPS or len(wiring.data_inputs(node)) == len(node.input)
+        fits = (
+            node.op_type in QUANTIZED_OPS
+            and whole
+            and (node.op_type != "Conv" or node.name in layers)
+        )
+        idle = node.op_type in PASSIVE_OPS and all(
+            name in wiring.producers and wiring.producers[name].name in floats
+            for name in wiring.data_inputs(node)
         )
         if not fits or idle or any(name in islands or name not in ranges for name in ends):
             floats.add(node.name)
     for before, after in absorbed.items():  # a layer and the activation that it absorbs go together
-        pair = {wiring.givers[before].name, wiring.givers[after].name}
+        pair = {wiring.producers[before].name, wiring.producers[after].name}
         if pair & floats:
             floats |= pair
     return floats
 
 
-def _kept(wiring: GraphTopology, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
+def _shared_ranges(wiring: GraphTopology, ranges: Ranges, absorbed: Mapping[str, str]) -> Ranges:
     """`ranges` with one for all that a node moves, picks or joins, and different ones around a
     Resize.
 
     Codes that take over an activation keep to its bounds: with others nothing would be cut off. A
     Concat that needs others, because something else in it is negative or larger, joins nothing.
     """
-    bounds = {after: _most(wiring, wiring.givers[after]) for after in absorbed.values()}
+    bounds = {after: _upper_bound(wiring, wiring.producers[after]) for after in absorbed.values()}
     ends = {
-        node.name: [absorbed.get(name, name) for name in (*wiring.data(node), *node.output)]
+        node.name: [absorbed.get(name, name) for name in (*wiring.data_inputs(node), *node.output)]
         for node in wiring.nodes
-        if node.op_type in PICKING | {"Concat", "Resize"}
+        if node.op_type in COPYING_OPS | {"Concat", "Resize"}
     }
     nodes = [
         node
@@ -174,26 +186,28 @@ def _kept(wiring: GraphTopology, ranges: Ranges, absorbed: Mapping[str, str]) ->
         nodes, key=lambda node: node.op_type == "Concat"
     ):  # first those that have no choice
         whole = set().union(*(groups[name] for name in ends[node.name]))
-        low, high = _common(whole, ranges)
-        cut = all(low == 0 and high <= APART * bounds[name] for name in whole & bounds.keys())
-        if node.op_type in PICKING or (node.op_type == "Concat" and cut):
+        low, high = _common_range(whole, ranges)
+        cut = all(
+            low == 0 and high <= RANGE_SEPARATION * bounds[name] for name in whole & bounds.keys()
+        )
+        if node.op_type in COPYING_OPS or (node.op_type == "Concat" and cut):
             groups |= dict.fromkeys(whole, whole)
-    found = {name: _common(group, ranges) for name, group in groups.items()}
+    found = {name: _common_range(group, ranges) for name, group in groups.items()}
     for node in (node for node in nodes if node.op_type == "Resize"):
         (low, high), given = found[ends[node.name][0]], ends[node.name][-1]
         if found[given] == (low, high):
-            wider = max(high, SMALLEST) * APART
+            wider = max(high, MIN_RANGE) * RANGE_SEPARATION
             found[given] = (-wider if low < 0 else 0.0, wider)
     return found
 
 
-def _common(names: Collection[str], ranges: Ranges) -> tuple[float, float]:
+def _common_range(names: Collection[str], ranges: Ranges) -> tuple[float, float]:
     """One range for all of them."""
     high = max(ranges[name][1] for name in names)
     return (-high if any(ranges[name][0] < 0 for name in names) else 0.0, high)
 
 
-def _most(wiring: GraphTopology, activation: NodeProto) -> float:
+def _upper_bound(wiring: GraphTopology, activation: NodeProto) -> float:
     """The largest value that a Clip or Relu lets through."""
     named = (
         activation.input[2] if activation.op_type == "Clip" and len(activation.input) > 2 else ""
@@ -203,11 +217,13 @@ def _most(wiring: GraphTopology, activation: NodeProto) -> float:
     )
 
 
-def _integers(sheet: GraphBuilder, node: NodeProto, layer: QuantizedConv, step: float) -> None:
+def _insert_integer_weights(
+    sheet: GraphBuilder, node: NodeProto, layer: QuantizedConv, step: float
+) -> None:
     """Give a convolution INT8 weights and an INT32 bias."""
     sums = np.asarray(layer.scales * np.float32(step), np.float32)
     bias = np.rint(layer.bias / sums).clip(-(2**31), 2**31 - 1).astype(np.int32)
-    for role, codes, scale in (("weight", layer.codes, layer.scales), ("bias", bias, sums)):
+    for role, codes, scale in (("weight", layer.weight_int8, layer.scales), ("bias", bias, sums)):
         name = f"{node.name}.int.{role}"
         values = {
             f"{name}.codes": codes,

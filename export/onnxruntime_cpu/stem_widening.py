@@ -19,7 +19,7 @@ from onnx import ModelProto, helper
 from edgeseg.export.graph.lowering import assemble, attributes_of, static_shapes
 from edgeseg.export.graph.qdq_nodes import GraphTopology, Parts, QuantizedConv, Ranges
 
-BESIDE = 4  # pixels that become channels
+PIXELS_PER_GROUP = 4  # pixels that become channels
 Number = TypeVar("Number", np.int8, np.float32)
 
 
@@ -29,37 +29,37 @@ def widen_stem(
     layers: Mapping[str, QuantizedConv],
     islands: Collection[str] = (),
 ) -> Parts:
-    """What `place_cpu` takes, for an input of (N, 12, H, W / 4): channel 3 p + c is channel c of
+    """What `place_qdq_cpu` takes, for an input of (N, 12, H, W / 4): channel 3 p + c is channel c of
     every fourth pixel.
 
     Networks whose first layer does not halve the width, in integers, are given back as they are.
     """
     wiring, shapes = GraphTopology(network), static_shapes(network)
     entry = network.graph.input[0]
-    stem = wiring.takers[entry.name][0]
-    if stem.name not in layers or any(len(wiring.takers[name]) > 1 for name in stem.input):
+    stem = wiring.consumers[entry.name][0]
+    if stem.name not in layers or any(len(wiring.consumers[name]) > 1 for name in stem.input):
         return network, ranges, layers
     layer = layers[stem.name]
     attributes = attributes_of(stem)
-    given = wiring.absorbed().get(stem.output[0], stem.output[0])
+    given = wiring.absorbed_tensors().get(stem.output[0], stem.output[0])
     batch, channels, height, width = shapes[entry.name]
-    (_, outputs, down, right), kernel = shapes[given], layer.codes.shape[2:]
+    (_, outputs, down, right), kernel = shapes[given], layer.weight_int8.shape[2:]
     top, left, bottom, _ = attributes.get("pads", [0] * 4)
     plain = attributes.get("group", 1) == 1 and all(
         step == 1 for step in attributes.get("dilations", [1])
     )
     if (
         not plain
-        or width % BESIDE
+        or width % PIXELS_PER_GROUP
         or right * 2 != width
         or attributes.get("strides", [1, 1])[1] != 2
         or any(name in islands or name not in ranges for name in (entry.name, given))
     ):
         return network, ranges, layers
 
-    codes, before, behind = _widened(layer.codes, left)
+    codes, before, behind = widened_weight(layer.weight_int8, left)
     constants = dict(wiring.constants)
-    constants[stem.input[1]], _, _ = _widened(constants[stem.input[1]], left)
+    constants[stem.input[1]], _, _ = widened_weight(constants[stem.input[1]], left)
     constants |= {name: np.tile(constants[name], 2) for name in stem.input[2:]}
     names = [f"{given}.wide", f"{given}.last", f"{given}.narrow"]
     nodes = []
@@ -91,7 +91,7 @@ def widen_stem(
             ]
     shell = ModelProto()
     shell.CopyFrom(network)
-    entering = (batch, BESIDE * channels, height, width // BESIDE)
+    entering = (batch, PIXELS_PER_GROUP * channels, height, width // PIXELS_PER_GROUP)
     for dimension, side in zip(shell.graph.input[0].type.tensor_type.shape.dim, entering):
         dimension.dim_value = side
     wide = replace(layer, codes=codes, scales=np.tile(layer.scales, 2), bias=np.tile(layer.bias, 2))
@@ -99,7 +99,7 @@ def widen_stem(
     return assemble(shell, nodes, constants), {**ranges, **more}, {**layers, stem.name: wide}
 
 
-def _widened(weight: NDArray[Number], left: int) -> tuple[NDArray[Number], int, int]:
+def widened_weight(weight: NDArray[Number], left: int) -> tuple[NDArray[Number], int, int]:
     """Weights over four pixels at a time, for the even and then the odd columns; padding in front
     and behind.
 
@@ -112,9 +112,13 @@ def _widened(weight: NDArray[Number], left: int) -> tuple[NDArray[Number], int, 
     """
     outputs, inputs, height, width = weight.shape
     places = [[2 * odd - left + tap for tap in range(width)] for odd in (0, 1)]
-    before, behind = -(places[0][0] // BESIDE), places[1][-1] // BESIDE
-    made = np.zeros((2, outputs, BESIDE, inputs, height, before + behind + 1), weight.dtype)
+    before, behind = -(places[0][0] // PIXELS_PER_GROUP), places[1][-1] // PIXELS_PER_GROUP
+    made = np.zeros(
+        (2, outputs, PIXELS_PER_GROUP, inputs, height, before + behind + 1), weight.dtype
+    )
     for odd, columns in enumerate(places):
         for tap, place in enumerate(columns):
-            made[odd, :, place % BESIDE, :, :, before + place // BESIDE] = weight[..., tap]
-    return made.reshape(2 * outputs, BESIDE * inputs, height, -1), before, behind
+            made[odd, :, place % PIXELS_PER_GROUP, :, :, before + place // PIXELS_PER_GROUP] = (
+                weight[..., tap]
+            )
+    return made.reshape(2 * outputs, PIXELS_PER_GROUP * inputs, height, -1), before, behind

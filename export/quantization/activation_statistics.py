@@ -19,7 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.calibration.frame_selection import FrameStatistics
 from edgeseg.calibration.observers import Histogram
-from edgeseg.calibration.weight_rounding import Gram
+from edgeseg.calibration.weight_rounding import GramMatrix
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import (
@@ -31,17 +31,17 @@ from edgeseg.export.graph.lowering import (
     infer_shapes,
     static_shapes,
 )
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import GraphTopology, layers_of
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
+from edgeseg.export.graph.qdq_nodes import GraphTopology, quantizable_convs
 from edgeseg.progress import NullReporter, ProgressReporter
 
-SAMPLES = 16384  # values of a tensor looked at in each frame
-POSITIONS = 48  # at which a convolution's inputs are looked at in each frame
+SAMPLES_PER_FRAME = 16384  # values of a tensor looked at in each frame
+POSITIONS_PER_FRAME = 48  # at which a convolution's inputs are looked at in each frame
 Images = Iterable[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
-class Observation:
+class ActivationStatistics:
     """What is remembered.
 
     Attributes:
@@ -50,14 +50,14 @@ class Observation:
     """
 
     histograms: dict[str, Histogram]
-    grams: dict[str, Gram]
+    grams: dict[str, GramMatrix]
 
 
-def coded_tensors(network: ModelProto) -> list[str]:
+def quantizable_tensors(network: ModelProto) -> list[str]:
     """The tensors that may get codes: the network's input and what its nodes give, where that is
     not absorbed.
     """
-    absorbed = GraphTopology(network).absorbed()
+    absorbed = GraphTopology(network).absorbed_tensors()
     shaped = infer_shapes(network).graph
     values = (*shaped.input, *shaped.value_info, *shaped.output)
     floats = {
@@ -82,10 +82,10 @@ def channel_peaks(
 ) -> dict[str, NDArray[np.float32]]:
     """(C,) the largest magnitude in each channel, of each (N, C, H, W) tensor that may get codes."""
     shapes = static_shapes(network)
-    names = [name for name in coded_tensors(network) if len(shapes[name]) == 4]
+    names = [name for name in quantizable_tensors(network) if len(shapes[name]) == 4]
     probe, positive = (
-        _Probe(wrap(network, interface)),
-        set(GraphTopology(network).absorbed().values()),
+        _Probe(wrap_network(network, interface)),
+        set(GraphTopology(network).absorbed_tensors().values()),
     )
     for name in names:
         if name not in positive:
@@ -102,14 +102,14 @@ def channel_peaks(
     return peaks
 
 
-def observe(
+def collect_statistics(
     network: ModelProto,
     interface: Interface,
     images: Images,
     *,
     threads: int = 0,
     report: ProgressReporter | None = None,
-) -> Observation:
+) -> ActivationStatistics:
     """Run frames through the network.
 
     Args:
@@ -119,13 +119,13 @@ def observe(
         ExportError: there is no frame, or the network overflows on one.
     """
     report = report or NullReporter()
-    names = coded_tensors(network)
+    names = quantizable_tensors(network)
     probe, shapes, constants = (
-        _Probe(wrap(network, interface)),
+        _Probe(wrap_network(network, interface)),
         static_shapes(network),
         GraphTopology(network).constants,
     )
-    patches = [_Patches(node, shapes, constants) for node in layers_of(network).values()]
+    patches = [_Patches(node, shapes, constants) for node in quantizable_convs(network).values()]
     for name in names:
         _sample(probe, name, math.prod(shapes[name]))
     for one in patches:
@@ -151,10 +151,10 @@ def observe(
         raise ExportError(
             "no frame was given to calibrate with; add footage with `edgeseg add footage PATH`"
         )
-    return Observation(histograms, {one.name: one.gram for one in patches})
+    return ActivationStatistics(histograms, {one.name: one.gram for one in patches})
 
 
-def impressions(
+def frame_statistics(
     network: ModelProto,
     interface: Interface,
     images: Images,
@@ -168,10 +168,12 @@ def impressions(
     report = report or NullReporter()
     wiring, shapes = GraphTopology(network), static_shapes(network)
     maps = [
-        name for name in coded_tensors(network) if name in wiring.givers and len(shapes[name]) == 4
+        name
+        for name in quantizable_tensors(network)
+        if name in wiring.producers and len(shapes[name]) == 4
     ]
     deepest = [name for name in maps if _layer_behind(wiring, name).startswith("encoder.")] or maps
-    probe = _Probe(wrap(network, interface))
+    probe = _Probe(wrap_network(network, interface))
     probe.add("GlobalAveragePool", [deepest[-1]], "probe.features")
     session = probe.open(["probe.features", "area", "score"], threads)
     found = []
@@ -186,9 +188,9 @@ def _layer_behind(wiring: GraphTopology, name: str) -> str:
     """The name of the convolution that the tensor comes from, activations and additions passed
     over.
     """
-    giver = wiring.givers.get(name)
+    giver = wiring.producers.get(name)
     while giver is not None and giver.op_type != "Conv":
-        giver = wiring.givers.get(giver.input[0])
+        giver = wiring.producers.get(giver.input[0])
     return giver.name if giver is not None else ""
 
 
@@ -244,7 +246,7 @@ def _stride(size: int) -> int:
     """A step that gives about SAMPLES values and has no factor in common with the size, so no
     column is favored.
     """
-    step = max(1, size // SAMPLES)
+    step = max(1, size // SAMPLES_PER_FRAME)
     while math.gcd(step, size) > 1:
         step += 1
     return step
@@ -270,7 +272,7 @@ class _Patches:
         rows, columns = shapes[node.output[0]][2:]
         random = np.random.default_rng(len(node.name))
         chosen = np.sort(
-            random.choice(rows * columns, min(POSITIONS, rows * columns), replace=False)
+            random.choice(rows * columns, min(POSITIONS_PER_FRAME, rows * columns), replace=False)
         )
         y = (chosen // columns * down - top)[:, None, None] + (np.arange(weight[2]) * spread[0])[
             None, :, None
@@ -282,7 +284,7 @@ class _Patches:
         self._indices = (y.clip(0, height - 1) * width + x.clip(0, width - 1)).reshape(-1)
         self._inside = inside.reshape(len(chosen), -1)
         self.name, self._source = node.name, node.input[0]
-        self.gram = Gram(weight, attributes.get("group", 1))
+        self.gram = GramMatrix(weight, attributes.get("group", 1))
 
     def attach(self, probe: _Probe) -> None:
         """Give the values at the positions: (C, P * kh * kw)."""

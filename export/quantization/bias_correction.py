@@ -19,19 +19,19 @@ from onnx import ModelProto
 from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import with_logits
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
-from edgeseg.export.graph.qdq_nodes import SMALLEST, GraphTopology
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
+from edgeseg.export.graph.qdq_nodes import MIN_RANGE, GraphTopology
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
 from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.progress import ProgressReporter
 
 
-def last_layer(calibrated: CalibrationResult, model: ModelProto) -> str | None:
+def logits_conv(calibrated: CalibrationResult, model: ModelProto) -> str | None:
     """The convolution that gives the logits; None if something else does, or if `model` has it in
     float.
     """
     network = calibrated.network
-    name = GraphTopology(network).givers[network.graph.output[0].name].name
+    name = GraphTopology(network).producers[network.graph.output[0].name].name
     return name if name in calibrated.layers and name not in float_convolutions(model) else None
 
 
@@ -41,7 +41,7 @@ def correct_bias(
     flavour: Int8Flavour,
     estimator: str,
     images: Iterable[NDArray[np.uint8]],
-    islands: Collection[str] = (),
+    float_tensors: Collection[str] = (),
     *,
     threads: int,
     report: ProgressReporter,
@@ -54,10 +54,10 @@ def correct_bias(
         islands: tensors that stay float.
     """
     exact, coarse = (
-        wrap(calibrated.network, interface),
-        quantize(calibrated, interface, flavour, estimator, islands),
+        wrap_network(calibrated.network, interface),
+        quantize(calibrated, interface, flavour, estimator, float_tensors),
     )
-    name = last_layer(calibrated, coarse)
+    name = logits_conv(calibrated, coarse)
     if name is None:
         return calibrated
     sessions = [open_session(with_logits(model), threads) for model in (exact, coarse)]
@@ -70,5 +70,5 @@ def correct_bias(
         total += float(unsure.sum(dtype=np.float64))
         report.advance()
     layer = calibrated.layers[name]
-    bias = (layer.bias + shift / max(total, SMALLEST)).astype(np.float32)
+    bias = (layer.bias + shift / max(total, MIN_RANGE)).astype(np.float32)
     return replace(calibrated, layers=calibrated.layers | {name: replace(layer, bias=bias)})

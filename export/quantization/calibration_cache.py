@@ -26,11 +26,11 @@ from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.quantizer import CalibrationResult
 from edgeseg.version import __version__
 
-KEPT = 4  # files; the oldest go first
+MAX_FILES = 4  # files; the oldest go first
 PARTS = ("codes", "scales", "bias")
 
 
-def key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str:
+def cache_key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str:
     """What a calibration depends on, as a file name.
 
     Args:
@@ -43,7 +43,7 @@ def key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str
     ).hexdigest()[:32]
 
 
-def load(folder: Path, name: str) -> CalibrationResult | None:
+def load_calibration(folder: Path, name: str) -> CalibrationResult | None:
     """The calibration that was stored under `name`, if it is there and whole."""
     try:
         with np.load(folder / f"{name}.npz", allow_pickle=False) as stored:
@@ -53,7 +53,7 @@ def load(folder: Path, name: str) -> CalibrationResult | None:
             for place, tensor in enumerate(tensors):
                 histogram = histograms[tensor] = Histogram()
                 histogram.counts = stored[f"counts.{place}"]
-                histogram.top, histogram.lowest, histogram.highest = stored[
+                histogram.upper_edge, histogram.minimum, histogram.maximum = stored[
                     f"edges.{place}"
                 ].tolist()
             layers = {
@@ -65,7 +65,7 @@ def load(folder: Path, name: str) -> CalibrationResult | None:
     return CalibrationResult(network, histograms, layers)
 
 
-def store(folder: Path, name: str, calibrated: CalibrationResult) -> None:
+def store_calibration(folder: Path, name: str, calibrated: CalibrationResult) -> None:
     """Store a calibration under `name`; the oldest ones go."""
     names = [list(calibrated.histograms), list(calibrated.layers)]
     arrays: dict[str, Any] = {  # Any: arrays of several types
@@ -76,12 +76,14 @@ def store(folder: Path, name: str, calibrated: CalibrationResult) -> None:
     }
     for place, histogram in enumerate(calibrated.histograms.values()):
         arrays[f"counts.{place}"] = histogram.counts
-        arrays[f"edges.{place}"] = np.array([histogram.top, histogram.lowest, histogram.highest])
+        arrays[f"edges.{place}"] = np.array(
+            [histogram.upper_edge, histogram.minimum, histogram.maximum]
+        )
     for place, layer in enumerate(calibrated.layers.values()):
         arrays |= {f"{part}.{place}": getattr(layer, part) for part in PARTS}
     target = io.BytesIO()
     np.savez(target, **arrays)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / f"{name}.npz", target.getvalue())
-    for old in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    for old in sorted(folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)[:-MAX_FILES]:
         old.unlink(missing_ok=True)

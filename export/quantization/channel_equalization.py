@@ -22,9 +22,9 @@ from edgeseg.export.graph.qdq_nodes import GraphTopology
 
 STRENGTH = 0.75  # of the enlargement, in logarithms, that would bring all channels to the same size
 # factor; a channel that was small in all frames seen may yet be needed, and 64 was no better
-LARGEST = 4.0
-SMALLEST = 1e-9
-LINEAR = frozenset(
+MAX_FACTOR = 4.0
+MIN_PEAK = 1e-9
+LINEAR_OPS = frozenset(
     {
         "Add",
         "AveragePool",
@@ -39,7 +39,7 @@ LINEAR = frozenset(
 )
 
 
-def equalize(
+def equalize_channels(
     network: ModelProto, peaks: Mapping[str, NDArray[np.float32]], strength: float = STRENGTH
 ) -> ModelProto:
     """`network` with other weights, which computes the same.
@@ -53,11 +53,11 @@ def equalize(
     groups = channels.groups(_ties(wiring, channels))
     room = np.full(channels.number, np.inf)
     for name, peak in peaks.items():
-        peak = np.maximum(peak, SMALLEST)
+        peak = np.maximum(peak, MIN_PEAK)
         np.minimum.at(room, groups[channels.of(name)], np.log(peak.max() / peak))
     for name in _fixed(network, wiring):
         room[groups[channels.of(name)]] = 0.0
-    factors = np.exp(np.minimum(strength * room, np.log(LARGEST)))[groups]
+    factors = np.exp(np.minimum(strength * room, np.log(MAX_FACTOR)))[groups]
     constants, nodes = dict(wiring.constants), []
     for node in wiring.nodes:
         if _is_layer(node, wiring):
@@ -113,12 +113,12 @@ def _is_linear(node: NodeProto, wiring: GraphTopology) -> bool:
     if node.op_type == "Concat":
         return attributes_of(node)["axis"] == 1 and _all_data(node, wiring)
     if node.op_type == "Clip":
-        return wiring.starts_at_zero(node)
-    return node.op_type in LINEAR and (node.op_type != "Add" or _all_data(node, wiring))
+        return wiring.clips_at_zero(node)
+    return node.op_type in LINEAR_OPS and (node.op_type != "Add" or _all_data(node, wiring))
 
 
 def _all_data(node: NodeProto, wiring: GraphTopology) -> bool:
-    return len(wiring.data(node)) == len(node.input)
+    return len(wiring.data_inputs(node)) == len(node.input)
 
 
 def _ties(
@@ -130,7 +130,7 @@ def _ties(
         if _is_layer(node, wiring) or not _is_linear(node, wiring):
             continue
         given = channels.of(node.output[0])
-        for name in wiring.data(node):
+        for name in wiring.data_inputs(node):
             taken = channels.of(name)
             ties.append((taken, given[: len(taken)]))
             if node.op_type == "Concat":

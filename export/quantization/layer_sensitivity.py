@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from edgeseg.bundle.flavours import INT8_TRT, Int8Flavour
-from edgeseg.calibration.observers import SIGNED, UNSIGNED, Histogram
+from edgeseg.calibration.observers import INT8_STEPS, UINT8_STEPS, Histogram
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
 
-HARDEST = 8  # frames on which tensors are scored
-TRIED = 24  # tensors
+HARDEST_FRAMES = 8  # frames on which tensors are scored
+MAX_CANDIDATES = 24  # tensors
 Logits = NDArray[np.float32]
 
 
-def rank_islands(
+def rank_sensitive_tensors(
     calibrated: CalibrationResult,
     interface: Interface,
     flavour: Int8Flavour,
@@ -44,31 +44,33 @@ def rank_islands(
         images: (H, W, 3) uint8 RGB.
         reference: the float graph.
     """
-    truth = logits(reference, images, threads)
+    truth = run_logits(reference, images, threads)
     whole = quantize(calibrated, interface, flavour, estimator)
     errors = [
         float(np.mean((one - other) ** 2))
-        for one, other in zip(logits(whole, images, threads), truth)
+        for one, other in zip(run_logits(whole, images, threads), truth)
     ]
-    hardest = np.argsort(errors)[::-1][:HARDEST]
+    hardest = np.argsort(errors)[::-1][:HARDEST_FRAMES]
     chosen, wanted = [images[place] for place in hardest], [truth[place] for place in hardest]
     before = float(np.mean([errors[place] for place in hardest]))
     ranges = calibrated.ranges(estimator, signed=flavour == INT8_TRT)
     noise = {
         name: _noise(calibrated.histograms[name], limits[1]) for name, limits in ranges.items()
     }
-    candidates = sorted(noise, key=lambda name: -noise[name])[:TRIED]
+    candidates = sorted(noise, key=lambda name: -noise[name])[:MAX_CANDIDATES]
     report.start("which tensors suffer most from INT8", len(candidates))
     scored = []
     for name in candidates:
-        found = logits(quantize(calibrated, interface, flavour, estimator, [name]), chosen, threads)
+        found = run_logits(
+            quantize(calibrated, interface, flavour, estimator, [name]), chosen, threads
+        )
         error = float(np.mean([np.mean((one - other) ** 2) for one, other in zip(found, wanted)]))
         scored.append((error, name))
         report.advance()
     return [name for error, name in sorted(scored) if error < before]
 
 
-def logits(model: ModelProto, images: Sequence[Image], threads: int) -> list[Logits]:
+def run_logits(model: ModelProto, images: Sequence[Image], threads: int) -> list[Logits]:
     """(C, h, w) of each image, from inside a whole graph."""
     copy = ModelProto()
     copy.CopyFrom(model)
@@ -83,6 +85,6 @@ def _noise(histogram: Histogram, high: float) -> float:
     energy = float(values**2 @ counts)
     if high == 0.0 or energy == 0.0:
         return 0.0
-    step = high / (SIGNED if histogram.negative else UNSIGNED)
+    step = high / (INT8_STEPS if histogram.has_negative else UINT8_STEPS)
     codes = np.minimum(np.rint(values / step), high / step)
     return float((values - codes * step) ** 2 @ counts) / energy

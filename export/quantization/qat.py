@@ -17,15 +17,15 @@ from torch.nn import functional as F
 
 from edgeseg.bundle.flavours import INT8_CPU, INT8_TRT, Int8Flavour
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.quantization.qat_module import TorchGraph
 from edgeseg.export.quantization.quantizer import CalibrationResult
-from edgeseg.export.tensorrt.qdq_placement import place_trt
+from edgeseg.export.tensorrt.qdq_placement import place_qdq_tensorrt
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
 
-BATCH = 2
-RATE = 0.02  # in steps of codes: about how far a weight moves at one optimizer step
+BATCH_SIZE = 2
+LEARNING_RATE = 0.02  # in steps of codes: about how far a weight moves at one optimizer step
 
 
 def finetune(
@@ -49,11 +49,11 @@ def finetune(
     Raises:
         ExportError: the network has a node that cannot be trained here.
     """
-    place = place_cpu if flavour == INT8_CPU else place_trt
+    place = place_qdq_cpu if flavour == INT8_CPU else place_qdq_tensorrt
     ranges = calibrated.ranges(estimator, signed=flavour == INT8_TRT)
     student = TorchGraph(place(calibrated.network, ranges, calibrated.layers), calibrated.layers)
     teacher = TorchGraph(calibrated.network, {})
-    optimizer = torch.optim.Adam(student.parameters(), lr=RATE)
+    optimizer = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)
     random = np.random.default_rng(seed)
     mean, std = (
         torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std)
@@ -61,11 +61,11 @@ def finetune(
     report.start(f"training the codes of {flavour}", steps)
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = RATE * (1 - step / steps)
+            group["lr"] = LEARNING_RATE * (1 - step / steps)
         batch = np.stack(
             [
                 _flipped(images[int(place_)], random)
-                for place_ in random.integers(0, len(images), BATCH)
+                for place_ in random.integers(0, len(images), BATCH_SIZE)
             ]
         )
         frames = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255 - mean) / std
@@ -81,7 +81,7 @@ def finetune(
         loss.backward()
         optimizer.step()
         report.advance()
-    return replace(calibrated, layers=calibrated.layers | student.layers())
+    return replace(calibrated, layers=calibrated.layers | student.quantized_convs())
 
 
 def _flipped(image: Image, random: np.random.Generator) -> Image:

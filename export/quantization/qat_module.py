@@ -37,7 +37,7 @@ class TorchGraph(nn.Module):
         """Build it.
 
         Args:
-            network: from `place_cpu` or `place_trt`.
+            network: from `place_qdq_cpu` or `place_qdq_tensorrt`.
             layers: the convolutions in integers that it holds.
 
         Raises:
@@ -61,10 +61,12 @@ class TorchGraph(nn.Module):
             for node in self._nodes
             if node.op_type == "Conv" and node.input[1] in givers and node.name in layers
         }
-        self.codes = nn.ParameterList(
-            torch.from_numpy(one.codes.astype(np.float32)) for one in self._layers.values()
+        self.weights = nn.ParameterList(
+            torch.from_numpy(one.weight_int8.astype(np.float32)) for one in self._layers.values()
         )
-        self.shifts = nn.ParameterList(torch.zeros(len(one.codes)) for one in self._layers.values())
+        self.bias_shifts = nn.ParameterList(
+            torch.zeros(len(one.weight_int8)) for one in self._layers.values()
+        )
         self._scales = [torch.from_numpy(one.scales.copy()) for one in self._layers.values()]
         self._biases = [torch.from_numpy(one.bias.copy()) for one in self._layers.values()]
         self._places = {name: place for place, name in enumerate(self._layers)}
@@ -82,12 +84,12 @@ class TorchGraph(nn.Module):
                     values[name] = value
         return values["logits"]
 
-    def layers(self) -> dict[str, QuantizedConv]:
+    def quantized_convs(self) -> dict[str, QuantizedConv]:
         """The convolutions as they are now."""
         found = {}
         for place, (name, layer) in enumerate(self._layers.items()):
-            codes = _rounded(self.codes[place], WEIGHT_STEPS).detach().numpy().astype(np.int8)
-            bias = layer.bias + self.shifts[place].detach().numpy() * layer.scales
+            codes = _rounded(self.weights[place], WEIGHT_STEPS).detach().numpy().astype(np.int8)
+            bias = layer.bias + self.bias_shifts[place].detach().numpy() * layer.scales
             found[name] = QuantizedConv(codes, layer.scales, bias.astype(np.float32))
         return found
 
@@ -96,8 +98,8 @@ class TorchGraph(nn.Module):
         if node.name in self._places:
             place = self._places[node.name]
             scale = self._scales[place]
-            weight = _rounded(self.codes[place], WEIGHT_STEPS) * scale[:, None, None, None]
-            bias: Tensor | None = self._biases[place] + self.shifts[place] * scale
+            weight = _rounded(self.weights[place], WEIGHT_STEPS) * scale[:, None, None, None]
+            bias: Tensor | None = self._biases[place] + self.bias_shifts[place] * scale
         else:
             weight, bias = (
                 values[node.input[1]],

@@ -21,24 +21,24 @@ from edgeseg.bundle.flavours import INT8_CPU, Int8Flavour
 from edgeseg.calibration.entropy import Entropy
 from edgeseg.calibration.minmax import MinMax
 from edgeseg.calibration.mse import MSE
-from edgeseg.calibration.observers import UNSIGNED, Estimator, Histogram
+from edgeseg.calibration.observers import UINT8_STEPS, Estimator, Histogram
 from edgeseg.calibration.percentile import Percentile
-from edgeseg.calibration.weight_rounding import round_layer
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.calibration.weight_rounding import round_weights
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import (
-    SMALLEST,
+    MIN_RANGE,
     GraphTopology,
     Parts,
     QuantizedConv,
-    layers_of,
+    quantizable_convs,
     weight_scales,
 )
-from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite
-from edgeseg.export.onnxruntime_cpu.normalization_folding import read_pixels
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.quantization.activation_statistics import channel_peaks, observe
-from edgeseg.export.quantization.channel_equalization import equalize
-from edgeseg.export.tensorrt.qdq_placement import place_trt
+from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite_for_cpu
+from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_mean
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
+from edgeseg.export.quantization.activation_statistics import channel_peaks, collect_statistics
+from edgeseg.export.quantization.channel_equalization import equalize_channels
+from edgeseg.export.tensorrt.qdq_placement import place_qdq_tensorrt
 from edgeseg.progress import NullReporter, ProgressReporter
 
 ESTIMATORS: dict[str, type[Estimator]] = {
@@ -48,7 +48,7 @@ ESTIMATORS: dict[str, type[Estimator]] = {
     "minmax": MinMax,
 }
 # times as fine as min-max has it: the finest step that an estimator may choose for a layer's input
-FINEST = 4
+MAX_STEP_REFINEMENT = 4
 
 
 @dataclass(frozen=True)
@@ -94,21 +94,23 @@ def calibrate(
     """
     report = report or NullReporter()
     report.start("calibrating: how large channels are", len(images))
-    network = equalize(
+    network = equalize_channels(
         network, channel_peaks(network, interface, images, threads=threads, report=report)
     )
     report.start("calibrating: ranges and inputs", len(images))
-    seen = observe(network, interface, images, threads=threads, report=report)
+    seen = collect_statistics(network, interface, images, threads=threads, report=report)
     report.start("rounding weights", len(seen.grams))
     constants, layers = GraphTopology(network).constants, {}
-    for name, node in layers_of(network).items():
+    for name, node in quantizable_convs(network).items():
         weight = constants[node.input[1]]
         bias = (
             constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
         )
-        step = max(seen.histograms[node.input[0]].magnitude, SMALLEST) / (UNSIGNED * FINEST)
+        step = max(seen.histograms[node.input[0]].max_magnitude, MIN_RANGE) / (
+            UINT8_STEPS * MAX_STEP_REFINEMENT
+        )
         scales = weight_scales(weight, bias, step)
-        codes, bias = round_layer(weight, bias, scales, seen.grams.pop(name))
+        codes, bias = round_weights(weight, bias, scales, seen.grams.pop(name))
         layers[name] = QuantizedConv(codes, scales, bias)
         report.advance()
     return CalibrationResult(network, seen.histograms, layers)
@@ -119,7 +121,7 @@ def quantize(
     interface: Interface,
     flavour: Int8Flavour,
     estimator: str = "mse",
-    islands: Collection[str] = (),
+    float_tensors: Collection[str] = (),
 ) -> ModelProto:
     """The whole graph with its network in INT8; what is in front of and behind the network stays
     float.
@@ -135,6 +137,6 @@ def quantize(
         calibrated.layers,
     )
     if not cpu:
-        return wrap(place_trt(*parts, islands), interface)
-    parts = read_pixels(*rewrite(*parts, islands), islands, interface)
-    return wrap(place_cpu(*parts, islands), interface, channels_last=True)
+        return wrap_network(place_qdq_tensorrt(*parts, float_tensors), interface)
+    parts = fold_mean(*rewrite_for_cpu(*parts, float_tensors), float_tensors, interface)
+    return wrap_network(place_qdq_cpu(*parts, float_tensors), interface, channels_last=True)

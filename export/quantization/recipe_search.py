@@ -1,9 +1,9 @@
 """The ladder: ways to make an INT8 file, cheap ones first, until one is accurate and fast enough.
 
-The first rung already equalizes channels and rounds weights with their inputs in mind, which costs
+The first recipe already equalizes channels and rounds weights with their inputs in mind, which costs
 seconds and is worth several dB (decision 0010). The next ones choose ranges differently, or take
 back what the logits are off in the mean. Then the tensors that suffer most stay float, a few more
-at each rung, which costs speed. Last, where it is asked for, the codes are trained.
+at each recipe, which costs speed. Last, where it is asked for, the codes are trained.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
-    inspect,
+    inspect_kernels,
     integer_convolutions,
 )
-from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
-from edgeseg.export.quantization.layer_sensitivity import rank_islands
+from edgeseg.export.quantization.bias_correction import correct_bias, logits_conv
+from edgeseg.export.quantization.layer_sensitivity import rank_sensitive_tensors
 from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, quantize
 from edgeseg.progress import ProgressReporter
 
-ISLANDS = (1, 2, 4, 8)  # tensors left float
+FLOAT_TENSOR_COUNTS = (1, 2, 4, 8)  # tensors left float
 Figures = dict[str, Any]  # Any: see `edgeseg.export.evaluation.figures.figures`
 
 
@@ -61,23 +61,25 @@ class QuantizationRecipe:
     """
 
     estimator: str
-    islands: tuple[str, ...] = ()
-    corrected: bool = False
-    trained: int = 0
+    float_tensors: tuple[str, ...] = ()
+    bias_corrected: bool = False
+    qat_steps: int = 0
 
     @property
     def name(self) -> str:
-        number = len(self.islands)
+        number = len(self.float_tensors)
         more = f", {number} tensor{'s' * (number > 1)} float" if number else ""
-        more += ", bias corrected" if self.corrected else ""
+        more += ", bias corrected" if self.bias_corrected else ""
         return (
-            self.estimator + more + (f", trained for {self.trained} steps" if self.trained else "")
+            self.estimator
+            + more
+            + (f", trained for {self.qat_steps} steps" if self.qat_steps else "")
         )
 
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What came of a rung.
+    """What came of a recipe.
 
     Attributes:
         calibrated: what the file is made from.
@@ -86,21 +88,23 @@ class RecipeResult:
         seconds: that making and measuring it took.
     """
 
-    rung: QuantizationRecipe
+    recipe: QuantizationRecipe
     calibrated: CalibrationResult
-    outcome: EvaluationResult
+    evaluation: EvaluationResult
     samples: LogitSamples
     figures: Figures
     seconds: float
 
-    def file(self, interface: Interface, flavour: Int8Flavour) -> ModelProto:
+    def build_graph(self, interface: Interface, flavour: Int8Flavour) -> ModelProto:
         """The whole graph, for these thresholds."""
-        return quantize(self.calibrated, interface, flavour, self.rung.estimator, self.rung.islands)
+        return quantize(
+            self.calibrated, interface, flavour, self.recipe.estimator, self.recipe.float_tensors
+        )
 
 
 @dataclass(frozen=True)
 class SearchContext:
-    """What every rung is measured against.
+    """What every recipe is measured against.
 
     Attributes:
         interface: of the float graph, thresholds fitted.
@@ -111,13 +115,13 @@ class SearchContext:
 
     config: ExportConfig
     val: ValFrames
-    names: tuple[str, ...]
+    class_names: tuple[str, ...]
     interface: Interface
     reference: ModelProto
-    outcome: EvaluationResult
-    samples: LogitSamples
-    images: Sequence[NDArray[np.uint8]]
-    pool: Sequence[NDArray[np.uint8]]
+    reference_evaluation: EvaluationResult
+    reference_samples: LogitSamples
+    calibration_images: Sequence[NDArray[np.uint8]]
+    training_images: Sequence[NDArray[np.uint8]]
     threads: int
     report: ProgressReporter
 
@@ -130,11 +134,11 @@ class SearchResult:
         config: with the gates.
         attempts: in order.
         passed: whether the last one may ship.
-        times: of the float file and the last attempt, by flavour, where they were raced.
+        times: of the float file and the last result, by flavour, where they were raced.
     """
 
     config: ExportConfig
-    attempts: list[RecipeResult] = field(default_factory=list)
+    results: list[RecipeResult] = field(default_factory=list)
     passed: bool = False
     times: dict[Flavour, Timing] = field(default_factory=dict)
 
@@ -144,119 +148,122 @@ class SearchResult:
         that agrees best.
         """
         if self.passed or self.times:
-            return self.attempts[-1]
+            return self.results[-1]
         return min(
-            self.attempts,
+            self.results,
             key=lambda one: (excess_loss(one.figures, self.config), -one.figures["agreement"]),
         )
 
     def rows(self) -> list[Figures]:
-        """Cost and gain of each rung, for the manifest."""
+        """Cost and gain of each recipe, for the manifest."""
         keys = ("miou", "drop", "worst_class", "agreement", "sqnr", "integer", "speedup")
         return [
-            {"rung": one.rung.name, "seconds": round(one.seconds, 1)}
+            {"rung": one.recipe.name, "seconds": round(one.seconds, 1)}
             | {key: one.figures[key] for key in keys if key in one.figures}
-            for one in self.attempts
+            for one in self.results
         ]
 
 
 def search_recipe(
-    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8Flavour
+    context: SearchContext, calibrated: CalibrationResult, flavour: Int8Flavour
 ) -> SearchResult:
-    """Try rung after rung; stop at the first that passes, or where more rungs cannot help."""
-    found = SearchResult(ground.config)
-    for rung in _rungs(ground, calibrated, flavour, found):
-        attempt = _try(ground, calibrated, flavour, rung)
-        found.attempts.append(attempt)
-        if accuracy_faults(attempt.figures, ground.config) or kernel_faults(attempt.figures):
+    """Try recipe after recipe; stop at the first that passes, or where more rungs cannot help."""
+    search = SearchResult(context.config)
+    for recipe in _recipes(context, calibrated, flavour, search):
+        result = _try_recipe(context, calibrated, flavour, recipe)
+        search.results.append(result)
+        if accuracy_faults(result.figures, context.config) or kernel_faults(result.figures):
             continue
         if flavour == INT8_CPU:
-            _race(ground, attempt, found)
-        found.passed = not speed_faults(attempt.figures, ground.config)
+            _measure_speedup(context, result, search)
+        search.passed = not speed_faults(result.figures, context.config)
         break  # accurate enough; should it be too slow, later rungs are slower still
-    return found
+    return search
 
 
-def _rungs(
-    ground: SearchContext, calibrated: CalibrationResult, flavour: Int8Flavour, so_far: SearchResult
+def _recipes(
+    context: SearchContext,
+    calibrated: CalibrationResult,
+    flavour: Int8Flavour,
+    search: SearchResult,
 ) -> Iterator[QuantizationRecipe]:
     for estimator in ESTIMATORS:
         yield QuantizationRecipe(estimator)
-    estimator = so_far.best.rung.estimator
-    if last_layer(calibrated, quantize(calibrated, ground.interface, flavour, estimator)):
-        yield QuantizationRecipe(estimator, corrected=True)
-    ranked = rank_islands(
+    estimator = search.best.recipe.estimator
+    if logits_conv(calibrated, quantize(calibrated, context.interface, flavour, estimator)):
+        yield QuantizationRecipe(estimator, bias_corrected=True)
+    ranked = rank_sensitive_tensors(
         calibrated,
-        ground.interface,
+        context.interface,
         flavour,
         estimator,
-        ground.images,
-        ground.reference,
-        threads=ground.threads,
-        report=ground.report,
+        context.calibration_images,
+        context.reference,
+        threads=context.threads,
+        report=context.report,
     )
-    corrected = so_far.best.rung.corrected
-    for number in ISLANDS:
+    corrected = search.best.recipe.bias_corrected
+    for number in FLOAT_TENSOR_COUNTS:
         if number <= len(ranked):
             yield QuantizationRecipe(estimator, tuple(ranked[:number]), corrected)
-    if ground.config.qat:
-        yield QuantizationRecipe(estimator, trained=ground.config.qat_steps)
+    if context.config.qat:
+        yield QuantizationRecipe(estimator, qat_steps=context.config.qat_steps)
 
 
-def _try(
-    ground: SearchContext,
+def _try_recipe(
+    context: SearchContext,
     calibrated: CalibrationResult,
     flavour: Int8Flavour,
-    rung: QuantizationRecipe,
+    recipe: QuantizationRecipe,
 ) -> RecipeResult:
     begin = time.perf_counter()
-    if rung.corrected:
-        ground.report.start(f"correcting the bias of {flavour}", len(ground.images))
+    if recipe.bias_corrected:
+        context.report.start(f"correcting the bias of {flavour}", len(context.calibration_images))
         calibrated = correct_bias(
             calibrated,
-            ground.interface,
+            context.interface,
             flavour,
-            rung.estimator,
-            ground.images,
-            rung.islands,
-            threads=ground.threads,
-            report=ground.report,
+            recipe.estimator,
+            context.calibration_images,
+            recipe.float_tensors,
+            threads=context.threads,
+            report=context.report,
         )
-    if rung.trained:
+    if recipe.qat_steps:
         calibrated = finetune(
             calibrated,
-            ground.interface,
+            context.interface,
             flavour,
-            rung.estimator,
-            ground.pool,
-            steps=rung.trained,
-            seed=ground.config.seed,
-            report=ground.report,
+            recipe.estimator,
+            context.training_images,
+            steps=recipe.qat_steps,
+            seed=context.config.seed,
+            report=context.report,
         )
-    model = quantize(calibrated, ground.interface, flavour, rung.estimator, rung.islands)
+    model = quantize(calibrated, context.interface, flavour, recipe.estimator, recipe.float_tensors)
     data = model.SerializeToString()
-    ground.report.start(f"{flavour}, {rung.name}", 2 * len(ground.val.frames))
-    outcome = run_graph(data, ground.val, ground.threads, ground.report)
-    samples = sample_logits(model, ground.val, ground.threads, ground.report)
-    found = accuracy_metrics(outcome, ground.names, ground.outcome)
-    found |= likelihood_figures(samples, ground.interface.temperature, ground.samples)
+    context.report.start(f"{flavour}, {recipe.name}", 2 * len(context.val.frames))
+    outcome = run_graph(data, context.val, context.threads, context.report)
+    samples = sample_logits(model, context.val, context.threads, context.report)
+    figures = accuracy_metrics(outcome, context.class_names, context.reference_evaluation)
+    figures |= likelihood_figures(samples, context.interface.temperature, context.reference_samples)
     integer = integer_convolutions(model)
-    found |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
+    figures |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
     if flavour == INT8_CPU:
-        kernels = inspect(data)
-        found |= {"quantised": kernels.quantized, "conversions": kernels.conversions}
-    return RecipeResult(rung, calibrated, outcome, samples, found, time.perf_counter() - begin)
+        kernels = inspect_kernels(data)
+        figures |= {"quantised": kernels.quantized, "conversions": kernels.conversions}
+    return RecipeResult(recipe, calibrated, outcome, samples, figures, time.perf_counter() - begin)
 
 
-def _race(ground: SearchContext, attempt: RecipeResult, found: SearchResult) -> None:
-    """See how fast the attempt is."""
-    ground.report.start("timing", None)
-    model = attempt.file(ground.interface, INT8_CPU)
+def _measure_speedup(context: SearchContext, result: RecipeResult, search: SearchResult) -> None:
+    """See how fast the result is."""
+    context.report.start("timing", None)
+    model = result.build_graph(context.interface, INT8_CPU)
     files: dict[Flavour, bytes] = {
-        FP32: ground.reference.SerializeToString(),
+        FP32: context.reference.SerializeToString(),
         INT8_CPU: model.SerializeToString(),
     }
-    found.times = compare_latency(
-        files, ground.val.image(0), ground.threads, ground.config.seed, ground.report
+    search.times = compare_latency(
+        files, context.val.image(0), context.threads, context.config.seed, context.report
     )
-    attempt.figures["speedup"] = round(found.times[FP32].over(found.times[INT8_CPU]), 3)
+    result.figures["speedup"] = round(search.times[FP32].over(search.times[INT8_CPU]), 3)

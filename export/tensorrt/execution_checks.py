@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, helper
 from edgeseg.bundle.golden_frames import GoldenFrames
 from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.onnxruntime_cpu.kernel_report import inspect as kernels_of
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels as kernels_of
 from edgeseg.export.tensorrt.graph_checks import View, attribute, called
 from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_integer, stated
 

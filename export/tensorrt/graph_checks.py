@@ -131,7 +131,7 @@ class View:
             ) from None
         graph, wiring = self.model.graph, GraphTopology(self.model)
         self.nodes, self.constants = wiring.nodes, wiring.constants
-        self.givers, self.takers, self.data = wiring.givers, wiring.takers, wiring.data
+        self.givers, self.takers, self.data = wiring.producers, wiring.consumers, wiring.data_inputs
         self.inputs = [value.name for value in graph.input]
         self.outputs = [value.name for value in graph.output]
         self.values = {value.name: value for value in _inferred(self.model)}

@@ -13,24 +13,24 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
-from edgeseg.calibration.observers import SIGNED
+from edgeseg.calibration.observers import INT8_STEPS
 from edgeseg.export.graph.lowering import Shapes, assemble, static_shapes
 from edgeseg.export.graph.qdq_nodes import (
-    SMALLEST,
+    MIN_RANGE,
     GraphBuilder,
     GraphTopology,
     QuantizedConv,
     Ranges,
 )
 
-LEAST_CHANNELS, MULTIPLE = (
+MIN_CHANNELS, CHANNEL_MULTIPLE = (
     16,
     8,
 )  # of channels, below or beside which TensorRT has no fast INT8 kernel
 Pair = tuple[str, str]
 
 
-def place_trt(
+def place_qdq_tensorrt(
     network: ModelProto,
     ranges: Ranges,
     layers: Mapping[str, QuantizedConv],
@@ -45,8 +45,8 @@ def place_trt(
         islands: tensors that stay float.
     """
     wiring = GraphTopology(network)
-    reads = _reads(wiring, static_shapes(network), set(ranges) - set(islands), layers)
-    scales = _scales(wiring, reads, ranges)
+    reads = _quantized_reads(wiring, static_shapes(network), set(ranges) - set(islands), layers)
+    scales = _tensor_scales(wiring, reads, ranges)
     sheet = GraphBuilder(wiring.constants)
 
     def give(name: str) -> None:
@@ -62,14 +62,14 @@ def place_trt(
             f"{name}.coded" if (node.name, name) in reads else name for name in node.input
         ]
         if node.name in layers and (node.name, node.input[0]) in reads:
-            _weights(sheet, copy, layers[node.name])
+            _insert_quantized_weights(sheet, copy, layers[node.name])
         sheet.nodes.append(copy)
         for name in node.output:
             give(name)
     return assemble(network, sheet.nodes, sheet.constants)
 
 
-def _reads(
+def _quantized_reads(
     wiring: GraphTopology,
     shapes: Shapes,
     allowed: Collection[str],
@@ -84,15 +84,17 @@ def _reads(
         and node.input[0] in allowed
         and shapes[node.output[0]][2:]
         != (1, 1)  # what pooling made one pixel of is small, and needs the precision
-        and _has_kernel(layers[node.name].codes.shape, node.name == first)
+        and _has_int8_kernel(layers[node.name].weight_int8.shape, node.name == first)
     }
     reads = {(node.name, node.input[0]) for node in wiring.nodes if node.name in integer}
     bare: set[Pair] = set()
     for node in wiring.nodes:
         if node.op_type == "Add":
-            ends = [name for name in wiring.data(node) if wiring.ends_in(name, integer)]
-            if ends and len(wiring.data(node)) == 2:
-                stays = max(ends, key=lambda name: wiring.depth(name, node))
+            ends = [
+                name for name in wiring.data_inputs(node) if wiring.is_sole_output(name, integer)
+            ]
+            if ends and len(wiring.data_inputs(node)) == 2:
+                stays = max(ends, key=lambda name: wiring.branch_depth(name, node))
                 bare.add((node.name, stays))
                 reads |= {
                     (node.name, name) for name in node.input if name != stays and name in allowed
@@ -101,15 +103,19 @@ def _reads(
             kernels = integer | {
                 name for name, _ in bare
             }  # an addition is part of the kernel of its bare input
-            if wiring.is_behind(node.input[0], kernels):
+            if wiring.follows(node.input[0], kernels):
                 reads.add((node.name, node.input[0]))
     # who reads a tensor that has codes for another reads the codes, too, and a Concat all or none
     while True:
         coded = {name for _, name in reads}
         more = set()
         for node in wiring.nodes:
-            names = [name for name in wiring.data(node) if (node.name, name) not in bare]
-            if _hides(node, wiring) and node.output[0] in coded and names[0] in allowed:
+            names = [name for name in wiring.data_inputs(node) if (node.name, name) not in bare]
+            if (
+                _is_shared_max_pool(node, wiring)
+                and node.output[0] in coded
+                and names[0] in allowed
+            ):
                 more.add((node.name, names[0]))
             whole = node.op_type == "Concat" and all(name in allowed for name in names)
             if node.op_type == "Concat" and not whole:
@@ -123,34 +129,34 @@ def _reads(
         reads |= more
 
 
-def _hides(node: NodeProto, wiring: GraphTopology) -> bool:
+def _is_shared_max_pool(node: NodeProto, wiring: GraphTopology) -> bool:
     """Whether the node is a MaxPool that shares what it reads with others, as behind a ResNet's
     first convolution.
 
     A Q behind a MaxPool moves in front of it, and on into the convolution, unless somebody reads
     the float values.
     """
-    return node.op_type == "MaxPool" and len(wiring.takers[node.input[0]]) > 1
+    return node.op_type == "MaxPool" and len(wiring.consumers[node.input[0]]) > 1
 
 
-def _has_kernel(shape: tuple[int, ...], first: bool) -> bool:
+def _has_int8_kernel(shape: tuple[int, ...], first: bool) -> bool:
     """Whether TensorRT has a fast INT8 kernel for a weight (O, I / groups, kh, kw); the rules are
     ModelOpt's.
     """
     outputs, inputs, height, width = shape
-    if min(outputs, inputs) >= LEAST_CHANNELS:
+    if min(outputs, inputs) >= MIN_CHANNELS:
         return True
     if inputs == 1:
-        return outputs % MULTIPLE == 0 and min(height, width) >= 3
-    whole = outputs % MULTIPLE == 0 or inputs % MULTIPLE == 0
-    return whole and height == width and (first or max(outputs, inputs) >= LEAST_CHANNELS)
+        return outputs % CHANNEL_MULTIPLE == 0 and min(height, width) >= 3
+    whole = outputs % CHANNEL_MULTIPLE == 0 or inputs % CHANNEL_MULTIPLE == 0
+    return whole and height == width and (first or max(outputs, inputs) >= MIN_CHANNELS)
 
 
-def _scales(wiring: GraphTopology, reads: set[Pair], ranges: Ranges) -> dict[str, float]:
+def _tensor_scales(wiring: GraphTopology, reads: set[Pair], ranges: Ranges) -> dict[str, float]:
     """The scale of each tensor with codes; what a Concat or MaxPool of codes reads shares one with
     its result.
     """
-    most = {name: max(ranges[name][1], SMALLEST) for _, name in reads}
+    most = {name: max(ranges[name][1], MIN_RANGE) for _, name in reads}
     sharing = ("Concat", "MaxPool")
     joined = [
         node
@@ -161,17 +167,17 @@ def _scales(wiring: GraphTopology, reads: set[Pair], ranges: Ranges) -> dict[str
         for node in joined:
             names = [name for name in (*node.input, node.output[0]) if name in most]
             most |= dict.fromkeys(names, max(most[name] for name in names))
-    return {name: value / SIGNED for name, value in most.items()}
+    return {name: value / INT8_STEPS for name, value in most.items()}
 
 
-def _weights(sheet: GraphBuilder, node: NodeProto, layer: QuantizedConv) -> None:
+def _insert_quantized_weights(sheet: GraphBuilder, node: NodeProto, layer: QuantizedConv) -> None:
     """Give a convolution FP32 weights that lie on codes, a Q and a DQ behind them, and an FP32
     bias.
     """
     name = f"{node.name}.int.weight"
     parameters = [f"{name}.scale", f"{name}.zero"]
     sheet.constants |= {
-        name: layer.weight,
+        name: layer.dequantized_weight,
         parameters[0]: layer.scales,
         parameters[1]: np.zeros(len(layer.scales), np.int8),
         f"{node.name}.int.bias": layer.bias,

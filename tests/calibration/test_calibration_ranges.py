@@ -12,7 +12,7 @@ from onnxruntime.quantization.calibrate import HistogramCollector
 from edgeseg.calibration.entropy import Entropy
 from edgeseg.calibration.minmax import MinMax
 from edgeseg.calibration.mse import MSE
-from edgeseg.calibration.observers import BINS, SIGNED, UNSIGNED, Estimator, Histogram
+from edgeseg.calibration.observers import BINS, INT8_STEPS, UINT8_STEPS, Estimator, Histogram
 from edgeseg.calibration.percentile import Percentile
 
 Values = NDArray[Any]  # Any: float32 or float64
@@ -73,8 +73,10 @@ def test_counts_stay_exact_while_the_histogram_grows() -> None:
     histogram = Histogram()
     for value in values:
         histogram.collect(value[None])
-    assert histogram.total == len(values) and histogram.magnitude == 170 and histogram.negative
-    edges = np.linspace(0, histogram.top, BINS + 1)
+    assert (
+        histogram.total == len(values) and histogram.max_magnitude == 170 and histogram.has_negative
+    )
+    edges = np.linspace(0, histogram.upper_edge, BINS + 1)
     wanted, _ = np.histogram(np.abs(values), edges)
     assert (
         np.abs(np.cumsum(histogram.counts) - np.cumsum(wanted)).max() <= 1
@@ -96,7 +98,7 @@ def test_min_max_covers_everything_and_the_percentile_leaves_out_the_rarest() ->
 )
 def test_mse_is_the_least_error_that_trying_finds(values: Values, signed: bool) -> None:
     values = np.concatenate([values, [60.0]])
-    steps = SIGNED if signed or (values < 0).any() else UNSIGNED
+    steps = INT8_STEPS if signed or (values < 0).any() else UINT8_STEPS
 
     def error(high: float) -> float:
         codes = np.clip(np.rint(values / high * steps), -steps, steps)
@@ -118,7 +120,7 @@ def test_entropy_agrees_with_onnx_runtime_where_that_has_enough_bins() -> None:
         method="entropy",
         symmetric=True,
         num_bins=BINS,
-        num_quantized_bins=2 * SIGNED,
+        num_quantized_bins=2 * INT8_STEPS,
         percentile=0,
         scenario="same",
     )

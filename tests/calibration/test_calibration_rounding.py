@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.calibration import weight_rounding as rounding
-from edgeseg.calibration.weight_rounding import Gram, round_layer
+from edgeseg.calibration.weight_rounding import GramMatrix, round_weights
 
 Array = NDArray[np.float32]
 SHAPES = {
@@ -41,13 +41,13 @@ def test_outputs_change_less_than_by_rounding_to_the_nearest(kind: str) -> None:
         random.normal(0, 1, shape[0]).astype(np.float32),
     )
     patches = inputs(groups, int(np.prod(shape[1:])))
-    gram = Gram(shape, groups)
+    gram = GramMatrix(shape, groups)
     for part in np.array_split(patches, 4, axis=1):
         gram.collect(part)
     scales = (np.abs(weight.reshape(len(weight), -1)).max(1) / 20).astype(
         np.float32
     )  # coarse, so that it shows
-    codes, shifted = round_layer(weight, bias, scales, gram)
+    codes, shifted = round_weights(weight, bias, scales, gram)
     assert (
         codes.dtype == np.int8 and codes.shape == shape and np.abs(codes.astype(int)).max() <= 127
     )
@@ -64,9 +64,9 @@ def test_outputs_change_less_than_by_rounding_to_the_nearest(kind: str) -> None:
 def test_weights_that_lie_on_codes_stay_and_so_does_the_bias() -> None:
     codes = np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
     scales, bias = np.array([0.5, 1, 2, 4], np.float32), np.arange(4, dtype=np.float32)
-    gram = Gram(codes.shape)
+    gram = GramMatrix(codes.shape)
     gram.collect(inputs(1, 27))
-    found, shifted = round_layer(codes * scales[:, None, None, None], bias, scales, gram)
+    found, shifted = round_weights(codes * scales[:, None, None, None], bias, scales, gram)
     np.testing.assert_array_equal(found, codes)
     np.testing.assert_allclose(shifted, bias, atol=1e-5)
 
@@ -75,21 +75,21 @@ def test_inputs_that_were_always_zero_or_never_seen_do_no_harm() -> None:
     weight = np.random.default_rng(0).normal(0, 1, (3, 4, 1, 1)).astype(np.float32)
     scales = np.full(3, 0.05, np.float32)
     for patches in (np.zeros((1, 50, 4), np.float32), np.zeros((1, 0, 4), np.float32)):
-        gram = Gram(weight.shape)
+        gram = GramMatrix(weight.shape)
         gram.collect(patches)
-        codes, bias = round_layer(weight, np.zeros(3, np.float32), scales, gram)
+        codes, bias = round_weights(weight, np.zeros(3, np.float32), scales, gram)
         assert np.abs(codes * 0.05 - weight).max() < 0.3 and np.isfinite(bias).all()
 
 
 def test_wide_layers_are_split_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rounding, "WIDEST", 16)
     weight = np.random.default_rng(0).normal(0, 1, (5, 40, 1, 1)).astype(np.float32)
-    gram = Gram(weight.shape)
+    gram = GramMatrix(weight.shape)
     assert [part.stop - part.start for part in gram.columns] == [13, 13, 14]
     patches = inputs(1, 40)
     gram.collect(patches)
     scales = np.full(5, 0.1, np.float32)
-    codes, bias = round_layer(weight, np.zeros(5, np.float32), scales, gram)
+    codes, bias = round_weights(weight, np.zeros(5, np.float32), scales, gram)
     steps = scales[:, None, None, None]
     wanted = outputs(weight, np.zeros(5, np.float32), patches)
     ours = outputs(codes * steps, bias, patches) - wanted

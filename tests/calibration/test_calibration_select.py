@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeseg.calibration.frame_selection import FrameStatistics, Strategy, pool, select, spread
+from edgeseg.calibration.frame_selection import (
+    FrameStatistics,
+    Strategy,
+    calibration_candidates,
+    select_frames,
+    spread_frames,
+)
 from edgeseg.config.template import create_site
 from edgeseg.errors import DataError
 from edgeseg.site import Frame, Site, Split
@@ -46,29 +52,38 @@ def test_a_camera_with_little_footage_still_gets_its_share() -> None:
     frames = [frame("busy", time) for time in range(1000)] + [
         frame("quiet", time) for time in range(10)
     ]
-    assert Counter(chosen.camera for chosen in spread(frames, 20, 0)) == {"busy": 10, "quiet": 10}
+    assert Counter(chosen.camera for chosen in spread_frames(frames, 20, 0)) == {
+        "busy": 10,
+        "quiet": 10,
+    }
 
 
 def test_what_a_small_camera_cannot_give_the_others_do() -> None:
     frames = [frame("a", time) for time in range(100)] + [frame("b", time) for time in range(3)]
-    assert Counter(chosen.camera for chosen in spread(frames, 20, 0)) == {"a": 17, "b": 3}
+    assert Counter(chosen.camera for chosen in spread_frames(frames, 20, 0)) == {"a": 17, "b": 3}
 
 
 def test_every_stretch_of_time_is_seen() -> None:
-    times = [chosen.time for chosen in spread([frame("a", time) for time in range(640)], 64, 3)]
+    times = [
+        chosen.time for chosen in spread_frames([frame("a", time) for time in range(640)], 64, 3)
+    ]
     assert [int(time) // 10 for time in times] == list(range(64))
 
 
 @pytest.mark.parametrize("number", [1, 7, 30, 31, 500])
 def test_no_frame_twice_and_never_more_than_there_are(number: int) -> None:
     frames = [frame("ab"[time % 2], time) for time in range(31)]
-    chosen = spread(frames, number, 0)
+    chosen = spread_frames(frames, number, 0)
     assert len(chosen) == len({one.id for one in chosen}) == min(number, 31)
 
 
 def test_the_seed_decides() -> None:
     frames = [frame("a", time) for time in range(500)]
-    assert spread(frames, 20, 1) == spread(list(reversed(frames)), 20, 1) != spread(frames, 20, 2)
+    assert (
+        spread_frames(frames, 20, 1)
+        == spread_frames(list(reversed(frames)), 20, 1)
+        != spread_frames(frames, 20, 2)
+    )
 
 
 def test_val_and_gate_never_calibrate(tmp_path: Path) -> None:
@@ -76,14 +91,17 @@ def test_val_and_gate_never_calibrate(tmp_path: Path) -> None:
     site = site_with(
         tmp_path / "site", [frame("a", time, split) for split in splits for time in range(5)]
     )
-    assert Counter(one.split for one in pool(site, 8)) == {"unlabelled": 5, "labelled": 3}
-    assert {one.split for one in pool(site, 5)} == {"unlabelled"}
+    assert Counter(one.split for one in calibration_candidates(site, 8)) == {
+        "unlabelled": 5,
+        "labelled": 3,
+    }
+    assert {one.split for one in calibration_candidates(site, 5)} == {"unlabelled"}
 
 
 def test_a_site_with_nothing_to_calibrate_with_says_so(tmp_path: Path) -> None:
     site = site_with(tmp_path / "site", [frame("a", 0, "val")])
     with pytest.raises(DataError, match="edgeseg add footage"):
-        pool(site, 8)
+        calibration_candidates(site, 8)
 
 
 def told(
@@ -107,17 +125,17 @@ def places(frames: list[Frame]) -> list[int]:
 
 
 def test_kcentre_sees_every_scene_where_chance_misses_one() -> None:
-    found = places(select(FRAMES, 5, "kcentre", impressions=SEEN))
+    found = places(select_frames(FRAMES, 5, "kcentre", statistics=SEEN))
     assert set(SCENES[found]) == {0, 1, 2}
     missed = [
-        set(SCENES[places(select(FRAMES, 5, "random", seed=seed))]) != {0, 1, 2}
+        set(SCENES[places(select_frames(FRAMES, 5, "random", seed=seed))]) != {0, 1, 2}
         for seed in range(20)
     ]
     assert sum(missed) > 10
 
 
 def test_classes_finds_the_one_frame_that_shows_a_class() -> None:
-    assert 17 in places(select(FRAMES, 3, "classes", impressions=SEEN))
+    assert 17 in places(select_frames(FRAMES, 3, "classes", statistics=SEEN))
 
 
 @pytest.mark.parametrize("strategy", ["spread", "random", "kcentre", "classes"])
@@ -125,22 +143,24 @@ def test_classes_finds_the_one_frame_that_shows_a_class() -> None:
 def test_every_strategy_gives_as_many_frames_as_asked_once_each(
     strategy: Strategy, number: int
 ) -> None:
-    found = select(FRAMES, number, strategy, seed=1, impressions=SEEN)
+    found = select_frames(FRAMES, number, strategy, seed=1, statistics=SEEN)
     assert len(found) == len(set(places(found))) == min(number, 60) and places(found) == sorted(
         places(found)
     )
-    assert found == select(FRAMES, number, strategy, seed=1, impressions=SEEN)
+    assert found == select_frames(FRAMES, number, strategy, seed=1, statistics=SEEN)
 
 
 def test_a_share_of_hard_frames_is_admixed() -> None:
     hardest = set(np.argsort(-SEEN.scores)[:3].tolist())
-    found = places(select(FRAMES, 12, "spread", impressions=SEEN, hard_share=0.25))
+    found = places(select_frames(FRAMES, 12, "spread", statistics=SEEN, hard_share=0.25))
     assert hardest <= set(found) and len(found) == 12
-    assert set(places(select(FRAMES, 3, "random", impressions=SEEN, hard_share=1.0))) == hardest
+    assert (
+        set(places(select_frames(FRAMES, 3, "random", statistics=SEEN, hard_share=1.0))) == hardest
+    )
 
 
 def test_frames_that_look_alike_to_the_model_are_no_trouble() -> None:
     same = told(np.full((60, 2), 0.5), np.zeros(60), np.ones((60, 4)))
     strategies: tuple[Strategy, ...] = ("kcentre", "classes")
     for strategy in strategies:
-        assert len(select(FRAMES, 7, strategy, impressions=same)) == 7
+        assert len(select_frames(FRAMES, 7, strategy, statistics=same)) == 7

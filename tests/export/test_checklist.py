@@ -22,7 +22,7 @@ from edgeseg.bundle import Bundle, Manifest, write_bundle
 from edgeseg.cli.app import app
 from edgeseg.config import ExportConfig
 from edgeseg.export.exporter import export
-from edgeseg.export.onnxruntime_cpu.kernel_report import Kernels, inspect
+from edgeseg.export.onnxruntime_cpu.kernel_report import KernelReport, inspect_kernels
 from edgeseg.export.tensorrt import checklist
 from edgeseg.export.tensorrt.checklist import TITLES, Files, check, check_static, summary
 from edgeseg.site import Site
@@ -534,8 +534,8 @@ def test_a_convolution_of_the_cpu_file_that_lost_its_kernel_is_found(
 def test_needless_codes_in_the_cpu_file_are_found(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def many(data: bytes) -> Kernels:
-        kernels = inspect(data)
+    def many(data: bytes) -> KernelReport:
+        kernels = inspect_kernels(data)
         return dataclasses.replace(kernels, conversions=kernels.conversions + 4)
 
     monkeypatch.setattr("edgeseg.export.tensorrt.execution_checks.kernels_of", many)

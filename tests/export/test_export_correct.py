@@ -13,7 +13,7 @@ from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.calibration.observers import Histogram
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
-from edgeseg.export.quantization.bias_correction import correct_bias, last_layer
+from edgeseg.export.quantization.bias_correction import correct_bias, logits_conv
 from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.progress import NullReporter
 
@@ -75,7 +75,7 @@ def test_a_shift_is_taken_back_where_the_model_is_unsure() -> None:
 def test_nothing_is_corrected_where_no_integer_layer_gives_the_logits() -> None:
     one, other = calibration(0.5), calibration(0.5, behind="Tanh")
     cpu, trt = (quantize(one, INTERFACE, flavour) for flavour in FLAVOURS)
-    assert last_layer(one, cpu) == "head"
-    assert last_layer(one, trt) is None  # too few channels for TensorRT
-    assert last_layer(other, quantize(other, INTERFACE, "int8-cpu")) is None
+    assert logits_conv(one, cpu) == "head"
+    assert logits_conv(one, trt) is None  # too few channels for TensorRT
+    assert logits_conv(other, quantize(other, INTERFACE, "int8-cpu")) is None
     np.testing.assert_array_equal(corrected(other), other.layers["head"].bias)

@@ -16,14 +16,14 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.figures import sqnr
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.quantization.layer_sensitivity import logits
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
+from edgeseg.export.quantization.layer_sensitivity import run_logits
 from edgeseg.export.quantization.qat import finetune
 from edgeseg.export.quantization.qat_module import TorchGraph
 from edgeseg.export.quantization.quantizer import calibrate, quantize
-from edgeseg.export.tensorrt.qdq_placement import place_trt
+from edgeseg.export.tensorrt.qdq_placement import place_qdq_tensorrt
 from edgeseg.progress import NullReporter
 
 SIDE = 16
@@ -129,14 +129,14 @@ def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
     ranges = CALIBRATED.ranges("mse", signed=flavour == "int8-trt")
     placed = {
         "float": lambda: CALIBRATED.network,
-        "int8-cpu": lambda: place_cpu(CALIBRATED.network, ranges, CALIBRATED.layers),
-        "int8-trt": lambda: place_trt(CALIBRATED.network, ranges, CALIBRATED.layers),
+        "int8-cpu": lambda: place_qdq_cpu(CALIBRATED.network, ranges, CALIBRATED.layers),
+        "int8-trt": lambda: place_qdq_tensorrt(CALIBRATED.network, ranges, CALIBRATED.layers),
     }[flavour]()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(placed.SerializeToString(), options)
     module = TorchGraph(placed, CALIBRATED.layers if flavour != "float" else {})
-    assert len(module.codes) == (0 if flavour == "float" else 5 if flavour == "int8-cpu" else 3)
+    assert len(module.weights) == (0 if flavour == "float" else 5 if flavour == "int8-cpu" else 3)
     for seed in range(3):
         image = np.random.default_rng(seed).normal(0, 1, (1, 3, SIDE, SIDE)).astype(np.float32)
         wanted = session.run(None, {"normalised": image})[0]
@@ -149,11 +149,11 @@ def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
 
 
 def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
-    placed = place_cpu(
+    placed = place_qdq_cpu(
         CALIBRATED.network, CALIBRATED.ranges("mse", signed=False), CALIBRATED.layers
     )
-    for name, layer in TorchGraph(placed, CALIBRATED.layers).layers().items():
-        np.testing.assert_array_equal(layer.codes, CALIBRATED.layers[name].codes)
+    for name, layer in TorchGraph(placed, CALIBRATED.layers).quantized_convs().items():
+        np.testing.assert_array_equal(layer.weight_int8, CALIBRATED.layers[name].weight_int8)
         np.testing.assert_array_equal(layer.bias, CALIBRATED.layers[name].bias)
 
 
@@ -162,9 +162,9 @@ def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
     random = np.random.default_rng(1)
     spoiled = {
         name: QuantizedConv(
-            np.clip(layer.codes + random.integers(-6, 7, layer.codes.shape), -127, 127).astype(
-                np.int8
-            ),
+            np.clip(
+                layer.weight_int8 + random.integers(-6, 7, layer.weight_int8.shape), -127, 127
+            ).astype(np.int8),
             layer.scales,
             layer.bias + 0.1,
         )
@@ -172,9 +172,9 @@ def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
     }
     bad = replace(CALIBRATED, layers=spoiled)
     good = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=NullReporter())
-    truth = np.stack(logits(wrap(CALIBRATED.network, INTERFACE), IMAGES, 1))
+    truth = np.stack(run_logits(wrap_network(CALIBRATED.network, INTERFACE), IMAGES, 1))
     before, after = (
-        sqnr(np.stack(logits(quantize(each, INTERFACE, flavour), IMAGES, 1)), truth)
+        sqnr(np.stack(run_logits(quantize(each, INTERFACE, flavour), IMAGES, 1)), truth)
         for each in (bad, good)
     )
     assert after > before + 1.5
@@ -182,7 +182,8 @@ def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
         bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=NullReporter()
     )
     assert all(
-        np.array_equal(again.layers[name].codes, good.layers[name].codes) for name in good.layers
+        np.array_equal(again.layers[name].weight_int8, good.layers[name].weight_int8)
+        for name in good.layers
     )
 
 

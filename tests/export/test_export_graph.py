@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.fp16 import to_fp16
-from edgeseg.export.graph.lowering import assemble, lower, rename
-from edgeseg.export.graph.pre_post_processing import Interface, enlarge_last, wrap
+from edgeseg.export.graph.lowering import assemble, canonicalize_names, lower
+from edgeseg.export.graph.pre_post_processing import Interface, upsample_channels_last, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.models import MEAN, STD, Network, build_network
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH
@@ -170,7 +170,7 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def lowered(network: Network) -> ModelProto:
-    return rename(lower(export_network(network, HEIGHT, WIDTH)))
+    return canonicalize_names(lower(export_network(network, HEIGHT, WIDTH)))
 
 
 INTERFACE = Interface(
@@ -222,7 +222,7 @@ def test_the_outputs_mean_what_they_say(
     lowered: ModelProto, image: NDArray[np.uint8], logits: torch.Tensor, channels_last: bool
 ) -> None:
     session = open_session(
-        wrap(lowered, INTERFACE, channels_last=channels_last).SerializeToString(), 1
+        wrap_network(lowered, INTERFACE, channels_last=channels_last).SerializeToString(), 1
     )
     mask, entropy, score, area = session.run(["mask", "entropy", "score", "area"], {"image": image})
     expected = F.interpolate(logits, (HEIGHT, WIDTH), mode="bilinear").argmax(1).numpy()
@@ -257,7 +257,7 @@ def test_logits_are_enlarged_as_torch_does(
     interface = Interface(
         height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch
     )
-    nodes, constants = enlarge_last(interface, height, width)
+    nodes, constants = upsample_channels_last(interface, height, width)
     ends = ((nodes[0].input[0], [*logits.shape]), (nodes[-1].output[0], [batch, *full, classes]))
     given, found = (
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends
@@ -280,7 +280,7 @@ def test_equal_logits_of_single_pixels_favor_no_class() -> None:
     weight, bias = np.zeros((4, 3, 1, 1), np.float32), np.array([-1, 2, 0.9, 2], np.float32)
     shell = ModelProto(graph=onnx.GraphProto(input=[given], output=[found]))
     nodes = [helper.make_node("Conv", ["normalised", "weight", "bias"], ["logits"], "same")]
-    model = wrap(
+    model = wrap_network(
         assemble(shell, nodes, {"weight": weight, "bias": bias}), interface, channels_last=True
     )
     image = np.zeros((1, 2, 6, 3), np.uint8)
@@ -294,7 +294,7 @@ def test_entropy_stays_in_bounds_for_extreme_logits(
 ) -> None:
     for temperature in (1e-3, 1e6):
         interface = INTERFACE.with_thresholds(temperature, 0.5)
-        data = wrap(lowered, interface, channels_last=channels_last).SerializeToString()
+        data = wrap_network(lowered, interface, channels_last=channels_last).SerializeToString()
         (entropy,) = open_session(data, 1).run(
             ["entropy"], {"image": np.full((1, HEIGHT, WIDTH, 3), 255, np.uint8)}
         )
@@ -303,7 +303,7 @@ def test_entropy_stays_in_bounds_for_extreme_logits(
 
 
 def test_devices_can_read_the_graph(lowered: ModelProto) -> None:
-    graph = wrap(lowered, INTERFACE)
+    graph = wrap_network(lowered, INTERFACE)
     onnx.checker.check_model(graph, full_check=True)
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [
         ("", 17)
@@ -352,7 +352,7 @@ def test_devices_can_read_the_graph(lowered: ModelProto) -> None:
 
 
 def test_nothing_of_the_exporting_machine_is_in_the_file(lowered: ModelProto) -> None:
-    data = wrap(lowered, INTERFACE).SerializeToString()
+    data = wrap_network(lowered, INTERFACE).SerializeToString()
     assert b"site-packages" not in data and b"/edgeseg" not in data and b"torch" not in data
 
 
@@ -371,7 +371,7 @@ def test_names_follow_from_the_structure(lowered: ModelProto) -> None:
         node.name = ""
         node.input[:] = [table.get(name, name) for name in node.input]
         node.output[:] = [table.get(name, name) for name in node.output]
-    assert rename(scrambled).SerializeToString() == lowered.SerializeToString()
+    assert canonicalize_names(scrambled).SerializeToString() == lowered.SerializeToString()
 
 
 def test_exporting_twice_gives_the_same_bytes_in_silence(
@@ -380,7 +380,7 @@ def test_exporting_twice_gives_the_same_bytes_in_silence(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    again = rename(lower(export_network(network, HEIGHT, WIDTH)))
+    again = canonicalize_names(lower(export_network(network, HEIGHT, WIDTH)))
     assert again.SerializeToString() == lowered.SerializeToString()
     assert capfd.readouterr() == ("", "") and not [
         r for r in caplog.records if r.levelno >= logging.WARNING

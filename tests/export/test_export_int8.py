@@ -18,30 +18,30 @@ from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
-from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convolutions
-from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
-from edgeseg.export.quantization import calibration_cache as calibrationstore
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels, integer_convolutions
+from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_std
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
+from edgeseg.export.quantization import calibration_cache
 from edgeseg.export.quantization.activation_statistics import (
-    POSITIONS,
-    SAMPLES,
+    POSITIONS_PER_FRAME,
+    SAMPLES_PER_FRAME,
     channel_peaks,
-    impressions,
-    observe,
+    collect_statistics,
+    frame_statistics,
 )
-from edgeseg.export.quantization.channel_equalization import equalize
-from edgeseg.export.quantization.layer_sensitivity import logits, rank_islands
+from edgeseg.export.quantization.channel_equalization import equalize_channels
+from edgeseg.export.quantization.layer_sensitivity import rank_sensitive_tensors, run_logits
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN, STD, build_network
 from edgeseg.progress import NullReporter
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
 
 PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
-INTERFACE = replace(PLAIN, std=UNSCALED)
+INTERFACE = replace(PLAIN, std=UNIT_STD)
 FLAVOURS: tuple[Int8Flavour, ...] = ("int8-cpu", "int8-trt")
 IMAGES = [picture(seed)[0] for seed in range(6)]
 
@@ -57,7 +57,7 @@ def network() -> ModelProto:
         batch = torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2).float() / 255
         for _ in range(10):
             made((batch - 0.45) / 0.22)
-    return fold_std(rename(lower(export_network(made.eval(), HEIGHT, WIDTH))), PLAIN)[0]
+    return fold_std(canonicalize_names(lower(export_network(made.eval(), HEIGHT, WIDTH))), PLAIN)[0]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def constants_of(model: ModelProto) -> dict[str, NDArray[Any]]:
 
 def test_every_convolution_runs_on_codes(network: ModelProto, quantized: ModelProto) -> None:
     convolutions = sum(node.op_type == "Conv" for node in network.graph.node)
-    kernels = inspect(quantized.SerializeToString())
+    kernels = inspect_kernels(quantized.SerializeToString())
     assert kernels.quantized == integer_convolutions(quantized) == convolutions > 50
     assert kernels.conversions <= 8  # in, out, and around the two resizes of the decoder
 
@@ -120,7 +120,7 @@ def test_a_maxpool_keeps_its_codes_and_a_resize_never_has_the_same_ones_on_both_
     }
     steps = {
         name: value
-        for name, value in constants_of(place_cpu(model, ranges, {})).items()
+        for name, value in constants_of(place_qdq_cpu(model, ranges, {})).items()
         if "scale" in name
     }
     assert (
@@ -163,7 +163,7 @@ def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(
         "b": signed,
         "logits": signed,
     }
-    placed = place_cpu(model, ranges, {"first": layer, "second": layer})
+    placed = place_qdq_cpu(model, ranges, {"first": layer, "second": layer})
     steps = constants_of(placed)
     assert bool(steps["cut.scale"] == steps["logits.scale"]) is joined
     image = np.random.default_rng(0).uniform(-9, 9, (1, 2, 4, 4)).astype(np.float32)
@@ -266,7 +266,7 @@ def test_it_is_close_to_the_float_file(
 ) -> None:
     ours, theirs = (
         open_session(model.SerializeToString(), 1)
-        for model in (files[flavour], wrap(network, INTERFACE))
+        for model in (files[flavour], wrap_network(network, INTERFACE))
     )
     for seed in range(50, 53):  # frames that calibrated nothing
         image = picture(seed)[0][None]
@@ -312,7 +312,7 @@ def test_equalizing_changes_nothing_in_float_and_evens_channels(
     network: ModelProto, calibrated: CalibrationResult
 ) -> None:
     ours, theirs = (
-        open_session(wrap(model, INTERFACE).SerializeToString(), 1)
+        open_session(wrap_network(model, INTERFACE).SerializeToString(), 1)
         for model in (calibrated.network, network)
     )
     for image in IMAGES:
@@ -356,13 +356,13 @@ def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     peaks = {name: np.array([1, 2, 4, 4], np.float32) for name in "abcde"}
-    fixed = constants_of(equalize(model, peaks))
+    fixed = constants_of(equalize_channels(model, peaks))
     np.testing.assert_array_equal(fixed["one.weight"], weights["w0"])
     del nodes[4]
     nodes[-1].input[0] = "d"
     graph = helper.make_graph(nodes, "small", graph.input, graph.output, graph.initializer)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    equal = equalize(model, {name: peaks[name] for name in "bcd"}, 1.0)
+    equal = equalize_channels(model, {name: peaks[name] for name in "bcd"}, 1.0)
     made = constants_of(equal)
     np.testing.assert_allclose(
         made["one.weight"] / weights["w0"],
@@ -381,20 +381,22 @@ def test_islands_stay_float_with_their_neighbors_and_nothing_else(
 ) -> None:
     island = "add_0.out"
     for flavour in FLAVOURS:
-        model = quantize(calibrated, INTERFACE, flavour, islands=[island])
+        model = quantize(calibrated, INTERFACE, flavour, float_tensors=[island])
         names = {name for node in model.graph.node for name in node.output}
         assert f"{island}.codes" not in names
         lost = integer_convolutions(files[flavour]) - integer_convolutions(model)
         assert 1 <= lost <= 3
         if flavour == "int8-cpu":
-            assert inspect(model.SerializeToString()).quantized == integer_convolutions(model)
+            assert inspect_kernels(model.SerializeToString()).quantized == integer_convolutions(
+                model
+            )
 
 
 def test_a_float_convolution_never_stands_alone_between_codes(
     calibrated: CalibrationResult,
 ) -> None:
     # ONNX Runtime would give it INT8 weights at load, one scale for all channels
-    model = quantize(calibrated, INTERFACE, "int8-cpu", islands=["clip_3.out", "add_2.out"])
+    model = quantize(calibrated, INTERFACE, "int8-cpu", float_tensors=["clip_3.out", "add_2.out"])
     producers = {node.output[0]: node for node in model.graph.node}
     readers = {name: node for node in model.graph.node for name in node.input}
     for node in model.graph.node:
@@ -406,13 +408,13 @@ def test_a_float_convolution_never_stands_alone_between_codes(
 def test_ranking_names_tensors_whose_codes_hurt(
     network: ModelProto, calibrated: CalibrationResult
 ) -> None:
-    ranked = rank_islands(
+    ranked = rank_sensitive_tensors(
         calibrated,
         INTERFACE,
         "int8-cpu",
         "minmax",
         IMAGES,
-        wrap(network, INTERFACE),
+        wrap_network(network, INTERFACE),
         threads=1,
         report=NullReporter(),
     )
@@ -421,9 +423,9 @@ def test_ranking_names_tensors_whose_codes_hurt(
         quantize(calibrated, INTERFACE, "int8-cpu", "minmax", islands)
         for islands in ([], ranked[:2])
     )
-    truth = np.stack(logits(wrap(network, INTERFACE), IMAGES, 1))
+    truth = np.stack(run_logits(wrap_network(network, INTERFACE), IMAGES, 1))
     errors = [
-        np.mean((np.stack(logits(model, IMAGES, 1)) - truth) ** 2) for model in (whole, without)
+        np.mean((np.stack(run_logits(model, IMAGES, 1)) - truth) ** 2) for model in (whole, without)
     ]
     assert errors[1] < errors[0]
 
@@ -446,10 +448,10 @@ def test_calibration_takes_a_bounded_sample_from_tensors_of_any_size() -> None:
     interface = Interface(height=side, width=side, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
     image = np.zeros((side, side, 3), np.uint8)
     image[:, 17] = 255  # a single bright column is seen, whatever the step of the sample
-    found = observe(large_network(side), interface, [image], threads=1)
-    assert found.histograms["logits"].magnitude == 3.0
-    assert 0.9 * SAMPLES < found.histograms["logits"].total < 1.1 * SAMPLES
-    assert found.grams["conv"].number <= POSITIONS
+    found = collect_statistics(large_network(side), interface, [image], threads=1)
+    assert found.histograms["logits"].max_magnitude == 3.0
+    assert 0.9 * SAMPLES_PER_FRAME < found.histograms["logits"].total < 1.1 * SAMPLES_PER_FRAME
+    assert found.grams["conv"].positions <= POSITIONS_PER_FRAME
 
 
 def test_patches_are_what_the_weights_are_multiplied_with() -> None:
@@ -471,9 +473,9 @@ def test_patches_are_what_the_weights_are_multiplied_with() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     interface = Interface(height=10, width=9, classes=6, mean=(0, 0, 0), std=(1 / 255,) * 3)
     images = [random.integers(0, 9, (10, 9, 3)).astype(np.uint8) for _ in range(3)]
-    gram = observe(model, interface, images, threads=1).grams["conv"]
+    gram = collect_statistics(model, interface, images, threads=1).grams["conv"]
     assert (
-        gram.number == 3 * 45
+        gram.positions == 3 * 45
     )  # fewer positions than are looked at in a large tensor, so all of them
     session = onnxruntime.InferenceSession(model.SerializeToString())
     feeds = [image.transpose(2, 0, 1)[None].astype(np.float32) for image in images]
@@ -494,9 +496,9 @@ def test_a_calibration_is_stored_and_a_damaged_one_made_anew(
     tmp_path: Path, calibrated: CalibrationResult
 ) -> None:
     for number in range(6):
-        calibrationstore.store(tmp_path, f"k{number}", calibrated)
-    assert len(list(tmp_path.iterdir())) == calibrationstore.KEPT
-    found = calibrationstore.load(tmp_path, "k5")
+        calibration_cache.store_calibration(tmp_path, f"k{number}", calibrated)
+    assert len(list(tmp_path.iterdir())) == calibration_cache.MAX_FILES
+    found = calibration_cache.load_calibration(tmp_path, "k5")
     assert found is not None
     for flavour in FLAVOURS:
         one, other = (
@@ -511,8 +513,8 @@ def test_a_calibration_is_stored_and_a_damaged_one_made_anew(
         whole[:5000] + bytes(200) + whole[5200:],
     ):
         (tmp_path / "k5.npz").write_bytes(damaged)
-        assert calibrationstore.load(tmp_path, "k5") is None
-    assert calibrationstore.load(tmp_path, "missing") is None
+        assert calibration_cache.load_calibration(tmp_path, "k5") is None
+    assert calibration_cache.load_calibration(tmp_path, "missing") is None
 
 
 def test_the_key_of_a_calibration_follows_network_frames_and_size(network: ModelProto) -> None:
@@ -520,14 +522,14 @@ def test_the_key_of_a_calibration_follows_network_frames_and_size(network: Model
     other.CopyFrom(network)
     other.graph.initializer[0].raw_data = bytes(len(other.graph.initializer[0].raw_data))
     keys = {
-        calibrationstore.key(network, INTERFACE, ["a", "b"]),
-        calibrationstore.key(network, INTERFACE, ["b", "a"]),
-        calibrationstore.key(other, INTERFACE, ["a", "b"]),
-        calibrationstore.key(network, replace(INTERFACE, mean=(0, 0, 0)), ["a", "b"]),
+        calibration_cache.cache_key(network, INTERFACE, ["a", "b"]),
+        calibration_cache.cache_key(network, INTERFACE, ["b", "a"]),
+        calibration_cache.cache_key(other, INTERFACE, ["a", "b"]),
+        calibration_cache.cache_key(network, replace(INTERFACE, mean=(0, 0, 0)), ["a", "b"]),
     }
     assert len(keys) == 4
     fitted = INTERFACE.with_thresholds(2, 0.3)
-    assert calibrationstore.key(network, fitted, ["a", "b"]) in keys
+    assert calibration_cache.cache_key(network, fitted, ["a", "b"]) in keys
 
 
 def test_the_temperature_is_found_again() -> None:
@@ -557,7 +559,7 @@ def test_a_share_alpha_lies_above_gamma() -> None:
 
 def test_the_race_times_every_graph(network: ModelProto, quantized: ModelProto) -> None:
     files = {
-        "fp32": wrap(network, INTERFACE).SerializeToString(),
+        "fp32": wrap_network(network, INTERFACE).SerializeToString(),
         "int8-cpu": quantized.SerializeToString(),
     }
     times = compare_latency(files, IMAGES[0], 1, 0, NullReporter())
@@ -567,12 +569,12 @@ def test_the_race_times_every_graph(network: ModelProto, quantized: ModelProto) 
 
 
 def test_impressions_are_what_the_float_graph_gives(network: ModelProto) -> None:
-    seen = impressions(network, INTERFACE, IMAGES, threads=1)
+    seen = frame_statistics(network, INTERFACE, IMAGES, threads=1)
     assert seen.features.shape == (6, 160) and seen.areas.shape == (
         6,
         3,
     )  # the encoder's last map has 160 channels
-    session = open_session(wrap(network, INTERFACE).SerializeToString(), 1)
+    session = open_session(wrap_network(network, INTERFACE).SerializeToString(), 1)
     for place, image in enumerate(IMAGES):
         area, score = session.run(["area", "score"], {"image": image[None]})
         np.testing.assert_array_equal(seen.areas[place], area[0])

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
-from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std, read_pixels
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_mean, fold_std
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
 
@@ -99,7 +99,7 @@ def test_folding_std_changes_nothing(
 ) -> None:
     model, plain = network(width, kernel, pads, stride), interface(width)
     folded, unscaled = fold_std(model, plain)
-    assert unscaled == replace(plain, std=UNSCALED)
+    assert unscaled == replace(plain, std=UNIT_STD)
     values = images(width).transpose(0, 3, 1, 2) / 255
     mean, std = (np.array(numbers)[:, None, None] for numbers in (MEAN, STD))
     before = logits(model, {"normalised": ((values - mean) / std).astype(np.float32)})
@@ -111,8 +111,8 @@ def test_folding_std_changes_nothing(
 def test_no_pixel_is_multiplied_any_more(last: bool) -> None:
     model, plain = network(16), interface(16)
     wrapped, folded = (
-        wrap(model, plain, channels_last=last),
-        wrap(*fold_std(model, plain), channels_last=last),
+        wrap_network(model, plain, channels_last=last),
+        wrap_network(*fold_std(model, plain), channels_last=last),
     )
     names = [{node.name for node in each.graph.node} for each in (wrapped, folded)]
     assert names[0] - names[1] == {"before.mul"} and not names[1] - names[0]
@@ -132,9 +132,9 @@ def test_pixels_go_in_as_they_are(
     assert (parts[0] is model) == (
         parts[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value == 3
     )
-    made, ranges, wider = read_pixels(*parts, [], unscaled)
+    made, ranges, wider = fold_mean(*parts, [], unscaled)
     assert made.graph.input[0].name == "image"
-    placed = place_cpu(made, ranges, wider)
+    placed = place_qdq_cpu(made, ranges, wider)
     assert (
         sum(node.op_type == "QuantizeLinear" for node in placed.graph.node)
         == 1 + (parts[0] is not model) * 3
@@ -144,7 +144,7 @@ def test_pixels_go_in_as_they_are(
     exact = ModelProto()
     exact.CopyFrom(model)
     exact.graph.initializer[0].CopyFrom(
-        numpy_helper.from_array(layers(model)["stem"].weight, "weight")
+        numpy_helper.from_array(layers(model)["stem"].dequantized_weight, "weight")
     )
     centered = images(width).transpose(0, 3, 1, 2) - 255 * np.array(MEAN)[:, None, None]
     wanted = logits(exact, {"normalised": centered.astype(np.float32)})
@@ -152,21 +152,21 @@ def test_pixels_go_in_as_they_are(
     margin = -(-max(pads) // stride)
     inside = off[:, :, margin : off.shape[2] - margin, margin : off.shape[3] - margin]
     assert inside.size >= 64 and inside.max() < 0.505 * STEP
-    weights = np.abs(layers(model)["stem"].weight).sum((1, 2, 3)).max()
+    weights = np.abs(layers(model)["stem"].dequantized_weight).sum((1, 2, 3)).max()
     assert off.max() < 0.505 * STEP + 0.5 * weights * any(pads)  # half a gray level of padding
     coarse = logits(
-        place_cpu(model, RANGES, layers(model)), {"normalised": centered.astype(np.float32)}
+        place_qdq_cpu(model, RANGES, layers(model)), {"normalised": centered.astype(np.float32)}
     )
     assert np.square(found - wanted).mean() < np.square(coarse - wanted).mean()
 
 
 def test_what_begins_otherwise_is_left_alone() -> None:
     model, plain = network(16), interface(16)
-    assert read_pixels(model, RANGES, layers(model), [], plain)[0] is model  # not folded
+    assert fold_mean(model, RANGES, layers(model), [], plain)[0] is model  # not folded
     folded, unscaled = fold_std(model, plain)
     for islands in (["normalised"], ["logits"]):
-        assert read_pixels(folded, RANGES, layers(folded), islands, unscaled)[0] is folded
-    assert read_pixels(folded, RANGES, {}, [], unscaled)[0] is folded
+        assert fold_mean(folded, RANGES, layers(folded), islands, unscaled)[0] is folded
+    assert fold_mean(folded, RANGES, {}, [], unscaled)[0] is folded
     for other in (network(16, group=3), doubled()):
         assert fold_std(other, plain) == (other, plain)
 

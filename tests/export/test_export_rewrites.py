@@ -12,12 +12,12 @@ from onnx.reference import ReferenceEvaluator
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.onnxruntime_cpu.graph_rewrites import (
-    pools_as_layers,
-    resizes_as_copies,
-    rewrite,
-    thicken,
+    pad_output_channels,
+    pools_to_convs,
+    resizes_to_concats,
+    rewrite_for_cpu,
 )
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 
 RANGES = {"normalised": (-2.0, 2.0), "logits": (-2.0, 2.0)}
 
@@ -50,14 +50,14 @@ def model_of(graph: Any) -> ModelProto:
     ],
 )
 def test_the_same_codes_come_out(model: ModelProto) -> None:
-    rewritten, ranges, layers = pools_as_layers(model, RANGES, {})
+    rewritten, ranges, layers = pools_to_convs(model, RANGES, {})
     assert [node.op_type for node in rewritten.graph.node] == ["Conv"] and [*layers] == ["pool"]
     image = np.random.default_rng(0).uniform(-2, 2, (2, 16, 9, 12)).astype(np.float32)
     runs = [
         open_session(file.SerializeToString(), 1).run(None, {"normalised": image})[0]
         for file in (
-            place_cpu(model, RANGES, {}),
-            place_cpu(rewritten, ranges, layers),
+            place_qdq_cpu(model, RANGES, {}),
+            place_qdq_cpu(rewritten, ranges, layers),
             model,
             rewritten,
         )
@@ -78,8 +78,8 @@ def test_the_same_codes_come_out(model: ModelProto) -> None:
     ],
 )
 def test_other_pools_stay_as_they_are(model: ModelProto, islands: list[str]) -> None:
-    assert pools_as_layers(model, RANGES, {}, islands)[0] is model
-    assert pools_as_layers(model, {"normalised": (-1.0, 1.0)}, {})[0] is model
+    assert pools_to_convs(model, RANGES, {}, islands)[0] is model
+    assert pools_to_convs(model, {"normalised": (-1.0, 1.0)}, {})[0] is model
 
 
 def single(
@@ -121,11 +121,11 @@ def run(model: ModelProto, seed: int = 0) -> Any:
     "model", [resize(2, 2, **FLOOR), resize(3, 4, **FLOOR), resize(3, 2, mode="nearest")]
 )
 def test_repeated_pixels_are_copies(model: ModelProto) -> None:
-    rewritten, ranges, layers = resizes_as_copies(model, RANGES, {})
+    rewritten, ranges, layers = resizes_to_concats(model, RANGES, {})
     assert "Resize" not in {node.op_type for node in rewritten.graph.node} and not layers
     np.testing.assert_array_equal(run(rewritten), run(model))
     assert (
-        np.abs(run(place_cpu(rewritten, ranges, {})) - run(model)).max() < 1.001 / 127
+        np.abs(run(place_qdq_cpu(rewritten, ranges, {})) - run(model)).max() < 1.001 / 127
     )  # half a code
 
 
@@ -142,7 +142,7 @@ def test_repeated_pixels_are_copies(model: ModelProto) -> None:
     ],
 )
 def test_other_resizes_stay_as_they_are(model: ModelProto, islands: list[str]) -> None:
-    assert resizes_as_copies(model, RANGES, {}, islands)[0] is model
+    assert resizes_to_concats(model, RANGES, {}, islands)[0] is model
 
 
 def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, QuantizedConv]]:
@@ -160,17 +160,17 @@ def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, Quantiz
         pads=[kernel // 2] * 4,
         kernel_shape=[kernel] * 2,
     )
-    return single(node, [outputs, 6, 5], {"weight": layer.weight, "bias": layer.bias}), {
-        "head": layer
-    }
+    return single(
+        node, [outputs, 6, 5], {"weight": layer.dequantized_weight, "bias": layer.bias}
+    ), {"head": layer}
 
 
 def test_a_thin_layer_gets_sixteen_outputs_of_which_its_own_are_left() -> None:
     model, layers = classifier(11, 3)
-    thick, ranges, more = thicken(model, RANGES, layers)
-    assert len(more["head"].codes) == 16 and len(np.unique(run(model))) > 500
+    thick, ranges, more = pad_output_channels(model, RANGES, layers)
+    assert len(more["head"].weight_int8) == 16 and len(np.unique(run(model))) > 500
     np.testing.assert_array_equal(
-        run(place_cpu(thick, ranges, more)), run(place_cpu(model, RANGES, layers))
+        run(place_qdq_cpu(thick, ranges, more)), run(place_qdq_cpu(model, RANGES, layers))
     )
     np.testing.assert_allclose(run(thick), run(model), atol=1e-6)
     for other, islands in (
@@ -178,9 +178,9 @@ def test_a_thin_layer_gets_sixteen_outputs_of_which_its_own_are_left() -> None:
         (classifier(11, 1), []),
         (classifier(11, 3), ["logits"]),
     ):
-        assert thicken(other[0], RANGES, other[1], islands)[0] is other[0]
+        assert pad_output_channels(other[0], RANGES, other[1], islands)[0] is other[0]
 
 
 def test_a_network_without_any_of_it_stays_as_it_is() -> None:
     model, layers = classifier(16, 3)
-    assert rewrite(model, RANGES, layers)[0] is model
+    assert rewrite_for_cpu(model, RANGES, layers)[0] is model

@@ -297,12 +297,12 @@ def test_what_is_left_after_all_rungs_failed_is_what_misses_the_gates_by_least()
             "worst_class": {"name": "car", "drop": worst},
             "agreement": agreement,
         }
-        climb.attempts.append(
+        climb.results.append(
             RecipeResult(QuantizationRecipe(estimator), nothing, nothing, nothing, figures, 1.0)
         )
-    assert climb.best.rung.estimator == "entropy"  # 0.02 beyond as minmax is, and agrees better
+    assert climb.best.recipe.estimator == "entropy"  # 0.02 beyond as minmax is, and agrees better
     climb.passed = True
-    assert climb.best is climb.attempts[-1]
+    assert climb.best is climb.results[-1]
 
 
 def test_another_size_is_exported_and_measured_at_the_frames_own(

@@ -9,9 +9,9 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
-from edgeseg.export.onnxruntime_cpu.qdq_placement import place_cpu
+from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
 
@@ -76,7 +76,7 @@ def outputs(
     interface = Interface(height=height, width=width, classes=3, mean=MEAN, std=STD, batch=2)
     image = np.random.default_rng(1).integers(0, 256, (2, height, width, 3), np.uint8)
     names = ["mask", "entropy", "score", "area"]
-    data = wrap(model, interface, channels_last=True).SerializeToString()
+    data = wrap_network(model, interface, channels_last=True).SerializeToString()
     found: list[Any] = open_session(data, 1).run(names, {"image": image})
     return found
 
@@ -92,11 +92,13 @@ def test_the_same_codes_come_out(
     model = network(kernel, pad, height, width)
     wide, ranges, wider = widen_stem(model, RANGES, layers(model), islands)
     assert (
-        wider["stem"].codes.shape[:2] == (16, 12)
+        wider["stem"].weight_int8.shape[:2] == (16, 12)
         and wide.graph.input[0].type.tensor_type.shape.dim[3].dim_value * 4 == width
     )
-    plain = outputs(place_cpu(model, RANGES, layers(model), islands), height, width)
-    for one, other in zip(plain, outputs(place_cpu(wide, ranges, wider, islands), height, width)):
+    plain = outputs(place_qdq_cpu(model, RANGES, layers(model), islands), height, width)
+    for one, other in zip(
+        plain, outputs(place_qdq_cpu(wide, ranges, wider, islands), height, width)
+    ):
         np.testing.assert_array_equal(one, other)
     assert float(np.std(plain[1])) > 0.01
     as_float = outputs(

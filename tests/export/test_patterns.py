@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from onnx import ModelProto
 
-from edgeseg.export.graph.pre_post_processing import wrap
-from edgeseg.export.onnxruntime_cpu.kernel_report import inspect
+from edgeseg.export.graph.pre_post_processing import wrap_network
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels
 from edgeseg.export.quantization.quantizer import quantize
 from edgeseg.export.tensorrt.checklist import VIEWED
 from edgeseg.export.tensorrt.execution_checks import SPARE, conversions
@@ -54,7 +54,7 @@ def changes(before: Any, after: Any, path: str = "") -> list[str]:  # Any: JSON
 def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
     calibrated = pretended(network[1], 2)
     data = quantize(calibrated, INTERFACE, "int8-trt", "minmax").SerializeToString()
-    view, source = View(data), View(wrap(network[1], INTERFACE).SerializeToString())
+    view, source = View(data), View(wrap_network(network[1], INTERFACE).SerializeToString())
     assert [finding for look in VIEWED for finding in look(view)] == []
     assert coverage(view) > 0.99
     names = [
@@ -62,5 +62,5 @@ def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
     ]
     assert names[0] == names[1]
     cpu = quantize(calibrated, INTERFACE, "int8-cpu", "minmax").SerializeToString()
-    left = inspect(cpu).conversions - conversions(View(cpu))
+    left = inspect_kernels(cpu).conversions - conversions(View(cpu))
     assert 0 <= left <= SPARE

@@ -27,17 +27,17 @@ from onnx import ModelProto
 
 from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.calibration.observers import Histogram
-from edgeseg.export.graph.lowering import lower, rename
+from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, layers_of
+from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, quantizable_convs
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
-    inspect,
+    inspect_kernels,
     integer_convolutions,
 )
-from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
-from edgeseg.export.quantization.activation_statistics import coded_tensors
+from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_std
+from edgeseg.export.quantization.activation_statistics import quantizable_tensors
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN, STD, build_network
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
@@ -51,14 +51,17 @@ NETWORKS = (
 FOLDER = Path(__file__).parents[1] / "golden"
 SHORT = {"QuantizeLinear": "Q", "DequantizeLinear": "DQ"}
 PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
-INTERFACE = replace(PLAIN, std=UNSCALED)  # what `trace` makes networks for
+INTERFACE = replace(PLAIN, std=UNIT_STD)  # what `trace` makes networks for
 Table = dict[str, Any]  # Any: JSON
 
 
 def trace(arch: str, encoder: str, seed: int = 0) -> ModelProto:
     torch.manual_seed(seed)
     return fold_std(
-        rename(lower(export_network(build_network(arch, encoder, 3).eval(), HEIGHT, WIDTH))), PLAIN
+        canonicalize_names(
+            lower(export_network(build_network(arch, encoder, 3).eval(), HEIGHT, WIDTH))
+        ),
+        PLAIN,
     )[0]
 
 
@@ -68,15 +71,15 @@ def pretended(network: ModelProto, seed: int) -> CalibrationResult:
     """
     random, wiring = np.random.default_rng(seed), GraphTopology(network)
     histograms = {}
-    for name in coded_tensors(network):
+    for name in quantizable_tensors(network):
         histogram = histograms[name] = Histogram()
-        giver = wiring.givers.get(name)
+        giver = wiring.producers.get(name)
         values = random.normal(0, np.exp(random.normal()), 64).astype(np.float32)
         histogram.collect(
             np.abs(values) if giver is not None and giver.op_type in ("Clip", "Relu") else values
         )
     layers = {}
-    for name, node in layers_of(network).items():
+    for name, node in quantizable_convs(network).items():
         shape = wiring.constants[node.input[1]].shape
         codes = random.integers(-127, 128, shape).astype(np.int8)
         layers[name] = QuantizedConv(
@@ -114,7 +117,7 @@ def table(calibrated: CalibrationResult) -> Table:
     flavours: tuple[Int8Flavour, ...] = ("int8-trt", "int8-cpu")
     models = {flavour: quantize(calibrated, INTERFACE, flavour, "minmax") for flavour in flavours}
     return {
-        "qlinearconv": inspect(models["int8-cpu"].SerializeToString()).quantized,
+        "qlinearconv": inspect_kernels(models["int8-cpu"].SerializeToString()).quantized,
         **{
             flavour: {
                 "integer": integer_convolutions(model),

@@ -23,8 +23,8 @@ from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.methods import METHODS, MethodContext
 from edgeseg.models import MEAN, STD, Network, build_network
@@ -254,11 +254,11 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
         bias = network.classifier.bias
         assert bias is not None
         bias.sub_(logits.mean((0, 2, 3))).div_(logits.std((0, 2, 3)))
-    graph = rename(lower(export_network(network, *size)))
+    graph = canonicalize_names(lower(export_network(network, *size)))
     assert kinds(graph).count("Resize") == 3  # between the levels of the decoder
     assert "Shape" not in kinds(graph) and "If" not in kinds(graph)
     interface = Interface(height=size[0], width=size[1], classes=3, mean=MEAN, std=STD)
-    data = wrap(graph, interface).SerializeToString()
+    data = wrap_network(graph, interface).SerializeToString()
     assert scan_onnx(data, name="model.onnx").opset == 17
     image = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))

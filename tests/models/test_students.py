@@ -21,11 +21,11 @@ from edgeseg.cli.app import app
 from edgeseg.config import ClassSpec, TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.lowering import lower, rename
-from edgeseg.export.graph.pre_post_processing import Interface, wrap
+from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.onnxruntime_cpu.kernel_report import inspect, integer_convolutions
-from edgeseg.export.onnxruntime_cpu.normalization_folding import UNSCALED, fold_std
+from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels, integer_convolutions
+from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
 from edgeseg.models import MEAN, STD, Network, build_network
@@ -115,19 +115,19 @@ def learned(request: pytest.FixtureRequest) -> Network:
 def graph(learned: Network) -> ModelProto:
     plain = Interface(height=64, width=96, classes=3, mean=MEAN, std=STD)
     made, interface = fold_std(
-        rename(lower(export_network(learned.reparameterized(), 64, 96))), plain
+        canonicalize_names(lower(export_network(learned.reparameterized(), 64, 96))), plain
     )
     assert interface == INTERFACE
     return made
 
 
-INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=UNSCALED)
+INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=UNIT_STD)
 
 
 def test_the_graph_agrees_with_torch_on_what_was_learned(
     learned: Network, graph: ModelProto
 ) -> None:
-    data = wrap(graph, INTERFACE).SerializeToString()
+    data = wrap_network(graph, INTERFACE).SerializeToString()
     assert scan_onnx(data, name="model.onnx").opset == 17
     session = open_session(data, 1)
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
         quantize(calibrated, INTERFACE, "int8-cpu"),
         quantize(calibrated, INTERFACE, "int8-trt"),
     )
-    kernels = inspect(cpu.SerializeToString())
+    kernels = inspect_kernels(cpu.SerializeToString())
     assert kernels.quantized == integer_convolutions(cpu) == convolutions + pools
     assert kernels.conversions <= 4 + 2 * len(
         resizes
@@ -163,7 +163,7 @@ def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
     )  # TensorRT has no kernel for a mean, nor for 8 channels
     images = [picture(seed)[0][None] for seed in range(8)]
     masks = []
-    for model in (wrap(graph, INTERFACE), cpu, trt):
+    for model in (wrap_network(graph, INTERFACE), cpu, trt):
         session = open_session(model.SerializeToString(), 1)
         masks.append(
             np.concatenate([session.run(["mask"], {"image": image})[0] for image in images])
