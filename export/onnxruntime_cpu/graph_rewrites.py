@@ -212,7 +212,7 @@ def pad_output_channels(
         missing = CHANNEL_BLOCK - outputs
         wider[node.name] = replace(
             layer,
-            codes=np.pad(layer.weight_int8, [(0, missing), (0, 0), (0, 0), (0, 0)]),
+            weight_int8=np.pad(layer.weight_int8, [(0, missing), (0, 0), (0, 0), (0, 0)]),
             scales=np.pad(layer.scales, (0, missing), mode="edge"),
             bias=np.pad(layer.bias, (0, missing)),
         )

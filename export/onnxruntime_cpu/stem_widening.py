@@ -94,7 +94,9 @@ def widen_stem(
     entering = (batch, PIXELS_PER_GROUP * channels, height, width // PIXELS_PER_GROUP)
     for dimension, side in zip(shell.graph.input[0].type.tensor_type.shape.dim, entering):
         dimension.dim_value = side
-    wide = replace(layer, codes=codes, scales=np.tile(layer.scales, 2), bias=np.tile(layer.bias, 2))
+    wide = replace(
+        layer, weight_int8=codes, scales=np.tile(layer.scales, 2), bias=np.tile(layer.bias, 2)
+    )
     more = dict.fromkeys(names, ranges[given])
     return assemble(shell, nodes, constants), {**ranges, **more}, {**layers, stem.name: wide}
 

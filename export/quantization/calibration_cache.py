@@ -27,7 +27,8 @@ from edgeseg.export.quantization.quantizer import CalibrationResult
 from edgeseg.version import __version__
 
 MAX_FILES = 4  # files; the oldest go first
-PARTS = ("codes", "scales", "bias")
+# how the arrays of a layer are called in the file, and the attribute of QuantizedConv that each is
+LAYER_ARRAYS = {"codes": "weight_int8", "scales": "scales", "bias": "bias"}
 
 
 def cache_key(network: ModelProto, interface: Interface, frames: Iterable[str]) -> str:
@@ -57,7 +58,12 @@ def load_calibration(folder: Path, name: str) -> CalibrationResult | None:
                     f"edges.{place}"
                 ].tolist()
             layers = {
-                node: QuantizedConv(*(stored[f"{part}.{place}"] for part in PARTS))
+                node: QuantizedConv(
+                    **{
+                        attribute: stored[f"{key}.{place}"]
+                        for key, attribute in LAYER_ARRAYS.items()
+                    }
+                )
                 for place, node in enumerate(nodes)
             }
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
@@ -80,7 +86,9 @@ def store_calibration(folder: Path, name: str, calibrated: CalibrationResult) ->
             [histogram.upper_edge, histogram.minimum, histogram.maximum]
         )
     for place, layer in enumerate(calibrated.layers.values()):
-        arrays |= {f"{part}.{place}": getattr(layer, part) for part in PARTS}
+        arrays |= {
+            f"{key}.{place}": getattr(layer, attribute) for key, attribute in LAYER_ARRAYS.items()
+        }
     target = io.BytesIO()
     np.savez(target, **arrays)
     folder.mkdir(parents=True, exist_ok=True)
