@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import FrameLogError
-from edgeseg.imaging.array_types import Image, Mask
+from edgeseg.imaging.array_types import Image, Mask, Palette
+from edgeseg.imaging.drawing import overlay_mask, save_png
 from edgeseg.imaging.mask_png import encode_palette_png
-from edgeseg.imaging.opencv import cv2
+from edgeseg.imaging.resize import resize_mask
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.framelog.record_format import RECORD_NAME, Record, read_header, read_record
 from edgeseg.runtime.framelog.record_header import RecordHeader
-
-Palette = Sequence[tuple[int, int, int]]  # RGB of each class
 
 
 @dataclass
@@ -109,9 +106,9 @@ def export_records(
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
         output/images/NAME.jpg     the frame, byte for byte as it was logged
-        output/masks/NAME.png      the predicted class ids at the frame's size in colors, where
-        they were logged output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where it
-        was logged output/records/NAME.json   everything else
+        output/masks/NAME.png      the predicted class ids at the frame's size, where logged
+        output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where logged
+        output/records/NAME.json   everything else
 
     Args:
         palette: RGB of each class.
@@ -126,7 +123,7 @@ def export_records(
     for path in paths:
         try:
             record = read_record(path)
-            mask = full_mask(record)
+            mask = full_size_mask(record)
         except FrameLogError as error:
             if os.path.lexists(path):
                 result.bad.append((path, str(error)))
@@ -143,46 +140,38 @@ def export_records(
     return result
 
 
-def full_mask(record: Record) -> Mask | None:
-    """The mask at the frame's size, (H, W) uint8.
+def full_size_mask(record: Record) -> Mask | None:
+    """Return the mask at the frame's size, (H, W) uint8; None where none was logged.
 
     Raises:
-        FrameLogError: it cannot be decoded.
+        FrameLogError: It cannot be decoded.
     """
     mask = record.mask()
-    if mask is None:
-        return None
-    size = record.header.width, record.header.height
-    return cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST).astype(np.uint8, copy=False)
+    return None if mask is None else resize_mask(mask, (record.header.height, record.header.width))
 
 
-def overlay(record: Record, palette: Palette) -> Image:
-    """The frame with its mask laid over it half transparent, (H, W, 3) uint8 RGB.
+def record_overlay(record: Record, palette: Palette) -> Image:
+    """Return the frame with its mask laid over it half transparent, (H, W, 3) uint8 RGB.
 
     Args:
         palette: RGB of each class; classes beyond it, and 255, are left as they are.
 
     Raises:
-        FrameLogError: image or mask cannot be decoded.
+        FrameLogError: Image or mask cannot be decoded.
     """
-    image, mask = record.image(), full_mask(record)
-    if mask is None:
-        return image
-    colors = np.zeros((256, 3), np.uint8)
-    colors[: len(palette)] = palette
-    mixed = image // 2 + colors[mask] // 2
-    return np.where(mask[..., None] < len(palette), mixed, image).astype(np.uint8)
+    image, mask = record.image(), full_size_mask(record)
+    return image if mask is None else overlay_mask(image, mask, palette)
 
 
 def write_overlay(record: Record, palette: Palette, path: Path) -> None:
-    """Write `overlay` as a PNG.
+    """Write `record_overlay` as a PNG.
 
     Raises:
         FrameLogError: image or mask cannot be decoded, or `path` not written.
     """
-    picture = cv2.cvtColor(overlay(record, palette), cv2.COLOR_RGB2BGR)
+    picture = record_overlay(record, palette)
     try:
-        write_atomic(path, cv2.imencode(".png", picture)[1].tobytes())
+        save_png(path, picture)
     except OSError as error:
         raise FrameLogError(
             f"{path} cannot be written ({error.strerror}); choose another --output"

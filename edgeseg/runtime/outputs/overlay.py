@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgeseg.config import ClassSpec
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
+from edgeseg.imaging.palette import color_table
+from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.sources.base import Frame
 
@@ -40,8 +42,7 @@ class Overlay:
         self.height, self.width = (
             max(2, int(side * scale) // 2 * 2) for side in (height, width)
         )  # codecs want even sides
-        self._colors = np.zeros((256, 1, 3), np.uint8)
-        self._colors[: len(classes), 0] = [spec.rgb[::-1] for spec in classes]
+        self._colors = color_table([spec.rgb[::-1] for spec in classes])
         self._legend = _Legend(classes, self.height, self.width)
 
     def draw(self, image: Image, mask: Image, score: float, area: NDArray[np.float32]) -> Image:
@@ -65,9 +66,7 @@ class Overlay:
                 ),
                 np.uint8,
             )
-        colors = cv2.resize(
-            cv2.applyColorMap(mask, self._colors), size, interpolation=cv2.INTER_NEAREST
-        )
+        colors = cv2.applyColorMap(resize_mask(mask, (self.height, self.width)), self._colors)
         picture = np.asarray(cv2.addWeighted(image, 1 - OPACITY, colors, OPACITY, 0.0), np.uint8)
         self._legend.draw(picture, score, area)
         return picture
