@@ -69,8 +69,8 @@ def infer(
     from edgeseg.config import to_toml
     from edgeseg.runtime.inference import OutputTargets, default_overlay_path
     from edgeseg.runtime.inference import infer as run
-    from edgeseg.runtime.sources.base import safe_name
     from edgeseg.runtime.sources.open_source import open_source
+    from edgeseg.runtime.sources.source_names import safe_name
     from edgeseg.site import new_run
 
     given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)

@@ -26,7 +26,7 @@ from edgeseg.imaging.resize import preprocess
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.sources.base import Frame, Source, SourceStatistics
+from edgeseg.runtime.sources.base import Source, SourceFrame, SourceStatistics
 
 STAGES = ("decode", "resize", "infer", "write")
 TIMES_PER_STAGE = 20_000  # times kept for the percentiles of each stage; a run may last for months
@@ -88,7 +88,7 @@ class FrameQueue:
     """
 
     slots: Semaphore
-    waiting: Queue[tuple[Frame, Future[Prediction]] | None]
+    waiting: Queue[tuple[SourceFrame, Future[Prediction]] | None]
     stop: Event
 
 

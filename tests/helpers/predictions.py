@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.runtime.backends.base import Prediction
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 QUARTERS = np.arange(4, dtype=np.uint8).reshape(2, 2).repeat(8, 0).repeat(12, 1)  # a class each
 
 
-def gray_frame(number: int = 0, height: int = 120, width: int = 160) -> Frame:
+def gray_frame(number: int = 0, height: int = 120, width: int = 160) -> SourceFrame:
     """A gray frame of the camera "gate"."""
     image = np.full((height, width, 3), 128, np.uint8)
-    return Frame(image, number, f"{number:06d}", "gate", number / 10, time.monotonic_ns())
+    return SourceFrame(image, number, f"{number:06d}", "gate", number / 10, time.monotonic_ns())
 
 
 def quarter_prediction(mask: NDArray[np.uint8] = QUARTERS) -> Prediction:

@@ -22,7 +22,7 @@ from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.pipeline import STAGES, PipelineSummary, run_pipeline
-from edgeseg.runtime.sources.base import Frame, Source, SourceStatistics
+from edgeseg.runtime.sources.base import SourceFrame, Source, SourceStatistics
 from tests.helpers.bundles import CLASSES, HEIGHT, WIDTH, manifest, painted
 
 COUNT = 12
@@ -50,14 +50,14 @@ class Pattern:
         )
         self.read = 0
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
+    def frames(self, stop: threading.Event) -> Iterator[SourceFrame]:
         for number in range(self.total or 0):
             if stop.is_set():
                 return
             self.before(number)
             self.read += 1
             image = painted(np.array([[number % len(CLASSES)]]), 48, 80)[..., ::-1]
-            yield Frame(
+            yield SourceFrame(
                 np.ascontiguousarray(image),
                 number,
                 f"{number:06d}",
@@ -79,7 +79,7 @@ class Kept(Sink):
         self.classes: list[int] = []
         self.ended = ""
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         self.during(frame.number)
         self.numbers.append(frame.number)
         self.classes.append(int(prediction.mask[0, HEIGHT // 2, WIDTH // 2]))

@@ -12,13 +12,13 @@ from typing import Protocol
 from edgeseg.atomic_files import write_atomic
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.backends.base import Prediction
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 
 class Sink(Protocol):
     """A destination of predictions; the pipeline calls it from one thread, in frame order."""
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Take one frame and its prediction, a batch of one."""
 
     def finish(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgeseg.imaging.array_types import Image
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 
 class AcceptsFrames(Protocol):
@@ -42,7 +42,7 @@ class LogSink(Sink):
         """
         self._log, self._wait = log, wait
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Offer one frame."""
         self._log.offer(
             frame.rgb,

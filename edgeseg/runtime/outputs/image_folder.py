@@ -12,7 +12,7 @@ from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink, make_output_folder, write_output_file
 from edgeseg.runtime.outputs.overlay import Overlay
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 # Options of cv2.imencode; PNG at the fastest level that compresses at all.
 ENCODING_OPTIONS = {
@@ -40,7 +40,7 @@ class PictureSink(Sink):
         # The images of a folder may differ in size; a legend is laid out once for each size.
         self._overlays: dict[tuple[int, ...], Overlay] = {}
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Draw and write one image."""
         size = frame.image.shape[:2]
         overlay = self._overlays.setdefault(size, Overlay(self._classes, *size))
@@ -62,7 +62,7 @@ class MaskSink(Sink):
         self._folder = folder
         self._palette = [spec.rgb for spec in classes]
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Write one mask."""
         mask = resize_mask(prediction.mask[0], (frame.image.shape[0], frame.image.shape[1]))
         write_output_file(

@@ -19,7 +19,7 @@ from typing import TextIO
 from edgeseg.config import ClassSpec
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 
 class JsonSink(Sink):
@@ -41,7 +41,7 @@ class JsonSink(Sink):
         self._stream, self._stop = stream, stop
         self._names = [spec.name for spec in classes]
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Print one line and flush it, so that a reader sees each frame at once."""
         area = {
             name: round(share, 5) for name, share in zip(self._names, prediction.area[0].tolist())

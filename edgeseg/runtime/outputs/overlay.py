@@ -14,7 +14,7 @@ from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette import color_table
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.backends.base import Prediction
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 OPACITY = 0.45  # of the class colors
 SMALLEST, LARGEST = (
@@ -71,7 +71,7 @@ class Overlay:
         self._legend.draw(picture, score, area)
         return picture
 
-    def draw_prediction(self, frame: Frame, prediction: Prediction) -> Image:
+    def draw_prediction(self, frame: SourceFrame, prediction: Prediction) -> Image:
         """Return `draw` of a frame and its prediction, a batch of one."""
         score, area = float(prediction.score[0]), prediction.area[0]
         return self.draw(frame.image, prediction.mask[0], score, area)

@@ -12,7 +12,7 @@ from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink, make_output_folder
 from edgeseg.runtime.outputs.overlay import Overlay
-from edgeseg.runtime.sources.base import Frame
+from edgeseg.runtime.sources.base import SourceFrame
 
 # FourCC by suffix: two encoders that OpenCV's wheels hold, as they do not hold one for H.264.
 CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
@@ -47,7 +47,7 @@ class VideoSink(Sink):
         self._writer: cv2.VideoWriter | None = None
         self._frames = 0
 
-    def write(self, frame: Frame, prediction: Prediction) -> None:
+    def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Draw and encode one frame.
 
         Raises:

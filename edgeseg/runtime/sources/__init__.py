@@ -1,1 +1,1 @@
-"""sources."""
+"""Where frames come from: live cameras, and recorded images and videos."""

@@ -1,8 +1,7 @@
-"""What every source of frames gives the pipeline."""
+"""The interface of every source of frames, and the frame that it gives."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import Event
@@ -12,17 +11,17 @@ from edgeseg.imaging.array_types import Image
 
 
 @dataclass(frozen=True)
-class Frame:
+class SourceFrame:
     """One image of a source.
 
     Attributes:
         image: (H, W, 3) uint8 BGR, as OpenCV decodes it.
-        number: counts the frames of the run from 0; frames that a live source dropped leave gaps.
-        name: unique in the source and safe as a file name.
-        camera: who took it.
-        time: seconds since the start of a video or of the run; None for pictures, which have no
+        number: Counts the frames of the run from 0; frames that a live source dropped leave gaps.
+        name: Unique in the source and safe as a file name.
+        camera: The name of the camera that took it.
+        time: Seconds since the start of a video or of the run; None for image files, which have no
             clock.
-        monotonic_ns: when it was read.
+        monotonic_ns: When it was read, on the monotonic clock.
     """
 
     image: Image
@@ -34,20 +33,20 @@ class Frame:
 
     @property
     def rgb(self) -> Image:
-        """(H, W, 3) uint8 RGB; a view that costs nothing."""
+        """The image as (H, W, 3) uint8 RGB: a view, which costs nothing."""
         return self.image[..., ::-1]
 
 
 @dataclass
 class SourceStatistics:
-    """What became of a source's frames besides those that it gave.
+    """Numbers and notes about the frames that a source did not give.
 
     Attributes:
-        dropped: frames of a live source that were replaced by newer ones before the pipeline had
-            time for them.
-        unreadable: names of files that could not be decoded.
-        reconnects: times that a lost camera came back.
-        notes: sentences that the user should see at the end.
+        dropped: Frames of a live source that newer ones replaced before the pipeline had time for
+            them.
+        unreadable: Names of files that could not be decoded.
+        reconnects: Number of times that a lost camera came back.
+        notes: Sentences that the user should see at the end.
     """
 
     dropped: int = 0
@@ -57,14 +56,14 @@ class SourceStatistics:
 
 
 class Source(Protocol):
-    """A camera, a video or pictures.
+    """A camera, videos or image files.
 
     Attributes:
-        name: what the user called it, without secrets.
-        live: frames arrive at their own pace and old ones are dropped.
-        total: number of frames, None where nobody knows.
-        fps: frames a second of a video, None for pictures.
-        statistics: what became of frames that were not given.
+        name: What the user called it, without secrets.
+        live: Whether frames arrive at their own pace and old ones are dropped.
+        total: Number of frames, None where it cannot be known.
+        fps: Frames a second of a video, None for image files.
+        statistics: Numbers of frames that were not given, complete once the source has ended.
     """
 
     name: str
@@ -73,28 +72,8 @@ class Source(Protocol):
     fps: float | None
     statistics: SourceStatistics
 
-    def frames(self, stop: Event) -> Iterator[Frame]:
-        """The frames, until the source ends or `stop` is set."""
+    def frames(self, stop: Event) -> Iterator[SourceFrame]:
+        """Yield the frames until the source ends or `stop` is set."""
 
     def close(self) -> None:
         """Let go of devices and files."""
-
-
-def safe_name(text: str) -> str:
-    """`text` with nothing in it that a file name or a camera name must not hold."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "camera"
-
-
-def redact(text: str) -> str:
-    """`text` without the passwords in it: what stands between :// and the last @, and the values of
-    secret keys.
-    """
-    text = re.sub(r"(?i)(\b[a-z][a-z0-9+.-]*://)([^\s:@/]*)(:?).*@", _hide, text)
-    return re.sub(
-        r"(?i)((?:pass\w*|pwd|token|secret|auth\w*|api_?key|key)=)[^&;\s]+", r"\1***", text
-    )
-
-
-def _hide(match: re.Match[str]) -> str:
-    scheme, user, colon = match.groups()
-    return f"{scheme}{user}:***@" if colon else f"{scheme}***@"

@@ -1,5 +1,8 @@
-"""Live cameras: a thread keeps only the newest picture, and a lost camera is opened again with
-growing pauses.
+"""Live cameras: only the newest frame counts, and a lost camera is opened again until it returns.
+
+USB cameras, CSI sensors and network streams (RTSP, HTTP and the like) alike. The time-outs of a
+silent network stream are `TIMEOUT_MS`, the pauses between attempts to reconnect `FIRST_PAUSE` to
+`LONGEST_PAUSE`.
 """
 
 from __future__ import annotations
@@ -15,25 +18,31 @@ import numpy as np
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2, silence_opencv
-from edgeseg.runtime.sources.base import Frame, SourceStatistics
+from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back
-TIMEOUT_MS = 5_000  # FFmpeg's own default waits half a minute on a frozen stream
-STOP_CHECK_SECONDS = 0.2  # seconds after which a waiting reader looks whether it should stop
+# For opening a network stream and for each read of it; FFmpeg's own default waits half a minute on
+# a frozen stream.
+TIMEOUT_MS = 5_000
+STOP_CHECK_SECONDS = 0.2  # a reader that waits for a frame checks so often whether it should stop
 
 
 class VideoCapture(Protocol):
     """The part of cv2.VideoCapture that is used."""
 
     def read(self) -> tuple[bool, Any]:  # Any: an image, or None
-        """The next picture, and whether there was one."""
+        """Return whether there is a next image, and the image."""
 
     def release(self) -> None:
         """Let go of the device."""
 
 
 class LiveCamera:
-    """A live source; the newest frame wins, and what it replaces is counted."""
+    """A live source; the newest frame replaces the one before, and what it replaces is counted.
+
+    One thread reads without a pause: a driver or a server keeps frames that are not fetched, and
+    would hand out ever older ones.
+    """
 
     live = True
     total: int | None = None
@@ -51,38 +60,38 @@ class LiveCamera:
         """Connect once and begin to read.
 
         Args:
-            connect: opens the device; None if that fails.
-            name, camera: what messages and frames call it.
-            on_message: is told, from another thread, when the camera is lost and when it is back.
-            pauses: the first and the longest, in seconds, between attempts to connect.
+            connect: Opens the device; returns None if that fails.
+            name: What messages call the source.
+            camera: What frames call the camera.
+            on_message: Is told, from another thread, when the camera is lost and when it is back.
+            fps: Frames a second of an overlay video made from this camera.
+            pauses: The first and the longest pause, in seconds, between attempts to connect.
 
         Raises:
-            SourceError: the first attempt fails.
+            SourceError: The first attempt fails.
         """
-        first = connect()
-        if first is None:
+        capture = connect()
+        if capture is None:
             raise SourceError(
-                f"{name} cannot be opened; check that it is switched on and connected, that address, user and password "
-                "are right, and that no other program uses it"
+                f"{name} cannot be opened; check that it is switched on and connected, that "
+                "address, user and password are right, and that no other program uses it"
             )
         self.name, self.fps, self.statistics = name, fps, SourceStatistics()
-        self._connect, self._camera, self._on_message, self._pauses = (
-            connect,
-            camera,
-            on_message,
-            pauses,
-        )
+        self._connect, self._camera = connect, camera
+        self._on_message, self._pauses = on_message, pauses
+        # Image, number and time of the newest frame, None once it was taken; guarded by `_changed`.
         self._newest: tuple[Image, int, int] | None = None
         self._lost = False
         self._changed = threading.Condition()
         self._stop = threading.Event()
+        # A daemon: a driver that hangs must not keep the process alive.
         self._thread = threading.Thread(
-            target=self._grab, args=(first,), name="camera", daemon=True
+            target=self._read_until_stopped, args=(capture,), name="camera", daemon=True
         )
-        self._thread.start()  # a daemon: a driver that hangs must not keep the process alive
+        self._thread.start()
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """The newest frame each time, until `stop` is set."""
+    def frames(self, stop: threading.Event) -> Iterator[SourceFrame]:
+        """Yield the newest frame each time, until `stop` is set."""
         began = time.monotonic_ns()
         while not stop.is_set():
             with self._changed:
@@ -91,28 +100,30 @@ class LiveCamera:
                 taken, self._newest = self._newest, None
             if taken is not None:
                 image, number, moment = taken
-                yield Frame(
-                    image,
-                    number,
-                    f"{number:08d}",
-                    self._camera,
-                    max(0, moment - began) / 1e9,
-                    moment,
-                )
+                # A frame may have been read just before `frames` was called.
+                seconds = max(0, moment - began) / 1e9
+                yield SourceFrame(image, number, f"{number:08d}", self._camera, seconds, moment)
 
     def close(self) -> None:
         """Stop reading; a driver that hangs is left behind."""
         self._stop.set()
         self._thread.join(2 * STOP_CHECK_SECONDS)
 
-    def _grab(self, capture: VideoCapture | None) -> None:
+    def _read_until_stopped(self, capture: VideoCapture | None) -> None:
+        """Read, and connect again after each failure: the reader thread.
+
+        Args:
+            capture: The open camera; None between a failed attempt to connect and the next.
+        """
         number, pauses = 0, reconnect_pauses(*self._pauses)
         while not self._stop.is_set():
             if capture is not None:
-                before = number
-                number = self._read_all(capture, number)
+                first_number = number
+                number = self._read_until_lost(capture, number)
                 capture.release()
-                if number > before:
+                if number > first_number:
+                    # It worked meanwhile. A camera that opens but gives no frame counts as a failed
+                    # attempt, so its pauses go on growing.
                     pauses = reconnect_pauses(*self._pauses)
                 if not self._lost and not self._stop.is_set():
                     self._lost = True
@@ -124,11 +135,19 @@ class LiveCamera:
         if capture is not None:
             capture.release()
 
-    def _read_all(self, capture: VideoCapture, number: int) -> int:
-        """Read until the camera fails; returns the number of the next frame."""
+    def _read_until_lost(self, capture: VideoCapture, number: int) -> int:
+        """Read until the camera fails or is closed.
+
+        Args:
+            capture: The open camera.
+            number: The number of the next frame.
+
+        Returns:
+            The number of the frame that would have been next.
+        """
         while not self._stop.is_set():
-            done, image = capture.read()
-            if not done:
+            read, image = capture.read()
+            if not read:
                 break
             if self._lost:
                 self._lost = False
@@ -143,31 +162,36 @@ class LiveCamera:
 
 
 def reconnect_pauses(first: float, longest: float) -> Iterator[float]:
-    """Seconds to wait before each attempt: doubling up to a limit, and never the same on two
-    devices.
+    """Yield the seconds to wait before each attempt, doubling up to a limit (exponential backoff).
+
+    Each is drawn from 75 to 125 % of its value, so that the devices of a site do not all knock at
+    one server together when it comes back: 1, 2, 4, 8, 16, 30, 30, ... seconds for 1 and 30.
     """
     pause = first
     while True:
-        yield pause * random.uniform(
-            0.75, 1.25
-        )  # many devices must not knock at one server together
+        yield pause * random.uniform(0.75, 1.25)
         pause = min(2 * pause, longest)
 
 
 def opencv_connector(
     device: int | str, backend: int, *, timeouts: bool = False
 ) -> Callable[[], VideoCapture | None]:
-    """How OpenCV opens a device, an address or a GStreamer pipeline.
+    """Return a function that opens a device, an address or a GStreamer pipeline with OpenCV.
 
     Args:
-        backend: one of cv2.CAP_*.
-        timeouts: give up on a silent stream; only FFmpeg takes them.
+        device: Camera number, device file, address or pipeline.
+        backend: One of cv2.CAP_*.
+        timeouts: Whether to give up on a silent stream after `TIMEOUT_MS`; only the FFmpeg back end
+            takes such options.
     """
     silence_opencv()
-    waits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
+    options: list[int] = []
+    if timeouts:
+        options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS]
+        options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
 
     def connect() -> VideoCapture | None:
-        capture = cv2.VideoCapture(device, backend, waits if timeouts else [])
+        capture = cv2.VideoCapture(device, backend, options)
         return capture if capture.isOpened() else None
 
     return connect

@@ -1,5 +1,6 @@
-"""Sources by the addresses that users of jetson-inference know: `0`, `csi://0`, `rtsp://`, a file,
-a folder, a glob.
+"""Opens a source by its address: `0`, `/dev/video0`, `csi://0`, `rtsp://`, file, folder or glob.
+
+The addresses are those that users of NVIDIA's jetson-inference know.
 """
 
 from __future__ import annotations
@@ -12,15 +13,22 @@ from pathlib import Path
 from edgeseg.errors import SourceError
 from edgeseg.imaging.file_names import is_image, natural_sort_key
 from edgeseg.imaging.opencv import cv2
-from edgeseg.runtime.sources.base import Source, redact, safe_name
+from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.live_camera import LiveCamera, opencv_connector
 from edgeseg.runtime.sources.recorded_files import VIDEO_SUFFIXES, ImageFiles, VideoFiles
+from edgeseg.runtime.sources.source_names import redact, safe_name
 
-STREAMS = frozenset({"rtsp", "rtsps", "rtmp", "rtp", "udp", "tcp", "http", "https"})
-KNOWN = "a camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder of pictures or a quoted glob"
-CSI = (
-    "nvarguscamerasrc sensor-id={} ! video/x-raw(memory:NVMM) ! nvvidconv ! video/x-raw,format=BGRx ! videoconvert ! "
-    "video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
+STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtp", "udp", "tcp", "http", "https"})
+KNOWN_ADDRESSES = (
+    "a camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder of pictures "
+    "or a quoted glob"
+)
+# The sensor of a Jetson through NVIDIA's Argus; appsink keeps one buffer and drops older ones, so
+# that the newest frame is read.
+CSI_PIPELINE = (
+    "nvarguscamerasrc sensor-id={} ! video/x-raw(memory:NVMM) ! nvvidconv ! "
+    "video/x-raw,format=BGRx ! videoconvert ! video/x-raw,format=BGR ! "
+    "appsink drop=true max-buffers=1 sync=false"
 )
 
 
@@ -30,90 +38,95 @@ def open_source(
     camera: str | None = None,
     on_message: Callable[[str], None] = lambda message: None,
 ) -> Source:
-    """The source that `address` names.
+    """Open the source that `address` names.
 
     Args:
-        camera: the name to give to the frames' camera; made from the address if left out.
-        on_message: is told, from another thread, when a camera is lost and when it is back.
+        address: A camera, a stream, or files.
+        camera: The name to give to the frames' camera; made from the address if left out.
+        on_message: Is told, from another thread, when a camera is lost and when it is back.
 
     Raises:
-        SourceError: nothing of that name, or it cannot be opened.
+        SourceError: There is nothing of that name, or it cannot be opened.
     """
     scheme, _, rest = address.partition("://")
     if not address:
-        raise SourceError(f"the source is empty; give {KNOWN}")
+        raise SourceError(f"the source is empty; give {KNOWN_ADDRESSES}")
     if address.isdecimal() or address.startswith("/dev/video") or scheme == "v4l2":
-        device = address if scheme != "v4l2" else rest
-        return _device(device, camera or safe_name(device), on_message)
+        device = rest if scheme == "v4l2" else address
+        return _open_device(device, camera or safe_name(device), on_message)
     if scheme == "csi":
-        return _csi(rest, camera, on_message)
+        return _open_csi(rest, camera, on_message)
     if "://" in address and scheme != "file":
-        return _stream(address, scheme, camera, on_message)
-    return _files(rest if scheme == "file" else address, camera)
+        return _open_stream(address, scheme, camera, on_message)
+    return _open_files(rest if scheme == "file" else address, camera)
 
 
-def _device(device: str, camera: str, on_message: Callable[[str], None]) -> Source:
-    named: int | str = int(device) if device.isdecimal() else device
-    return LiveCamera(opencv_connector(named, cv2.CAP_V4L2), device, camera, on_message=on_message)
+def _open_device(device: str, camera: str, on_message: Callable[[str], None]) -> Source:
+    number_or_path: int | str = int(device) if device.isdecimal() else device
+    connect = opencv_connector(number_or_path, cv2.CAP_V4L2)
+    return LiveCamera(connect, device, camera, on_message=on_message)
 
 
-def _csi(sensor: str, camera: str | None, on_message: Callable[[str], None]) -> Source:
+def _open_csi(sensor: str, camera: str | None, on_message: Callable[[str], None]) -> Source:
     if not sensor.isdecimal():
         raise SourceError(f"csi://{sensor} names no sensor; write csi://0 for the first one")
     if not re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()):
         raise SourceError(
-            f"csi://{sensor} needs an OpenCV with GStreamer, which this one ({cv2.__version__}) lacks; on a Jetson "
-            "uninstall opencv-python-headless, so that JetPack's own is used"
+            f"csi://{sensor} needs an OpenCV with GStreamer, which this one ({cv2.__version__}) "
+            "lacks; on a Jetson uninstall opencv-python-headless, so that JetPack's own is used"
         )
-    connect = opencv_connector(CSI.format(sensor), cv2.CAP_GSTREAMER)
+    connect = opencv_connector(CSI_PIPELINE.format(sensor), cv2.CAP_GSTREAMER)
     return LiveCamera(connect, f"csi://{sensor}", camera or f"csi{sensor}", on_message=on_message)
 
 
-def _stream(
+def _open_stream(
     address: str, scheme: str, camera: str | None, on_message: Callable[[str], None]
 ) -> Source:
-    if scheme not in STREAMS:
+    shown = redact(address)  # nothing below may say the address itself: it may hold a password
+    if scheme not in STREAM_SCHEMES:
         raise SourceError(
-            f"{redact(address)} starts with {scheme}://, which is no known kind of source; give {KNOWN}"
+            f"{shown} starts with {scheme}://, which is no known kind of source; "
+            f"give {KNOWN_ADDRESSES}"
         )
-    shown = redact(address)
+    # "rtsp://bob:***@10.0.0.7:554/live?x=1" gives the place "10.0.0.7:554/live".
     place = shown.partition("://")[2].rpartition("@")[2].partition("?")[0]
     name = camera or safe_name(place)
     if scheme.startswith("http") and Path(place).suffix.lower() in VIDEO_SUFFIXES:
-        return VideoFiles([address], shown, name)
-    return LiveCamera(
-        opencv_connector(address, cv2.CAP_FFMPEG, timeouts=True), shown, name, on_message=on_message
-    )
+        return VideoFiles([address], shown, name)  # a file on a server, of which no frame is lost
+    connect = opencv_connector(address, cv2.CAP_FFMPEG, timeouts=True)
+    return LiveCamera(connect, shown, name, on_message=on_message)
 
 
-def _files(address: str, camera: str | None) -> Source:
+def _open_files(address: str, camera: str | None) -> Source:
     path = Path(address).expanduser()
     if path.is_dir():
-        found = sorted((entry for entry in path.iterdir() if entry.is_file()), key=natural_sort_key)
-        return _mixed(found, address, camera)
+        entries = sorted(
+            (entry for entry in path.iterdir() if entry.is_file()), key=natural_sort_key
+        )
+        return _open_image_or_video_files(entries, address, camera)
     if path.is_file():
-        return (
-            ImageFiles([path], address, camera)
-            if is_image(path)
-            else VideoFiles([str(path)], address, camera)
-        )
+        if is_image(path):
+            return ImageFiles([path], address, camera)
+        return VideoFiles([str(path)], address, camera)
     if glob.has_magic(address):
-        matches = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural_sort_key)  # noqa: PTH207  # as in a shell
-        return _mixed([match for match in matches if match.is_file()], address, camera)
-    raise SourceError(f"{redact(address)} does not exist; give {KNOWN}")
+        names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # as in a shell
+        matches = [
+            match for match in sorted(map(Path, names), key=natural_sort_key) if match.is_file()
+        ]
+        return _open_image_or_video_files(matches, address, camera)
+    raise SourceError(f"{redact(address)} does not exist; give {KNOWN_ADDRESSES}")
 
 
-def _mixed(paths: Sequence[Path], name: str, camera: str | None) -> Source:
-    pictures = [path for path in paths if is_image(path)]
+def _open_image_or_video_files(paths: Sequence[Path], name: str, camera: str | None) -> Source:
+    images = [path for path in paths if is_image(path)]
     videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
-    if pictures and videos:
+    if images and videos:
         raise SourceError(
-            f"{name} holds both pictures and videos; name one kind with a glob such as '{name.rstrip('/')}/*.jpg'"
+            f"{name} holds both pictures and videos; "
+            f"name one kind with a glob such as '{name.rstrip('/')}/*.jpg'"
         )
-    if not pictures and not videos:
-        raise SourceError(f"{name} holds no picture or video; give {KNOWN}")
-    return (
-        ImageFiles(pictures, name, camera)
-        if pictures
-        else VideoFiles([str(path) for path in videos], name, camera)
-    )
+    if not images and not videos:
+        raise SourceError(f"{name} holds no picture or video; give {KNOWN_ADDRESSES}")
+    if images:
+        return ImageFiles(images, name, camera)
+    return VideoFiles([str(path) for path in videos], name, camera)

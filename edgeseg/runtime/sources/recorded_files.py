@@ -1,4 +1,4 @@
-"""Pictures and videos as sources: every frame in order, none dropped."""
+"""Image and video files as sources: every frame in order, none dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 from edgeseg.errors import SourceError
 from edgeseg.imaging.image_codec import read_image
 from edgeseg.imaging.opencv import cv2, silence_opencv
-from edgeseg.runtime.sources.base import Frame, SourceStatistics, safe_name
+from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
+from edgeseg.runtime.sources.source_names import safe_name
 
 VIDEO_SUFFIXES = frozenset(
     {
@@ -31,6 +32,8 @@ VIDEO_SUFFIXES = frozenset(
         ".mjpeg",
     }
 )
+# A video with fewer frames than EXPECTED_SHARE of what it claims, less EXPECTED_SLACK, is damaged.
+EXPECTED_SHARE, EXPECTED_SLACK = 0.97, 2
 
 
 class ImageFiles:
@@ -40,6 +43,14 @@ class ImageFiles:
     fps: float | None = None
 
     def __init__(self, paths: Sequence[Path], name: str, camera: str | None = None) -> None:
+        """Note the files; none is opened yet.
+
+        Args:
+            paths: The files, at least one.
+            name: What the user called them.
+            camera: What frames call the camera; that of each frame is the name of its folder if
+                left out.
+        """
         silence_opencv()
         self.name = name
         self.statistics = SourceStatistics()
@@ -48,11 +59,11 @@ class ImageFiles:
         self._names = _unique_names(self._paths)
         self._camera = camera
 
-    def frames(self, stop: Event) -> Iterator[Frame]:
-        """Decode one picture after another.
+    def frames(self, stop: Event) -> Iterator[SourceFrame]:
+        """Decode one image after another, until `stop` is set.
 
         Raises:
-            SourceError: not one could be decoded.
+            SourceError: Not one could be decoded.
         """
         number = 0
         for path, name in zip(self._paths, self._names):
@@ -63,98 +74,108 @@ class ImageFiles:
                 self.statistics.unreadable.append(path.name)
                 continue
             camera = self._camera or safe_name(path.resolve().parent.name)
-            yield Frame(image, number, name, camera, None, time.monotonic_ns())
+            yield SourceFrame(image, number, name, camera, None, time.monotonic_ns())
             number += 1
         if not number:
             raise SourceError(
-                f"{self.name} holds no readable picture ({len(self._paths)} tried, {self._paths[0].name} first); "
-                "check the files"
+                f"{self.name} holds no readable picture ({len(self._paths)} tried, "
+                f"{self._paths[0].name} first); check the files"
             )
 
     def close(self) -> None:
-        pass
+        """Do nothing: no file stays open."""
 
 
 class VideoFiles:
-    """Video files, one after another."""
+    """Video files, one after another, as one source."""
 
     live = False
 
     def __init__(self, paths: Sequence[str], name: str, camera: str | None = None) -> None:
-        """Look into each file.
+        """Look into each file for its length and frame rate.
 
         Args:
-            paths: files, or addresses of files on a server.
+            paths: Files, or addresses of files on a server.
+            name: What the user called them.
+            camera: What frames call the camera; the name of each file if left out.
 
         Raises:
-            SourceError: none can be opened.
+            SourceError: None can be opened.
         """
         silence_opencv()
         self.name = name
         self.statistics = SourceStatistics()
         self._camera = camera
-        self._clips: list[tuple[str, int]] = []
+        self._clips: list[tuple[str, int]] = []  # path and number of frames, 0 if not known
         self.fps: float | None = None
         for path in paths:
-            capture = _open(path)
+            capture = _open_capture(path)
             if not capture.isOpened():
-                self.statistics.unreadable.append(_name(path))
+                self.statistics.unreadable.append(_file_name(path))
                 continue
-            self.fps = self.fps or _positive(capture.get(cv2.CAP_PROP_FPS))
+            self.fps = self.fps or _plausible_fps(capture.get(cv2.CAP_PROP_FPS))
             self._clips.append((path, int(max(0.0, capture.get(cv2.CAP_PROP_FRAME_COUNT)))))
             capture.release()
         if not self._clips:
             raise SourceError(
-                f"{name} cannot be opened as a video; check that the file is whole and that OpenCV knows its format"
+                f"{name} cannot be opened as a video; "
+                "check that the file is whole and that OpenCV knows its format"
             )
         lengths = [length for _, length in self._clips]
         self.total: int | None = sum(lengths) if all(lengths) else None
 
-    def frames(self, stop: Event) -> Iterator[Frame]:
-        """Decode one video after another.
+    def frames(self, stop: Event) -> Iterator[SourceFrame]:
+        """Decode one video after another, until `stop` is set.
 
         Raises:
-            SourceError: there is no frame in any.
+            SourceError: There is no frame in any.
         """
         number = 0
         for path, length in self._clips:
-            stem = safe_name(Path(_name(path)).stem)
-            prefix = f"{stem}-" if len(self._clips) > 1 else ""
-            capture = _open(path)
-            read = 0
-            try:
-                while not stop.is_set():
-                    done, image = capture.read()
-                    if not done:
-                        break
-                    seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                    camera = self._camera or stem
-                    yield Frame(
-                        np.asarray(image, np.uint8),
-                        number,
-                        f"{prefix}{read:06d}",
-                        camera,
-                        seconds,
-                        time.monotonic_ns(),
-                    )
-                    number, read = number + 1, read + 1
-            finally:
-                capture.release()
+            in_clip = 0
+            for frame in self._clip_frames(path, number, stop):
+                yield frame
+                in_clip += 1
+            number += in_clip
             if stop.is_set():
                 return
-            if read < 0.97 * length - 2:  # containers without an index only estimate their length
-                what = "the file is truncated or damaged"
+            # Some containers only estimate their length, so a few missing frames are no damage.
+            if in_clip < EXPECTED_SHARE * length - EXPECTED_SLACK:
                 self.statistics.notes.append(
-                    f"{_name(path)} ended after {read} of {length} frames: {what}"
+                    f"{_file_name(path)} ended after {in_clip} of {length} frames: "
+                    "the file is truncated or damaged"
                 )
         if not number:
             raise SourceError(f"{self.name} holds no readable frame; check that the file is whole")
 
+    def _clip_frames(self, path: str, first_number: int, stop: Event) -> Iterator[SourceFrame]:
+        stem = safe_name(Path(_file_name(path)).stem)
+        prefix = f"{stem}-" if len(self._clips) > 1 else ""
+        camera = self._camera or stem
+        capture = _open_capture(path)
+        index = 0
+        try:
+            while not stop.is_set():
+                read, image = capture.read()
+                if not read:
+                    return
+                yield SourceFrame(
+                    image=np.asarray(image, np.uint8),
+                    number=first_number + index,
+                    name=f"{prefix}{index:06d}",
+                    camera=camera,
+                    time=capture.get(cv2.CAP_PROP_POS_MSEC) / 1000,
+                    monotonic_ns=time.monotonic_ns(),
+                )
+                index += 1
+        finally:
+            capture.release()
+
     def close(self) -> None:
-        pass
+        """Do nothing: `frames` closes each file after its last frame."""
 
 
-def _open(path: str) -> cv2.VideoCapture:
+def _open_capture(path: str) -> cv2.VideoCapture:
     threads = max(1, (os.cpu_count() or 1) // 2)  # more would only take the cores from inference
     capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, threads])
     if not capture.isOpened():
@@ -162,22 +183,26 @@ def _open(path: str) -> cv2.VideoCapture:
     return capture
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
+    """The last part of a path or an address, without the query, which may hold a password."""
     return Path(path.partition("?")[0]).name if "://" in path else Path(path).name
 
 
-def _positive(value: float) -> float | None:
+def _plausible_fps(value: float) -> float | None:
     return value if 0 < value < 1000 else None
 
 
 def _unique_names(paths: Sequence[Path]) -> list[str]:
-    """A file name without suffix for each path: the stem where that is unique, else as much of the
-    path as it takes.
+    """Return a name for each file: its stem where these are unique, else as much as it takes.
+
+    a/1.png a/2.png           1, 2
+    a/1.png b/1.png           a__1, b__1
+    a/1.png a/1.jpg           1.png, 1.jpg
     """
     stems = [path.stem for path in paths]
     if len(set(stems)) == len(stems):
         return stems
     root = os.path.commonpath([path.parent for path in paths])
     relative = [path.relative_to(root).as_posix().replace("/", "__") for path in paths]
-    shorter = [Path(name).stem for name in relative]
-    return shorter if len(set(shorter)) == len(shorter) else relative
+    without_suffix = [Path(name).stem for name in relative]
+    return without_suffix if len(set(without_suffix)) == len(without_suffix) else relative
