@@ -1,8 +1,9 @@
-"""One `edgeseg infer`: a bundle, a source and everything that shall come of it."""
+"""Runs a bundle on a source with all its outputs: what `edgeseg infer` does."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, TextIO
 
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import Backend
-from edgeseg.config import EngineConfig, InferConfig, LogConfig
+from edgeseg.config import ClassSpec, EngineConfig, InferConfig, LogConfig
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -27,13 +28,13 @@ from edgeseg.runtime.sources.recorded_files import ImageFiles
 
 @dataclass(frozen=True, kw_only=True)
 class OutputTargets:
-    """What to write and where; None for what is not wanted.
+    """Places of the outputs; None for an output that is not wanted.
 
     Attributes:
-        save: a video, or a folder for pictures.
-        masks: a folder.
-        log: a frame log.
-        lines: takes a JSON line per frame.
+        save: A video for overlays, or a folder for overlay images.
+        masks: A folder for predicted masks.
+        log: The folder of a frame log.
+        json_lines: A stream that takes one JSON line per frame.
     """
 
     save: Path | None = None
@@ -44,15 +45,17 @@ class OutputTargets:
 
 @dataclass
 class InferenceResult:
-    """What came of it.
+    """The figures of an `edgeseg infer`.
 
     Attributes:
-        summary: of the pipeline.
-        flavour, backend, streams: what ran, and how many frames at once.
-        logged: records that the frame log acknowledged; None without one.
-        log_counts: frames by what the log did with them.
-        log_problem: what the log's disk said last; empty while all is well.
-        reader_gone: nobody reads the JSON lines any more.
+        summary: Figures of the pipeline.
+        flavour: The file that ran.
+        backend: The back end that ran it.
+        streams: Number of frames that were predicted at once.
+        logged: Number of records that the frame log acknowledged; None without one.
+        log_counts: Numbers of frames by what the log did with them.
+        log_problem: What the log's disk said last; empty while all is well.
+        reader_gone: Whether the reader of the JSON lines has closed the stream.
     """
 
     summary: PipelineSummary
@@ -65,6 +68,7 @@ class InferenceResult:
     reader_gone: bool = False
 
     def as_dict(self) -> dict[str, Any]:  # Any: what json can hold
+        """Return the figures as JSON, as `metrics.json` holds them."""
         summary, statistics = self.summary, self.summary.statistics
         return {
             "frames": summary.frames,
@@ -101,48 +105,43 @@ def infer(
 ) -> InferenceResult:
     """Run `bundle` on `source` until it ends, `limit` frames are done or `stop` is set.
 
+    Args:
+        bundle: The exported model.
+        source: From `open_source`; is closed at the end.
+        outputs: What to write and where.
+        config: Back end, precision, threads and queue.
+        log_config: Budget and quotas of the frame log.
+        engine: How TensorRT builds its own engine.
+        limit: Number of frames after which the run is over.
+        stop: Ends the run when set, after the frames already read are written.
+        report: Is told the progress.
+
     Raises:
-        EdgesegError: bundle, source, log or an output cannot be used; what was written so far is
+        EdgesegError: Bundle, source, log or an output cannot be used; what was written so far is
             whole.
     """
     stop = stop or Event()
     classes = bundle.manifest.classes
     with ExitStack() as stack:
         stack.callback(source.close)
-        sinks: list[Sink] = []
-        log = None
-        if outputs.save is not None:
-            video = is_video_path(outputs.save)
-            sinks.append(
-                VideoSink(outputs.save, classes, source.fps)
-                if video
-                else PictureSink(outputs.save, classes)
-            )
-        if outputs.masks is not None:
-            sinks.append(MaskSink(outputs.masks, classes))
-        lines = None if outputs.json_lines is None else JsonSink(outputs.json_lines, classes, stop)
-        if lines is not None:
-            sinks.append(lines)
+        sinks = _open_image_sinks(outputs, classes, source.fps)
+        json_sink, log = None, None
+        if outputs.json_lines is not None:
+            json_sink = JsonSink(outputs.json_lines, classes, stop)
+            sinks.append(json_sink)
         if outputs.log is not None:
-            threshold = (
-                bundle.manifest.log_threshold
-                if log_config.threshold is None
-                else log_config.threshold
-            )
-            device = platform.node() or "device"
-            log = FrameLog.open(
-                outputs.log, log_config, device=device, model=bundle.digest, threshold=threshold
-            )
-            stack.enter_context(log)
+            log = stack.enter_context(_open_log(outputs.log, bundle, log_config))
+            # A camera goes on while the log's disk is slow; footage can wait for it.
             sinks.append(LogSink(log, wait=not source.live))
-        streams = 1 if source.live else 0
         runner = stack.enter_context(
             open_runner(
                 bundle,
                 config.backend,
                 config.precision,
                 config.threads,
-                streams=streams,
+                # A live frame has all threads to itself, so that its result comes soon; footage
+                # takes as many frames at once as the cores allow (0).
+                streams=1 if source.live else 0,
                 engine=engine,
                 report=report,
                 stop=stop,
@@ -153,15 +152,37 @@ def infer(
         )
         result = InferenceResult(summary, runner.flavour, runner.backend, runner.streams)
     if log is not None:  # closed by now, so nothing waits any more
-        result.logged, result.log_counts, result.log_problem = (
-            log.records_written,
-            log.counts,
-            log.problem,
-        )
-    result.reader_gone = lines is not None and lines.reader_gone
+        result.logged, result.log_counts = log.records_written, log.counts
+        result.log_problem = log.problem
+    result.reader_gone = json_sink is not None and json_sink.reader_gone
     return result
 
 
+def _open_image_sinks(
+    outputs: OutputTargets, classes: Sequence[ClassSpec], fps: float | None
+) -> list[Sink]:
+    sinks: list[Sink] = []
+    if outputs.save is not None:
+        if is_video_path(outputs.save):
+            sinks.append(VideoSink(outputs.save, classes, fps))
+        else:
+            sinks.append(PictureSink(outputs.save, classes))
+    if outputs.masks is not None:
+        sinks.append(MaskSink(outputs.masks, classes))
+    return sinks
+
+
+def _open_log(folder: Path, bundle: Bundle, config: LogConfig) -> FrameLog:
+    threshold = config.threshold  # the bundle's own, fitted at export, where the user gave none
+    return FrameLog.open(
+        folder,
+        config,
+        device=platform.node() or "device",
+        model=bundle.digest,
+        threshold=bundle.manifest.log_threshold if threshold is None else threshold,
+    )
+
+
 def default_overlay_path(source: Source, folder: Path) -> Path:
-    """Where an overlay goes when no place was named: pictures for pictures, else a video."""
+    """Return where overlays go when no place was named: images for images, else a video."""
     return folder / ("overlay" if isinstance(source, ImageFiles) else "overlay.mp4")
