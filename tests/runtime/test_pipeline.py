@@ -22,7 +22,7 @@ from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.pipeline import STAGES, PipelineSummary, run_pipeline
-from edgeseg.runtime.sources.base import SourceFrame, Source, SourceStatistics
+from edgeseg.runtime.sources.base import Source, SourceFrame, SourceStatistics
 from tests.helpers.bundles import CLASSES, HEIGHT, WIDTH, manifest, painted
 
 COUNT = 12
