@@ -28,14 +28,15 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgeseg.config import TrainConfig, validate_config
 from edgeseg.data.augment import weak_augment
 from edgeseg.methods import METHODS, Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network, build_network
-from edgeseg.training.memory import keep_freed_memory
-from edgeseg.training.trainer import GRADIENT_NORM, cpu_has_bf16
+from edgeseg.training.devices import cpu_has_bf16
+from edgeseg.training.memory.allocator import keep_freed_memory
+from edgeseg.training.optimizer import clip_gradients
 
 CLASSES = 11
 PROGRESS = 0.9
@@ -82,7 +83,7 @@ def make_step(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             result: StepResult = method(ours, others, PROGRESS)
         torch.autograd.backward(result.loss)
-        norm = nn.utils.clip_grad_norm_(method.student.parameters(), GRADIENT_NORM, foreach=True)
+        norm = clip_gradients(list(method.student.parameters()))
         assert bool(torch.isfinite(norm))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

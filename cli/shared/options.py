@@ -101,7 +101,7 @@ def memory(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    from edgeseg.training.memory import parse_bytes
+    from edgeseg.training.memory.budget import parse_bytes
 
     parse_bytes(text)
     return f'"{text}"'

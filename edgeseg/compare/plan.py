@@ -22,7 +22,7 @@ from edgeseg.doctor import examine
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
 from edgeseg.site import Frame, Site
-from edgeseg.training.trainer import refuse_frozen_random_encoder
+from edgeseg.training.initial_weights import refuse_frozen_random_encoder
 
 PLAN = "comparison.json"
 

@@ -1,8 +1,8 @@
 """Distillation: the edge model learns from the labels and from the frozen site model, on all frames
 of the site.
 
-A student's loss is one more method given to the loop: cross-entropy on labels, temperature-scaled
-KL divergence on all frames (Hinton et al., 2015). The student sees strong colors, the teacher the
+It is one more method given to the training loop: cross-entropy on labels, temperature-scaled KL
+divergence on all frames (Hinton et al., 2015). The student sees strong colors, the site model the
 clean view of the same crop.
 """
 
@@ -20,12 +20,13 @@ from edgeseg.errors import TrainError
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distillation import distillation_loss
 from edgeseg.methods import Batch, Method, StepResult
-from edgeseg.models import Network, build_network
+from edgeseg.models import Network
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
+from edgeseg.training.fit import TrainingSpec, fit
+from edgeseg.training.initial_weights import build_initial_network, refuse_frozen_random_encoder
 from edgeseg.training.run_folder import RunResult, remember_origins
-from edgeseg.training.trainer import fit, load_initial_weights, refuse_frozen_random_encoder
 
 
 def distill(
@@ -42,7 +43,16 @@ def distill(
     """Train the edge model into the run folder `out` from the best weights of the site-model run
     `teacher`.
 
-    On resumption `teacher` and `init` may be left out: the run remembers them.
+    Args:
+        site: The site whose frames are read.
+        config: Settings of the distillation.
+        teacher: The site-model run; a resumed run remembers it.
+        out: The run folder.
+        resume: Continue the run in `out` from its newest checkpoint; a finished run is returned as
+            it is.
+        init: A run whose best weights are the start; a resumed run remembers it.
+        focus: Ids of unlabelled frames that make up half of every unlabelled batch.
+        report: Shows the progress.
 
     Raises:
         TrainError: the run cannot start or cannot go on, or the teacher has other classes.
@@ -53,51 +63,38 @@ def distill(
     if teacher is None:
         raise TrainError(f"{out} does not say which site model it learns from; name that run")
     refuse_frozen_random_encoder(config, init)
-    source = load_model(teacher)
-    if source.card.classes != site.config.classes:
+    site_model = load_model(teacher)
+    if site_model.card.classes != site.config.classes:
         raise TrainError(
-            f"{teacher} was trained with other classes than edgeseg.toml has now; train the site model again"
+            f"{teacher} was trained with other classes than edgeseg.toml has now; "
+            "train the site model again"
         )
 
-    def method(pixels: Tensor) -> Method:
-        classes = len(site.config.classes)
-        student = build_network(
-            config.arch,
-            config.encoder,
-            classes,
-            "none" if init else config.weights,
-            size=config.imgsz,
-        )
-        if init:
-            load_initial_weights(student, init, config)
-        student.save_memory(
-            freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing
-        )
-        return Distillation(student, pixels, config, source.module)
+    def make_method(pixels: Tensor) -> Method:
+        student = build_initial_network(config, len(site.config.classes), init)
+        return Distillation(student, pixels, config, site_model.module)
 
-    return fit(
-        site,
-        config,
-        out,
-        method,
-        resume=resume,
-        focus=focus,
-        report=report or NullReporter(),
-        title="distil",
+    spec = TrainingSpec(
+        site=site, config=config, out=out, make_method=make_method, focus=focus, title="distil"
     )
+    return fit(spec, resume=resume, report=report or NullReporter())
 
 
 class Distillation(Method):
-    """The loop's `student` is the edge model, `teacher` its average; `source` is the frozen site
-    model.
+    """Cross-entropy on labels, and distillation from the frozen site model on all frames.
+
+    Attributes:
+        student: The edge model.
+        teacher: Its moving average, as in every method; not the site model.
+        source: The site model.
     """
 
     def __init__(
-        self, student: Network, pixels: Tensor, config: DistillConfig, source: Network
+        self, student: Network, pixels: Tensor, config: DistillConfig, site_model: Network
     ) -> None:
         super().__init__(student, pixels, config.ema, config.class_balance)
         self.temperature, self.kl_weight = config.temperature, config.kl_weight
-        self.source = source.requires_grad_(False)
+        self.source = site_model.requires_grad_(False)  # its name in checkpoints
 
     def train(self, mode: bool = True) -> Distillation:
         super().train(mode)
@@ -110,13 +107,13 @@ class Distillation(Method):
         self.teacher_forward(clean)
         valid = torch.cat([labelled.valid, unlabelled.valid])
         with torch.no_grad():
-            target = self.source(self.normalize(clean)).logits
+            site_model_logits = self.source(self.normalize(clean)).logits
         logits = self.student(self.normalize(strong_augment(clean))).logits
         size = (logits.shape[2], logits.shape[3])
-        near = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
+        valid = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
         supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)
-        imitation = distillation_loss(logits, upsample(target, size), near, self.temperature)
+        target = upsample(site_model_logits, size)
+        imitation = distillation_loss(logits, target, valid, self.temperature)
         loss = supervised + self.kl_weight * imitation
-        return StepResult(
-            loss, {"supervised": supervised.detach(), "imitation": imitation.detach()}
-        )
+        logs = {"supervised": supervised.detach(), "imitation": imitation.detach()}
+        return StepResult(loss, logs)

@@ -1,8 +1,14 @@
-"""How good a torch network is on labelled frames: one confusion matrix at the frames' own size."""
+"""Evaluation of a trained torch model on labelled frames: one confusion matrix at the frames' own
+size.
+
+During training the val split is evaluated by `edgeseg.training.validation`; an exported bundle is
+evaluated by `edgeseg.runtime.bundle_evaluation`, without torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.data.frame_reader import read_site_frame
-from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
@@ -20,33 +26,41 @@ from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.site import Frame, Site
 
 
-def normalize_images(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
-    """(H, W, 3) uint8 RGB images of one size as networks take them, (B, 3, H, W)."""
-    batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
-    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
-
-
-@torch.inference_mode()
-def predict(
-    module: Network, images: Sequence[Image], device: torch.device | str = "cpu"
-) -> tuple[Tensor, Tensor]:
-    """Most likely class and entropy of frames of one size.
-
-    Args:
-        images: (H, W, 3) uint8 RGB each, at the network's size.
+def evaluate_frames(
+    model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
+) -> Counts:
+    """Confusion counts of a model on frames of a site that have masks; leaves the model on
+    `device`.
 
     Returns:
-        (B, H, W) uint8 class ids and (B, h, w) float32 entropy 0..1, on the CPU.
+        (frames, C, C) int64.
     """
-    logits = module(normalize_images(images, device)).logits.float()
-    mask = upsample(logits, images[0].shape[:2]).argmax(1).to(torch.uint8)
-    return mask.cpu(), entropy(logits.softmax(1)).cpu()
+    card, module = model.card, model.module.to(device)
+    size, classes = (card.height, card.width), len(card.classes)
+    return count_confusion(module, _pairs(site, frames), size, classes, device=device)
+
+
+def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Mask]]) -> Counts:
+    """Confusion counts of a run's best weights.
+
+    Args:
+        run: The run folder.
+        pairs: Images (H, W, 3) RGB with their truth (H, W).
+
+    Returns:
+        (frames, C, C) int64.
+
+    Raises:
+        TrainError: the run is unfinished or damaged.
+    """
+    model = load_model(run)
+    size, classes = (model.card.height, model.card.width), len(model.card.classes)
+    return count_confusion(model.module, pairs, size, classes)
 
 
 def count_confusion(
     module: Network,
-    pairs: Iterable[tuple[Image, Image]],
+    pairs: Iterable[tuple[Image, Mask]],
     size: tuple[int, int],
     classes: int,
     *,
@@ -56,61 +70,61 @@ def count_confusion(
     """Confusion counts of every frame.
 
     Args:
-        pairs: image and truth at the frame's own size; the image is resized to `size`, the
+        module: The network, in eval mode.
+        pairs: Image and truth at the frame's own size; the image is resized to `size`, the
             prediction to the truth.
+        size: (height, width) that the network sees.
+        classes: Their number C.
+        device: Where the network is.
+        batch: Frames that go through the network at a time.
 
     Returns:
         (frames, C, C) int64.
     """
     counts: list[Counts] = []
-    waiting: list[tuple[Image, Image]] = []
-
-    def flush() -> None:
-        masks, _ = predict(module, [resize_image(image, size) for image, _ in waiting], device)
-        for (_, truth), mask in zip(waiting, masks.numpy()):
-            counts.append(
-                confusion_matrix(
-                    truth, resize_mask(mask, (truth.shape[0], truth.shape[1])), classes
-                )
-            )
-        waiting.clear()
-
-    for pair in pairs:
-        waiting.append(pair)
-        if len(waiting) == batch:
-            flush()
-    if waiting:
-        flush()
+    for some in _batches(pairs, batch):
+        masks, _ = predict(module, [resize_image(image, size) for image, _ in some], device)
+        for (_, truth), mask in zip(some, masks.numpy()):
+            own_size = (truth.shape[0], truth.shape[1])
+            counts.append(confusion_matrix(truth, resize_mask(mask, own_size), classes))
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 
 
-def evaluate_frames(
-    model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
-) -> Counts:
-    """(frames, C, C) counts of a model on frames of a site that have masks; leaves the model on
-    `device`.
+@torch.inference_mode()
+def predict(
+    module: Network, images: Sequence[Image], device: torch.device | str = "cpu"
+) -> tuple[Tensor, Tensor]:
+    """Most likely class and entropy of frames of one size.
+
+    Args:
+        module: The network, in eval mode.
+        images: (H, W, 3) uint8 RGB each, at the network's size.
+        device: Where the network is.
+
+    Returns:
+        (B, H, W) uint8 class ids and (B, h, w) float32 entropy 0..1, on the CPU.
     """
-    card, module = model.card, model.module.to(device)
-    return count_confusion(
-        module, _pairs(site, frames), (card.height, card.width), len(card.classes), device=device
-    )
+    logits = module(normalize_images(images, device)).logits.float()
+    mask = upsample(logits, images[0].shape[:2]).argmax(1).to(torch.uint8)
+    return mask.cpu(), entropy(logits.softmax(1)).cpu()
 
 
-def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Image]]) -> Counts:
-    """(frames, C, C) counts of a run's best weights on images (H, W, 3) RGB with their truth (H,
-    W).
-
-    Raises:
-        TrainError: the run is unfinished or damaged.
-    """
-    model = load_model(run)
-    return count_confusion(
-        model.module, pairs, (model.card.height, model.card.width), len(model.card.classes)
-    )
+def normalize_images(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
+    """(H, W, 3) uint8 RGB images of one size as networks take them, (B, 3, H, W) float32."""
+    batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
-def _pairs(site: Site, frames: Iterable[Frame]) -> Iterable[tuple[Image, Image]]:
+def _pairs(site: Site, frames: Iterable[Frame]) -> Iterator[tuple[Image, Mask]]:
     for frame in frames:
         image, mask = read_site_frame(site, frame)
         assert mask is not None, f"{frame.id} has no mask"
         yield image, mask
+
+
+def _batches(pairs: Iterable[tuple[Image, Mask]], size: int) -> Iterator[list[tuple[Image, Mask]]]:
+    """Lists of `size` pairs, read as they are needed; the last may be shorter."""
+    pairs = iter(pairs)
+    while some := list(islice(pairs, size)):
+        yield some

@@ -1,4 +1,4 @@
-"""Training the site model: one method by name, in one training or in stages."""
+"""Training of the site model: one method by name, in one training or in stages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from torch import Tensor
 from edgeseg.config import TrainConfig
 from edgeseg.config.method_catalogue import check
 from edgeseg.methods import METHODS, STAGED, Method, MethodContext, needs_representation
-from edgeseg.models import Network, build_network
+from edgeseg.models import Network
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
+from edgeseg.training.fit import TrainingSpec, fit
+from edgeseg.training.initial_weights import build_initial_network, refuse_frozen_random_encoder
 from edgeseg.training.run_folder import RunResult, remember_origins
-from edgeseg.training.stage_runner import SiteStages
-from edgeseg.training.trainer import fit, load_initial_weights, refuse_frozen_random_encoder
+from edgeseg.training.stages.stage_runner import SiteStages
 
-SECOND = 1_000_003  # added to the seed for the second network of methods that train two
+# Added to the seed for the second network of methods that train two.
+SECOND_NETWORK_SEED = 1_000_003
 
 
 def train(
@@ -33,10 +35,14 @@ def train(
     """Train the site model into the run folder `out`.
 
     Args:
-        resume: continue the run in `out` from its newest checkpoint; a finished run is returned as
+        site: The site whose frames are read.
+        config: The method and its settings.
+        out: The run folder.
+        resume: Continue the run in `out` from its newest checkpoint; a finished run is returned as
             it is.
-        init: a run whose best weights are the start.
-        focus: ids of unlabelled frames that make up half of every unlabelled batch.
+        init: A run whose best weights are the start.
+        focus: Ids of unlabelled frames that make up half of every unlabelled batch.
+        report: Shows the progress.
 
     Raises:
         TrainError: the run cannot start or cannot go on.
@@ -48,39 +54,38 @@ def train(
     refuse_frozen_random_encoder(config, init)
     rep_dim = config.rep_dim if needs_representation(config) else 0
 
-    def network(seed: int | None = None) -> Network:
-        if seed is not None:
-            torch.manual_seed(seed)
-        weights = "none" if init else config.weights
-        built = build_network(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
-        if init:
-            load_initial_weights(built, init, config)
-            if seed is not None:
-                built.classifier.reset_parameters()  # two networks that begin as one would stay one
-        built.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
-        return built
+    def make_student() -> Network:
+        return build_initial_network(config, classes, init, rep_dim)
 
-    def kit(pixels: Tensor) -> MethodContext:
-        return MethodContext(network(), pixels, config, lambda: network(config.seed + SECOND))
+    def make_second_network() -> Network:
+        torch.manual_seed(config.seed + SECOND_NETWORK_SEED)
+        network = make_student()
+        if init:
+            # Two networks that begin as one would stay one.
+            network.classifier.reset_parameters()
+        return network
+
+    def make_context(pixels: Tensor) -> MethodContext:
+        return MethodContext(make_student(), pixels, config, make_second_network)
 
     report = report or NullReporter()
     if config.method in STAGED:
-        stages = SiteStages(site, config, out, kit, resume=resume, focus=focus, report=report)
+        stages = SiteStages(
+            site, config, out, make_context, resume=resume, focus=focus, report=report
+        )
         STAGED[config.method](stages)
         return stages.result()
 
-    def method(pixels: Tensor) -> Method:
-        return METHODS[config.method](kit(pixels))
+    def make_method(pixels: Tensor) -> Method:
+        return METHODS[config.method](make_context(pixels))
 
-    title = f"train {config.method}"
-    return fit(
-        site,
-        config,
-        out,
-        method,
+    spec = TrainingSpec(
+        site=site,
+        config=config,
+        out=out,
+        make_method=make_method,
         rep_dim=rep_dim,
-        resume=resume,
         focus=focus,
-        report=report,
-        title=title,
+        title=f"train {config.method}",
     )
+    return fit(spec, resume=resume, report=report)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from edgeseg.config import TrainConfig, validate_config
 from edgeseg.errors import TrainError
-from edgeseg.training.trainer import shares
+from edgeseg.training.devices import BatchShares, share_batches
 from tests.helpers.devices import NAMES, steps, together
 from tests.helpers.sites import TINY, make_site
 
@@ -75,7 +75,7 @@ def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labelled", "unlabelled", "parts", "devices", "wanted"),
+    ("labelled", "unlabelled", "parts", "devices", "expected"),
     [
         (8, 8, 1, 4, (2, 2)),
         (3, 1, 1, 1, (3, 1)),
@@ -95,20 +95,20 @@ def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
     ],
 )
 def test_a_batch_is_shared_in_equal_parts_or_refused(
-    labelled: int, unlabelled: int, parts: int, devices: int, wanted: tuple[int, int] | str
+    labelled: int, unlabelled: int, parts: int, devices: int, expected: tuple[int, int] | str
 ) -> None:
     config = validate_config(
         TrainConfig,
         {"batch": labelled, "batch_unlabelled": unlabelled, "accumulate": parts},
         "the test",
     )
-    if isinstance(wanted, tuple):
-        assert shares(config, devices) == wanted
+    if isinstance(expected, tuple):
+        assert share_batches(config, devices) == BatchShares(*expected)
     else:
-        with pytest.raises(TrainError, match=re.escape(wanted)):
-            shares(config, devices)
+        with pytest.raises(TrainError, match=re.escape(expected)):
+            share_batches(config, devices)
 
 
 def test_without_footage_only_the_labelled_batch_is_shared() -> None:
     config = validate_config(TrainConfig, {"batch": 4, "batch_unlabelled": 1}, "the test")
-    assert shares(config, 2, footage=False)[0] == 2
+    assert share_batches(config, 2, unlabelled=False).labelled == 2

@@ -1,0 +1,126 @@
+"""The way into the training loop: what a training is given, and how its parts are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from edgeseg.atomic_files import lock_folder
+from edgeseg.config import LoopConfig
+from edgeseg.data.frame_reader import FrameReader, SiteFrameReader
+from edgeseg.errors import TrainError
+from edgeseg.methods import Method
+from edgeseg.models.model_files import ModelCard, save_card
+from edgeseg.progress import ProgressReporter
+from edgeseg.site import Site
+from edgeseg.training.devices import Devices, share_batches
+from edgeseg.training.memory.accumulation import accumulation_parts
+from edgeseg.training.optimizer import make_optimizer
+from edgeseg.training.run_folder import RunFolder, RunResult
+from edgeseg.training.step_batches import StepBatches, TrainingFrames
+from edgeseg.training.trainer import StepRange, Trainer
+from edgeseg.training.validation import Validation
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One training.
+
+    Attributes:
+        site: The site whose frames are read.
+        config: Settings of the loop.
+        out: The run folder.
+        make_method: Builds the method from the labelled pixels of each class, (C,).
+        rep_dim: Width of the student's representation head, 0 without.
+        steps: Which steps of the run; all of them if left out.
+        focus: Ids of unlabelled frames that make up half of every unlabelled batch.
+        footage: The unlabelled frames, perhaps with pseudo-labels; all that the site has if left
+            out.
+        title: Title of the progress bar.
+    """
+
+    site: Site
+    config: LoopConfig
+    out: Path
+    make_method: Callable[[Tensor], Method]
+    rep_dim: int = 0
+    steps: StepRange | None = None
+    focus: frozenset[str] = field(default_factory=frozenset)
+    footage: FrameReader | None = None
+    title: str = "train"
+
+    @property
+    def step_range(self) -> StepRange:
+        """The steps, by default all that the configuration has."""
+        return self.steps or StepRange(0, self.config.steps)
+
+
+def fit(spec: TrainingSpec, *, resume: bool = False, report: ProgressReporter) -> RunResult:
+    """Run a training to its end; one that is resumed goes on from its newest checkpoint.
+
+    Raises:
+        TrainError: the run cannot start or cannot go on.
+        DataError: frames are missing or damaged.
+    """
+    devices = Devices.launch(spec.config)
+    with lock_folder(devices.lock_path(spec.out), TrainError):
+        folder = RunFolder(spec.out, spec.config, resume=resume, is_main=devices.is_main)
+        finished = folder.finished()
+        if finished is not None and resume:
+            return finished
+        return _assemble(spec, devices, folder, report).run()
+
+
+def _assemble(
+    spec: TrainingSpec, devices: Devices, folder: RunFolder, report: ProgressReporter
+) -> Trainer:
+    """Build the method, its optimizer and its batches; each takes its settings from the
+    configuration here.
+    """
+    site, config, classes = spec.site, spec.config, spec.site.config.classes
+    labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
+    validation = Validation(site, site.require("val"), config.imgsz)
+
+    torch.manual_seed(config.seed)
+    method = spec.make_method(labelled.class_pixels(len(classes))).to(
+        memory_format=torch.channels_last
+    )
+    devices.synchronize_batch_norms(method)
+    optimizer = make_optimizer(method, config)
+
+    shares = share_batches(config, devices.world_size, unlabelled=method.needs_unlabelled)
+    unlabelled = None
+    if method.needs_unlabelled:
+        unlabelled = spec.footage or SiteFrameReader(
+            site, site.require("unlabelled"), config.imgsz, report=report
+        )
+    save_card(
+        spec.out,
+        ModelCard(
+            arch=config.arch,
+            encoder=config.encoder,
+            rep_dim=spec.rep_dim,
+            classes=classes,
+            height=config.imgsz[0],
+            width=config.imgsz[1],
+        ),
+    )
+    method.to(devices.device)
+    parts = accumulation_parts(spec.out, method, config, shares, devices)
+    frames = TrainingFrames(labelled, unlabelled, spec.focus)
+    return Trainer(
+        method=method,
+        optimizer=optimizer,
+        batches=StepBatches(frames, config, shares, devices, parts),
+        devices=devices,
+        validation=validation,
+        folder=folder,
+        steps=spec.step_range,
+        config=config,
+        report=report,
+        title=spec.title,
+    )

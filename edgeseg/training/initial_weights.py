@@ -1,0 +1,63 @@
+"""The network that a training starts with: pretrained, from an earlier run, or random; and the
+refusal to freeze an encoder that has learned nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeseg.config import LoopConfig
+from edgeseg.errors import TrainError
+from edgeseg.models import Network, build_network
+from edgeseg.models.model_files import load_weights, read_card
+
+
+def build_initial_network(
+    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0
+) -> Network:
+    """Build a network to train, with its first weights and the savings of memory that are asked for.
+
+    Args:
+        config: Names the network and the weights of its encoder.
+        classes: Their number.
+        init: A run whose best weights are the start instead.
+        rep_dim: Width of the representation head, 0 without.
+
+    Raises:
+        TrainError: the network cannot be built, or the weights cannot be had.
+    """
+    weights = "none" if init else config.weights
+    network = build_network(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
+    if init:
+        load_initial_weights(network, init, config)
+    network.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
+    return network
+
+
+def load_initial_weights(student: Network, run: Path, config: LoopConfig) -> None:
+    """Load the best weights of `run`; a representation head that only one of the two has is left as
+    it is.
+
+    Raises:
+        TrainError: the run is unfinished or of another network.
+    """
+    card = read_card(run)
+    if (card.arch, card.encoder) != (config.arch, config.encoder):
+        raise TrainError(
+            f"{run} holds {card.arch}/{card.encoder} but the configuration says "
+            f"{config.arch}/{config.encoder}; make them equal or start without it"
+        )
+    load_weights(student, run / "weights" / "best.safetensors", strict=False)
+
+
+def refuse_frozen_random_encoder(config: LoopConfig, init: Path | None) -> None:
+    """Refuse to freeze an encoder that would start from random numbers.
+
+    Raises:
+        TrainError: the encoder is frozen, and neither pretrained nor taken from the run `init`.
+    """
+    if config.freeze_encoder and config.weights == "none" and init is None:
+        raise TrainError(
+            "freeze_encoder keeps the encoder as it is, and weights = none makes that random "
+            "numbers; name a weights file, or start from a run with --init"
+        )

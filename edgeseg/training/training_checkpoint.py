@@ -1,0 +1,141 @@
+"""Training checkpoints: what a killed run needs to go on bit for bit, in files that survive any
+kill.
+
+The finished weights that are evaluated and exported are not here but in
+`edgeseg.models.model_files`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from edgeseg.atomic_files import remove_leftovers, write_atomic
+from edgeseg.errors import TrainError
+
+KEPT = 2  # checkpoints: the newest, and the one before in case the disk damaged the newest
+Row = dict[str, float]
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; together with the tensors all that a checkpoint holds.
+
+    The names are those in the files.
+
+    Attributes:
+        step: Number of steps done.
+        rows: The lines of results.csv.
+        best: The highest mIoU on val so far, -1 before the first evaluation.
+        best_step: The step it was reached at.
+        seconds: Time spent training, over all resumptions.
+        sums: Sum and number of every logged value since the last line.
+    """
+
+    step: int
+    rows: list[Row] = field(default_factory=list)
+    best: float = -1.0
+    best_step: int = 0
+    seconds: float = 0.0
+    sums: dict[str, list[float]] = field(default_factory=dict)
+
+    def add_logs(self, logs: dict[str, Tensor]) -> None:
+        """Take in the logs of a step: numbers (), and vectors (C,) as `name/0`, `name/1`, ..."""
+        for name, value in logs.items():
+            numbers = [(name, value)]
+            if value.ndim:
+                numbers = [(f"{name}/{index}", number) for index, number in enumerate(value)]
+            for key, number in numbers:
+                total, times = self.sums.get(key, (0.0, 0.0))
+                self.sums[key] = [total + float(number), times + 1]
+
+    def take_mean_logs(self) -> Row:
+        """Return the means of all logs since the last call, with the step they end at."""
+        means = {name: total / times for name, (total, times) in self.sums.items()}
+        self.sums.clear()
+        return {"step": float(self.step)} | means
+
+
+class CheckpointFolder:
+    """The newest checkpoints of a run: `step-<number>-<digest>.safetensors`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def remove_leftovers(self) -> None:
+        """Delete what a killed writer left."""
+        remove_leftovers(self._folder)
+
+    def save(self, module: nn.Module, optimizer: Optimizer, state: TrainingState) -> None:
+        """Write a checkpoint, then delete all but the newest ones."""
+        tensors = {f"module.{name}": value.detach() for name, value in module.state_dict().items()}
+        for index, values in optimizer.state_dict()["state"].items():
+            for name, value in values.items():
+                tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
+        plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
+        data = save(plain, {"progress": json.dumps(vars(state))})
+        name = f"step-{state.step:08d}-{_digest(data)}.safetensors"
+        write_atomic(self._folder / name, data)
+        for old in self._oldest_first()[:-KEPT]:
+            old.unlink()
+
+    def restore(self, module: nn.Module, optimizer: Optimizer) -> TrainingState | None:
+        """Put the newest sound checkpoint into `module` and `optimizer`.
+
+        Returns:
+            Where the run stood, or None without a checkpoint.
+
+        Raises:
+            TrainError: it was made by another version or network.
+        """
+        for path in reversed(self._oldest_first()):
+            data = path.read_bytes()
+            if _digest(data) != path.stem.rsplit("-", 1)[1]:
+                path.unlink()  # damaged on disk; the one before still stands
+                continue
+            try:
+                with safe_open(path, "pt") as file:
+                    state = TrainingState(**json.loads(file.metadata()["progress"]))
+                _load_tensors(load(data), module, optimizer)
+            except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+                what = str(error).splitlines()[0]
+                raise TrainError(
+                    f"{path} was made by another version or network ({what}); start a new run"
+                ) from None
+            return state
+        return None
+
+    def _oldest_first(self) -> list[Path]:
+        return sorted(self._folder.glob("step-*.safetensors"))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _load_tensors(tensors: dict[str, Tensor], module: nn.Module, optimizer: Optimizer) -> None:
+    """Load `module.<name>` into the module and `optimizer.<index>.<name>` into the optimizer, whose
+    groups keep the learning rates of the configuration.
+    """
+    prefix = "module."
+    of_module = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    module.load_state_dict(of_module)
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer."):
+            _, index, key = name.split(".", 2)
+            moments.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
