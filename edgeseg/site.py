@@ -26,6 +26,7 @@ from edgeseg.errors import ConfigError, DataError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
 SPLITS: tuple[Split, ...] = ("labelled", "unlabelled", "val", "gate")
+HELD_OUT: tuple[Split, ...] = ("val", "gate")  # never trained on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class Frame:
         hash: 64-bit dHash in hex, for near-duplicates.
         origin: "footage", "labels" or "log" (came back from a device).
         withheld: unlabelled, but too near a val or gate frame to be trained on
-            (edgeseg/data/splits.py).
+            (edgeseg/data/leakage.py).
     """
 
     id: str

@@ -80,7 +80,7 @@ def test_device_modules_import_without_training_and_export_packages() -> None:
 def test_footage_masks_and_splits_import_without_the_training_packages() -> None:
     done = run(
         "import edgeseg.data.ingest.add_footage, edgeseg.data.ingest.add_labels, "
-        "edgeseg.data.splits",
+        "edgeseg.data.splits, edgeseg.data.leakage, edgeseg.data.class_pixels",
         TRAINING,
     )
     assert done.returncode == 0, done.stderr

@@ -19,13 +19,12 @@ from pathlib import Path
 from edgeseg.atomic_files import write_atomic
 from edgeseg.data.ingest.image_files import content_digest
 from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, SiteWriter, open_site_writer
-from edgeseg.data.splits import JUDGES
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.runtime.framelog.record_format import read_record
-from edgeseg.site import Site
+from edgeseg.site import HELD_OUT, Site
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +102,7 @@ def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullR
     with open_site_writer(site) as store:
         origins = load_origins(site)
         judging = HashSet(
-            [int(frame.hash, 16) for frame in store.frames() if frame.split in JUDGES]
+            [int(frame.hash, 16) for frame in store.frames() if frame.split in HELD_OUT]
         )
         for path in paths:
             report.advance(1)

@@ -1,101 +1,34 @@
-"""Which frames train, tune and judge: neighbors stay together, and footage too close to val or
-gate is kept out.
+"""The automatic split of labelled frames into labelled, val and gate.
 
-A block is `block_seconds` of one source of one camera; an image folder counts as one source. A
-block that several splits share (a short clip, or splits set by hand) is parted in time: each frame
-belongs to the nearest one with a mask.
+Frames of one block (see `edgeseg.data.blocks`) stay together. A block that several splits share, for
+it is a short clip or the splits were set by hand, is parted in time: each frame belongs to the
+nearest one with a mask.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from edgeseg.config import DataConfig
-from edgeseg.data.ingest.image_files import is_image
-from edgeseg.imaging.perceptual_hash import hamming_distances
-from edgeseg.site import Frame, Split
+from edgeseg.data.blocks import group_by_block, nearest_in_time
+from edgeseg.site import HELD_OUT, Frame, Split
 
-Block = tuple[str, str, int]
-JUDGES: tuple[Split, ...] = ("val", "gate")
-FEW = 4  # frames from which gate gets one; val gets one from 2
-
-
-def block_of(frame: Frame, seconds: float) -> Block:
-    """The camera, source and stretch of time that a frame belongs to."""
-    path = Path(frame.source)
-    return frame.camera, str(path.parent if is_image(path) else path), int(frame.time // seconds)
-
-
-def leaking_frames(frames: Iterable[Frame], near_duplicate: int, block_seconds: float) -> set[str]:
-    """Ids of unlabelled frames that would let training see val or gate.
-
-    Those are the frames of a block whose nearest frame with a mask is in val or gate, and the
-    near-duplicates of any val or gate frame, whatever their camera.
-
-    Args:
-        near_duplicate: dHash bits up to which two frames count as the same.
-        block_seconds: length of a block.
-    """
-    everything = list(frames)
-    free = [frame for frame in everything if frame.split == "unlabelled"]
-    masked = group_by_block(
-        [frame for frame in everything if frame.split != "unlabelled"], block_seconds
-    )
-    found = set()
-    for frame in free:
-        owners = masked.get(block_of(frame, block_seconds))
-        if owners and _nearest(frame, owners).split in JUDGES:
-            found.add(frame.id)
-    hashes = np.array([int(frame.hash, 16) for frame in free], np.uint64)
-    close = np.zeros(len(free), bool)
-    for judge in everything:
-        if judge.split in JUDGES:
-            close |= hamming_distances(int(judge.hash, 16), hashes) <= near_duplicate
-    return found | {free[index].id for index in np.flatnonzero(close)}
-
-
-def mark_withheld(frames: Iterable[Frame], config: DataConfig) -> list[Frame]:
-    """The frames with `withheld` set on exactly those that `leaking_frames` finds.
-
-    They keep their place in the index, so that they can still be labelled, and come back when val
-    and gate change; but `Site.frames("unlabelled")` leaves them out. To be called before every
-    `Site.save_frames`.
-    """
-    everything = list(frames)
-    out = leaking_frames(everything, config.near_duplicate, config.block_seconds)
-    return [
-        frame
-        if frame.withheld == (frame.id in out)
-        else dataclasses.replace(frame, withheld=frame.id in out)
-        for frame in everything
-    ]
-
-
-def group_by_block(frames: Iterable[Frame], seconds: float) -> dict[Block, list[Frame]]:
-    """Frames by block, in time order within each."""
-    blocks: dict[Block, list[Frame]] = defaultdict(list)
-    for frame in sorted(frames, key=lambda frame: (frame.time, frame.id)):
-        blocks[block_of(frame, seconds)].append(frame)
-    return dict(blocks)
-
-
-def _nearest(frame: Frame, others: Sequence[Frame]) -> Frame:
-    return min(others, key=lambda other: (abs(other.time - frame.time), other.time, other.id))
+MIN_FRAMES_FOR_GATE = 4  # labelled frames from which gate gets one; val gets one from 2
+MIN_BLOCKS_FOR_ALL = 3  # blocks with a class from which labelled, val and gate should each show it
 
 
 @dataclass(frozen=True)
 class SplitAssignment:
-    """What `assign_splits` decided.
+    """The decisions of `assign_splits`.
 
     Attributes:
-        splits: by frame id.
-        parted: blocks too large for one split that were cut, so that neighbors met at the cuts.
+        splits: Split by frame id.
+        parted: Number of blocks too large for one split that were cut, so that neighbors met at
+            the cuts.
     """
 
     splits: dict[str, Split]
@@ -117,126 +50,187 @@ def assign_splits(
     only.
 
     Args:
-        settled: frames that have masks and splits.
+        settled: Frames that have masks and splits.
         pixels: (C,) pixel counts of each class by frame id, for new and settled frames.
     """
-    decided: dict[str, Split] = {}
-    owners = group_by_block(settled, config.block_seconds)
     total = len(new) + len(settled)
-    limit = max(1, round(total * min(config.val_share, config.gate_share)))
-    runs: list[list[Frame]] = []
+    settled_blocks = group_by_block(settled, config.block_seconds)
+    largest_group = max(1, round(total * min(config.val_share, config.gate_share)))
+    following: dict[str, Split] = {}
+    groups: list[list[Frame]] = []
     parted = 0
     for block, members in sorted(group_by_block(new, config.block_seconds).items()):
-        if block in owners:
-            decided.update((frame.id, _nearest(frame, owners[block]).split) for frame in members)
+        if block in settled_blocks:
+            for frame in members:
+                following[frame.id] = nearest_in_time(frame, settled_blocks[block]).split
             continue
-        pieces = np.array_split(np.arange(len(members)), -(-len(members) // limit))
+        pieces = _cut(members, largest_group)
         parted += len(pieces) > 1
-        runs.extend([members[index] for index in piece] for piece in pieces)
+        groups.extend(pieces)
 
     wanted: dict[Split, int] = {
         "val": max(1, round(config.val_share * total)) if total > 1 else 0,
-        "gate": max(1, round(config.gate_share * total)) if total >= FEW else 0,
+        "gate": max(1, round(config.gate_share * total)) if total >= MIN_FRAMES_FOR_GATE else 0,
     }
-    pool = _Pool(runs, pixels, wanted, config.seed)
-    for frame in (*settled, *(frame for frame in new if frame.id in decided)):
-        pool.grant(decided.get(frame.id, frame.split), 1, pool.classes([frame]))
-    for split in JUDGES:
-        pool.fill(split)
-    for split in JUDGES:
-        pool.cover(split)
-    return SplitAssignment({**decided, **pool.splits()}, parted)
+    allocator = _SplitAllocator(groups, pixels, wanted, config.seed)
+    for frame in settled:
+        allocator.count(frame.split, 1, allocator.classes_of([frame]))
+    for frame in new:
+        if frame.id in following:
+            allocator.count(following[frame.id], 1, allocator.classes_of([frame]))
+    for split in HELD_OUT:
+        allocator.fill(split)
+    for split in HELD_OUT:
+        allocator.cover_classes(split)
+    return SplitAssignment({**following, **allocator.splits()}, parted)
+
+
+def _cut(frames: list[Frame], largest: int) -> list[list[Frame]]:
+    """Cut a list into the fewest pieces of nearly one length and at most `largest` frames.
+
+    7 frames with at most 3 in a piece make ceil(7 / 3) = 3 pieces, of 3, 2 and 2 frames.
+    """
+    pieces = np.array_split(np.arange(len(frames)), -(-len(frames) // largest))
+    return [[frames[index] for index in piece] for piece in pieces]
 
 
 @dataclass(frozen=True, eq=False)
-class _Run:
+class _FrameGroup:
     """Neighboring frames that stay together, and the classes in them."""
 
     frames: list[Frame]
     classes: set[int]
 
 
-class _Pool:
-    """Runs that stay in training unless val or gate take them."""
+class _SplitAllocator:
+    """Groups of frames that stay in training unless val or gate take them.
+
+    An example: six groups of 2 frames each show the classes
+
+        A {0}   B {0, 1}   C {0}   D {0, 1}   E {0, 1}   F {0, 2}
+
+    so class 0 is in 6 groups, class 1 in 3 and class 2 in one. Val and gate want 2 frames each.
+    Class 2 is in fewer than 3 groups, so only training should show it.
+
+    `fill("val")` looks at every group for what taking it would do:
+
+    * harm: the number of its classes that the other splits could then no longer all get. F does
+      harm 1, since class 2 is in 1 group and 1 other split, training, still needs it. B does none:
+      class 1 is in 3 groups, and only 2 other splits, training and gate, need it.
+    * excess: frames beyond those that val lacks; here 0 for every group.
+    * gain: the sum of 1 / (number of groups) over the classes that val lacks. A gains 1/6, B gains
+      1/6 + 1/3 = 1/2.
+
+    The least harm counts first, then the least excess, then the greatest gain, then the order drawn
+    from the seed: val takes B, D or E. `fill("gate")` takes another of these, for class 1 is left
+    in 2 groups and 1 other split, training, needs it. Training keeps the third, with A, C and F.
+    """
 
     def __init__(
         self,
-        runs: list[list[Frame]],
+        groups: list[list[Frame]],
         pixels: Mapping[str, Sequence[int]],
         wanted: Mapping[Split, int],
         seed: int,
     ) -> None:
+        """Leave all groups in training.
+
+        Args:
+            pixels: (C,) pixel counts of each class by frame id.
+            wanted: Frames that val and gate should have.
+        """
         self._pixels = pixels
         self._wanted = wanted
-        order = np.random.default_rng(seed).permutation(len(runs))
-        self._runs = [_Run(runs[index], self.classes(runs[index])) for index in order]
-        self._taken: list[tuple[Split, _Run]] = []
-        self._held: Counter[Split] = Counter()
-        self._covered: dict[Split, set[int]] = defaultdict(set)
-        self._left = Counter(
-            name for run in self._runs for name in run.classes
-        )  # runs in training with this class
-        self._spread = Counter(self._left)
+        order = np.random.default_rng(seed).permutation(len(groups))
+        self._in_training = [
+            _FrameGroup(groups[index], self.classes_of(groups[index])) for index in order
+        ]
+        self._taken: list[tuple[Split, _FrameGroup]] = []
+        self._frame_count: Counter[Split] = Counter()
+        self._covered: dict[Split, set[int]] = defaultdict(set)  # classes that a split has
+        # By class: groups that show it, in training as it stands, and at all.
+        self._groups_left = Counter(
+            class_id for group in self._in_training for class_id in group.classes
+        )
+        self._groups_total = Counter(self._groups_left)
 
-    def classes(self, frames: Iterable[Frame]) -> set[int]:
-        return {int(index) for frame in frames for index in np.flatnonzero(self._pixels[frame.id])}
+    def classes_of(self, frames: Iterable[Frame]) -> set[int]:
+        """Return the classes that the masks of some frames hold."""
+        return {
+            int(class_id) for frame in frames for class_id in np.flatnonzero(self._pixels[frame.id])
+        }
 
-    def grant(self, split: Split, frames: int, classes: set[int]) -> None:
-        """Count frames, and the classes in them, to `split`."""
-        self._held[split] += frames
+    def count(self, split: Split, frames: int, classes: set[int]) -> None:
+        """Count frames, and the classes in them, to a split."""
+        self._frame_count[split] += frames
         self._covered[split] |= classes
 
-    def _due(self, name: int) -> list[Split]:
-        """The splits that lack a class and should have it: training always, the others if it is in
-        3 blocks or more.
-        """
-        judges = [split for split in JUDGES if self._wanted[split] and self._spread[name] >= 3]
-        return [split for split in ("labelled", *judges) if name not in self._covered[split]]
-
-    def _harm(self, split: Split, run: _Run) -> int:
-        """How many classes would not go round the other splits if `split` took this run."""
-        return sum(self._left[name] <= len(set(self._due(name)) - {split}) for name in run.classes)
-
-    def _spare(self) -> bool:
-        return len(self._runs) > (0 if self._held["labelled"] else 1)
-
-    def _take(self, split: Split, run: _Run) -> None:
-        self._runs.remove(run)
-        self._left.subtract(run.classes)
-        self._taken.append((split, run))
-        self.grant(split, len(run.frames), run.classes)
-
     def fill(self, split: Split) -> None:
-        """Give `split` runs until it holds about what it should."""
-        while (room := self._wanted[split] - self._held[split]) > 0 and self._spare():
-            if self._held[split] and min(len(run.frames) for run in self._runs) > 2 * room:
-                return  # one more would be further off than none
+        """Give a split groups until it has about as many frames as it should."""
+        while (lacking := self._wanted[split] - self._frame_count[split]) > 0 and self._can_spare():
+            smallest = min(len(group.frames) for group in self._in_training)
+            if self._frame_count[split] and smallest > 2 * lacking:
+                return  # with one more it would be further off than without
 
-            def worth(run: _Run, room: int = room) -> tuple[int, int, float]:
-                gained = sum(
-                    1 / self._spread[name] for name in run.classes if split in self._due(name)
+            def rank(group: _FrameGroup, lacking: int = lacking) -> tuple[int, int, float]:
+                gain = sum(
+                    1 / self._groups_total[class_id]
+                    for class_id in group.classes
+                    if split in self._splits_lacking(class_id)
                 )
-                return -self._harm(split, run), -max(0, len(run.frames) - room), gained
+                excess = max(0, len(group.frames) - lacking)
+                return -self._harm(split, group), -excess, gain
 
-            self._take(split, max(self._runs, key=worth))
+            self._take(split, max(self._in_training, key=rank))
 
-    def cover(self, split: Split) -> None:
-        """Bring classes that `split` still lacks, where others can spare them and it grows by half
-        at most.
+    def cover_classes(self, split: Split) -> None:
+        """Bring classes that a split still lacks, where the others can spare them.
+
+        The split grows to 1.5 times what it should have, and one frame, at most.
         """
-        most = 1 + 1.5 * self._wanted[split]
-        for name in sorted(name for name in self._spread if split in self._due(name)):
+        most_frames = 1 + 1.5 * self._wanted[split]
+        lacking = [
+            class_id for class_id in self._groups_total if split in self._splits_lacking(class_id)
+        ]
+        for class_id in sorted(lacking):
             fitting = [
-                run
-                for run in self._runs
-                if name in run.classes
-                and self._held[split] + len(run.frames) <= most
-                and not self._harm(split, run)
+                group
+                for group in self._in_training
+                if class_id in group.classes
+                and self._frame_count[split] + len(group.frames) <= most_frames
+                and not self._harm(split, group)
             ]
-            if fitting and self._spare() and split in self._due(name):
-                self._take(split, min(fitting, key=lambda run: len(run.frames)))
+            still_lacking = split in self._splits_lacking(
+                class_id
+            )  # a group brings several classes
+            if fitting and self._can_spare() and still_lacking:
+                self._take(split, min(fitting, key=lambda group: len(group.frames)))
 
     def splits(self) -> dict[str, Split]:
-        """Where every frame of the runs went."""
-        rest: list[tuple[Split, _Run]] = [("labelled", run) for run in self._runs]
-        return {frame.id: split for split, run in self._taken + rest for frame in run.frames}
+        """Return the split of every frame of the groups."""
+        rest: list[tuple[Split, _FrameGroup]] = [("labelled", group) for group in self._in_training]
+        return {frame.id: split for split, group in self._taken + rest for frame in group.frames}
+
+    def _splits_lacking(self, class_id: int) -> list[Split]:
+        """Return the splits that should have a class and lack it."""
+        should_have: list[Split] = ["labelled"]
+        if self._groups_total[class_id] >= MIN_BLOCKS_FOR_ALL:
+            should_have += [split for split in HELD_OUT if self._wanted[split]]
+        return [split for split in should_have if class_id not in self._covered[split]]
+
+    def _harm(self, split: Split, group: _FrameGroup) -> int:
+        """Count the classes that the other splits could no longer all get if a split took a group."""
+        return sum(
+            self._groups_left[class_id] <= len(set(self._splits_lacking(class_id)) - {split})
+            for class_id in group.classes
+        )
+
+    def _can_spare(self) -> bool:
+        """Return whether training has frames left after giving away a group."""
+        return len(self._in_training) > (0 if self._frame_count["labelled"] else 1)
+
+    def _take(self, split: Split, group: _FrameGroup) -> None:
+        self._in_training.remove(group)
+        self._groups_left.subtract(group.classes)
+        self._taken.append((split, group))
+        self.count(split, len(group.frames), group.classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import cv2
@@ -63,3 +64,29 @@ def make_site(root: Path) -> Site:
     site = Site.open(root)
     site.save_frames(frames)
     return site
+
+
+def index_frame(
+    time: float,
+    *,
+    source: str = "a.mp4",
+    camera: str = "cam",
+    split: Split = "unlabelled",
+    bits: int | None = None,
+) -> Frame:
+    """Return a frame of the index; two with different arguments have different hashes."""
+    identity = f"{camera}-{source}-{time}"
+    value = zlib.crc32(identity.encode()) * 0x1_0000_0001 if bits is None else bits
+    return Frame(
+        id=identity,
+        camera=camera,
+        time=time,
+        source=source,
+        split=split,
+        image="",
+        mask=None,
+        height=8,
+        width=8,
+        hash=f"{value:016x}",
+        origin="footage",
+    )

@@ -15,7 +15,7 @@ from typing import Literal
 
 from edgeseg.atomic_files import lock_folder, remove_leftovers, write_atomic
 from edgeseg.data.ingest.image_files import Rgb, content_digest, encode_image, shrink_to_max_side
-from edgeseg.data.splits import mark_withheld
+from edgeseg.data.leakage import mark_withheld
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
 from edgeseg.site import Frame, Site, Split
