@@ -88,13 +88,14 @@ def show(
 ) -> None:
     """Print one record's header and write its frame with the predicted mask over it."""
     from edgeseg.cli.shared.console import say
-    from edgeseg.runtime.framelog.reader import find_record, write_overlay
+    from edgeseg.runtime.framelog.reader import find_record
+    from edgeseg.runtime.framelog.record_export import write_record_overlay
     from edgeseg.runtime.framelog.record_format import read_record
 
     path = find_record(folder, record)
     content = read_record(path)
     picture = output or Path(f"{path.stem}.png")
-    write_overlay(content, _palette(), picture)
+    write_record_overlay(content, _palette(), picture)
     facts = {
         "path": str(path),
         "id": content.id,
@@ -121,7 +122,7 @@ def export(
 ) -> None:
     """Write every record as JPEG, mask PNG and JSON."""
     from edgeseg.cli.shared.console import report, say
-    from edgeseg.runtime.framelog.reader import export_records as write_plain
+    from edgeseg.runtime.framelog.record_export import export_records as write_plain
 
     folder = directory or _newest()
     with report() as bar:

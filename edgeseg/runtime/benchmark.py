@@ -26,13 +26,14 @@ STAGES = ("resize", "infer", "overlay", "total")
 
 @dataclass
 class FlavourTiming:
-    """What one file took.
+    """The times of one file of a bundle.
 
     Attributes:
-        backend: what ran it.
-        seconds: for each of `STAGES` the time of every frame; "total" is the three before it, one
-            after another.
-        agreement: with the golden masks, in percent of the pixels; None where there are none.
+        backend: The back end that ran it.
+        agreement: Share of the golden frames' pixels that get the class that they got from FP32 at
+            export, in percent; None where it was not measured.
+        seconds: For each of `STAGES` the time of every frame; "total" is the sum of the other
+            three.
     """
 
     backend: Backend
@@ -40,18 +41,21 @@ class FlavourTiming:
     seconds: dict[str, list[float]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
 
     def quantile(self, stage: str, share: float) -> float:
-        """In ms."""
+        """Return a quantile of the time of a stage, in ms.
+
+        Args:
+            stage: One of `STAGES`.
+            share: Of the frames that took no longer, 0..1.
+        """
         return float(1000 * np.quantile(self.seconds[stage], share))
 
     def fps(self, stage: str) -> float:
-        """From the median."""
+        """Return the frames a second that the median time of a stage allows."""
         return 1000 / self.quantile(stage, 0.5)
 
 
 def golden_agreement(runner: Runner, golden: GoldenFrames) -> float:
-    """Share of the golden frames' pixels, in percent, that get the same class here as from FP32 at
-    export.
-    """
+    """Return the share of the golden frames' pixels classified as by FP32 at export, in percent."""
     return golden.agreement(lambda frame: runner(frame).mask[0])
 
 
@@ -69,17 +73,25 @@ def benchmark_bundle(
 ) -> dict[Flavour, FlavourTiming]:
     """Time the files that `backend` runs: each frame goes to each file, in a new order every time.
 
+    So a machine that slows down, or a cache that one file leaves warm for the next, hurts or helps
+    all files alike.
+
     Args:
+        bundle: The exported model.
         images: (H, W, 3) uint8 BGR of any size, used in turn.
-        frames: timed for each file.
-        threads: for inference, 0 for as many as there are cores.
-        engine: how TensorRT builds its own.
-        golden: also see whether this machine computes what the exporting one did.
+        backend: Where the files run.
+        frames: Number of frames timed for each file.
+        threads: For inference, 0 for as many as there are cores.
+        seed: Of the order of the files.
+        golden: Given, it is also measured whether this machine computes what the exporting one did.
+        engine: How TensorRT builds its own engine.
+        report: Is told the progress.
 
     Raises:
-        BundleError, DependencyError: as `open_runner`.
+        BundleError: A file of the bundle cannot be used.
+        DependencyError: What the back end needs is not installed.
     """
-    report, order = report or NullReporter(), random.Random(seed)
+    report, generator = report or NullReporter(), random.Random(seed)
     held = [flavour for flavour in reversed(flavours_of(backend)) if bundle.holds(flavour)]
     timings: dict[Flavour, FlavourTiming] = {flavour: FlavourTiming(backend) for flavour in held}
     report.start(f"bench {bundle.path.name}", frames)
@@ -95,7 +107,7 @@ def benchmark_bundle(
             image = images[index % len(images)]
             size = image.shape[:2]
             overlay = overlays.setdefault(size, Overlay(bundle.manifest.classes, *size))
-            for runner in order.sample(runners, len(runners)):
+            for runner in generator.sample(runners, len(runners)):
                 _time(runner, image, overlay, timings[runner.flavour])
             report.advance()
         if golden is not None:
@@ -106,10 +118,11 @@ def benchmark_bundle(
 
 
 def _time(runner: Runner, image: Image, overlay: Overlay, timing: FlavourTiming) -> None:
+    manifest = runner.bundle.manifest
     moments = [time.perf_counter()]
-    small = preprocess(image, (runner.bundle.manifest.height, runner.bundle.manifest.width))[None]
+    batch = preprocess(image, (manifest.height, manifest.width))[None]
     moments.append(time.perf_counter())
-    prediction = runner(small)
+    prediction = runner(batch)
     moments.append(time.perf_counter())
     overlay.draw(image, prediction.mask[0], float(prediction.score[0]), prediction.area[0])
     moments.append(time.perf_counter())
@@ -119,8 +132,14 @@ def _time(runner: Runner, image: Image, overlay: Overlay, timing: FlavourTiming)
 
 
 def timing_statistics(timing: FlavourTiming, base: FlavourTiming) -> dict[str, dict[str, float]]:
-    """For each of `STAGES`: median and 95 % quantile in ms, FPS, and how many times as fast as
-    `base`.
+    """Return the statistics of one file, for each of `STAGES`.
+
+    Args:
+        timing: The times of the file.
+        base: The times of the file that it is compared with.
+
+    Returns:
+        By stage: median and 95 % quantile in ms, FPS, and FPS by that of `base`.
     """
     return {
         stage: {

@@ -1,6 +1,4 @@
-"""How good a bundle is on labelled frames: what is measured is the file that ships, in the engine
-that runs it.
-"""
+"""Confusion matrices of a bundle on labelled frames: mIoU of the file that ships, as it runs."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from edgeseg.runtime.backends.base import Runner
 
 
 def evaluate_runner(
-    run: Runner,
+    runner: Runner,
     pairs: Iterable[tuple[Path, Path]],
     classes: int,
     *,
@@ -30,31 +28,34 @@ def evaluate_runner(
     """Compare predictions with labels at the labels' own size.
 
     Args:
-        pairs: image file and mask file of each frame.
-        classes: C.
-        read_mask: reads a mask file to (H, W) uint8, 255 = ignore; `edgeseg.imaging.mask_png.read_mask` if left out.
-        report: advances by one for each frame.
+        runner: The file and the back end to evaluate.
+        pairs: Image file and mask file of each frame.
+        classes: Number of classes, C.
+        read_mask: Reads a mask file to (H, W) uint8, 255 = ignore;
+            `edgeseg.imaging.mask_png.read_mask` if left out.
+        report: Advances by one for each frame.
 
     Returns:
-        (frames, C, C) int64, rows are the truth; sum over the frames before dividing.
+        (frames, C, C) int64, the confusion matrix of each frame; rows are the truth. Sum over the
+        frames before dividing: IoU comes from one matrix over all of them.
 
     Raises:
-        DataError: a file is missing or damaged, image and mask differ in size, or a mask holds a
-            class that is none.
+        DataError: A file is missing or damaged, image and mask differ in size, or a mask holds an
+            id beyond the classes.
     """
     report = report or NullReporter()
-    size = run.bundle.manifest.height, run.bundle.manifest.width
+    size = runner.bundle.manifest.height, runner.bundle.manifest.width
     counts: list[Counts] = []
     for image_path, mask_path in pairs:
         image, truth = read_labelled_frame(image_path, mask_path, read_mask or read_mask_png)
         highest = int(truth[truth != IGNORE].max(initial=0))
         if highest >= classes:
             raise DataError(
-                f"{mask_path} holds class {highest}, but the classes are 0 to {classes - 1}; correct the mask"
+                f"{mask_path} holds class {highest}, but the classes are 0 to {classes - 1}; "
+                "correct the mask"
             )
-        predicted = resize_mask(
-            run(preprocess(image, size)[None]).mask[0], (truth.shape[0], truth.shape[1])
-        )
+        prediction = runner(preprocess(image, size)[None])
+        predicted = resize_mask(prediction.mask[0], (truth.shape[0], truth.shape[1]))
         counts.append(confusion_matrix(truth, predicted, classes))
         report.advance()
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
@@ -63,10 +64,15 @@ def evaluate_runner(
 def read_labelled_frame(
     image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]
 ) -> tuple[Image, Mask]:
-    """A labelled frame: (H, W, 3) uint8 BGR and (H, W) uint8.
+    """Read a labelled frame: image, (H, W, 3) uint8 BGR, and mask, (H, W) uint8.
+
+    Args:
+        image_path: The image file.
+        mask_path: The mask file.
+        read_mask: Reads the mask file.
 
     Raises:
-        DataError: a file is missing or damaged, or they differ in size.
+        DataError: A file is missing or damaged, or they differ in size.
     """
     image, truth = read_image(image_path), read_mask(mask_path)
     if image is None:
@@ -76,6 +82,7 @@ def read_labelled_frame(
     if image.shape[:2] != truth.shape:
         shapes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (image.shape, truth.shape))
         raise DataError(
-            f"{image_path} and {mask_path} differ in size ({shapes}); label the image at its own size"
+            f"{image_path} and {mask_path} differ in size ({shapes}); "
+            "label the image at its own size"
         )
     return image, truth

@@ -1,4 +1,4 @@
-"""Turns frames into records and commits them; a disk that fails or fills up is tried again later."""
+"""Turns frames into records and commits them; retries later where the disk fails or is full."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class RecordWriter:
 
 
 def clock_synced() -> bool | None:
-    """Return whether the kernel holds its wall clock for synchronized; None where it cannot tell."""
+    """Return whether the kernel says that its wall clock is synchronized; None if it cannot."""
     try:
         request = ctypes.create_string_buffer(512)  # a struct timex of zeros: read, change nothing
         state = int(ctypes.CDLL(None).adjtimex(request))

@@ -17,55 +17,49 @@ from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.sources.base import SourceFrame
 
 OPACITY = 0.45  # of the class colors
-SMALLEST, LARGEST = (
-    640,
-    1280,
-)  # longest side of the picture: a legend must be readable, and nobody needs 4K
+# Bounds of the picture's longer side: a legend must be readable, and 4K is more than anybody needs.
+SMALLEST_SIDE, LARGEST_SIDE = 640, 1280
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-WHITE, SHADE = (
-    (255, 255, 255),
-    0.35,
-)  # the legend's background keeps this share of the picture's brightness
+FONT_HEIGHT = 32  # of a row in which the font is written at scale 1, in pixels
+WHITE = (255, 255, 255)
+LEGEND_BRIGHTNESS = 0.35  # the share of the picture's brightness that is left behind the legend
+MARGIN = 4  # pixels between legend and picture edge, and between legend and text
 
 
 class Overlay:
     """Draws pictures of one size; the legend's fixed part is laid out once."""
 
     def __init__(self, classes: Sequence[ClassSpec], height: int, width: int) -> None:
-        """Lay out the legend.
+        """Choose the size of the pictures and lay out the legend.
+
+        A frame of 1920x1080 gives pictures of 1280x720, one of 320x240 pictures of 640x480.
 
         Args:
-            height, width: of the first frame; pictures keep its shape, see `SMALLEST` and
-            `LARGEST`.
+            classes: The classes, for colors and legend.
+            height: Rows of the first frame.
+            width: Columns of the first frame.
         """
-        scale = np.clip(max(height, width), SMALLEST, LARGEST) / max(height, width)
-        self.height, self.width = (
-            max(2, int(side * scale) // 2 * 2) for side in (height, width)
-        )  # codecs want even sides
+        longer = max(height, width)
+        scale = np.clip(longer, SMALLEST_SIDE, LARGEST_SIDE) / longer
+        # Even numbers: video codecs store color for 2x2 pixels at once.
+        self.height, self.width = (max(2, int(side * scale) // 2 * 2) for side in (height, width))
         self._colors = color_table([spec.rgb[::-1] for spec in classes])
         self._legend = _Legend(classes, self.height, self.width)
 
     def draw(self, image: Image, mask: Image, score: float, area: NDArray[np.float32]) -> Image:
-        """The picture of one frame.
+        """Return the picture of one frame, (height, width, 3) uint8 BGR.
 
         Args:
             image: (h, w, 3) uint8 BGR of any size.
             mask: (h', w') uint8 class ids of any size.
-            score: of the frame.
+            score: Share of unreliable pixels in the frame.
             area: (C,) share of each class.
-
-        Returns:
-            (height, width, 3) uint8 BGR.
         """
         size = (self.width, self.height)
         if image.shape[:2] != (self.height, self.width):
             shrinks = image.shape[1] > self.width
-            image = np.asarray(
-                cv2.resize(
-                    image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-                ),
-                np.uint8,
-            )
+            interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
         colors = cv2.applyColorMap(resize_mask(mask, (self.height, self.width)), self._colors)
         picture = np.asarray(cv2.addWeighted(image, 1 - OPACITY, colors, OPACITY, 0.0), np.uint8)
         self._legend.draw(picture, score, area)
@@ -78,54 +72,57 @@ class Overlay:
 
 
 class _Legend:
-    """A shaded box at the top left: a colored square, the name and the share of each class, below
-    them the score.
+    """The shaded box at the top left: color, name and share of each class, below them the score.
+
+    With 11 classes in a picture of 480 rows a row is clip(472 / 12, 12, 480 / 22 = 21.8) = 21
+    pixels high; one column has room for 472 // 21 - 1 = 21 classes, so there is one. With 64
+    classes a row has the least height, 12, there is room for 472 // 12 - 1 = 38, and so there are 2
+    columns if they fit side by side, else the classes that do not fit are left out.
     """
 
     def __init__(self, classes: Sequence[ClassSpec], height: int, width: int) -> None:
-        room = height - 8
+        room = height - 2 * MARGIN
         self._row = int(np.clip(room / (len(classes) + 1), 12, max(16, height / 22)))
-        self._scale = self._row / 32
-        self._thick = 1 if self._row < 30 else 2
-        rows = max(
-            1, room // self._row - 1
-        )  # of classes in one column; the score takes the last row
-        self._names = [_plain(spec.name) for spec in classes]
+        self._scale = self._row / FONT_HEIGHT
+        self._thickness = 1 if self._row < 30 else 2
+        self._rows = max(1, room // self._row - 1)  # of classes in a column; the score takes one
+        self._names = [_to_ascii(spec.name) for spec in classes]
         self._colors = [spec.rgb[::-1] for spec in classes]
-        text = max(self._wide(f"{name} 100%") for name in [*self._names, "score"])
-        self._column = self._row + text + self._row // 2
-        columns = min(-(-len(classes) // rows), max(1, (width - 8) // self._column))
-        self._rows = rows
-        self._shown = min(len(classes), rows * columns)
+        text_width = max(self._text_width(f"{name} 100%") for name in [*self._names, "score"])
+        # The colored square takes one row's height, the gap to the next column half of it.
+        self._column = self._row + text_width + self._row // 2
+        columns_needed = -(-len(classes) // self._rows)  # rounded up
+        columns_possible = max(1, (width - 2 * MARGIN) // self._column)
+        columns = min(columns_needed, columns_possible)
+        self._shown = min(len(classes), self._rows * columns)
         self._box = (
-            (min(rows, len(classes)) + 1) * self._row + 4,
-            min(columns * self._column + 4, width - 8),
+            (min(self._rows, len(classes)) + 1) * self._row + MARGIN,
+            min(columns * self._column + MARGIN, width - 2 * MARGIN),
         )
 
     def draw(self, picture: Image, score: float, area: NDArray[np.float32]) -> None:
         """Draw into `picture`."""
         height, width = self._box
-        box = picture[4 : 4 + height, 4 : 4 + width]
-        cv2.convertScaleAbs(box, box, SHADE, 0.0)
+        box = picture[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+        cv2.convertScaleAbs(box, box, LEGEND_BRIGHTNESS, 0.0)
+        left = 2 * MARGIN
         for index in range(self._shown):
-            column, row = divmod(index, self._rows)
-            x, y = 8 + column * self._column, 4 + row * self._row
+            column, row = divmod(index, self._rows)  # filled column by column
+            x, y = left + column * self._column, MARGIN + row * self._row
             side = self._row * 2 // 3
             cv2.rectangle(picture, (x, y + 4), (x + side, y + side + 2), self._colors[index], -1)
             self._write(picture, f"{self._names[index]} {100 * area[index]:.0f}%", x + self._row, y)
-        self._write(picture, f"score {score:.2f}", 8, height - self._row)
+        self._write(picture, f"score {score:.2f}", left, height - self._row)
 
     def _write(self, picture: Image, text: str, x: int, y: int) -> None:
-        place = (x, y + self._row * 4 // 5)
-        cv2.putText(picture, text, place, FONT, self._scale, WHITE, self._thick, cv2.LINE_AA)
+        baseline = (x, y + self._row * 4 // 5)
+        cv2.putText(picture, text, baseline, FONT, self._scale, WHITE, self._thickness, cv2.LINE_AA)
 
-    def _wide(self, text: str) -> int:
-        return int(cv2.getTextSize(text, FONT, self._scale, self._thick)[0][0])
+    def _text_width(self, text: str) -> int:
+        return int(cv2.getTextSize(text, FONT, self._scale, self._thickness)[0][0])
 
 
-def _plain(name: str) -> str:
-    """`name` in the letters that OpenCV's fonts have."""
-    return (
-        unicodedata.normalize("NFKD", name.replace("ß", "ss")).encode("ascii", "ignore").decode()
-        or "class"
-    )
+def _to_ascii(name: str) -> str:
+    """Return `name` in the letters that OpenCV's fonts have: "Größe" gives "Grosse"."""
+    decomposed = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+    return decomposed.encode("ascii", "ignore").decode() or "class"

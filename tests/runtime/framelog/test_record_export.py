@@ -12,7 +12,7 @@ import pytest
 from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.resize import resize_mask
-from edgeseg.runtime.framelog.reader import export_records, full_size_mask, record_overlay
+from edgeseg.runtime.framelog.record_export import export_records, full_size_mask, record_overlay
 from edgeseg.runtime.framelog.record_format import Record, encode_parts, encode_record, parse_record
 from edgeseg.runtime.framelog.record_header import RecordMetadata
 
