@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,16 +51,8 @@ def adapt(
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
-    chosen = [
-        flag
-        for flag, given in (
-            ("--resume", resume),
-            ("--rollback", rollback),
-            ("--abandon", abandon),
-            ("--status", status),
-        )
-        if given
-    ]
+    flags = {"--resume": resume, "--rollback": rollback, "--abandon": abandon, "--status": status}
+    chosen = [flag for flag, given in flags.items() if given]
     if len(chosen) > 1:
         raise ConfigError(f"{' and '.join(chosen)} exclude each other; give one of them")
     if logs and chosen and not resume:
@@ -70,16 +63,16 @@ def adapt(
     elif abandon:
         _abandon(site, as_json)
     elif status:
-        _status(site, as_json)
+        _print_status(site, as_json)
     else:
-        _round(site, logs or [], resume, as_json)
+        _run_round(site, logs or [], resume, as_json)
 
 
-def _round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
+def _run_round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
     from edgeseg.adapt.round_runner import run_round
-    from edgeseg.cli.shared.console import report
+    from edgeseg.cli.shared.console import progress_bar
 
-    with report() as bar:
+    with progress_bar() as bar:
         result = run_round(site, logs, resume=resume, report=bar)
     if as_json:
         bundle = result.bundle and str(result.bundle)
@@ -92,7 +85,7 @@ def _round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> None:
         print(json.dumps({**table, "folder": str(result.folder), "figures": result.figures}))
     else:
         _print_figures(result)
-    _print_end(result)
+    _print_verdict(result)
 
 
 def _print_figures(result: RoundResult) -> None:
@@ -105,33 +98,33 @@ def _print_figures(result: RoundResult) -> None:
     for name, (old, new) in result.figures["classes"].items():
         table.add_row(
             name,
-            _figure(old),
-            _figure(new),
+            _number(old),
+            _number(new),
             "-" if old is None or new is None else f"{new - old:+.1f}",
         )
     table.add_section()
     interval = f"{difference['mean']:+.2f} ({difference['low']:+.2f} to {difference['high']:+.2f})"
-    table.add_row("mIoU", _figure(before["miou"]), _figure(after["miou"]), interval, style="bold")
+    table.add_row("mIoU", _number(before["miou"]), _number(after["miou"]), interval, style="bold")
     table.add_row(
-        "FPS", _figure(before["fps"]), _figure(after["fps"]), f"{after['fps'] / before['fps']:.2f}x"
+        "FPS", _number(before["fps"]), _number(after["fps"]), f"{after['fps'] / before['fps']:.2f}x"
     )
     console.print(table)
 
 
-def _print_end(result: RoundResult) -> None:
+def _print_verdict(result: RoundResult) -> None:
     from edgeseg.cli.shared.console import say
 
     if result.bundle is None:
         say(f"round {result.number:04d} is rejected, the champion stays: {result.reason}")
-        following = "edgeseg adapt --status"
+        next_command = "edgeseg adapt --status"
     else:
         say(f"round {result.number:04d} is published: {result.reason}")
         say(f"bundles/current is now {result.bundle}")
-        following = (
+        next_command = (
             "edgeseg infer --source VIDEO (back to the old bundle: edgeseg adapt --rollback)"
         )
     say(f"Decision saved to {result.folder / 'decision.json'}")
-    say(f"Next: {following}")
+    say(f"Next: {next_command}")
 
 
 def _rollback(site: Site, as_json: bool) -> None:
@@ -158,21 +151,19 @@ def _abandon(site: Site, as_json: bool) -> None:
     say("Next: edgeseg adapt LOGDIR")
 
 
-def _status(site: Site, as_json: bool) -> None:
-    import dataclasses
-    import sys
-
-    from rich.console import Console
+def _print_status(site: Site, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.adapt.round_status import rounds
-    from edgeseg.cli.shared.console import say
+    from edgeseg.cli.shared.console import say, table_console
 
-    found = rounds(site)
+    history = rounds(site)
     current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None
     if as_json:
         print(
-            json.dumps({"current": current, "rounds": [dataclasses.asdict(each) for each in found]})
+            json.dumps(
+                {"current": current, "rounds": [dataclasses.asdict(entry) for entry in history]}
+            )
         )
         return
     columns = (
@@ -187,38 +178,39 @@ def _status(site: Site, as_json: bool) -> None:
         "bundle",
     )
     table = Table(*columns)
-    for each in found:
-        table.add_row(*_cells(each))
-    if found:
-        Console(width=None if sys.stdout.isatty() else 160).print(table)
-    for each in found:
-        if each.reason:
-            say(f"round {each.number:04d}: {each.reason}")
-    opened = any(each.verdict == "open" for each in found)
+    for entry in history:
+        table.add_row(*_row_of(entry))
+    if history:
+        table_console(160).print(table)
+    for entry in history:
+        if entry.reason:
+            say(f"round {entry.number:04d}: {entry.reason}")
+    is_open = any(entry.verdict == "open" for entry in history)
     where = (
-        f"{len(found)} rounds in {site.root / 'rounds'}; bundles/current is {current or 'missing'}"
+        f"{len(history)} rounds in {site.root / 'rounds'}; bundles/current is "
+        f"{current or 'missing'}"
     )
     say(where)
-    say(f"Next: edgeseg adapt {'--resume' if opened else 'LOGDIR'}")
+    say(f"Next: edgeseg adapt {'--resume' if is_open else 'LOGDIR'}")
 
 
-def _cells(each: RoundStatus) -> list[str]:
+def _row_of(entry: RoundStatus) -> list[str]:
     interval = (
-        "-" if each.low is None or each.high is None else f"{each.low:+.2f} to {each.high:+.2f}"
+        "-" if entry.low is None or entry.high is None else f"{entry.low:+.2f} to {entry.high:+.2f}"
     )
-    verdict = f"open, next: {each.step}" if each.verdict == "open" else each.verdict
+    verdict = f"open, next: {entry.step}" if entry.verdict == "open" else entry.verdict
     return [
-        f"{each.number:04d}",
-        each.started[:16].replace("T", " "),
+        f"{entry.number:04d}",
+        entry.started[:16].replace("T", " "),
         verdict,
-        _figure(each.records, 0),
-        _figure(each.before),
-        _figure(each.after),
+        _number(entry.records, 0),
+        _number(entry.before),
+        _number(entry.after),
         interval,
-        _figure(each.fps),
-        each.bundle or "-",
+        _number(entry.fps),
+        entry.bundle or "-",
     ]
 
 
-def _figure(value: Any, digits: int = 1) -> str:  # Any: a number or None, from JSON
+def _number(value: Any, digits: int = 1) -> str:  # Any: a number or None, from JSON
     return "-" if value is None else f"{value:.{digits}f}"

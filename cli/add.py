@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli.shared import options
-from edgeseg.cli.shared.console import report, say
 
 if TYPE_CHECKING:
     from edgeseg.data.ingest.add_footage import AddFootageResult
     from edgeseg.data.ingest.add_labels import AddLabelsResult
 
-SHOWN = 10  # file names of one kind
+MOST_NAMES = 10  # file names of one kind that are printed
 Camera = Annotated[
     str, typer.Option(help="Who took it; frames of different cameras never share a block.")
 ]
@@ -35,16 +34,17 @@ def footage(
         typer.Argument(metavar="PATH...", help="Videos, images, folders, or quoted patterns."),
     ],
     camera: Camera = "",
-    given: options.Set = None,
+    set_: options.Set = None,
 ) -> None:
     """Add videos and images as unlabelled frames: sampled by time, without near-duplicates."""
+    from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.data.ingest.add_footage import add_footage
     from edgeseg.site import Site
 
-    site = Site.open(overrides=given)
-    with report() as bar:
+    site = Site.open(overrides=set_)
+    with progress_bar() as bar:
         result = add_footage(site, paths, camera or None, bar)
-    _tell_footage(result)
+    _print_footage(result)
     has_labels = bool(site.frames("labelled"))
     say(f"frames are in {site.root / 'frames'}")
     say(f"next: {'edgeseg train' if has_labels else 'edgeseg add labels IMAGES MASKS'}")
@@ -59,34 +59,39 @@ def labels(
     split: Split = "auto",
     camera: Camera = "",
     ignore: Ignore = None,
-    given: options.Set = None,
+    set_: options.Set = None,
 ) -> None:
     """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colors of the classes."""
+    from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.data.ingest.add_labels import add_labels
     from edgeseg.site import Site
 
-    site = Site.open(overrides=given)
-    with report() as bar:
+    site = Site.open(overrides=set_)
+    with progress_bar() as bar:
         result = add_labels(
             site, images, masks, split, camera=camera or None, ignore=ignore or (), report=bar
         )
-    _tell_labels(result)
+    _print_labels(result)
     say(f"masks are in {site.root / 'masks'}")
     say("next: edgeseg status")
 
 
-def _tell_footage(result: AddFootageResult) -> None:
+def _print_footage(result: AddFootageResult) -> None:
+    from edgeseg.cli.shared.console import say
+
     counts = (
         f"kept {result.kept}, near-duplicates {result.duplicates}, already there {result.present}"
     )
-    _say(f"read {result.read} frames: {counts}")
-    _list("could not be read", result.unreadable)
-    _list("ended early, what could be decoded was used", result.partial)
-    _list("skipped, neither image nor video", [str(path) for path in result.skipped])
-    _withheld(result.withheld)
+    say(f"read {result.read} frames: {counts}")
+    _print_names("could not be read", result.unreadable)
+    _print_names("ended early, what could be decoded was used", result.partial)
+    _print_names("skipped, neither image nor video", [str(path) for path in result.skipped])
+    _print_withheld(result.withheld)
 
 
-def _tell_labels(result: AddLabelsResult) -> None:
+def _print_labels(result: AddLabelsResult) -> None:
+    from edgeseg.cli.shared.console import say
+
     where = (
         ", ".join(f"{count} {split}" for split, count in sorted(result.splits.items())) or "none"
     )
@@ -97,32 +102,32 @@ def _tell_labels(result: AddLabelsResult) -> None:
         "moved from another split": result.moved,
         "already there": result.present,
     }
-    _say(
+    say(
         "labels: "
         f"{', '.join(f'{count} {what}' for what, count in parts.items() if count)}; "
         f"splits: {where}"
     )
     for note in result.notes:
-        _say(f"note: {note}")
-    _withheld(result.withheld)
+        say(f"note: {note}")
+    _print_withheld(result.withheld)
 
 
-def _withheld(count: int) -> None:
+def _print_withheld(count: int) -> None:
+    from edgeseg.cli.shared.console import say
+
     if count:
-        _say(
+        say(
             f"{count} unlabelled frames of the site are kept out of training, being too "
             "near val or gate frames"
         )
 
 
-def _list(what: str, names: list[str]) -> None:
+def _print_names(what: str, names: list[str]) -> None:
+    from edgeseg.cli.shared.console import say
+
     if names:
-        _say(f"{len(names)} {what}:")
-        for name in names[:SHOWN]:
-            _say(f"  {name}")
-        if len(names) > SHOWN:
-            _say(f"  and {len(names) - SHOWN} more")
-
-
-def _say(text: str) -> None:
-    say(text)
+        say(f"{len(names)} {what}:")
+        for name in names[:MOST_NAMES]:
+            say(f"  {name}")
+        if len(names) > MOST_NAMES:
+            say(f"  and {len(names) - MOST_NAMES} more")

@@ -29,6 +29,7 @@ from edgeseg.cli import (
     train,
 )
 from edgeseg.cli import eval as evaluation
+from edgeseg.cli.shared.options import SettingsCommand
 from edgeseg.errors import EdgesegError
 
 DISK_FAULTS = {
@@ -43,7 +44,7 @@ DISK_FAULTS = {
 
 
 class Group(TyperGroup):
-    """Ends in a sentence, never in a traceback, for whatever a user can cause."""
+    """The group of all commands: whatever a user can cause ends in a sentence, not a traceback."""
 
     def invoke(self, ctx: Any) -> Any:  # Any: Typer's own context type is not public
         try:
@@ -54,9 +55,9 @@ class Group(TyperGroup):
         except OSError as error:
             if error.errno not in DISK_FAULTS:
                 raise  # ours to mend, so it keeps its traceback
-            what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+            fault = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
             print(
-                f"error: cannot write {what}; mend that and run the same command again, "
+                f"error: cannot write {fault}; mend that and run the same command again, "
                 "nothing saved is lost",
                 file=sys.stderr,
             )
@@ -83,14 +84,14 @@ app = typer.Typer(
 app.command()(init.init)
 app.add_typer(add.app, name="add")
 app.command()(status.status)
-app.command()(train.train)
-app.command()(compare.compare)
-app.command()(distill.distill)
-app.command()(export.export)
-app.command()(infer.infer)
-app.command()(build.build)
-app.command()(bench.bench)
-app.command("eval")(evaluation.evaluate)
+app.command(cls=SettingsCommand)(train.train)
+app.command(cls=SettingsCommand)(compare.compare)
+app.command(cls=SettingsCommand)(distill.distill)
+app.command(cls=SettingsCommand)(export.export)
+app.command(cls=SettingsCommand)(infer.infer)
+app.command(cls=SettingsCommand)(build.build)
+app.command(cls=SettingsCommand)(bench.bench)
+app.command("eval", cls=SettingsCommand)(evaluation.evaluate)
 app.command()(adapt.adapt)
 app.command()(methods.methods)
 app.command()(doctor.doctor)

@@ -5,67 +5,72 @@ run.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Threads
-from edgeseg.cli.shared.options import ImageSize, Json, Set, overrides
+from edgeseg.cli.shared.options import ImageSize, Json, Set, merge_overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Flavour
     from edgeseg.imaging.array_types import Image
 
-Address = Annotated[
+Frames = Annotated[
+    int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")
+]
+Source = Annotated[
     str | None,
     typer.Option(
         help="Video, folder or glob to take frames from; the bundle's own frames if left out."
     ),
 ]
+Students = Annotated[
+    bool, typer.Option("--students", help="Time edge networks to choose from instead.")
+]
+Student = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ARCH/ENCODER", help="Time this edge network instead of the usual ones, repeatable."
+    ),
+]
+Classes = Annotated[
+    int | None,
+    typer.Option(min=2, max=64, help="Number of classes of the edge networks, outside of a site."),
+]
 
 
 def bench(
     bundle: BundleArgument = None,
-    frames: Annotated[
-        int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")
-    ] = None,
-    source: Address = None,
+    frames: Frames = None,
+    source: Source = None,
     backend: Backend = None,
     threads: Threads = None,
-    students: Annotated[
-        bool, typer.Option("--students", help="Time edge networks to choose from instead.")
-    ] = False,
-    student: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ARCH/ENCODER", help="This one instead of the usual ones, repeatable."
-        ),
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(min=2, max=64, help="How many, outside of a site.")
-    ] = None,
+    students: Students = False,
+    student: Student = None,
+    classes: Classes = None,
     imgsz: ImageSize = None,
     as_json: Json = False,
     set_: Set = None,
 ) -> None:
-    """Time FP32, INT8 and whatever else the bundle holds: per stage, end to end, and against FP32."""
+    """Time all files of a bundle, FP32 and INT8 and others: per stage, end to end, against FP32."""
     if students or student:
         from edgeseg.cli.bench_students import bench_students
 
-        no = {"BUNDLE": bundle, "--frames": frames, "--source": source, "--backend": backend}
-        bench_students(student, classes, imgsz, threads, set_, as_json=as_json, without=no)
+        not_for_students = {
+            "BUNDLE": bundle,
+            "--frames": frames,
+            "--source": source,
+            "--backend": backend,
+        }
+        bench_students(
+            student, classes, imgsz, threads, set_, as_json=as_json, without=not_for_students
+        )
         return
+    for_students = {"--classes": classes, "--imgsz": imgsz}
     _bench_bundle(
-        bundle,
-        frames or 100,
-        source,
-        backend,
-        threads,
-        set_,
-        as_json=as_json,
-        without={"--classes": classes, "--imgsz": imgsz},
+        bundle, frames or 100, source, backend, threads, set_, as_json=as_json, without=for_students
     )
 
 
@@ -80,27 +85,35 @@ def _bench_bundle(
     as_json: bool,
     without: dict[str, object],
 ) -> None:
+    """Time the files of a bundle in turns and print the table.
+
+    Args:
+        without: Options that go with --students only, by name.
+
+    Raises:
+        ConfigError: One of them was given, or there is no frame to time on.
+    """
     from edgeseg.bundle.flavours import FLAVOURS, FP32
     from edgeseg.bundle.golden_frames import read_golden_frames
-    from edgeseg.cli.shared.bundle_options import place
-    from edgeseg.cli.shared.console import report, say
+    from edgeseg.cli.shared.bundle_options import open_bundle
+    from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime import benchmark as timer
     from edgeseg.runtime.backends.open_runner import available_cores, resolve_backend
+    from edgeseg.runtime.benchmark import benchmark_bundle, timing_statistics
 
     for name, value in without.items():
         if value is not None:
             raise ConfigError(
                 f"{name} goes with --students; a bundle's own is fixed, so leave it out"
             )
-    _, opened, config = place(bundle, overrides("infer", set_, backend=backend, threads=threads))
-    chosen, threads = (
-        resolve_backend(config.infer.backend),
-        config.infer.threads or available_cores(),
+    _, opened, config = open_bundle(
+        bundle, merge_overrides("infer", set_, backend=backend, threads=threads)
     )
+    chosen_backend = resolve_backend(config.infer.backend)
+    threads = config.infer.threads or available_cores()
     golden = read_golden_frames(opened)
     if source is not None:
-        images = _images(source, frames)
+        images = _read_images(source, frames)
     elif golden is not None:
         images = golden.images
     else:
@@ -108,11 +121,11 @@ def _bench_bundle(
             f"{opened.path} brings no frames along; name some with --source VIDEO or "
             "--source FOLDER"
         )
-    with report() as bar:
-        timings = timer.benchmark_bundle(
+    with progress_bar() as bar:
+        timings = benchmark_bundle(
             opened,
             images,
-            backend=chosen,
+            backend=chosen_backend,
             frames=frames,
             threads=threads,
             golden=golden,
@@ -120,44 +133,43 @@ def _bench_bundle(
             report=bar,
         )
     figures = {
-        flavour: timer.timing_statistics(timing, timings[FP32])
-        for flavour, timing in timings.items()
+        flavour: timing_statistics(timing, timings[FP32]) for flavour, timing in timings.items()
     }
     agreement = {FLAVOURS[flavour].file: timing.agreement for flavour, timing in timings.items()}
     if as_json:
         facts = {
             "bundle": str(opened.path),
-            "backend": chosen,
+            "backend": chosen_backend,
             "threads": threads,
             "frames": frames,
         }
         print(json.dumps({**facts, "files": figures, "agreement": agreement}))
     else:
-        _table(figures)
+        _print_table(figures)
     skipped = [FLAVOURS[flavour].file for flavour in opened.flavours() if flavour not in timings]
-    notes = [f"{frames} frames each on {chosen}, {threads} threads, one frame after another"]
-    notes += [f"not for {chosen}: {', '.join(skipped)}"] if skipped else []
+    notes = [
+        f"{frames} frames each on {chosen_backend}, {threads} threads, one frame after another"
+    ]
+    notes += [f"not for {chosen_backend}: {', '.join(skipped)}"] if skipped else []
     shares = ", ".join(
         f"{name} {share:.2f} %" for name, share in agreement.items() if share is not None
     )
     notes += (
         [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
     )
-    notes += [
-        (
-            f"next: edgeseg infer {opened.path} --source ... does decoding, inference and "
-            "writing side by side"
-        )
-    ]
+    notes.append(
+        f"next: edgeseg infer {opened.path} --source ... does decoding, inference and "
+        "writing side by side"
+    )
     for note in notes:
         say(note)
 
 
-def _table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
-    from rich.console import Console
+def _print_table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
     from rich.table import Table
 
     from edgeseg.bundle import FLAVOURS
+    from edgeseg.cli.shared.console import table_console
 
     table = Table("file", "stage", "median ms", "p95 ms", "FPS", "against FP32", box=None)
     for flavour, stages in figures.items():
@@ -170,14 +182,14 @@ def _table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
                 f"{row['fps']:.1f}",
                 f"{row['ratio']:.2f}x",
             )
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    table_console(120).print(table)
 
 
-def _images(source: str, frames: int) -> list[Image]:
-    """Frames of a source to time on.
+def _read_images(source: str, frames: int) -> list[Image]:
+    """Return up to 32 frames of a source to time on.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: It cannot be read.
     """
     from itertools import islice
     from threading import Event

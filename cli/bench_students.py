@@ -1,11 +1,10 @@
-"""`edgeseg bench --students`: which edge networks are fast here, and how good those are that were
+"""`edgeseg bench --students`: the speed of edge networks here, and the mIoU of those that were
 trained.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,18 +34,18 @@ def bench_students(
     as_json: bool,
     without: Mapping[str, object],
 ) -> None:
-    """Measure and print.
+    """Time edge networks with random weights in turns and print the table.
 
     Args:
         names: ARCH/ENCODER each; the usual ones if left out.
-        without: options that disagree with this one, by name.
+        without: Options that disagree with this one, by name.
 
     Raises:
-        ConfigError: an option that does not fit, or no number of classes.
-        TrainError: a student cannot be built.
+        ConfigError: An option that does not fit, or no number of classes.
+        TrainError: A student cannot be built.
     """
     from edgeseg.cli.shared import options
-    from edgeseg.cli.shared.bundle_options import settings, site_here
+    from edgeseg.cli.shared.bundle_options import find_site, site_configuration
     from edgeseg.config import ClassSpec
     from edgeseg.errors import ConfigError
     from edgeseg.runtime.backends.open_runner import available_cores
@@ -56,10 +55,12 @@ def bench_students(
             raise ConfigError(
                 f"{option} and --students disagree: no bundle is timed; leave one of them out"
             )
-    given = options.overrides(
-        "infer", options.overrides("distill", set_, imgsz=options.size(imgsz)), threads=threads
+    given = options.merge_overrides(
+        "infer",
+        options.merge_overrides("distill", set_, imgsz=options.parse_size(imgsz)),
+        threads=threads,
     )
-    site = site_here(given)
+    site = find_site(given)
     if site is not None and classes is not None:
         raise ConfigError(
             "--classes and the edgeseg.toml here disagree: the site knows its own; leave "
@@ -72,40 +73,39 @@ def bench_students(
     nameless = [
         ClassSpec(name=f"class{place}", color=f"#{place:06x}") for place in range(classes or 0)
     ]
-    config = settings(site, nameless, given)
-    number, (height, width), threads = (
-        len(config.classes),
-        config.distill.imgsz,
-        config.infer.threads or available_cores(),
-    )
-    wanted = _students(names)
+    config = site_configuration(site, nameless, given)
+    number_of_classes = len(config.classes)
+    height, width = config.distill.imgsz
+    threads = config.infer.threads or available_cores()
+    chosen_students = _students(names)
 
-    from edgeseg.cli.shared.console import report
+    from edgeseg.cli.shared.console import progress_bar
     from edgeseg.export.student_benchmark import measure, pictures, trained
 
-    with report() as progress:
-        found = measure(
-            wanted, number, pictures(site, (height, width)), threads=threads, report=progress
-        )
-    known = {one.student: trained(site, one.student) if site else None for one in found}
+    with progress_bar() as bar:
+        images = pictures(site, (height, width))
+        speeds = measure(chosen_students, number_of_classes, images, threads=threads, report=bar)
+    trainings = {speed.student: trained(site, speed.student) if site else None for speed in speeds}
     if as_json:
-        facts: dict[str, Any] = {
+        facts = {
             "height": height,
             "width": width,
-            "classes": number,
+            "classes": number_of_classes,
             "threads": threads,
-        }  # Any: JSON
-        print(json.dumps(facts | {"students": [_row(one, known[one.student]) for one in found]}))
+            "students": [_row(speed, trainings[speed.student]) for speed in speeds],
+        }
+        print(json.dumps(facts))
     else:
-        _table(found, known)
-    _notes(found, known, site, f"{width}x{height}, {number} classes, {threads} threads")
+        _print_table(speeds, trainings)
+    what = f"{width}x{height}, {number_of_classes} classes, {threads} threads"
+    _print_notes(speeds, trainings, site, what)
 
 
 def _students(names: list[str] | None) -> tuple[Student, ...]:
     from edgeseg.errors import ConfigError
     from edgeseg.export.student_benchmark import STUDENTS, Student
 
-    found = []
+    students = []
     for name in names or ["/".join(student) for student in STUDENTS]:
         arch, slash, encoder = name.partition("/")
         if not (arch and slash and encoder):
@@ -113,66 +113,65 @@ def _students(names: list[str] | None) -> tuple[Student, ...]:
                 f"--student {name!r} is not ARCH/ENCODER; write it like --student "
                 "lraspp/mobilenetv2_100"
             )
-        found.append(Student(arch, encoder))
-    return tuple(dict.fromkeys(found))
+        students.append(Student(arch, encoder))
+    return tuple(dict.fromkeys(students))
 
 
-def _row(one: Speed, run: Trained | None) -> dict[str, Any]:  # Any: JSON
+def _row(speed: Speed, run: Trained | None) -> dict[str, Any]:  # Any: JSON
     return {
-        "arch": one.student.arch,
-        "encoder": one.student.encoder,
-        "parameters": one.parameters,
-        "fp32_ms": one.fp32,
-        "int8_ms": one.int8,
-        "speedup": one.speedup,
-        "quantised": one.quantized,
-        "convolutions": one.convolutions,
-        "conversions": one.conversions,
+        "arch": speed.student.arch,
+        "encoder": speed.student.encoder,
+        "parameters": speed.parameters,
+        "fp32_ms": speed.fp32,
+        "int8_ms": speed.int8,
+        "speedup": speed.speedup,
+        "quantised": speed.quantized,
+        "convolutions": speed.convolutions,
+        "conversions": speed.conversions,
         "miou": run and run.miou,
         "run": run and str(run.run),
     }
 
 
-def _table(found: list[Speed], known: Mapping[Student, Trained | None]) -> None:
-    from rich.console import Console
+def _print_table(speeds: list[Speed], trainings: Mapping[Student, Trained | None]) -> None:
     from rich.table import Table
+
+    from edgeseg.cli.shared.console import table_console
 
     table = Table(*HEAD, box=None)
     for column in table.columns[2:]:
         column.justify = "right"
-    for one in sorted(found, key=lambda one: one.int8):
-        run = known[one.student]
+    for speed in sorted(speeds, key=lambda speed: speed.int8):
+        run = trainings[speed.student]
         miou = f"{run.miou:.1f} ({run.run.parent.name}/{run.run.name})" if run else "-"
         table.add_row(
-            *one.student,
-            f"{one.parameters / 1e6:.2f}",
-            f"{one.fp32:.1f}",
-            f"{one.int8:.1f}",
-            f"{one.speedup:.2f}x",
-            f"{one.quantized} of {one.convolutions}",
+            *speed.student,
+            f"{speed.parameters / 1e6:.2f}",
+            f"{speed.fp32:.1f}",
+            f"{speed.int8:.1f}",
+            f"{speed.speedup:.2f}x",
+            f"{speed.quantized} of {speed.convolutions}",
             miou,
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    table_console(140).print(table)
 
 
-def _notes(
-    found: list[Speed], known: Mapping[Student, Trained | None], site: Site | None, what: str
+def _print_notes(
+    speeds: list[Speed], trainings: Mapping[Student, Trained | None], site: Site | None, what: str
 ) -> None:
     from edgeseg.cli.shared.console import say
 
     notes = [f"{what}; random weights, the fastest of interleaved runs, pictures in and masks out"]
-    unknown = [one.student for one in found if known[one.student] is None]
-    if unknown:
-        fastest = min(
-            unknown, key=lambda student: next(one.int8 for one in found if one.student == student)
-        )
+    untrained = [speed for speed in speeds if trainings[speed.student] is None]
+    if untrained:
+        fastest = min(untrained, key=lambda speed: speed.int8).student
         scratch = " --weights none" if fastest.arch in ("stdc", "ddrnet") else ""
         command = (
             f"edgeseg distill --encoder {fastest.encoder}{scratch} --set "
             f"distill.arch={fastest.arch}"
         )
         notes.append(
-            f"no mIoU yet for {len(unknown)} of them; to get "
+            f"no mIoU yet for {len(untrained)} of them; to get "
             f"one{'' if site else ', in a site'}: {command}"
         )
     for note in notes:

@@ -5,13 +5,12 @@ them.
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.shared.bundle_options import BundleArgument
-from edgeseg.cli.shared.options import Json, Set, overrides
+from edgeseg.cli.shared.options import Json, Set, merge_overrides
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle, Flavour
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 Precision = Annotated[
     str | None, typer.Option(help="int8, fp16 or fp32; INT8 and FP16 where held if left out.")
 ]
+Dla = Annotated[int | None, typer.Option(min=0, help="{engine.dla}")]
+Force = Annotated[bool, typer.Option("--force", help="Build even where a good engine is kept.")]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the same build for trtexec and polygraphy, do nothing."),
@@ -30,12 +31,8 @@ DryRun = Annotated[
 def build(
     bundle: BundleArgument = None,
     precision: Precision = None,
-    dla: Annotated[
-        int | None, typer.Option(min=0, help="Core of the deep-learning accelerator.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Build even where a good engine is kept.")
-    ] = False,
+    dla: Dla = None,
+    force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     set_: Set = None,
@@ -43,90 +40,90 @@ def build(
     """Build TensorRT engines on this device, check them on the bundle's golden frames, and keep
     those that pass.
     """
-    from edgeseg.cli.shared.bundle_options import place
+    from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import say
+    from edgeseg.errors import EngineError
 
-    _, opened, config = place(bundle, overrides("engine", set_, dla=dla))
-    flavours = _flavours(opened, precision)
+    _, opened, config = open_bundle(bundle, merge_overrides("engine", set_, dla=dla))
+    flavours = _choose_flavours(opened, precision)
     if dry_run:
-        _commands(opened, flavours, config.engine)
+        _print_commands(opened, flavours, config.engine)
         return
-    records, failed = _build(opened, flavours, config.engine, force)
+    engines, failures = _build_engines(opened, flavours, config.engine, force)
     if as_json:
-        print(json.dumps({flavour: record.model_dump() for flavour, record in records.items()}))
-    elif records:
-        _table(records)
-    for flavour, record in records.items():
-        for warning in record.warnings:
+        print(json.dumps({flavour: engine.model_dump() for flavour, engine in engines.items()}))
+    elif engines:
+        _print_table(engines)
+    for flavour, engine in engines.items():
+        for warning in engine.warnings:
             say(f"{flavour}: {warning}")
-    if failed:
-        from edgeseg.errors import EngineError
-
-        raise EngineError("; ".join(failed))
-    best = min(records, key=lambda flavour: records[flavour].ms or float("inf"))
+    if failures:
+        raise EngineError("; ".join(failures))
+    best = min(engines, key=lambda flavour: engines[flavour].ms or float("inf"))
     say(
         f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer "
         f"{opened.path} --source ..."
     )
 
 
-def _flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
-    """What to build.
+def _choose_flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
+    """Return the flavours to build.
 
     Raises:
-        ConfigError: no such precision.
-        BundleError: the bundle lacks the file.
+        ConfigError: There is no such precision.
+        BundleError: The bundle lacks the file.
     """
     from edgeseg.bundle.flavours import FLAVOURS, flavours_of
     from edgeseg.errors import ConfigError
     from edgeseg.runtime.backends.flavour_choice import choose_flavour
 
-    wanted: dict[str, Flavour] = {
+    by_precision: dict[str, Flavour] = {
         FLAVOURS[flavour].precision: flavour for flavour in flavours_of("tensorrt")
     }
     if precision is None:
-        held = [flavour for flavour in wanted.values() if bundle.holds(flavour)]
+        held = [flavour for flavour in by_precision.values() if bundle.holds(flavour)]
         return (
             held[:-1] or held
         )  # FP32, which every bundle holds, only where there is nothing faster
-    if precision not in wanted:
+    if precision not in by_precision:
         raise ConfigError(
-            f"--precision {precision!r} is none of {', '.join(wanted)}; choose one, or leave it out"
+            f"--precision {precision!r} is none of {', '.join(by_precision)}; choose one, "
+            "or leave it out"
         )
-    return [choose_flavour(bundle, "tensorrt", wanted[precision])]
+    return [choose_flavour(bundle, "tensorrt", by_precision[precision])]
 
 
-def _build(
+def _build_engines(
     bundle: Bundle, flavours: list[Flavour], config: EngineConfig, force: bool
 ) -> tuple[dict[Flavour, EngineEntry], list[str]]:
-    """What passed, and the sentences of what did not."""
+    """Return the engines that passed, and the sentences of those that did not."""
     from edgeseg.bundle.verification import read_verified_graph
-    from edgeseg.cli.shared.console import report
+    from edgeseg.cli.shared.console import progress_bar
     from edgeseg.errors import EngineError
     from edgeseg.runtime.backends.tensorrt.engine_provider import (
         TensorRTEnvironment,
         get_or_build_engine,
     )
 
-    records: dict[Flavour, EngineEntry] = {}
-    failed = []
-    with report() as bar:
-        tools = TensorRTEnvironment.detect()
+    engines: dict[Flavour, EngineEntry] = {}
+    failures = []
+    with progress_bar() as bar:
+        environment = TensorRTEnvironment.detect()
         for flavour in flavours:
             data = read_verified_graph(bundle, flavour)
             try:
-                records[flavour], _ = get_or_build_engine(
-                    bundle, flavour, data, config, tools, force=force, report=bar
+                engines[flavour], _ = get_or_build_engine(
+                    bundle, flavour, data, config, environment, force=force, report=bar
                 )
             except EngineError as error:
-                failed.append(str(error))
-    return records, failed
+                failures.append(str(error))
+    return engines, failures
 
 
-def _table(records: dict[Flavour, EngineEntry]) -> None:
-    from rich.console import Console
+def _print_table(engines: dict[Flavour, EngineEntry]) -> None:
     from rich.table import Table
 
+    from edgeseg.cli.shared.console import table_console
     from edgeseg.runtime.backends.tensorrt.layer_inspection import LayerInspection
 
     table = Table(
@@ -142,28 +139,28 @@ def _table(records: dict[Flavour, EngineEntry]) -> None:
         "built in",
         box=None,
     )
-    for flavour, record in records.items():
-        seen = LayerInspection.load(dict(record.evidence))
+    for flavour, engine in engines.items():
+        evidence = LayerInspection.load(dict(engine.evidence))
         table.add_row(
             flavour,
-            record.parts["typing"],
-            f"{record.agreement or 0:.2f} %",
-            f"{record.least or 0:.2f} %",
-            f"{record.ms or 0:.2f}",
-            f"{seen.int8} of {seen.layers}",
-            f"{seen.int8_convolutions} of {seen.convolutions}",
-            str(len(seen.reformats)),
-            f"{record.plan.size / 1e6:.1f}" if record.plan else "-",
-            f"{record.seconds:.0f} s",
+            engine.parts["typing"],
+            f"{engine.agreement or 0:.2f} %",
+            f"{engine.least or 0:.2f} %",
+            f"{engine.ms or 0:.2f}",
+            f"{evidence.int8} of {evidence.layers}",
+            f"{evidence.int8_convolutions} of {evidence.convolutions}",
+            str(len(evidence.reformats)),
+            f"{engine.plan.size / 1e6:.1f}" if engine.plan else "-",
+            f"{engine.seconds:.0f} s",
         )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
-    first = next(iter(records.values()))
+    table_console(160).print(table)
+    first = next(iter(engines.values()))
     where = {name: first.parts[name] for name in ("device", "tensorrt", "cuda")}
-    told = ", ".join(f"{name} {value}" for name, value in where.items())
-    print(told + (f", power mode {first.power}" if first.power else ""))
+    described = ", ".join(f"{name} {value}" for name, value in where.items())
+    print(described + (f", power mode {first.power}" if first.power else ""))
 
 
-def _commands(bundle: Bundle, flavours: list[Flavour], config: EngineConfig) -> None:
+def _print_commands(bundle: Bundle, flavours: list[Flavour], config: EngineConfig) -> None:
     from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
 
     for flavour in flavours:

@@ -1,7 +1,8 @@
-"""`edgeseg compare`: which training method this site is best served with."""
+"""`edgeseg compare`: the training method that serves this site best."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,11 +13,12 @@ from edgeseg.cli.shared import options
 if TYPE_CHECKING:
     from edgeseg.compare.comparison import Comparison
 
+DEFAULT_SEEDS = 3
 Methods = Annotated[
     str | None,
     typer.Option(
-        help="With commas between, or `all`; the method of edgeseg.toml if left out. suponly "
-        "is always in."
+        help="Methods with commas between, or `all`; the method of edgeseg.toml if left out. "
+        "suponly is always in."
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(help="Runs of each method, 3 if left out.")]
@@ -38,7 +40,7 @@ Resume = Annotated[
 def compare(
     methods: Methods = None,
     seeds: Seeds = None,
-    encoder: Annotated[str | None, typer.Option(help="Any timm encoder.")] = None,
+    encoder: options.Encoder = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
     batch: options.BatchSize = None,
@@ -48,86 +50,91 @@ def compare(
     jobs: Jobs = 1,
     threads: Threads = 0,
     resume: Resume = False,
-    json: options.Json = False,
+    as_json: options.Json = False,
     set_: options.Set = None,
 ) -> None:
     """Train several methods over several seeds at one budget, and say which one to take on this
     site.
     """
-    from edgeseg.errors import ConfigError
-    from edgeseg.site import Site
+    flags = options.training_flags(
+        encoder=encoder,
+        imgsz=imgsz,
+        steps=steps,
+        batch=batch,
+        device=device,
+        workers=workers,
+        weights=weights,
+    )
+    _refuse_method_override(set_ or [])
+    site, overrides = options.open_site("train", set_, flags)
 
-    flags = {
-        "encoder": encoder,
-        "imgsz": options.size(imgsz),
-        "steps": steps,
-        "batch": batch,
-        "batch_unlabelled": batch,
-        "device": device,
-        "workers": workers,
-        "weights": options.weights(weights),
-    }
-    if any(text.partition("=")[0].strip() == "train.method" for text in set_ or []):
-        raise ConfigError(
-            "--set train.method and a comparison disagree; name the methods with --methods"
-        )
-    given = options.overrides("train", set_, **flags)
-    site = Site.open(overrides=given)
-
-    from edgeseg.cli.shared.console import report, say
-    from edgeseg.compare.comparison import compare as run
+    from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.compare.comparison import compare as compare_methods
     from edgeseg.compare.plan import plan, stored_plan, usable
     from edgeseg.compare.results import FLOOR
 
-    config, number = site.config.train, seeds
+    config = site.config.train
     begun: tuple[str, ...] = ()
     if resume:
-        out = options.run_folder(site, "compare", resume=True)
-        config = options.configuration(config, out, "train", given, resume=True)
-        begun, runs = stored_plan(out)
-        number = (runs or None) if seeds is None else seeds
-    names = [
-        *begun,
-        *_names(methods, "" if begun else config.method, usable(config, len(site.config.classes))),
-    ]
-    wanted = plan(site, config, names, 3 if number is None else number, jobs=jobs, threads=threads)
+        out = options.choose_run_folder(site, "compare", resume=True)
+        config = options.run_configuration(config, out, "train", overrides, resume=True)
+        begun, stored_seeds = stored_plan(out)
+        if seeds is None:
+            seeds = stored_seeds or None
+    default_method = "" if begun else config.method
+    reasons = usable(config, len(site.config.classes))
+    names = [*begun, *choose_methods(methods, default_method, reasons)]
+    number = DEFAULT_SEEDS if seeds is None else seeds
+    planned = plan(site, config, names, number, jobs=jobs, threads=threads)
     if FLOOR not in names:
         say(f"{FLOOR} is added: it is the floor that the others have to beat")
-    out = out if resume else options.run_folder(site, "compare", resume=False)
-    with report() as progress:
-        result = run(site, wanted, out, resume=resume, report=progress)
-    _finish(result, json=json)
+    if not resume:
+        out = options.choose_run_folder(site, "compare", resume=False)
+    with progress_bar() as bar:
+        result = compare_methods(site, planned, out, resume=resume, report=bar)
+    _print_result(result, as_json=as_json)
 
 
-def _names(text: str | None, default: str, able: dict[str, str]) -> list[str]:
-    """The methods asked for; `able` gives every method with the reason why it cannot work here, or
-    nothing.
+def _refuse_method_override(given: list[str]) -> None:
+    from edgeseg.errors import ConfigError
+
+    if any(text.partition("=")[0].strip() == "train.method" for text in given):
+        raise ConfigError(
+            "--set train.method and a comparison disagree; name the methods with --methods"
+        )
+
+
+def choose_methods(text: str | None, default: str, reasons: dict[str, str]) -> list[str]:
+    """Return the methods asked for.
+
+    Args:
+        text: Names with commas between, "all", or None.
+        default: The names that None stands for.
+        reasons: For every method the reason why it cannot work here, or an empty text.
     """
     from edgeseg.cli.shared.console import say
 
     if text == "all":
-        for why in filter(None, able.values()):
-            say(f"left out: {why}")
-        return [name for name, why in able.items() if not why]
+        for reason in filter(None, reasons.values()):
+            say(f"left out: {reason}")
+        return [name for name, reason in reasons.items() if not reason]
     return [name.strip() for name in (default if text is None else text).split(",") if name.strip()]
 
 
-def _finish(result: Comparison, *, json: bool) -> None:
+def _print_result(result: Comparison, *, as_json: bool) -> None:
     """Print the table, the recommendation, where things are and what to type next.
 
     Raises:
-        TrainError: a run failed.
+        TrainError: A run failed.
     """
-    import json as encoder
-
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
     from edgeseg.compare.html_page import cells_of, head_of
     from edgeseg.errors import TrainError
 
-    if json:
-        print(encoder.dumps({"run": str(result.path), **result.metrics}))
+    if as_json:
+        print(json.dumps({"run": str(result.path), **result.metrics}))
     table = Table(*head_of(result.found), title="val after the last step")
     table.columns[0].no_wrap = True
     for column in table.columns[1:-1]:
@@ -141,16 +148,16 @@ def _finish(result: Comparison, *, json: bool) -> None:
         say(sentence)
     say(f"Results saved to {result.path} (look at {result.path / 'report.html'})")
     if result.chosen is not None:
-        say(f"Next: edgeseg distill {_short(result.chosen.path)}")
+        say(f"Next: edgeseg distill {_relative_to_here(result.chosen.path)}")
     if result.failed:
         names = ", ".join(result.failed)
         raise TrainError(
-            f"{len(result.failed)} of {result.metrics['planned']} runs failed ({names}); mend what is said above and "
-            "try them again with `edgeseg compare --resume`"
+            f"{len(result.failed)} of {result.metrics['planned']} runs failed ({names}); mend what "
+            "is said above and try them again with `edgeseg compare --resume`"
         )
 
 
-def _short(path: Path) -> Path:
-    """As one would type it here."""
+def _relative_to_here(path: Path) -> Path:
+    """Return the path as one would type it here."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,32 +11,30 @@ import typer
 
 from edgeseg.cli.shared import options
 
+Folder = Annotated[
+    Path, typer.Argument(help="Folder of the site; a demo that was stopped goes on there.")
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Tiny and meaningless: only to see that all parts work.")
+]
+
 
 def demo(
-    folder: Annotated[
-        Path, typer.Argument(help="Where the site is made; run again, the demo goes on there.")
-    ] = Path("edgeseg-demo"),
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Tiny and meaningless: only to see that all parts work.")
-    ] = False,
-    json: options.Json = False,
+    folder: Folder = Path("edgeseg-demo"), quick: Quick = False, as_json: options.Json = False
 ) -> None:
     """Train, distil, export, run, drift and adapt on a rendered river site; minutes on a CPU, ends
     with a report.
     """
-    import json as encoder
-    from dataclasses import asdict
-
     from rich.table import Table
 
-    from edgeseg.cli.shared.console import console, report, say
+    from edgeseg.cli.shared.console import console, progress_bar, say
     from edgeseg.demo.demo_runner import run_demo
     from edgeseg.demo.html_page import table_of
 
-    with report() as progress:
-        result = run_demo(folder, quick=quick, report=progress)
-    if json:
-        print(encoder.dumps(asdict(result), default=str))
+    with progress_bar() as bar:
+        result = run_demo(folder, quick=quick, report=bar)
+    if as_json:
+        print(json.dumps(asdict(result), default=str))
     head, rows = table_of(result)
     table = Table(*head, title="mIoU on rendered test frames")
     for row in rows:
@@ -42,8 +42,8 @@ def demo(
     console.print(table)
     say(f"The round was {result.verdict}: {result.reason}")
     say(
-        f"infer ran at {result.infer_fps:.0f} FPS with the frame log on and sent {result.logged} frames home; "
-        f"all took {sum(result.seconds.values()) / 60:.1f} minutes"
+        f"infer ran at {result.infer_fps:.0f} FPS with the frame log on and sent "
+        f"{result.logged} frames home; all took {sum(result.seconds.values()) / 60:.1f} minutes"
     )
     say(f"Report saved to {result.report}")
     say(f"Next: open the report, then `cd {folder}` and try `edgeseg status`")

@@ -9,12 +9,14 @@ import typer
 
 from edgeseg.cli.shared import options
 
+Run = Annotated[
+    Path | None, typer.Argument(help="The site model's run; the newest train run if left out.")
+]
+
 
 def distill(
-    run: Annotated[
-        Path | None, typer.Argument(help="The site model's run; the newest train run if left out.")
-    ] = None,
-    encoder: Annotated[str | None, typer.Option(help="Any timm encoder.")] = None,
+    run: Run = None,
+    encoder: options.Encoder = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
     batch: options.BatchSize = None,
@@ -24,39 +26,32 @@ def distill(
     workers: options.Workers = None,
     weights: options.Weights = None,
     seed: options.Seed = None,
-    init: Annotated[
-        Path | None, typer.Option(help="A run whose best weights are the start.")
-    ] = None,
+    init: options.Init = None,
     resume: options.Resume = False,
-    json: options.Json = False,
+    as_json: options.Json = False,
     set_: options.Set = None,
 ) -> None:
     """Distil the site model into the small edge model that ships."""
-    from edgeseg.site import Site
+    flags = options.training_flags(
+        encoder=encoder,
+        imgsz=imgsz,
+        steps=steps,
+        batch=batch,
+        max_memory=max_memory,
+        device=device,
+        devices=devices,
+        workers=workers,
+        weights=weights,
+        seed=seed,
+    )
+    site, overrides = options.open_site("distill", set_, flags)
+    teacher = run if resume else run or site.last_run("train")
+    out, config = options.open_run(site, site.config.distill, "distill", overrides, resume=resume)
 
-    flags = {
-        "encoder": encoder,
-        "imgsz": options.size(imgsz),
-        "steps": steps,
-        "batch": batch,
-        "batch_unlabelled": batch,
-        "device": device,
-        "devices": devices,
-        "workers": workers,
-        "weights": options.weights(weights),
-        "seed": seed,
-        "max_memory": options.memory(max_memory),
-    }
-    given = options.overrides("distill", set_, **flags)
-    site = Site.open(overrides=given)
-    teacher = None if resume else run or site.last_run("train")
-    out = options.run_folder(site, "distill", resume=resume)
-    config = options.configuration(site.config.distill, out, "distill", given, resume=resume)
+    from edgeseg.cli.shared.console import progress_bar
+    from edgeseg.cli.train import print_result
+    from edgeseg.training.distill import distill as distill_model
 
-    from edgeseg.cli.shared.console import report
-    from edgeseg.cli.train import finish
-    from edgeseg.training.distill import distill as work
-
-    with report() as progress, options.begun(out, resume=resume):
-        result = work(site, config, teacher or run, out, resume=resume, init=init, report=progress)
-    finish(result, json=json, following="edgeseg export --int8")
+    with progress_bar() as bar, options.discard_if_refused(out, resume=resume):
+        result = distill_model(site, config, teacher, out, resume=resume, init=init, report=bar)
+    print_result(result, as_json=as_json, next_command="edgeseg export --int8")

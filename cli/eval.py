@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from edgeseg.cli.shared.bundle_options import Backend, Precision, Threads
-from edgeseg.cli.shared.options import Json, Set, overrides
+from edgeseg.cli.shared.options import Json, Set, merge_overrides
 
 if TYPE_CHECKING:
-    from edgeseg.bundle import Bundle
     from edgeseg.config import ClassSpec, SiteConfig
     from edgeseg.imaging.array_types import Image, Mask
     from edgeseg.metrics import Counts
@@ -39,6 +37,20 @@ Ignore = Annotated[
 ]
 
 
+class Evaluation(NamedTuple):
+    """The result of an evaluation.
+
+    Attributes:
+        name: The model in words.
+        counts: (N, C, C) confusion matrices of the frames.
+        classes: The classes of the model.
+    """
+
+    name: str
+    counts: Counts
+    classes: Sequence[ClassSpec]
+
+
 def evaluate(
     model: Model = None,
     images: Images = None,
@@ -51,55 +63,76 @@ def evaluate(
     set_: Set = None,
 ) -> None:
     """Measure mIoU and each class's IoU from one confusion matrix, at the frames' own size."""
-    from edgeseg.cli.shared.bundle_options import place, settings, site_here
-    from edgeseg.cli.shared.console import report, say
+    from edgeseg.cli.shared.console import progress_bar, say
+
+    overrides = merge_overrides(
+        "infer", set_, backend=backend, precision=precision, threads=threads
+    )
+    with progress_bar() as bar:
+        if model is not None and (model / "model.json").is_file():
+            _refuse_bundle_options(model, backend or precision or threads)
+            evaluation = _evaluate_run(model, images, masks, ignore or [], overrides, bar)
+            next_command = "edgeseg export"
+        else:
+            evaluation = _evaluate_bundle(model, images, masks, ignore or [], overrides, bar)
+            next_command = "edgeseg bench"
+    _print_result(evaluation, as_json=as_json)
+    say(f"{evaluation.name} on {len(evaluation.counts)} frames; next: {next_command}")
+
+
+def _refuse_bundle_options(run: Path, given: object) -> None:
     from edgeseg.errors import ConfigError
 
-    given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
-    is_run = model is not None and (model / "model.json").is_file()
-    if is_run and model is not None:
-        from edgeseg.models.model_files import read_card
-
-        if backend or precision or threads:
-            raise ConfigError(
-                f"{model} is a training run: --backend, --precision and --threads are for bundles"
-            )
-        classes, site = read_card(model).classes, site_here(given)
-        config = settings(site, classes, given)
-    else:
-        site, bundle, config = place(model, given)
-        classes = bundle.manifest.classes
-    pairs, read = _pairs(site, images, masks), _reader(config, classes, ignore or [])
-    with report() as bar:
-        bar.start("eval", len(pairs))
-        if is_run and model is not None:
-            from edgeseg.training.model_evaluation import evaluate_run
-
-            counts, what = evaluate_run(model, _load(pairs, read, bar)), str(model)
-        else:
-            counts, what = _bundle(bundle, config, pairs, read, bar)
-    _print(what, counts, classes, as_json)
-    say(f"{what} on {len(counts)} frames; next: {'edgeseg export' if is_run else 'edgeseg bench'}")
+    if given:
+        raise ConfigError(
+            f"{run} is a training run: --backend, --precision and --threads are for bundles"
+        )
 
 
-def _bundle(
-    bundle: Bundle,
-    config: SiteConfig,
-    pairs: list[tuple[Path, Path]],
-    read: Callable[[Path], Mask],
+def _evaluate_run(
+    run: Path,
+    images: Path | None,
+    masks: Path | None,
+    ignore: list[int],
+    overrides: list[str],
     bar: ProgressReporter,
-) -> tuple[Counts, str]:
+) -> Evaluation:
+    from edgeseg.cli.shared.bundle_options import find_site, site_configuration
+    from edgeseg.models.model_files import read_card
+
+    classes, site = read_card(run).classes, find_site(overrides)
+    config = site_configuration(site, classes, overrides)
+    pairs, read_mask = _pairs(site, images, masks), _mask_reader(config, classes, ignore)
+
+    from edgeseg.training.model_evaluation import evaluate_run
+
+    bar.start("eval", len(pairs))
+    counts = evaluate_run(run, _load(pairs, read_mask, bar))
+    return Evaluation(str(run), counts, classes)
+
+
+def _evaluate_bundle(
+    path: Path | None,
+    images: Path | None,
+    masks: Path | None,
+    ignore: list[int],
+    overrides: list[str],
+    bar: ProgressReporter,
+) -> Evaluation:
+    from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.runtime.backends.open_runner import open_runner
     from edgeseg.runtime.bundle_evaluation import evaluate_runner
 
-    infer = config.infer
+    site, bundle, config = open_bundle(path, overrides)
+    classes, infer = bundle.manifest.classes, config.infer
+    pairs, read_mask = _pairs(site, images, masks), _mask_reader(config, classes, ignore)
+    bar.start("eval", len(pairs))
     with open_runner(
         bundle, infer.backend, infer.precision, infer.threads, engine=config.engine, report=bar
     ) as runner:
-        counts = evaluate_runner(
-            runner, pairs, len(bundle.manifest.classes), read_mask=read, report=bar
-        )
-        return counts, f"{bundle.path} ({runner.flavour} on {runner.backend})"
+        counts = evaluate_runner(runner, pairs, len(classes), read_mask=read_mask, report=bar)
+        name = f"{bundle.path} ({runner.flavour} on {runner.backend})"
+    return Evaluation(name, counts, classes)
 
 
 def _load(
@@ -114,7 +147,7 @@ def _load(
 
 
 def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[tuple[Path, Path]]:
-    """Pictures with their masks: those named, or the site's val frames.
+    """Return pictures with their masks: those named, or the site's val frames.
 
     Raises:
         ConfigError: only one was named, or none outside a site.
@@ -139,10 +172,10 @@ def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[t
     ]
 
 
-def _reader(
+def _mask_reader(
     config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int]
 ) -> Callable[[Path], Mask]:
-    """Reads masks of every kind where Pillow is installed, else those of class ids."""
+    """Return a reader of masks: of every kind where Pillow is installed, else of class ids only."""
     from edgeseg.errors import DependencyError
 
     try:
@@ -154,14 +187,15 @@ def _reader(
     return MaskReader(config.model_copy(update={"classes": tuple(classes)}), ignore).read
 
 
-def _print(what: str, counts: Counts, classes: Sequence[ClassSpec], as_json: bool) -> None:
+def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
     from math import isnan
 
-    from rich.console import Console
     from rich.table import Table
 
+    from edgeseg.cli.shared.console import table_console
     from edgeseg.metrics import iou, miou
 
+    name, counts, classes = evaluation
     total = counts.sum(0)
     values = [None if isnan(value) else float(value) for value in iou(total)]
     if as_json:
@@ -172,7 +206,7 @@ def _print(what: str, counts: Counts, classes: Sequence[ClassSpec], as_json: boo
         print(
             json.dumps(
                 {
-                    "model": what,
+                    "model": name,
                     "frames": len(counts),
                     "miou": round(miou(total), 3),
                     "iou": by_class,
@@ -184,4 +218,4 @@ def _print(what: str, counts: Counts, classes: Sequence[ClassSpec], as_json: boo
     for spec, value, share in zip(classes, values, total.sum(1) / max(1, total.sum())):
         table.add_row(spec.name, "-" if value is None else f"{value:.1f}", f"{100 * share:.1f} %")
     table.add_row("mean", f"{miou(total):.1f}", "")
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False).print(table)
+    table_console(120, highlight=False).print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,99 +14,92 @@ if TYPE_CHECKING:
     from edgeseg.export.exporter import ExportResult
     from edgeseg.site import Site
 
+Run = Annotated[
+    Path | None,
+    typer.Argument(
+        help="The run to export; the newest distill run, else train run, if left out. With "
+        "--check a bundle; the site's current one if left out."
+    ),
+]
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check", help="Export nothing, but check the INT8 files of a bundle for TensorRT."
+    ),
+]
+Int8 = Annotated[bool, typer.Option("--int8", help="{export.int8}")]
+Half = Annotated[bool, typer.Option("--half", help="{export.half}")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        help="The bundle's folder; one in bundles/, named by run and digest, if left out."
+    ),
+]
+ImageSize = Annotated[
+    str | None,
+    typer.Option("--imgsz", metavar="N|HxW", help="{export.imgsz} Written 256 or 256x320."),
+]
+MaxDrop = Annotated[float | None, typer.Option(help="{export.max_drop}")]
+MaxClassDrop = Annotated[float | None, typer.Option(help="{export.max_class_drop}")]
+MinSpeedup = Annotated[float | None, typer.Option(help="{export.min_speedup}")]
+Qat = Annotated[bool, typer.Option("--qat", help="{export.qat}")]
+Publish = Annotated[
+    bool, typer.Option("--publish", help="Make it bundles/current even if there is one.")
+]
+
 
 def export(
-    run: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The run to export; the newest distill run, else train run, if left out. With --check a bundle; the "
-            "site's current one if left out."
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Export nothing, but check the INT8 files of a bundle for TensorRT."
-        ),
-    ] = False,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Also write INT8 files, for CPUs and TensorRT.")
-    ] = False,
-    half: Annotated[bool, typer.Option("--half", help="Also write an FP16 file.")] = False,
-    output: Annotated[
-        Path | None, typer.Option(help="The bundle's folder; bundles/<run>-<digest> if left out.")
-    ] = None,
-    imgsz: options.ImageSize = None,
-    max_drop: Annotated[
-        float | None, typer.Option(help="mIoU points that INT8 may lose on val.")
-    ] = None,
-    max_class_drop: Annotated[
-        float | None, typer.Option(help="IoU points that INT8 may lose of any class.")
-    ] = None,
-    min_speedup: Annotated[
-        float | None, typer.Option(help="How many times as fast as FP32 INT8 must run here.")
-    ] = None,
-    qat: Annotated[
-        bool, typer.Option("--qat", help="Train the INT8 codes if nothing else is accurate.")
-    ] = False,
-    publish: Annotated[
-        bool, typer.Option("--publish", help="Make it bundles/current even if there is one.")
-    ] = False,
-    json: options.Json = False,
+    run: Run = None,
+    check: Check = False,
+    int8: Int8 = False,
+    half: Half = False,
+    output: Output = None,
+    imgsz: ImageSize = None,
+    max_drop: MaxDrop = None,
+    max_class_drop: MaxClassDrop = None,
+    min_speedup: MinSpeedup = None,
+    qat: Qat = False,
+    publish: Publish = False,
+    as_json: options.Json = False,
     set_: options.Set = None,
 ) -> None:
     """Export a model as a bundle for devices, after checking every file of it on the val frames."""
-    from edgeseg.errors import ConfigError
-    from edgeseg.site import Site
-
-    if publish and output is not None:
-        raise ConfigError(
-            "--publish and --output disagree: only a bundle in the site's bundles/ can be "
-            "current; leave one out"
-        )
     flags = {
         "int8": int8,
         "half": half,
-        "imgsz": options.size(imgsz),
+        "imgsz": options.parse_size(imgsz),
         "max_drop": max_drop,
         "max_class_drop": max_class_drop,
         "min_speedup": min_speedup,
         "qat": qat,
     }
+    _refuse_contradictions(check, publish, output, flags)
     if check:
         from edgeseg.cli.export_check import check_bundle
 
-        given = [
-            f"--{name.replace('_', '-')}"
-            for name, value in flags.items()
-            if value not in (None, False)
-        ]
-        given += [name for name, value in (("--output", output), ("--publish", publish)) if value]
-        if given:
-            raise ConfigError(
-                f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out"
-            )
-        check_bundle(run, set_ or [], json=json)
+        check_bundle(run, set_ or [], as_json=as_json)
         return
-    site = Site.open(overrides=options.overrides("export", set_, **flags))
-    chosen = _newest(site) if run is None else run if run.exists() else site.root / run
+    site, _ = options.open_site("export", set_, flags)
+    chosen_run = _choose_run(site, run)
 
     from edgeseg.adapt.publish import next_seq
-    from edgeseg.cli.shared.console import report, say
-    from edgeseg.export.exporter import export as work
+    from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.export.exporter import export as export_bundle
 
-    with report() as progress:
-        result = work(
+    with progress_bar() as bar:
+        result = export_bundle(
             site,
             site.config.export,
-            chosen,
+            chosen_run,
             output,
             seq=next_seq(site),
             record=True,
-            report=progress,
+            report=bar,
         )
-    current = output is None and not result.refused and _point(site, result.bundle, always=publish)
-    _show(result, json=json)
+    current = (
+        output is None and not result.refused and _make_current(site, result.bundle, always=publish)
+    )
+    _print_result(result, as_json=as_json)
     assert result.folder is not None
     say(f"Pictures and figures: {result.folder / 'report.html'}")
     if current:
@@ -118,17 +112,45 @@ def export(
     say(f"Next: edgeseg infer {'' if current else f'{result.bundle} '}--source VIDEO")
 
 
-def _newest(site: Site) -> Path:
+def _refuse_contradictions(
+    check: bool, publish: bool, output: Path | None, flags: dict[str, object]
+) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        ConfigError: Two of them were given.
+    """
+    from edgeseg.errors import ConfigError
+
+    if publish and output is not None:
+        raise ConfigError(
+            "--publish and --output disagree: only a bundle in the site's bundles/ can be "
+            "current; leave one out"
+        )
+    given = [
+        f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)
+    ]
+    given += [name for name, value in (("--output", output), ("--publish", publish)) if value]
+    if check and given:
+        raise ConfigError(
+            f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out"
+        )
+
+
+def _choose_run(site: Site, run: Path | None) -> Path:
+    """Return the run that was named, here or in the site, or else the newest one."""
     from edgeseg.errors import DataError
 
+    if run is not None:
+        return run if run.exists() else site.root / run
     try:
         return site.last_run("distill")
     except DataError:
         return site.last_run("train")
 
 
-def _point(site: Site, bundle: Path, *, always: bool) -> bool:
-    """Make `bundle` current if there is none, or `always`; whether it was done."""
+def _make_current(site: Site, bundle: Path, *, always: bool) -> bool:
+    """Make `bundle` current if there is none, or `always`; return whether it is current now."""
     from edgeseg.atomic_files import replace_link
 
     if site.current_bundle.exists() and not always:
@@ -137,28 +159,26 @@ def _point(site: Site, bundle: Path, *, always: bool) -> bool:
     return True
 
 
-def _show(result: ExportResult, *, json: bool) -> None:
-    import json as encoder
-
+def _print_result(result: ExportResult, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
     from edgeseg.export.reporting.model_card import HEADER, LADDER, ladders, rows
 
-    if json:
-        found: dict[str, Any] = {
+    if as_json:
+        facts: dict[str, Any] = {  # Any: what json can hold
             "bundle": str(result.bundle),
             "refused": result.refused,
             "figures": result.figures,
         }
-        print(encoder.dumps(found))
+        print(json.dumps(facts))
     table = Table(*HEADER, title="the same val frames through every file")
     for cells in rows(result.figures, interval=False):
         table.add_row(*cells)
     console.print(table)
-    for flavour, rungs in ladders(result.figures).items():
-        ladder = Table(*LADDER, title=f"how {flavour} was made; the last one counts")
-        for cells in rungs:
-            ladder.add_row(*cells)
-        console.print(ladder)
+    for flavour, attempts in ladders(result.figures).items():
+        history = Table(*LADDER, title=f"how {flavour} was made; the last one counts")
+        for cells in attempts:
+            history.add_row(*cells)
+        console.print(history)
     say(f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})")

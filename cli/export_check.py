@@ -2,51 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import typer
 
 
-def check_bundle(bundle: Path | None, given: list[str], *, json: bool) -> None:
+def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) -> None:
     """Print what each point found; exit code 1 if one did not pass.
 
     Args:
-        bundle: its folder; the site's current one if None.
-        given: overrides of edgeseg.toml.
-        json: also print it as JSON on stdout.
+        bundle: Its folder; the site's current one if None.
+        overrides: Overrides of edgeseg.toml, "infer.threads=2".
+        as_json: Print JSON on stdout as well.
 
     Raises:
-        ExportError: the bundle holds no INT8 file.
-        BundleError: it cannot be used.
+        ExportError: The bundle holds no INT8 file.
+        BundleError: It cannot be used.
     """
-    import json as encoder
-
     from rich.table import Table
     from rich.text import Text
 
-    from edgeseg.cli.shared.bundle_options import place
+    from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import console, say
     from edgeseg.export.tensorrt.checklist import Files, check
 
-    opened = place(bundle, given)[1]
+    opened = open_bundle(bundle, overrides)[1]
     points = check(Files.of(opened))
-    if json:
+    if as_json:
         rows = [
-            {"point": one.number, "title": one.title, "findings": one.findings} for one in points
+            {"point": point.number, "title": point.title, "findings": point.findings}
+            for point in points
         ]
-        print(encoder.dumps({"bundle": str(opened.path), "points": rows}))
+        print(json.dumps({"bundle": str(opened.path), "points": rows}))
     table = Table(
         "", "point", "result", title="TensorRT 8.5 to 11, as far as it can be told without it"
     )
-    for one in points:
+    for point in points:
         result = (
             "not looked at: the file is not there"
-            if one.findings is None
-            else "\n".join(one.findings)
+            if point.findings is None
+            else "\n".join(point.findings)
         )
-        table.add_row(str(one.number), one.title, Text(result or "passed"))
+        table.add_row(str(point.number), point.title, Text(result or "passed"))
     console.print(table)
-    failed = [str(one.number) for one in points if not one.passed]
+    failed = [str(point.number) for point in points if not point.passed]
     if failed:
         say(
             f"{opened.path} does not pass point{'s' * (len(failed) > 1)} {', '.join(failed)}; "

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Precision, Threads
-from edgeseg.cli.shared.options import Set, overrides
+from edgeseg.cli.shared.options import Set, merge_overrides
 
 if TYPE_CHECKING:
     from edgeseg.runtime.inference import InferenceResult, OutputTargets
 
 AUTO = Path("auto")
-Address = Annotated[
+Source = Annotated[
     str,
     typer.Option(
         help="Camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder or a quoted glob."
@@ -40,43 +40,46 @@ Log = Annotated[
     Path | None,
     typer.Option(metavar="DIR|auto", help="Frame log: keeps frames that the model doubts."),
 ]
+Limit = Annotated[int | None, typer.Option(min=1, help="End after so many frames.")]
 Camera = Annotated[
     str | None, typer.Option(help="Name of the camera in logs; from the source if left out.")
 ]
-Lines = Annotated[bool, typer.Option("--json", help="Print a JSON line per frame on stdout.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print a JSON line per frame on stdout.")]
 
 
 def infer(
-    source: Address,
+    source: Source,
     bundle: BundleArgument = None,
     save: Save = None,
     masks: Masks = None,
     log: Log = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+    limit: Limit = None,
     camera: Camera = None,
     backend: Backend = None,
     precision: Precision = None,
     threads: Threads = None,
-    as_json: Lines = False,
+    as_json: JsonLines = False,
     set_: Set = None,
 ) -> None:
     """Run a bundle on a source. Needs no torch; `--save auto` and the like write to
     runs/infer/expN.
     """
     from edgeseg.atomic_files import write_atomic, write_json
-    from edgeseg.cli.shared.bundle_options import place
-    from edgeseg.cli.shared.console import report, say
+    from edgeseg.cli.shared.bundle_options import open_bundle
+    from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.config import to_toml
     from edgeseg.runtime.inference import OutputTargets, default_overlay_path
-    from edgeseg.runtime.inference import infer as run
+    from edgeseg.runtime.inference import infer as run_inference
     from edgeseg.runtime.sources.open_source import open_source
     from edgeseg.runtime.sources.source_names import safe_name
     from edgeseg.site import new_run
 
-    given = overrides("infer", set_, backend=backend, precision=precision, threads=threads)
-    site, opened, config = place(bundle, given)
+    overrides = merge_overrides(
+        "infer", set_, backend=backend, precision=precision, threads=threads
+    )
+    site, opened, config = open_bundle(bundle, overrides)
     stop, folder = Event(), None
-    with report() as bar, stopping(stop):
+    with progress_bar() as bar, stopping(stop):
         frames = open_source(
             source, camera=safe_name(camera) if camera else None, on_message=bar.say
         )
@@ -89,7 +92,7 @@ def infer(
         outputs = OutputTargets(
             save=save, masks=masks, log=log, json_lines=sys.stdout if as_json else None
         )
-        result = run(
+        result = run_inference(
             opened,
             frames,
             outputs,
@@ -104,8 +107,8 @@ def infer(
         write_json(folder / "metrics.json", result.as_dict())
     if result.reader_gone:  # or Python would complain about the closed pipe when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    show(result, outputs)
-    say(f"next: {_next(outputs, bundle)}")
+    print_result(result, outputs)
+    say(f"next: {_next_command(outputs, bundle)}")
 
 
 @contextmanager
@@ -127,7 +130,7 @@ def stopping(stop: Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def show(result: InferenceResult, outputs: OutputTargets) -> None:
+def print_result(result: InferenceResult, outputs: OutputTargets) -> None:
     """Print how the run went, on stderr."""
     from rich.table import Table
 
@@ -166,7 +169,7 @@ def show(result: InferenceResult, outputs: OutputTargets) -> None:
         say(line)
 
 
-def _next(outputs: OutputTargets, bundle: Path | None) -> str:
+def _next_command(outputs: OutputTargets, bundle: Path | None) -> str:
     if outputs.log is not None:
         return f"edgeseg log ls {outputs.log}"
     named = f" {bundle}" if bundle else ""

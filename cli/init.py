@@ -1,4 +1,4 @@
-"""`edgeseg init`: a new site."""
+"""`edgeseg init`: make a folder a site."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from edgeseg.cli.shared.console import say
 
 
 def init(
@@ -21,10 +19,11 @@ def init(
     name: Annotated[str, typer.Option(help="Name of the site; the folder's by default.")] = "",
 ) -> None:
     """Make a folder a site: write a commented edgeseg.toml into it."""
-    from edgeseg.config import template as scaffold
+    from edgeseg.cli.shared.console import say
+    from edgeseg.config.template import DEFAULT_CLASSES, create_site
 
-    names = classes.split(",") if classes else scaffold.DEFAULT_CLASSES
-    path = scaffold.create_site(folder, names, name or None)
+    class_names = classes.split(",") if classes else DEFAULT_CLASSES
+    path = create_site(folder, class_names, name or None)
     print(path)
     if not classes:
         say(f"now name the classes in {path}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from edgeseg.cli.shared.options import Json
 
 app = typer.Typer(
     no_args_is_help=True, help="List, show, export and verify the records of a frame log."
@@ -26,29 +27,28 @@ Folder = Annotated[
         metavar="DIR", help="The folder given to `edgeseg infer --log`, or a copy of it."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
 @app.command()
 def ls(directory: Newest = None, as_json: Json = False) -> None:
     """List the records in the order in which they were logged."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    from edgeseg.cli.shared.console import say
+    from edgeseg.cli.shared.console import say, table_console
     from edgeseg.runtime.framelog.reader import read_headers
 
-    folder = directory or _newest()
+    folder = directory or _newest_log()
     table = Table(
         "boot", "seq", "camera", "time (UTC)", "score", "reason", "flags", "kB", "digest", box=None
     )
-    found, faults = 0, []
+    count = 0
+    faults: list[str] = []
     for path, header in read_headers(folder):
         if isinstance(header, str):
             faults.append(header)
             continue
-        found += 1
+        count += 1
         if as_json:
             print(json.dumps({"path": str(path), **json.loads(header.canonical())}))
             continue
@@ -64,11 +64,11 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
             f"{sum(part.length for part in header.parts) / 1000:.0f}",
             path.stem.rpartition("-")[2][:12],
         )
-    if found and not as_json:
-        Console(width=None if sys.stdout.isatty() else 160).print(table)
+    if count and not as_json:
+        table_console(160).print(table)
         say("? = the device did not know whether its clock was right")
-    say(f"{found} records in {folder}; next: edgeseg log show {folder} DIGEST")
-    _end(faults)
+    say(f"{count} records in {folder}; next: edgeseg log show {folder} DIGEST")
+    _print_faults(faults)
 
 
 @app.command()
@@ -121,45 +121,45 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write every record as JPEG, mask PNG and JSON."""
-    from edgeseg.cli.shared.console import report, say
-    from edgeseg.runtime.framelog.record_export import export_records as write_plain
+    from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.runtime.framelog.record_export import export_records
 
-    folder = directory or _newest()
-    with report() as bar:
-        result = write_plain(folder, output, _palette(), bar)
+    folder = directory or _newest_log()
+    with progress_bar() as bar:
+        result = export_records(folder, output, _palette(), bar)
     if as_json:
         print(json.dumps({"output": str(output), "exported": result.good, "bad": result.reasons}))
     images, masks = output / "images", output / "masks"
-    then = (
+    next_command = (
         f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} "
         f"{masks}"
     )
     if not result.good:
-        then = f"edgeseg log ls {folder}"
-    say(f"exported {result.good} records to {output}; next: {then}")
-    _end(result.reasons)
+        next_command = f"edgeseg log ls {folder}"
+    say(f"exported {result.good} records to {output}; next: {next_command}")
+    _print_faults(result.reasons)
 
 
 @app.command()
 def verify(directory: Newest = None, as_json: Json = False) -> None:
     """Check every record against its digests; exit code 1 and the names if anything is bad."""
-    from edgeseg.cli.shared.console import report, say
-    from edgeseg.runtime.framelog.reader import verify_log as check
+    from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.runtime.framelog.reader import verify_log
 
-    folder = directory or _newest()
-    with report() as bar:
-        result = check(folder, bar)
+    folder = directory or _newest_log()
+    with progress_bar() as bar:
+        result = verify_log(folder, bar)
     if as_json:
         print(json.dumps({"good": result.good, "bad": result.reasons}))
     else:
         print(f"{result.good} records are good, {len(result.bad)} files are bad")
     if not result.bad:
         say(f"next: edgeseg log ls {folder}")
-    _end(result.reasons)
+    _print_faults(result.reasons)
 
 
-def _newest() -> Path:
-    """The log of the newest run that wrote one, in the site or else here."""
+def _newest_log() -> Path:
+    """Return the log of the newest run that wrote one, in the site or else here."""
     from edgeseg.errors import ConfigError, FrameLogError
     from edgeseg.site import Site
 
@@ -167,17 +167,17 @@ def _newest() -> Path:
         root = Site.open().root
     except ConfigError:
         root = Path.cwd()
-    found = list(root.glob("runs/infer/exp*/log/ready"))
-    if not found:
+    logs = list(root.glob("runs/infer/exp*/log/ready"))
+    if not logs:
         raise FrameLogError(
             f"{root} has no run with a frame log; name the log's folder, or make one with "
             "`edgeseg infer --log auto`"
         )
-    return max(found, key=lambda path: path.stat().st_mtime).parent
+    return max(logs, key=lambda path: path.stat().st_mtime).parent
 
 
 def _palette() -> Sequence[tuple[int, int, int]]:
-    """The classes' colors inside a site, others elsewhere, as on a device."""
+    """Return the classes' colors inside a site, others elsewhere, as on a device."""
     from edgeseg.errors import ConfigError
     from edgeseg.imaging.palette import distinct_palette
     from edgeseg.site import Site
@@ -189,11 +189,11 @@ def _palette() -> Sequence[tuple[int, int, int]]:
 
 
 def _plain(text: str) -> str:
-    """`text` without the characters by which a record from elsewhere could command the terminal."""
+    """Return `text` without control characters, by which a record could command the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
-def _end(faults: list[str]) -> None:
+def _print_faults(faults: list[str]) -> None:
     from edgeseg.cli.shared.console import say
 
     for fault in faults:

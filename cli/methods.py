@@ -1,34 +1,58 @@
-"""`edgeseg methods`: what can be trained."""
+"""`edgeseg methods`: the list of training methods and plug-ins."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
 from edgeseg.cli.shared import options
 
+if TYPE_CHECKING:
+    from rich.table import Table
 
-def methods(json: options.Json = False) -> None:
+
+def methods(as_json: options.Json = False) -> None:
     """List the training methods and plug-ins: what each does, needs and costs, and which this site
     cannot use.
     """
-    import dataclasses
-    import json as encoder
+    from rich.console import Console
 
-    from edgeseg.config import ALIASES
     from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
+
+    if as_json:
+        catalogue = {name: dataclasses.asdict(info) for name, info in CATALOGUE.items()}
+        print(json.dumps({"methods": catalogue, "plugins": PLUGINS}, indent=2))
+        return
+    console = Console()
+    console.print(_method_table(_number_of_classes()))
+    console.print(_plugin_table())
+    console.print(
+        "forward passes: of a step over B labelled and B unlabelled frames, g with gradient, "
+        "n without; memory: of a step, as a multiple of suponly's, roughly; least classes: 2, "
+        "fpl_* 3",
+        highlight=False,
+    )
+    console.print("Next: edgeseg train --method cutmix_mt, or edgeseg compare", highlight=False)
+
+
+def _number_of_classes() -> int:
+    """Return how many classes the site here has; 0 outside a site, where nothing is refused."""
     from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
-    if json:
-        found = {name: dataclasses.asdict(info) for name, info in CATALOGUE.items()}
-        print(encoder.dumps({"methods": found, "plugins": PLUGINS}, indent=2))
-        return
-    from rich.console import Console
+    try:
+        return len(Site.open().config.classes)
+    except ConfigError:
+        return 0
+
+
+def _method_table(classes: int) -> Table:
     from rich.table import Table
 
-    try:
-        classes = len(Site.open().config.classes)
-    except ConfigError:
-        classes = 0  # outside a site nothing is refused
-    console = Console()
+    from edgeseg.config import ALIASES
+    from edgeseg.config.method_catalogue import CATALOGUE
+
     table = Table(title="Methods")
     table.add_column("method", no_wrap=True)
     table.add_column("what it does", ratio=1)
@@ -43,26 +67,25 @@ def methods(json: options.Json = False) -> None:
         table.add_row("", f"[bold]{heading}[/bold]")
         for name in names:
             info = CATALOGUE[name]
-            known = [alias for alias, meant in ALIASES.items() if meant == name]
-            does = f"{info.does} [dim](also {', '.join(known)})[/dim]" if known else info.does
+            aliases = [alias for alias, method in ALIASES.items() if method == name]
+            also = f" [dim](also {', '.join(aliases)})[/dim]" if aliases else ""
+            does = f"{info.does}{also}"
             if 0 < classes < info.classes:
                 does = (
                     f"[red]not here: needs {info.classes} classes, this site has "
                     f"{classes}[/red]; {does}"
                 )
             table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
-    console.print(table)
-    more = Table(
-        "plug-in",
-        "what it adds",
-        title="Plug-ins (--plugin NAME, repeatable) for methods that label online",
-    )
+    return table
+
+
+def _plugin_table() -> Table:
+    from rich.table import Table
+
+    from edgeseg.config.method_catalogue import PLUGINS
+
+    title = "Plug-ins (--plugin NAME, repeatable) for methods that label online"
+    table = Table("plug-in", "what it adds", title=title)
     for name, text in PLUGINS.items():
-        more.add_row(name, text)
-    console.print(more)
-    console.print(
-        "forward passes: of a step over B labelled and B unlabelled frames, g with gradient, n without; "
-        "memory: of a step, as a multiple of suponly's, roughly; least classes: 2, fpl_* 3",
-        highlight=False,
-    )
-    console.print("Next: edgeseg train --method cutmix_mt, or edgeseg compare", highlight=False)
+        table.add_row(name, text)
+    return table

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 from edgeseg.cli.shared import options
-from edgeseg.cli.shared.console import report, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,26 +14,24 @@ if TYPE_CHECKING:
     from edgeseg.data.site_summary import SiteSummary
 
 
-def status(as_json: options.Json = False, given: options.Set = None) -> None:
+def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     """Show frames, classes, splits, runs and bundles of the site, with warnings and the next
     command.
     """
-    import dataclasses
-    import json
-
     from rich.console import Console
 
+    from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.data.frame_cache import cache_bytes_used
     from edgeseg.data.site_summary import summarize_site
     from edgeseg.site import Site
 
-    site = Site.open(overrides=given)
-    with report() as bar:
+    site = Site.open(overrides=set_)
+    with progress_bar() as bar:
         summary = summarize_site(site, bar)
     if as_json:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
         return
-    _show(summary, Console())
+    _print_tables(summary, Console())
     if size := cache_bytes_used(site):
         print(f"cache/ takes {size / 1e9:.2f} GB and may be deleted at any time")
     for warning in summary.warnings:
@@ -40,7 +39,7 @@ def status(as_json: options.Json = False, given: options.Set = None) -> None:
     say(f"next: {summary.next}")
 
 
-def _show(summary: SiteSummary, out: Console) -> None:
+def _print_tables(summary: SiteSummary, out: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 

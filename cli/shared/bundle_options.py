@@ -1,6 +1,4 @@
-"""What the commands that run bundles share: their flags, and which bundle and configuration they
-use.
-"""
+"""Options of the commands that run bundles, and the bundle and configuration that they use."""
 
 from __future__ import annotations
 
@@ -19,53 +17,54 @@ BundleArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[BUNDLE]", help="A bundle; the site's current one if left out."),
 ]
-Backend = Annotated[str | None, typer.Option(help="auto, cpu, cuda, tensorrt or ort-tensorrt.")]
-Precision = Annotated[str | None, typer.Option(help="auto, fp32, int8 or fp16.")]
-Threads = Annotated[
-    int | None, typer.Option(min=0, help="CPU threads, 0 for as many as there are cores.")
-]
+Backend = Annotated[str | None, typer.Option(help="{infer.backend}")]
+Precision = Annotated[str | None, typer.Option(help="{infer.precision}")]
+Threads = Annotated[int | None, typer.Option(min=0, help="{infer.threads}")]
 
 
-def site_here(given: list[str]) -> Site | None:
-    """The site around the working directory, if there is one.
+def find_site(overrides: list[str]) -> Site | None:
+    """Return the site around the working directory, if there is one.
 
     Raises:
-        ConfigError: its configuration is wrong.
+        ConfigError: Its configuration is wrong.
     """
     from edgeseg.config import CONFIG_NAME
     from edgeseg.site import Site
 
     here = Path.cwd()
     inside = any((folder / CONFIG_NAME).is_file() for folder in (here, *here.parents))
-    return Site.open(overrides=given) if inside else None
+    return Site.open(overrides=overrides) if inside else None
 
 
-def settings(site: Site | None, classes: Sequence[ClassSpec], given: list[str]) -> SiteConfig:
-    """The site's configuration, or outside of any the defaults, with the flags given.
+def site_configuration(
+    site: Site | None, classes: Sequence[ClassSpec], overrides: list[str]
+) -> SiteConfig:
+    """Return the site's configuration, or outside of any the defaults under the overrides.
 
     Raises:
-        ConfigError: a wrong key or value.
+        ConfigError: A key or value is wrong.
     """
     from edgeseg.config import SiteConfig, apply_overrides
 
     if site is not None:
         return site.config
-    return apply_overrides(
-        SiteConfig, {"classes": [spec.model_dump() for spec in classes]}, given, "the command line"
-    )
+    table = {"classes": [spec.model_dump() for spec in classes]}
+    return apply_overrides(SiteConfig, table, overrides, "the command line")
 
 
-def place(bundle: Path | None, given: list[str]) -> tuple[Site | None, Bundle, SiteConfig]:
-    """The site around here if any, the bundle to run, and the configuration.
+def open_bundle(
+    bundle: Path | None, overrides: list[str]
+) -> tuple[Site | None, Bundle, SiteConfig]:
+    """Return the site around here if any, the bundle to run, and the configuration.
 
     Raises:
-        ConfigError: neither a bundle nor a site, or a wrong value.
-        BundleError: the bundle cannot be used.
+        ConfigError: Neither a bundle nor a site is given, or a value is wrong.
+        BundleError: The bundle cannot be used.
     """
     from edgeseg.bundle import Bundle
     from edgeseg.errors import BundleError, ConfigError
 
-    site = site_here(given)
+    site = find_site(overrides)
     if bundle is None:
         if site is None:
             raise ConfigError(
@@ -77,4 +76,4 @@ def place(bundle: Path | None, given: list[str]) -> tuple[Site | None, Bundle, S
             )
         bundle = site.current_bundle
     opened = Bundle.open(bundle)
-    return site, opened, settings(site, opened.manifest.classes, given)
+    return site, opened, site_configuration(site, opened.manifest.classes, overrides)

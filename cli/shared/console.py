@@ -1,4 +1,4 @@
-"""How the command line shows progress: one rich bar on stderr, plain lines where nobody watches."""
+"""Progress and sentences on stderr: one rich bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ console = Console(stderr=True)
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """Print a sentence to stderr as it is: a path that is broken in two cannot be copied or
-    searched for.
+    """Print a sentence to stderr as it is.
+
+    Lines are not wrapped: a path that is broken in two cannot be copied or searched for.
     """
     console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
-class RichReport:
-    """Draws `edgeseg.progress.Report` as a bar with elapsed and remaining time."""
+class RichReporter:
+    """A progress reporter that draws a bar with elapsed and remaining time."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -56,9 +57,15 @@ class RichReport:
             self._task = None
 
 
+def table_console(width: int, *, highlight: bool = True, markup: bool = True) -> Console:
+    """Return a console on stdout for tables, `width` columns wide where it is no terminal."""
+    width_or_own = None if sys.stdout.isatty() else width
+    return Console(width=width_or_own, highlight=highlight, markup=markup)
+
+
 @contextmanager
-def report() -> Iterator[RichReport]:
-    """A report for the length of a `with` block."""
+def progress_bar() -> Iterator[RichReporter]:
+    """Show progress for the length of a `with` block."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -68,4 +75,4 @@ def report() -> Iterator[RichReport]:
         TextColumn("{task.fields[note]}", style="dim"),
     )
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        yield RichReport(progress)
+        yield RichReporter(progress)

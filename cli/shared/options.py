@@ -1,4 +1,8 @@
-"""Flags that several commands share, and how they become overrides of `edgeseg.toml`."""
+"""Options that several commands share, and how they become overrides of `edgeseg.toml`.
+
+A help text may name keys of `edgeseg.toml` in braces: "{train.steps}" stands for the description of
+that key, the one text about it, see `SettingsCommand`.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 from edgeseg.errors import ConfigError, EdgesegError
 
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from edgeseg.config import LoopConfig
     from edgeseg.site import Site
 
-C = TypeVar("C", bound="LoopConfig")
+Config = TypeVar("Config", bound="LoopConfig")
 
 Set = Annotated[
     list[str] | None,
@@ -26,31 +31,29 @@ Set = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Encoder = Annotated[str | None, typer.Option(help="{train.encoder}")]
 ImageSize = Annotated[
     str | None,
+    typer.Option("--imgsz", metavar="N|HxW", help="{train.imgsz} Written 256 or 256x320."),
+]
+Steps = Annotated[int | None, typer.Option(help="{train.steps}")]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch", help="{train.batch} As many unlabelled ones are taken.")
+]
+Device = Annotated[str | None, typer.Option(help="{train.device}")]
+Devices = Annotated[int | None, typer.Option(help="{train.devices}")]
+Workers = Annotated[int | None, typer.Option(help="{train.workers}")]
+MaxMemory = Annotated[
+    str | None, typer.Option("--max-memory", metavar="SIZE", help="{train.max_memory}")
+]
+Weights = Annotated[str | None, typer.Option(help="{train.weights}")]
+Seed = Annotated[int | None, typer.Option(help="{train.seed}")]
+Init = Annotated[
+    Path | None,
     typer.Option(
-        "--imgsz", metavar="N|HxW", help="Height and width, multiples of 32 (14 for DINOv2)."
+        metavar="RUN", help="Start from the best weights of this run, of the same network."
     ),
 ]
-Steps = Annotated[int | None, typer.Option(help="Optimizer steps.")]
-BatchSize = Annotated[
-    int | None,
-    typer.Option("--batch", help="Labelled frames a step (and as many unlabelled ones)."),
-]
-Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
-Devices = Annotated[int | None, typer.Option(help="How many of them, on each machine.")]
-Workers = Annotated[int | None, typer.Option(help="Threads that read frames.")]
-Accumulate = Annotated[
-    int | None, typer.Option(help="Parts that a batch is split into to save memory.")
-]
-MaxMemory = Annotated[
-    str | None,
-    typer.Option("--max-memory", metavar="SIZE", help="Split batches until a step fits, like 6GB."),
-]
-Weights = Annotated[
-    str | None, typer.Option(help="Encoder weights: imagenet, none, or a .safetensors file.")
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random.")]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue the newest run from its last checkpoint.")
 ]
@@ -58,26 +61,45 @@ Resume = Annotated[
 RUN_VARIABLE = "EDGESEG_RUN"  # tells the processes that --devices starts which run folder is theirs
 
 
-def overrides(section: str, given: list[str] | None, **flags: object) -> list[str]:
-    """`--set` texts for the flags that were given; an explicit --set of the same key comes last and
-    wins.
+class SettingsCommand(TyperCommand):
+    """A command in whose help "{train.steps}" becomes the description of that key.
+
+    This happens only when the help of the command is shown: the models of the configuration need
+    pydantic, which takes longer to import than `edgeseg --help` takes.
     """
-    found = []
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # Any: Typer's classes are not public
+        from edgeseg.config.reference import fill_in_meanings
+
+        for parameter in self.params:
+            text = getattr(parameter, "help", None)
+            if text:
+                parameter.help = fill_in_meanings(text)  # type: ignore[attr-defined, unused-ignore]
+        super().format_help(ctx, formatter)
+
+
+def merge_overrides(section: str, given: list[str] | None, **flags: object) -> list[str]:
+    """Return `--set` texts for the flags that were given, followed by those of `--set` itself.
+
+    An explicit --set of the same key comes last and wins. For example, `steps=10` in the section
+    "train" becomes "train.steps=10".
+    """
+    overrides = []
     for name, value in flags.items():
         if value is None or value is False:
             continue
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if isinstance(value, Path):
             text = f'"{value.resolve()}"'
-        found.append(f"{section}.{name}={text}")
-    return [*found, *(given or [])]
+        overrides.append(f"{section}.{name}={text}")
+    return [*overrides, *(given or [])]
 
 
-def size(text: str | None) -> str | None:
-    """ "256x320" as a TOML list, "256" as a square.
+def parse_size(text: str | None) -> str | None:
+    """Return "256x320" as the TOML list "[256, 320]" and "256" as the square "[256, 256]".
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: The text is no size.
     """
     if text is None:
         return None
@@ -86,53 +108,111 @@ def size(text: str | None) -> str | None:
         raise ConfigError(
             f"--imgsz {text!r} is no size; write 256 or 256x320 (height x width, multiples of 32)"
         )
-    return (
-        str([int(side) for side in (sides * 2)[:2]])
-        if len(sides) == 1
-        else f"[{sides[0]}, {sides[1]}]"
-    )
+    if len(sides) == 1:
+        return str([int(sides[0]), int(sides[0])])
+    return f"[{sides[0]}, {sides[1]}]"
 
 
-def memory(text: str | None) -> str | None:
-    """ "6GB" as a TOML string.
+def parse_memory(text: str | None) -> str | None:
+    """Return "6GB" as a TOML string.
 
     Raises:
-        ConfigError: it is no amount of memory.
+        ConfigError: The text is no amount of memory.
     """
-    if text is None:
-        return None
     from edgeseg.training.memory.budget import parse_bytes
 
+    if text is None:
+        return None
     parse_bytes(text)
     return f'"{text}"'
 
 
-def weights(text: str | None) -> str | Path | None:
-    """A file becomes an absolute path, so that the configuration saved beside the run stays right."""
+def parse_weights(text: str | None) -> str | Path | None:
+    """Make a file a path, which becomes absolute in the configuration saved beside the run."""
     return text if text in (None, "imagenet", "none") else Path(text)
 
 
-def configuration(config: C, out: Path, section: str, given: list[str], *, resume: bool) -> C:
-    """The site's configuration, or on --resume the one the run was begun with under the flags given
-    now.
+def training_flags(
+    *,
+    imgsz: str | None,
+    batch: int | None,
+    weights: str | None,
+    max_memory: str | None = None,
+    **flags: object,
+) -> dict[str, object]:
+    """Return the flags of a training as values of its keys.
 
-    The run itself refuses flags that differ from what it was begun with.
+    Args:
+        imgsz: "256" or "256x320".
+        batch: Labelled frames of a step, and as many unlabelled ones.
+        weights: "imagenet", "none" or a file.
+        max_memory: An amount such as "6GB".
+        flags: Those whose value is taken as it is.
+
+    Raises:
+        ConfigError: A value is not of its form.
+    """
+    return {
+        **flags,
+        "imgsz": parse_size(imgsz),
+        "batch": batch,
+        "batch_unlabelled": batch,
+        "weights": parse_weights(weights),
+        "max_memory": parse_memory(max_memory),
+    }
+
+
+def open_site(
+    section: str, given: list[str] | None, flags: dict[str, object]
+) -> tuple[Site, list[str]]:
+    """Return the site around here under the flags of a command, and the overrides they make.
+
+    Raises:
+        ConfigError: There is no site here, or a key or value is wrong.
+    """
+    from edgeseg.site import Site
+
+    overrides = merge_overrides(section, given, **flags)
+    return Site.open(overrides=overrides), overrides
+
+
+def open_run(
+    site: Site, config: Config, verb: str, overrides: list[str], *, resume: bool
+) -> tuple[Path, Config]:
+    """Return the run folder of a training, new or to resume, and the configuration of the run.
+
+    Raises:
+        ConfigError: There is nothing to resume.
+    """
+    out = choose_run_folder(site, verb, resume=resume)
+    return out, run_configuration(config, out, verb, overrides, resume=resume)
+
+
+def run_configuration(
+    config: Config, out: Path, section: str, overrides: list[str], *, resume: bool
+) -> Config:
+    """Return the site's configuration, or on --resume the one that the run was begun with under the
+    overrides given now.
+
+    The run itself refuses overrides that differ from what it was begun with.
     """
     from edgeseg.config import load_saved_config
 
     stored = out / "config.toml"
     if not resume or not stored.exists():
         return config
-    mine = [text.removeprefix(f"{section}.") for text in given if text.startswith(f"{section}.")]
-    return load_saved_config(type(config), stored, mine)
+    prefix = f"{section}."
+    own = [text.removeprefix(prefix) for text in overrides if text.startswith(prefix)]
+    return load_saved_config(type(config), stored, own)
 
 
-def run_folder(site: Site, verb: str, *, resume: bool) -> Path:
-    """The newest run to resume, or a fresh folder; child processes of --devices share their
-    parent's.
+def choose_run_folder(site: Site, verb: str, *, resume: bool) -> Path:
+    """Return the newest run to resume, or make a fresh folder.
+
+    Child processes of --devices share the folder of their parent.
 
     Raises:
-        ConfigError: there is nothing to resume.
+        ConfigError: There is nothing to resume.
     """
     shared = os.environ.get(RUN_VARIABLE)
     if shared and "LOCAL_RANK" in os.environ:
@@ -147,9 +227,10 @@ def run_folder(site: Site, verb: str, *, resume: bool) -> Path:
 
 
 @contextmanager
-def begun(out: Path, *, resume: bool) -> Iterator[None]:
-    """While a run is made in `out`: one that was refused before it trained anything leaves no
-    folder to `--resume`.
+def discard_if_refused(out: Path, *, resume: bool) -> Iterator[None]:
+    """Remove the folder of a run that is refused before it trained anything.
+
+    Otherwise the next `--resume` would find a run that cannot go on.
     """
     try:
         yield

@@ -60,8 +60,13 @@ class Setting:
     @property
     def help(self) -> str:
         """The meaning with the unit or the choices, for the help of a command."""
-        addition = f" Unit: {self.unit}." if self.unit else ""
-        return self.meaning + (f" One of {self.choices}." if self.choices else addition)
+        if self.choices:
+            return f"{self.meaning} One of {self.choices}."
+        if (
+            self.unit and self.unit not in f"{self.meaning} {self.meaning.lower()}"
+        ):  # "frames" says it already
+            return f"{self.meaning} Unit: {self.unit}."
+        return self.meaning
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ class LoopConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Kind of device to train on; auto takes a GPU where there is one."
     )
-    devices: Annotated[int, Unit("devices")] = Field(
+    devices: Annotated[int, Unit("GPUs")] = Field(
         1, ge=1, description="GPUs of each machine, which share the batch."
     )
     nodes: Annotated[int, Unit("machines")] = Field(
@@ -240,9 +240,7 @@ class TrainConfig(LoopConfig):
         description="Numbers of the methods ael, u2pl_ael and fpl_ael, and of the plug-in ael.",
     )
     fpl: FPLConfig = Field(
-        FPLConfig(),
-        description="Numbers of the methods fpl_cps, fpl_cps_cutmix and fpl_ael, and of the plug-in "
-        "fpl.",
+        FPLConfig(), description="Numbers of the methods fpl_*, and of the plug-in fpl."
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli.app import app
-from edgeseg.cli.compare import _names
+from edgeseg.cli.compare import choose_methods
 from edgeseg.compare import process_pool as pool
 from edgeseg.compare.html_page import chunks, curve, divergence
 from edgeseg.compare.plan import Plan, claim, plan, stored_plan, usable
@@ -340,9 +340,11 @@ def test_every_method_that_works_here_can_be_asked_for_at_once(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     able = usable(config(), 3)
-    assert _names("all", "", able) == list(METHOD_NAMES)
-    assert _names(" a, b,", "", able) == ["a", "b"] and _names(None, "c", able) == ["c"]
-    names = _names("all", "", usable(config(), 2))
+    assert choose_methods("all", "", able) == list(METHOD_NAMES)
+    assert choose_methods(" a, b,", "", able) == ["a", "b"] and choose_methods(None, "c", able) == [
+        "c"
+    ]
+    names = choose_methods("all", "", usable(config(), 2))
     assert set(METHOD_NAMES) - set(names) == {"fpl_cps", "fpl_cps_cutmix", "fpl_ael"}
     assert "left out: fpl_cps needs at least 3 classes" in " ".join(capsys.readouterr().err.split())
     assert plan(site, config(), ["mt", "st++", "mean_teacher"], 1).methods == (
