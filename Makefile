@@ -10,12 +10,13 @@ SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))
 NEWS := (Downloading|Using cached) [^ ]+ \([0-9]{2,}(\.[0-9]+)? MB\)|Installing collected packages|Building editable for edgeseg
 
 .NOTPARALLEL:
-.PHONY: help demo test lint style imports types tests clean
+.PHONY: help demo test lint style imports types tests docs clean
 
 help:
 	@echo "make demo    the whole job on a synthetic site, into ./demo-site"
 	@echo "make test    style, import borders, types and tests"
 	@echo "make lint    the same without the tests"
+	@echo "make docs    docs/configuration.md and docs/command-line.md, from the code"
 	@echo "make clean   remove what these commands made"
 
 demo: $(VENV)/.installed-all
@@ -37,6 +38,9 @@ types: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+docs: $(VENV)/.installed-dev
+	@$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) demo-site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

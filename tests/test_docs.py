@@ -22,8 +22,11 @@ from typing import Any
 import cv2
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from docs.generate import pages
 from edgeseg.cli.app import app
+from edgeseg.config.reference import tables
 from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.scene import Scene
 
@@ -125,6 +128,20 @@ def test_every_command_is_documented_and_says_what_it_does() -> None:
     for path, command in paths(typer.main.get_command(app)):
         assert command.help, f"edgeseg {' '.join(path)} has no help"
         assert f"edgeseg {path[0]}" in text, f"no document mentions edgeseg {path[0]}"
+
+
+@pytest.mark.parametrize("name", ["configuration.md", "command-line.md"])
+def test_pages_made_from_the_code_are_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == pages()[name], "run: make docs"
+
+
+def test_the_help_of_a_flag_is_the_text_of_its_key() -> None:
+    result = CliRunner().invoke(app, ["train", "--help"], terminal_width=500)
+    shown = " ".join(re.sub(r"[│╭╮╰╯─|]", " ", result.output).split())
+    assert result.exit_code == 0
+    for setting in (setting for table in tables() for setting in table.settings):
+        if setting.path in ("train.method", "train.steps", "train.imgsz", "train.device"):
+            assert setting.help in shown, setting.path
 
 
 def test_documented_make_targets_and_scripts_exist() -> None:
