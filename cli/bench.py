@@ -5,6 +5,7 @@ run.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +84,7 @@ def _bench_bundle(
     set_: list[str] | None,
     *,
     as_json: bool,
-    without: dict[str, object],
+    without: Mapping[str, object],
 ) -> None:
     """Time the files of a bundle in turns and print the table.
 

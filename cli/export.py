@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,7 +114,7 @@ def export(
 
 
 def _refuse_contradictions(
-    check: bool, publish: bool, output: Path | None, flags: dict[str, object]
+    check: bool, publish: bool, output: Path | None, flags: Mapping[str, object]
 ) -> None:
     """Refuse options that exclude each other.
 

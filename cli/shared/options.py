@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -163,7 +163,7 @@ def training_flags(
 
 
 def open_site(
-    section: str, given: list[str] | None, flags: dict[str, object]
+    section: str, given: list[str] | None, flags: Mapping[str, object]
 ) -> tuple[Site, list[str]]:
     """Return the site around here under the flags of a command, and the overrides they make.
 
