@@ -43,7 +43,7 @@ from edgeseg.export.tensorrt.qdq_checks import (
     keeps_fusions,
     stated,
 )
-from edgeseg.runtime.backends.tensorrt.engine_provider import minimum_agreement
+from edgeseg.runtime.backends.tensorrt.engine_acceptance import minimum_agreement
 
 TITLES = (
     "valid ONNX, opset 17, IR 8, standard domain, weights inside",

@@ -1,7 +1,7 @@
-"""The calls of CUDA's runtime library that running an engine needs, through ctypes: one path for
-CUDA 11 to 13.
+"""The calls of CUDA's runtime library that running an engine needs, through ctypes.
 
-The library is handed in, so that a stand-in can take its place where there is no GPU.
+One path serves CUDA 11 to 13. The library is handed in, so that a stand-in can take its place where
+there is no GPU.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from numpy.typing import DTypeLike, NDArray
 from edgeseg.errors import DependencyError, EngineError
 
 LIBRARY_NAMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")
-LIBRARY_FOLDERS = (
+LIBRARY_FOLDERS = (  # not always known to the linker
     "/usr/local/cuda/lib64",
     "/usr/local/cuda/targets/aarch64-linux/lib",
-)  # not always known to the linker
+)
 HANDLE = POINTER(c_void_p)
 SIGNATURES: dict[str, tuple[Any, ...]] = {  # Any: ctypes' types have no common public one
     "cudaGetLastError": (),
@@ -53,19 +53,19 @@ TO_DEVICE, TO_HOST = 1, 2
 NON_BLOCKING = 1  # a stream that does not wait for the default one
 THREAD_LOCAL = 1  # while one thread captures, others may go on allocating
 MULTIPROCESSORS, INTEGRATED, MAJOR, MINOR = 16, 18, 75, 76  # numbers of cudaDeviceAttr
-PROPERTIES_SIZE = (
-    16_384  # bytes; the struct grows with every CUDA, but begins with the name's 256 in all of them
-)
+# bytes of cudaDeviceProp: it grows with every CUDA, but begins with the name's 256 in all of them
+PROPERTIES_SIZE = 16_384
 
 
 @dataclass(frozen=True)
 class CudaDevice:
-    """What an engine is tied to.
+    """The device that an engine is tied to.
 
     Attributes:
-        compute: capability, such as "8.7".
-        multiprocessors: their number.
-        runtime: CUDA runtime library, such as "12.6".
+        name: What NVIDIA calls it.
+        compute: The compute capability, such as "8.7".
+        multiprocessors: The number of multiprocessors.
+        runtime: The version of the CUDA runtime library, such as "12.6".
         integrated: CPU and GPU share their memory.
     """
 
@@ -78,8 +78,13 @@ class CudaDevice:
 
 @dataclass(frozen=True)
 class TensorMemory:
-    """One tensor as the CPU (`host`) and the GPU (`device`) see it; with `shared` both see the same
-    bytes.
+    """The memory of one tensor, once for the CPU and once for the GPU.
+
+    Attributes:
+        host: The array that the CPU reads and writes.
+        address: The address of `host`.
+        device: The address that the GPU uses.
+        shared: Both are the same bytes, so nothing need be copied.
     """
 
     host: NDArray[Any]  # Any: uint8 or float32
@@ -103,20 +108,20 @@ class CudaRuntime:
 
     @classmethod
     def open(cls) -> CudaRuntime:
-        """The first library that finds a device: a newer one than the driver knows finds none.
+        """Return the first library that finds a device; one newer than the driver finds none.
 
         Raises:
-            DependencyError: there is no such library.
+            DependencyError: There is no such library.
         """
-        why = "no libcudart was found"
+        reason = "no libcudart was found"
         for library in find_libraries():
             try:
                 return cls(library)
             except (EngineError, AttributeError) as error:
-                why = str(error).partition(";")[0]  # without how to mend a GPU that worked before
+                reason = str(error).partition(";")[0]  # without the advice behind it
         raise DependencyError(
-            f"this machine cannot use tensorrt: CUDA shows no GPU ({why}); `edgeseg doctor` shows what is there, "
-            "--backend cpu runs without it"
+            f"this machine cannot use tensorrt: CUDA shows no GPU ({reason}); `edgeseg doctor` "
+            "shows what is there, --backend cpu runs without it"
         )
 
     def _examine(self) -> CudaDevice:
@@ -145,8 +150,8 @@ class CudaRuntime:
         if code:
             reason = (self._library.cudaGetErrorString(code) or b"").decode(errors="replace")
             raise EngineError(
-                f"{name} failed with CUDA error {code}, {reason}; start again, and if it stays so look into "
-                "the kernel's log or use --backend cpu"
+                f"{name} failed with CUDA error {code}, {reason}; start again, and if it stays so "
+                "look into the kernel's log or use --backend cpu"
             )
 
     def _handle(self, name: str, *arguments: Any) -> int:  # Any: as `_call`
@@ -155,12 +160,11 @@ class CudaRuntime:
         return int(handle.value or 0)
 
     def _release(self, name: str, handle: int | None) -> None:
-        getattr(self._library, name)(
-            handle
-        )  # what fails here cannot be mended, and the rest must still be released
+        # a failure is passed over: nothing can be done about it, and the rest must be released too
+        getattr(self._library, name)(handle)
 
     def create_stream(self, stack: ExitStack) -> int:
-        """A stream that lives as long as `stack`."""
+        """Return a stream that lives as long as `stack`."""
         stream = self._handle("cudaStreamCreateWithFlags", NON_BLOCKING)
         stack.callback(self._release, "cudaStreamDestroy", stream)
         return stream
@@ -168,10 +172,11 @@ class CudaRuntime:
     def allocate(
         self, stack: ExitStack, shape: tuple[int, ...], kind: DTypeLike, *, shared: bool
     ) -> TensorMemory:
-        """Memory for one tensor that lives as long as `stack`.
+        """Return memory for one tensor that lives as long as `stack`.
 
         Args:
-            shared: the GPU reads and writes the CPU's memory; else it has its own, and bytes must
+            kind: The element type.
+            shared: The GPU reads and writes the CPU's memory; else it has its own, and bytes must
                 be copied.
         """
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
@@ -198,15 +203,15 @@ class CudaRuntime:
         )
 
     def synchronize(self, stream: int) -> None:
-        """Until all work in `stream` is done."""
+        """Wait until all work in `stream` is done."""
         self._call("cudaStreamSynchronize", stream)
 
     def begin_capture(self, stream: int) -> None:
-        """From now on what is put into `stream` is noted down, not done."""
+        """Record what is put into `stream` from now on instead of doing it."""
         self._call("cudaStreamBeginCapture", stream, THREAD_LOCAL)
 
     def end_capture(self, stack: ExitStack, stream: int) -> int:
-        """What was noted down, ready to be launched as one; lives as long as `stack`."""
+        """Return the recorded graph, ready to be launched; it lives as long as `stack`."""
         graph = c_void_p()
         self._call("cudaStreamEndCapture", stream, graph)
         try:
@@ -217,7 +222,7 @@ class CudaRuntime:
         return ready
 
     def abandon_capture(self, stream: int) -> None:
-        """Bring a stream back to work after a capture failed, and forget the error."""
+        """Make a stream usable again after a capture failed, and clear the error."""
         graph = c_void_p()
         self._library.cudaStreamEndCapture(stream, graph)
         if graph.value:
@@ -225,12 +230,12 @@ class CudaRuntime:
         self._library.cudaGetLastError()
 
     def launch_graph(self, graph: int, stream: int) -> None:
-        """Begin to do what was captured."""
+        """Begin to run a captured graph."""
         self._call("cudaGraphLaunch", graph, stream)
 
 
 def has_gpu() -> bool:
-    """Whether the system shows an NVIDIA device."""
+    """Return whether the system shows an NVIDIA device."""
     return any(
         Path(name).exists()
         for name in ("/dev/nvidia0", "/dev/nvhost-gpu", "/dev/nvgpu/igpu0", "/dev/dxg")
@@ -238,8 +243,9 @@ def has_gpu() -> bool:
 
 
 def find_libraries() -> Iterator[Any]:  # Any: ctypes libraries
-    """The runtime libraries of this machine: the linker's, CUDA's own folder's, those of NVIDIA's
-    wheels.
+    """Yield the runtime libraries of this machine.
+
+    First the linker's, then those in CUDA's own folders, then those of NVIDIA's wheels.
     """
     wheels = [
         str(path) for place in sys.path for path in Path(place).glob("nvidia/*/lib/libcudart.so.*")

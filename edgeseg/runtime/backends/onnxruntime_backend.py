@@ -1,6 +1,4 @@
-"""ONNX Runtime as a back end: sessions made from checked bytes, on the CPU, CUDA or its own
-TensorRT provider.
-"""
+"""ONNX Runtime as a back end: sessions on the CPU, on CUDA, or on its own TensorRT provider."""
 
 from __future__ import annotations
 
@@ -50,7 +48,7 @@ ENGINE_ERRORS = tuple(
 
 
 def fastest_backend() -> Backend:
-    """CUDA where this ONNX Runtime has it and there is a device, else the CPU."""
+    """Return CUDA where this ONNX Runtime has it and there is a device, else the CPU."""
     return (
         "cuda"
         if PROVIDERS["cuda"] in onnxruntime.get_available_providers() and has_gpu()
@@ -59,18 +57,21 @@ def fastest_backend() -> Backend:
 
 
 def require_backend(backend: Backend) -> None:
-    """Raises:
-    DependencyError: this ONNX Runtime was built without `backend`.
+    """Check that this ONNX Runtime was built with `backend`.
+
+    Raises:
+        DependencyError: It was built without.
     """
     if PROVIDERS[backend] not in onnxruntime.get_available_providers():
         raise DependencyError(
-            f"this ONNX Runtime ({onnxruntime.__version__}) cannot use {backend}; install onnxruntime-gpu in place of "
-            "onnxruntime (on a Jetson: NVIDIA's build for your JetPack), or use --backend cpu"
+            f"this ONNX Runtime ({onnxruntime.__version__}) cannot use {backend}; install "
+            "onnxruntime-gpu in place of onnxruntime (on a Jetson: NVIDIA's build for your "
+            "JetPack), or use --backend cpu"
         )
 
 
 class OnnxRuntimeRunner:
-    """One session; see `edgeseg.runtime.backends.open_runner.Runner`."""
+    """One session as a back end; see `edgeseg.runtime.backends.base.Runner`."""
 
     def __init__(
         self,
@@ -85,11 +86,12 @@ class OnnxRuntimeRunner:
         """Make the session.
 
         Args:
-            data: the graph; already scanned and compared with the manifest.
+            data: The graph, already verified.
+            threads: CPU threads over all streams.
 
         Raises:
             BundleError: ONNX Runtime refuses the graph.
-            DependencyError: the back end cannot start on this machine.
+            DependencyError: The back end cannot start on this machine.
         """
         self.bundle, self.flavour, self.backend, self.streams = bundle, flavour, backend, streams
         self._file = bundle.path / FLAVOURS[flavour].file
@@ -97,9 +99,8 @@ class OnnxRuntimeRunner:
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = max(1, threads // streams)
         options.inter_op_num_threads = 1
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "0"
-        )  # decoding and writing need the cores
+        # idle threads must not spin: decoding and writing need the cores
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.load_model_format", "ONNX")
         if backend == "ort-tensorrt":
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -109,26 +110,27 @@ class OnnxRuntimeRunner:
             )
         except ENGINE_ERRORS as error:
             raise BundleError(
-                f"ONNX Runtime {onnxruntime.__version__} cannot load {self._file} ({_first_line(error)}); "
-                "update onnxruntime or export the bundle again"
+                f"ONNX Runtime {onnxruntime.__version__} cannot load {self._file} "
+                f"({_first_line(error)}); update onnxruntime or export the bundle again"
             ) from None
         if self._session.get_providers()[0] != PROVIDERS[backend]:
             raise DependencyError(
-                f"ONNX Runtime could not start {backend} on this machine; `edgeseg doctor` shows what is missing, "
-                "--backend cpu runs without it"
+                f"ONNX Runtime could not start {backend} on this machine; `edgeseg doctor` shows "
+                "what is missing, --backend cpu runs without it"
             )
-        self._single = self._session.get_inputs()[0].shape[0] == 1
+        self._takes_one_frame = self._session.get_inputs()[0].shape[0] == 1
 
     def __call__(self, frames: NDArray[np.uint8]) -> Prediction:
-        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size; N calls where the graph takes
-        one frame.
+        """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size.
+
+        A graph that takes one frame is called N times.
 
         Raises:
-            BundleError: the engine fails.
+            BundleError: The engine fails.
         """
         try:
             # plain calls: output binding was measured and wins less than 1 % on the CPU
-            if not self._single or len(frames) == 1:
+            if not self._takes_one_frame or len(frames) == 1:
                 return Prediction(*self._session.run(OUTPUTS, {"image": frames}))
             parts = [
                 self._session.run(OUTPUTS, {"image": frames[index : index + 1]})
@@ -136,7 +138,8 @@ class OnnxRuntimeRunner:
             ]
         except ENGINE_ERRORS as error:
             raise BundleError(
-                f"{self._file} failed on {self.backend} ({_first_line(error)}); try --precision fp32 or --backend cpu"
+                f"{self._file} failed on {self.backend} ({_first_line(error)}); try "
+                "--precision fp32 or --backend cpu"
             ) from None
         return Prediction(*(np.concatenate(part) for part in zip(*parts)))
 
@@ -144,6 +147,7 @@ class OnnxRuntimeRunner:
 def _providers(
     backend: Backend, flavour: Flavour, data: bytes
 ) -> list[Any]:  # Any: names, or names with options
+    """Return the providers of `backend`, and those that run what it cannot."""
     if backend == "cpu":
         return [PROVIDERS["cpu"]]
     if backend == "cuda":

@@ -1,5 +1,7 @@
-"""Opens a bundle for inference: picks file and back end, checks the bytes, and hands out one
-callable.
+"""Opens a bundle for inference: picks back end and file, and returns one callable.
+
+The file that runs is chosen in `flavour_choice`, its bytes are checked in
+`edgeseg.bundle.verification`.
 """
 
 from __future__ import annotations
@@ -19,13 +21,18 @@ from edgeseg.config import EngineConfig
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import BackendChoice, PrecisionChoice, Runner
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
+from edgeseg.runtime.backends.tensorrt import native_runner
+
+# `native_runner` needs no optional package to be imported, and imports in a few milliseconds.
+# `onnxruntime_backend` loads ONNX Runtime, which takes 0.15 s and may be missing where TensorRT
+# runs everything, so it is imported where it is used.
 
 MAX_STREAMS = 4  # each holds the activations of a frame
-WARM_UP_CALLS = 2  # first calls lay out memory, and build an engine on TensorRT
+WARM_UP_CALLS = 2  # the first calls allocate memory
 
 
 def available_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -41,9 +48,10 @@ def open_runner(
     report: ProgressReporter | None = None,
     stop: Event | None = None,
 ) -> Iterator[Runner]:
-    """A warm runner of one of the bundle's graphs, for the length of a `with` block.
+    """Open a warm runner of one of the bundle's graphs, for the length of a `with` block.
 
     Args:
+        bundle: The bundle, or its folder.
         backend: "auto" takes TensorRT where it works, else ONNX Runtime on CUDA, else on the CPU.
             "tensorrt" is native, "ort-tensorrt" ONNX Runtime's provider. The first run on TensorRT
             builds an engine, which takes minutes.
@@ -51,84 +59,76 @@ def open_runner(
             figures do not call it slower than FP32; on TensorRT what was fastest here. The name of
             a flavour picks that file.
         threads: CPU threads over all streams, 0 for as many as there are cores.
-        streams: calls that may run at once, each with its share of the threads; 0 takes what suits
-            a file. Whole frames side by side use a CPU better than one frame split over its cores,
-            but each frame takes longer.
-        engine: how engines are built.
-        report: told when one is built, and why "auto" passes over TensorRT.
-        stop: ends a build when set.
+        streams: Calls that may run at once, each with its share of the threads; 0 takes what suits
+            the back end. Whole frames side by side use a CPU better than one frame split over its
+            cores, but each frame takes longer.
+        engine: How engines are built.
+        report: Told when one is built, and why "auto" passes over TensorRT.
+        stop: Ends a build when set.
 
     Raises:
-        BundleError: the bundle is damaged or lacks the file, or the file does not belong on this
+        BundleError: The bundle is damaged or lacks the file, or the file does not belong on this
             back end.
         DependencyError: ONNX Runtime, or the part of it that the back end needs, is not installed.
         EngineError: TensorRT was asked for, and cannot build or run the engine.
         KeyboardInterrupt: `stop` ended a build.
     """
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    manifest = opened.manifest
     with ExitStack() as stack:
         runner: Runner | None = None
         if backend in ("auto", "tensorrt"):
-            from edgeseg.runtime.backends.tensorrt import native_runner  # noqa: PLC0415  # it imports this module
-
-            start = (
-                native_runner.open_native
-                if backend == "tensorrt"
-                else native_runner.try_open_native
+            request = native_runner.RunnerRequest(
+                bundle=opened,
+                precision=precision,
+                config=engine or EngineConfig(),
+                streams=streams,
+                report=report or NullReporter(),
+                stopped=stop.is_set if stop is not None else lambda: False,
             )
-            stopped = stop.is_set if stop is not None else lambda: False
-            found = start(
-                native_runner.RunnerRequest(
-                    opened,
-                    precision,
-                    engine or EngineConfig(),
-                    streams,
-                    report or NullReporter(),
-                    stopped,
-                )
-            )
-            if found is not None:
-                stack.callback(found.close)
-                runner = found
+            required = backend == "tensorrt"
+            opener = native_runner.open_native if required else native_runner.try_open_native
+            native = opener(request)
+            if native is not None:
+                stack.callback(native.close)
+                runner = native
         if runner is None:
-            runner = _open_ort(opened, backend, precision, threads or available_cores(), streams)
-        empty = np.zeros((1, manifest.height, manifest.width, 3), np.uint8)
+            threads = threads or available_cores()
+            runner = _open_onnxruntime(opened, backend, precision, threads, streams)
+        blank = np.zeros((1, opened.manifest.height, opened.manifest.width, 3), np.uint8)
         for _ in range(WARM_UP_CALLS):
-            runner(empty)
+            runner(blank)
         yield runner
 
 
-def _open_ort(
+def _open_onnxruntime(
     bundle: Bundle,
     backend: BackendChoice,
     precision: PrecisionChoice | Flavour,
     threads: int,
     streams: int,
 ) -> Runner:
-    from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # it needs an optional package
+    from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # see above
 
     chosen = onnxruntime_backend.fastest_backend() if backend == "auto" else backend
     onnxruntime_backend.require_backend(chosen)
     flavour = choose_flavour(bundle, chosen, precision)
     streams = streams or (min(threads, MAX_STREAMS) if chosen == "cpu" else 1)
-    data = read_verified_graph(
-        bundle, flavour
-    )  # the engine makes its own copy, and this one is gone when this function ends
+    # the engine makes its own copy of the bytes, and this one is freed when this function returns
+    data = read_verified_graph(bundle, flavour)
     return onnxruntime_backend.OnnxRuntimeRunner(
         bundle, data, flavour, chosen, threads=threads, streams=streams
     )
 
 
 def resolve_backend(backend: BackendChoice) -> Backend:
-    """What "auto" tries first here: TensorRT where there is one, CUDA where ONNX Runtime can use
-    it, else the CPU.
+    """Return the back end that "auto" tries first here, or `backend` if it can be used.
+
+    TensorRT where there is one, CUDA where ONNX Runtime can use it, else the CPU.
 
     Raises:
-        DependencyError: what the back end needs is not installed.
+        DependencyError: What the back end needs is not installed.
     """
-    from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # optional
-    from edgeseg.runtime.backends.tensorrt import native_runner  # noqa: PLC0415  # optional packages
+    from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # see above
 
     if backend == "tensorrt" or (backend == "auto" and native_runner.is_available()):
         return "tensorrt"

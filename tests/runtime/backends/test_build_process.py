@@ -77,7 +77,8 @@ def test_an_engine_of_the_child_runs_here(
 CRASHES = [
     (
         "abort",
-        r"was killed by SIGABRT; the last it said: Timing Runner: Conv_0 \(CaskConvolution\); free memory",
+        r"was killed by SIGABRT; the last it said: "
+        r"Timing Runner: Conv_0 \(CaskConvolution\); free memory",
     ),
     ("exit", "ended with code 7; the last it said: Timing Runner"),
     ("build", "cannot build"),

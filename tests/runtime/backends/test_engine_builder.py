@@ -12,12 +12,9 @@ from edgeseg.bundle import Flavour
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt.engine_builder import (
-    BuildRecipe,
-    BuiltEngine,
-    TensorRTMessages,
-    build_engine,
-)
+from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.engine_builder import BuiltEngine, build_engine
+from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import manifest, network
@@ -132,12 +129,14 @@ def test_what_the_parser_refuses_is_told_in_full(version: str) -> None:
 FAILURES = [
     (
         "builder",
-        r"cannot start on this machine \(CUDA initialization failure with error: 35\); `edgeseg doctor`",
+        r"cannot start on this machine \(CUDA initialization failure with error: 35\); "
+        "`edgeseg doctor`",
     ),
     ("builder-silent", r"cannot start on this machine \(TensorRT gave no reason\)"),
     (
         "build",
-        r"cannot build model.int8-trt.onnx \(\[optimizer.cpp\] Could not find any implementation for node",
+        r"cannot build model.int8-trt.onnx \(\[optimizer.cpp\] "
+        "Could not find any implementation for node",
     ),
     ("build-silent", r"cannot build model.int8-trt.onnx \(TensorRT gave no reason\)"),
 ]

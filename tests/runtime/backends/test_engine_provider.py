@@ -20,8 +20,8 @@ from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt import build_worker, engine_provider
-from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe
+from edgeseg.runtime.backends.tensorrt import build_worker, engine_acceptance
+from edgeseg.runtime.backends.tensorrt.engine_acceptance import minimum_agreement
 from edgeseg.runtime.backends.tensorrt.engine_cache import (
     ENTRY,
     MAX_ENGINES,
@@ -30,11 +30,7 @@ from edgeseg.runtime.backends.tensorrt.engine_cache import (
     EngineEntry,
     engine_key,
 )
-from edgeseg.runtime.backends.tensorrt.engine_provider import (
-    get_or_build_engine,
-    key_parts,
-    minimum_agreement,
-)
+from edgeseg.runtime.backends.tensorrt.engine_provider import engine_parts, get_or_build_engine
 from tests.fakes.tensorrt_fake import VERSIONS
 from tests.helpers.bundles import manifest, network, painted
 from tests.helpers.engines import JETSON, NEW, OLD, Box, engine_bundle, install
@@ -459,9 +455,9 @@ def test_timings_of_kernels_are_kept_for_the_next_build(box: Box, bundle: Bundle
 def test_the_power_mode_is_information_and_no_part_of_the_key(
     box: Box, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_provider, "power_mode", lambda: "pmode:0002")
+    monkeypatch.setattr(engine_acceptance, "power_mode", lambda: "pmode:0002")
     assert get(box, bundle)[0].power == "pmode:0002"
-    monkeypatch.setattr(engine_provider, "power_mode", lambda: "pmode:0000")
+    monkeypatch.setattr(engine_acceptance, "power_mode", lambda: "pmode:0000")
     get(box, bundle)
-    recipe = BuildRecipe.of(box.trt, "int8-trt", EngineConfig())
-    assert box.builds == 1 and "power" not in key_parts(box.tools, recipe, "x")
+    parts = engine_parts(box.tools, "int8-trt", EngineConfig(), "x")
+    assert box.builds == 1 and "power" not in parts

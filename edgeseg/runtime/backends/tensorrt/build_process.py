@@ -1,6 +1,4 @@
-"""Has a process of its own build an engine, so that a crash of TensorRT's builder is an error
-message.
-"""
+"""Builds an engine in a child process, so that a crash of the builder is an error message."""
 
 from __future__ import annotations
 
@@ -19,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import edgeseg
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle.flavours import FLAVOURS
 from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
@@ -26,7 +25,7 @@ from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt import build_worker
-from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, POLL_SECONDS
 
 StopCheck: TypeAlias = Callable[[], bool]
@@ -35,47 +34,52 @@ Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `build_worker.
 
 @dataclass(frozen=True)
 class BuildJob:
-    """What to build, and what to try it out on.
+    """One build.
 
     Attributes:
-        data: the graph; already scanned.
+        data: The graph, already verified.
+        recipe: How it is built.
+        signature: What the engine must take and give.
+        golden: The frames that it is tried out on.
+        config: The other settings of engines.
     """
 
     data: bytes
     recipe: BuildRecipe
-    face: GraphSignature
+    signature: GraphSignature
     golden: GoldenFrames
     config: EngineConfig
 
 
 def build_in_child_process(
-    job: BuildJob, place: Path, timing: Path, stopped: StopCheck
+    job: BuildJob, parent: Path, timing: Path, stopped: StopCheck
 ) -> tuple[Facts, bytes]:
-    """Build an engine.
+    """Build an engine and measure it.
 
     Args:
-        place: where a private folder may be made.
-        timing: file of what earlier builds learned; written anew.
-        stopped: asked while the build is under way.
+        parent: Where a private folder may be made.
+        timing: The file of what earlier builds learned; written anew.
+        stopped: Asked while the build is under way.
 
     Returns:
-        What was found out about the engine, and the plan.
+        What was found out about the engine, and the serialized engine.
 
     Raises:
-        EngineError: it cannot be built.
-        KeyboardInterrupt: `stopped`.
+        EngineError: It cannot be built.
+        KeyboardInterrupt: `stopped` ended the build.
     """
     try:
-        folder = Path(tempfile.mkdtemp(prefix=".build-", suffix=".tmp", dir=place))  # mode 0700
+        folder = Path(tempfile.mkdtemp(prefix=".build-", suffix=".tmp", dir=parent))  # mode 0700
         try:
-            _hand_over(job, folder, timing)
+            _write_job(job, folder, timing)
             facts = _run_child(
                 folder, FLAVOURS[job.recipe.flavour].file, job.config.timeout, stopped
             )
             plan = (folder / PLAN).read_bytes()
             if hashlib.sha256(plan).hexdigest() != facts["digest"]:
                 raise EngineError(
-                    f"the new engine was damaged on its way to {place}; check the disk, then try again"
+                    f"the new engine was damaged on its way to {parent}; check the disk, then try "
+                    "again"
                 )
             learned = (folder / build_worker.TIMING).read_bytes()
             if learned:
@@ -84,21 +88,21 @@ def build_in_child_process(
             shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise EngineError(
-            f"the engine cannot be built in {place} ({error.strerror}); mend that, or set XDG_CACHE_HOME to a "
-            "folder that this user may write to"
+            f"the engine cannot be built in {parent} ({error.strerror}); fix that, or set "
+            "XDG_CACHE_HOME to a folder that this user may write to"
         ) from None
     return facts, plan
 
 
-def _hand_over(job: BuildJob, folder: Path, timing: Path) -> None:
-    order = {
+def _write_job(job: BuildJob, folder: Path, timing: Path) -> None:
+    facts = {
         "recipe": asdict(job.recipe),
-        "face": asdict(job.face),
+        "signature": asdict(job.signature),
         "digest": hashlib.sha256(job.data).hexdigest(),
         "graphs": job.config.graphs,
         "mapped": job.config.mapped,
     }
-    write_json(folder / build_worker.JOB, order)
+    write_json(folder / build_worker.JOB, facts)
     (folder / build_worker.GRAPH).write_bytes(job.data)
     (folder / build_worker.GOLDEN).write_bytes(dump_golden_frames(job.golden))
     if timing.exists():
@@ -106,15 +110,18 @@ def _hand_over(job: BuildJob, folder: Path, timing: Path) -> None:
 
 
 def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> Facts:
-    """Let a process of its own do the job in `folder`.
+    """Let a child process do the job in `folder`.
+
+    Args:
+        name: What errors call the graph.
+        timeout: Seconds.
 
     Raises:
-        EngineError: it refused, crashed, was killed or took too long.
-        KeyboardInterrupt: `stopped`.
+        EngineError: It refused, crashed, was killed or took too long.
+        KeyboardInterrupt: `stopped` ended it.
     """
-    path = os.pathsep.join(
-        filter(None, [str(Path(__file__).parents[4]), os.environ.get("PYTHONPATH")])
-    )
+    root = str(Path(edgeseg.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", build_worker.__name__, str(folder)]
     with open(folder / build_worker.OUTPUT, "wb") as output:
         process = subprocess.Popen(
@@ -131,12 +138,12 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> F
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    said = _last_line(folder / build_worker.LOG) or _last_line(folder / build_worker.OUTPUT)
-    last = f"; the last it said: {said}" if said else ""
+    last_line = _last_line(folder / build_worker.LOG) or _last_line(folder / build_worker.OUTPUT)
+    last_words = f"; the last it said: {last_line}" if last_line else ""
     if code is None:
         raise EngineError(
-            f"building an engine of {name} took longer than {timeout} s and was ended{last}; allow more with "
-            "--set engine.timeout=7200, or search less with --set engine.level=1"
+            f"building an engine of {name} took longer than {timeout} s and was ended{last_words}; "
+            "allow more with --set engine.timeout=7200, or search less with --set engine.level=1"
         )
     result: Any = None  # Any: what json can hold
     with suppress(OSError, ValueError):
@@ -146,8 +153,8 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> F
             f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         )
         raise EngineError(
-            f"building an engine of {name} {how}{last}; free memory or lower engine.workspace_mb if it was killed, "
-            "else report it with `edgeseg doctor`"
+            f"building an engine of {name} {how}{last_words}; free memory or lower "
+            "engine.workspace_mb if it was killed, else report it with `edgeseg doctor`"
         )
     if "error" in result:
         raise EngineError(str(result["error"]))
@@ -155,7 +162,7 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> F
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float, stopped: StopCheck) -> int | None:
-    """The exit code, None where it takes too long."""
+    """Return the exit code, None where it takes too long."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if stopped():

@@ -1,9 +1,9 @@
-"""`python -m edgeseg.runtime.backends.tensorrt.build_worker FOLDER`: builds an engine and tries it
-out, where a crash hurts nobody else.
+"""The child process that builds an engine and measures it, where a crash hurts nothing else.
 
-TensorRT is native code that at times aborts, or is killed because memory ran out. What the child is
-given lies in FOLDER, and what it makes goes there too: `log.txt` line by line, `engine.plan`, and
-last of all `result.json`.
+It is started as `python -m edgeseg.runtime.backends.tensorrt.build_worker FOLDER` by
+`build_process`. TensorRT is native code that at times aborts, or is killed because memory ran out.
+The job lies in FOLDER, and what the child makes goes there too: `log.txt` line by line,
+`engine.plan`, and last of all `result.json`.
 """
 
 from __future__ import annotations
@@ -28,45 +28,45 @@ from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.tensorrt import layer_inspection
+from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.engine import Engine
-from edgeseg.runtime.backends.tensorrt.engine_builder import (
-    BuildRecipe,
-    Module,
-    TensorRTMessages,
-    build_engine,
-)
+from edgeseg.runtime.backends.tensorrt.engine_builder import build_engine
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN
+from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
+from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
 JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"
 LOG, OUTPUT, RESULT = "log.txt", "output.txt", "result.json"
-TIMED_FRAMES = 30  # frames, after those that warmed up
-NICENESS = 10  # of `nice`: what runs on the device meanwhile comes first
+TIMED_FRAMES = 30  # after those that warmed up
+NICENESS = 10  # what runs on the device meanwhile comes first
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def build_and_measure(
-    folder: Path, trt: Module, cuda: CudaRuntime
+    folder: Path, trt: TensorRTModule, cuda: CudaRuntime
 ) -> dict[str, Any]:  # Any: what json can hold
     """Do the job that lies in `folder`.
 
     Returns:
-        What `result.json` shall hold.
+        The content of `result.json`: digest of the engine, agreement with the golden frames,
+        milliseconds, evidence (what the inspector said) and notes.
 
     Raises:
         EdgesegError: TensorRT or CUDA refuse.
     """
     job = json.loads((folder / JOB).read_bytes())
-    recipe, face = BuildRecipe.load(job["recipe"]), GraphSignature(**job["face"])
+    recipe, signature = BuildRecipe.load(job["recipe"]), GraphSignature(**job["signature"])
     data = (folder / GRAPH).read_bytes()
     if hashlib.sha256(data).hexdigest() != job["digest"]:
         raise EngineError(
-            f"{folder / GRAPH} was changed while it was handed over; try again, and see who else writes"
+            f"{folder / GRAPH} was changed while it was handed over; try again, and see who else "
+            "writes"
         )
     timing = (folder / TIMING).read_bytes() if (folder / TIMING).exists() else b""
     with open(folder / LOG, "a", buffering=1, errors="replace") as log:
         messages = TensorRTMessages(lambda text: print(text, file=log))
         logger = messages.logger(trt)
-        built = build_engine(trt, data, recipe, face, messages, logger, timing)
+        built = build_engine(trt, data, recipe, signature, messages, logger, timing)
         write_atomic(folder / PLAN, built.plan, sync=False)
         write_atomic(folder / TIMING, built.timing, sync=False)
         try:
@@ -74,7 +74,7 @@ def build_and_measure(
                 trt,
                 cuda,
                 built.plan,
-                face,
+                signature,
                 logger,
                 graphs=job["graphs"],
                 mapped=job["mapped"],
@@ -82,16 +82,16 @@ def build_and_measure(
             )
         except EngineError as error:
             raise EngineError(
-                f"{error} (TensorRT said: {messages.why()})" if messages.errors else str(error)
+                f"{error} (TensorRT said: {messages.reason()})" if messages.errors else str(error)
             ) from None
         try:
-            facts = _try_out(folder, engine)
+            measured = _measure(folder, engine)
         finally:
             engine.close()
-    return {"digest": hashlib.sha256(built.plan).hexdigest(), **facts}
+    return {"digest": hashlib.sha256(built.plan).hexdigest(), **measured}
 
 
-def _try_out(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: as `work`
+def _measure(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: what json can hold
     golden = load_golden_frames((folder / GOLDEN).read_bytes())
     agreement = golden.agreement(lambda frame: engine.run(frame).mask[0])
     seconds = []
@@ -107,17 +107,19 @@ def _try_out(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: as `work`
     }
 
 
-def import_tensorrt() -> Module:
-    """Raises:
-    ImportError: it is not there, or cannot load its libraries.
+def import_tensorrt() -> TensorRTModule:
+    """Return the `tensorrt` module.
+
+    Raises:
+        ImportError: It is not installed, or cannot load its libraries.
     """
     import tensorrt  # noqa: PLC0415  # it is optional, large, and on a device comes from the system
 
     return tensorrt
 
 
-def _stand_back() -> None:
-    """Never outlive the parent, never be the reason why somebody else is killed or starved."""
+def _yield_to_others() -> None:
+    """End with the parent, and be the first to lose the processor and the memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
@@ -127,8 +129,8 @@ def _stand_back() -> None:
 
 
 def main(folder: Path) -> None:
-    """Do the job, and put down how it went."""
-    _stand_back()
+    """Do the job in `folder`, and write down how it went."""
+    _yield_to_others()
     try:
         result = build_and_measure(folder, import_tensorrt(), CudaRuntime.open())
     except EdgesegError as error:

@@ -1,5 +1,6 @@
-"""Runs a TensorRT engine without torch: memory, streams and CUDA graphs through
-`edgeseg.runtime.backends.cuda_runtime`.
+"""Runs a TensorRT engine without torch.
+
+Memory, streams and CUDA graphs go through `edgeseg.runtime.backends.cuda_runtime`.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,34 +19,32 @@ from edgeseg.bundle.graph_signature import INPUT, OUTPUTS, GraphSignature
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime, TensorMemory
+from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
-Module: TypeAlias = Any  # the bindings bring no types
 DATA_TYPES = {"uint8": "UINT8", "float32": "FLOAT"}
 
 
 class EngineNotLoadable(EngineError):
-    """A plan that TensorRT does not take, although it was built here; building it again helps."""
+    """TensorRT does not take an engine that was built here; building it again helps."""
 
 
 class _ExecutionLane:
-    """What one frame at a time needs: a context, a stream and memory. No two threads may use one at
-    once.
-    """
+    """The context, stream and memory that one frame needs; no two threads may use it at once."""
 
     def __init__(
-        self, cuda: CudaRuntime, stack: ExitStack, face: GraphSignature, *, shared: bool
+        self, cuda: CudaRuntime, stack: ExitStack, signature: GraphSignature, *, shared: bool
     ) -> None:
         self._cuda = cuda
         self.stream = cuda.create_stream(stack)
         self.memory = {
             name: cuda.allocate(stack, shape, kind, shared=shared)
-            for name, (shape, kind) in face.tensors().items()
+            for name, (shape, kind) in signature.tensors().items()
         }
         self.context: Any = None  # Any: an IExecutionContext
         self.graph: int | None = None
 
     def enqueue(self) -> None:
-        """Begin to compute one frame: in, through, out."""
+        """Begin to compute one frame: copy it in, run the engine, copy the outputs back."""
         self._copy(self._cuda.upload, self.memory[INPUT])
         if not self.context.execute_async_v3(self.stream):
             raise EngineError(
@@ -59,6 +58,7 @@ class _ExecutionLane:
             copy(memory, self.stream)
 
     def run(self, frame: NDArray[np.uint8]) -> Prediction:
+        """Predict one frame, (1, H, W, 3) uint8 RGB."""
         assert frame.shape == self.memory[INPUT].host.shape, (
             "frames come at the graph's size, one by one"
         )
@@ -68,27 +68,26 @@ class _ExecutionLane:
         else:
             self._cuda.launch_graph(self.graph, self.stream)
         self._cuda.synchronize(self.stream)
-        return Prediction(
-            *(self.memory[name].host.copy() for name in OUTPUTS)
-        )  # the next frame overwrites them
+        # copies, since the next frame overwrites the memory
+        return Prediction(*(self.memory[name].host.copy() for name in OUTPUTS))
 
 
 class Engine:
     """An engine ready to run, with as many lanes as frames may be under way at once.
 
-    Release matters: contexts before the engine, the engine before its runtime, all of them before
-    their memory.
+    The order of release matters: contexts before the engine, the engine before its runtime, all of
+    them before their memory.
 
     Attributes:
-        notes: what works less well than it could.
+        notes: Sentences about what works less well than it could.
     """
 
     def __init__(
         self,
-        trt: Module,
+        trt: TensorRTModule,
         cuda: CudaRuntime,
         plan: bytes,
-        face: GraphSignature,
+        signature: GraphSignature,
         logger: Any,  # Any: an ILogger of `trt`
         *,
         lanes: int = 1,
@@ -99,14 +98,17 @@ class Engine:
         """Load `plan`.
 
         Args:
-            plan: of this TensorRT on this device, built by ourselves.
-            graphs: replay frames as CUDA graphs.
-            mapped: no copies where CPU and GPU share their memory.
-            dla: core that the plan was built for.
+            plan: A serialized engine that this TensorRT built on this device.
+            signature: What it must take and give.
+            logger: Where TensorRT's messages go.
+            lanes: The number of frames that may be under way at once.
+            graphs: Replay frames as CUDA graphs.
+            mapped: Make no copies where CPU and GPU share their memory.
+            dla: The core of the deep-learning accelerator that the plan was built for.
 
         Raises:
-            EngineError: it cannot be loaded, takes or gives something else than `face`, or CUDA
-                fails.
+            EngineError: It cannot be loaded, takes or gives something else than `signature`, or
+                CUDA fails.
         """
         self.notes: list[str] = []
         self._trt, self._cuda, self._logger = trt, cuda, logger
@@ -116,20 +118,21 @@ class Engine:
         self._idle: SimpleQueue[_ExecutionLane] = SimpleQueue()
         with ExitStack() as stack:
             shared = mapped and cuda.device.integrated
-            self._lanes = [_ExecutionLane(cuda, stack, face, shared=shared) for _ in range(lanes)]
+            self._lanes = [
+                _ExecutionLane(cuda, stack, signature, shared=shared) for _ in range(lanes)
+            ]
             stack.callback(self._drop)
-            self._load(plan, face, dla)
+            self._load(plan, signature, dla)
             for lane in self._lanes:
                 self._connect(lane)
-                lane.run(
-                    np.zeros(lane.memory[INPUT].host.shape, np.uint8)
-                )  # lays out what a capture may not
+                # the first run allocates, which a capture may not
+                lane.run(np.zeros(lane.memory[INPUT].host.shape, np.uint8))
                 if graphs:
                     self._capture(lane, stack)
                 self._idle.put(lane)
             self._stack = stack.pop_all()
 
-    def _load(self, plan: bytes, face: GraphSignature, dla: int | None) -> None:
+    def _load(self, plan: bytes, signature: GraphSignature, dla: int | None) -> None:
         trt = self._trt
         self._runtime = trt.Runtime(self._logger)
         if dla is not None:
@@ -137,41 +140,42 @@ class Engine:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineNotLoadable(
-                f"TensorRT {trt.__version__} cannot load the engine built here; `edgeseg build --force` builds it again"
+                f"TensorRT {trt.__version__} cannot load the engine built here; "
+                "`edgeseg build --force` builds it again"
             )
-        found = {}
-        for index in range(
-            self._engine.num_io_tensors
-        ):  # no second name for it, which a traceback would keep alive
+        actual = {}
+        # self._engine gets no second name here, which a traceback would keep alive
+        for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
-            found[name] = (
+            actual[name] = (
                 tuple(self._engine.get_tensor_shape(name)),
                 self._engine.get_tensor_dtype(name),
                 self._engine.get_tensor_mode(name),
                 self._engine.get_tensor_location(name),
             )
-        wanted = {
+        expected = {
             name: (
                 shape,
                 getattr(trt.DataType, DATA_TYPES[kind]),
                 trt.TensorIOMode.INPUT if name == INPUT else trt.TensorIOMode.OUTPUT,
                 trt.TensorLocation.DEVICE,
             )
-            for name, (shape, kind) in face.tensors().items()
+            for name, (shape, kind) in signature.tensors().items()
         }
-        if found != wanted:
-            odd = ", ".join(
-                sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
-            )
+        if actual != expected:
+            names = sorted({*actual, *expected})
+            different = [name for name in names if actual.get(name) != expected.get(name)]
             raise EngineError(
-                f"the engine's {odd} are not what the bundle's manifest says; export the bundle again"
+                f"the engine's {', '.join(different)} are not what the bundle's manifest says; "
+                "export the bundle again"
             )
 
     def _connect(self, lane: _ExecutionLane) -> None:
         lane.context = self._engine.create_execution_context()
         if lane.context is None:
             raise EngineError(
-                "TensorRT has no memory left to run the engine; end other programs on the GPU, or use --backend cpu"
+                "TensorRT has no memory left to run the engine; end other programs on the GPU, or "
+                "use --backend cpu"
             )
         for name, memory in lane.memory.items():
             if not lane.context.set_tensor_address(name, memory.device):
@@ -185,8 +189,9 @@ class Engine:
             )
 
     def _capture(self, lane: _ExecutionLane, stack: ExitStack) -> None:
-        """Make a CUDA graph of a frame; an engine that cannot be captured runs without, only a
-        little slower.
+        """Make a CUDA graph of a frame.
+
+        An engine that cannot be captured runs without, only a little slower.
         """
         try:
             self._cuda.begin_capture(lane.stream)
@@ -201,11 +206,10 @@ class Engine:
             self.notes.append(f"no CUDA graph: {error}")
 
     def run(self, frame: NDArray[np.uint8]) -> Prediction:
-        """Predict one frame, (1, H, W, 3) uint8 RGB; threads may call it, as many at once as there
-        are lanes.
+        """Predict one frame, (1, H, W, 3) uint8 RGB; as many threads at once as there are lanes.
 
         Raises:
-            EngineError: the GPU fails.
+            EngineError: The GPU fails.
         """
         assert self._engine is not None, "the engine is closed"
         lane = self._idle.get()
@@ -215,7 +219,7 @@ class Engine:
             self._idle.put(lane)
 
     def inspect(self) -> str:
-        """What the engine inspector says, as JSON; nothing where it fails."""
+        """Return what the engine inspector says, as JSON; empty where it fails."""
         inspector = self._engine.create_engine_inspector()
         kind = self._trt.LayerInformationFormat.JSON
         return "" if inspector is None else str(inspector.get_engine_information(kind))
@@ -232,7 +236,7 @@ class Engine:
 
 
 class TensorRTRunner:
-    """An engine as a back end; see `edgeseg.runtime.backends.open_runner.Runner`."""
+    """An engine as a back end; see `edgeseg.runtime.backends.base.Runner`."""
 
     backend: Backend = "tensorrt"
 
@@ -248,7 +252,7 @@ class TensorRTRunner:
         """Predict frames, (N, H, W, 3) uint8 RGB at the graph's size, one after another.
 
         Raises:
-            EngineError: the GPU fails.
+            EngineError: The GPU fails.
         """
         parts = [self._engine.run(frames[index : index + 1]) for index in range(len(frames))]
         if len(parts) == 1:

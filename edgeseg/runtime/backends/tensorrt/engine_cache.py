@@ -1,9 +1,8 @@
-"""Engines that this device built, with the key under which each is valid; on any mismatch there is
-none.
+"""The cache of engines that this device built, each valid under one key only.
 
 A folder per engine holds `engine.plan` and `engine.json`, which is written last and holds the
-plan's digest. Engines are code: the folder must belong to this user, and nothing in a bundle or
-from elsewhere ever gets into it.
+digest of the engine. Engines are code: the folder must belong to this user, and nothing in a bundle
+or from elsewhere ever gets into it.
 """
 
 from __future__ import annotations
@@ -27,40 +26,44 @@ from edgeseg.config import Section
 from edgeseg.errors import EngineError
 
 PLAN, ENTRY = "engine.plan", "engine.json"
-MAX_ENGINES = 8  # engines; a device that gets a bundle a month would else fill its disk
-POLL_SECONDS = 0.2  # seconds
-MAX_ENTRY_SIZE = 1_000_000
+MAX_ENGINES = 8  # a device that gets a bundle a month would else fill its disk
+POLL_SECONDS = 0.2
+MAX_ENTRY_SIZE = 1_000_000  # bytes
 
 
 def engines_folder() -> Path:
-    """Where all engines lie: XDG_CACHE_HOME, or .cache in the home folder.
+    """Return the folder of all engines: in XDG_CACHE_HOME, or in .cache in the home folder.
 
     Raises:
-        EngineError: there is no home folder.
+        EngineError: There is no home folder.
     """
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         raise EngineError(
-            "there is no home folder to keep engines in; set XDG_CACHE_HOME to a folder that this user may write to"
+            "there is no home folder to keep engines in; set XDG_CACHE_HOME to a folder that this "
+            "user may write to"
         ) from None
     return home / "edgeseg" / "engines"
 
 
 class EngineEntry(Section):
-    """`engine.json`: of an engine, or with `refused` why there is none.
+    """The content of `engine.json`: what is known of an engine, or why there is none.
 
     Attributes:
-        parts: the key in clear.
-        plan: size and digest of the engine; None where it was refused.
-        refused: one sentence.
-        tries: builds that failed so far.
-        agreement, least: percent of the golden frames' pixels that are as in FP32 at export, and
-        what was demanded.
-        ms: median for one frame.
-        evidence: fields of `edgeseg.runtime.backends.tensorrt.layer_inspection.Evidence`.
-        warnings: what the person who runs the device should look at.
-        power: mode of a Jetson while kernels were timed, as information.
+        format: The layout of this file.
+        parts: The key of the engine in clear (`engine_provider.engine_parts`).
+        plan: Size and digest of the engine; None where it was refused.
+        refused: A sentence that says why there is no engine; empty where there is one.
+        tries: The number of builds that failed so far.
+        agreement: Percent of the golden frames' pixels with the class of FP32 at export.
+        least: The agreement that was demanded, in percent.
+        ms: The median time of one frame.
+        seconds: The time that the build took.
+        evidence: The fields of `layer_inspection.LayerInspection`.
+        warnings: What the person who runs the device should look at.
+        power: The power mode of a Jetson while kernels were timed, as information.
+        built: The time of the build, ISO 8601 in UTC.
     """
 
     format: Literal[1] = 1
@@ -79,7 +82,7 @@ class EngineEntry(Section):
 
 
 def engine_key(parts: dict[str, str]) -> str:
-    """The name under which an engine with these parts lies."""
+    """Return the name under which an engine with these parts lies."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -93,7 +96,7 @@ class EngineCache:
         """Make the folder, or make sure that it is ours.
 
         Raises:
-            EngineError: it cannot be written, or others may write to it.
+            EngineError: It cannot be written, or others may write to it.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -102,67 +105,63 @@ class EngineCache:
             raise self._unwritable(error) from None
         if state.st_uid != os.getuid() or state.st_mode & 0o022:
             raise EngineError(
-                f"{self.folder} belongs to or can be written by another user, and engines are code; "
-                "`chmod 700` it, or set XDG_CACHE_HOME to a folder of your own"
+                f"{self.folder} belongs to or can be written by another user, and engines are "
+                "code; `chmod 700` it, or set XDG_CACHE_HOME to a folder of your own"
             )
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise self._unwritable(PermissionError(13, "Permission denied"))
 
     def _unwritable(self, error: OSError) -> EngineError:
         return EngineError(
-            f"engines cannot be kept in {self.folder} ({error.strerror}); mend that, or set XDG_CACHE_HOME to a folder "
-            "that this user may write to"
+            f"engines cannot be kept in {self.folder} ({error.strerror}); fix that, or set "
+            "XDG_CACHE_HOME to a folder that this user may write to"
         )
 
     def entry(self, parts: dict[str, str]) -> EngineEntry | None:
-        """What is known under this key; None if nothing, or nothing that can be read."""
-        found = _read(self._place(parts) / ENTRY)
-        return found if found is not None and found.parts == parts else None
+        """Return what is known under this key; None if nothing, or nothing that can be read."""
+        entry = _read_entry(self._engine_folder(parts) / ENTRY)
+        return entry if entry is not None and entry.parts == parts else None
 
     def find(self, parts: dict[str, str]) -> tuple[EngineEntry, bytes] | None:
-        """Record and plan; None unless both are whole and belong together."""
-        record = self.entry(parts)
-        if record is None or record.plan is None:
+        """Return entry and engine; None unless both are whole and belong together."""
+        entry = self.entry(parts)
+        if entry is None or entry.plan is None:
             return None
         try:
-            plan = (self._place(parts) / PLAN).read_bytes()
-            os.utime(self._place(parts) / ENTRY)  # what is used stays
+            plan = (self._engine_folder(parts) / PLAN).read_bytes()
+            os.utime(self._engine_folder(parts) / ENTRY)  # what is used stays
         except OSError:
             return None
-        whole = (
-            len(plan) == record.plan.size and hashlib.sha256(plan).hexdigest() == record.plan.sha256
-        )
-        return (record, plan) if whole else None
+        return (entry, plan) if _file_entry(plan) == entry.plan else None
 
-    def store(self, record: EngineEntry, plan: bytes | None) -> EngineEntry:
+    def store(self, entry: EngineEntry, plan: bytes | None) -> EngineEntry:
         """Keep an engine, or with None why there is none.
 
         Raises:
-            EngineError: the disk is full or refuses.
+            EngineError: The disk is full or refuses.
         """
-        place = self._place(record.parts)
+        folder = self._engine_folder(entry.parts)
         if plan is not None:
-            entry = FileEntry(size=len(plan), sha256=hashlib.sha256(plan).hexdigest())
-            record = record.model_copy(update={"plan": entry})
+            entry = entry.model_copy(update={"plan": _file_entry(plan)})
         try:
-            place.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
             if plan is None:
-                (place / PLAN).unlink(missing_ok=True)
+                (folder / PLAN).unlink(missing_ok=True)
             else:
-                write_atomic(place / PLAN, plan)
-            write_atomic(place / ENTRY, record.model_dump_json(indent=1).encode())
+                write_atomic(folder / PLAN, plan)
+            write_atomic(folder / ENTRY, entry.model_dump_json(indent=1).encode())
             self._prune()
         except OSError as error:
             raise self._unwritable(error) from None
-        return record
+        return entry
 
     def entries(self) -> list[EngineEntry]:
-        """What is kept, the newest first."""
-        found = ((path, _read(path)) for path in self._by_age())
-        return [record for _, record in found if record is not None]
+        """Return what is kept, the newest first."""
+        entries = (_read_entry(path) for path in self._by_age())
+        return [entry for entry in entries if entry is not None]
 
     def timing_file(self, parts: dict[str, str]) -> Path:
-        """The file of kernel timings of this TensorRT on this device."""
+        """Return the file of kernel timings of this TensorRT on this device."""
         device = {
             name: parts[name]
             for name in ("tensorrt", "cuda", "device", "compute", "multiprocessors", "system")
@@ -171,19 +170,18 @@ class EngineCache:
 
     @contextmanager
     def build_lock(
-        self, patience: float, stopped: Callable[[], bool], waits: Callable[[], None]
+        self, patience: float, stopped: Callable[[], bool], tell_waiting: Callable[[], None]
     ) -> Iterator[None]:
-        """One build at a time on a device: builds time kernels, and two would need twice the
-        memory.
+        """Let one process at a time build: builds time kernels, and two need twice the memory.
 
         Args:
-            patience: seconds to wait for another process.
-            stopped: give up.
-            waits: called once if another process builds.
+            patience: The seconds to wait for another process.
+            stopped: Asked while waiting; true gives up.
+            tell_waiting: Called once if another process builds.
 
         Raises:
-            EngineError: the other build does not end.
-            KeyboardInterrupt: `stopped`.
+            EngineError: The other build does not end.
+            KeyboardInterrupt: `stopped` ended the waiting.
         """
         try:
             handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -200,22 +198,21 @@ class EngineCache:
                         raise KeyboardInterrupt from None
                     if time.monotonic() > deadline:
                         raise EngineError(
-                            f"another process has been building an engine in {self.folder} for longer than "
-                            f"{patience:.0f} s; end it, or raise engine.timeout"
+                            f"another process has been building an engine in {self.folder} for "
+                            f"longer than {patience:.0f} s; end it, or raise engine.timeout"
                         ) from None
                     if not told:
-                        waits()
+                        tell_waiting()
                         told = True
                     time.sleep(POLL_SECONDS)
-            for leftover in self.folder.glob(
-                ".build-*.tmp"
-            ):  # of a build that was killed; we hold the lock
+            # what a killed build left: nobody else builds while we hold the lock
+            for leftover in self.folder.glob(".build-*.tmp"):
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
         finally:
             os.close(handle)
 
-    def _place(self, parts: dict[str, str]) -> Path:
+    def _engine_folder(self, parts: dict[str, str]) -> Path:
         return self.folder / f"tensorrt-{engine_key(parts)}"
 
     def _by_age(self) -> list[Path]:
@@ -233,7 +230,11 @@ class EngineCache:
             shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def _read(path: Path) -> EngineEntry | None:
+def _file_entry(content: bytes) -> FileEntry:
+    return FileEntry(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def _read_entry(path: Path) -> EngineEntry | None:
     try:
         with open(path, "rb") as file:
             return EngineEntry.model_validate_json(file.read(MAX_ENTRY_SIZE))

@@ -1,8 +1,7 @@
-"""The same build by hand: what to type for NVIDIA's own tools, by TensorRT version, to look into an
-engine.
+"""The same build by hand: lines for NVIDIA's own tools, by TensorRT version.
 
-`trtexec` comes with JetPack's TensorRT packages and usually is not on the PATH; `polygraphy` is a
-pip package.
+They help to look into an engine. `trtexec` comes with JetPack's TensorRT packages and usually is
+not on the PATH; `polygraphy` is a pip package.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
 from edgeseg.config import EngineConfig
 
 FAMILIES = ("8.6", "10", "11")
-TRTEXEC_PRECISION: dict[Precision, tuple[str, ...]] = {
+TRTEXEC_FLAGS: dict[Precision, tuple[str, ...]] = {
     "fp32": (),
     "fp16": ("--fp16",),
     "int8": ("--int8", "--fp16"),
@@ -25,7 +24,12 @@ TRTEXEC_PRECISION: dict[Precision, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class ShellCommand:
-    """One line of a shell, and what it is for."""
+    """One line of a shell.
+
+    Attributes:
+        purpose: What it is for.
+        line: What to type.
+    """
 
     purpose: str
     line: str
@@ -34,19 +38,16 @@ class ShellCommand:
 def equivalent_commands(
     bundle: Bundle, flavour: Flavour, config: EngineConfig, family: str
 ) -> list[ShellCommand]:
-    """Build, time, look inside and compare one file.
+    """Return the lines that build, time, look inside and compare one file.
 
     Args:
-        family: one of `FAMILIES`.
+        family: One of `FAMILIES`.
     """
-    onnx, plan = (
-        str(bundle.path / FLAVOURS[flavour].file),
-        f"{Path(FLAVOURS[flavour].file).stem}.plan",
-    )
+    spec = FLAVOURS[flavour]
+    onnx, plan = str(bundle.path / spec.file), f"{Path(spec.file).stem}.plan"
+    # from 11 on the graph decides about types, the flags are gone, and the loops are as wanted
     weak = family != "11"
-    precision = (
-        TRTEXEC_PRECISION[FLAVOURS[flavour].precision] if weak else ()
-    )  # in 11 the graph says it, and the flags are gone
+    precision = TRTEXEC_FLAGS[spec.precision] if weak else ()
     dla = () if config.dla is None else (f"--useDLACore={config.dla}", "--allowGPUFallback")
     build = (
         "trtexec",
@@ -61,9 +62,7 @@ def equivalent_commands(
         f"--saveEngine={plan}",
         "--skipInference",
     )
-    loops = (
-        ("--useCudaGraph", "--useSpinWait", "--noDataTransfers") if weak else ()
-    )  # what 11 does anyway
+    loops = ("--useCudaGraph", "--useSpinWait", "--noDataTransfers") if weak else ()
     time = (
         "trtexec",
         f"--loadEngine={plan}",

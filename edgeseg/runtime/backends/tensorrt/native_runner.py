@@ -1,4 +1,4 @@
-"""Native TensorRT as a back end: which file of a bundle to run, and a runner of its engine."""
+"""Native TensorRT as a back end: the choice of a bundle's file, and a runner of its engine."""
 
 from __future__ import annotations
 
@@ -17,29 +17,33 @@ from edgeseg.runtime.backends.base import PrecisionChoice
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
 from edgeseg.runtime.backends.tensorrt.engine import Engine, EngineNotLoadable, TensorRTRunner
-from edgeseg.runtime.backends.tensorrt.engine_builder import BuildRecipe, TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
+    engine_parts,
     get_or_build_engine,
-    key_parts,
 )
+from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
 
 STREAMS = 2  # the CPU fills one lane while the GPU works on the other
 
 
 def is_available() -> bool:
-    """Whether it is worth trying: quick, and nothing is loaded."""
+    """Return whether TensorRT is worth trying: quick, and nothing is loaded."""
     return has_gpu() and importlib.util.find_spec("tensorrt") is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunnerRequest:
-    """What is wanted of TensorRT.
+    """What a runner is to be opened with.
 
     Attributes:
-        streams: calls that may run at once; 0 takes what suits it.
-        stopped: asked while an engine is built.
+        bundle: The bundle to run.
+        precision: "auto", a precision, or the name of a flavour.
+        config: How engines are built.
+        streams: The number of calls that may run at once; 0 takes what suits TensorRT.
+        report: Told what happens.
+        stopped: Asked while an engine is built.
     """
 
     bundle: Bundle
@@ -49,81 +53,81 @@ class RunnerRequest:
     report: ProgressReporter
     stopped: Callable[[], bool]
 
-    def ranked_flavours(self, tools: TensorRTEnvironment) -> list[Flavour]:
-        """The files to try, the best one first.
+    def ranked_flavours(self, environment: TensorRTEnvironment) -> list[Flavour]:
+        """Return the files to try, the best one first.
 
         Raises:
-            BundleError: the bundle lacks the file.
-            EngineError: there is no place for engines.
+            BundleError: The bundle lacks the file.
+            EngineError: There is no place for engines.
         """
         if self.precision == "auto":
-            return rank_flavours(self.bundle, self.config, tools)
+            return rank_flavours(self.bundle, self.config, environment)
         return [choose_flavour(self.bundle, "tensorrt", self.precision)]
 
 
 def open_native(request: RunnerRequest) -> TensorRTRunner:
-    """A runner; its engine is built now where there is none yet. The caller closes it.
+    """Return a runner, which the caller closes; its engine is built now if there is none yet.
 
     Raises:
-        BundleError: the bundle is damaged or lacks the file.
+        BundleError: The bundle is damaged or lacks the file.
         DependencyError: TensorRT or a GPU is missing.
-        EngineError: the engine cannot be built or run.
+        EngineError: The engine cannot be built or run.
     """
-    tools = TensorRTEnvironment.detect()
-    return _open(request, request.ranked_flavours(tools)[0], tools, persist=True)
+    environment = TensorRTEnvironment.detect()
+    return _open(request, request.ranked_flavours(environment)[0], environment, persist=True)
 
 
 def try_open_native(request: RunnerRequest) -> TensorRTRunner | None:
-    """As `open_native`, but whatever TensorRT lacks or refuses is a note, and None says to take
-    another back end.
+    """Return a runner as `open_native` does, or None if another back end is to be taken.
+
+    Whatever TensorRT lacks or refuses is told as a note.
 
     Raises:
-        BundleError: the bundle is damaged.
+        BundleError: The bundle is damaged.
     """
     if not is_available():
         return None
     try:
-        tools = TensorRTEnvironment.detect()
+        environment = TensorRTEnvironment.detect()
         EngineCache().open()
-        flavours = request.ranked_flavours(tools)
+        flavours = request.ranked_flavours(environment)
     except (DependencyError, EngineError) as error:
         request.report.say(f"going on without TensorRT: {error}")
         return None
-    except (
-        BundleError
-    ):  # it lacks this precision for TensorRT, and may have it for another back end
-        return None
+    except BundleError:
+        return None  # it lacks this precision for TensorRT, and may have it for another back end
     for flavour in flavours:
         try:
-            return _open(request, flavour, tools, persist=False)
+            return _open(request, flavour, environment, persist=False)
         except EngineError as error:
             request.report.say(f"going on without TensorRT's {FLAVOURS[flavour].file}: {error}")
     return None
 
 
 def rank_flavours(
-    bundle: Bundle, config: EngineConfig, tools: TensorRTEnvironment
+    bundle: Bundle, config: EngineConfig, environment: TensorRTEnvironment
 ) -> list[Flavour]:
-    """The bundle's files for TensorRT: first what passed here, the fastest before others, then what
-    is usually fast.
+    """Return the bundle's files for TensorRT in the order in which to try them.
+
+    First come those whose engine passed on this device, by speed, then what is usually fast.
 
     Raises:
-        EngineError: there is no place for engines.
+        EngineError: There is no place for engines.
     """
-    cache, times = EngineCache(), {}
+    cache, milliseconds = EngineCache(), {}
     held = [flavour for flavour in flavours_of("tensorrt") if bundle.holds(flavour)]
     if config.dla is not None and len(held) > 1:  # DLA has no FP32
         held = [flavour for flavour in held if FLAVOURS[flavour].precision != "fp32"]
     for flavour in held:
         digest = bundle.manifest.files[FLAVOURS[flavour].file].sha256
-        record = cache.entry(key_parts(tools, BuildRecipe.of(tools.trt, flavour, config), digest))
-        if record is not None and record.plan is not None and record.ms is not None:
-            times[flavour] = record.ms
-    return sorted(held, key=lambda flavour: times.get(flavour, float("inf")))
+        entry = cache.entry(engine_parts(environment, flavour, config, digest))
+        if entry is not None and entry.plan is not None and entry.ms is not None:
+            milliseconds[flavour] = entry.ms
+    return sorted(held, key=lambda flavour: milliseconds.get(flavour, float("inf")))
 
 
 def _open(
-    request: RunnerRequest, flavour: Flavour, tools: TensorRTEnvironment, *, persist: bool
+    request: RunnerRequest, flavour: Flavour, environment: TensorRTEnvironment, *, persist: bool
 ) -> TensorRTRunner:
     bundle, config = request.bundle, request.config
     data = read_verified_graph(bundle, flavour)
@@ -135,7 +139,7 @@ def _open(
             flavour,
             data,
             config,
-            tools,
+            environment,
             force=force,
             persist=persist,
             report=request.report,
@@ -143,11 +147,11 @@ def _open(
         )
         messages = TensorRTMessages(lambda text: None)
         engine = Engine(
-            tools.trt,
-            tools.cuda,
+            environment.trt,
+            environment.cuda,
             plan,
             GraphSignature.of(bundle.manifest),
-            messages.logger(tools.trt),
+            messages.logger(environment.trt),
             lanes=streams,
             graphs=config.graphs,
             mapped=config.mapped,

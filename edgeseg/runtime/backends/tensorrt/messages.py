@@ -1,0 +1,49 @@
+"""The messages of TensorRT's logger: a failed call gives no reason anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
+
+MAX_ERRORS = 20  # kept
+SHOWN_ERRORS = 3  # in a sentence
+
+
+class TensorRTMessages:
+    """The messages of one TensorRT logger.
+
+    Attributes:
+        errors: The last messages that were errors.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        """Args:
+        tell: Gets every message at once, so that the last one outlives a crash.
+        """
+        self._tell = tell
+        self.errors: list[str] = []
+
+    def add(self, text: str, is_error: bool) -> None:
+        """Take in one message."""
+        text = " ".join(text.split())
+        if is_error:
+            self.errors = [*self.errors, text][-MAX_ERRORS:]
+        self._tell(text)
+
+    def reason(self) -> str:
+        """Return the errors as part of a sentence."""
+        return "; ".join(self.errors[-SHOWN_ERRORS:]) or "TensorRT gave no reason"
+
+    def logger(self, trt: TensorRTModule) -> Any:  # Any: an ILogger of `trt`
+        """Return the logger for TensorRT; it must live as long as anything made with it."""
+        messages = self
+
+        class Logger(trt.ILogger):  # type: ignore[misc]  # the bindings bring no types
+            def log(self, severity: Any, msg: str) -> None:  # Any: an enum of `trt`
+                if severity != trt.ILogger.VERBOSE:
+                    errors = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR)
+                    messages.add(msg, severity in errors)
+
+        return Logger()
