@@ -97,7 +97,8 @@ def member(facts: dict[str, Any], versions: list[str]) -> dict[str, Any]:  # Any
 def derive(listing: dict[str, Any]) -> dict[str, Any]:  # Any: what json holds
     versions: list[str] = listing["versions"]
     return {
-        "about": "names, arguments and enum values of TensorRT's Python bindings; made by tests/fakes/derive.py",
+        "about": "names, arguments and enum values of TensorRT's Python bindings; "
+        "made by tests/fakes/derive.py",
         "versions": versions,
         "classes": {
             name: {

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import edgeseg
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle.flavours import FLAVOURS
 from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
@@ -120,7 +119,7 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> F
         EngineError: It refused, crashed, was killed or took too long.
         KeyboardInterrupt: `stopped` ended it.
     """
-    root = str(Path(edgeseg.__file__).parents[1])
+    root = str(Path(__file__).parents[4])  # the folder that holds the package
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", build_worker.__name__, str(folder)]
     with open(folder / build_worker.OUTPUT, "wb") as output:
