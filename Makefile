@@ -16,7 +16,7 @@ help:
 	@echo "make demo    the whole job on a synthetic site, into ./demo-site"
 	@echo "make test    style, import borders, types and tests"
 	@echo "make lint    the same without the tests"
-	@echo "make docs    docs/configuration.md and docs/command-line.md, from the code"
+	@echo "make docs    the documentation as a site, into docs/_build"
 	@echo "make clean   remove what these commands made"
 
 demo: $(VENV)/.installed-all
@@ -39,11 +39,15 @@ types: $(VENV)/.installed-dev
 tests: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
 
+# The reference of settings and commands from the code, then the site; offline, and a warning (a
+# broken link, a page that no other leads to) is an error.
 docs: $(VENV)/.installed-dev
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+	@echo "built; open docs/_build/index.html"
 
 clean:
-	rm -rf $(VENV) demo-site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) demo-site docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # `.installing` stands while an install runs; one that was killed leaves it behind, and the next call starts afresh.
 # Packages are compiled when they are first imported, because compiling all of torch takes longer than the tests do.

@@ -70,6 +70,10 @@ def test_every_module_of_the_tree_is_in_the_wheel_once(wheel: zipfile.ZipFile) -
     assert sorted(packed) == sorted(in_tree())
 
 
+def test_type_checkers_find_the_types(wheel: zipfile.ZipFile) -> None:
+    assert "edgeseg/py.typed" in wheel.namelist()
+
+
 def test_the_three_folders_on_top_are_subpackages(wheel: zipfile.ZipFile) -> None:
     for package in FOLDERS.values():
         assert f"{package}/__init__.py" in wheel.namelist()
@@ -78,7 +82,7 @@ def test_the_three_folders_on_top_are_subpackages(wheel: zipfile.ZipFile) -> Non
 def test_the_metadata_offers_the_documented_extras_and_license(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(wheel.read(name).decode())
-    assert set(metadata.get_all("Provides-Extra") or []) == EXTRAS | {"all", "dev"}
+    assert set(metadata.get_all("Provides-Extra") or []) == EXTRAS | {"all", "dev", "docs"}
     assert metadata["License-Expression"] == "Apache-2.0"
     license = name.replace("METADATA", "licenses/LICENSE")
     assert b"Apache License" in wheel.read(license)
