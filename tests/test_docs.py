@@ -10,6 +10,7 @@ block that takes it: the text shows the plain command, the test stays small.
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -29,6 +30,7 @@ from edgeseg.cli.app import app
 from edgeseg.config.reference import tables
 from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.scene import Scene
+from edgeseg.errors import EdgesegError
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -221,3 +223,25 @@ def test_marked_blocks_run(document: Path, folder: Path) -> None:
         timeout=900,
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def string_constants() -> str:
+    """Every piece of text in the package's own code, one to a line."""
+    found = []
+    for folder in ("edgeseg", "cli", "export", "calibration"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.append(node.value)
+    return "\n".join(found)
+
+
+def test_troubleshooting_quotes_what_is_said_and_has_every_kind_of_error() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    for error in EdgesegError.__subclasses__():
+        if error.__module__ == "edgeseg.errors":
+            assert f"## {error.__name__}" in page, f"no section about {error.__name__}"
+    said = string_constants()
+    for row in re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE):
+        for quoted in re.findall(r"`([^`]+)`", row):
+            assert quoted in said, f"nothing in edgeseg says {quoted!r} any more"
