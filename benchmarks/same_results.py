@@ -5,9 +5,10 @@
     python benchmarks/same_results.py --compare old.json new.json
 
 The first two draw the same small site and do the whole job on it with nothing but the command line
-of the checkout: init, add, three methods, distill, two exports, infer, eval, and a round of
-adaptation, on one CPU thread in float32. The third prints each entry as same or DIFFERENT, and ends
-with exit code 1 if anything differs.
+of the checkout: init, add, three methods, distill, exports up to trained codes, infer, eval, and a
+round of adaptation, on one CPU thread in float32. With --work the folder is kept, and the same
+command goes on after the last part that is in the JSON file. The third prints each entry as same or
+DIFFERENT, and ends with exit code 1 if anything differs.
 
 An entry is the SHA-256 of a file, or the JSON that a command printed or wrote. Tensors are taken by
 name, type, shape and bytes in the order of their names, and so are arrays; TOML and JSON by their
@@ -29,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from importlib.metadata import version
@@ -340,14 +341,14 @@ def train(job: Job) -> None:
 
 
 def export(job: Job) -> None:
-    """The bundle with all its files, and one for which every rung of the ladder was tried."""
+    """The bundle with all its files, and one for which some rungs of the ladder were tried."""
     said = job.run("export", "--int8", "--half", "--json", sets=job.settings)
     job.keep("export/printed", json.loads(said))
     job.keep_folder("export", (job.site / "bundles" / "current").resolve())
     strict = (*job.settings, "export.max_drop=0", "export.max_class_drop=0")
-    words = ("export", "--int8", "--qat", "--json", "--output", "../qat")
-    job.keep("export --qat/printed", json.loads(job.run(*words, sets=strict, good=(0, 1))))
-    job.keep_folder("export --qat", job.work / "qat")
+    words = ("export", "--int8", "--json", "--output", "../strict")
+    job.keep("export strict/printed", json.loads(job.run(*words, sets=strict, good=(0, 1))))
+    job.keep_folder("export strict", job.work / "strict")
 
 
 def infer(job: Job) -> None:
@@ -386,6 +387,20 @@ def adapt(job: Job) -> None:
     job.keep_lines("adapt/frames.jsonl", (job.site / "frames.jsonl").read_text(), {"time"})
 
 
+def qat(job: Job) -> None:
+    """All rungs of the ladder: where the float file labels val, every INT8 file is worse."""
+    job.run("add", "labels", "../images", "../masks", "--split", "train")
+    job.run("add", "labels", "../pictures", "../infer-fp32/masks", "--split", "val")
+    strict = (*job.settings, "export.max_drop=0", "export.max_class_drop=0")
+    words = ("export", "runs/distill/exp1", "--int8", "--qat", "--json", "--output", "../trained")
+    said = json.loads(job.run(*words, sets=strict, good=(1,)))
+    rungs = said["figures"]["int8-cpu"]["ladder"] + said["figures"]["int8-trt"]["ladder"]
+    if sum("trained" in rung["rung"] for rung in rungs) != 2:
+        raise SystemExit("the codes were not trained, so this part shows nothing")
+    job.keep("qat/printed", said)
+    job.keep_folder("qat", job.work / "trained")
+
+
 def machine() -> dict[str, str]:
     """What else decides about the numbers."""
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
@@ -395,25 +410,31 @@ def machine() -> dict[str, str]:
     } | {name: version(name) for name in PACKAGES}
 
 
+PARTS: tuple[Callable[[Job], None], ...] = (make_site, train, export, infer, adapt, qat)
+
+
 def record(checkout: Path, out: Path, weights: Path | None, work: Path) -> None:
-    """Do the whole job in `work` and write what was found to `out`."""
-    draw(work)
+    """Do the whole job in `work`, or what of it is not in `out` yet, and write what was found."""
+    before = json.loads(out.read_bytes()) if out.exists() else {"parts": [], "entries": {}}
+    if not before["parts"]:
+        draw(work)
     chosen = ('train.encoder="mobilenetv2_050"', 'train.weights="none"')
     if weights is not None:
-        (work / "encoder.safetensors").symlink_to(weights.resolve())
         chosen = ('train.encoder="mobilenetv2_100"', 'train.weights="../encoder.safetensors"')
-    job = Job(checkout.resolve(), work.resolve(), (*SETTINGS, *chosen))
-    about = machine() | {
-        "edgeseg": job.check(),
-        "weights": sha(weights.read_bytes()) if weights else "none",
-    }
-    began = time.monotonic()
-    for part in (make_site, train, export, infer, adapt):
-        part(job)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"about": about, "entries": job.entries}, indent=1, sort_keys=True)
-        out.write_text(text + "\n")
-    print(f"{len(job.entries)} entries in {out}, {time.monotonic() - began:.0f} s")
+        if not before["parts"]:
+            (work / "encoder.safetensors").symlink_to(weights.resolve())
+    job = Job(checkout.resolve(), work.resolve(), (*SETTINGS, *chosen), before["entries"])
+    about = machine() | {"edgeseg": job.check()}
+    about["weights"] = sha(weights.read_bytes()) if weights else "none"
+    done: list[str] = before["parts"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        if part.__name__ not in done:
+            part(job)
+            done.append(part.__name__)
+            found = {"about": about, "parts": done, "entries": job.entries}
+            out.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    print(f"{len(job.entries)} entries in {out}")
 
 
 def differences(one: Json, other: Json, where: str = "") -> Iterator[str]:
@@ -467,9 +488,11 @@ def main() -> None:
     if not given.checkout or not given.out:
         parser.error("give --checkout and --out, or --compare")
     if given.work:
-        given.work.mkdir(parents=True)
+        given.work.mkdir(parents=True, exist_ok=True)
         record(given.checkout, given.out, given.weights, given.work)
         return
+    if given.out.exists():
+        parser.error(f"{given.out} exists; remove it, or give the --work that it was made in")
     with tempfile.TemporaryDirectory(prefix="same-results-") as folder:
         record(given.checkout, given.out, given.weights, Path(folder))
 

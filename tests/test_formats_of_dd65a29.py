@@ -36,7 +36,8 @@ LEAST = 0.995  # share of pixels that must agree on any machine
 
 def mobilenetv2_tiny(pretrained: bool = False, **rest: Any) -> Any:  # Any: of timm, without types
     """MobileNetV2 with a tenth of the channels and one block a stage, so that files are small."""
-    return _gen_mobilenet_v2("mobilenetv2_tiny", 0.1, 0.3, pretrained=pretrained, **rest)
+    make: Any = _gen_mobilenet_v2
+    return make("mobilenetv2_tiny", 0.1, 0.3, pretrained=pretrained, **rest)
 
 
 register_model(mobilenetv2_tiny)
@@ -54,7 +55,7 @@ def same_machine() -> bool:
         return False
     cpu = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
     here = {"cpu": cpu, "onnxruntime": onnxruntime.__version__, "torch": torch.__version__}
-    return here == EXPECTED["machine"]
+    return bool(here == EXPECTED["machine"])
 
 
 # --- the bundle
