@@ -25,8 +25,10 @@ from timm.models.efficientnet import _gen_mobilenet_v2
 from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig
-from edgeseg.runtime.framelog import FrameLog, iter_records, read_record, verify
-from edgeseg.runtime.runner import open_runner
+from edgeseg.runtime.backends.open_runner import open_runner
+from edgeseg.runtime.framelog.frame_log import FrameLog
+from edgeseg.runtime.framelog.reader import iter_records, verify_log
+from edgeseg.runtime.framelog.record_format import read_record
 
 GOLDEN = Path(__file__).parent / "golden" / "dd65a29"
 EXPECTED = json.loads((GOLDEN / "expected.json").read_bytes())
@@ -109,7 +111,7 @@ def readings(folder: Path) -> list[dict[str, Any]]:  # Any: JSON values
 def test_the_frame_log_reads_as_it_did() -> None:
     assert readings(GOLDEN / "log") == EXPECTED["log"]
     assert {each["header"]["reason"] for each in EXPECTED["log"]} == {"score", "random", "flagged"}
-    result = verify(GOLDEN / "log")
+    result = verify_log(GOLDEN / "log")
     assert (result.good, result.bad) == (len(EXPECTED["log"]), [])
 
 
@@ -123,7 +125,7 @@ def test_the_frame_log_can_be_appended_to(tmp_path: Path) -> None:
     assert readings(folder)[:-1] == EXPECTED["log"]
     header = read_record(path).header
     assert (header.boot, header.seq) == (EXPECTED["log"][-1]["header"]["boot"] + 1, 0)
-    assert verify(folder).good == len(EXPECTED["log"]) + 1
+    assert verify_log(folder).good == len(EXPECTED["log"]) + 1
 
 
 # --- the round
