@@ -25,6 +25,7 @@ from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
 from edgeseg.errors import ConfigError, DataError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
+FrameOrigin = Literal["footage", "labels", "log"]
 SPLITS: tuple[Split, ...] = ("labelled", "unlabelled", "val", "gate")
 HELD_OUT: tuple[Split, ...] = ("val", "gate")  # never trained on
 
@@ -58,7 +59,7 @@ class Frame:
     height: int
     width: int
     hash: str
-    origin: Literal["footage", "labels", "log"]
+    origin: FrameOrigin
     withheld: bool = False
 
 

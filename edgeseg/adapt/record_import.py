@@ -146,8 +146,8 @@ def _take(store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, Or
         time=max(0.0, header.monotonic_ns / 1e9),
         source=f"{header.device}:{header.boot:06d}",
         origin="log",
-        content=content,
-        hashed=hashed,
+        digest=content,
+        image_hash=hashed,
     )
     facts = header.model_dump(include={field.name for field in dataclasses.fields(Origin)})
     origins[frame.id] = Origin(frame=frame.id, record=record.name, **facts)

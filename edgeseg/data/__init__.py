@@ -1,1 +1,1 @@
-"""Footage, masks, splits, and what training reads from them."""
+"""Frames, masks and splits of a site, as training reads them; `ingest` takes them in."""

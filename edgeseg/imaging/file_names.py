@@ -1,4 +1,4 @@
-"""Which files are images, and their natural order."""
+"""File names: which ones are images, and the order in which people number them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ IMAGE_SUFFIXES = frozenset(
 
 
 def is_image(path: Path) -> bool:
-    """Whether the file's name is that of a picture."""
+    """Return whether the file's name is that of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def natural_sort_key(path: Path) -> list[tuple[int, str]]:
-    """A sort key that puts frame_2 before frame_10."""
+    """Return a sort key that puts frame_2 before frame_10.
+
+    Digits compare as numbers and stand behind everything else: "frame_10" becomes
+    [(-1, "frame_"), (10, "")].
+    """
     return [
         (int(part), "") if part.isdecimal() else (-1, part)
         for part in re.split(r"(\d+)", str(path))

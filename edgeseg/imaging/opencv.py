@@ -1,6 +1,4 @@
-"""OpenCV for the runtime: a missing one is told in a sentence, a present one keeps quiet about
-addresses it opens.
-"""
+"""OpenCV, or a sentence on how to install it; and a way to keep it from printing."""
 
 from __future__ import annotations
 
@@ -12,15 +10,15 @@ try:
     import cv2
 except ImportError:
     raise DependencyError(
-        "OpenCV, which reads and draws pictures, is not installed; run `pip install 'edgeseg[device]'` "
-        "(on a Jetson JetPack's own serves too)"
+        "OpenCV, which reads and draws pictures, is not installed; "
+        "run `pip install 'edgeseg[device]'` (on a Jetson JetPack's own serves too)"
     ) from None
 
 __all__ = ["cv2", "silence_opencv"]
 
 
 def silence_opencv() -> None:
-    """Stop OpenCV and FFmpeg from printing: what they say about a camera includes its password."""
+    """Stop OpenCV and FFmpeg from printing: their words about a camera include its password."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     if hasattr(cv2, "setLogLevel"):

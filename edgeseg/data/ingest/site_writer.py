@@ -1,8 +1,8 @@
-"""Adding frames to a site: images first, each durable under the name of its content, then the index
-that counts them.
+"""The writer that adds frames to a site.
 
-A writer killed anywhere leaves images that no index names; the same command run again writes the
-same and finishes.
+Images come first, each written under the name of its content and safe from a power cut, then the
+index that counts them. A writer killed anywhere leaves images that no index names; the same command
+run again writes the same and finishes.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 from edgeseg.atomic_files import lock_folder, remove_leftovers, write_atomic
-from edgeseg.data.ingest.image_files import Rgb, content_digest, encode_image, shrink_to_max_side
+from edgeseg.data.ingest.image_files import content_digest, encode_image, shrink_to_max_side
 from edgeseg.data.leakage import mark_withheld
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
-from edgeseg.site import Frame, Site, Split
+from edgeseg.site import Frame, FrameOrigin, Site, Split
 
 DEFAULT_CAMERA = "camera"
-Origin = Literal["footage", "labels", "log"]
 
 
-def check_camera(name: str | None) -> str:
-    """The camera's name, the default one without any.
+def checked_camera_name(name: str | None) -> str:
+    """Return the camera's name, the default one without any.
 
     Raises:
-        DataError: it cannot be part of a file name.
+        DataError: It cannot be part of a file name.
     """
     name = name or DEFAULT_CAMERA
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}", name):
         raise DataError(
-            f"camera {name!r} cannot be part of a file name; use up to 40 letters, digits, '.', '_' and '-'"
+            f"camera {name!r} cannot be part of a file name; "
+            "use up to 40 letters, digits, '.', '_' and '-'"
         )
     return name
 
@@ -42,74 +42,79 @@ class SiteWriter:
     """The frames of a site while some are added; made by `open_site_writer`."""
 
     def __init__(self, site: Site) -> None:
+        """Read the index."""
         self.site = site
         self._frames = {frame.id: frame for frame in site.frames()}
-        self._digests = {identity.rpartition("-")[2]: identity for identity in self._frames}
+        # A frame id is "<camera>-<digest of the content>".
+        self._id_of_digest = {frame_id.rpartition("-")[2]: frame_id for frame_id in self._frames}
         self._hashes = HashSet([int(frame.hash, 16) for frame in self._frames.values()])
         self._unsaved = 0
-        self._before = frozenset(self._frames)
+        self._ids_at_start = frozenset(self._frames)
 
     def frames(self) -> list[Frame]:
+        """Return all frames, those added so far among them."""
         return list(self._frames.values())
 
-    def find_by_id(self, identity: str) -> Frame | None:
-        """The frame of this id."""
-        return self._frames.get(identity)
+    def find_by_id(self, frame_id: str) -> Frame | None:
+        """Return the frame of this id."""
+        return self._frames.get(frame_id)
 
-    def find_by_content(self, content: str) -> Frame | None:
-        """The frame made from content with this `content_digest`, whatever its camera."""
-        identity = self._digests.get(content)
-        return None if identity is None else self._frames[identity]
+    def find_by_content(self, digest: str) -> Frame | None:
+        """Return the frame made from content with this `content_digest`, whatever its camera."""
+        frame_id = self._id_of_digest.get(digest)
+        return None if frame_id is None else self._frames[frame_id]
 
-    def was_present(self, content: str) -> bool:
-        """Whether the site held a frame of this content before it was opened."""
-        return self._digests.get(content) in self._before
+    def was_present(self, digest: str) -> bool:
+        """Return whether the site held a frame of this content before it was opened."""
+        return self._id_of_digest.get(digest) in self._ids_at_start
 
-    def has_near_duplicate(self, value: int) -> bool:
-        """Whether the site holds a near-duplicate, by the configuration's distance, of a frame with
-        this hash.
+    def has_near_duplicate(self, image_hash: int) -> bool:
+        """Return whether the site holds a near-duplicate of a frame with this dHash.
+
+        The configuration says how many bits near-duplicates may differ in.
         """
-        return self._hashes.has_within(value, self.site.config.data.near_duplicate)
+        return self._hashes.has_within(image_hash, self.site.config.data.near_duplicate)
 
     def put_image(
         self,
-        rgb: Rgb,
+        rgb: Image,
         data: bytes | None,
         *,
         camera: str,
         time: float,
         source: str,
-        origin: Origin,
-        content: str | None = None,
-        hashed: int | None = None,
+        origin: FrameOrigin,
+        digest: str | None = None,
+        image_hash: int | None = None,
         lossless: bool = False,
     ) -> Frame:
         """Write an image into the site and make it an unlabelled frame.
 
         Args:
             rgb: (H, W, 3) uint8.
-            data: the image as a plain JPEG file, kept byte for byte unless it has to be made
+            data: The image as a plain JPEG file, kept byte for byte unless it has to be made
                 smaller.
-            content: digest of what it was made from; by default of the bytes that are stored.
-            hashed: its dHash where that is known.
-            lossless: store PNG where `data` is missing.
+            digest: Digest of what it was made from; by default of the bytes that are stored.
+            image_hash: Its dHash where that is known.
+            lossless: Store PNG where `data` is missing.
 
         Raises:
-            DataError: the disk does not take it.
+            DataError: The disk does not take it.
         """
-        small = shrink_to_max_side(rgb, self.site.config.data.max_side)
+        stored = shrink_to_max_side(rgb, self.site.config.data.max_side)
+        is_whole = stored is rgb
         suffix = ".jpg"
-        if data is None or small is not rgb:
-            suffix = ".png" if lossless and small is rgb else ".jpg"
-            data = encode_image(small, suffix)
-        content = content or content_digest(data)
-        identity = f"{camera}-{content}"
-        name = f"frames/{camera}/{identity}{suffix}"
+        if data is None or not is_whole:
+            suffix = ".png" if lossless and is_whole else ".jpg"
+            data = encode_image(stored, suffix)
+        digest = digest or content_digest(data)
+        frame_id = f"{camera}-{digest}"
+        name = f"frames/{camera}/{frame_id}{suffix}"
         self.write(name, data)
-        height, width = small.shape[:2]
-        value = dhash(rgb) if hashed is None else hashed
+        height, width = stored.shape[:2]
+        image_hash = dhash(rgb) if image_hash is None else image_hash
         frame = Frame(
-            id=identity,
+            id=frame_id,
             camera=camera,
             time=round(time, 3),
             source=source,
@@ -118,12 +123,12 @@ class SiteWriter:
             mask=None,
             height=height,
             width=width,
-            hash=f"{value:016x}",
+            hash=f"{image_hash:016x}",
             origin=origin,
         )
-        self._frames[identity] = frame
-        self._digests[content] = identity
-        self._hashes.add(value)
+        self._frames[frame_id] = frame
+        self._id_of_digest[digest] = frame_id
+        self._hashes.add(image_hash)
         self._unsaved += 1
         return frame
 
@@ -135,14 +140,22 @@ class SiteWriter:
         self._unsaved += 1
 
     def write(self, name: str, data: bytes) -> None:
-        """Put a file into the site."""
+        """Put a file into the site.
+
+        Raises:
+            DataError: The disk does not take it.
+        """
         try:
             write_atomic(self.site.root / name, data)
         except OSError as error:
             raise _unwritable(self.site, error) from None
 
     def save(self) -> int:
-        """Write the index; returns how many unlabelled frames are withheld from training now."""
+        """Write the index.
+
+        Returns:
+            How many unlabelled frames are withheld from training now.
+        """
         frames = mark_withheld(self.frames(), self.site.config.data)
         try:
             self.site.save_frames(frames)
@@ -153,31 +166,31 @@ class SiteWriter:
         return sum(frame.withheld for frame in frames)
 
     def save_sometimes(self) -> None:
-        """Write the index if so much is new that losing it would hurt; rarer the longer the index
-        is.
+        """Write the index if so much is new that losing it would hurt.
+
+        That is at 20 new frames or a twentieth of all, whichever is more, for writing a long index
+        takes longer.
         """
         if self._unsaved >= max(20, len(self._frames) // 20):
             self.save()
 
 
-def _unwritable(site: Site, error: OSError) -> DataError:
-    return DataError(
-        f"{site.root} cannot be written to ({error.strerror}); make room or mend the folder, then run this again"
-    )
-
-
 @contextmanager
 def open_site_writer(site: Site) -> Iterator[SiteWriter]:
-    """The site's store, held by this process alone, without what a killed one left half-written.
+    """Open a site for this process alone, without what a killed writer left half-written.
 
     Raises:
-        DataError: another process adds to the site.
+        DataError: Another process adds to the site.
     """
     with lock_folder(site.root / "frames", DataError):
-        for folder in (
-            site.root,
-            *(site.root / "frames").glob("*/"),
-            *(site.root / "masks").glob("*/"),
-        ):
+        camera_folders = [*(site.root / "frames").glob("*/"), *(site.root / "masks").glob("*/")]
+        for folder in (site.root, *camera_folders):
             remove_leftovers(folder)
         yield SiteWriter(site)
+
+
+def _unwritable(site: Site, error: OSError) -> DataError:
+    return DataError(
+        f"{site.root} cannot be written to ({error.strerror}); "
+        "make room or mend the folder, then run this again"
+    )
