@@ -1,4 +1,4 @@
-"""What a frame log hands out: masks at the frame's size are those that every other part would make."""
+"""Exported masks have the frame's size and are what every other part would make of them."""
 
 from __future__ import annotations
 

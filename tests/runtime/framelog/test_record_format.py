@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 import tracemalloc
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edgeseg.errors import FrameLogError
+from edgeseg.runtime.framelog import record_format
 from edgeseg.runtime.framelog.record_format import (
     MAGIC,
     Record,
@@ -32,7 +34,7 @@ from edgeseg.runtime.framelog.record_header import PartKind, RecordMetadata
 HEIGHT, WIDTH = 48, 64
 
 
-def facts(**changes: Any) -> RecordMetadata:
+def metadata(**changes: Any) -> RecordMetadata:
     values: dict[str, Any] = {
         "device": "gauge-7",
         "camera": "ufer öst",
@@ -61,7 +63,7 @@ def pictures() -> tuple[Any, Any, Any]:
     return image, mask, entropy
 
 
-NAME, DATA = encode_record(facts(), encode_parts(*pictures(), quality=95))
+FILE_NAME, DATA = encode_record(metadata(), encode_parts(*pictures(), quality=95))
 PARTS = parse_record(DATA).parts
 
 
@@ -70,13 +72,13 @@ def forge(header: bytes, body: bytes = b"") -> bytes:
 
 
 def with_part(kind: PartKind, data: bytes) -> Record:
-    return parse_record(encode_record(facts(), {**PARTS, kind: data})[1])
+    return parse_record(encode_record(metadata(), {**PARTS, kind: data})[1])
 
 
 def test_what_goes_in_comes_out() -> None:
     image, mask, entropy = pictures()
     record = parse_record(DATA)
-    assert record.header.model_dump(exclude={"parts", "version"}) == facts().model_dump()
+    assert record.header.model_dump(exclude={"parts", "version"}) == metadata().model_dump()
     assert record.id == hashlib.sha256(DATA).hexdigest()
     assert np.abs(record.image().astype(int) - image).mean() < 4  # JPEG, and red is not blue
     found_mask, found_entropy = record.mask(), record.entropy()
@@ -85,23 +87,48 @@ def test_what_goes_in_comes_out() -> None:
     np.testing.assert_allclose(found_entropy, entropy, atol=0.5 / 255 + 1e-6)
 
 
+def test_a_reader_written_from_the_description_alone_reads_a_record() -> None:
+    assert DATA[:4] == b"ESR1"
+    (length,) = struct.unpack_from("<I", DATA, 4)
+    header = json.loads(DATA[8 : 8 + length])
+    offset, parts = 8 + length, {}
+    for part in header["parts"]:
+        content = DATA[offset : offset + part["length"]]
+        assert hashlib.sha256(content).hexdigest() == part["sha256"]
+        parts[part["kind"]] = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        offset += part["length"]
+    assert offset == len(DATA)
+    image, mask, entropy = pictures()
+    assert parts["image"].shape == (header["height"], header["width"], 3) == image.shape
+    np.testing.assert_array_equal(parts["mask"], mask)
+    np.testing.assert_allclose(parts["entropy"] / 255, entropy, atol=0.5 / 255 + 1e-6)
+    described = (
+        "boot camera clock_synced device flags height model monotonic_ns parts probability reason "
+        "schema score seq threshold time width"
+    )
+    assert list(header) == described.split()
+    assert all(re.search(rf"^    .*\b{key}\b", str(record_format.__doc__), re.M) for key in header)
+    place = f"{header['boot']:06}-{header['seq']:010}-{min(999, int(1000 * header['score'])):03}"
+    assert f"{place}-{hashlib.sha256(DATA).hexdigest()[:32]}.esr" == FILE_NAME
+
+
 def test_mask_and_entropy_may_be_missing() -> None:
     record = parse_record(
-        encode_record(facts(), encode_parts(pictures()[0], None, None, quality=80))[1]
+        encode_record(metadata(), encode_parts(pictures()[0], None, None, quality=80))[1]
     )
     assert record.mask() is None
     assert record.entropy() is None
 
 
 def test_the_same_input_gives_the_same_bytes_and_name() -> None:
-    assert encode_record(facts(), encode_parts(*pictures(), quality=95)) == (NAME, DATA)
-    assert f"000003-0000000041-421-{hashlib.sha256(DATA).hexdigest()[:32]}.esr" == NAME
+    assert encode_record(metadata(), encode_parts(*pictures(), quality=95)) == (FILE_NAME, DATA)
+    assert f"000003-0000000041-421-{hashlib.sha256(DATA).hexdigest()[:32]}.esr" == FILE_NAME
 
 
 def test_values_outside_the_entropy_range_are_clipped() -> None:
     entropy = np.array([[np.nan, -1.0], [2.0, 0.5]], np.float32)
     record = parse_record(
-        encode_record(facts(), encode_parts(pictures()[0], None, entropy, quality=80))[1]
+        encode_record(metadata(), encode_parts(pictures()[0], None, entropy, quality=80))[1]
     )
     found = record.entropy()
     assert found is not None
@@ -129,7 +156,7 @@ def test_every_change_of_the_bytes_is_noticed(data: st.DataObject) -> None:
     if bytes(changed) == DATA:
         return
     try:
-        assert parse_record(bytes(changed)).name != NAME
+        assert parse_record(bytes(changed)).name != FILE_NAME
     except FrameLogError as error:
         assert "the record" in str(error)
 
@@ -233,9 +260,9 @@ def test_a_newer_layout_asks_for_an_update() -> None:
     ],
     ids=lambda change: next(iter(change)),
 )
-def test_facts_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+def test_metadata_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        facts(**change)
+        metadata(**change)
 
 
 def patched_jpeg(height: int, width: int) -> bytes:
@@ -284,11 +311,15 @@ def test_a_color_mask_is_refused() -> None:
 
 
 def test_files_are_checked_against_their_names(tmp_path: Path) -> None:
-    good = tmp_path / NAME
+    good = tmp_path / FILE_NAME
     good.write_bytes(DATA)
     assert read_record(good) == parse_record(DATA)
     assert read_header(good) == parse_record(DATA).header
-    for wrong in (NAME.replace("421", "999"), NAME.replace("000003-", "000004-"), "a.esr"):
+    for wrong in (
+        FILE_NAME.replace("421", "999"),
+        FILE_NAME.replace("000003-", "000004-"),
+        "a.esr",
+    ):
         (tmp_path / wrong).write_bytes(DATA)
         with pytest.raises(FrameLogError, match="does not fit its name") as caught:
             read_record(tmp_path / wrong)
@@ -297,7 +328,7 @@ def test_files_are_checked_against_their_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "missing", "huge", "empty"])
 def test_what_is_no_regular_file_is_refused(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / NAME
+    path = tmp_path / FILE_NAME
     if kind == "link":
         (tmp_path / "real").write_bytes(DATA)
         path.symlink_to("real")
