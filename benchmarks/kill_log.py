@@ -1,13 +1,12 @@
-"""kill -9 while the frame log is written: nothing acknowledged may be lost, nothing corrupt, the
-next start must work.
+"""Kills the writer of a frame log: nothing acknowledged may be lost, nothing corrupt.
 
-python benchmarks/kill_log.py [--kills 50] [--bundle BUNDLE --source CLIP [arguments of edgeseg
-infer...]]
+    python benchmarks/kill_log.py [--kills 50]
+        [--bundle BUNDLE --source CLIP [arguments of edgeseg infer ...]]
 
 First a process that only writes records, as fast as it can, is killed at random moments after its
 first acknowledgement (before it there is only the start of the interpreter to hit). Then, given a
-bundle and a clip, `edgeseg infer --log` is killed at moments spread evenly over a whole run. kill
--9 cannot show a missing fsync: that takes a power cut.
+bundle and a clip, `edgeseg infer --log` is killed at moments spread evenly over a whole run. After
+each kill the next start must work. A kill -9 cannot show a missing fsync: that takes a power cut.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from edgeseg.config import LogConfig, validate_config
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.framelog.reader import iter_records, verify_log
 
-WRITING = 0.2  # seconds; the longest that the bare writer lives after its first record
+LONGEST_WRITING = 0.2  # seconds that the bare writer lives after its first record at most
 
 
-def write(folder: Path) -> None:
+def write_until_killed(folder: Path) -> None:
     """Put records until killed, printing the name of each once it is acknowledged."""
     image = np.random.default_rng().integers(0, 256, (200, 300, 3), np.uint8)
     config = validate_config(LogConfig, {"min_free_bytes": 0}, "benchmark")
@@ -52,80 +51,80 @@ def write(folder: Path) -> None:
             print(path.name, flush=True)
 
 
-def kill_writer(folder: Path, kills: int, chance: random.Random) -> dict[str, int]:
-    """Kill the bare writer again and again; what was found afterwards."""
+def kill_writer(folder: Path, kills: int, generator: random.Random) -> dict[str, int]:
+    """Kill the bare writer again and again; return what was lost, damaged or left behind."""
     acknowledged: set[str] = set()
-    lost = bad = leftovers = 0
+    lost = bad = torn = 0
     for _ in range(kills):
         command = [sys.executable, __file__, "--write", str(folder)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             acknowledged.add(process.stdout.readline().strip())
-            time.sleep(chance.uniform(0, WRITING))
+            time.sleep(generator.uniform(0, LONGEST_WRITING))
             process.kill()
             acknowledged |= {line.strip() for line in process.stdout if line.endswith("\n")}
         lost += len(acknowledged - {path.name for path in iter_records(folder)})
         bad += len(verify_log(folder).bad)
-        leftovers += len(list((folder / "tmp").iterdir()))
+        torn += len(list((folder / "tmp").iterdir()))
     starts = reopen(folder)
     return {
         "kills": kills,
         "acknowledged": len(acknowledged),
         "lost": lost,
         "bad": bad,
-        "torn": leftovers,
+        "torn": torn,
         **starts,
     }
 
 
 def kill_infer(
-    folder: Path, command: list[str], kills: int, chance: random.Random
+    folder: Path, command: list[str], kills: int, generator: random.Random
 ) -> dict[str, int]:
-    """Kill `edgeseg infer --log` again and again; what was found afterwards."""
+    """Kill `edgeseg infer --log` again and again; return what was lost, damaged or left behind."""
     began = time.monotonic()
-    finish(command, folder.with_name("whole"))
+    run_to_the_end(command, folder.with_name("whole"))
     length = time.monotonic() - began
-    seen: set[str] = set()
-    lost = bad = leftovers = busy = early = 0
+    known: set[str] = set()
+    lost = bad = torn = busy = early = 0
     for _ in range(kills):
-        before = len(seen)
+        before = len(known)
         with subprocess.Popen(
             [*command, "--log", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as run:
             try:
-                code = run.wait(chance.uniform(0, length))
+                code = run.wait(generator.uniform(0, length))
             except subprocess.TimeoutExpired:
-                seen |= names(folder)
+                known |= record_names(folder)
                 run.kill()
             else:
                 early += 1
                 if code:
                     raise SystemExit(f"a start after a kill ended with exit code {code}")
-        there = names(folder)
-        lost += len(seen - there)
-        seen = there
-        busy += len(seen) > before
+        there = record_names(folder)
+        lost += len(known - there)
+        known = there
+        busy += len(known) > before
         if (folder / "ready").is_dir():
             bad += len(verify_log(folder).bad)
-            leftovers += len(list((folder / "tmp").iterdir()))
-    finish(command, folder)
+            torn += len(list((folder / "tmp").iterdir()))
+    run_to_the_end(command, folder)
     return {
         "kills": kills - early,
         "while_logging": busy,
-        "records": len(seen),
+        "records": len(known),
         "lost": lost,
         "bad": bad,
-        "torn": leftovers,
+        "torn": torn,
         **reopen(folder),
     }
 
 
-def names(folder: Path) -> set[str]:
-    """File names of the records there are."""
+def record_names(folder: Path) -> set[str]:
+    """Return the file names of the records that are there."""
     return {path.name for path in iter_records(folder)} if (folder / "ready").is_dir() else set()
 
 
-def finish(command: list[str], folder: Path) -> None:
+def run_to_the_end(command: list[str], folder: Path) -> None:
     """Let `edgeseg infer` run to its end."""
     subprocess.run([*command, "--log", str(folder)], stdout=subprocess.DEVNULL, check=True)
 
@@ -149,11 +148,12 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
     given, more = parser.parse_known_args()
     if given.write is not None:
-        write(given.write)
+        write_until_killed(given.write)
         return 0
-    chance, work = random.Random(given.seed), Path(tempfile.mkdtemp(prefix="kill_log-"))
+    generator = random.Random(given.seed)
+    work = Path(tempfile.mkdtemp(prefix="kill_log-"))
     try:
-        results = {"writer": kill_writer(work / "writer", given.kills, chance)}
+        results = {"writer": kill_writer(work / "writer", given.kills, generator)}
         if given.bundle is not None and given.source is not None:
             command = [
                 sys.executable,
@@ -165,11 +165,12 @@ def main() -> int:
                 given.source,
                 *more,
             ]
-            results["infer"] = kill_infer(work / "infer", command, given.kills, chance)
+            results["infer"] = kill_infer(work / "infer", command, given.kills, generator)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(
-        f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, {platform.machine()}, seed {given.seed}\n"
+        f"edgeseg {edgeseg.__version__}, Python {platform.python_version()}, "
+        f"{platform.machine()}, seed {given.seed}\n"
     )
     for name, result in results.items():
         print(

@@ -28,18 +28,18 @@ from tests.helpers.bundles import CLASSES, HEIGHT, WIDTH, manifest, painted
 COUNT = 12
 
 
-def nothing(*arguments: object) -> None:
+def do_nothing(*arguments: object) -> None:
     return None
 
 
-class Pattern:
+class PatternSource:
     """A source of `count` frames, each of one class, told by its number."""
 
     name = "pattern"
     fps: float | None = None
 
     def __init__(
-        self, count: int = COUNT, before: Callable[[int], None] = nothing, live: bool = False
+        self, count: int = COUNT, before: Callable[[int], None] = do_nothing, live: bool = False
     ) -> None:
         self.total: int | None = count
         self.before, self.live, self.statistics, self.closed = (
@@ -70,9 +70,9 @@ class Pattern:
         self.closed = True
 
 
-class Kept(Sink):
+class RecordingSink(Sink):
     def __init__(
-        self, during: Callable[[int], None] = nothing, at_end: Callable[[], None] = nothing
+        self, during: Callable[[int], None] = do_nothing, at_end: Callable[[], None] = do_nothing
     ) -> None:
         self.during, self.at_end = during, at_end
         self.numbers: list[int] = []
@@ -92,12 +92,12 @@ class Kept(Sink):
         self.ended = self.ended or "aborted"
 
 
-class Stand:
+class FakeRunner:
     """A runner that predicts class 0 everywhere."""
 
     flavour, backend = "fp32", "cpu"
 
-    def __init__(self, during: Callable[[], None] = nothing, streams: int = 2) -> None:
+    def __init__(self, during: Callable[[], None] = do_nothing, streams: int = 2) -> None:
         self.during, self.streams = during, streams
         self.bundle: Any = SimpleNamespace(manifest=manifest())
 
@@ -113,8 +113,10 @@ class Stand:
         )
 
 
-def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> PipelineSummary:
-    """Run with a deadline, so that a run that hangs fails its test; no thread may be left behind."""
+def run_with_deadline(
+    source: PatternSource, runner: FakeRunner, *sinks: Sink, **options: Any
+) -> PipelineSummary:
+    """Run, and fail the test if the run hangs or leaves a thread behind."""
     before = set(threading.enumerate())
     pool = ThreadPoolExecutor(1)
     running = pool.submit(
@@ -129,20 +131,20 @@ def go(source: Pattern, runner: Stand, *sinks: Sink, **options: Any) -> Pipeline
 
 
 def test_every_frame_arrives_once_in_order_with_its_own_prediction(bundle_path: Path) -> None:
-    one, other = Kept(), Kept()
+    first, second = RecordingSink(), RecordingSink()
     with open_runner(bundle_path, "cpu", "fp32", 2, streams=2) as runner:
-        summary = run_pipeline(cast(Source, Pattern()), runner, [one, other])
-    assert one.numbers == other.numbers == list(range(COUNT))
-    assert one.classes == [number % len(CLASSES) for number in range(COUNT)]
-    assert one.ended == other.ended == "finished"
+        summary = run_pipeline(cast(Source, PatternSource()), runner, [first, second])
+    assert first.numbers == second.numbers == list(range(COUNT))
+    assert first.classes == [number % len(CLASSES) for number in range(COUNT)]
+    assert first.ended == second.ended == "finished"
     assert (summary.frames, summary.ended) == (COUNT, "end of source") and summary.fps > 0
     assert set(summary.stages) == set(STAGES)
     assert all(0 <= low <= high <= highest for low, high, highest in summary.stages.values())
 
 
 def test_limit_ends_the_run_and_nothing_more_is_read() -> None:
-    source, kept = Pattern(), Kept()
-    summary = go(source, Stand(), kept, limit=5)
+    source, kept = PatternSource(), RecordingSink()
+    summary = run_with_deadline(source, FakeRunner(), kept, limit=5)
     assert kept.numbers == list(range(5)) and source.read == 5
     assert (summary.ended, kept.ended) == ("limit", "finished")
 
@@ -166,7 +168,12 @@ def test_decoding_inference_and_writing_overlap() -> None:
         if len(calls) > 1 and writing.is_set():
             deciding.set()
 
-    assert go(Pattern(before=read), Stand(infer), Kept(during)).frames == COUNT
+    assert (
+        run_with_deadline(
+            PatternSource(before=read), FakeRunner(infer), RecordingSink(during)
+        ).frames
+        == COUNT
+    )
 
 
 def read_while_the_first_is_written(live: bool, streams: int, expected: int) -> int:
@@ -182,8 +189,8 @@ def read_while_the_first_is_written(live: bool, streams: int, expected: int) -> 
             release.wait(5)
             seen.append(source.read)
 
-    source = Pattern(count=100, before=read, live=live)
-    go(source, Stand(streams=streams), Kept(during), queue=3)
+    source = PatternSource(count=100, before=read, live=live)
+    run_with_deadline(source, FakeRunner(streams=streams), RecordingSink(during), queue=3)
     return seen[0]
 
 
@@ -198,9 +205,9 @@ def test_a_live_source_keeps_just_one_frame_waiting() -> None:
 
 
 def test_stop_drains_what_was_read() -> None:
-    stop, source, kept = threading.Event(), Pattern(count=1000), Kept()
+    stop, source, kept = threading.Event(), PatternSource(count=1000), RecordingSink()
     kept.during = lambda number: stop.set() if number == 20 else None
-    summary = go(source, Stand(), kept, stop=stop)
+    summary = run_with_deadline(source, FakeRunner(), kept, stop=stop)
     assert summary.ended == "stopped" and kept.ended == "finished"
     assert kept.numbers == list(range(source.read)) and source.read < 40
 
@@ -215,9 +222,11 @@ def fail_at(place: int, error: BaseException) -> Callable[[int], None]:
 
 @pytest.mark.parametrize("place", [0, 1, COUNT - 1])
 def test_a_source_that_fails_aborts_the_sinks_after_what_came_before(place: int) -> None:
-    kept = Kept()
+    kept = RecordingSink()
     with pytest.raises(SourceError, match="lens cap"):
-        go(Pattern(before=fail_at(place, SourceError("lens cap"))), Stand(), kept)
+        run_with_deadline(
+            PatternSource(before=fail_at(place, SourceError("lens cap"))), FakeRunner(), kept
+        )
     assert kept.numbers == list(range(place)) and kept.ended == "aborted"
 
 
@@ -226,19 +235,21 @@ def test_a_source_that_fails_aborts_the_sinks_after_what_came_before(place: int)
     "error", [EdgesegError("disk full"), KeyboardInterrupt(), ValueError("bug")]
 )
 def test_a_sink_that_fails_ends_the_run(place: int, error: BaseException) -> None:
-    other = Kept()
+    before = RecordingSink()  # gets each frame before the sink that fails
     with pytest.raises(type(error)):
-        go(Pattern(), Stand(), other, Kept(fail_at(place, error)), queue=1)
-    assert other.ended == "aborted" and other.numbers == list(range(place + 1))
+        run_with_deadline(
+            PatternSource(), FakeRunner(), before, RecordingSink(fail_at(place, error)), queue=1
+        )
+    assert before.ended == "aborted" and before.numbers == list(range(place + 1))
 
 
 def test_a_sink_that_cannot_finish_ends_the_run() -> None:
     def at_end() -> None:
         raise EdgesegError("disk full")
 
-    first, last = Kept(), Kept()
+    first, last = RecordingSink(), RecordingSink()
     with pytest.raises(EdgesegError, match="disk full"):
-        go(Pattern(), Stand(), first, Kept(at_end=at_end), last)
+        run_with_deadline(PatternSource(), FakeRunner(), first, RecordingSink(at_end=at_end), last)
     assert (first.ended, last.ended) == ("finished", "aborted")
 
 
@@ -250,9 +261,9 @@ def test_an_engine_that_fails_ends_the_run() -> None:
         if len(calls) == 6:
             raise EdgesegError("out of memory")
 
-    kept = Kept()
+    kept = RecordingSink()
     with pytest.raises(EdgesegError, match="out of memory"):
-        go(Pattern(count=1000), Stand(during), kept)
+        run_with_deadline(PatternSource(count=1000), FakeRunner(during), kept)
     assert kept.ended == "aborted" and len(kept.numbers) < 10
 
 

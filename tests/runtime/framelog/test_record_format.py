@@ -95,7 +95,8 @@ def test_a_reader_written_from_the_description_alone_reads_a_record() -> None:
     for part in header["parts"]:
         content = DATA[offset : offset + part["length"]]
         assert hashlib.sha256(content).hexdigest() == part["sha256"]
-        parts[part["kind"]] = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        parts[part["kind"]] = np.asarray(decoded)
         offset += part["length"]
     assert offset == len(DATA)
     image, mask, entropy = pictures()
