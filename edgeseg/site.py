@@ -22,7 +22,7 @@ from typing import Literal
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
-from edgeseg.errors import ConfigError, DataError
+from edgeseg.errors import DataError, SiteNotFoundError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
 FrameOrigin = Literal["footage", "labels", "log"]
@@ -75,13 +75,14 @@ class Site:
         """The site at `start` or above it, as git finds its repository.
 
         Raises:
-            ConfigError: there is none, or its configuration is wrong.
+            SiteNotFoundError: There is none.
+            ConfigError: Its configuration is wrong.
         """
         start = (start or Path.cwd()).resolve()
         for folder in (start, *start.parents):
             if (folder / CONFIG_NAME).is_file():
                 return cls(folder, load_config(folder / CONFIG_NAME, overrides))
-        raise ConfigError(
+        raise SiteNotFoundError(
             f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with `edgeseg init DIR`"
         )
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from edgeseg.atomic_files import fsync_dir, write_atomic
 from edgeseg.bundle.flavours import FLAVOURS, FP32, Flavour
 from edgeseg.bundle.manifest import FILE_NAMES, MANIFEST, FileEntry, Manifest
-from edgeseg.errors import BundleError
+from edgeseg.errors import BundleError, DamagedBundleError
 
 MAX_MANIFEST = 1_000_000  # bytes
 
@@ -80,11 +80,11 @@ class Bundle:
             with open(self.path / name, "rb") as file:
                 data = file.read(entry.size + 1)
         except OSError as error:
-            raise BundleError(
+            raise DamagedBundleError(
                 f"{self.path / name} cannot be read ({error.strerror}); copy the bundle again"
             ) from None
         if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
-            raise BundleError(
+            raise DamagedBundleError(
                 f"{self.path / name} is damaged, its digest is wrong; copy the bundle again"
             )
         return data
@@ -133,7 +133,9 @@ def _check_files(path: Path, manifest: Manifest) -> None:
     for name, entry in manifest.files.items():
         file = path / name
         if file.is_symlink() or not file.is_file() or file.stat().st_size != entry.size:
-            raise BundleError(f"{file} is missing or has the wrong size; copy the bundle again")
+            raise DamagedBundleError(
+                f"{file} is missing or has the wrong size; copy the bundle again"
+            )
 
 
 def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bundle:

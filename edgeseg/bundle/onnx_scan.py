@@ -22,7 +22,7 @@ from edgeseg.bundle.protobuf_wire import (
     first_int,
     nested,
 )
-from edgeseg.errors import BundleError
+from edgeseg.errors import BundleError, WrongFlavourError
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 MAX_BYTES = 512 * 2**20
@@ -100,7 +100,7 @@ def _check_flavour(made_as: str | None, needed: Flavour, name: str) -> None:
     if made_as == needed or (made_as is None and not FLAVOURS[needed].must_be_marked):
         return
     origin = f"was made as {made_as}" if made_as else "does not say which engine it was made for"
-    raise BundleError(
+    raise WrongFlavourError(
         f"{name} {origin}, but {needed} is needed here; export the bundle again with "
         "`edgeseg export --int8`"
     )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from edgeseg.config import LoopConfig
-from edgeseg.errors import TrainError
+from edgeseg.errors import NonFiniteLossError
 from edgeseg.methods import Method
 from edgeseg.models import Network
 
@@ -80,11 +80,11 @@ def require_finite(norm: Tensor, loss: Tensor, step: int, frames: Sequence[str])
         frames: ids of the frames in the batch.
 
     Raises:
-        TrainError: the loss or the norm is infinite or not a number.
+        NonFiniteLossError: the loss or the norm is infinite or not a number.
     """
     if bool(torch.isfinite(norm + loss)):
         return
-    raise TrainError(
+    raise NonFiniteLossError(
         f"the loss is not finite at step {step + 1} with the frames {', '.join(frames)}; "
         "start a new run with a lower encoder_lr and decoder_lr, or with precision 32"
     )

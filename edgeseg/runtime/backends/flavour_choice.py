@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, FP32, Backend, Flavour, flavours_of
-from edgeseg.errors import BundleError
+from edgeseg.errors import WrongFlavourError
 from edgeseg.runtime.backends.base import PrecisionChoice
 
 
@@ -14,7 +14,7 @@ def choose_flavour(
     """Return the flavour of the bundle that `backend` should run at `precision`.
 
     Raises:
-        BundleError: The bundle brings no such file, or it is for other back ends.
+        WrongFlavourError: The bundle brings no such file, or it is for other back ends.
     """
     usable = flavours_of(backend)
     if precision == "auto":
@@ -26,7 +26,7 @@ def choose_flavour(
     named = [flavour for flavour in FLAVOURS if precision in (flavour, FLAVOURS[flavour].precision)]
     runnable = [flavour for flavour in named if flavour in usable]
     if not runnable:
-        raise BundleError(
+        raise WrongFlavourError(
             f"{bundle.path} cannot run {precision} on {backend}, which runs "
             f"{', '.join(reversed(usable))}; choose another --precision or --backend"
         )
@@ -34,7 +34,7 @@ def choose_flavour(
     if not bundle.holds(flavour):
         others = [other for other in named if bundle.holds(other)]
         hint = f" (its {FLAVOURS[others[0]].file} is made for another engine)" if others else ""
-        raise BundleError(
+        raise WrongFlavourError(
             f"{bundle.path} holds no {FLAVOURS[flavour].file}{hint}; export it again with "
             f"{FLAVOURS[flavour].export_option}, or use --precision fp32"
         )
