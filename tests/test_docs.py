@@ -132,7 +132,7 @@ def test_every_command_is_documented_and_says_what_it_does() -> None:
         assert f"edgeseg {path[0]}" in text, f"no document mentions edgeseg {path[0]}"
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "command-line.md"])
+@pytest.mark.parametrize("name", pages())
 def test_pages_made_from_the_code_are_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == pages()[name], "run: make docs"
 
