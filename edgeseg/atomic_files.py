@@ -26,12 +26,13 @@ def fsync_dir(folder: Path) -> None:
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Replace `path` by `data`: after return the new content survives a power cut; before, the old
-    one does.
+    """Replace the content of `path` by `data` in one step.
+
+    After the return the new content survives a power cut; before it, the old one does.
 
     Args:
-        sync: wait for the disk. Without, a killed process still leaves no torn file, but a power
-            cut may; for results that come many times a second and can be made again.
+        sync: Wait for the disk. Without it a killed process still leaves no torn file, but a power
+            cut may; this is for results that come many times a second and can be made again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -55,9 +56,7 @@ def write_json(path: Path, value: Any) -> None:  # Any: whatever json can hold
 
 
 def replace_link(link: Path, target: str) -> None:
-    """Point the symbolic link `link` at `target` in one rename, so that it never dangles or
-    vanishes.
-    """
+    """Point the symbolic link `link` at `target` in one rename: it never dangles or vanishes."""
     temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex[:8]}.tmp")
     temporary.symlink_to(target)
     os.replace(temporary, link)
@@ -72,10 +71,14 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def lock_folder(folder: Path, error: type[EdgesegError] = EdgesegError) -> Iterator[None]:
-    """Hold `folder` for this process; the kernel frees it on any kind of death.
+    """Hold `folder` for this process; the kernel frees it however the process ends.
+
+    Args:
+        folder: The folder to hold; made if missing.
+        error: The class of the error to raise.
 
     Raises:
-        EdgesegError: (of kind `error`) another process holds it.
+        EdgesegError: Another process holds the folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)

@@ -1,4 +1,4 @@
-"""What this machine has for edgeseg and what it lacks: packages, engines, processor, GPU, disk."""
+"""The state of a machine: packages, engines, processor, GPU and disk, and what is missing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ FEATURES = {
 FAST_INT8 = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 JETSON = Path("/etc/nv_tegra_release")
 LOW_DISK = 2_000_000_000
-SECONDS = 5
+QUERY_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,25 @@ class Package:
 
 @dataclass
 class Findings:
-    """What was found.
+    """The state of this machine.
 
     Attributes:
-        features: of the processor, those that matter for INT8.
-        gpus: name and driver, as NVIDIA's tool prints them.
-        jetson: model and release, None elsewhere.
-        tensorrt: version of the module, or why it does not load; None where there is none.
+        edgeseg: Version of edgeseg.
+        python: Version of Python.
+        system: Name and release of the operating system, and the machine's architecture.
+        processor: Model name of the processor.
+        cores: Number of cores that this process may use.
+        features: Instruction sets of the processor that matter for INT8.
+        packages: The packages that edgeseg can use.
+        providers: Execution providers of the installed ONNX Runtime.
+        gpus: Name, driver and memory of each GPU, as NVIDIA's tool prints them.
+        cuda: CUDA version of the driver, None where there is none.
+        jetson: Model and release of a Jetson, None elsewhere.
+        tensorrt: Version of the module, or why it does not load; None where there is none.
         cudart: CUDA's runtime library and the device it shows, or why there is none.
-        engines: those that this user's devices built, the newest first, and those that were
-            refused.
-        advice: sentences: what is missing and the command that gets it.
+        engines: Engines that this user's devices built, the newest first, and refused ones.
+        free_bytes: Free space of the disk.
+        advice: Sentences that say what is missing and the command that gets it.
     """
 
     edgeseg: str
@@ -104,10 +112,10 @@ class Findings:
 
 
 def examine(folder: Path) -> Findings:
-    """Look around; takes about a second and imports nothing heavier than ONNX Runtime.
+    """Examine this machine, in about a second, importing nothing heavier than ONNX Runtime.
 
     Args:
-        folder: whose disk counts.
+        folder: A folder on the disk that is examined.
     """
     cpu = _read(Path("/proc/cpuinfo"))
     report = Findings(
@@ -177,7 +185,7 @@ def _gpus() -> list[str]:
         return []
     try:
         query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-        done = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS)
+        done = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return (
@@ -188,7 +196,7 @@ def _gpus() -> list[str]:
 
 
 def _cuda() -> str | None:
-    """The CUDA version that the driver offers."""
+    """Return the CUDA version that the driver offers, None without a driver."""
     for name in ("libcuda.so.1", "libcuda.so"):
         try:
             driver = ctypes.CDLL(name)

@@ -1,5 +1,5 @@
-"""What long work tells whoever watches; the command line draws it with rich, tests and scripts stay
-silent.
+"""The progress of long work, reported to whoever watches: the command line draws it with rich,
+scripts and tests stay silent.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ class ProgressReporter(Protocol):
     """Receives the progress of one piece of work at a time."""
 
     def start(self, title: str, total: int | None) -> None:
-        """A new bar of `total` units begins and replaces the one before."""
+        """Begin a new bar of `total` units, which replaces the one before; None is an unknown total."""
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        """`amount` units are done; `note` holds the figures worth seeing now."""
+        """Count `amount` units as done; `note` holds the figures worth seeing now."""
 
     def say(self, message: str) -> None:
-        """A line that should stay on the screen."""
+        """Show a line that stays on the screen."""
 
     def stop(self) -> None:
-        """The bar is done."""
+        """End the bar."""
 
 
 class NullReporter:
-    """A report that nobody reads."""
+    """A reporter that shows nothing."""
 
     def start(self, title: str, total: int | None) -> None:
         pass

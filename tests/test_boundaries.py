@@ -34,9 +34,10 @@ sys.meta_path.insert(0, Absent())
 
 DEVICE = """
 import importlib, pkgutil
-names = ["edgeseg." + name for name in "errors config atomic_files progress metrics site bundle imaging".split()]
-for package in ("edgeseg.runtime", "edgeseg.calibration", "edgeseg.cli"):
-    names += [item.name for item in pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")]
+names = ["edgeseg." + name for name in "errors atomic_files progress metrics site".split()]
+for package in "bundle imaging config runtime calibration cli".split():
+    folder = importlib.import_module(f"edgeseg.{package}").__path__
+    names += [item.name for item in pkgutil.walk_packages(folder, f"edgeseg.{package}.")]
 for name in names:
     importlib.import_module(name)
 print(len(names), "modules")

@@ -16,7 +16,7 @@ CLASSES = [
 ]
 
 
-def lines_below(cls: type, depth: int = 0) -> list[tuple[int, str]]:
+def lines_below(cls: type[Exception], depth: int = 0) -> list[tuple[int, str]]:
     """The names below `cls` in the order of their definition, with their depth."""
     lines = [(depth, cls.__name__)]
     for child in cls.__subclasses__():

@@ -115,9 +115,7 @@ def test_margins_are_nought_where_all_frames_agree_and_wide_where_few_differ() -
     assert few > 2.5 * many
 
 
-def test_a_gain_over_runs_is_the_difference_of_their_means_and_one_run_each_is_the_paired_bootstrap() -> (
-    None
-):
+def test_a_gain_over_runs_is_the_difference_of_means_and_of_one_run_the_paired_bootstrap() -> None:
     rng = np.random.default_rng(1)
     runs = rng.integers(1, 50, (4, 30, 3, 3))
     found = mean_gain_interval(runs[:2], runs[2:])

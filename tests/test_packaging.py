@@ -36,7 +36,7 @@ def in_tree() -> set[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel as built from a copy of the tree, so that no build folder is left in the checkout."""
+    """The wheel, built from a copy of the tree so that no build folder is left in the checkout."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for folder in FOLDERS:
         skip = shutil.ignore_patterns("__pycache__")

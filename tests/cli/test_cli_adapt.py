@@ -26,7 +26,7 @@ def stand() -> Stand:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: Stand) -> Site:
-    """A site with a champion and a log, the heavy steps played by `stand`, and the shell inside it."""
+    """A site with a champion and a log, heavy steps played by `stand`, and the shell inside it."""
     site = make_site(tmp_path / "site")
     make_champion(site)
     make_log(tmp_path / "log", range(100, 105))

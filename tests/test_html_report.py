@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.html_report import HtmlReport, Series, _ticks, data_uri
+from edgeseg.html_report import HtmlReport, Series
+from edgeseg.html_report.report import data_uri
+from edgeseg.html_report.svg_charts import axis_ticks
 
 VOID = {"meta", "img", "br", "line", "rect", "circle", "polyline"}
 
@@ -107,9 +109,7 @@ def test_a_band_is_drawn_behind_its_line_and_widens_the_axis() -> None:
     assert ">10</text>" in text and ">0</text>" in text
 
 
-def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names_in_the_legend() -> (
-    None
-):
+def test_28_lines_and_their_names_in_the_legend_look_different() -> None:
     page = HtmlReport("t")
     page.curves([Series(str(n), [0, 1], [n, n]) for n in range(28)], "steps", "mIoU")
     looks = re.findall(r'<polyline points="[^"]+" ([^/]+)/>', page.html())
@@ -121,6 +121,6 @@ def test_twenty_eight_lines_look_different_from_each_other_and_so_do_their_names
     ("low", "high"), [(0, 1), (0, 400), (31.2, 78.9), (55.0, 55.0), (-3, 4), (0, 0.004)]
 )
 def test_ticks_are_round_and_span_the_values(low: float, high: float) -> None:
-    ticks = _ticks(low, high)
+    ticks = axis_ticks(low, high)
     assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 9
     assert len({round(b - a, 9) for a, b in itertools.pairwise(ticks)}) == 1
