@@ -34,7 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.bundle.flavours import INT8_FLAVOURS
 from edgeseg.calibration.frame_selection import Strategy, calibration_candidates, select_frames
 from edgeseg.export.evaluation.figures import accuracy_metrics, sqnr
-from edgeseg.export.evaluation.parity import CalibrationImages, ValFrames, run_graph, sample_logits
+from edgeseg.export.evaluation.parity import (
+    CalibrationImages,
+    ValFrames,
+    evaluate_graph,
+    sample_logits,
+)
 from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import (
@@ -70,7 +75,7 @@ class Bench:
         self.size = (self.interface.height, self.interface.width)
         self.val = ValFrames(site, site.frames("val"), self.size)
         whole = wrap_network(self.network, self.interface)
-        self.outcome = run_graph(whole.SerializeToString(), self.val, threads, NullReporter())
+        self.outcome = evaluate_graph(whole.SerializeToString(), self.val, threads, NullReporter())
         self.samples = sample_logits(whole, self.val, threads, NullReporter())
 
     def images(self, frames: Sequence[Frame]) -> CalibrationImages:
@@ -83,7 +88,9 @@ class Bench:
         found: dict[str, Any] = {"label": label}
         for flavour in INT8_FLAVOURS:
             model = quantize(calibrated, self.interface, flavour, estimator)
-            outcome = run_graph(model.SerializeToString(), self.val, self.threads, NullReporter())
+            outcome = evaluate_graph(
+                model.SerializeToString(), self.val, self.threads, NullReporter()
+            )
             one = accuracy_metrics(outcome, self.site.config.class_names, self.outcome)
             logits = sample_logits(model, self.val, self.threads, NullReporter()).logits
             found[flavour] = {

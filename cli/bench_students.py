@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeseg.export.student_benchmark import Speed, Student, Trained
+    from edgeseg.export.student_benchmark import Student, StudentSpeed, TrainedStudent
     from edgeseg.site import Site
 
 HEAD = (
@@ -80,12 +80,20 @@ def bench_students(
     chosen_students = _students(names)
 
     from edgeseg.cli.shared.console import progress_bar
-    from edgeseg.export.student_benchmark import measure, pictures, trained
+    from edgeseg.export.student_benchmark import (
+        benchmark_images,
+        benchmark_students,
+        newest_trained_run,
+    )
 
     with progress_bar() as bar:
-        images = pictures(site, (height, width))
-        speeds = measure(chosen_students, number_of_classes, images, threads=threads, report=bar)
-    trainings = {speed.student: trained(site, speed.student) if site else None for speed in speeds}
+        images = benchmark_images(site, (height, width))
+        speeds = benchmark_students(
+            chosen_students, number_of_classes, images, threads=threads, report=bar
+        )
+    trainings = {
+        speed.student: newest_trained_run(site, speed.student) if site else None for speed in speeds
+    }
     if as_json:
         facts = {
             "height": height,
@@ -117,7 +125,7 @@ def _students(names: list[str] | None) -> tuple[Student, ...]:
     return tuple(dict.fromkeys(students))
 
 
-def _row(speed: Speed, run: Trained | None) -> dict[str, Any]:  # Any: JSON
+def _row(speed: StudentSpeed, run: TrainedStudent | None) -> dict[str, Any]:  # Any: JSON
     return {
         "arch": speed.student.arch,
         "encoder": speed.student.encoder,
@@ -133,7 +141,9 @@ def _row(speed: Speed, run: Trained | None) -> dict[str, Any]:  # Any: JSON
     }
 
 
-def _print_table(speeds: list[Speed], trainings: Mapping[Student, Trained | None]) -> None:
+def _print_table(
+    speeds: list[StudentSpeed], trainings: Mapping[Student, TrainedStudent | None]
+) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import table_console
@@ -157,7 +167,10 @@ def _print_table(speeds: list[Speed], trainings: Mapping[Student, Trained | None
 
 
 def _print_notes(
-    speeds: list[Speed], trainings: Mapping[Student, Trained | None], site: Site | None, what: str
+    speeds: list[StudentSpeed],
+    trainings: Mapping[Student, TrainedStudent | None],
+    site: Site | None,
+    what: str,
 ) -> None:
     from edgeseg.cli.shared.console import say
 

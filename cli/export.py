@@ -164,7 +164,12 @@ def _print_result(result: ExportResult, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
-    from edgeseg.export.reporting.model_card import HEADER, LADDER, ladders, rows
+    from edgeseg.export.reporting.model_card import (
+        PARITY_HEADER,
+        RECIPE_HEADER,
+        parity_rows,
+        recipe_rows,
+    )
 
     if as_json:
         facts: dict[str, Any] = {  # Any: what json can hold
@@ -173,12 +178,12 @@ def _print_result(result: ExportResult, *, as_json: bool) -> None:
             "figures": result.figures,
         }
         print(json.dumps(facts))
-    table = Table(*HEADER, title="the same val frames through every file")
-    for cells in rows(result.figures, interval=False):
+    table = Table(*PARITY_HEADER, title="the same val frames through every file")
+    for cells in parity_rows(result.figures, interval=False):
         table.add_row(*cells)
     console.print(table)
-    for flavour, attempts in ladders(result.figures).items():
-        history = Table(*LADDER, title=f"how {flavour} was made; the last one counts")
+    for flavour, attempts in recipe_rows(result.figures).items():
+        history = Table(*RECIPE_HEADER, title=f"how {flavour} was made; the last one counts")
         for cells in attempts:
             history.add_row(*cells)
         console.print(history)

@@ -25,10 +25,10 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
 
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import console, say
-    from edgeseg.export.tensorrt.checklist import Files, check
+    from edgeseg.export.tensorrt.checklist import CheckedFiles, run_checklist
 
     opened = open_bundle(bundle, overrides)[1]
-    points = check(Files.of(opened))
+    points = run_checklist(CheckedFiles.of(opened))
     if as_json:
         rows = [
             {"point": point.number, "title": point.title, "findings": point.findings}

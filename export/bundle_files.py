@@ -45,18 +45,23 @@ from edgeseg.export.evaluation.figures import (
     EvaluationResult,
     LogitSamples,
     accuracy_metrics,
-    likelihood_figures,
+    likelihood_metrics,
 )
 from edgeseg.export.evaluation.gates import refusal
-from edgeseg.export.evaluation.latency import Timing, compare_latency
+from edgeseg.export.evaluation.latency import Latency, compare_latency
 from edgeseg.export.evaluation.parity import (
     CalibrationImages,
     ValFrames,
-    check_parity,
-    run_graph,
-    run_torch,
+    evaluate_graph,
+    evaluate_torch,
+    require_parity,
 )
-from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
+from edgeseg.export.evaluation.thresholds import (
+    fit_gamma,
+    fit_temperature,
+    frame_scores,
+    log_threshold,
+)
 from edgeseg.export.graph.fp16 import to_fp16
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
@@ -64,7 +69,7 @@ from edgeseg.export.quantization import calibration_cache
 from edgeseg.export.quantization.activation_statistics import frame_statistics
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate
 from edgeseg.export.quantization.recipe_search import RecipeResult, SearchContext, search_recipe
-from edgeseg.export.tensorrt.checklist import check_static, summary
+from edgeseg.export.tensorrt.checklist import checklist_summary, run_static_checks
 from edgeseg.models.model_files import LoadedModel
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
@@ -76,7 +81,7 @@ class ExportContext:
 
     Attributes:
         files: of the bundle, by name.
-        figures: of each step, by flavour; see `edgeseg.export.evaluation.figures.figures`.
+        figures: of each step, by flavour; see `edgeseg.export.evaluation.figures.accuracy_metrics`.
         refused: a sentence for each file that failed its gate.
         outcomes: on val, by flavour.
         samples: of the float logits on val.
@@ -96,7 +101,7 @@ class ExportContext:
     samples: LogitSamples = field(init=False)
 
 
-def float_file(work: ExportContext, model: LoadedModel) -> float:
+def add_fp32_file(work: ExportContext, model: LoadedModel) -> float:
     """Add model.onnx; fit what is fitted on val.
 
     Returns:
@@ -104,7 +109,7 @@ def float_file(work: ExportContext, model: LoadedModel) -> float:
     """
     names = work.site.config.class_names
     work.report.start("val frames through torch", len(work.val.frames))
-    torch, samples = run_torch(model.module, model.card, work.val, work.report)
+    torch, samples = evaluate_torch(model.module, model.card, work.val, work.report)
     if not len(samples.labels):
         raise ExportError(
             "no val frame has a labelled pixel; correct the masks and add them again with `edgeseg add labels`"
@@ -114,7 +119,7 @@ def float_file(work: ExportContext, model: LoadedModel) -> float:
     unfinished = wrap_network(
         work.network, work.interface.with_thresholds(temperature, 0.5)
     ).SerializeToString()
-    outcome = run_graph(unfinished, work.val, work.threads, work.report)
+    outcome = evaluate_graph(unfinished, work.val, work.threads, work.report)
     work.samples, work.outcomes[FP32] = samples, outcome
     gamma = fit_gamma(outcome.entropies, work.config.alpha)
     work.interface = work.interface.with_thresholds(
@@ -122,16 +127,16 @@ def float_file(work: ExportContext, model: LoadedModel) -> float:
     )  # only the score depends on gamma
     _add(work, FP32, wrap_network(work.network, work.interface), {})
     work.figures["torch"] = accuracy_metrics(torch, names)
-    work.figures[FP32] = accuracy_metrics(outcome, names, torch) | likelihood_figures(
+    work.figures[FP32] = accuracy_metrics(outcome, names, torch) | likelihood_metrics(
         samples, temperature
     )
-    check_parity(work.figures[FP32])
-    values = scores(outcome.entropies, gamma)
+    require_parity(work.figures[FP32])
+    values = frame_scores(outcome.entropies, gamma)
     work.figures[FP32]["unreliable"] = round(float(values.mean()), 4)
     return log_threshold(values)
 
 
-def int8_files(work: ExportContext) -> None:
+def add_int8_files(work: ExportContext) -> None:
     """Climb the ladder for each flavour and add what is best; whether it may ship is for
     `apply_gates`.
     """
@@ -174,7 +179,9 @@ def int8_files(work: ExportContext) -> None:
         }
         data = _add(work, flavour, model, metadata)
         if "checklist" in FLAVOURS[flavour].gates:
-            extra["checklist"] = summary(check_static(data, work.files[FLAVOURS[FP32].file]))
+            extra["checklist"] = checklist_summary(
+                run_static_checks(data, work.files[FLAVOURS[FP32].file])
+            )
         work.figures[flavour] = (
             found.best.figures
             | extra
@@ -244,7 +251,9 @@ def _own_thresholds(
     temperature = fit_temperature(attempt.samples.logits, attempt.samples.labels)
     model = attempt.build_graph(work.interface.with_thresholds(temperature, 0.5), flavour)
     work.report.start(f"entropy of {flavour}", len(work.val.frames))
-    entropies = run_graph(model.SerializeToString(), work.val, work.threads, work.report).entropies
+    entropies = evaluate_graph(
+        model.SerializeToString(), work.val, work.threads, work.report
+    ).entropies
     gamma = fit_gamma(entropies, work.config.alpha)
     shift = np.mean(
         [np.mean(one - other) for one, other in zip(entropies, work.outcomes[FP32].entropies)]
@@ -253,7 +262,7 @@ def _own_thresholds(
         "temperature": temperature,
         "gamma": gamma,
         "entropy_shift": round(float(shift), 5),
-        "unreliable": round(float(scores(entropies, gamma).mean()), 4),
+        "unreliable": round(float(frame_scores(entropies, gamma).mean()), 4),
     }
 
 
@@ -262,7 +271,7 @@ def _entry(site: Site, frame: Frame) -> dict[str, str]:
     return {"id": frame.id, "split": frame.split, "sha256": digest}
 
 
-def half_file(work: ExportContext) -> None:
+def add_fp16_file(work: ExportContext) -> None:
     source = hashlib.sha256(work.files[FLAVOURS[FP32].file]).hexdigest()
     _add(work, FP16, to_fp16(work.network, work.interface), {SOURCE_KEY: source})
     _link(work, FP16)
@@ -285,16 +294,16 @@ def _add(
 def _link(work: ExportContext, flavour: Flavour) -> None:
     """Add the figures of a file that was derived from the FP32 one."""
     work.report.start(f"val frames through {FLAVOURS[flavour].file}", len(work.val.frames))
-    outcome = work.outcomes[flavour] = run_graph(
+    outcome = work.outcomes[flavour] = evaluate_graph(
         work.files[FLAVOURS[flavour].file], work.val, work.threads, work.report
     )
     found = accuracy_metrics(outcome, work.site.config.class_names, work.outcomes[FP32])
     work.figures[flavour] = found | {
-        "unreliable": round(float(scores(outcome.entropies, work.interface.gamma).mean()), 4)
+        "unreliable": round(float(frame_scores(outcome.entropies, work.interface.gamma).mean()), 4)
     }
 
 
-def time_files(work: ExportContext) -> None:
+def measure_latency(work: ExportContext) -> None:
     """Time what a CPU may run and was not timed yet; FP16 is emulated there, so its time would say
     nothing.
     """
@@ -310,7 +319,7 @@ def time_files(work: ExportContext) -> None:
     )
 
 
-def _note_times(work: ExportContext, times: dict[Flavour, Timing]) -> None:
+def _note_times(work: ExportContext, times: dict[Flavour, Latency]) -> None:
     for flavour, timing in times.items():
         work.figures[flavour] |= {
             "ms": round(timing.minimum, 3),

@@ -22,11 +22,11 @@ from edgeseg.config import ExportConfig, to_toml
 from edgeseg.errors import BundleError, ExportError
 from edgeseg.export.bundle_files import (
     ExportContext,
+    add_fp16_file,
+    add_fp32_file,
+    add_int8_files,
     apply_gates,
-    float_file,
-    half_file,
-    int8_files,
-    time_files,
+    measure_latency,
 )
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import ValFrames
@@ -34,15 +34,15 @@ from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, logits_size
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
-from edgeseg.export.reporting.html_page import report_page
-from edgeseg.export.reporting.model_card import card
-from edgeseg.export.reporting.provenance import provenance, terms
+from edgeseg.export.reporting.html_page import render_report
+from edgeseg.export.reporting.model_card import render_model_card
+from edgeseg.export.reporting.provenance import license_terms, provenance
 from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site
 
-LEAST_VAL = 3  # frames: fewer fit no threshold
+MIN_VAL_FRAMES = 3  # frames: fewer fit no threshold
 GOLDEN_FRAMES = 8
 
 
@@ -98,12 +98,12 @@ def export(
             f"{run} was trained with other classes than edgeseg.toml has now; train it again"
         )
     work = _begin(site, config, model, report)
-    log_from = float_file(work, model)
+    log_from = add_fp32_file(work, model)
     if config.int8:
-        int8_files(work)
+        add_int8_files(work)
     if config.half:
-        half_file(work)
-    time_files(work)
+        add_fp16_file(work)
+    measure_latency(work)
     apply_gates(work)
     work.files[GOLDEN] = _golden(work)
     height, width = logits_size(work.network)
@@ -124,13 +124,15 @@ def export(
         provenance=provenance(site, run, model.card) | ({} if out else _parent(site, target)),
         files={},
     )
-    text = card(manifest, len(work.val.frames), terms(run, model.card), work.refused)
+    text = render_model_card(
+        manifest, len(work.val.frames), license_terms(run, model.card), work.refused
+    )
     work.files[CARD] = text.encode()
     bundle = _store(target, manifest, work.files, keep=out is None)
     folder = site.new_run("export") if record else None
     if folder is not None:
         write_atomic(folder / "config.toml", to_toml(site.config).encode())
-        report_page(work.figures, work.refused, work.val, work.outcomes).write(
+        render_report(work.figures, work.refused, work.val, work.outcomes).write(
             folder / "report.html"
         )
         facts = {"bundle": bundle.path.name, "refused": work.refused, "figures": work.figures}
@@ -152,9 +154,9 @@ def _begin(
     site: Site, config: ExportConfig, model: LoadedModel, report: ProgressReporter
 ) -> ExportContext:
     val = site.frames("val")
-    if len(val) < LEAST_VAL:
+    if len(val) < MIN_VAL_FRAMES:
         raise ExportError(
-            f"the site has {len(val)} val frames but gamma and temperature need at least {LEAST_VAL}; "
+            f"the site has {len(val)} val frames but gamma and temperature need at least {MIN_VAL_FRAMES}; "
             "add some with `edgeseg add labels IMAGES MASKS --split val`"
         )
     size = config.imgsz or (model.card.height, model.card.width)

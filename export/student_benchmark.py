@@ -37,8 +37,8 @@ from edgeseg.models.model_files import read_card
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
-FRAMES = 4  # that calibrate; more would change no speed
-PASSES = 8  # over them, until batch norms fit
+CALIBRATION_FRAMES = 4  # that calibrate; more would change no speed
+BATCH_NORM_PASSES = 8  # over them, until batch norms fit
 
 
 class Student(NamedTuple):
@@ -61,7 +61,7 @@ STUDENTS = (
 
 
 @dataclass(frozen=True)
-class Speed:
+class StudentSpeed:
     """One line of the table.
 
     Attributes:
@@ -84,14 +84,14 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedStudent:
     """The newest finished run of a student; `miou` on val, percent."""
 
     run: Path
     miou: float
 
 
-def measure(
+def benchmark_students(
     students: Sequence[Student],
     classes: int,
     images: Sequence[Image],
@@ -99,7 +99,7 @@ def measure(
     threads: int,
     seed: int = 0,
     report: ProgressReporter | None = None,
-) -> list[Speed]:
+) -> list[StudentSpeed]:
     """Build, quantize and race them.
 
     Args:
@@ -123,7 +123,7 @@ def measure(
     facts = []
     for student, network in zip(students, networks):
         report.start(f"writing {student.arch} with {student.encoder}", None)
-        settle(network, images)
+        fit_batch_norms(network, images)
         merged = network.eval().reparameterized()
         graph, interface = fold_std(
             canonicalize_names(lower(export_network(merged, height, width))), plain
@@ -146,7 +146,7 @@ def measure(
             times[f"{'/'.join(student)} {precision}"] for precision in ("fp32", "int8")
         )
         found.append(
-            Speed(
+            StudentSpeed(
                 student,
                 size,
                 round(before.minimum, 3),
@@ -161,7 +161,7 @@ def measure(
 
 
 @torch.no_grad()
-def settle(network: Network, images: Sequence[Image]) -> None:
+def fit_batch_norms(network: Network, images: Sequence[Image]) -> None:
     """Fit the batch norms to the images, without which the activations of random weights vanish or
     explode.
     """
@@ -170,26 +170,31 @@ def settle(network: Network, images: Sequence[Image]) -> None:
         torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean
     ) / std
     network.train()
-    for _ in range(PASSES):
+    for _ in range(BATCH_NORM_PASSES):
         network(batch)
 
 
-def pictures(site: Site | None, size: tuple[int, int], seed: int = 0) -> Sequence[Image]:
+def benchmark_images(site: Site | None, size: tuple[int, int], seed: int = 0) -> Sequence[Image]:
     """Frames of the site at `size`, or where there are none, smooth noise."""
     if site is not None and site.frames("unlabelled", "labelled"):
         frames = CalibrationImages(
             site,
-            select_frames(calibration_candidates(site, FRAMES, seed), FRAMES, "spread", seed=seed),
+            select_frames(
+                calibration_candidates(site, CALIBRATION_FRAMES, seed),
+                CALIBRATION_FRAMES,
+                "spread",
+                seed=seed,
+            ),
             size,
         )
         return [*frames] * 2  # twice, since batch norms cannot do with a single one
     random = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(FRAMES, 3, 8, 8, generator=random)
+    coarse = torch.rand(CALIBRATION_FRAMES, 3, 8, 8, generator=random)
     smooth = torch.nn.functional.interpolate(coarse, size, mode="bicubic").clamp(0, 1)
     return list((255 * smooth).byte().permute(0, 2, 3, 1).contiguous().numpy())
 
 
-def trained(site: Site, student: Student) -> Trained | None:
+def newest_trained_run(site: Site, student: Student) -> TrainedStudent | None:
     """The student's newest finished run for the site's classes: of `distill`, or else of `train`."""
     for verb in ("distill", "train"):
         runs = (site.root / "runs" / verb).glob("exp*/metrics.json")
@@ -200,5 +205,5 @@ def trained(site: Site, student: Student) -> Trained | None:
             except (TrainError, OSError, ValueError, KeyError):
                 continue  # of another version, or damaged: of no use here
             if (card.arch, card.encoder) == student and card.classes == site.config.classes:
-                return Trained(path.parent, miou)
+                return TrainedStudent(path.parent, miou)
     return None

@@ -95,7 +95,7 @@ def accuracy_metrics(
     }
 
 
-def likelihood_figures(
+def likelihood_metrics(
     samples: LogitSamples, temperature: float, before: LogitSamples | None = None
 ) -> dict[str, Any]:  # Any: as `figures`
     """Expected calibration error in percent, and the signal-to-noise ratio of the logits against

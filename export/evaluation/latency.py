@@ -16,19 +16,19 @@ from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.progress import ProgressReporter
 
 Name = TypeVar("Name", bound=str)
-ROUNDS = 30
-FEWEST = 10
-SECONDS = 30.0  # after this no new round begins, once there are FEWEST
+MAX_ROUNDS = 30
+MIN_ROUNDS = 10
+MAX_SECONDS = 30.0  # after this no new round begins, once there are FEWEST
 
 
 @dataclass(frozen=True)
-class Timing:
+class Latency:
     """Milliseconds a frame."""
 
     minimum: float
     median: float
 
-    def over(self, other: Timing) -> float:
+    def over(self, other: Latency) -> float:
         """How many times as long this takes as `other`: by minima or by medians, whichever claims
         less.
 
@@ -44,7 +44,7 @@ def compare_latency(
     threads: int,
     seed: int,
     report: ProgressReporter,
-) -> dict[Name, Timing]:
+) -> dict[Name, Latency]:
     """Time each graph on one frame; each timed run follows one of the same graph that warms the
     caches.
 
@@ -57,8 +57,8 @@ def compare_latency(
     feed, random = {"image": image[None]}, np.random.default_rng(seed)
     taken: dict[Name, list[float]] = {name: [] for name in graphs}
     begin = time.perf_counter()
-    for number in range(ROUNDS):
-        if number >= FEWEST and time.perf_counter() - begin > SECONDS:
+    for number in range(MAX_ROUNDS):
+        if number >= MIN_ROUNDS and time.perf_counter() - begin > MAX_SECONDS:
             break
         for name in random.permutation(list(graphs)):
             sessions[name].run(None, feed)
@@ -66,4 +66,4 @@ def compare_latency(
             sessions[name].run(None, feed)
             taken[name].append(1000 * (time.perf_counter() - start))
         report.advance()
-    return {name: Timing(min(values), float(np.median(values))) for name, values in taken.items()}
+    return {name: Latency(min(values), float(np.median(values))) for name, values in taken.items()}

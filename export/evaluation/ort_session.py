@@ -7,7 +7,7 @@ from typing import Any
 
 import onnxruntime
 
-QUIET = 3  # errors only
+ERRORS_ONLY = 3  # errors only
 
 
 def open_session(
@@ -21,7 +21,7 @@ def open_session(
         plain: run each node as it stands, Q/DQ in floating point.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = QUIET
+    options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads
     options.add_session_config_entry(
         "session.intra_op.allow_spinning", "0"

@@ -26,8 +26,8 @@ from edgeseg.models.model_files import ModelCard
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 
-LEAST_AGREEMENT = 99.9  # percent of the pixels that torch and the ONNX file must see alike
-SAMPLES = 400_000  # pixels of val that the temperature is fitted on
+MINIMUM_AGREEMENT = 99.9  # percent of the pixels that torch and the ONNX file must see alike
+MAX_SAMPLED_PIXELS = 400_000  # pixels of val that the temperature is fitted on
 Array = NDArray[np.float32]
 
 
@@ -47,7 +47,7 @@ class ValFrames:
     def classes(self) -> int:
         return len(self.site.config.classes)
 
-    def pairs(self) -> Iterable[tuple[Image, Image]]:
+    def images_and_masks(self) -> Iterable[tuple[Image, Image]]:
         """Image (H, W, 3) at the graph's size and truth at its own."""
         for frame in self.frames:
             image, truth = read_site_frame(self.site, frame)
@@ -58,7 +58,7 @@ class ValFrames:
         """(H, W, 3) of one frame, at the graph's size."""
         return resize_image(read_site_frame(self.site, self.frames[place])[0], self.size)
 
-    def measure(
+    def evaluate(
         self,
         predict: Callable[[Image, Image], tuple[Image, Array | None]],
         report: ProgressReporter,
@@ -67,7 +67,7 @@ class ValFrames:
         the truth.
         """
         counts, masks, entropies = [], [], []
-        for image, truth in self.pairs():
+        for image, truth in self.images_and_masks():
             mask, entropy = predict(image, truth)
             counts.append(
                 confusion_matrix(
@@ -108,12 +108,12 @@ class CalibrationImages(Sequence[Image]):
         )
 
 
-def run_torch(
+def evaluate_torch(
     network: nn.Module, card: ModelCard, val: ValFrames, report: ProgressReporter
 ) -> tuple[EvaluationResult, LogitSamples]:
     """The first link of the chain, and what the temperature is fitted on."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (card.mean, card.std))
-    sampler = _Sampler(val)
+    sampler = _LogitSampler(val)
 
     def predict(image: Image, truth: Image) -> tuple[Image, None]:
         batch = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
@@ -122,15 +122,15 @@ def run_torch(
         return upsample(logits, val.size).argmax(1)[0].to(torch.uint8).numpy(), None
 
     with torch.inference_mode():
-        outcome = val.measure(predict, report)
+        outcome = val.evaluate(predict, report)
     return outcome, sampler.samples()
 
 
-class _Sampler:
+class _LogitSampler:
     """Collects logits and labels of a regular sample of the labelled pixels."""
 
     def __init__(self, val: ValFrames) -> None:
-        self._share = max(1, SAMPLES // len(val.frames))
+        self._share = max(1, MAX_SAMPLED_PIXELS // len(val.frames))
         self._kept: list[tuple[Array, Image]] = []
 
     def take(self, logits: Array, truth: Image) -> None:
@@ -145,7 +145,7 @@ class _Sampler:
         return LogitSamples(np.concatenate(logits), np.concatenate(labels))
 
 
-def with_logits(model: ModelProto) -> bytes:
+def with_logits_output(model: ModelProto) -> bytes:
     """A whole graph that gives its logits beside."""
     copy = ModelProto()
     copy.CopyFrom(model)
@@ -157,14 +157,14 @@ def sample_logits(
     model: ModelProto, val: ValFrames, threads: int, report: ProgressReporter
 ) -> LogitSamples:
     """What a whole graph gives inside, before the classes are decided."""
-    session, sampler = open_session(with_logits(model), threads), _Sampler(val)
-    for image, truth in val.pairs():
+    session, sampler = open_session(with_logits_output(model), threads), _LogitSampler(val)
+    for image, truth in val.images_and_masks():
         sampler.take(session.run(["logits"], {"image": image[None]})[0][0], truth)
         report.advance()
     return sampler.samples()
 
 
-def run_graph(
+def evaluate_graph(
     data: bytes, val: ValFrames, threads: int, report: ProgressReporter
 ) -> EvaluationResult:
     """One link of the chain: a graph in ONNX Runtime."""
@@ -174,15 +174,15 @@ def run_graph(
         mask, entropy = session.run(["mask", "entropy"], {"image": image[None]})
         return mask[0], entropy[0]
 
-    return val.measure(predict, report)
+    return val.evaluate(predict, report)
 
 
-def check_parity(found: dict[str, Any]) -> None:  # Any: as `figures`
+def require_parity(found: dict[str, Any]) -> None:  # Any: as `figures`
     """Raises:
     ExportError: the ONNX file does not see what torch sees.
     """
-    if found["agreement"] < LEAST_AGREEMENT:
+    if found["agreement"] < MINIMUM_AGREEMENT:
         raise ExportError(
             f"the ONNX file agrees with torch on only {found['agreement']:.2f} % of the val pixels, less than "
-            f"{LEAST_AGREEMENT} %; choose another arch or encoder, or report this network as a fault of edgeseg"
+            f"{MINIMUM_AGREEMENT} %; choose another arch or encoder, or report this network as a fault of edgeseg"
         )

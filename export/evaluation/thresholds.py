@@ -7,8 +7,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-COLDEST, HOTTEST = 0.05, 20.0
-STEPS = 60  # of the golden-section search: narrows the bracket to 1e-12 of its width
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+SEARCH_STEPS = 60  # of the golden-section search: narrows the bracket to 1e-12 of its width
 LOG_QUANTILE = 0.95
 Array = NDArray[np.float32]
 
@@ -28,11 +28,11 @@ def fit_temperature(logits: Array, labels: NDArray[np.uint8]) -> float:
     def loss(inverse: float) -> float:
         return float(np.mean(np.log(np.exp(shifted * inverse).sum(1)) - right * inverse))
 
-    low, high = 1 / HOTTEST, 1 / COLDEST
+    low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     ratio = (5**0.5 - 1) / 2
     left, right_ = high - ratio * (high - low), low + ratio * (high - low)
     at_left, at_right = loss(left), loss(right_)
-    for _ in range(STEPS):
+    for _ in range(SEARCH_STEPS):
         if at_left <= at_right:
             high, right_, at_right = right_, left, at_left
             left = high - ratio * (high - low)
@@ -54,7 +54,7 @@ def fit_gamma(entropies: list[Array], alpha: float) -> float:
     return float(np.float32(np.quantile(values, 1 - alpha, method="inverted_cdf")))
 
 
-def scores(entropies: list[Array], gamma: float) -> NDArray[np.float64]:
+def frame_scores(entropies: list[Array], gamma: float) -> NDArray[np.float64]:
     """(frames,) share of the pixels above gamma, as the graph computes it."""
     return np.array([float(np.mean(entropy > np.float32(gamma))) for entropy in entropies])
 

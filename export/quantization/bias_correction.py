@@ -18,7 +18,7 @@ from onnx import ModelProto
 
 from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.evaluation.parity import with_logits
+from edgeseg.export.evaluation.parity import with_logits_output
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import MIN_RANGE, GraphTopology
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
@@ -60,7 +60,7 @@ def correct_bias(
     name = logits_conv(calibrated, coarse)
     if name is None:
         return calibrated
-    sessions = [open_session(with_logits(model), threads) for model in (exact, coarse)]
+    sessions = [open_session(with_logits_output(model), threads) for model in (exact, coarse)]
     shift, total = np.zeros(interface.classes), 0.0
     for image in images:
         feed = {"image": image[None]}

@@ -23,7 +23,7 @@ from edgeseg.export.evaluation.figures import (
     EvaluationResult,
     LogitSamples,
     accuracy_metrics,
-    likelihood_figures,
+    likelihood_metrics,
 )
 from edgeseg.export.evaluation.gates import (
     accuracy_faults,
@@ -31,8 +31,8 @@ from edgeseg.export.evaluation.gates import (
     kernel_faults,
     speed_faults,
 )
-from edgeseg.export.evaluation.latency import Timing, compare_latency
-from edgeseg.export.evaluation.parity import ValFrames, run_graph, sample_logits
+from edgeseg.export.evaluation.latency import Latency, compare_latency
+from edgeseg.export.evaluation.parity import ValFrames, evaluate_graph, sample_logits
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
@@ -46,7 +46,7 @@ from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult,
 from edgeseg.progress import ProgressReporter
 
 FLOAT_TENSOR_COUNTS = (1, 2, 4, 8)  # tensors left float
-Figures = dict[str, Any]  # Any: see `edgeseg.export.evaluation.figures.figures`
+Figures = dict[str, Any]  # Any: see `edgeseg.export.evaluation.figures.accuracy_metrics`
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class SearchResult:
     config: ExportConfig
     results: list[RecipeResult] = field(default_factory=list)
     passed: bool = False
-    times: dict[Flavour, Timing] = field(default_factory=dict)
+    times: dict[Flavour, Latency] = field(default_factory=dict)
 
     @property
     def best(self) -> RecipeResult:
@@ -243,10 +243,10 @@ def _try_recipe(
     model = quantize(calibrated, context.interface, flavour, recipe.estimator, recipe.float_tensors)
     data = model.SerializeToString()
     context.report.start(f"{flavour}, {recipe.name}", 2 * len(context.val.frames))
-    outcome = run_graph(data, context.val, context.threads, context.report)
+    outcome = evaluate_graph(data, context.val, context.threads, context.report)
     samples = sample_logits(model, context.val, context.threads, context.report)
     figures = accuracy_metrics(outcome, context.class_names, context.reference_evaluation)
-    figures |= likelihood_figures(samples, context.interface.temperature, context.reference_samples)
+    figures |= likelihood_metrics(samples, context.interface.temperature, context.reference_samples)
     integer = integer_convolutions(model)
     figures |= {"convolutions": integer + len(float_convolutions(model)), "integer": integer}
     if flavour == INT8_CPU:

@@ -13,16 +13,22 @@ from numpy.typing import NDArray
 from edgeseg.bundle.flavours import FP32, GATED
 from edgeseg.export.evaluation.figures import EvaluationResult
 from edgeseg.export.evaluation.parity import ValFrames
-from edgeseg.export.reporting.model_card import HEADER, LADDER, STEPS, ladders, rows
+from edgeseg.export.reporting.model_card import (
+    PARITY_HEADER,
+    RECIPE_HEADER,
+    STEP_TITLES,
+    parity_rows,
+    recipe_rows,
+)
 from edgeseg.html_report import HtmlReport
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
 from edgeseg.metrics import pixel_agreement
 
-SHOWN = 4  # frames of each file
+SHOWN_FRAMES = 4  # frames of each file
 GRAY, CHANGED = 70, (230, 60, 60)
-Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.figures
-MORE = {
+Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
+QUALITY_FORMATS = {
     "boundary_agreement": "{:.2f} %",
     "sqnr": "{:.1f} dB",
     "calibration_error": "{:.2f} %",
@@ -31,7 +37,7 @@ MORE = {
     "gamma": "{:.4f}",
     "unreliable": "{:.1%}",
 }
-MORE_HEADER = (
+QUALITY_HEADER = (
     "file",
     "agreement at borders",
     "SQNR of logits",
@@ -43,7 +49,7 @@ MORE_HEADER = (
 )
 
 
-def report_page(
+def render_report(
     figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, EvaluationResult]
 ) -> HtmlReport:
     """Draw it.
@@ -57,7 +63,7 @@ def report_page(
         f"{len(val.frames)} val frames through every file, {val.size[1]}x{val.size[0]}; agreement and drops against "
         "FP32, FP32's own against torch.",
     )
-    page.table(HEADER, rows(figures))
+    page.table(PARITY_HEADER, parity_rows(figures))
     for sentence in refused:
         page.paragraph(sentence)
     page.heading("What else the files share, and what not")
@@ -66,14 +72,14 @@ def report_page(
         "apart (15 bins). Temperature and gamma are fitted on each file itself, so that a score means the same "
         "whichever file a device runs; the entropy shift is what is left."
     )
-    steps = [step for step in STEPS if step in figures and step != "torch"]
-    page.table(MORE_HEADER, [_more(STEPS[step], figures[step]) for step in steps])
-    for name, tried in ladders(figures).items():
+    steps = [step for step in STEP_TITLES if step in figures and step != "torch"]
+    page.table(QUALITY_HEADER, [_quality_row(STEP_TITLES[step], figures[step]) for step in steps])
+    for name, tried in recipe_rows(figures).items():
         page.heading(f"How {name} was made")
-        page.table(LADDER, tried)
+        page.table(RECIPE_HEADER, tried)
     page.heading("Classes")
     page.table(
-        ["IoU", *(STEPS[step] for step in steps)],
+        ["IoU", *(STEP_TITLES[step] for step in steps)],
         [
             [name, *(_iou(figures[step]["per_class"][name]) for step in steps)]
             for name in config.class_names
@@ -81,7 +87,7 @@ def report_page(
     )
     for step in GATED:
         if step in outcomes:
-            _worst(page, STEPS[step], val, outcomes[FP32], outcomes[step])
+            _worst_frames(page, STEP_TITLES[step], val, outcomes[FP32], outcomes[step])
     return page
 
 
@@ -89,17 +95,17 @@ def _iou(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _more(name: str, found: Figures) -> tuple[str, ...]:
+def _quality_row(name: str, found: Figures) -> tuple[str, ...]:
     return (
         name,
         *(
             form.format(found[key]) if found.get(key) is not None else "-"
-            for key, form in MORE.items()
+            for key, form in QUALITY_FORMATS.items()
         ),
     )
 
 
-def _worst(
+def _worst_frames(
     page: HtmlReport, name: str, val: ValFrames, before: EvaluationResult, after: EvaluationResult
 ) -> None:
     """The frames on which a file agrees least with FP32."""
@@ -108,7 +114,7 @@ def _worst(
     page.heading(f"Where {name} differs most from FP32")
     page.legend([(spec.name, spec.color) for spec in val.site.config.classes])
     lines = []
-    for place in np.argsort(shares, kind="stable")[:SHOWN]:
+    for place in np.argsort(shares, kind="stable")[:SHOWN_FRAMES]:
         frame, entropy = val.image(int(place)), before.entropies[place]
         step = np.ix_(
             *(np.arange(side) * small // side for side, small in zip(val.size, entropy.shape))

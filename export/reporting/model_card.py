@@ -7,10 +7,14 @@ from typing import Any
 from edgeseg.bundle import FLAVOURS, Manifest
 from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_FLAVOURS
 
-STEPS: dict[str, str] = {"torch": "torch"} | {name: spec.title for name, spec in FLAVOURS.items()}
+STEP_TITLES: dict[str, str] = {"torch": "torch"} | {
+    name: spec.title for name, spec in FLAVOURS.items()
+}
 
 
-def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]) -> str:
+def render_model_card(
+    manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]
+) -> str:
     """The text of card.md."""
     origin, classes = manifest.provenance, manifest.classes
     has_int8 = INT8_CPU in manifest.figures and "refused" not in manifest.figures[INT8_CPU]
@@ -29,14 +33,14 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
         "",
         f"## Figures on {val_frames} val frames",
         "",
-        *table(manifest.figures),
+        *parity_table(manifest.figures),
         "",
         *class_table(manifest.figures),
         "",
         *[
             line
-            for name, tried in ladders(manifest.figures).items()
-            for line in _ladder(name, tried)
+            for name, tried in recipe_rows(manifest.figures).items()
+            for line in _recipe_section(name, tried)
         ],
         "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
         "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
@@ -56,25 +60,25 @@ def card(manifest: Manifest, val_frames: int, terms: list[str], refused: list[st
     return "\n".join(lines)
 
 
-def _ladder(name: str, tried: list[tuple[str, ...]]) -> list[str]:
-    lines = [LADDER, ("---",) * len(LADDER), *tried]
+def _recipe_section(name: str, tried: list[tuple[str, ...]]) -> list[str]:
+    lines = [RECIPE_HEADER, ("---",) * len(RECIPE_HEADER), *tried]
     return [f"### How {name} was made", "", *(f"| {' | '.join(cells)} |" for cells in lines), ""]
 
 
-def rows(
+def parity_rows(
     figures: dict[str, Any], *, interval: bool = True
-) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.evaluation.figures.figures
+) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
     """The parity chain as text, in the columns of HEADER; `interval` adds its bounds to each drop."""
     found: list[tuple[str, ...]] = []
-    for step, name in STEPS.items():
+    for step, name in STEP_TITLES.items():
         if step not in figures:
             continue
         one, worst = figures[step], figures[step].get("worst_class")
         drop = "-"
         if "drop" in one:
             low, high = one["drop_interval"]
-            drop = _points(one["drop"]) + (
-                f" ({_points(low)}, {_points(high)})" if interval else ""
+            drop = _format_points(one["drop"]) + (
+                f" ({_format_points(low)}, {_format_points(high)})" if interval else ""
             )
         found.append(
             (
@@ -82,7 +86,7 @@ def rows(
                 f"{one['miou']:.2f}",
                 f"{one['agreement']:.2f} %" if "agreement" in one else "-",
                 drop,
-                f"{worst['name']} {_points(worst['drop'])}" if worst else "-",
+                f"{worst['name']} {_format_points(worst['drop'])}" if worst else "-",
                 f"{one['ms']:.1f}" if "ms" in one else "-",
                 f"{one['speedup']:.2f}x" if "speedup" in one else "-",
             )
@@ -90,28 +94,28 @@ def rows(
     return found
 
 
-def _points(value: float) -> str:
+def _format_points(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}"  # adding 0 turns -0 into 0
 
 
-HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
+PARITY_HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
 
 
-LADDER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8", "speed")
+RECIPE_HEADER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8", "speed")
 
 
-def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
+def recipe_rows(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
     """What was tried for each INT8 file, by its name, in the columns of LADDER."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for step in INT8_FLAVOURS:
         tried = figures.get(step, {}).get("ladder", ())
         if tried:
-            found[STEPS[step]] = [
+            found[STEP_TITLES[step]] = [
                 (
                     one["rung"],
                     f"{one['seconds']:.0f}",
-                    _points(one["drop"]),
-                    f"{one['worst_class']['name']} {_points(one['worst_class']['drop'])}",
+                    _format_points(one["drop"]),
+                    f"{one['worst_class']['name']} {_format_points(one['worst_class']['drop'])}",
                     f"{one['agreement']:.2f} %",
                     f"{one['sqnr']:.1f} dB",
                     str(one["integer"]),
@@ -122,16 +126,16 @@ def ladders(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any
     return found
 
 
-def table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
+def parity_table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
     """`rows` in Markdown."""
-    lines = [HEADER, ("---",) * len(HEADER), *rows(figures)]
+    lines = [PARITY_HEADER, ("---",) * len(PARITY_HEADER), *parity_rows(figures)]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 
 def class_table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
     """IoU of each class at each step, in Markdown."""
-    steps = [step for step in STEPS if step in figures]
-    lines = [("IoU", *(STEPS[step] for step in steps)), ("---",) * (len(steps) + 1)]
+    steps = [step for step in STEP_TITLES if step in figures]
+    lines = [("IoU", *(STEP_TITLES[step] for step in steps)), ("---",) * (len(steps) + 1)]
     for name in figures["torch"]["per_class"]:
         values = [figures[step]["per_class"][name] for step in steps]
         lines.append((name, *("-" if value is None else f"{value:.1f}" for value in values)))

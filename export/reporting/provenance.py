@@ -31,7 +31,7 @@ def provenance(
     """What the manifest says: run, network, method, digests of configuration and data, versions."""
     config = run / "config.toml"
     return {
-        "run": relative(site, run),
+        "run": run_name(site, run),
         "arch": card.arch,
         "encoder": card.encoder,
         "method": _method(run),
@@ -43,7 +43,7 @@ def provenance(
     }
 
 
-def relative(site: Site, run: Path) -> str:
+def run_name(site: Site, run: Path) -> str:
     """A run as the bundle may name it: inside the site by its path, outside by its last two names,
     never in full.
     """
@@ -53,7 +53,7 @@ def relative(site: Site, run: Path) -> str:
         return "/".join(run.resolve().parts[-2:])
 
 
-def terms(run: Path, card: ModelCard) -> list[str]:
+def license_terms(run: Path, card: ModelCard) -> list[str]:
     """One sentence for each thing the model was made from, as far as the run says."""
     found = []
     teacher = _table(run / "origin.json").get("teacher")

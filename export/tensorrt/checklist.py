@@ -26,22 +26,22 @@ from edgeseg.bundle.graph_metadata import (
 )
 from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError, ExportError
-from edgeseg.export.tensorrt.execution_checks import computes_as_said, fuses_on_cpus
+from edgeseg.export.tensorrt.execution_checks import check_cpu_kernels, check_execution
 from edgeseg.export.tensorrt.graph_checks import (
-    View,
-    has_plain_attributes,
-    has_static_shapes,
-    is_sound,
-    reads_bytes_through_casts,
-    uses_known_operators,
+    GraphView,
+    check_attributes,
+    check_byte_casts,
+    check_model,
+    check_operators,
+    check_shapes,
 )
 from edgeseg.export.tensorrt.qdq_checks import (
-    covers,
-    has_plain_parameters,
-    has_whole_convolutions,
-    has_whole_pairs,
-    keeps_fusions,
-    stated,
+    check_convolutions,
+    check_coverage,
+    check_fusions,
+    check_qdq_pairs,
+    check_qdq_parameters,
+    listed_names,
 )
 from edgeseg.runtime.backends.tensorrt.engine_acceptance import minimum_agreement
 
@@ -60,23 +60,23 @@ TITLES = (
     "the CPU file: convolutions on codes, few conversions",
     "metadata; each runtime refuses the other's file",
 )
-SHOWN = 5  # findings of one point; one fault may show at every node
+MAX_FINDINGS = 5  # findings of one point; one fault may show at every node
 CHECKED: tuple[Flavour, ...] = (INT8_TRT, INT8_CPU)
-VIEWED: tuple[Callable[[View], list[str]], ...] = (
-    is_sound,
-    uses_known_operators,
-    has_static_shapes,
-    has_plain_attributes,
-    reads_bytes_through_casts,
-    has_plain_parameters,
-    has_whole_pairs,
-    has_whole_convolutions,
-    keeps_fusions,
+GRAPH_CHECKS: tuple[Callable[[GraphView], list[str]], ...] = (
+    check_model,
+    check_operators,
+    check_shapes,
+    check_attributes,
+    check_byte_casts,
+    check_qdq_parameters,
+    check_qdq_pairs,
+    check_convolutions,
+    check_fusions,
 )
 
 
 @dataclass(frozen=True)
-class Point:
+class ChecklistPoint:
     """One point of the list.
 
     Attributes:
@@ -97,7 +97,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Files:
+class CheckedFiles:
     """What is looked at.
 
     Attributes:
@@ -115,7 +115,7 @@ class Files:
     calibration: dict[Flavour, str]
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Files:
+    def of(cls, bundle: Bundle) -> CheckedFiles:
         """Those of a bundle.
 
         Raises:
@@ -144,13 +144,13 @@ class Files:
         )
 
 
-def check(files: Files) -> list[Point]:
+def run_checklist(files: CheckedFiles) -> list[ChecklistPoint]:
     """All points."""
-    source = View(files.fp32)
+    source = GraphView(files.fp32)
     points = (
-        _static(View(files.trt), source)
+        _static(GraphView(files.trt), source)
         if files.trt is not None
-        else [Point(n, None) for n in range(1, 11)]
+        else [ChecklistPoint(n, None) for n in range(1, 11)]
     )
     ran: list[str] | None = None
     if files.trt is not None:
@@ -158,21 +158,24 @@ def check(files: Files) -> list[Point]:
         if not all(point.passed for point in points[:3]):
             ran = ["it was not run, since it is no graph that can be"]
         elif files.golden is not None:
-            ran = computes_as_said(View(files.trt), files.golden, files.least)
-    fused = fuses_on_cpus(files.cpu, source) if files.cpu is not None else None
+            ran = check_execution(GraphView(files.trt), files.golden, files.least)
+    fused = check_cpu_kernels(files.cpu, source) if files.cpu is not None else None
     told = []
     for flavour, data in zip(CHECKED, (files.trt, files.cpu)):
         if data is not None:
-            told += tells(data, flavour, files.fp32, files.calibration.get(flavour))
+            told += check_metadata(data, flavour, files.fp32, files.calibration.get(flavour))
     return [*points, _point(11, ran), _point(12, fused), _point(13, told)]
 
 
-def check_static(trt: bytes, fp32: bytes) -> list[Point]:
+def run_static_checks(trt: bytes, fp32: bytes) -> list[ChecklistPoint]:
     """The points that need no run, of the TensorRT file alone: 1 to 10, and 13."""
-    return [*_static(View(trt), View(fp32)), _point(13, tells(trt, INT8_TRT, fp32))]
+    return [
+        *_static(GraphView(trt), GraphView(fp32)),
+        _point(13, check_metadata(trt, INT8_TRT, fp32)),
+    ]
 
 
-def summary(points: list[Point]) -> dict[str, Any]:  # Any: JSON
+def checklist_summary(points: list[ChecklistPoint]) -> dict[str, Any]:  # Any: JSON
     """What the manifest says of the points."""
     return {
         "passed": [point.number for point in points if point.findings == ()],
@@ -180,27 +183,29 @@ def summary(points: list[Point]) -> dict[str, Any]:  # Any: JSON
     }
 
 
-def _static(view: View, source: View) -> list[Point]:
-    found = [_point(number, look(view)) for number, look in enumerate(VIEWED, 1)]
-    return [*found, _point(len(found) + 1, covers(view, source))]
+def _static(view: GraphView, source: GraphView) -> list[ChecklistPoint]:
+    found = [_point(number, look(view)) for number, look in enumerate(GRAPH_CHECKS, 1)]
+    return [*found, _point(len(found) + 1, check_coverage(view, source))]
 
 
-def _point(number: int, findings: list[str] | None) -> Point:
+def _point(number: int, findings: list[str] | None) -> ChecklistPoint:
     if findings is None:
-        return Point(number, None)
-    more = len(findings) - SHOWN
-    return Point(
-        number, (*findings[:SHOWN], *([f"and {more} more of the kind"] if more > 0 else []))
+        return ChecklistPoint(number, None)
+    more = len(findings) - MAX_FINDINGS
+    return ChecklistPoint(
+        number, (*findings[:MAX_FINDINGS], *([f"and {more} more of the kind"] if more > 0 else []))
     )
 
 
-def tells(data: bytes, flavour: Flavour, fp32: bytes, calibration: str | None = None) -> list[str]:
+def check_metadata(
+    data: bytes, flavour: Flavour, fp32: bytes, calibration: str | None = None
+) -> list[str]:
     """13: a file says what it was made for and from, and the other engine's runtime refuses it.
 
     Args:
         calibration: what the manifest calls it.
     """
-    view, name, found = View(data), FLAVOURS[flavour].file, []
+    view, name, found = GraphView(data), FLAVOURS[flavour].file, []
     said = view.metadata
     if said.get(SOURCE_KEY) != hashlib.sha256(fp32).hexdigest():
         found.append(f"{name} does not name the digest of the model.onnx beside it")
@@ -211,7 +216,7 @@ def tells(data: bytes, flavour: Flavour, fp32: bytes, calibration: str | None = 
     if not number.isdecimal() or int(number) < 1:
         found.append(f"{name} does not say with how many frames it was calibrated")
     for key, what in ((FLOAT_TENSORS_KEY, "tensors"), (FLOAT_CONVOLUTIONS_KEY, "convolutions")):
-        if stated(view, key) is None:
+        if listed_names(view, key) is None:
             found.append(f"{name} does not list the {what} that it leaves float")
     if said.get(FLAVOUR_KEY) != flavour:
         found.append(

@@ -14,8 +14,8 @@ from edgeseg.bundle.golden_frames import GoldenFrames
 from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels as kernels_of
-from edgeseg.export.tensorrt.graph_checks import View, attribute, called
-from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_integer, stated
+from edgeseg.export.tensorrt.graph_checks import GraphView, attribute_value, describe_node
+from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_quantized, listed_names
 
 CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
 ROWS = 16  # of a layer's output that are simulated
@@ -42,7 +42,7 @@ ON_CODES = frozenset(
 Array = NDArray[Any]  # Any: codes as float64, values as float32
 
 
-def computes_as_said(view: View, golden: GoldenFrames, least: float) -> list[str]:
+def check_execution(view: GraphView, golden: GoldenFrames, least: float) -> list[str]:
     """11: layers give what integers would, and the masks are those of model.onnx.
 
     Args:
@@ -63,7 +63,7 @@ def computes_as_said(view: View, golden: GoldenFrames, least: float) -> list[str
         error = float(np.max(np.abs(ours - theirs))) / max(float(np.max(np.abs(ours))), 1e-12)
         if not error <= CLOSE:
             found.append(
-                f"{called(node)} differs from integers by {100 * error:.2g} % of its largest output"
+                f"{describe_node(node)} differs from integers by {100 * error:.2g} % of its largest output"
             )
     same = golden.agreement(lambda frame: session.run(["mask"], {"image": frame})[0][0])
     if not same >= least:
@@ -73,11 +73,11 @@ def computes_as_said(view: View, golden: GoldenFrames, least: float) -> list[str
     return found
 
 
-def _picked(view: View) -> list[NodeProto]:
+def _picked(view: GraphView) -> list[NodeProto]:
     """The first convolution of each kind: the graph's first, depthwise, pointwise, and any other."""
     found: dict[str, NodeProto] = {}
     whole = [
-        node for node in convolutions(view) if node.op_type == "Conv" and is_integer(view, node)
+        node for node in convolutions(view) if node.op_type == "Conv" and is_quantized(view, node)
     ]
     for node in (
         node for node in whole if _before(view, node.input[0]) and _before(view, node.input[1])
@@ -85,7 +85,7 @@ def _picked(view: View) -> list[NodeProto]:
         weight = view.constants.get(_before(view, node.input[1]))
         if weight is None or weight.ndim != 4:
             continue
-        depthwise, pointwise = attribute(node, "group", 1) > 1, weight.shape[2:] == (1, 1)
+        depthwise, pointwise = attribute_value(node, "group", 1) > 1, weight.shape[2:] == (1, 1)
         kind = (
             "first"
             if not found
@@ -99,14 +99,14 @@ def _picked(view: View) -> list[NodeProto]:
     return list(found.values())
 
 
-def _before(view: View, name: str) -> str:
+def _before(view: GraphView, name: str) -> str:
     """The tensor in front of a Q/DQ pair; empty if there is none."""
     back = view.givers.get(name)
     there = view.givers.get(back.input[0]) if back is not None and back.op_type == DQ else None
     return there.input[0] if there is not None and there.op_type == Q else ""
 
 
-def _codes(view: View, name: str, values: Array) -> tuple[Array, Array]:
+def _codes(view: GraphView, name: str, values: Array) -> tuple[Array, Array]:
     """Codes of a tensor as the Q in front of `name` makes them, and their scale."""
     scale = view.constants[view.givers[view.givers[name].input[0]].input[1]]
     sides = (-1, 1, 1, 1) if scale.ndim else ()
@@ -114,23 +114,23 @@ def _codes(view: View, name: str, values: Array) -> tuple[Array, Array]:
     return codes.astype(np.float64), scale.astype(np.float64)
 
 
-def _simulate(view: View, node: NodeProto, given: dict[str, Array]) -> Array:
+def _simulate(view: GraphView, node: NodeProto, given: dict[str, Array]) -> Array:
     """The first rows of what integer arithmetic makes of a convolution's input, (N, O, rows,
     width).
     """
     data, step = _codes(view, node.input[0], given[_before(view, node.input[0])])
     weight, steps = _codes(view, node.input[1], view.constants[_before(view, node.input[1])])
-    top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
+    top, left, bottom, right = attribute_value(node, "pads", [0, 0, 0, 0])
     padded = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right)))
     (down, across), (high, wide) = (
-        attribute(node, "strides", [1, 1]),
-        attribute(node, "dilations", [1, 1]),
+        attribute_value(node, "strides", [1, 1]),
+        attribute_value(node, "dilations", [1, 1]),
     )
     rows, columns = high * (weight.shape[2] - 1) + 1, wide * (weight.shape[3] - 1) + 1
     padded = padded[:, :, : (ROWS - 1) * down + rows]
     windows = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns), axis=(2, 3))
     patches = windows[:, :, ::down, ::across, ::high, ::wide]
-    groups = attribute(node, "group", 1)
+    groups = attribute_value(node, "group", 1)
     number, _, height, width = patches.shape[:4]
     parts = np.moveaxis(
         patches.reshape(number, groups, -1, *patches.shape[2:]), 2, 4
@@ -148,7 +148,7 @@ def _simulate(view: View, node: NodeProto, given: dict[str, Array]) -> Array:
     return np.asarray(found + bias.reshape(-1, 1, 1))
 
 
-def fuses_on_cpus(data: bytes, source: View) -> list[str]:
+def check_cpu_kernels(data: bytes, source: GraphView) -> list[str]:
     """12: ONNX Runtime runs all but the stated convolutions of the CPU file on codes, and turns few
     tensors to and fro.
 
@@ -156,9 +156,9 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
         data: model.int8-cpu.onnx.
         source: model.onnx.
     """
-    view, found = View(data), []
+    view, found = GraphView(data), []
     kernels = kernels_of(data)
-    floats = stated(view, FLOAT_CONVOLUTIONS_KEY) or []
+    floats = listed_names(view, FLOAT_CONVOLUTIONS_KEY) or []
     wanted = len(convolutions(source)) - len(floats)
     if kernels.quantized != wanted:
         found.append(
@@ -172,7 +172,7 @@ def fuses_on_cpus(data: bytes, source: View) -> list[str]:
     return found
 
 
-def conversions(view: View) -> int:
+def conversions(view: GraphView) -> int:
     """How many Q and DQ nodes a CPU file needs: where codes are made from floats, and at each
     reader of floats.
     """
@@ -187,7 +187,7 @@ def conversions(view: View) -> int:
     return int(made + unmade)
 
 
-def _on_codes(view: View, node: NodeProto) -> bool:
+def _on_codes(view: GraphView, node: NodeProto) -> bool:
     if node.op_type not in ON_CODES:
         return False
     readers = [reader for name in node.output for reader in view.takers[name]]

@@ -107,7 +107,7 @@ FIXED = frozenset(
 """Operators whose inputs but the first must be constants."""
 
 
-class View:
+class GraphView:
     """A graph as the points look at it. What is damaged is left out here; a point tells of it.
 
     Attributes:
@@ -163,17 +163,19 @@ def _inferred(model: ModelProto) -> list[onnx.ValueInfoProto]:
     return [*model.graph.value_info, *model.graph.input, *model.graph.output]
 
 
-def called(node: NodeProto) -> str:
+def describe_node(node: NodeProto) -> str:
     """What a sentence calls a node."""
     return f"{node.op_type} {node.name or node.output[0]}"
 
 
-def attribute(node: NodeProto, name: str, default: Any) -> Any:  # Any: attributes have many types
+def attribute_value(
+    node: NodeProto, name: str, default: Any
+) -> Any:  # Any: attributes have many types
     """The value of an attribute."""
     return attributes_of(node).get(name, default)
 
 
-def is_sound(view: View) -> list[str]:
+def check_model(view: GraphView) -> list[str]:
     """1: valid ONNX of an opset that TensorRT 8 reads, of standard operators, with its weights
     inside.
     """
@@ -193,27 +195,27 @@ def is_sound(view: View) -> list[str]:
         found.append(f"it has IR version {model.ir_version}, more than {IR_VERSION}")
     if model.functions:
         found.append(f"it has functions of its own, such as {model.functions[0].name}")
-    found += [f"{called(node)} is of the domain {node.domain}" for node in _foreign(view)]
+    found += [f"{describe_node(node)} is of the domain {node.domain}" for node in _foreign(view)]
     external = [
         one.name for one in model.graph.initializer if one.data_location == TensorProto.EXTERNAL
     ]
     return found + [f"the weight {name} lies in another file" for name in external]
 
 
-def _foreign(view: View) -> list[NodeProto]:
+def _foreign(view: GraphView) -> list[NodeProto]:
     return [node for node in view.nodes if node.domain not in STANDARD_DOMAINS]
 
 
-def uses_known_operators(view: View) -> list[str]:
+def check_operators(view: GraphView) -> list[str]:
     """2: every operator is known to TensorRT 8.5 and later, and so is every type."""
     found = []
     for node in view.nodes:
         if node.op_type not in ALLOWED or node.domain not in STANDARD_DOMAINS:
-            found.append(f"{called(node)} is no operator that TensorRT 8.5 to 11 all have")
+            found.append(f"{describe_node(node)} is no operator that TensorRT 8.5 to 11 all have")
         elif any(
             one.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for one in node.attribute
         ):
-            found.append(f"{called(node)} holds a graph of its own")
+            found.append(f"{describe_node(node)} holds a graph of its own")
     types = {name: value.type.tensor_type.elem_type for name, value in view.values.items()}
     types |= {tensor.name: tensor.data_type for tensor in view.model.graph.initializer}
     return found + [
@@ -223,9 +225,11 @@ def uses_known_operators(view: View) -> list[str]:
     ]
 
 
-def has_static_shapes(view: View) -> list[str]:
+def check_shapes(view: GraphView) -> list[str]:
     """3: the size of every tensor is written down or follows."""
-    found = [f"{called(node)} computes a shape" for node in view.nodes if node.op_type == "Shape"]
+    found = [
+        f"{describe_node(node)} computes a shape" for node in view.nodes if node.op_type == "Shape"
+    ]
     for name in [
         *view.inputs,
         *(name for node in view.nodes for name in node.output if name),
@@ -239,7 +243,7 @@ def has_static_shapes(view: View) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def has_plain_attributes(view: View) -> list[str]:
+def check_attributes(view: GraphView) -> list[str]:
     """4: axes, sizes and modes are where TensorRT 8 looks for them."""
     found = []
     for node in view.nodes:
@@ -249,33 +253,35 @@ def has_plain_attributes(view: View) -> list[str]:
             and len(node.input) > 1
         ):
             found.append(
-                f"{called(node)} has its axes as an input, and TensorRT 8 would reduce over all of them"
+                f"{describe_node(node)} has its axes as an input, and TensorRT 8 would reduce over all of them"
             )
         if node.op_type in FIXED:
             computed = [name for name in node.input[1:] if name and name not in view.constants]
-            found += [f"{called(node)} takes {name}, which is no constant" for name in computed]
+            found += [
+                f"{describe_node(node)} takes {name}, which is no constant" for name in computed
+            ]
         if node.op_type == "Resize":
             found += _resize(view, node)
         elif node.op_type == "MaxPool" and len(node.output) > 1:
-            found.append(f"{called(node)} also gives indices")
-        elif node.op_type == "ArgMax" and attribute(node, "select_last_index", 0):
-            found.append(f"{called(node)} takes the last of equal values")
+            found.append(f"{describe_node(node)} also gives indices")
+        elif node.op_type == "ArgMax" and attribute_value(node, "select_last_index", 0):
+            found.append(f"{describe_node(node)} takes the last of equal values")
         if node.op_type in ("AveragePool", "MaxPool") and any(
-            step != 1 for step in attribute(node, "dilations", [])
+            step != 1 for step in attribute_value(node, "dilations", [])
         ):
-            found.append(f"{called(node)} is dilated")
+            found.append(f"{describe_node(node)} is dilated")
     return found
 
 
-def _resize(view: View, node: NodeProto) -> list[str]:
-    found, name = [], called(node)
-    mode = attribute(node, "mode", b"nearest")
+def _resize(view: GraphView, node: NodeProto) -> list[str]:
+    found, name = [], describe_node(node)
+    mode = attribute_value(node, "mode", b"nearest")
     if mode not in (b"nearest", b"linear"):
         found.append(f"{name} has the mode {mode.decode()}")
-    coordinates = attribute(node, "coordinate_transformation_mode", b"half_pixel")
+    coordinates = attribute_value(node, "coordinate_transformation_mode", b"half_pixel")
     if coordinates not in COORDINATES:
         found.append(f"{name} has the coordinates {coordinates.decode()}")
-    if attribute(node, "antialias", 0):
+    if attribute_value(node, "antialias", 0):
         found.append(f"{name} has antialias")
     before, after = view.shape(node.input[0]), view.shape(node.output[0])
     if mode == b"linear" and before[:-2] != after[:-2]:
@@ -283,16 +289,16 @@ def _resize(view: View, node: NodeProto) -> list[str]:
     return found
 
 
-def reads_bytes_through_casts(view: View) -> list[str]:
+def check_byte_casts(view: GraphView) -> list[str]:
     """5: uint8 goes in and out through a Cast from and to float, and is nowhere else."""
     found = []
     for name in view.inputs:
         takers = view.takers[name]
         if view.type(name) == TensorProto.UINT8 and (
             [node.op_type for node in takers] != ["Cast"]
-            or attribute(takers[0], "to", 0) != TensorProto.FLOAT
+            or attribute_value(takers[0], "to", 0) != TensorProto.FLOAT
         ):
-            readers = ", ".join(called(node) for node in takers) or "nothing"
+            readers = ", ".join(describe_node(node) for node in takers) or "nothing"
             found.append(
                 f"the uint8 input {name} feeds {readers}; TensorRT wants one Cast to float and nothing else"
             )
@@ -301,10 +307,10 @@ def reads_bytes_through_casts(view: View) -> list[str]:
             if view.type(name) != TensorProto.UINT8:
                 continue
             if name not in view.outputs:
-                found.append(f"{called(node)} gives uint8 inside the graph")
+                found.append(f"{describe_node(node)} gives uint8 inside the graph")
             elif node.op_type != "Cast" or view.type(node.input[0]) != TensorProto.FLOAT:
                 found.append(
-                    f"the uint8 output {name} comes from {called(node)}, not from a Cast of a float"
+                    f"the uint8 output {name} comes from {describe_node(node)}, not from a Cast of a float"
                 )
     return found
 

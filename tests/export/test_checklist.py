@@ -24,7 +24,13 @@ from edgeseg.config import ExportConfig
 from edgeseg.export.exporter import export
 from edgeseg.export.onnxruntime_cpu.kernel_report import KernelReport, inspect_kernels
 from edgeseg.export.tensorrt import checklist
-from edgeseg.export.tensorrt.checklist import TITLES, Files, check, check_static, summary
+from edgeseg.export.tensorrt.checklist import (
+    TITLES,
+    CheckedFiles,
+    checklist_summary,
+    run_checklist,
+    run_static_checks,
+)
 from edgeseg.site import Site
 from tests.helpers.exporting import make_run, make_site
 
@@ -41,23 +47,23 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def files(bundle: Bundle) -> Files:
-    return Files.of(bundle)
+def files(bundle: Bundle) -> CheckedFiles:
+    return CheckedFiles.of(bundle)
 
 
 @pytest.fixture
-def trt(files: Files) -> ModelProto:
+def trt(files: CheckedFiles) -> ModelProto:
     assert files.trt is not None
     return onnx.load_model_from_string(files.trt)
 
 
-def findings(model: ModelProto, files: Files, number: int) -> tuple[str, ...]:
+def findings(model: ModelProto, files: CheckedFiles, number: int) -> tuple[str, ...]:
     """What a point says of a changed TensorRT file."""
     data = model.SerializeToString()
     points = (
-        check(dataclasses.replace(files, trt=data, cpu=None))
+        run_checklist(dataclasses.replace(files, trt=data, cpu=None))
         if number in RUNS
-        else check_static(data, files.fp32)
+        else run_static_checks(data, files.fp32)
     )
     found = next(point for point in points if point.number == number).findings
     assert found is not None
@@ -65,9 +71,9 @@ def findings(model: ModelProto, files: Files, number: int) -> tuple[str, ...]:
 
 
 def test_an_exported_bundle_passes_every_point_and_its_manifest_says_so(
-    bundle: Bundle, files: Files
+    bundle: Bundle, files: CheckedFiles
 ) -> None:
-    points = check(files)
+    points = run_checklist(files)
     assert [point.number for point in points] == list(range(1, 14)) and len(TITLES) == 13
     assert [point for point in points if point.findings != ()] == []
     assert bundle.manifest.figures["int8-trt"]["checklist"] == {
@@ -76,7 +82,7 @@ def test_an_exported_bundle_passes_every_point_and_its_manifest_says_so(
     }
 
 
-def test_both_files_name_their_float_convolutions(files: Files) -> None:
+def test_both_files_name_their_float_convolutions(files: CheckedFiles) -> None:
     for data, most in ((files.trt, 3), (files.cpu, 0)):
         assert data is not None
         model = onnx.load_model_from_string(data)
@@ -477,7 +483,11 @@ PLANTED: list[tuple[int, Callable[[ModelProto], None], str]] = [
     ids=[f"{number}-{plant.__name__}-{words}" for number, plant, words in PLANTED],
 )
 def test_a_planted_fault_is_found_by_its_point(
-    trt: ModelProto, files: Files, number: int, plant: Callable[[ModelProto], None], words: str
+    trt: ModelProto,
+    files: CheckedFiles,
+    number: int,
+    plant: Callable[[ModelProto], None],
+    words: str,
 ) -> None:
     plant(trt)
     found = findings(trt, files, number)
@@ -485,7 +495,7 @@ def test_a_planted_fault_is_found_by_its_point(
 
 
 def test_without_a_list_of_float_convolutions_coverage_counts(
-    trt: ModelProto, files: Files
+    trt: ModelProto, files: CheckedFiles
 ) -> None:
     set_metadata(trt, "edgeseg.float_convolutions", None)
     assert findings(trt, files, 10) == ()
@@ -521,30 +531,30 @@ def output_without_codes(model: ModelProto) -> None:
 
 @pytest.mark.parametrize("plant", [float_convolution, output_without_codes])
 def test_a_convolution_of_the_cpu_file_that_lost_its_kernel_is_found(
-    files: Files, plant: Callable[[ModelProto], None]
+    files: CheckedFiles, plant: Callable[[ModelProto], None]
 ) -> None:
     assert files.cpu is not None
     model = onnx.load_model_from_string(files.cpu)
     plant(model)
-    points = check(dataclasses.replace(files, trt=None, cpu=model.SerializeToString()))
+    points = run_checklist(dataclasses.replace(files, trt=None, cpu=model.SerializeToString()))
     assert [point.number for point in points if point.findings is None] == list(range(1, 12))
     assert points[11].findings and "on codes instead of" in points[11].findings[0]
 
 
 def test_needless_codes_in_the_cpu_file_are_found(
-    files: Files, monkeypatch: pytest.MonkeyPatch
+    files: CheckedFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def many(data: bytes) -> KernelReport:
         kernels = inspect_kernels(data)
         return dataclasses.replace(kernels, conversions=kernels.conversions + 4)
 
     monkeypatch.setattr("edgeseg.export.tensorrt.execution_checks.kernels_of", many)
-    found = check(dataclasses.replace(files, trt=None))[11].findings
+    found = run_checklist(dataclasses.replace(files, trt=None))[11].findings
     assert found and "Q/DQ nodes" in found[0]
 
 
-def test_files_in_each_others_place_are_found_by_the_last_point(files: Files) -> None:
-    found = check(dataclasses.replace(files, trt=files.cpu, cpu=files.trt))[12].findings
+def test_files_in_each_others_place_are_found_by_the_last_point(files: CheckedFiles) -> None:
+    found = run_checklist(dataclasses.replace(files, trt=files.cpu, cpu=files.trt))[12].findings
     assert found and any(
         "a runtime that wants int8-cpu would take model.int8-trt.onnx" in one for one in found
     )
@@ -554,8 +564,10 @@ def test_a_file_that_fails_is_refused_and_the_float_bundle_still_ships(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site.open(bundle.path.parent.parent)  # where the calibration is stored
-    faulty = [checklist.Point(9, ("Q/DQ nodes stand between Conv a and its activation Clip b",))]
-    monkeypatch.setattr("edgeseg.export.bundle_files.check_static", lambda trt, fp32: faulty)
+    faulty = [
+        checklist.ChecklistPoint(9, ("Q/DQ nodes stand between Conv a and its activation Clip b",))
+    ]
+    monkeypatch.setattr("edgeseg.export.bundle_files.run_static_checks", lambda trt, fp32: faulty)
     result = export(site, CONFIG, site.root / "runs" / "distill" / "exp1", tmp_path / "out")
     assert len(result.refused) == 1 and "model.int8-trt.onnx was refused" in result.refused[0]
     assert (
@@ -564,7 +576,7 @@ def test_a_file_that_fails_is_refused_and_the_float_bundle_still_ships(
     )
     made = Bundle.open(result.bundle)
     assert "model.onnx" in made.manifest.files and "model.int8-trt.onnx" not in made.manifest.files
-    assert made.manifest.figures["int8-trt"]["checklist"] == summary(faulty)
+    assert made.manifest.figures["int8-trt"]["checklist"] == checklist_summary(faulty)
 
 
 # --- the command

@@ -17,7 +17,12 @@ from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.evaluation.thresholds import fit_gamma, fit_temperature, log_threshold, scores
+from edgeseg.export.evaluation.thresholds import (
+    fit_gamma,
+    fit_temperature,
+    frame_scores,
+    log_threshold,
+)
 from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
@@ -552,7 +557,7 @@ def test_a_share_alpha_lies_above_gamma() -> None:
         np.random.default_rng(seed).random((12, 16)).astype(np.float32) ** 3 for seed in range(20)
     ]
     gamma = fit_gamma(entropies, 0.2)
-    found = scores(entropies, gamma)
+    found = frame_scores(entropies, gamma)
     assert found.mean() == pytest.approx(0.2, abs=1e-3) and gamma == float(np.float32(gamma))
     assert np.mean(found <= log_threshold(found)) >= 0.95
 

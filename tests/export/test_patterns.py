@@ -13,9 +13,9 @@ from onnx import ModelProto
 from edgeseg.export.graph.pre_post_processing import wrap_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels
 from edgeseg.export.quantization.quantizer import quantize
-from edgeseg.export.tensorrt.checklist import VIEWED
+from edgeseg.export.tensorrt.checklist import GRAPH_CHECKS
 from edgeseg.export.tensorrt.execution_checks import SPARE, conversions
-from edgeseg.export.tensorrt.graph_checks import View
+from edgeseg.export.tensorrt.graph_checks import GraphView
 from edgeseg.export.tensorrt.qdq_checks import CHANNEL_AXIS, coverage
 from tests.helpers.patterns import INTERFACE, NETWORKS, golden, pretended, table, trace
 
@@ -54,13 +54,16 @@ def changes(before: Any, after: Any, path: str = "") -> list[str]:  # Any: JSON
 def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
     calibrated = pretended(network[1], 2)
     data = quantize(calibrated, INTERFACE, "int8-trt", "minmax").SerializeToString()
-    view, source = View(data), View(wrap_network(network[1], INTERFACE).SerializeToString())
-    assert [finding for look in VIEWED for finding in look(view)] == []
+    view, source = (
+        GraphView(data),
+        GraphView(wrap_network(network[1], INTERFACE).SerializeToString()),
+    )
+    assert [finding for look in GRAPH_CHECKS for finding in look(view)] == []
     assert coverage(view) > 0.99
     names = [
         [node.name for node in one.nodes if node.op_type in CHANNEL_AXIS] for one in (view, source)
     ]
     assert names[0] == names[1]
     cpu = quantize(calibrated, INTERFACE, "int8-cpu", "minmax").SerializeToString()
-    left = inspect_kernels(cpu).conversions - conversions(View(cpu))
+    left = inspect_kernels(cpu).conversions - conversions(GraphView(cpu))
     assert 0 <= left <= SPARE

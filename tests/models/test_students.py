@@ -27,7 +27,13 @@ from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels, integer_convolutions
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
-from edgeseg.export.student_benchmark import STUDENTS, Student, measure, pictures, trained
+from edgeseg.export.student_benchmark import (
+    STUDENTS,
+    Student,
+    benchmark_images,
+    benchmark_students,
+    newest_trained_run,
+)
 from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.ddrnet import ENCODERS as DDRNETS
 from edgeseg.models.model_files import ModelCard, save_card
@@ -306,16 +312,16 @@ def make_run(
 
 def test_the_newest_finished_run_tells_how_good_a_student_is(site: Site) -> None:
     student, classes = Student("stdc", "stdc1_100"), site.config.classes
-    assert trained(site, student) is None
+    assert newest_trained_run(site, student) is None
     first = make_run(site, "train", student, 50, classes)
-    found = trained(site, student)
+    found = newest_trained_run(site, student)
     assert found is not None and (found.run, found.miou) == (first, 50)
     second = make_run(site, "distill", student, 40, classes)
     make_run(site, "distill", student, 90, classes[:2])  # of a site with other classes
     make_run(site, "distill", SMALL[0], 90, classes)
     (make_run(site, "distill", student, 90, classes) / "metrics.json").write_text("{")
     (make_run(site, "distill", student, 90, classes) / "metrics.json").unlink()
-    found = trained(site, student)
+    found = newest_trained_run(site, student)
     assert found is not None and (found.run, found.miou) == (second, 40)
 
 
@@ -350,7 +356,9 @@ def test_bench_students_outside_of_a_site(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_wrong_name_is_told_before_anything_is_measured() -> None:
     with pytest.raises(TrainError, match="no encoder resnet17"):
-        measure([SMALL[1], Student("unet", "resnet17")], 3, pictures(None, (64, 64)), threads=1)
+        benchmark_students(
+            [SMALL[1], Student("unet", "resnet17")], 3, benchmark_images(None, (64, 64)), threads=1
+        )
 
 
 @pytest.mark.parametrize(
