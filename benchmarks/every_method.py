@@ -1,9 +1,8 @@
-"""Every method on one real site: trained, killed with -9 and resumed to the same weights, exported,
-run.
+"""Every method on one real site: trained, killed, resumed to the same weights, exported, run.
 
     python benchmarks/every_method.py --data DATA/dhcn --out sites/dhcn-every
 
-A few steps each, at a small size: this shows that each name works from one end to the other in one
+A few steps each, at a small size: it shows that each name works from one end to the other in one
 command a step, not how good it is. What was seen is kept as it comes in `every.json` in the site; a
 second start goes on after the last method. Exit code 1 if one failed.
 """
@@ -57,47 +56,45 @@ def main() -> None:
     options = parser.parse_args()
     site = make_site(options.out, "dhcn", options.data)
     stored = site.root / "every.json"
-    seen: dict[str, str] = json.loads(stored.read_bytes()) if stored.exists() else {}
+    faults: dict[str, str] = json.loads(stored.read_bytes()) if stored.exists() else {}
     for name in options.methods.split(","):
-        if seen.get(name) == "":
+        if faults.get(name) == "":
             continue
-        seen[name] = check(site, name, options.data.resolve() / "images" / "val")
-        print(f"{name}: {seen[name] or 'resumed to the same weights, exported, ran'}", flush=True)
-        write_json(stored, seen)
-    failed = [name for name, said in seen.items() if said]
+        faults[name] = find_fault(site, name, options.data.resolve() / "images" / "val")
+        print(f"{name}: {faults[name] or 'resumed to the same weights, exported, ran'}", flush=True)
+        write_json(stored, faults)
+    failed = [name for name, fault in faults.items() if fault]
     print(
-        f"{len(seen) - len(failed)} of {len(seen)} methods work"
+        f"{len(faults) - len(failed)} of {len(faults)} methods work"
         + (f"; not {', '.join(failed)}" if failed else "")
     )
     sys.exit(bool(failed))
 
 
-def check(site: Site, name: str, pictures: Path) -> str:
-    """What went wrong with the method, or nothing."""
-    train = [
-        "train",
-        "--method",
-        name,
-        "--resume",
-    ]  # an empty run folder is the newest run, and is begun
-    whole = site.new_run("train")
-    said = run(site, *train)
-    if said:
-        return said
-    cut = site.new_run("train")
-    said = interrupt(site, cut, *train) or run(site, *train)
-    if said:
-        return said
-    mine, theirs = (load_file(path / "weights" / "last.safetensors") for path in (whole, cut))
-    if not all(torch.equal(mine[key], theirs[key]) for key in mine):
+def find_fault(site: Site, name: str, pictures: Path) -> str:
+    """Return what went wrong with the method, or an empty string."""
+    # An empty run folder is the newest run, so that resuming begins it.
+    train = ["train", "--method", name, "--resume"]
+    whole_run = site.new_run("train")
+    fault = run(site, *train)
+    if fault:
+        return fault
+    killed_run = site.new_run("train")
+    fault = interrupt(site, killed_run, *train) or run(site, *train)
+    if fault:
+        return fault
+    whole, killed = (
+        load_file(path / "weights" / "last.safetensors") for path in (whole_run, killed_run)
+    )
+    if not all(torch.equal(whole[key], killed[key]) for key in whole):
         return "the resumed run ended with other weights"
     bundle = str(site.root / "bundles" / name)
-    said = run(site, "export", str(cut), "--output", bundle)
-    return said or run(site, "infer", bundle, "--source", str(pictures), "--limit", "5")
+    fault = run(site, "export", str(killed_run), "--output", bundle)
+    return fault or run(site, "infer", bundle, "--source", str(pictures), "--limit", "5")
 
 
 def start(site: Site, *words: str) -> subprocess.Popen[str]:
-    """`edgeseg` with these words in the site."""
+    """Start `edgeseg` with these words in the site."""
     command = [sys.executable, "-m", "edgeseg.cli.app", *words]
     if words[0] == "train":
         command += [part for text in SETTINGS for part in ("--set", text)]
@@ -112,18 +109,18 @@ def start(site: Site, *words: str) -> subprocess.Popen[str]:
 
 
 def run(site: Site, *words: str) -> str:
-    """What a command that failed said last, or nothing."""
+    """Run a command; return the last line of one that failed, or an empty string."""
     process = start(site, *words)
     _, text = process.communicate()
     return f"{words[0]}: {text.strip().splitlines()[-1]}" if process.returncode else ""
 
 
 def interrupt(site: Site, folder: Path, *words: str) -> str:
-    """Kill a run at its second checkpoint or stage."""
-    process, seen = start(site, *words), set[Path]()
-    while len(seen) < 2:
-        seen.update(folder.rglob("checkpoint/step-*"))  # a stage that ends takes its own along
-        seen.update(folder.glob("stages/*/metrics.json"))  # a stage of one step has none
+    """Kill a run at its second checkpoint or stage; return what prevented it."""
+    process, results = start(site, *words), set[Path]()
+    while len(results) < 2:
+        results.update(folder.rglob("checkpoint/step-*"))  # a stage that ends takes its own along
+        results.update(folder.glob("stages/*/metrics.json"))  # a stage of one step has none
         if process.poll() is not None:
             return "it ended before it could be killed"
         time.sleep(0.01)

@@ -1,5 +1,6 @@
-"""The formulas of the losses written out, with loops over classes, samples or pixels: slow, and
-plain to check by eye.
+"""The formulas of the losses written out with loops over classes, samples or pixels.
+
+They are slow, and plain to check by eye.
 
 Tests compare `edgeseg.losses` with them, `benchmarks/losses.py` times both. Nothing here is used in
 training. Shapes as in the losses: B batch, C classes, H W pixels, P places, D features, N
@@ -16,40 +17,40 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-IGNORE = 255
+from edgeseg.imaging.array_types import IGNORE
 
 
 def softmax(values: Tensor) -> Tensor:
-    """(C,) -> (C,)."""
+    """Softmax of (C,) values."""
     powers = (values - values.max().detach()).exp()
     return powers / powers.sum()
 
 
 def entropy(probability: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, H, W), in units of ln C."""
+    """Entropy (B, H, W) of (B, C, H, W) probabilities in units of ln C."""
     classes = probability.shape[1]
 
-    def one(p: Tensor) -> Tensor:
-        total = p.new_zeros(())
+    def of_pixel(p: Tensor) -> Tensor:
+        nats = p.new_zeros(())
         for c in range(classes):
             if p[c] > 0:
-                total = total - p[c] * p[c].log()
-        return total / math.log(classes)
+                nats = nats - p[c] * p[c].log()
+        return nats / math.log(classes)
 
-    return each_pixel(one, probability)
+    return each_pixel(of_pixel, probability)
 
 
-def threshold(values: Tensor, valid: Tensor, share: float) -> float:
+def percentile_threshold(values: Tensor, valid: Tensor, share: float) -> float:
     """The value above which `share` of the valid entries lie: an exact percentile on the host."""
     return float(np.percentile(values[valid].cpu().numpy(), 100 * (1 - share)))
 
 
-def ranks(probability: Tensor) -> Tensor:
-    """(P, C) -> (P, C): the number of classes that are more likely, class by class."""
+def class_ranks(probability: Tensor) -> Tensor:
+    """Number of classes that are more likely, (P, C), class by class."""
     columns = []
     for c in range(probability.shape[1]):
-        order = probability.argsort(dim=1, descending=True, stable=True)
-        columns.append((order == c).int().argmax(dim=1))
+        descending = probability.argsort(dim=1, descending=True, stable=True)
+        columns.append((descending == c).int().argmax(dim=1))
     return torch.stack(columns, 1)
 
 
@@ -64,18 +65,19 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = 
     return total / max(count, 1)
 
 
-def fuzzy_positives(probability: Tensor, mass: float, most: int) -> Tensor:
-    """n = the fewest classes that hold the mass, K = clamp(n - 1, 1, min(most, C - 1)), the K most
-    likely are in.
+def fuzzy_positives(probability: Tensor, t_u: float, k_max: int) -> Tensor:
+    """The K most likely classes, K = clamp(n - 1, 1, min(k_max, C - 1)).
+
+    n is the smallest number of classes that together reach T_u.
     """
     classes = probability.shape[1]
     value, order = probability.sort(dim=1, descending=True, stable=True)
-    fewest = (value.cumsum(1) < mass).sum(1) + 1
-    number = (fewest - 1).clamp(1, min(most, classes - 1))
+    n = (value.cumsum(1) < t_u).sum(1) + 1
+    k = (n - 1).clamp(1, min(k_max, classes - 1))
     positives = torch.zeros_like(probability, dtype=torch.bool)
     for place in range(classes):
         for c in range(classes):
-            positives[:, c] |= (order[:, place] == c) & (place < number)
+            positives[:, c] |= (order[:, place] == c) & (place < k)
     return positives
 
 
@@ -90,9 +92,9 @@ def fuzzy_loss(logits: Tensor, positives: Tensor) -> Tensor:
 
 
 def fuzzy_weight(probability: Tensor, positives: Tensor, mode: str) -> Tensor:
-    """From m, the mean of the K + 1 most likely classes, and p, the last of them."""
+    """Weight from m, the mean of the K + 1 most likely classes, and p, the last of them."""
 
-    def one(p: Tensor, inside: Tensor) -> Tensor:
+    def of_pixel(p: Tensor, inside: Tensor) -> Tensor:
         number = int(inside.sum()) + 1
         top = sorted(p.tolist(), reverse=True)[:number]
         m, last = sum(top) / number, top[-1]
@@ -104,37 +106,39 @@ def fuzzy_weight(probability: Tensor, positives: Tensor, mode: str) -> Tensor:
         }[mode]
         return p.new_tensor(value)
 
-    return each_pixel(one, probability, positives)
+    return each_pixel(of_pixel, probability, positives)
 
 
 class ConfidenceBank:
     """AEL's running confidence with a loop over classes and a copy to the host for each."""
 
-    def __init__(self, classes: int, keep: float = 0.999) -> None:
-        self.value, self.seen, self.keep = [0.5] * classes, [0] * classes, keep
+    def __init__(self, classes: int, momentum: float = 0.999) -> None:
+        self.value, self.seen, self.momentum = [0.5] * classes, [0] * classes, momentum
 
     def update(self, probability: Tensor, label: Tensor) -> None:
-        """probability (B, C, H, W), label (B, H, W) with 255."""
+        """Take in (B, C, H, W) probabilities and (B, H, W) labels, 255 = ignore."""
         for c in range(len(self.value)):
-            mine = label == c
-            if not bool(mine.any()):
+            of_class = label == c
+            if not bool(of_class.any()):
                 continue
-            mean = float(probability[:, c][mine].double().mean())
-            keep = min(1 - 1 / (self.seen[c] + 1), self.keep)
-            self.value[c] = keep * self.value[c] + (1 - keep) * mean
+            mean = float(probability[:, c][of_class].double().mean())
+            momentum = min(1 - 1 / (self.seen[c] + 1), self.momentum)
+            self.value[c] = momentum * self.value[c] + (1 - momentum) * mean
             self.seen[c] += 1
 
 
-def class_chances(value: list[float], power: float) -> list[float]:
+def class_sampling_probabilities(class_confidence: list[float], power: float) -> list[float]:
     """softmax((1 - g)^power)."""
-    powers = [math.exp((1 - g) ** power) for g in value]
-    return [one / sum(powers) for one in powers]
+    powers = [math.exp((1 - g) ** power) for g in class_confidence]
+    return [power_c / sum(powers) for power_c in powers]
 
 
-def keep_chances(value: list[float], power: float = 1.0, least: float = 0.05) -> list[float]:
-    """((1 - g) / max(1 - g))^power, at least `least`."""
-    worst = max(1 - g for g in value)
-    return [max(least, ((1 - g) / worst) ** power) for g in value]
+def equalization_sampling_rates(
+    class_confidence: list[float], power: float = 1.0, minimum: float = 0.05
+) -> list[float]:
+    """((1 - g) / max(1 - g))^power, at least `minimum`."""
+    largest = max(1 - g for g in class_confidence)
+    return [max(minimum, ((1 - g) / largest) ** power) for g in class_confidence]
 
 
 def squared_error(logits: Tensor, target: Tensor) -> Tensor:
@@ -146,17 +150,17 @@ def squared_error(logits: Tensor, target: Tensor) -> Tensor:
     )
 
 
-def divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
+def kl_divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
     """sum_c p_c ln(p_c / q_c)."""
 
-    def one(first: Tensor, second: Tensor) -> Tensor:
+    def of_pixel(first: Tensor, second: Tensor) -> Tensor:
         p, q = softmax(first), softmax(second)
         total = p.new_zeros(())
         for c in range(len(p)):
             total = total + p[c] * (p[c] / q[c]).log()
         return total
 
-    return each_pixel(one, logits_p, logits_q)
+    return each_pixel(of_pixel, logits_p, logits_q)
 
 
 def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
@@ -169,55 +173,63 @@ def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
 def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float) -> Tensor:
     """w CE(y, q) + (1 - w) CE(q, y) with ln 0 = -scale and w = max q held constant."""
 
-    def one(z: Tensor, y: Tensor) -> Tensor:
+    def of_pixel(z: Tensor, y: Tensor) -> Tensor:
         if y == IGNORE:
             return 0 * z.sum()
         q = softmax(z)
-        obey = float(q.detach().max())
+        weight = float(q.detach().max())
         reverse = sum(q[c] * scale for c in range(len(z)) if c != int(y))
-        return -obey * q[int(y)].log() + (1 - obey) * reverse
+        return -weight * q[int(y)].log() + (1 - weight) * reverse
 
-    return each_pixel(one, logits, label)
+    return each_pixel(of_pixel, logits, label)
 
 
 def directional_contrast(
-    one: Tensor,
-    other: Tensor,
-    confidence_one: Tensor,
-    confidence_other: Tensor,
-    label_one: Tensor,
-    label_other: Tensor,
+    features_1: Tensor,
+    features_2: Tensor,
+    confidence_1: Tensor,
+    confidence_2: Tensor,
+    label_1: Tensor,
+    label_2: Tensor,
     valid: Tensor,
     negatives: Tensor,
     negative_labels: Tensor,
-    least: float,
+    confidence_threshold: float,
     temperature: float,
 ) -> Tensor:
     """Place by place, direction by direction, negative by negative."""
-    whole = 0 * (one.sum() + other.sum())
+    loss = 0 * (features_1.sum() + features_2.sum())
     sides = [
-        (one, other, confidence_one, confidence_other, label_one),
-        (other, one, confidence_other, confidence_one, label_other),
+        (features_1, features_2, confidence_1, confidence_2, label_1),
+        (features_2, features_1, confidence_2, confidence_1, label_2),
     ]
-    for anchors, goals, own, theirs, label in sides:
+    for anchors, positives, confidence, other_confidence, label in sides:
         total, count = 0 * anchors.sum(), 0
         for i in range(len(anchors)):
-            if not valid[i] or theirs[i] <= own[i] or theirs[i] <= least or label[i] == IGNORE:
+            if (
+                not valid[i]
+                or other_confidence[i] <= confidence[i]
+                or other_confidence[i] <= confidence_threshold
+                or label[i] == IGNORE
+            ):
                 continue
-            attract = (cosine(anchors[i], goals[i].detach()) / temperature).exp()
-            repel = 0 * attract
-            for n, name in zip(negatives, negative_labels, strict=True):
-                if name not in (label[i], IGNORE):
-                    repel = repel + (cosine(anchors[i], n.detach()) / temperature).exp()
-            total, count = total - (attract / (attract + repel)).log(), count + 1
-        whole = whole + total / max(count, 1)
-    return whole
+            to_positive = (cosine(anchors[i], positives[i].detach()) / temperature).exp()
+            to_negative = 0 * to_positive
+            for n, negative_label in zip(negatives, negative_labels, strict=True):
+                if negative_label not in (label[i], IGNORE):
+                    to_negative = to_negative + (cosine(anchors[i], n.detach()) / temperature).exp()
+            total, count = total - (to_positive / (to_positive + to_negative)).log(), count + 1
+        loss = loss + total / max(count, 1)
+    return loss
 
 
 def info_nce(
     rep: Tensor, index: list[list[int]], positive: Tensor, negative: Tensor, temperature: float
 ) -> Tensor:
-    """Eq. 5 of U2PL; `index` lists the anchors of each class, and a class without any is left out."""
+    """Eq. 5 of U2PL, anchor by anchor.
+
+    `index` lists the anchors of each class; a class without any is left out.
+    """
     total, present = 0 * rep.sum(), 0
     for c, places in enumerate(index):
         if not places:
@@ -225,11 +237,11 @@ def info_nce(
         present += 1
         mean = 0 * rep.sum()
         for i in places:
-            attract = (cosine(rep[i], positive[c]) / temperature).exp()
-            repel = 0 * attract
+            to_positive = (cosine(rep[i], positive[c]) / temperature).exp()
+            to_negative = 0 * to_positive
             for n in negative[c]:
-                repel = repel + (cosine(rep[i], n) / temperature).exp()
-            mean = mean - (attract / (attract + repel)).log() / len(places)
+                to_negative = to_negative + (cosine(rep[i], n) / temperature).exp()
+            mean = mean - (to_positive / (to_positive + to_negative)).log() / len(places)
         total = total + mean
     return total / max(present, 1)
 
@@ -240,93 +252,104 @@ class Queues:
     def __init__(self, classes: int, length: int, width: int) -> None:
         self.rows, self.length = [torch.zeros(0, width)] * classes, length
 
-    def push(self, rep: Tensor, mask: Tensor, most: int) -> None:
-        """Up to `most` random pixels of each class; (P, D), (P, C)."""
+    def push(self, rep: Tensor, negatives: Tensor, limit: int) -> None:
+        """Up to `limit` random pixels of each class; (P, D), (P, C)."""
         for c in range(len(self.rows)):
-            places = mask[:, c].nonzero()[:, 0]
-            places = places[torch.randperm(len(places), device=places.device)[:most]]
-            fresh = torch.nn.functional.normalize(rep[places].float(), dim=1)
-            self.rows[c] = torch.cat([self.rows[c].to(fresh.device), fresh])[-self.length :]
+            pixels = negatives[:, c].nonzero()[:, 0]
+            pixels = pixels[torch.randperm(len(pixels), device=pixels.device)[:limit]]
+            added = torch.nn.functional.normalize(rep[pixels].float(), dim=1)
+            self.rows[c] = torch.cat([self.rows[c].to(added.device), added])[-self.length :]
 
 
 def contrast(
     rep: Tensor,
-    theirs: Tensor,
+    teacher_rep: Tensor,
     probability: Tensor,
     label: Tensor,
-    trusted: Tensor,
+    labelled_or_reliable: Tensor,
     labelled: Tensor,
     unreliable: Tensor,
     queues: Queues,
-    low: int,
-    high: int,
-    least: float,
+    low_rank: int,
+    high_rank: int,
+    delta_p: float,
     anchors: int,
     negatives: int,
     temperature: float,
-    fresh: int,
+    limit: int,
 ) -> Tensor:
-    """U2PL's contrastive loss class by class, as 3.3 tells it: own negatives for each anchor, no
-    shortcut.
+    """U2PL's contrastive loss class by class, as its section 3.3 tells it.
 
-    rep, theirs: (P, D); probability: (P, C); label: (P,); trusted, labelled, unreliable: (P,) bool.
+    Every anchor has negatives of its own.
+
+    Args:
+        rep, teacher_rep: (P, D).
+        probability: (P, C).
+        label: (P,) int64.
+        labelled_or_reliable, labelled, unreliable: (P,) bool.
     """
-    rank, classes = ranks(probability), probability.shape[1]
-    masks, chosen, goals = [], [], []
+    rank, classes = class_ranks(probability), probability.shape[1]
+    negative_masks, anchor_pixels, positives = [], [], []
     for c in range(classes):
-        anchor = (label == c) & trusted & (probability[:, c] > least)
-        mistaken = labelled & (label != c) & (label != IGNORE) & (rank[:, c] < low)
-        doubtful = unreliable & (rank[:, c] >= low) & (rank[:, c] < high)
-        masks.append(mistaken | doubtful)
-        places = anchor.nonzero()[:, 0]
-        chosen.append(places)
-        goals.append(theirs[places].mean(0) if len(places) else theirs.new_zeros(theirs.shape[1]))
-    queues.push(theirs, torch.stack(masks, 1), fresh)
-    total, present = 0 * rep.sum(), 0
+        anchor = (label == c) & labelled_or_reliable & (probability[:, c] > delta_p)
+        labelled_negatives = labelled & (label != c) & (label != IGNORE) & (rank[:, c] < low_rank)
+        unlabelled_negatives = unreliable & (rank[:, c] >= low_rank) & (rank[:, c] < high_rank)
+        negative_masks.append(labelled_negatives | unlabelled_negatives)
+        pixels = anchor.nonzero()[:, 0]
+        anchor_pixels.append(pixels)
+        positives.append(
+            teacher_rep[pixels].mean(0)
+            if len(pixels)
+            else teacher_rep.new_zeros(teacher_rep.shape[1])
+        )
+    queues.push(teacher_rep, torch.stack(negative_masks, 1), limit)
+    total, valid_classes = 0 * rep.sum(), 0
     for c in range(classes):
         rows = queues.rows[c]
-        if not len(chosen[c]) or not len(rows):
+        if not len(anchor_pixels[c]) or not len(rows):
             continue
-        present += 1
-        anchor = rep[chosen[c][torch.randint(len(chosen[c]), (anchors,), device=rep.device)]]
+        valid_classes += 1
+        anchor = rep[
+            anchor_pixels[c][torch.randint(len(anchor_pixels[c]), (anchors,), device=rep.device)]
+        ]
         negative = rows[torch.randint(len(rows), (anchors * negatives,), device=rows.device)]
         others = torch.cat(
-            [goals[c].expand(anchors, 1, -1), negative.view(anchors, negatives, -1)], 1
+            [positives[c].expand(anchors, 1, -1), negative.view(anchors, negatives, -1)], 1
         )
-        likeness = (
+        similarity = (
             torch.nn.functional.cosine_similarity(anchor[:, None], others, dim=2) / temperature
         )
         total = total + torch.nn.functional.cross_entropy(
-            likeness, torch.zeros(anchors, dtype=torch.int64, device=rep.device)
+            similarity, torch.zeros(anchors, dtype=torch.int64, device=rep.device)
         )
-    return total / max(present, 1)
+    return total / max(valid_classes, 1)
 
 
-def equalized(label: Tensor, chances: list[float]) -> Tensor:
+def equalized(label: Tensor, rates: list[float]) -> Tensor:
     """AEL's sampling: pixels (B, H, W) bool that stay, class by class."""
-    kept = torch.zeros_like(label, dtype=torch.bool)
-    for c, chance in enumerate(chances):
-        kept |= (label == c) & (torch.rand(label.shape, device=label.device) < chance)
-    return kept
+    sampled = torch.zeros_like(label, dtype=torch.bool)
+    for c, rate in enumerate(rates):
+        sampled |= (label == c) & (torch.rand(label.shape, device=label.device) < rate)
+    return sampled
 
 
 def stability(masks: list[NDArray[np.uint8]], classes: int) -> float:
     """sum_{j < K} mIoU(M_j, M_K), classes in neither left out."""
     total = 0.0
     for mask in masks[:-1]:
-        shares = []
+        class_iou = []
         for c in range(classes):
-            both, either = (
+            intersection, union = (
                 ((mask == c) & (masks[-1] == c)).sum(),
                 ((mask == c) | (masks[-1] == c)).sum(),
             )
-            if either:
-                shares.append(float(both) / float(either))
-        total += sum(shares) / len(shares)
+            if union:
+                class_iou.append(float(intersection) / float(union))
+        total += sum(class_iou) / len(class_iou)
     return total
 
 
-def propagate(features: Tensor, logits: Tensor) -> Tensor:
+def propagate_logits(features: Tensor, logits: Tensor) -> Tensor:
     """sum_j softmax_j(f_i f_j / sqrt D) z_j for every place i."""
     batch, width, height, across = features.shape
     f, z = features.flatten(2), logits.flatten(2)
@@ -334,49 +357,55 @@ def propagate(features: Tensor, logits: Tensor) -> Tensor:
     for b in range(batch):
         columns = []
         for i in range(height * across):
-            like = softmax(
+            attention = softmax(
                 torch.stack(
                     [f[b, :, i] @ f[b, :, j] / math.sqrt(width) for j in range(height * across)]
                 )
             )
             columns.append(
-                sum((like[j] * z[b, :, j] for j in range(height * across)), start=0 * z[b, :, 0])
+                sum(
+                    (attention[j] * z[b, :, j] for j in range(height * across)),
+                    start=0 * z[b, :, 0],
+                )
             )
         frames.append(torch.stack(columns, 1).view(-1, height, across))
     return torch.stack(frames)
 
 
 def mutual_weight(
-    probability: Tensor, label: Tensor, confidence: Tensor, gamma1: float, gamma2: float
+    probability: Tensor, label: Tensor, confidence: Tensor, gamma_1: float, gamma_2: float
 ) -> Tensor:
     """p_c^g1 where both agree, 0 where they do not and the trained one is surer, else p_c^g2."""
 
-    def one(p: Tensor, y: Tensor, sure: Tensor) -> Tensor:
+    def of_pixel(p: Tensor, y: Tensor, label_confidence: Tensor) -> Tensor:
         if y == IGNORE:
             return p.new_zeros(())
-        chance = p[int(y)]
+        label_probability = p[int(y)]
         if int(p.argmax()) == int(y):
-            return chance**gamma1
-        return p.new_zeros(()) if p.max() > sure else chance**gamma2
+            return label_probability**gamma_1
+        return p.new_zeros(()) if p.max() > label_confidence else label_probability**gamma_2
 
-    return each_pixel(one, probability, label, confidence)
+    return each_pixel(of_pixel, probability, label, confidence)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Means of -ln s(real) and -ln(1 - s(fake))."""
-    seen = sum(-(1 / (1 + (-one).exp())).log() for one in real.flatten()) / real.numel()
-    made = sum(-(1 - 1 / (1 + (-one).exp())).log() for one in fake.flatten()) / fake.numel()
-    return torch.as_tensor(seen + made)
+    loss_real = sum(-(1 / (1 + (-logit).exp())).log() for logit in real.flatten()) / real.numel()
+    loss_fake = (
+        sum(-(1 - 1 / (1 + (-logit).exp())).log() for logit in fake.flatten()) / fake.numel()
+    )
+    return torch.as_tensor(loss_real + loss_fake)
 
 
-def cosine(one: Tensor, other: Tensor) -> Tensor:
-    """Of two (D,)."""
-    return (one * other).sum() / ((one * one).sum().sqrt() * (other * other).sum().sqrt())
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of two (D,)."""
+    return (a * b).sum() / ((a * a).sum().sqrt() * (b * b).sum().sqrt())
 
 
 def each_pixel(function: Callable[..., Tensor], *maps: Tensor) -> Tensor:
-    """(B, H, W) of `function` applied to every pixel's values: a vector of (B, C, H, W) maps, a
-    number of others.
+    """Apply `function` to every pixel's values, (B, H, W).
+
+    These are a vector of (B, C, H, W) maps and a number of (B, H, W) maps.
     """
     batch, height, width = maps[0].shape[0], maps[0].shape[-2], maps[0].shape[-1]
     values = [torch.as_tensor(function(*pixel)) for pixel in _pixels(*maps)]

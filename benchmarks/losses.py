@@ -1,5 +1,4 @@
-"""What the losses cost: U2PL's contrastive part, fuzzy positives and AEL's bank, beside the
-formulas written out.
+"""The cost of U2PL's contrastive loss, fuzzy positives and AEL's bank, beside plain formulas.
 
     python -m benchmarks.losses [--size cpu] [--device cpu] [--rounds 15] [--threads 1]
 
@@ -31,17 +30,17 @@ from torch import Tensor
 
 from benchmarks import literal
 from edgeseg.config import TrainConfig
-from edgeseg.losses.ael_adaptive import ConfidenceBank, keep_chances
-from edgeseg.losses.entropy import entropy, threshold
+from edgeseg.losses.ael_adaptive import ConfidenceBank, equalization_sampling_rates
+from edgeseg.losses.entropy import entropy, percentile_threshold
 from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
+from edgeseg.losses.memory_bank import MemoryBank
 from edgeseg.losses.u2pl_contrastive import (
-    NegativeBank,
     anchor_mask,
+    class_ranks,
     info_nce,
     negative_mask,
     prototypes,
     rank_bounds,
-    ranks,
 )
 from edgeseg.methods import METHODS, Batch, MethodContext
 from edgeseg.methods.framework.online_method import OnlineMethod
@@ -49,7 +48,7 @@ from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
 from edgeseg.models import Network, Output, build_network
 
-ANCHORS, NEGATIVES, FRESH, TEMPERATURE, LEAST, SHARE = 256, 50, 256, 0.5, 0.3, 0.1
+ANCHORS, NEGATIVES, PUSHED, TEMPERATURE, DELTA_P, SHARE = 256, 50, 256, 0.5, 0.3, 0.1
 Row = tuple[Callable[[], object], Callable[[], object]]
 
 
@@ -69,9 +68,7 @@ SIZES = {"cpu": Size(8, 192, 256, 11, 64), "gpu": Size(16, 512, 512, 21, 256)}
 
 
 class Scene:
-    """Inputs of all rows: smooth class maps, so that confident regions and doubtful borders both
-    occur.
-    """
+    """Inputs of all rows: smooth class maps with confident regions and uncertain borders."""
 
     def __init__(self, size: Size, device: torch.device) -> None:
         torch.manual_seed(0)
@@ -86,66 +83,81 @@ class Scene:
         self.label = self.probability.argmax(1)
         self.valid = torch.ones_like(self.label, dtype=torch.bool)
         self.entropy = entropy(self.probability)
-        near = torch.nn.functional.interpolate(self.probability, size=small, mode="area")
-        self.chance = near.movedim(1, -1).flatten(0, 2)
-        self.near = self.chance.argmax(1)
-        pixels = len(self.near)
+        small_maps = torch.nn.functional.interpolate(self.probability, size=small, mode="area")
+        self.small_probability = small_maps.movedim(1, -1).flatten(0, 2)
+        self.small_label = self.small_probability.argmax(1)
+        pixels = len(self.small_label)
         self.labelled = torch.arange(pixels, device=device) < pixels // 2
-        doubt = entropy(near).flatten()
-        self.unreliable = ~self.labelled & (doubt > doubt.quantile(1 - 2 * SHARE))
+        small_entropy = entropy(small_maps).flatten()
+        self.unreliable = ~self.labelled & (small_entropy > small_entropy.quantile(1 - 2 * SHARE))
         self.rep = torch.randn(pixels, size.features, device=device)
-        self.low, self.high = rank_bounds(size.classes, 3, 20)
+        self.low_rank, self.high_rank = rank_bounds(size.classes, 3, 20)
         self.negatives = negative_mask(
-            self.near, self.chance, self.labelled, self.unreliable, self.low, self.high
+            self.small_label,
+            self.small_probability,
+            self.labelled,
+            self.unreliable,
+            self.low_rank,
+            self.high_rank,
         )
 
 
 def rows(scene: Scene) -> dict[str, Row]:
     """Both sides of every row, by name; the banks are full."""
     size, device = scene.size, scene.rep.device
-    bank = NegativeBank(size.classes, size.bank, size.features).to(device)
+    bank = MemoryBank(size.classes, size.bank, size.features).to(device)
     queues = literal.Queues(size.classes, size.bank, size.features)
     everything = torch.ones(len(scene.rep), size.classes, dtype=torch.bool, device=device)
-    for _ in range(size.bank // FRESH):
-        bank.push(scene.rep, everything, FRESH)
-        queues.push(scene.rep, everything, FRESH)
-    trusted = ~scene.unreliable
+    for _ in range(size.bank // PUSHED):
+        bank.push(scene.rep, everything, PUSHED)
+        queues.push(scene.rep, everything, PUSHED)
+    labelled_or_reliable = ~scene.unreliable
     half = size.frames // 2
     target, logits = scene.probability[half:], scene.logits[:half]
-    confident, slow = ConfidenceBank(size.classes).to(device), literal.ConfidenceBank(size.classes)
+    confidence_bank, literal_bank = (
+        ConfidenceBank(size.classes).to(device),
+        literal.ConfidenceBank(size.classes),
+    )
 
     def contrast() -> Tensor:
         rep = scene.rep.clone().requires_grad_(True)
         with torch.no_grad():
-            anchors = anchor_mask(scene.near, scene.chance, trusted, LEAST)
+            anchors = anchor_mask(
+                scene.small_label, scene.small_probability, labelled_or_reliable, DELTA_P
+            )
             mask = negative_mask(
-                scene.near, scene.chance, scene.labelled, scene.unreliable, scene.low, scene.high
+                scene.small_label,
+                scene.small_probability,
+                scene.labelled,
+                scene.unreliable,
+                scene.low_rank,
+                scene.high_rank,
             )
             positive = prototypes(scene.rep, anchors)
-            bank.push(scene.rep, mask, FRESH)
+            bank.push(scene.rep, mask, PUSHED)
             negative = bank.draw(NEGATIVES)
             valid = anchors.any(0) & (bank.size > 0)
         loss = info_nce(rep, anchors, positive, negative, valid, ANCHORS, TEMPERATURE)
         return torch.autograd.grad(loss, rep)[0]
 
-    def slow_contrast() -> Tensor:
+    def literal_contrast() -> Tensor:
         rep = scene.rep.clone().requires_grad_(True)
         loss = literal.contrast(
             rep,
             scene.rep,
-            scene.chance,
-            scene.near,
-            trusted,
+            scene.small_probability,
+            scene.small_label,
+            labelled_or_reliable,
             scene.labelled,
             scene.unreliable,
             queues,
-            scene.low,
-            scene.high,
-            LEAST,
+            scene.low_rank,
+            scene.high_rank,
+            DELTA_P,
             ANCHORS,
             NEGATIVES,
             TEMPERATURE,
-            FRESH,
+            PUSHED,
         )
         return torch.autograd.grad(loss, rep)[0]
 
@@ -154,36 +166,42 @@ def rows(scene: Scene) -> dict[str, Row]:
         return torch.autograd.grad(loss(source, positives(target, 0.9, 3)).mean(), source)[0]
 
     def equalize() -> Tensor:
-        confident.update(scene.probability[:half], scene.label[:half])
-        chance = keep_chances(confident.value)[scene.label[half:]]
-        return torch.rand(chance.shape, device=device) < chance
+        confidence_bank.update(scene.probability[:half], scene.label[:half])
+        rates = equalization_sampling_rates(confidence_bank.value)[scene.label[half:]]
+        return torch.rand(rates.shape, device=device) < rates
 
-    def slow_equalize() -> Tensor:
-        slow.update(scene.probability[:half], scene.label[:half])
-        return literal.equalized(scene.label[half:], literal.keep_chances(slow.value))
+    def literal_equalize() -> Tensor:
+        literal_bank.update(scene.probability[:half], scene.label[:half])
+        return literal.equalized(
+            scene.label[half:], literal.equalization_sampling_rates(literal_bank.value)
+        )
 
     return {
-        "U2PL contrast": (contrast, slow_contrast),
+        "U2PL contrast": (contrast, literal_contrast),
         "entropy threshold": (
-            lambda: threshold(scene.entropy, scene.valid, SHARE),
-            lambda: literal.threshold(scene.entropy, scene.valid, SHARE),
+            lambda: percentile_threshold(scene.entropy, scene.valid, SHARE),
+            lambda: literal.percentile_threshold(scene.entropy, scene.valid, SHARE),
         ),
-        "ranks": (lambda: ranks(scene.chance), lambda: literal.ranks(scene.chance)),
+        "ranks": (
+            lambda: class_ranks(scene.small_probability),
+            lambda: literal.class_ranks(scene.small_probability),
+        ),
         "bank push": (
-            lambda: bank.push(scene.rep, scene.negatives, FRESH),
-            lambda: queues.push(scene.rep, scene.negatives, FRESH),
+            lambda: bank.push(scene.rep, scene.negatives, PUSHED),
+            lambda: queues.push(scene.rep, scene.negatives, PUSHED),
         ),
         "FPL loss": (
             lambda: fuzzy(fuzzy_positives, fuzzy_loss),
             lambda: fuzzy(literal.fuzzy_positives, literal.fuzzy_loss),
         ),
-        "AEL bank, sampling": (equalize, slow_equalize),
+        "AEL bank, sampling": (equalize, literal_equalize),
     }
 
 
 def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], object]]:
-    """A whole step of U2PL with optimizer and average, its contrastive loss alone, the teacher's
-    second pass alone.
+    """A whole step of U2PL, its contrastive loss alone, and the teacher's second pass alone.
+
+    The step includes optimizer and average.
     """
     torch.manual_seed(0)
     config = TrainConfig(
@@ -210,9 +228,9 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
     caught: list[tuple[StepContext, Output, Tensor]] = []  # arguments of the plug-in's contrast
     inner = plugin.contrast
 
-    def catch(seen: StepContext, theirs: Output, reliable: Tensor) -> Tensor:
-        caught[:] = [(seen, theirs, reliable)]
-        return inner(seen, theirs, reliable)
+    def catch(step_context: StepContext, teacher_output: Output, reliable: Tensor) -> Tensor:
+        caught[:] = [(step_context, teacher_output, reliable)]
+        return inner(step_context, teacher_output, reliable)
 
     plugin.contrast = catch  # type: ignore[method-assign]
     images = method.normalize(torch.cat([labelled.images, unlabelled.images]))
@@ -224,12 +242,12 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
         method.after_step(100)
 
     def contrast() -> None:
-        seen, theirs, reliable = caught[0]
-        assert seen.output.rep is not None
-        rep = seen.output.rep.detach().clone().requires_grad_(True)
-        torch.autograd.grad(
-            inner(replace(seen, output=seen.output._replace(rep=rep)), theirs, reliable), rep
-        )
+        step_context, teacher_output, reliable = caught[0]
+        assert step_context.output.rep is not None
+        rep = step_context.output.rep.detach().clone().requires_grad_(True)
+        output = step_context.output._replace(rep=rep)
+        with_rep = replace(step_context, output=output)
+        torch.autograd.grad(inner(with_rep, teacher_output, reliable), rep)
 
     @torch.no_grad()
     def second_pass() -> object:
@@ -242,12 +260,13 @@ def step_parts(size: Size, device: torch.device) -> dict[str, Callable[[], objec
 def time_all(
     functions: dict[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, list[float]]:
-    """Milliseconds of each function, round by round in random order, after a round to warm up.
+    """Measure milliseconds of each function, round by round, after a round to warm up.
 
-    Time of the processor, or with a GPU on the clock until it is done.
+    The order within a round is random. It is the time of the processor, or with a GPU on the clock
+    until it is done.
     """
     clock = time.perf_counter if device.type == "cuda" else time.process_time
-    found: dict[str, list[float]] = {name: [] for name in functions}
+    times: dict[str, list[float]] = {name: [] for name in functions}
     order = list(functions)
     for number in range(rounds + 1):
         random.shuffle(order)
@@ -257,8 +276,8 @@ def time_all(
             functions[name]()
             _wait(device)
             if number:
-                found[name].append(1000 * (clock() - began))
-    return found
+                times[name].append(1000 * (clock() - began))
+    return times
 
 
 def _wait(device: torch.device) -> None:
@@ -269,7 +288,7 @@ def _wait(device: torch.device) -> None:
 def main() -> None:
     """Print both tables and one JSON line."""
     parser = argparse.ArgumentParser(
-        description="What the losses cost beside their formulas written out."
+        description="Time the losses beside their formulas written out."
     )
     parser.add_argument("--size", default="cpu", choices=list(SIZES))
     parser.add_argument("--device", default="cpu")
@@ -290,8 +309,9 @@ def main() -> None:
     }
     print(", ".join(f"{key} {value}" for key, value in report.items()))
     print(
-        f"{size.frames} frames of {size.width}x{size.height}, {size.classes} classes, representation "
-        f"{size.width // 8}x{size.height // 8} with {size.features} features, bank {size.bank}\n"
+        f"{size.frames} frames of {size.width}x{size.height}, {size.classes} classes, "
+        f"representation {size.width // 8}x{size.height // 8} with {size.features} features, "
+        f"bank {size.bank}\n"
     )
     table = rows(Scene(size, device))
     pairs = {f"{row} {side}": table[row][side] for row in table for side in (0, 1)}
@@ -300,15 +320,17 @@ def main() -> None:
         f"{'milliseconds':22}{'edgeseg':>9}{'spread':>16}{'formula':>10}{'spread':>18}{'times':>8}"
     )
     for row in table:
-        ours, theirs = times[f"{row} 0"], times[f"{row} 1"]
-        gain = statistics.median(slow / fast for slow, fast in zip(theirs, ours, strict=True))
+        ours, literal_times = times[f"{row} 0"], times[f"{row} 1"]
+        gain = statistics.median(
+            slow / fast for slow, fast in zip(literal_times, ours, strict=True)
+        )
         print(
             f"{row:22}{statistics.median(ours):9.2f}{_spread(ours):>16}"
-            f"{statistics.median(theirs):10.2f}{_spread(theirs):>18}{gain:8.1f}"
+            f"{statistics.median(literal_times):10.2f}{_spread(literal_times):>18}{gain:8.1f}"
         )
         report[row] = {
             "ms": statistics.median(ours),
-            "formula_ms": statistics.median(theirs),
+            "formula_ms": statistics.median(literal_times),
             "times": gain,
         }
     parts = time_all(step_parts(size, device), given.rounds, device)
@@ -316,7 +338,7 @@ def main() -> None:
     print(f"\n{'a step of u2pl':22}{'ms':>9}{'spread':>19}{'share':>9}")
     for row, spent in parts.items():
         share = statistics.median(
-            one / all_of_it for one, all_of_it in zip(spent, whole, strict=True)
+            part_ms / step_ms for part_ms, step_ms in zip(spent, whole, strict=True)
         )
         print(f"{row:22}{statistics.median(spent):9.2f}{_spread(spent):>19}{100 * share:8.1f}%")
         report[row] = {"ms": statistics.median(spent), "share": share}

@@ -66,3 +66,18 @@ def distributed_mean(total: Tensor, count: Tensor) -> Tensor:
             is at least 1e-6, so that the mean is a differentiable 0 where nothing counts.
     """
     return total * world_size() / all_reduce_sum(count.float()).clamp(min=1e-6)
+
+
+def distributed_masked_mean(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of `values` over the entries of all processes that `mask` selects.
+
+    Args:
+        values: any shape, with gradient.
+        mask: the same shape, bool or weights; every entry counts where it is None.
+
+    Returns:
+        (), a differentiable 0 where nothing is selected.
+    """
+    if mask is None:
+        return distributed_mean(values.sum(), values.new_full((), values.numel()))
+    return distributed_mean((values * mask).sum(), mask.sum())

@@ -16,7 +16,7 @@ from edgeseg.compare.recommendation import causes
 from edgeseg.compare.results import FLOOR
 from edgeseg.compare.worker import Job
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
-from edgeseg.config.method_catalogue import CATALOGUE, check
+from edgeseg.config.method_catalogue import CATALOGUE, check_method
 from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.doctor import examine
 from edgeseg.errors import ConfigError, TrainError
@@ -126,7 +126,7 @@ def plan(
             "device; leave both at 1, and have several runs at a time with --jobs"
         )
     for name in chosen:
-        check(name, _plugins(config, name), len(site.config.classes))
+        check_method(name, _plugins(config, name), len(site.config.classes))
     refuse_frozen_random_encoder(config, None)
     site.require("labelled")
     site.require("val")
@@ -148,7 +148,7 @@ def usable(config: TrainConfig, classes: int) -> dict[str, str]:
     found = {}
     for name in METHOD_NAMES:
         try:
-            check(name, _plugins(config, name), classes)
+            check_method(name, _plugins(config, name), classes)
             found[name] = ""
         except TrainError as error:
             found[name] = str(error)

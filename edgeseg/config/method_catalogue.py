@@ -1,5 +1,6 @@
-"""What each training method does, needs and costs; torch-free, so that `edgeseg methods` is
-instant.
+"""The catalogue of training methods, with what each does, needs and costs.
+
+It is torch-free, so that `edgeseg methods` is instant.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ from edgeseg.errors import TrainError
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """One method; the function of its name makes it.
+    """Facts about a method, which the function of its name in its module makes.
 
     Attributes:
-        file: its module below `edgeseg.methods`.
-        family: of methods.
-        does: in a sentence.
+        file: name of its module below `edgeseg.methods`, such as "online.u2pl".
+        family: the kind of method, by who makes the pseudo-labels and when.
+        does: the method in one sentence.
         cost: forward passes of a step with B labelled and B unlabelled frames; g with gradient, n
             without.
-        memory: of a training step, as a multiple of suponly's at the same number of labelled
+        memory: memory of a training step as a multiple of suponly's at the same number of labelled
             frames, roughly.
-        paper: where it comes from.
-        classes: least number of classes it works with.
+        paper: authors, venue and year.
+        classes: least number of classes that the method works with.
         plugins: whether plug-ins can be added, which work on online pseudo-labels.
-        baseline: kept for comparison, faithful to the core idea alone.
+        baseline: whether it is kept for comparison, faithful to the core idea alone.
         representation: whether the network gets a representation head.
     """
 
@@ -82,7 +83,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "classmix": MethodInfo(
         "online.classmix",
         TEACHER,
-        "as cutmix_mt, but half of a frame's classes are pasted instead of a box (a box below 4 classes)",
+        "as cutmix_mt, but half of a frame's classes are pasted instead of a box (a box below 4 "
+        "classes)",
         "2B g + B n",
         2,
         "Olsson et al., WACV 2021",
@@ -109,7 +111,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "u2pl": MethodInfo(
         "online.u2pl",
         TEACHER + " + contrast",
-        "as cutmix_mt, less the pixels of high entropy, which tell a contrastive loss what they are not",
+        "as cutmix_mt, less the pixels of high entropy, which tell a contrastive loss what they "
+        "are not",
         "2B g + 3B n",
         2.3,
         "Wang et al., CVPR 2022",
@@ -147,7 +150,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "fpl_cps": MethodInfo(
         "online.cps",
         CO,
-        "cps with fuzzy positives: a pixel that may be one of several classes is pulled to all of them",
+        "cps with fuzzy positives: a pixel that may be one of several classes is pulled to all "
+        "of them",
         "4B g + 6B n",
         4,
         "Qiao et al., CVPR 2023",
@@ -177,7 +181,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "st": MethodInfo(
         "staged.st",
         STAGED,
-        "a supervised teacher labels the footage once, a fresh student learns it under strong views",
+        "a supervised teacher labels the footage once, a fresh student learns it under strong "
+        "views",
         "2B g + 2B n, labels once",
         2,
         "Yang et al., CVPR 2022",
@@ -202,7 +207,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "ucc": MethodInfo(
         "online.ucc",
         CO,
-        "two heads on one encoder label strong views for each other, weighted by agreement (no public code)",
+        "two heads on one encoder label strong views for each other, weighted by agreement (no "
+        "public code)",
         "2B g + 2B n",
         2.4,
         "Fan et al., CVPR 2022",
@@ -211,7 +217,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "unimatch": MethodInfo(
         "online.unimatch",
         SELF,
-        "fixmatch with a second strong view and a stream of perturbed features; for convolutional encoders",
+        "fixmatch with a second strong view and a stream of perturbed features; for "
+        "convolutional encoders",
         "4B g + 2B n + B decoder",
         4.2,
         "Yang et al., CVPR 2023",
@@ -220,7 +227,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "unimatch_v2": MethodInfo(
         "online.unimatch_v2",
         TEACHER,
-        "two strong views with complementary dropout of features; made for a DINOv2 encoder with arch dpt",
+        "two strong views with complementary dropout of features; made for a DINOv2 encoder with "
+        "arch dpt",
         "3B g + B n",
         3,
         "Yang et al., 2024",
@@ -229,7 +237,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "naive_student": MethodInfo(
         "staged.naive_student",
         STAGED,
-        "many-view labels of the footage alone, then tuning on real labels, twice over; made for video",
+        "many-view labels of the footage alone, then tuning on real labels, twice over; made for "
+        "video",
         "B g + B n, labels twice",
         1,
         "Chen et al., ECCV 2020",
@@ -272,7 +281,8 @@ CATALOGUE: dict[str, MethodInfo] = {
     "pseudoseg": MethodInfo(
         "baselines.pseudoseg",
         SELF,
-        "decoder and class activation map, fused and sharpened, are the soft label of a strong view",
+        "decoder and class activation map, fused and sharpened, are the soft label of a strong "
+        "view",
         "2B g + 2B n",
         2,
         "Zou et al., ICLR 2021",
@@ -347,46 +357,55 @@ CATALOGUE: dict[str, MethodInfo] = {
 
 PLUGINS: dict[str, str] = {
     "u2pl_contrast": "U2PL's contrastive loss on unreliable pixels (Wang et al., CVPR 2022)",
-    "fpl": "fuzzy positives in place of the cross-entropy; 3 classes or more (Qiao et al., CVPR 2023)",
-    "ael": "sampling, pasting and weights that favor classes that go badly (Hu et al., NeurIPS 2021)",
+    "fpl": (
+        "fuzzy positives in place of the cross-entropy; 3 classes or more (Qiao et al., CVPR 2023)"
+    ),
+    "ael": (
+        "sampling, pasting and weights that favor classes that go badly (Hu et al., NeurIPS 2021)"
+    ),
     "augseg": "boxes of labelled frames pasted into uncertain ones (Zhao et al., CVPR 2023)",
     "prevmatch": "earlier checkpoints give a second opinion (Shin et al., 2024)",
     "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",
 }
-NO_CONTRAST = ("psmt",)  # perturbed features have no representation of their own
-NO_VIEW = ("mean_teacher", "cps", "fpl_cps")
+NO_REPRESENTATION = ("psmt",)  # perturbed features have no representation of their own
+NO_STRONG_VIEW = ("mean_teacher", "cps", "fpl_cps")
 
 
-def check(name: str, plugins: Sequence[str], classes: int) -> None:
-    """Refuse a method or plug-ins that cannot work on a site with so many classes.
+def check_method(name: str, plugins: Sequence[str], classes: int) -> None:
+    """Refuse a method or plug-ins that cannot work on a site with this number of classes.
 
     Raises:
-        TrainError: with the reason and what to take instead.
+        TrainError: they cannot; the message has the reason and what to take instead.
     """
     info = CATALOGUE[name]
     if classes < info.classes:
-        why = (
+        reason = (
             ": with two a fuzzy positive is the plain pseudo-label"
             if name.startswith("fpl")
             else ""
         )
         raise TrainError(
-            f"{name} needs at least {info.classes} classes and the site has {classes}{why}; take cps_cutmix or u2pl"
+            f"{name} needs at least {info.classes} classes and the site has {classes}{reason}; "
+            f"take cps_cutmix or u2pl"
         )
     if plugins and not info.plugins:
-        able = ", ".join(other for other, each in CATALOGUE.items() if each.plugins)
+        hosts = ", ".join(host for host, facts in CATALOGUE.items() if facts.plugins)
         raise TrainError(
-            f"plug-ins work on online pseudo-labels, which {name} has not; leave them out or take {able}"
+            f"plug-ins work on online pseudo-labels, which {name} has not; leave them out or "
+            f"take {hosts}"
         )
     if "fpl" in plugins and classes < 3:
         raise TrainError(
-            "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; leave it out"
+            "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; "
+            "leave it out"
         )
-    if "augseg" in plugins and name in NO_VIEW:
+    if "augseg" in plugins and name in NO_STRONG_VIEW:
         raise TrainError(
-            f"the plug-in augseg pastes into strong views and {name} has no strong view; take cutmix_mt"
+            f"the plug-in augseg pastes into strong views and {name} has no strong view; take "
+            f"cutmix_mt"
         )
-    if "u2pl_contrast" in plugins and name in NO_CONTRAST:
+    if "u2pl_contrast" in plugins and name in NO_REPRESENTATION:
         raise TrainError(
-            f"the plug-in u2pl_contrast needs representations, which {name} does not form; take u2pl"
+            f"the plug-in u2pl_contrast needs representations, which {name} does not form; take "
+            f"u2pl"
         )

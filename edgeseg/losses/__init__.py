@@ -1,1 +1,1 @@
-"""Losses: pure functions, one file per idea."""
+"""Losses as pure functions: one file for each paper or term, without optimizer or device."""

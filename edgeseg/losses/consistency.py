@@ -1,8 +1,8 @@
-"""How far a prediction lies from a target or from another prediction, pixel by pixel.
+"""Consistency losses: the distance of a prediction from a target or another prediction, by pixel.
 
-Maps, not means: the method decides which pixels count and divides with `losses.world.ratio`.
-Legend: B batch, C classes, H W pixels. Targets are not detached here, so that both sides may learn
-where a method wants that.
+They return maps, not means: the method decides which pixels count and divides with
+`distributed_mean`. Targets are not detached here, so that both sides may learn where a method wants
+that. Legend: B batch, C classes, H W pixels, z logits, p and q probabilities.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def squared_error(logits: Tensor, target_probability: Tensor) -> Tensor:
     """Mean over the classes of (softmax(z) - p)^2 (Mean Teacher, CutMix-Seg, CCT, GCT).
 
     Args:
-        logits: (B, C, H, W).
-        target_probability: (B, C, H, W).
+        logits: (B, C, H, W), z.
+        target_probability: (B, C, H, W), p.
 
     Returns:
         (B, H, W).
@@ -28,7 +28,7 @@ def squared_error(logits: Tensor, target_probability: Tensor) -> Tensor:
     return (to_float32(logits).softmax(1) - to_float32(target_probability)).square().mean(1)
 
 
-def divergence_map(logits_p: Tensor, logits_q: Tensor) -> Tensor:
+def kl_divergence(logits_p: Tensor, logits_q: Tensor) -> Tensor:
     """KL(p || q) of two predictions in nats.
 
     Args:
@@ -37,27 +37,27 @@ def divergence_map(logits_p: Tensor, logits_q: Tensor) -> Tensor:
     Returns:
         (B, H, W).
     """
-    p, q = to_float32(logits_p).log_softmax(1), to_float32(logits_q).log_softmax(1)
-    return (p.exp() * (p - q)).sum(1)
+    log_p, log_q = to_float32(logits_p).log_softmax(1), to_float32(logits_q).log_softmax(1)
+    return (log_p.exp() * (log_p - log_q)).sum(1)
 
 
-def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
-    """-sum_c p_c ln softmax(z)_c, against a target that spreads over classes (PseudoSeg, Noisy
-    Student).
+def soft_cross_entropy(logits: Tensor, target_probability: Tensor) -> Tensor:
+    """-sum_c p_c ln softmax(z)_c, against a target that spreads over classes.
+
+    PseudoSeg, PC2Seg and Noisy Student use it.
 
     Args:
-        logits: (B, C, H, W).
-        probability: (B, C, H, W), the target.
+        logits: (B, C, H, W), z.
+        target_probability: (B, C, H, W), p.
 
     Returns:
         (B, H, W).
     """
-    return -(to_float32(probability) * to_float32(logits).log_softmax(1)).sum(1)
+    return -(to_float32(target_probability) * to_float32(logits).log_softmax(1)).sum(1)
 
 
 def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -> Tensor:
-    """DSBN's self-correction (Yuan et al., ICCV 2021): the surer the network is, the more it obeys
-    the label.
+    """DSBN's self-correction loss (Yuan et al., ICCV 2021).
 
     w CE(y, q) + (1 - w) scale CE(q, y), with q = softmax(z) and w = max q as a constant. The
     reverse cross-entropy CE(q, y), where ln 0 is taken to be -1, is the probability 1 - q_y that
@@ -65,33 +65,32 @@ def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -
     (symmetric cross-entropy, Wang et al., ICCV 2019).
 
     Args:
-        logits: (B, C, H, W).
-        label: (B, H, W) int64, 255 = ignore.
+        logits: (B, C, H, W), z.
+        label: (B, H, W) int64, y, 255 = ignore.
         scale: minus the value that ln 0 stands for.
 
     Returns:
         (B, H, W), 0 where the label is 255.
     """
     logits = to_float32(logits)
-    known = label != IGNORE
-    place = label.masked_fill(~known, 0)
-    forward = F.cross_entropy(logits, place, reduction="none")
+    labelled = label != IGNORE
+    class_id = label.masked_fill(~labelled, 0)
+    cross_entropy = F.cross_entropy(logits, class_id, reduction="none")
     probability = logits.softmax(1)
-    obey = probability.detach().amax(1)
-    reverse = 1 - probability.gather(1, place[:, None])[:, 0]
-    loss = obey * forward + (1 - obey) * scale * reverse
-    return loss * known
+    weight = probability.detach().amax(1)
+    reverse_cross_entropy = 1 - probability.gather(1, class_id[:, None])[:, 0]
+    loss = weight * cross_entropy + (1 - weight) * scale * reverse_cross_entropy
+    return loss * labelled
 
 
 @torch.no_grad()
-def disagreement_weight(logits_p: Tensor, logits_q: Tensor) -> Tensor:
-    """exp(-KL(p || q)), 1 where two heads agree (UCC's uncertainty-guided re-weighting); carries no
-    gradient.
+def agreement_weight(logits_p: Tensor, logits_q: Tensor) -> Tensor:
+    """exp(-KL(p || q)), 1 where two heads agree (UCC's uncertainty-guided re-weighting).
 
     Args:
         logits_p, logits_q: (B, C, H, W).
 
     Returns:
-        (B, H, W), 0..1.
+        (B, H, W), 0..1; carries no gradient.
     """
-    return torch.exp(-divergence_map(logits_p, logits_q)).clamp(max=1.0)
+    return torch.exp(-kl_divergence(logits_p, logits_q)).clamp(max=1.0)

@@ -1,5 +1,6 @@
-"""Cross-entropy against masks and pseudo-masks, weighted by class, with a differentiable zero where
-nothing counts.
+"""Cross-entropy against masks and pseudo-masks, weighted by class.
+
+Legend: B batch, C classes, H W pixels.
 """
 
 from __future__ import annotations
@@ -13,22 +14,20 @@ from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.precision import to_float32
 
 
-def upsample(logits: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, C, h, w) -> (B, C, *size) float32, bilinear, as the exported graph does it."""
-    return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
-
-
 def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = None) -> Tensor:
-    """Mean over all processes' pixels that are not 255; a class weight scales its pixels, not the
-    divisor.
+    """Mean cross-entropy over the pixels of all processes that are not ignored.
 
-    Dividing by the number of pixels rather than by the sum of weights keeps the scale of the loss
-    equal between batches with and without rare classes.
+    A class weight scales the loss of its pixels, not the divisor: dividing by the number of pixels
+    rather than by the sum of weights keeps the scale of the loss equal between batches with and
+    without rare classes.
 
     Args:
         logits: (B, C, H, W).
         target: (B, H, W) int64, 255 = ignore.
         class_weight: (C,), 1 on average over the labelled pixels.
+
+    Returns:
+        (), a differentiable 0 where every pixel is ignored.
     """
     logits = to_float32(logits)
     weight = None if class_weight is None else class_weight.to(logits.dtype)
@@ -37,7 +36,7 @@ def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = 
 
 
 def class_weights(pixels: Tensor, power: float) -> Tensor:
-    """Weights ~ frequency ** -power, scaled so that the mean over all labelled pixels is 1.
+    """Weights ~ frequency^-power, scaled so that the mean over all labelled pixels is 1.
 
     Args:
         pixels: (C,) number of labelled pixels of each class.
@@ -46,8 +45,10 @@ def class_weights(pixels: Tensor, power: float) -> Tensor:
     Returns:
         (C,) float32; a class without pixels gets the weight of the rarest one that has some.
     """
-    share = pixels.double() / pixels.sum().clamp(min=1)
-    present = share > 0
-    least = share[present].min() if bool(present.any()) else torch.ones((), dtype=share.dtype)
-    weight = torch.where(present, share, least).pow(-power)
-    return (weight / (weight * share).sum().clamp(min=1e-12)).float()
+    frequency = pixels.double() / pixels.sum().clamp(min=1)
+    present = frequency > 0
+    rarest = (
+        frequency[present].min() if bool(present.any()) else torch.ones((), dtype=frequency.dtype)
+    )
+    weight = torch.where(present, frequency, rarest).pow(-power)
+    return (weight / (weight * frequency).sum().clamp(min=1e-12)).float()

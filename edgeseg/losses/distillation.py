@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from edgeseg.distributed import distributed_mean
+from edgeseg.distributed import distributed_masked_mean
 
 
 def distillation_loss(
@@ -29,4 +29,4 @@ def distillation_loss(
     log_p_teacher = (teacher_logits.float() / temperature).log_softmax(1)
     log_p_student = (logits.float() / temperature).log_softmax(1)
     kl_divergence = (log_p_teacher.exp() * (log_p_teacher - log_p_student)).sum(1)
-    return temperature**2 * distributed_mean((kl_divergence * valid).sum(), valid.sum())
+    return temperature**2 * distributed_masked_mean(kl_divergence, valid)

@@ -1,6 +1,4 @@
-"""In which precision losses are computed: float32 whatever the network ran in, float64 where a test
-asks for it.
-"""
+"""The precision that losses are computed in: float32 after networks in half precision."""
 
 from __future__ import annotations
 
@@ -14,7 +12,8 @@ def to_float32(values: Tensor) -> Tensor:
 
 
 def full_precision(values: Tensor) -> torch.autocast:
-    """A context in which autocast leaves the matrix products of `values` alone; elementwise ones it
-    never touches.
+    """A context in which autocast leaves the matrix products of `values` alone.
+
+    Elementwise operations it leaves alone anyway.
     """
     return torch.autocast(values.device.type, enabled=False)

@@ -1,6 +1,4 @@
-"""Which unlabelled frames a training run has settled on (ST++, Yang et al., CVPR 2022; methods.md
-2.2); no torch.
-"""
+"""ST++'s ranking of unlabelled frames by their stability (Yang et al., CVPR 2022); no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from edgeseg.metrics import confusion_matrix, iou
 
 
 def stability(masks: Sequence[NDArray[np.uint8]], classes: int) -> float:
-    """Sum over the earlier checkpoints of the mIoU of their mask with the last one's.
+    """Stability s_i = sum_{j < K} mIoU(M_ij, M_iK) of a frame over K checkpoints.
 
     A class that neither of two masks has is left out of their mean; the paper ranks by this sum,
     its code by the mean.
@@ -25,6 +23,9 @@ def stability(masks: Sequence[NDArray[np.uint8]], classes: int) -> float:
     Returns:
         0..K - 1; as large as that also for a frame that shows a single class all the time, so limit
         the share of those.
+
+    Raises:
+        ValueError: there are fewer than two masks.
     """
     if len(masks) < 2:
         raise ValueError(
@@ -33,7 +34,9 @@ def stability(masks: Sequence[NDArray[np.uint8]], classes: int) -> float:
     last = masks[-1]
     total = 0.0
     for mask in masks[:-1]:
-        shares = iou(confusion_matrix(last, mask, classes))
-        present = ~np.isnan(shares)
-        total += float(shares[present].mean()) / 100 if present.any() else 0.0
+        class_iou = iou(
+            confusion_matrix(last, mask, classes)
+        )  # in percent, NaN where absent from both
+        present = ~np.isnan(class_iou)
+        total += float(class_iou[present].mean()) / 100 if present.any() else 0.0
     return total

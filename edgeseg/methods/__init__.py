@@ -1,6 +1,4 @@
-"""Training methods by name: what the catalogue lists, each made by the function of its name in the
-file it names.
-"""
+"""Training methods by name; the function of that name in its module makes the method."""
 
 from __future__ import annotations
 
@@ -25,18 +23,18 @@ __all__ = [
 ]
 
 
-def _maker(name: str) -> Any:  # Any: mypy cannot know which of the two kinds it is
+def _load_factory(name: str) -> Any:  # Any: mypy cannot know which of the two kinds it is
     return getattr(import_module(f"edgeseg.methods.{CATALOGUE[name].file}"), name)
 
 
 METHODS: dict[str, Callable[[MethodContext], Method]] = {
-    name: _maker(name) for name, info in CATALOGUE.items() if info.family != STAGED_FAMILY
+    name: _load_factory(name) for name, info in CATALOGUE.items() if info.family != STAGED_FAMILY
 }
 STAGED: dict[str, StagedMethod] = {
-    name: _maker(name) for name, info in CATALOGUE.items() if info.family == STAGED_FAMILY
+    name: _load_factory(name) for name, info in CATALOGUE.items() if info.family == STAGED_FAMILY
 }
 
 
 def needs_representation(config: TrainConfig) -> bool:
-    """Whether the network needs a representation head."""
+    """Tell whether the network needs a representation head."""
     return CATALOGUE[config.method].representation or "u2pl_contrast" in config.plugins

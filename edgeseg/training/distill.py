@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong_augment
 from edgeseg.errors import TrainError
-from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.distillation import distillation_loss
+from edgeseg.losses.resize import upsample
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network
 from edgeseg.models.model_files import load_model
@@ -111,7 +111,7 @@ class Distillation(Method):
         logits = self.student(self.normalize(strong_augment(clean))).logits
         size = (logits.shape[2], logits.shape[3])
         valid = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0
-        supervised = self.supervised(logits[: len(labelled.images)], labelled.masks)
+        supervised = self.supervised_loss(logits[: len(labelled.images)], labelled.masks)
         target = upsample(site_model_logits, size)
         imitation = distillation_loss(logits, target, valid, self.temperature)
         loss = supervised + self.kl_weight * imitation

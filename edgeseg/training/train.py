@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.config import TrainConfig
-from edgeseg.config.method_catalogue import check
+from edgeseg.config.method_catalogue import check_method
 from edgeseg.methods import METHODS, STAGED, Method, MethodContext, needs_representation
 from edgeseg.models import Network
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -50,7 +50,7 @@ def train(
     """
     init = remember_origins(out, {"init": init}, resume=resume)["init"]
     classes = len(site.config.classes)
-    check(config.method, config.plugins, classes)
+    check_method(config.method, config.plugins, classes)
     refuse_frozen_random_encoder(config, init)
     rep_dim = config.rep_dim if needs_representation(config) else 0
 

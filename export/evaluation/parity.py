@@ -20,7 +20,7 @@ from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.imaging.resize import resize_image, resize_mask
-from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.resize import upsample
 from edgeseg.metrics import confusion_matrix
 from edgeseg.models.model_files import ModelCard
 from edgeseg.progress import ProgressReporter

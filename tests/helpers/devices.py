@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn.utils import parameters_to_vector
 
 from edgeseg.methods import METHODS, Batch
-from tests.helpers.methods import batch, kit
+from tests.helpers.methods import batch, method_context
 
 NAMES = ("suponly", "cutmix_mt", "u2pl", "fixmatch", "cps", "fpl_cps", "ael")
 CLASSES = 4
@@ -31,7 +31,7 @@ def steps(name: str, rows: slice) -> dict[str, Tensor]:
     }  # Any: values
     # Draws differ between processes: no contrast, no pasting, no thinning out.
     plain |= {"u2pl": {"weight": 0.0, "alpha": 0.5}, "ael": {"copy_paste": 0.0, "least_keep": 1.0}}
-    method = METHODS[name](kit(CLASSES, method=name, **plain)).eval()
+    method = METHODS[name](method_context(CLASSES, method=name, **plain)).eval()
     labelled, unlabelled = batch(4, CLASSES), batch(4, CLASSES, seed=1, labelled=False)
     labelled.masks[0, :40], labelled.masks[3, :8] = 255, 255
     unlabelled.valid[2, :, :50] = False

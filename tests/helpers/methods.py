@@ -19,7 +19,9 @@ def config(**changes: object) -> TrainConfig:
     return validate_config(TrainConfig, TINY | changes, "test")
 
 
-def kit(classes: int, pixels: torch.Tensor | None = None, **changes: object) -> MethodContext:
+def method_context(
+    classes: int, pixels: torch.Tensor | None = None, **changes: object
+) -> MethodContext:
     """The parts of a method for a small network with a representation head."""
     settings = config(**changes)
 

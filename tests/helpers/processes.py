@@ -16,8 +16,9 @@ from edgeseg.losses.ael_adaptive import ConfidenceBank
 from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.entropy import class_thresholds, threshold
-from edgeseg.losses.u2pl_contrastive import NegativeBank, info_nce, prototypes
+from edgeseg.losses.entropy import class_percentile_thresholds, percentile_threshold
+from edgeseg.losses.memory_bank import MemoryBank
+from edgeseg.losses.u2pl_contrastive import info_nce, prototypes
 
 FRAMES, CLASSES, SIZE, WIDTH = 4, 5, 12, 6
 ANCHORS = [
@@ -70,10 +71,10 @@ def compute(data: dict[str, Tensor]) -> Results:
     )
     label, valid, probability = data["label"], data["label"] != 255, data["logits"].softmax(1)
     confidence = probability.amax(1)
-    found: Results = {"threshold": threshold(confidence, valid, 0.2)}
-    found["thresholds"] = class_thresholds(confidence, label, valid, 0.3, CLASSES)
+    found: Results = {"threshold": percentile_threshold(confidence, valid, 0.2)}
+    found["thresholds"] = class_percentile_thresholds(confidence, label, valid, 0.3, CLASSES)
     found["prototypes"] = prototypes(data["rep"], data["anchors"])
-    bank = NegativeBank(CLASSES, 500, WIDTH)
+    bank = MemoryBank(CLASSES, 500, WIDTH)
     for _ in range(2):
         bank.push(data["rep"], data["mask"], 60)
     found |= {"bank": bank.store, "size": bank.size, "pointer": bank.pointer}
@@ -81,7 +82,7 @@ def compute(data: dict[str, Tensor]) -> Results:
     confident.update(probability, label)
     confident.update(probability.flip(1), label)
     found |= {"confidence": confident.value, "seen": confident.seen}
-    adaptive = AdaptiveThreshold(keep=0.5)
+    adaptive = AdaptiveThreshold(momentum=0.5)
     adaptive.update(confidence, label, valid)
     found["adaptive"] = adaptive.value
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import literal
-from edgeseg.losses import adversarial, consistency
+from edgeseg.losses import adversarial, consistency, gct_flaw
 from edgeseg.losses import ael_adaptive as equalize
 from edgeseg.losses import corrmatch_correlation as correlation
 from edgeseg.losses import dmt_weights as agreement
@@ -26,8 +26,8 @@ from edgeseg.losses import fpl_fuzzy as fuzzy
 from edgeseg.losses import stpp_ranking as stability
 from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.entropy import entropy, threshold
-from edgeseg.losses.u2pl_contrastive import info_nce, ranks
+from edgeseg.losses.entropy import entropy, percentile_threshold
+from edgeseg.losses.u2pl_contrastive import class_ranks, info_nce
 from edgeseg.methods.framework import feature_perturbation as perturb
 
 CLASSES = (2, 3, 4, 21)
@@ -107,10 +107,10 @@ CASES = {
         literal.squared_error,
         2,
     ),
-    "divergence_map": Case(
+    "kl_divergence": Case(
         lambda c: (normal(2, c, 3, 4), normal(2, c, 3, 4)),
-        consistency.divergence_map,
-        literal.divergence,
+        consistency.kl_divergence,
+        literal.kl_divergence,
         2,
     ),
     "soft_cross_entropy": Case(
@@ -125,15 +125,15 @@ CASES = {
     ),
     "directional_contrast": Case(
         directional_inputs,
-        partial(directional_contrast, least=0.3, temperature=0.5),
-        partial(literal.directional_contrast, least=0.3, temperature=0.5),
+        partial(directional_contrast, confidence_threshold=0.3, temperature=0.5),
+        partial(literal.directional_contrast, confidence_threshold=0.3, temperature=0.5),
         2,
     ),
     "info_nce": Case(nce_inputs, ours_nce, theirs_nce),
     "propagate": Case(
         lambda c: (normal(2, 5, 2, 3), normal(2, c, 2, 3)),
-        correlation.propagate,
-        literal.propagate,
+        correlation.propagate_logits,
+        literal.propagate_logits,
         2,
     ),
     "discriminator_loss": Case(
@@ -155,7 +155,7 @@ CASES = {
     ),
     "flaw_loss": Case(
         lambda c: (normal(2, c, 4), normal(2, c, 4), torch.rand(2, c, 4) < 0.6),
-        adversarial.flaw_loss,
+        gct_flaw.flaw_loss,
         lambda found, target, valid: ((found - target) ** 2)[valid].mean(),
     ),
 }
@@ -246,8 +246,8 @@ def test_ignored_pixels_do_not_count() -> None:
     bank.update(probability, label)
     again.update(changed.softmax(1), label)
     assert torch.equal(bank.value, again.value)
-    flaw = adversarial.flaw_target(probability, label)
-    torch.testing.assert_close(flaw, adversarial.flaw_target(changed.softmax(1), label))
+    flaw = gct_flaw.flaw_target(probability, label)
+    torch.testing.assert_close(flaw, gct_flaw.flaw_target(changed.softmax(1), label))
 
 
 @every_number
@@ -286,9 +286,7 @@ def test_nothing_that_counts_is_a_differentiable_zero(classes: int) -> None:
             places,
         ),
         (
-            lambda z: adversarial.flaw_loss(
-                z[:, 0], z[:, 1], torch.zeros(1, 2, 3, dtype=torch.bool)
-            ),
+            lambda z: gct_flaw.flaw_loss(z[:, 0], z[:, 1], torch.zeros(1, 2, 3, dtype=torch.bool)),
             logits,
         ),
         (lambda z: adversarial.adversarial_loss(z, torch.zeros_like(z, dtype=torch.bool)), logits),
@@ -331,11 +329,11 @@ def test_entropy_threshold_and_ranks_are_those_of_the_formula() -> None:
     probability = chances(2, 5, 12, 13)
     found, valid = entropy(probability), torch.rand(2, 12, 13) < 0.8
     torch.testing.assert_close(found, literal.entropy(probability))
-    assert float(threshold(found, valid, 0.2)) == pytest.approx(
-        literal.threshold(found, valid, 0.2), abs=2e-3
+    assert float(percentile_threshold(found, valid, 0.2)) == pytest.approx(
+        literal.percentile_threshold(found, valid, 0.2), abs=2e-3
     )
     rows = probability.movedim(1, -1).flatten(0, 2)
-    assert torch.equal(ranks(rows), literal.ranks(rows))
+    assert torch.equal(class_ranks(rows), literal.class_ranks(rows))
 
 
 @every_number
@@ -353,24 +351,30 @@ def test_equalizing_is_that_of_the_formula(classes: int) -> None:
     )
     assert float(bank.value[-1]) == 0.5 and int(bank.seen[-1]) == 0
     for power in (0.5, 1.0):
-        wanted = literal.class_chances(other.value, power)
-        assert equalize.class_chances(bank.value, power).tolist() == pytest.approx(wanted, abs=1e-6)
-        wanted = literal.keep_chances(other.value, power)
-        assert equalize.keep_chances(bank.value, power).tolist() == pytest.approx(wanted, abs=1e-5)
+        wanted = literal.class_sampling_probabilities(other.value, power)
+        assert equalize.class_sampling_probabilities(bank.value, power).tolist() == pytest.approx(
+            wanted, abs=1e-6
+        )
+        wanted = literal.equalization_sampling_rates(other.value, power)
+        assert equalize.equalization_sampling_rates(bank.value, power).tolist() == pytest.approx(
+            wanted, abs=1e-5
+        )
 
 
 def test_keep_chances_have_a_floor_and_no_zero_over_zero() -> None:
-    assert equalize.keep_chances(torch.tensor([1.0, 0.0])).tolist() == pytest.approx([0.05, 1.0])
-    assert equalize.keep_chances(torch.ones(3)).tolist() == [1.0, 1.0, 1.0]
+    assert equalize.equalization_sampling_rates(torch.tensor([1.0, 0.0])).tolist() == pytest.approx(
+        [0.05, 1.0]
+    )
+    assert equalize.equalization_sampling_rates(torch.ones(3)).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_disagreement_weight_is_one_for_equals_and_carries_no_gradient() -> None:
     torch.manual_seed(0)
     one, other = normal(1, 4, 3, 3).requires_grad_(True), normal(1, 4, 3, 3)
-    weight = consistency.disagreement_weight(one, other)
+    weight = consistency.agreement_weight(one, other)
     assert not weight.requires_grad and float(weight.max()) < 1
-    torch.testing.assert_close(weight, (-literal.divergence(one.detach(), other)).exp())
-    assert bool((consistency.disagreement_weight(one, one) == 1).all())
+    torch.testing.assert_close(weight, (-literal.kl_divergence(one.detach(), other)).exp())
+    assert bool((consistency.agreement_weight(one, one) == 1).all())
 
 
 @every_number
@@ -442,15 +446,19 @@ def test_regions_grow_where_their_confident_pixels_agree() -> None:
     label[:, 4:, 8:] = 4  # they do not agree here
     valid[:, 7, 0] = False
     before = label.clone()
-    found, reached = correlation.grow(features, label, confidence, valid, 0.7, 24, classes=5)
+    found, reached = correlation.propagate_labels(
+        features, label, confidence, valid, 0.7, 24, classes=5
+    )
     assert torch.equal(label, before)
     assert bool((found[:, :, :4][valid[:, :, :4]] == 0).all()) and torch.equal(
         reached[:, :, :4], valid[:, :, :4]
     )
     assert torch.equal(found[:, :, 4:], label[:, :, 4:]) and not reached[:, :, 4:].any()
-    everything = correlation.grow(features, label, confidence, valid, torch.tensor(0.7), 24)
+    everything = correlation.propagate_labels(
+        features, label, confidence, valid, torch.tensor(0.7), 24
+    )
     assert torch.equal(everything[0], found) and torch.equal(everything[1], reached)
-    nothing = correlation.grow(
+    nothing = correlation.propagate_labels(
         features, label, confidence, torch.zeros_like(valid), 0.7, 24, classes=5
     )
     assert torch.equal(nothing[0], label) and not nothing[1].any()
@@ -459,26 +467,30 @@ def test_regions_grow_where_their_confident_pixels_agree() -> None:
 def test_the_flaw_target_is_high_around_mistakes_and_zero_where_all_is_right() -> None:
     label = torch.zeros(1, 32, 32, dtype=torch.int64)
     right = torch.stack([torch.ones(1, 32, 32), torch.zeros(1, 32, 32)], 1)
-    assert not adversarial.flaw_target(right, label).any()
+    assert not gct_flaw.flaw_target(right, label).any()
     wrong = right.clone()
     wrong[:, :, 8:20, 8:20] = wrong[:, :, 8:20, 8:20].flip(1)
-    flaw = adversarial.flaw_target(wrong, label)
+    flaw = gct_flaw.flaw_target(wrong, label)
     assert (
         float(flaw[0, 14, 14]) > 0.95
         and 0.2 < float(flaw[0, 8, 14]) < 0.8
         and float(flaw[0, 31, 31]) < 1e-3
     )
-    assert float(adversarial.flaw_target(wrong.flip(1), label, 0.0)[0, 0, 0]) == pytest.approx(1.0)
-    assert not adversarial.flaw_target(wrong, torch.full_like(label, 255)).any()
+    assert float(gct_flaw.flaw_target(wrong.flip(1), label, 0.0)[0, 0, 0]) == pytest.approx(1.0)
+    assert not gct_flaw.flaw_target(wrong, torch.full_like(label, 255)).any()
 
 
 def test_of_two_flawed_networks_the_worse_one_learns() -> None:
     one, other = torch.tensor([0.1, 0.7, 0.7, 0.9, 0.5]), torch.tensor([0.3, 0.2, 0.8, 0.7, 0.5])
-    first, second, both = adversarial.learners(one, other)
+    first, second, both = gct_flaw.dynamic_consistency_masks(one, other)
     assert first.tolist() == [False, True, False, False, False]
     assert second.tolist() == [True, False, False, False, False]
     assert both.tolist() == [False, False, True, True, False]
-    assert adversarial.trusted(torch.tensor([-2.0, 0.0, 3.0]), 0.2).tolist() == [False, True, True]
+    assert adversarial.judged_real(torch.tensor([-2.0, 0.0, 3.0]), 0.2).tolist() == [
+        False,
+        True,
+        True,
+    ]
 
 
 class Decoder(torch.nn.Module):

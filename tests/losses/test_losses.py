@@ -13,15 +13,20 @@ from torch.nn import functional as F
 
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy
 from edgeseg.losses.distillation import distillation_loss
-from edgeseg.losses.entropy import class_thresholds, entropy, partition_share, threshold
+from edgeseg.losses.entropy import (
+    class_percentile_thresholds,
+    entropy,
+    percentile_threshold,
+    unreliable_share,
+)
+from edgeseg.losses.memory_bank import MemoryBank
 from edgeseg.losses.u2pl_contrastive import (
-    NegativeBank,
     anchor_mask,
+    class_ranks,
     info_nce,
     negative_mask,
     prototypes,
     rank_bounds,
-    ranks,
 )
 
 SEED_PIXEL = torch.tensor([[0.60, 0.18, 0.14, 0.03, 0.03, 0.02]], dtype=torch.float64)
@@ -39,8 +44,8 @@ def test_entropy_of_a_certain_pixel_is_zero_and_of_an_even_one_is_one() -> None:
 
 
 def test_ranks_are_the_inverse_of_an_argsort() -> None:
-    assert ranks(SEED_PIXEL).tolist() == [[0, 1, 2, 3, 4, 5]]
-    assert ranks(torch.tensor([[0.1, 0.7, 0.2]])).tolist() == [[2, 0, 1]]
+    assert class_ranks(SEED_PIXEL).tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert class_ranks(torch.tensor([[0.1, 0.7, 0.2]])).tolist() == [[2, 0, 1]]
 
 
 def test_the_seeds_example_pixel_is_a_negative_for_the_unlikely_classes() -> None:
@@ -72,7 +77,7 @@ def test_rank_bounds_leave_negatives_for_few_classes(classes: int, bounds: tuple
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.2), (20, 0.15), (40, 0.1), (79, 0.0025)])
 def test_partition_share_reference_values(step: int, share: float) -> None:
-    assert partition_share(0.2, step / 80) == pytest.approx(share)
+    assert unreliable_share(0.2, step / 80) == pytest.approx(share)
 
 
 def test_threshold_is_the_percentile_of_the_valid_entries() -> None:
@@ -80,13 +85,21 @@ def test_threshold_is_the_percentile_of_the_valid_entries() -> None:
     valid = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(1)) < 0.7
     for share in (0.05, 0.2, 0.6):
         exact = float(torch.quantile(values[valid], 1 - share))
-        assert float(threshold(values, valid, share)) == pytest.approx(exact, abs=1e-3)
+        assert float(percentile_threshold(values, valid, share)) == pytest.approx(exact, abs=1e-3)
 
 
 def test_threshold_keeps_everything_when_nothing_is_to_be_cut_or_nothing_counts() -> None:
     values = torch.rand(1, 4, 4)
-    assert bool((values < threshold(values, torch.ones_like(values, dtype=torch.bool), 0.0)).all())
-    assert bool((values < threshold(values, torch.zeros_like(values, dtype=torch.bool), 0.2)).all())
+    assert bool(
+        (
+            values < percentile_threshold(values, torch.ones_like(values, dtype=torch.bool), 0.0)
+        ).all()
+    )
+    assert bool(
+        (
+            values < percentile_threshold(values, torch.zeros_like(values, dtype=torch.bool), 0.2)
+        ).all()
+    )
 
 
 @pytest.mark.parametrize(("temperature", "value"), [(0.5, 0.142932), (0.1, 4.540e-5)])
@@ -159,7 +172,7 @@ def test_prototypes_are_normalized_means_and_zero_for_absent_classes() -> None:
 
 def test_bank_is_first_in_first_out_per_class_and_draws_only_what_it_holds() -> None:
     torch.manual_seed(0)
-    bank = NegativeBank(2, 4, 2)
+    bank = MemoryBank(2, 4, 2)
     east, north = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]])
     first = torch.tensor([[True, False]])
     for _ in range(3):
@@ -174,7 +187,7 @@ def test_bank_is_first_in_first_out_per_class_and_draws_only_what_it_holds() -> 
 
 
 def test_bank_keeps_no_more_than_asked_from_one_push() -> None:
-    bank = NegativeBank(1, 100, 3)
+    bank = MemoryBank(1, 100, 3)
     bank.push(torch.randn(50, 3), torch.ones(50, 1, dtype=torch.bool), 7)
     assert bank.size.tolist() == [7]
 
@@ -231,9 +244,12 @@ def test_class_thresholds_keep_the_same_share_of_a_rare_and_uncertain_class() ->
     label[:, :5] = 1  # 5 % of the pixels, all of them less certain than the rest
     values = 0.3 * torch.rand(1, 100, 100, generator=generator) + 0.5 * label
     everywhere = torch.ones_like(label, dtype=torch.bool)
-    gammas = class_thresholds(values, label, everywhere, 0.2, 3)
+    gammas = class_percentile_thresholds(values, label, everywhere, 0.2, 3)
     kept = values < gammas[label]
     for name in (0, 1):
         assert float(kept[label == name].float().mean()) == pytest.approx(0.8, abs=0.02)
-    assert float((values < threshold(values, everywhere, 0.2))[label == 1].float().mean()) < 0.05
+    assert (
+        float((values < percentile_threshold(values, everywhere, 0.2))[label == 1].float().mean())
+        < 0.05
+    )
     assert float(gammas[2]) > 1  # nothing to cut in a class without pixels

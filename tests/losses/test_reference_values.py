@@ -12,14 +12,14 @@ from torch import Tensor
 from edgeseg.data.cutmix import mix_boxes, random_boxes
 from edgeseg.losses.ael_adaptive import (
     ConfidenceBank,
-    class_chances,
+    class_sampling_probabilities,
     confidence_weight,
-    keep_chances,
+    equalization_sampling_rates,
 )
-from edgeseg.losses.entropy import entropy, partition_share
+from edgeseg.losses.entropy import entropy, unreliable_share
 from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
 from edgeseg.losses.stpp_ranking import stability
-from edgeseg.losses.u2pl_contrastive import info_nce, negative_mask, ranks
+from edgeseg.losses.u2pl_contrastive import class_ranks, info_nce, negative_mask
 from edgeseg.methods.framework.feature_perturbation import complementary_dropout
 
 SEED_PIXEL = torch.tensor([0.60, 0.18, 0.14, 0.03, 0.03, 0.02], dtype=torch.float64)
@@ -37,7 +37,7 @@ def test_entropy_of_the_seeds_pixel() -> None:
 
 
 def test_ranks_of_the_seeds_pixel_and_what_it_is_a_negative_of() -> None:
-    found = ranks(SEED_PIXEL[None])[0].tolist()
+    found = class_ranks(SEED_PIXEL[None])[0].tolist()
     assert found[:3] == [0, 1, 2] and sorted(found[3:5]) == [3, 4] and found[5] == 5
     no, yes = torch.tensor([False]), torch.tensor([True])
     mask = negative_mask(torch.tensor([255]), SEED_PIXEL[None], no, yes, 3, 6)
@@ -85,7 +85,7 @@ def test_info_nce(temperature: float, value: float) -> None:
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.2), (20, 0.15), (40, 0.1), (79, 0.0025)])
 def test_dynamic_partition(step: int, share: float) -> None:
-    assert partition_share(0.2, step / 80) == pytest.approx(share)
+    assert unreliable_share(0.2, step / 80) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
@@ -115,16 +115,18 @@ def test_stability_of_three_checkpoints() -> None:
 
 
 def test_class_chances() -> None:
-    assert class_chances(CONFIDENCE, 1.0).tolist() == pytest.approx(
+    assert class_sampling_probabilities(CONFIDENCE, 1.0).tolist() == pytest.approx(
         [0.2397, 0.3236, 0.4368], abs=6e-5
     )
-    assert class_chances(CONFIDENCE, 0.5).tolist() == pytest.approx(
+    assert class_sampling_probabilities(CONFIDENCE, 0.5).tolist() == pytest.approx(
         [0.2466, 0.3384, 0.4150], abs=6e-5
     )
 
 
 def test_keep_chances_and_confidence_weights() -> None:
-    assert keep_chances(CONFIDENCE).tolist() == pytest.approx([0.1429, 0.5714, 1.0], abs=6e-5)
+    assert equalization_sampling_rates(CONFIDENCE).tolist() == pytest.approx(
+        [0.1429, 0.5714, 1.0], abs=6e-5
+    )
     weight = confidence_weight(CONFIDENCE)
     assert (weight / weight.sum()).tolist() == pytest.approx([0.6429, 0.2857, 0.0714], abs=6e-5)
 

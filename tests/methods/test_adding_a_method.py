@@ -22,15 +22,19 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
     shutil.copytree(
         ROOT / "edgeseg", project / "edgeseg", ignore=shutil.ignore_patterns("__pycache__")
     )
-    (project / "tests").mkdir()
-    for name in ("methodkit.py", "sitekit.py", "test_methods.py"):
-        shutil.copy(ROOT / "tests" / name, project / "tests" / name)
-    (project / "edgeseg" / "methods" / "cutout_mt.py").write_text(source)
-    catalogue = project / "edgeseg" / "catalogue.py"
+    for folder, names in {
+        "helpers": ("methods.py", "sites.py"),
+        "methods": ("test_methods.py",),
+    }.items():
+        (project / "tests" / folder).mkdir(parents=True)
+        for name in names:
+            shutil.copy(ROOT / "tests" / folder / name, project / "tests" / folder / name)
+    (project / "edgeseg" / "methods" / "online" / "cutout_mt.py").write_text(source)
+    catalogue = project / "edgeseg" / "config" / "method_catalogue.py"
     opening = "CATALOGUE: dict[str, MethodInfo] = {\n"
     assert opening in catalogue.read_text()
     catalogue.write_text(catalogue.read_text().replace(opening, opening + entry))
-    (project / "tests" / "test_cutout_mt.py").write_text(test)
+    (project / "tests" / "methods" / "test_cutout_mt.py").write_text(test)
     site = tmp_path / "site"
     site.mkdir()
     make_site(site)
@@ -47,6 +51,7 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
         "-q",
         "-p",
         "no:cacheprovider",
+        "--import-mode=importlib",
         "tests",
         "-k",
         "cutout_mt",

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.methods import METHODS, Batch, Method, MethodContext
-from edgeseg.methods.baselines.dmt import Mutual, surest
+from edgeseg.methods.baselines.discriminator import call_frozen, true_class_map
+from edgeseg.methods.baselines.dmt import Mutual, most_confident_labels
 from edgeseg.methods.baselines.dsbn import DSBN
-from edgeseg.methods.baselines.ecs import ECS, corrected
-from edgeseg.methods.baselines.judge import frozen, truth
+from edgeseg.methods.baselines.ecs import ECS, corrected_probability
 from edgeseg.methods.baselines.s4gan import S4GAN
-from edgeseg.methods.baselines.s4l import rotated
+from edgeseg.methods.baselines.s4l import rotated_squares
 from edgeseg.methods.framework.views import PseudoTarget
 from edgeseg.models import build_network
 from tests.helpers.methods import config
@@ -34,10 +34,10 @@ def make(name: str, classes: int = 3, share: float = 0.6, **changes: object) -> 
     def network() -> torch.nn.Module:
         return build_network("deeplabv3plus", "mobilenetv2_035", classes)
 
-    kit = MethodContext(network(), torch.ones(classes), config(**changes), network)  # type: ignore[arg-type]
+    context = MethodContext(network(), torch.ones(classes), config(**changes), network)  # type: ignore[arg-type]
     if name == "dmt":
-        return Mutual(kit, kit.another(), share)
-    return DSBN(kit) if name == "dsbn" else METHODS[name](kit)
+        return Mutual(context, context.new_network(), share)
+    return DSBN(context) if name == "dsbn" else METHODS[name](context)
 
 
 def frames(number: int, seed: int = 0, labelled: bool = True, classes: int = 3) -> Batch:
@@ -150,14 +150,16 @@ def test_dmt_labels_the_surest_share_of_every_class() -> None:
     valid[0, :10] = False
     target = PseudoTarget(torch.zeros(2, 3, 40, 40), logits.softmax(1), valid)
     for share in (0.2, 0.6):
-        label = surest(target, share)
+        label = most_confident_labels(target, share)
         for name in range(3):
             mine, everyone = label == name, target.label == name
             assert abs(float(mine.sum() / everyone.sum()) - share) < 0.03
             assert target.confidence[mine].min() >= target.confidence[everyone & ~mine].max()
-    assert torch.equal(surest(target, 1.0), target.label)
+    assert torch.equal(most_confident_labels(target, 1.0), target.label)
     certain = PseudoTarget(target.images, (1e3 * logits).softmax(1), valid)
-    assert bool((surest(certain, 0.2) != IGNORE).any())  # all alike: none is left out for that
+    assert bool(
+        (most_confident_labels(certain, 0.2) != IGNORE).any()
+    )  # all alike: none is left out for that
 
 
 def test_dsbn_keeps_two_sets_of_weights_and_statistics_apart() -> None:
@@ -167,7 +169,7 @@ def test_dsbn_keeps_two_sets_of_weights_and_statistics_apart() -> None:
     own = {key: value.clone() for key, value in method.student.state_dict().items()}
     tensors = {key: value.data_ptr() for key, value in method.student.state_dict().items()}
     second = copy.deepcopy(method.second.state_dict())
-    loss = method.strongly(frames(2).images).logits.square().mean()
+    loss = method.forward_with_second_norms(frames(2).images).logits.square().mean()
     loss.backward()  # type: ignore[no-untyped-call]  # as torch types it
     assert {key: value.data_ptr() for key, value in method.student.state_dict().items()} == tensors
     assert all(torch.equal(value, own[key]) for key, value in method.student.state_dict().items())
@@ -187,7 +189,7 @@ def test_dsbn_keeps_two_sets_of_weights_and_statistics_apart() -> None:
 
 def test_a_frozen_judge_passes_gradients_on_and_keeps_none() -> None:
     judge, image = nn.Conv2d(2, 1, 3), torch.rand(1, 2, 8, 8, requires_grad=True)
-    found = frozen(judge, image)
+    found = call_frozen(judge, image)
     torch.testing.assert_close(found, judge(image))
     loss = found.sum()
     loss.backward()  # type: ignore[no-untyped-call]  # as torch types it
@@ -198,7 +200,7 @@ def test_a_frozen_judge_passes_gradients_on_and_keeps_none() -> None:
 
 def test_true_maps_are_one_hot_and_have_no_holes() -> None:
     probability = torch.full((1, 3, 1, 2), 1 / 3)
-    found = truth(torch.tensor([[[2, IGNORE]]]), probability)
+    found = true_class_map(torch.tensor([[[2, IGNORE]]]), probability)
     assert found[0, :, 0, 0].tolist() == [0, 0, 1] and torch.equal(
         found[..., 1], probability[..., 1]
     )
@@ -208,7 +210,9 @@ def test_ecs_corrects_as_far_as_the_verdict_goes() -> None:
     probability = torch.tensor([0.7, 0.2, 0.1]).view(1, 3, 1, 1)
 
     def judged(*chances: float) -> Tensor:
-        return corrected(probability, torch.tensor(chances).log().view(1, 4, 1, 1)).flatten()
+        return corrected_probability(
+            probability, torch.tensor(chances).log().view(1, 4, 1, 1)
+        ).flatten()
 
     torch.testing.assert_close(judged(0, 0, 0, 1), probability.flatten())
     torch.testing.assert_close(judged(0, 1, 0, 0), torch.tensor([0.0, 1.0, 0.0]))
@@ -247,8 +251,8 @@ def test_s4gan_learns_only_from_frames_and_classes_that_are_believed() -> None:
 
 def test_s4l_shows_squares_in_all_rotations() -> None:
     images = torch.rand(2, 3, 64, 128)
-    found = rotated(images)
+    found = rotated_squares(images)
     assert found.shape == (8, 3, 32, 32)
     for turns in range(4):
         assert torch.equal(torch.rot90(found[:2], turns, (2, 3)), found[2 * turns : 2 * turns + 2])
-    assert rotated(images[:, :, :32, :32]).shape == (8, 3, 32, 32)
+    assert rotated_squares(images[:, :, :32, :32]).shape == (8, 3, 32, 32)

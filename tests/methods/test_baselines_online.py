@@ -10,7 +10,7 @@ import torch
 from edgeseg.config import PLUGIN_NAMES
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.methods import METHODS, Batch, Method, StepResult
-from tests.helpers.methods import config, kit
+from tests.helpers.methods import config, method_context
 
 NAMES = ("cct", "gct", "cac", "pseudoseg", "pc2seg")
 COLORS = torch.tensor([[0.2, 0.4, 0.2], [0.8, 0.2, 0.2], [0.2, 0.2, 0.9], [0.9, 0.9, 0.1]])
@@ -20,7 +20,7 @@ def make(name: str, classes: int = 3, **changes: object) -> Method:
     """The method with its warm-up over at once."""
     torch.manual_seed(0)
     settings = {"method": name, "warmup": 0.0, "ramp": 0.0} | changes
-    return METHODS[name](kit(classes, None, **settings)).train()
+    return METHODS[name](method_context(classes, None, **settings)).train()
 
 
 def pictures(number: int, classes: int = 3) -> Batch:
@@ -85,7 +85,7 @@ def test_gradients_reach_all_that_learns_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_warm_up_is_supervised_only(name: str) -> None:
     torch.manual_seed(0)
-    method = METHODS[name](kit(3, method=name, warmup=0.5)).train()
+    method = METHODS[name](method_context(3, method=name, warmup=0.5)).train()
     state = {key: value.clone() for key, value in method.state_dict().items()}
     losses = []
     for unlabelled in (footage(2), ignored(footage(2))):
@@ -135,7 +135,7 @@ def test_gct_trains_its_detector_on_detached_predictions_and_freezes_it_to_judge
     images = torch.rand(2, 3, 16, 16)
     logits = torch.randn(2, 2, 3, 16, 16, requires_grad=True)
     valid, masks = torch.ones(2, 64, 64, dtype=torch.bool), torch.randint(0, 3, (2, 64, 64))
-    torch.autograd.backward(method._detect(images, logits, masks))
+    torch.autograd.backward(method._detection_loss(images, logits, masks))
     slopes = [parameter.grad for parameter in method.detector.parameters()]
     assert logits.grad is None and all(slope is not None for slope in slopes)
     method.zero_grad()
@@ -143,7 +143,7 @@ def test_gct_trains_its_detector_on_detached_predictions_and_freezes_it_to_judge
         list(method.detector.parameters())[-1].fill_(
             3.0
         )  # everything is bad: only the correction is left
-    consistency, correction = method._constrain(images, logits, valid)
+    consistency, correction = method._constraints(images, logits, valid)
     assert float(consistency.detach()) == 0 and float(correction.detach()) > 0.5
     torch.autograd.backward(consistency + correction)
     assert logits.grad is not None and float(logits.grad.abs().sum()) > 0
@@ -160,7 +160,7 @@ def test_gct_lets_the_worse_network_learn(monkeypatch: pytest.MonkeyPatch) -> No
     )  # of the first network, of the second
     monkeypatch.setattr(module, "functional_call", lambda *_: flaw)
     logits = torch.randn(2, 1, 3, 8, 8, requires_grad=True)
-    consistency, _ = method._constrain(
+    consistency, _ = method._constraints(
         torch.rand(1, 3, 8, 8), logits, torch.ones(1, 64, 64, dtype=torch.bool)
     )
     torch.autograd.backward(consistency)
@@ -169,7 +169,7 @@ def test_gct_lets_the_worse_network_learn(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_cac_finds_the_same_place_in_both_windows() -> None:
-    from edgeseg.methods.baselines.cac import WINDOW, sample, window
+    from edgeseg.methods.baselines.cac import WINDOW, cut_window, sample
 
     y, x = torch.meshgrid(
         *(torch.linspace(-1 + 1 / 64, 1 - 1 / 64, 64) for _ in range(2)), indexing="ij"
@@ -178,7 +178,7 @@ def test_cac_finds_the_same_place_in_both_windows() -> None:
         3, 1, 1, 1
     )  # every pixel says where in the frame it is
     centers = (1 - WINDOW) * (2 * torch.rand(2, 3, 2) - 1)
-    windows = [window(where, center) for center in centers]
+    windows = [cut_window(where, center) for center in centers]
     low, high = centers.amax(0) - WINDOW, centers.amin(0) + WINDOW
     assert bool((high > low).all())
     place = low[:, None] + (high - low)[:, None] * torch.rand(3, 50, 2)
@@ -189,20 +189,25 @@ def test_cac_finds_the_same_place_in_both_windows() -> None:
 
 
 def test_pseudoseg_fuses_two_scales_and_classifies_frames() -> None:
-    from edgeseg.methods.baselines.pseudoseg import fuse, tag_loss
+    from edgeseg.losses.image_level import presence_loss
+    from edgeseg.methods.baselines.pseudoseg import fuse_logits
 
     one, other = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
-    torch.testing.assert_close(fuse(one, other).softmax(1), fuse(100 * one, 100 * other).softmax(1))
-    torch.testing.assert_close(fuse(one, other).softmax(1), fuse(one + 7, other - 3).softmax(1))
-    assert torch.equal(fuse(one, one).argmax(1), one.argmax(1))
-    assert bool((fuse(one, one).softmax(1).amax(1) > one.new_tensor(1 / 3)).all())
-    assert bool(torch.isfinite(fuse(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4))).all())
+    torch.testing.assert_close(
+        fuse_logits(one, other).softmax(1), fuse_logits(100 * one, 100 * other).softmax(1)
+    )
+    torch.testing.assert_close(
+        fuse_logits(one, other).softmax(1), fuse_logits(one + 7, other - 3).softmax(1)
+    )
+    assert torch.equal(fuse_logits(one, one).argmax(1), one.argmax(1))
+    assert bool((fuse_logits(one, one).softmax(1).amax(1) > one.new_tensor(1 / 3)).all())
+    assert bool(torch.isfinite(fuse_logits(torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4))).all())
     masks = torch.full((2, 8, 8), 255)
     masks[0, :4] = 1
     tags = torch.tensor(
         [[-20.0, 20.0, -20.0], [20.0, 20.0, 20.0]]
     )  # the second frame has no labels to be wrong about
-    assert float(tag_loss(tags, masks)) < 1e-6 < 10 < float(tag_loss(-tags, masks))
+    assert float(presence_loss(tags, masks)) < 1e-6 < 10 < float(presence_loss(-tags, masks))
 
 
 def test_pc2seg_keeps_negatives_of_other_classes_only() -> None:

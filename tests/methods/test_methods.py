@@ -14,12 +14,12 @@ from edgeseg.config import ALIASES, METHOD_NAMES, PLUGIN_NAMES
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.config.method_catalogue import PLUGINS as PLUGIN_TEXTS
 from edgeseg.errors import ConfigError, TrainError
-from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.resize import upsample
 from edgeseg.methods import METHODS, STAGED, Batch, Method
 from edgeseg.methods.plugins import PLUGINS, prevmatch
 from edgeseg.site import Site
 from edgeseg.training.train import train
-from tests.helpers.methods import batch, config, kit, same
+from tests.helpers.methods import batch, config, method_context, same
 from tests.helpers.sites import make_site
 
 HOSTS = [name for name, info in CATALOGUE.items() if info.plugins]
@@ -32,7 +32,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 def made(name: str, classes: int, **changes: Any) -> Method:  # Any: configuration values
     torch.manual_seed(0)
-    return METHODS[name](kit(classes, method=name, **changes)).train()
+    return METHODS[name](method_context(classes, method=name, **changes)).train()
 
 
 def trainable(method: Method) -> list[tuple[str, torch.nn.Parameter]]:

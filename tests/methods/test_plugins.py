@@ -8,19 +8,24 @@ import pytest
 import torch
 
 from edgeseg.methods import METHODS
-from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.pixel_selection import all_pixels
 from edgeseg.methods.framework.plugin import StepContext
-from edgeseg.methods.framework.views import PseudoTarget, by_peer, insert, pseudo_target
+from edgeseg.methods.framework.views import (
+    PseudoTarget,
+    insert_labelled,
+    peer_target,
+    pseudo_target,
+)
 from edgeseg.methods.online import ucc
 from edgeseg.methods.online.ucc import CrossSetPaste
 from edgeseg.methods.plugins import corrmatch, prevmatch
 from edgeseg.methods.plugins.ael import AEL
-from edgeseg.methods.plugins.augseg import AugSeg, certainty
-from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated
+from edgeseg.methods.plugins.augseg import AugSeg, mean_certainty
+from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated_maps
 from edgeseg.methods.plugins.fpl import FPL
 from edgeseg.methods.plugins.prevmatch import SNAPSHOTS, PrevMatch
 from edgeseg.models import Output
-from tests.helpers.methods import batch, kit
+from tests.helpers.methods import batch, method_context
 
 CLASSES = 4
 PIXELS = torch.tensor([900.0, 50.0, 40.0, 10.0])
@@ -34,7 +39,7 @@ def target(sure: float = 0.0) -> PseudoTarget:
 
 
 def ael(**changes: Any) -> AEL:  # Any: configuration values
-    plugin = AEL(kit(CLASSES, PIXELS, **changes))
+    plugin = AEL(method_context(CLASSES, PIXELS, **changes))
     plugin.bank.value.copy_(torch.tensor([0.9, 0.8, 0.7, 0.1]))
     return plugin
 
@@ -45,7 +50,7 @@ def test_truth_put_into_a_view_is_certain_and_unlabelled_pixels_of_it_are_not_be
     region = torch.zeros_like(view.valid)
     region[:, :20] = True
     peer = PseudoTarget(view.images, view.probability, view.valid, (view.probability,))
-    found = insert(peer, labelled, torch.tensor([0, 1, 0, 1]), region)
+    found = insert_labelled(peer, labelled, torch.tensor([0, 1, 0, 1]), region)
     assert torch.equal(found.images[1][:, :20], labelled.images[1][:, :20])
     assert torch.equal(found.images[:, :, 20:], view.images[:, :, 20:])
     assert (
@@ -53,27 +58,27 @@ def test_truth_put_into_a_view_is_certain_and_unlabelled_pixels_of_it_are_not_be
         and not found.valid[0, :10].any()
     )
     assert (found.confidence[1, :20] == 1).all() and torch.equal(
-        by_peer(found).probability, found.probability
+        peer_target(found).probability, found.probability
     )
 
 
 def test_ael_pastes_rare_classes_with_image_and_mask_together_and_never_common_ones() -> None:
     torch.manual_seed(0)
     frames = batch(4, CLASSES)
-    pasted = ael(ael={"copy_paste": 1.0}).prepare(frames)
+    pasted = ael(ael={"copy_paste": 1.0}).prepare_labelled(frames)
     changed = pasted.masks != frames.masks
     assert changed.any() and (pasted.masks[changed] != 0).all()
     donor = frames.images.roll(-1, 0)
     moved = (pasted.images != frames.images).any(1)
     assert torch.equal(pasted.images.movedim(1, -1)[moved], donor.movedim(1, -1)[moved])
-    same = ael(ael={"copy_paste": 0.0}).prepare(frames)
+    same = ael(ael={"copy_paste": 0.0}).prepare_labelled(frames)
     assert torch.equal(same.masks, frames.masks) and torch.equal(same.images, frames.images)
 
 
 def test_ael_keeps_more_of_bad_classes_and_weighs_by_squared_confidence() -> None:
     torch.manual_seed(0)
     view = target(sure=3.0)
-    selected = ael().reweight(view, everything(view, 0.5))
+    selected = ael().reweight(view, all_pixels(view, 0.5))
     kept = [(selected.weight[view.label == name] > 0).float().mean() for name in range(CLASSES)]
     assert kept[3] == 1 and 0.05 < kept[0] < 0.2
     weights = selected.weight[selected.weight > 0]
@@ -98,18 +103,18 @@ def test_ucc_pastes_rare_classes_only_and_counts_little_where_its_heads_disagree
 ) -> None:
     torch.manual_seed(0)
     view, labelled = target(), batch(4, CLASSES)
-    paste = CrossSetPaste(kit(CLASSES, PIXELS, ael={"copy_paste": 1.0}))
+    paste = CrossSetPaste(method_context(CLASSES, PIXELS, ael={"copy_paste": 1.0}))
     pasted = paste.inject(view, labelled).confidence == 1
     assert pasted.any() and (labelled.masks[pasted] != 0).all()
     found = []
     for weight in (1.0, 0.05):
         monkeypatch.setattr(
             ucc,
-            "disagreement_weight",
+            "agreement_weight",
             lambda one, _, weight=weight: torch.full_like(one[:, 0], weight),
         )
         torch.manual_seed(0)
-        method = METHODS["ucc"](kit(CLASSES, method="ucc")).train()
+        method = METHODS["ucc"](method_context(CLASSES, method="ucc")).train()
         found.append(
             method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9).logs["unlabelled"]
         )
@@ -120,8 +125,8 @@ def test_augseg_puts_truth_into_uncertain_frames_only() -> None:
     torch.manual_seed(0)
     labelled = batch(4, CLASSES)
     flat, certain = target(), target(sure=60.0)
-    assert certainty(flat).max() < 0.01 and certainty(certain).min() > 0.99
-    plugin = AugSeg(kit(CLASSES))
+    assert mean_certainty(flat).max() < 0.01 and mean_certainty(certain).min() > 0.99
+    plugin = AugSeg(method_context(CLASSES))
     assert ((plugin.inject(flat, labelled).confidence == 1).flatten(1).any(1)).all()
     assert torch.equal(plugin.inject(certain, labelled).images, certain.images)
 
@@ -131,7 +136,7 @@ def test_fpl_has_the_size_of_the_cross_entropy_it_replaces_and_another_gradient(
     view = target(sure=1.0)
     logits = torch.randn(4, CLASSES, 64, 64, requires_grad=True)
     weight = torch.rand(4, 64, 64)
-    loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
+    loss = FPL(method_context(CLASSES)).pixel_loss(logits, view, weight)
     plain = torch.nn.functional.cross_entropy(logits, view.label, reduction="none")
     assert loss is not None
     torch.testing.assert_close((loss * weight).sum(), (plain * weight).sum())
@@ -150,19 +155,19 @@ def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive
     )
     weight = (view.confidence > 0.9).float()
     logits = torch.randn(4, CLASSES, 64, 64)
-    loss = FPL(kit(CLASSES)).pixel_loss(logits, view, weight)
+    loss = FPL(method_context(CLASSES)).pixel_loss(logits, view, weight)
     assert loss is not None and 0 < float(weight.mean()) < 1
     plain = torch.nn.functional.cross_entropy(logits, view.label, reduction="none")
     torch.testing.assert_close(loss * weight, plain * weight)
-    nothing = FPL(kit(CLASSES)).pixel_loss(logits, view, torch.zeros_like(weight))
+    nothing = FPL(method_context(CLASSES)).pixel_loss(logits, view, torch.zeros_like(weight))
     assert nothing is not None and not (nothing * 0).any()
 
 
 def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    method = METHODS["cutmix_mt"](kit(CLASSES))
-    plugin, view = CorrMatch(kit(CLASSES)), target(sure=6.0)
+    method = METHODS["cutmix_mt"](method_context(CLASSES))
+    plugin, view = CorrMatch(method_context(CLASSES)), target(sure=6.0)
     output = method.teacher(method.normalize(view.images))
     monkeypatch.setattr(corrmatch, "SAMPLES", 0)
     torch.testing.assert_close(
@@ -183,7 +188,7 @@ def test_corrmatch_leaves_beliefs_outside_its_regions_as_fine_as_they_are(
 def test_corrmatch_correlates_the_deepest_of_the_finest_maps_at_a_stride_of_eight_or_more() -> None:
     def chosen(*sides: int) -> int:
         maps = [torch.full((1, 1, side, side), float(place)) for place, side in enumerate(sides)]
-        return int(_correlated(Output(maps[0], maps, None), 64).mean())
+        return int(_correlated_maps(Output(maps[0], maps, None), 64).mean())
 
     assert chosen(64, 32, 16, 8, 4, 4) == 3
     assert chosen(8, 1) == 0  # DDRNet has two
@@ -201,7 +206,7 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
         "steps": 8,
         "warmup": 0.0,
     }
-    method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
+    method = METHODS["cutmix_mt"](method_context(CLASSES, **settings)).train()
     (plugin,) = method.plugins  # type: ignore[misc]
     assert isinstance(plugin, PrevMatch)
     view = target()
@@ -216,7 +221,7 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
     torch.testing.assert_close(found.peers[-1], wanted.probability)
     truth = batch(4, CLASSES)
     everywhere = torch.ones_like(view.valid)
-    injected = insert(found, truth, torch.arange(4), everywhere)
+    injected = insert_labelled(found, truth, torch.arange(4), everywhere)
     logits = 30.0 * torch.nn.functional.one_hot(truth.masks, CLASSES).movedim(-1, 1).float()
     said = Output(torch.cat([logits, logits]), [], None)
     seen = StepContext(torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0)
@@ -230,7 +235,7 @@ def test_a_plugin_s_losses_have_one_scale_on_every_host() -> None:
     for plugins in ((), ("fpl",)):
         torch.manual_seed(0)
         method = METHODS["mean_teacher"](
-            kit(CLASSES, method="mean_teacher", plugins=plugins, ramp=0.0)
+            method_context(CLASSES, method="mean_teacher", plugins=plugins, ramp=0.0)
         ).train()
         result = method(batch(2, CLASSES), batch(2, CLASSES, labelled=False), 0.9)
         extra = result.loss - result.logs["supervised"]
@@ -248,7 +253,7 @@ def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_w
         "steps": 40,
         "warmup": 0.5,
     }
-    method = METHODS["cutmix_mt"](kit(CLASSES, **settings)).train()
+    method = METHODS["cutmix_mt"](method_context(CLASSES, **settings)).train()
     (plugin,) = method.plugins  # type: ignore[misc]
     assert isinstance(plugin, PrevMatch)
     marks, taken = [], list[int]()
@@ -268,10 +273,12 @@ def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_w
 
 def test_a_plugin_s_labelled_frames_are_what_is_supervised() -> None:
     seen: list[torch.Tensor] = []
-    method = METHODS["ael"](kit(CLASSES, PIXELS, method="ael", ael={"copy_paste": 1.0})).train()
+    method = METHODS["ael"](
+        method_context(CLASSES, PIXELS, method="ael", ael={"copy_paste": 1.0})
+    ).train()
     (plugin,) = method.plugins  # type: ignore[misc]
-    inner = plugin.observe
-    plugin.observe = lambda logits, masks: (seen.append(masks), inner(logits, masks))  # type: ignore[func-returns-value]
+    inner = plugin.observe_labelled
+    plugin.observe_labelled = lambda logits, masks: (seen.append(masks), inner(logits, masks))  # type: ignore[func-returns-value]
     torch.manual_seed(0)
     frames = batch(4, CLASSES)
     method(frames, batch(4, CLASSES, labelled=False), 0.9)

@@ -32,7 +32,7 @@ from edgeseg.site import Frame, Site
 from edgeseg.training.distill import distill
 from edgeseg.training.model_evaluation import evaluate_frames
 from edgeseg.training.train import train
-from tests.helpers.methods import config, kit, weights
+from tests.helpers.methods import config, method_context, weights
 from tests.helpers.sites import TINY, make_site
 
 
@@ -83,7 +83,7 @@ def test_class_weights_are_of_labelled_pixels_alone(name: str) -> None:
     from edgeseg.methods import Batch, StepResult
 
     torch.manual_seed(0)
-    method = METHODS[name](kit(3, torch.tensor([100.0, 10.0, 1.0]), method=name)).eval()
+    method = METHODS[name](method_context(3, torch.tensor([100.0, 10.0, 1.0]), method=name)).eval()
     everywhere = torch.ones(2, 64, 64, dtype=torch.bool)
     batch = Batch(torch.rand(2, 3, 64, 64), torch.randint(0, 3, (2, 64, 64)), everywhere)
     state = {key: value.clone() for key, value in method.state_dict().items()}
@@ -102,7 +102,7 @@ def test_class_weights_are_of_labelled_pixels_alone(name: str) -> None:
 
 
 def test_teacher_is_the_warm_average_of_the_weights() -> None:
-    method = METHODS["suponly"](kit(3, ema=0.99))
+    method = METHODS["suponly"](method_context(3, ema=0.99))
     with torch.no_grad():
         for value, step, expected in (
             (1.0, 0, 1.0),
@@ -119,7 +119,7 @@ def test_teacher_is_the_warm_average_of_the_weights() -> None:
 
 def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> None:
     torch.manual_seed(0)
-    method = METHODS["suponly"](kit(3, ema=0.9))
+    method = METHODS["suponly"](method_context(3, ema=0.9))
     images = torch.rand(4, 3, 64, 64)
     for step in range(3):
         with torch.no_grad():
@@ -147,7 +147,7 @@ def test_teacher_takes_its_batch_norm_statistics_from_its_own_clean_passes() -> 
 
 
 def test_one_frame_at_a_time_leaves_the_statistics_finite() -> None:
-    method = METHODS["suponly"](kit(3))
+    method = METHODS["suponly"](method_context(3))
     for _ in range(3):
         method.teacher_forward(
             torch.rand(1, 3, 64, 64)

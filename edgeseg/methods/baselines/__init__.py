@@ -1,3 +1,1 @@
-"""Methods of the papers' comparison tables, faithful to their core idea, small; "baseline" in the
-catalogue.
-"""
+"""Baselines of the papers' tables: small, faithful to the core idea, simplified elsewhere."""

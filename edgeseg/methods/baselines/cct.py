@@ -1,5 +1,4 @@
-"""CCT (Ouali et al., CVPR 2020, arXiv 2003.09005): decoders of perturbed features follow the
-decoder of clean ones.
+"""CCT (Ouali et al., CVPR 2020, arXiv 2003.09005): cross-consistency training of small decoders.
 
 Labelled frames train the main decoder alone. On footage small auxiliary decoders, each with its own
 perturbation of the encoder's coarsest map, are pulled to the main decoder's softmax, and with them
@@ -22,72 +21,68 @@ from edgeseg.methods.framework.feature_perturbation import (
 )
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
-from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.pixel_selection import all_pixels, step_result
 from edgeseg.methods.framework.views import PseudoTarget, pseudo_target
 
 # 30 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not
 # make it stronger.
 WEIGHT = 30 / 21
-KINDS, WIDTH = 4, 64
-LENGTH, RADIUS = 0.1, 2.0  # of the probing step and of the adversarial noise
+DECODERS, WIDTH = 4, 64
+XI, RADIUS = 0.1, 2.0  # lengths of the power iteration's step and of the adversarial noise
 
 
 class CCT(OnlineMethod):
     """2B images with gradient, B without, and 6B small decoders."""
 
-    def __init__(self, kit: MethodContext) -> None:
-        classes = len(kit.pixels)
+    def __init__(self, context: MethodContext) -> None:
+        classes = len(context.pixels)
         super().__init__(
-            kit, (), select=everything, pixel=_error, scale=WEIGHT * classes, source="self"
+            context,
+            (),
+            select=all_pixels,
+            pixel_loss=_squared_error,
+            weight_scale=WEIGHT * classes,
+            target_source="self",
         )
         self.auxiliary = nn.ModuleList(
-            auxiliary_decoder(kit.student.encoder_channels[-1], classes) for _ in range(KINDS)
+            auxiliary_decoder(context.student.encoder_channels[-1], classes)
+            for _ in range(DECODERS)
         )
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         weight = self.schedule.at(progress)
         if weight == 0:
-            return self.without_footage(labelled)
+            return self.warmup_step(labelled)
         number = len(labelled.images)
         average = self.teacher_forward(unlabelled.images)
         output = self.student(self.normalize(torch.cat([labelled.images, unlabelled.images])))
-        supervised = self.supervise(output.logits[:number], labelled)
+        supervised = self.labelled_loss(output.logits[:number], labelled)
 
-        target = pseudo_target(
-            unlabelled, average.logits if self.source == "ema" else output.logits[number:]
-        )
-        views = self._perturb(output.features[-1][number:])
-        terms = [
+        main_logits = average.logits if self.target_source == "ema" else output.logits[number:]
+        target = pseudo_target(unlabelled, main_logits)
+        views = self._perturbed(output.features[-1][number:])
+        losses = [
             self.unlabelled_loss(decoder(maps), target, progress)
             for decoder, maps in zip(self.auxiliary, views)
         ]
-        consistency = torch.stack([loss for loss, _ in terms]).mean()
+        consistency = torch.stack([loss for loss, _ in losses]).mean()
         loss = supervised + weight * consistency
-        return self.report(
-            loss, supervised, consistency, torch.zeros_like(supervised), target, terms[0][1]
-        )
+        nothing = torch.zeros_like(supervised)
+        return step_result(loss, supervised, consistency, nothing, target, losses[0][1])
 
-    def _perturb(self, maps: Tensor) -> list[Tensor]:
-        """One view (B, D, h, w) for each auxiliary decoder; the adversary asks the one that is to
-        see its noise.
-        """
+    def _perturbed(self, maps: Tensor) -> list[Tensor]:
+        """One view (B, D, h, w) for each auxiliary decoder; the last one's noise is against it."""
         last = self.auxiliary[-1]
-        noisy = adversarial_noise(lambda moved: last(moved[0]), [maps], LENGTH, RADIUS)
-        return [
-            view[0]
-            for view in (
-                feature_drop([maps]),
-                feature_noise([maps]),
-                channel_dropout([maps]),
-                noisy,
-            )
-        ]
+        noisy = adversarial_noise(lambda moved: last(moved[0]), [maps], XI, RADIUS)
+        views = (feature_drop([maps]), feature_noise([maps]), channel_dropout([maps]), noisy)
+        return [view[0] for view in views]
 
 
 def auxiliary_decoder(width: int, classes: int) -> nn.Module:
-    """(B, D, h, w) -> (B, C, 4h, 4w); without batch norm, which one unlabelled frame may leave
-    without statistics.
+    """A decoder from (B, D, h, w) to (B, C, 4h, 4w) by pixel shuffle.
+
+    It has no batch norm, which one unlabelled frame may leave without statistics.
     """
     return nn.Sequential(
         nn.Conv2d(width, WIDTH, 1),
@@ -97,10 +92,10 @@ def auxiliary_decoder(width: int, classes: int) -> nn.Module:
     )
 
 
-def _error(logits: Tensor, target: PseudoTarget) -> Tensor:
+def _squared_error(logits: Tensor, target: PseudoTarget) -> Tensor:
     return squared_error(logits, target.probability)
 
 
-def cct(kit: MethodContext) -> Method:
-    """As described."""
-    return CCT(kit)
+def cct(context: MethodContext) -> Method:
+    """CCT with four auxiliary decoders of different perturbations."""
+    return CCT(context)

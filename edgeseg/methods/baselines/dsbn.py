@@ -1,10 +1,9 @@
-"""DSBN, "A Simple Baseline" (Yuan et al., ICCV 2021, arXiv 2104.07256): strong views get batch
-norms of their own.
+"""DSBN, "A Simple Baseline" (Yuan et al., ICCV 2021, arXiv 2104.07256): two sets of batch norms.
 
 A supervised teacher labels the footage once. The student's batch norms exist twice, with weights
 and statistics: one set for the weak views of labelled frames, which is shipped, one for the strong
-views of footage. A loss that corrects itself obeys a pseudo-label the more, the surer the student
-is (`losses.consistency.symmetric_cross_entropy`).
+views of footage. A loss that corrects itself obeys a pseudo-label the more, the more confident the
+student is (`losses.consistency.symmetric_cross_entropy`).
 
 Simplified: strong views are this project's colors and CutOut instead of RandAugment.
 """
@@ -23,49 +22,53 @@ from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import symmetric_cross_entropy
-from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
-from edgeseg.methods.framework.staged_method import Stages
+from edgeseg.methods.framework.staged_method import Stages, duplicated
 from edgeseg.methods.online.suponly import suponly
 from edgeseg.models import Output
 
 
 class DSBN(Method):
-    """One pass over labelled frames with the student's own batch norms, one over footage with the
-    second set.
+    """A pass over labelled frames with the student's batch norms, one over footage with the others.
+
+    Attributes:
+        second: the second set of batch norms.
     """
 
-    def __init__(self, kit: MethodContext) -> None:
-        super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
+    def __init__(self, context: MethodContext) -> None:
+        config = context.config
+        super().__init__(context.student, context.pixels, config.ema, config.class_balance)
         norms = {
-            n: m
-            for n, m in self.student.named_modules()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm)
+            name: module
+            for name, module in self.student.named_modules()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)
         }
         self._names = list(norms)
         self.second = nn.ModuleList(copy.deepcopy(norm) for norm in norms.values())
-        self._color, self._weight = kit.config.strong, kit.config.unlabelled_weight
+        self._strong_colors, self._weight = config.strong, config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         self.teacher_forward(torch.cat([labelled.images, unlabelled.images]))
-        if len(unlabelled.images) == 1:  # in two views: batch norm cannot do with one value
-            unlabelled = Batch(*(torch.cat([part, part]) for part in unlabelled))
-        images = strong_augment(unlabelled.images) if self._color else unlabelled.images
+        if len(unlabelled.images) == 1:
+            unlabelled = duplicated(unlabelled)
+        images = strong_augment(unlabelled.images) if self._strong_colors else unlabelled.images
         images, label = cutout(images, unlabelled.masks)
-        supervised = self.supervised(
+        supervised = self.supervised_loss(
             self.student(self.normalize(labelled.images)).logits, labelled.masks
         )
-        found = upsample(self.strongly(images).logits, (label.shape[1], label.shape[2]))
+        logits = upsample(self.forward_with_second_norms(images).logits, unlabelled.size)
         known = label != IGNORE
-        pseudo = distributed_mean(symmetric_cross_entropy(found, label).sum(), known.sum())
+        pseudo_loss = distributed_mean(symmetric_cross_entropy(logits, label).sum(), known.sum())
         kept = known.sum() / unlabelled.valid.sum().clamp(min=1)
-        logs = {"supervised": supervised.detach(), "unlabelled": pseudo.detach(), "kept": kept}
-        return StepResult(supervised + self._weight * pseudo, logs)
+        logs = {"supervised": supervised.detach(), "unlabelled": pseudo_loss.detach(), "kept": kept}
+        return StepResult(supervised + self._weight * pseudo_loss, logs)
 
-    def strongly(self, images: Tensor) -> Output:
-        """What the student says about images 0..1 through the second set, whose statistics are
-        updated in place.
+    def forward_with_second_norms(self, images: Tensor) -> Output:
+        """Output of the student on images 0..1 through the second set of batch norms.
+
+        The set's statistics are updated in place.
         """
         tensors = {
             f"{name}.{key}": tensor
@@ -84,8 +87,10 @@ def dsbn(stages: Stages) -> Path:
     """
     if stages.config.checkpointing:
         raise TrainError(
-            "dsbn swaps batch norms within a step, and checkpointing would compute activations anew with the wrong "
-            "ones; set train.checkpointing to false, or split the batch with train.accumulate"
+            "dsbn swaps batch norms within a step, and checkpointing would compute activations anew"
+            " with the wrong ones; set train.checkpointing to false, or split the batch with"
+            " train.accumulate"
         )
     teacher = stages.train("teacher", 0.5, suponly)
-    return stages.train("student", 0.5, DSBN, labels=stages.label("labels", teacher), last=True)
+    labels = stages.label("labels", teacher)
+    return stages.train("student", 0.5, DSBN, labels=labels, last=True)

@@ -1,9 +1,9 @@
-"""ECS (Mendel et al., ECCV 2020): a correction network sees frame and segmentation and says where
-that is wrong.
+"""ECS (Mendel et al., ECCV 2020): a correction network finds the errors of a segmentation.
 
-Of each pixel it says "correct", or which class it should be: C + 1 answers, learned on labelled
-frames. There the student in turn learns to be found correct; on footage it learns its own
-prediction as corrected, a pixel counting by the probability of its corrected label.
+It sees frame and segmentation, and says of each pixel "correct", or which class it should be: C + 1
+outputs, learned on labelled frames. There the student in turn learns to be found correct; on
+footage it learns its own prediction as corrected, a pixel counting by the probability of its
+corrected label.
 
 Simplified: the correction network is five small convolutions at half the logits' resolution, no
 DeepLab of its own.
@@ -17,11 +17,12 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.cross_entropy import cross_entropy, upsample
-from edgeseg.methods.baselines.judge import beside, frozen, shrink
+from edgeseg.losses.cross_entropy import cross_entropy
+from edgeseg.losses.resize import resize_nearest, upsample
+from edgeseg.methods.baselines.discriminator import call_frozen, image_and_class_map
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 
-APPROVAL = 0.1  # weight of the student's wish to be found correct
+CORRECTNESS_WEIGHT = 0.1  # of the student's loss to be found correct
 WIDTH = 64
 DILATIONS = (1, 2, 4)
 
@@ -29,11 +30,11 @@ DILATIONS = (1, 2, 4)
 class ECS(Method):
     """One pass of the student; two of the correction network, which is small."""
 
-    def __init__(self, kit: MethodContext) -> None:
-        config = kit.config
-        super().__init__(kit.student, kit.pixels, config.ema, config.class_balance)
+    def __init__(self, context: MethodContext) -> None:
+        config = context.config
+        super().__init__(context.student, context.pixels, config.ema, config.class_balance)
         self.schedule = Schedule(config.unlabelled_weight, config.warmup, config.ramp)
-        self.corrector = _corrector(len(kit.pixels))
+        self.corrector = _correction_network(len(context.pixels))
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -43,55 +44,58 @@ class ECS(Method):
         self.teacher_forward(clean)
         images = self.normalize(clean)
         logits = self.student(images).logits
-        supervised = self.supervised(logits[:number], labelled.masks)
+        supervised = self.supervised_loss(logits[:number], labelled.masks)
         probability = logits.float().softmax(1)
-        seen = beside(images, probability)
+        inputs = image_and_class_map(images, probability)
         size = (logits.shape[2], logits.shape[3])
 
-        masks = shrink(labelled.masks, logits)
-        correct = torch.full_like(masks, logits.shape[1])  # the last answer
+        # The correction network learns where the student errs on labelled frames.
+        masks = resize_nearest(labelled.masks, size)
+        correct = torch.full_like(masks, logits.shape[1])  # the last of the C + 1 outputs
         right = masks == probability[:number].argmax(1)
         correcting = cross_entropy(
-            upsample(self.corrector(seen[:number].detach()), size),
+            upsample(self.corrector(inputs[:number].detach()), size),
             torch.where(right, correct, masks),
         )
-        verdict = upsample(frozen(self.corrector, seen), size)
-        approval = cross_entropy(verdict[:number], torch.where(masks == IGNORE, masks, correct))
-        loss = supervised + correcting + APPROVAL * approval
+        # The student learns to be found correct.
+        correction = upsample(call_frozen(self.corrector, inputs), size)
+        correctness = cross_entropy(
+            correction[:number], torch.where(masks == IGNORE, masks, correct)
+        )
+        loss = supervised + correcting + CORRECTNESS_WEIGHT * correctness
         logs = {"supervised": supervised.detach(), "corrector": correcting.detach()}
         if not weight:
             return StepResult(loss, logs)
 
-        valid = shrink(unlabelled.valid, logits)
-        guess = probability[number:].detach()
-        confidence, label = corrected(guess, verdict[number:].detach()).max(1)
+        # And it learns the corrected labels of footage.
+        valid = resize_nearest(unlabelled.valid, size)
+        prediction = probability[number:].detach()
+        confidence, label = corrected_probability(prediction, correction[number:].detach()).max(1)
         label = label.masked_fill(~valid, IGNORE)
-        wrong = F.cross_entropy(
+        pixel_loss = F.cross_entropy(
             logits[number:].float(), label, ignore_index=IGNORE, reduction="none"
         )
-        pseudo = distributed_mean((wrong * confidence).sum(), valid.sum())
-        changed = (valid & (label != guess.argmax(1))).sum() / valid.sum().clamp(min=1)
-        return StepResult(
-            loss + weight * pseudo, logs | {"unlabelled": pseudo.detach(), "changed": changed}
-        )
+        pseudo_loss = distributed_mean((pixel_loss * confidence).sum(), valid.sum())
+        changed = (valid & (label != prediction.argmax(1))).sum() / valid.sum().clamp(min=1)
+        logs |= {"unlabelled": pseudo_loss.detach(), "changed": changed}
+        return StepResult(loss + weight * pseudo_loss, logs)
 
 
-def corrected(probability: Tensor, verdict: Tensor) -> Tensor:
-    """The student's probabilities as far as they are found correct, and what they should be as far
-    as not.
+def corrected_probability(probability: Tensor, correction: Tensor) -> Tensor:
+    """The student's probabilities as far as they are found correct, else what they should be.
 
     Args:
         probability: (B, C, h, w).
-        verdict: (B, C + 1, h, w) logits of the correction network, "correct" last.
+        correction: (B, C + 1, h, w) logits of the correction network, "correct" last.
 
     Returns:
         (B, C, h, w), which sums to 1.
     """
-    chance = verdict.softmax(1)
-    return chance[:, -1:] * probability + chance[:, :-1]
+    p_correction = correction.softmax(1)
+    return p_correction[:, -1:] * probability + p_correction[:, :-1]
 
 
-def _corrector(classes: int) -> nn.Sequential:
+def _correction_network(classes: int) -> nn.Sequential:
     layers: list[nn.Module] = [
         nn.Conv2d(3 + classes, WIDTH, 3, stride=2, padding=1),
         nn.LeakyReLU(0.2),
@@ -104,6 +108,6 @@ def _corrector(classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(WIDTH, classes + 1, 1))
 
 
-def ecs(kit: MethodContext) -> Method:
-    """As described."""
-    return ECS(kit)
+def ecs(context: MethodContext) -> Method:
+    """ECS with a small correction network."""
+    return ECS(context)

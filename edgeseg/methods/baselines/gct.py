@@ -1,5 +1,4 @@
-"""GCT (Ke et al., ECCV 2020, arXiv 2008.05258): two networks and a detector that says where each of
-them is wrong.
+"""GCT (Ke et al., ECCV 2020, arXiv 2005.08258): two networks and a flaw detector.
 
 The flaw detector learns from labelled frames how wrong a prediction is around each pixel. On
 footage, the network that it thinks the worse of learns from the other one (dynamic consistency);
@@ -16,47 +15,47 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from edgeseg.distributed import distributed_mean
+from edgeseg.distributed import distributed_masked_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.adversarial import flaw_loss, flaw_target, learners
 from edgeseg.losses.consistency import squared_error
-from edgeseg.losses.cross_entropy import upsample
+from edgeseg.losses.gct_flaw import dynamic_consistency_masks, flaw_loss, flaw_target
+from edgeseg.losses.resize import resize_nearest, upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
-from edgeseg.methods.framework.pixel_selection import everything
+from edgeseg.methods.framework.pixel_selection import all_pixels
 
-BAD = 0.6  # flaw from which on a pixel has nothing to teach
+FLAW_THRESHOLD = 0.6  # flaw above which a network has nothing to teach on a pixel
 # 100 in the paper, of the mean over VOC's 21 classes; times the classes, so that few of them do not
 # make it stronger.
-CONSISTENCY = 100 / 21
-CORRECTION, DETECTION = 1.0, 10.0
+CONSISTENCY_WEIGHT = 100 / 21
+CORRECTION_WEIGHT, DETECTION_WEIGHT = 1.0, 10.0
 WIDTHS = (32, 64, 64)
 
 
 class FlawDetector(nn.Module):
-    """A small convolutional network."""
+    """A small convolutional network that sees a frame and its class map."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inside, outside in zip((3 + classes, *WIDTHS), WIDTHS):
-            convolution = nn.Conv2d(inside, outside, 3, stride=2, padding=1)
-            layers += [convolution, nn.GroupNorm(8, outside), nn.LeakyReLU(0.2)]
+        for in_channels, out_channels in zip((3 + classes, *WIDTHS), WIDTHS):
+            convolution = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
+            layers += [convolution, nn.GroupNorm(8, out_channels), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(WIDTHS[-1], 1, 3, padding=1))
 
     def forward(self, images: Tensor, probability: Tensor) -> Tensor:
-        """How wrong (B, C, h, w) is on (B, 3, h, w): (B, h, w), 0..1."""
-        found = self.layers(torch.cat([images, probability], 1))
-        return upsample(found, _size(probability))[:, 0].sigmoid()
+        """The flaw (B, h, w), 0..1, of class maps (B, C, h, w) on images (B, 3, h, w)."""
+        logits = self.layers(torch.cat([images, probability], 1))
+        return upsample(logits, _size(probability))[:, 0].sigmoid()
 
 
 class GCT(OnlineMethod):
     """4B images with gradient, B without, 4B small detectors."""
 
-    def __init__(self, kit: MethodContext) -> None:
-        super().__init__(kit, (), select=everything)
-        self.second = kit.another()
-        self.detector = FlawDetector(len(kit.pixels))
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(context, (), select=all_pixels)
+        self.second = context.new_network()
+        self.detector = FlawDetector(len(context.pixels))
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -65,63 +64,62 @@ class GCT(OnlineMethod):
         frames = [labelled.images] if weight == 0 else [labelled.images, unlabelled.images]
         self.teacher_forward(frames[-1])
         images = self.normalize(torch.cat(frames))
-        logits = torch.stack(
-            [self.student(images).logits, self.second(images).logits]
-        ).float()  # (2, B, C, h, w)
-        small = F.adaptive_avg_pool2d(images, _size(logits))
+        # Of both networks, (2, B, C, h, w).
+        logits = torch.stack([self.student(images).logits, self.second(images).logits]).float()
+        small_images = F.adaptive_avg_pool2d(images, _size(logits))
         masks = labelled.masks
-        supervised = self.supervise(logits[0, :number], labelled) + self.supervised(
-            logits[1, :number], masks
-        )
-        detection = self._detect(small[:number], logits[:, :number], masks)
-        loss = supervised + DETECTION * detection
+        supervised_1 = self.labelled_loss(logits[0, :number], labelled)
+        supervised = supervised_1 + self.supervised_loss(logits[1, :number], masks)
+        detection = self._detection_loss(small_images[:number], logits[:, :number], masks)
+        loss = supervised + DETECTION_WEIGHT * detection
         logs = {"supervised": supervised, "detector": detection}
         if weight > 0:
-            consistency, correction = self._constrain(
-                small[number:], logits[:, number:], unlabelled.valid
+            consistency, correction = self._constraints(
+                small_images[number:], logits[:, number:], unlabelled.valid
             )
-            together = CONSISTENCY * logits.shape[2] * consistency + CORRECTION * correction
-            loss = loss + weight * together
-            logs |= {"unlabelled": together, "correction": correction}
+            classes = logits.shape[2]
+            constraints = (
+                CONSISTENCY_WEIGHT * classes * consistency + CORRECTION_WEIGHT * correction
+            )
+            loss = loss + weight * constraints
+            logs |= {"unlabelled": constraints, "correction": correction}
         return StepResult(loss, {name: value.detach() for name, value in logs.items()})
 
-    def _detect(self, images: Tensor, logits: Tensor, masks: Tensor) -> Tensor:
-        """What the detector learns from both networks' (2, B, C, h, w) logits, to which it gives no
-        gradient.
-        """
+    def _detection_loss(self, images: Tensor, logits: Tensor, masks: Tensor) -> Tensor:
+        """The detector's loss () on both networks' detached logits (2, B, C, h, w)."""
         probability = logits.detach().softmax(2).flatten(0, 1)
-        label = _shrink(masks, _size(logits)).repeat(2, 1, 1)
-        found = self.detector(images.repeat(2, 1, 1, 1), probability)
-        return flaw_loss(found, flaw_target(probability, label), label != IGNORE)
+        label = resize_nearest(masks, _size(logits)).repeat(2, 1, 1)
+        flaw = self.detector(images.repeat(2, 1, 1, 1), probability)
+        return flaw_loss(flaw, flaw_target(probability, label), label != IGNORE)
 
-    def _constrain(self, images: Tensor, logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Dynamic consistency and flaw correction of (2, B, C, h, w) logits, which leave the
-        detector alone.
+    def _constraints(self, images: Tensor, logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Dynamic consistency () and flaw correction () of (2, B, C, h, w) logits.
+
+        The detector gets no gradient.
         """
         probability = logits.softmax(2)
-        valid = _shrink(valid.long(), _size(logits)) > 0
+        valid = resize_nearest(valid, _size(logits))
         frozen = {name: parameter.detach() for name, parameter in self.detector.named_parameters()}
-        seen = (images.repeat(2, 1, 1, 1), probability.flatten(0, 1))
-        one, other = functional_call(self.detector, frozen, seen).chunk(2)
-        first, second, both = learners(one, other, BAD)
-        goal = probability.detach()
-        error = (
-            squared_error(logits[0], goal[1]) * first + squared_error(logits[1], goal[0]) * second
+        inputs = (images.repeat(2, 1, 1, 1), probability.flatten(0, 1))
+        flaw_1, flaw_2 = functional_call(self.detector, frozen, inputs).chunk(2)
+        first_learns, second_learns, both_bad = dynamic_consistency_masks(
+            flaw_1, flaw_2, FLAW_THRESHOLD
         )
-        consistency = distributed_mean((error * valid).sum(), valid.sum())
-        nothing, both = torch.zeros_like(one), both & valid
-        return consistency, flaw_loss(one, nothing, both) + flaw_loss(other, nothing, both)
+        target = probability.detach()
+        error = (
+            squared_error(logits[0], target[1]) * first_learns
+            + squared_error(logits[1], target[0]) * second_learns
+        )
+        consistency = distributed_masked_mean(error, valid)
+        no_flaw, both_bad = torch.zeros_like(flaw_1), both_bad & valid
+        correction_1 = flaw_loss(flaw_1, no_flaw, both_bad)
+        return consistency, correction_1 + flaw_loss(flaw_2, no_flaw, both_bad)
 
 
 def _size(maps: Tensor) -> tuple[int, int]:
     return maps.shape[-2], maps.shape[-1]
 
 
-def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H, W) int64 -> (B, *size), nearest."""
-    return F.interpolate(maps[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-
-
-def gct(kit: MethodContext) -> Method:
-    """As described."""
-    return GCT(kit)
+def gct(context: MethodContext) -> Method:
+    """GCT with a small flaw detector, all networks trained in one backward pass."""
+    return GCT(context)

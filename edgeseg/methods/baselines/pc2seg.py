@@ -1,5 +1,4 @@
-"""PC2Seg (Zhong et al., ICCV 2021): a strong view gets the label and the features of the clean one,
-pixel by pixel.
+"""PC2Seg (Zhong et al., ICCV 2021): pixel contrast and consistency of clean and strong views.
 
 Labels: soft cross-entropy with the student's sharpened softmax of the clean frame. Features: the
 representation of a pixel in the strong view is pulled to that of the same pixel in the clean view
@@ -18,112 +17,116 @@ from torch.nn import functional as F
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cac_directional import directional_contrast
 from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.u2pl_contrastive import NegativeBank, one_hot
+from edgeseg.losses.memory_bank import MemoryBank
+from edgeseg.losses.resize import resize_nearest
+from edgeseg.losses.u2pl_contrastive import one_hot
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
-from edgeseg.methods.framework.pixel_selection import everything
-from edgeseg.methods.framework.views import PseudoTarget, erase, pseudo_target
+from edgeseg.methods.framework.pixel_selection import all_pixels, step_result
+from edgeseg.methods.framework.views import PseudoTarget, cut_out, pseudo_target
 
-SHARPEN = 0.5  # temperature of the soft label
-WEIGHT, TEMPERATURE = 0.1, 0.1  # of the contrast
+SHARPENING_TEMPERATURE = 0.5  # of the soft label
+CONTRAST_WEIGHT, CONTRAST_TEMPERATURE = 0.1, 0.1
 CONFIDENCE = 0.75  # least, of a pixel that is pulled or kept as a negative
 PLACES = 512  # pulled in each frame
-BANK, FRESH, NEGATIVES = 2048, 256, 128  # kept, taken in and drawn for each class
+BANK_LENGTH, PUSHED, NEGATIVES = 2048, 256, 128  # kept, pushed and drawn for each class
 
 
 class PC2Seg(OnlineMethod):
     """2B images with gradient, 2B without."""
 
-    def __init__(self, kit: MethodContext) -> None:
-        super().__init__(kit, (), select=everything, pixel=_error, source="self")
-        self.bank = NegativeBank(len(kit.pixels), BANK, kit.config.rep_dim)
-        self._least = CONFIDENCE if kit.config.confidence is None else kit.config.confidence
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(
+            context,
+            (),
+            select=all_pixels,
+            pixel_loss=_sharpened_cross_entropy,
+            target_source="self",
+        )
+        self.bank = MemoryBank(len(context.pixels), BANK_LENGTH, context.config.rep_dim)
+        self._confidence_threshold = context.confidence_threshold(CONFIDENCE)
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
         weight = self.schedule.at(progress)
         if weight == 0:
-            return self.without_footage(labelled)
+            return self.warmup_step(labelled)
         number = len(labelled.images)
-        theirs = self.teacher_forward(unlabelled.images)
-        if self.source == "self":
-            theirs = self.student_predict(self.student, unlabelled.images)
-        target = self.view(pseudo_target(unlabelled, theirs.logits), labelled)
-        if self._color:
-            target = erase(target)
+        clean_output = self.teacher_forward(unlabelled.images)
+        if self.target_source == "self":
+            clean_output = self.predict_in_eval_mode(self.student, unlabelled.images)
+        target = self.strong_view(pseudo_target(unlabelled, clean_output.logits), labelled)
+        if self._strong_colors:
+            target = cut_out(target)
         output = self.student(self.normalize(torch.cat([labelled.images, target.images])))
-        assert output.rep is not None and theirs.rep is not None, (
+        assert output.rep is not None and clean_output.rep is not None, (
             "the student has no representation head"
         )
 
-        supervised = self.supervise(output.logits[:number], labelled)
+        supervised = self.labelled_loss(output.logits[:number], labelled)
         consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)
-        contrast = WEIGHT * self._contrast(
-            output.rep[number:], theirs.rep, target, unlabelled.valid
+        contrast = CONTRAST_WEIGHT * self._contrast(
+            output.rep[number:], clean_output.rep, target, unlabelled.valid
         )
         loss = supervised + weight * (consistency + contrast)
-        return self.report(loss, supervised, consistency, contrast, target, selected)
+        return step_result(loss, supervised, consistency, contrast, target, selected)
 
     def _contrast(
-        self, ours: Tensor, theirs: Tensor, target: PseudoTarget, valid: Tensor
+        self, rep: Tensor, clean_rep: Tensor, target: PseudoTarget, clean_valid: Tensor
     ) -> Tensor:
-        """The loss () of representations (B, D, h, w) of the strong and of the clean view, which is
-        valid (B, H, W).
-        """
-        size = (ours.shape[2], ours.shape[3])
-        confidence, label = F.interpolate(target.probability, size=size, mode="area").max(1)
-        visible = _shrink(target.valid, size)
-        known = _shrink(valid, size) & (confidence > self._least)
+        """The contrastive loss () of the strong view's representations against the clean view's.
 
-        # A few places of each frame are pulled; `confidence` of the strong view's side is 0, so
-        # that it alone moves.
-        chosen = (
-            torch.rand(known.flatten(1).shape, device=ours.device)
-            .topk(min(PLACES, known[0].numel()))
-            .indices
+        Args:
+            rep, clean_rep: (B, D, h, w).
+            target: of the strong view.
+            clean_valid: (B, H, W) bool, of the clean view.
+        """
+        size = (rep.shape[2], rep.shape[3])
+        confidence, label = F.interpolate(target.probability, size=size, mode="area").max(1)
+        visible = resize_nearest(target.valid, size)
+        known = resize_nearest(clean_valid, size) & (confidence > self._confidence_threshold)
+
+        # A few places of each frame are pulled.
+        lottery = torch.rand(known.flatten(1).shape, device=rep.device)
+        places = lottery.topk(min(PLACES, known[0].numel())).indices
+        features, clean_features = (
+            _take(maps.float().flatten(2), places) for maps in (rep, clean_rep)
         )
-        one, goal = (_take(maps.float().flatten(2), chosen) for maps in (ours, theirs))
-        sure, names, counts = (
-            _take(maps.flatten(1)[:, None], chosen)[:, 0] for maps in (confidence, label, visible)
+        place_confidence, place_label, place_visible = (
+            _take(maps.flatten(1)[:, None], places)[:, 0] for maps in (confidence, label, visible)
         )
-        pixels = theirs.float().movedim(1, -1).flatten(0, 2)
-        self.bank.push(
-            pixels, one_hot(label.flatten(), len(self.bank.size)) & known.flatten()[:, None], FRESH
-        )
-        negative = self.bank.draw(NEGATIVES)
-        other = torch.arange(len(negative), device=label.device).masked_fill(
-            self.bank.size == 0, IGNORE
-        )
+        clean_pixels = clean_rep.float().movedim(1, -1).flatten(0, 2)
+        of_class = one_hot(label.flatten(), len(self.bank.size)) & known.flatten()[:, None]
+        self.bank.push(clean_pixels, of_class, PUSHED)
+        negatives = self.bank.draw(NEGATIVES)
+        class_ids = torch.arange(len(negatives), device=label.device)
+        bank_labels = class_ids.masked_fill(self.bank.size == 0, IGNORE)
+        # The strong view's confidence is 0, so that it alone moves.
         return directional_contrast(
-            one,
-            goal,
-            torch.zeros_like(sure),
-            sure,
-            names,
-            names,
-            counts,
-            negative.flatten(0, 1),
-            other.repeat_interleave(NEGATIVES),
-            self._least,
-            TEMPERATURE,
+            features,
+            clean_features,
+            torch.zeros_like(place_confidence),
+            place_confidence,
+            place_label,
+            place_label,
+            place_visible,
+            negatives.flatten(0, 1),
+            bank_labels.repeat_interleave(NEGATIVES),
+            self._confidence_threshold,
+            CONTRAST_TEMPERATURE,
         )
 
 
 def _take(maps: Tensor, index: Tensor) -> Tensor:
-    """(B, D, P) at (B, N): (B N, D)."""
+    """(B, D, P) maps at (B, N) places as rows, (B N, D)."""
     return maps.gather(2, index[:, None].expand(-1, maps.shape[1], -1)).movedim(1, 2).flatten(0, 1)
 
 
-def _shrink(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, H, W) bool -> (B, *size), nearest."""
-    return F.interpolate(mask[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0.5
+def _sharpened_cross_entropy(logits: Tensor, target: PseudoTarget) -> Tensor:
+    sharpened = F.normalize(target.probability.pow(1 / SHARPENING_TEMPERATURE), p=1.0, dim=1)
+    return soft_cross_entropy(logits, sharpened)
 
 
-def _error(logits: Tensor, target: PseudoTarget) -> Tensor:
-    sharp = F.normalize(target.probability.pow(1 / SHARPEN), p=1.0, dim=1)
-    return soft_cross_entropy(logits, sharp)
-
-
-def pc2seg(kit: MethodContext) -> Method:
-    """As described."""
-    return PC2Seg(kit)
+def pc2seg(context: MethodContext) -> Method:
+    """PC2Seg in our reading of its paper; there is no official code to compare with."""
+    return PC2Seg(context)

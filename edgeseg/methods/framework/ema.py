@@ -1,6 +1,4 @@
-"""The average of a student over time: how its weights follow, and where its batch norms take their
-statistics from.
-"""
+"""The EMA teacher: its weights follow the student's, its batch norms their own inputs."""
 
 from __future__ import annotations
 
@@ -12,12 +10,14 @@ from torch import nn
 from edgeseg.distributed import all_reduce_sum, world_size
 from edgeseg.models import Network
 
-STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norm: the last 20 or so passes
+STATISTICS_MOMENTUM = 0.05  # of the teacher's batch norms: the last 20 or so passes
 
 
 class BatchNormTracker:
-    """While entered, the batch norms of an eval-mode network take in the statistics of what passes
-    through them.
+    """A context in which a network's batch norms update their statistics although in eval mode.
+
+    An EMA teacher needs statistics of its own activations; the mean of the student's statistics
+    does not fit the mean of its weights.
     """
 
     def __init__(self, network: Network) -> None:
@@ -37,28 +37,31 @@ class BatchNormTracker:
     def _track(
         self, module: nn.modules.batchnorm._BatchNorm, inputs: tuple[Any, ...]
     ) -> None:  # Any: torch's hook type
+        """Move the running statistics towards those of the inputs (B, D, h, w) of all processes.
+
+        The k-th pass has the weight max(1 / k, STATISTICS_MOMENTUM): a plain mean at first.
+        """
         if not self._active:
             return
         assert module.running_mean is not None and module.running_var is not None
         assert module.num_batches_tracked is not None
         # As rows of channels: a view of channels_last frames, and five times as fast as
         # torch.var_mean over three axes.
-        rows = inputs[0].float().movedim(1, -1).flatten(0, 2)
+        rows = inputs[0].float().movedim(1, -1).flatten(0, 2)  # (B h w, D)
         number = len(rows) * world_size()
         if number == 1:
             return  # one value has no variance
-        mean = (
-            all_reduce_sum(rows.sum(0)) / number
-        )  # of all processes, or each would have a teacher of its own
+        # Statistics of all processes, or each would have a teacher of its own.
+        mean = all_reduce_sum(rows.sum(0)) / number
         variance = all_reduce_sum((rows - mean).square().sum(0)) / (number - 1)
         module.num_batches_tracked += 1
-        share = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
-        module.running_mean.lerp_(mean, share)
-        module.running_var.lerp_(variance, share)
+        weight = (1 / module.num_batches_tracked).clamp(min=STATISTICS_MOMENTUM)
+        module.running_mean.lerp_(mean, weight)
+        module.running_var.lerp_(variance, weight)
 
 
 @torch.no_grad()
-def update_ema(average: Network, student: Network, keep: float) -> None:
-    """Move the weights of `average` towards the student's: keep * average + (1 - keep) * student."""
+def update_ema(average: Network, student: Network, momentum: float) -> None:
+    """Move the weights of `average`: momentum * average + (1 - momentum) * student."""
     current = [parameter.detach() for parameter in student.parameters()]
-    torch._foreach_lerp_(list(average.parameters()), current, 1 - keep)
+    torch._foreach_lerp_(list(average.parameters()), current, 1 - momentum)

@@ -1,8 +1,8 @@
-"""Perturbed encoder features, for methods that want the same answer from them (UniMatch V1 and V2,
-CCT, PS-MT).
+"""Perturbed encoder features, for methods that want the same prediction from them.
 
-Every function takes the encoder's maps, a list of (B, D, h, w) with a different D, h, w at each
-level, and gives new lists; the maps themselves are left alone.
+UniMatch V1 and V2, CCT and PS-MT use them. Every function takes the encoder's maps, a list of
+(B, D, h, w) with a different D, h, w at each level, and returns new lists; the maps themselves are
+left alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.losses.consistency import divergence_map
+from edgeseg.losses.consistency import kl_divergence
 from edgeseg.losses.precision import to_float32
 
 
@@ -27,38 +27,38 @@ def complementary_dropout(
 
     Args:
         shared: one draw of channels for all levels, for the equally wide levels of a ViT; otherwise
-            each has its own.
+            each level has its own.
     """
     batch, device = len(features[0]), features[0].device
-    kept = torch.rand(batch, device=device).argsort() < batch // 2
-    kept = kept[:, None, None, None]
-    one, other = [], []
-    mask = torch.empty(0)
+    untouched = torch.rand(batch, device=device).argsort() < batch // 2
+    untouched = untouched[:, None, None, None]
+    view_1, view_2 = [], []
+    mask = torch.empty(0)  # (B, D, 1, 1), 0 or 2, and 1 for untouched samples
     for level, maps in enumerate(features):
         if not (shared and level):
             mask = (torch.rand(batch, maps.shape[1], 1, 1, device=device) < 0.5) * 2.0
-            mask = mask.masked_fill(kept, 1.0)
-        one.append(maps * mask.to(maps.dtype))
-        other.append(maps * (2.0 - mask).to(maps.dtype))
-    return one, other
+            mask = mask.masked_fill(untouched, 1.0)
+        view_1.append(maps * mask.to(maps.dtype))
+        view_2.append(maps * (2.0 - mask).to(maps.dtype))
+    return view_1, view_2
 
 
 def channel_dropout(features: Sequence[Tensor], p: float = 0.5) -> list[Tensor]:
-    """Whole channels dropped with chance p, the others scaled up by 1 / (1 - p) (UniMatch V1)."""
+    """Drop whole channels with probability p, scale the others up by 1 / (1 - p) (UniMatch V1)."""
     return [F.dropout2d(maps, p, training=True) for maps in features]
 
 
-def feature_noise(features: Sequence[Tensor], spread: float = 0.3) -> list[Tensor]:
-    """Every value times 1 + u, u uniform in -spread..spread (CCT)."""
-    return [maps * (1 + spread * (2 * torch.rand_like(maps) - 1)) for maps in features]
+def feature_noise(features: Sequence[Tensor], amplitude: float = 0.3) -> list[Tensor]:
+    """Multiply every value by 1 + u, u uniform in -amplitude..amplitude (CCT)."""
+    return [maps * (1 + amplitude * (2 * torch.rand_like(maps) - 1)) for maps in features]
 
 
 def feature_drop(features: Sequence[Tensor], low: float = 0.7, high: float = 0.9) -> list[Tensor]:
-    """Places of high attention, the mean over channels, set to zero (CCT).
+    """Set places of high attention, the mean over channels, to zero (CCT).
 
     Args:
-        low, high: a place goes from a share of the sample's largest attention on, drawn from this
-        range.
+        low, high: a place is dropped where its attention reaches a share of the sample's largest
+            attention; the share is drawn from this range.
     """
     dropped = []
     for maps in features:
@@ -74,14 +74,14 @@ def feature_drop(features: Sequence[Tensor], low: float = 0.7, high: float = 0.9
 def adversarial_noise(
     decoder: Callable[[list[Tensor]], Tensor], features: Sequence[Tensor], xi: float, radius: float
 ) -> list[Tensor]:
-    """The features moved by `radius` to where the decoder's answer changes most (VAT; T-VAT in
-    PS-MT).
+    """Features moved by `radius` to where the decoder's prediction changes most (VAT, T-VAT).
 
-    One power iteration: a random step of length `xi`, then the gradient of KL(clean || moved)
-    there, scaled to `radius`. Lengths are taken over all levels of a sample together, so levels
-    that the decoder does not read stay as they are. Runs in float32 whatever the precision around
-    it, and leaves every parameter's `.grad` alone; the noise itself carries no gradient. The
-    decoder should be in eval mode, or its batch norm takes in what it is shown.
+    Virtual adversarial training, T-VAT in PS-MT, with one power iteration: a random step of length
+    `xi`, then the gradient of KL(clean || moved) there, scaled to `radius`. Lengths are taken over
+    all levels of a sample together, so levels that the decoder does not read stay as they are. It
+    runs in float32 whatever the precision around it, and leaves every parameter's `.grad` alone;
+    the noise itself carries no gradient. The decoder should be in eval mode, or its batch norm
+    takes in what it is shown.
 
     Args:
         decoder: from the list of maps to (B, C, h, w) logits.
@@ -91,36 +91,36 @@ def adversarial_noise(
     """
     clean = [to_float32(maps.detach()) for maps in features]
     with torch.autocast(clean[0].device.type, enabled=False), torch.enable_grad():
-        step = _scaled([torch.randn_like(maps) for maps in clean], xi)
+        step = _scale_to_length([torch.randn_like(maps) for maps in clean], xi)
         moved = [
             (maps + noise).requires_grad_(True) for maps, noise in zip(clean, step, strict=True)
         ]
         with torch.no_grad():
-            wanted = decoder(clean)
-        change = divergence_map(wanted, decoder(moved)).sum()
-        gradient = torch.autograd.grad(change, moved, allow_unused=True)
-        found = [
-            torch.zeros_like(maps) if slope is None else slope
-            for maps, slope in zip(clean, gradient, strict=True)
+            clean_logits = decoder(clean)
+        divergence = kl_divergence(clean_logits, decoder(moved)).sum()
+        gradients = torch.autograd.grad(divergence, moved, allow_unused=True)
+        direction = [
+            torch.zeros_like(maps) if gradient is None else gradient
+            for maps, gradient in zip(clean, gradients, strict=True)
         ]
-    noise = _scaled(found, radius)
-    return [maps + push.to(maps.dtype) for maps, push in zip(features, noise, strict=True)]
+    noise = _scale_to_length(direction, radius)
+    return [maps + level.to(maps.dtype) for maps, level in zip(features, noise, strict=True)]
 
 
-def _scaled(maps: list[Tensor], length: float) -> list[Tensor]:
-    """Every sample's maps, taken together, scaled to `length`; nothing but zeros stays that."""
+def _scale_to_length(levels: list[Tensor], length: float) -> list[Tensor]:
+    """Scale every sample's maps, all levels taken together, to `length`; zeros stay zeros."""
+    # Gradients can be so small that their squares vanish, so the largest value is divided out.
     largest = torch.stack(
-        [level.abs().flatten(1).amax(1) for level in maps if level[0].numel()]
+        [level.abs().flatten(1).amax(1) for level in levels if level[0].numel()]
     ).amax(0)
-    largest = largest.clamp(
-        min=torch.finfo(largest.dtype).tiny
-    )  # gradients can be so small that squares vanish
-    square = torch.stack(
-        [(level / _column(largest)).square().flatten(1).sum(1) for level in maps]
+    largest = largest.clamp(min=torch.finfo(largest.dtype).tiny)
+    squared_length = torch.stack(
+        [(level / _as_column(largest)).square().flatten(1).sum(1) for level in levels]
     ).sum(0)
-    factor = length / square.sqrt().clamp(min=1e-12)
-    return [level / _column(largest) * _column(factor) for level in maps]
+    factor = length / squared_length.sqrt().clamp(min=1e-12)
+    return [level / _as_column(largest) * _as_column(factor) for level in levels]
 
 
-def _column(values: Tensor) -> Tensor:
+def _as_column(values: Tensor) -> Tensor:
+    """(B,) values as (B, 1, 1, 1), to be multiplied with maps."""
     return values[:, None, None, None]

@@ -1,8 +1,7 @@
-"""What a training method is: a module whose `forward` turns two batches into a loss, and nothing
-else.
+"""The base class of training methods: a module whose `forward` turns two batches into a loss.
 
-The optimizer, devices, precision, logging and saving are the loop's (`edgeseg.training.trainer`).
-Data-parallel training wraps the whole method.
+The optimizer, devices, precision, logging and saving are the training loop's
+(`edgeseg.training.trainer`). Data-parallel training wraps the whole method.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig
-from edgeseg.losses.cross_entropy import class_weights, cross_entropy, upsample
+from edgeseg.losses.cross_entropy import class_weights, cross_entropy
+from edgeseg.losses.resize import upsample
 from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.models import MEAN, STD, Network, Output
 
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     """Weakly augmented frames.
 
     Attributes:
-        images: (B, 3, H, W) float 0..1 RGB.
+        images: (B, 3, H, W) float RGB, 0..1.
         masks: (B, H, W) int64, 255 = ignore; all 255 for unlabelled frames.
         valid: (B, H, W) bool, false where the augmentation padded.
     """
@@ -35,9 +35,14 @@ class Batch(NamedTuple):
     masks: Tensor
     valid: Tensor
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.masks.shape[1], self.masks.shape[2]
+
 
 class StepResult(NamedTuple):
-    """A loss to minimize and detached figures to log."""
+    """A loss () to minimize and detached values to log."""
 
     loss: Tensor
     logs: dict[str, Tensor]
@@ -45,38 +50,40 @@ class StepResult(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodContext:
-    """What a method is made from.
+    """The parts that a method is made from.
 
     Attributes:
         student: the network to train, with a representation head if the method asks for one.
-        pixels: (C,) labelled pixels of each class.
-        config: of the run.
-        another: builds one more network like the student, whose decoder and heads start from other
-            random numbers.
+        pixels: (C,) number of labelled pixels of each class.
+        config: the configuration of the run.
+        new_network: builds one more network like the student, whose decoder and heads start from
+            other random numbers.
     """
 
     student: Network
     pixels: Tensor
     config: TrainConfig
-    another: Callable[[], Network]
+    new_network: Callable[[], Network]
 
-    def confidence(self, usual: float = 0.0) -> float:
-        """Least probability of a pseudo-label: the configured one, else the method's usual one."""
-        return usual if self.config.confidence is None else self.config.confidence
+    def confidence_threshold(self, default: float = 0.0) -> float:
+        """Least confidence of a pseudo-label: the configured one, else the method's `default`."""
+        return default if self.config.confidence is None else self.config.confidence
 
 
 class Method(nn.Module, ABC):
-    """Holds the student and its exponential moving average, the teacher.
+    """A student, its exponential moving average (the teacher), and a training step.
+
+    The names of a method's modules and buffers are keys of training checkpoints.
 
     Attributes:
         needs_unlabelled: whether `step` reads the unlabelled batch.
         student: the network that gets gradients.
-        teacher: its average over steps, always in eval mode; what is evaluated and shipped. Its
-            batch-norm statistics are those of its own activations (see `look_at`): averaging the
-            student's instead cost 6 mIoU after 200 steps, because averaged weights do not produce
-            averaged activations.
-        class_weight: (C,) of the supervised loss alone: pseudo-labels already carry the bias that
-            it gave the teacher, and weighted again rare classes grow without end
+        teacher: its average over steps, always in eval mode; this is evaluated and shipped. Its
+            batch-norm statistics are those of its own activations (see `teacher_forward`):
+            averaging the student's instead cost 6 mIoU after 200 steps, because averaged weights do
+            not produce averaged activations.
+        class_weight: (C,) weights of the supervised loss alone: pseudo-labels already carry the
+            bias that it gave the teacher, and weighted again rare classes grow without end
             (docs/decisions/0006).
     """
 
@@ -86,8 +93,13 @@ class Method(nn.Module, ABC):
     std: Tensor
 
     def __init__(self, student: Network, pixels: Tensor, ema: float, class_balance: float) -> None:
-        """Take the student, the labelled pixels of each class (C,), the EMA keep and the power of
-        the weights.
+        """Copy the student into the teacher.
+
+        Args:
+            student: the network to train.
+            pixels: (C,) number of labelled pixels of each class.
+            ema: largest momentum of the teacher's weights.
+            class_balance: power of the class weights.
         """
         super().__init__()
         self.student = student
@@ -100,7 +112,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
-        """The loss of one step; `progress` rises from 0 to 1."""
+        """Compute the loss of one step; `progress` rises from 0 to 1 over the run."""
 
     def forward(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         return self.step(labelled, unlabelled, progress)
@@ -111,18 +123,18 @@ class Method(nn.Module, ABC):
         return self
 
     def normalize(self, images: Tensor) -> Tensor:
-        """RGB 0..1 as the network wants it."""
+        """Return RGB images 0..1 as the network expects them."""
         normalized = (images - self.mean) / self.std
         return normalized.contiguous(memory_format=torch.channels_last)
 
-    def supervised(self, logits: Tensor, masks: Tensor) -> Tensor:
+    def supervised_loss(self, logits: Tensor, masks: Tensor) -> Tensor:
         """Class-balanced cross-entropy of (B, C, h, w) logits against (B, H, W) masks."""
-        return cross_entropy(upsample(logits, _size(masks)), masks, self.class_weight)
+        size = (masks.shape[1], masks.shape[2])
+        return cross_entropy(upsample(logits, size), masks, self.class_weight)
 
     @torch.no_grad()
     def teacher_forward(self, images: Tensor) -> Output:
-        """What the teacher sees in clean views (B, 3, H, W) 0..1, whose statistics it takes in on
-        the way.
+        """Output of the teacher on clean views (B, 3, H, W) 0..1, whose statistics it takes in.
 
         Every method passes clean views of the site's frames through here once a step.
         """
@@ -132,19 +144,20 @@ class Method(nn.Module, ABC):
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the teacher's weights: keep min(1 - 1 / (k + 1), ema), which forgets the first ones
-        at once.
+        """Move the teacher's weights after the optimizer's step number `step`, from 0.
+
+        The momentum min(1 - 1 / (step + 1), ema) forgets the first weights at once.
         """
         update_ema(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How much the unlabelled loss counts.
+    """Weight of the unlabelled loss over the run.
 
     Attributes:
-        weight: in the end.
-        warmup: share of the steps with supervision only.
+        weight: the weight that is reached in the end.
+        warmup: share of the steps that have supervision only.
         ramp: share of the steps after it over which the weight rises from 0.
     """
 
@@ -159,7 +172,3 @@ class Schedule:
         return self.weight * (
             1.0 if self.ramp <= 0 else min(1.0, (progress - self.warmup) / self.ramp)
         )
-
-
-def _size(masks: Tensor) -> tuple[int, int]:
-    return masks.shape[1], masks.shape[2]

@@ -1,5 +1,6 @@
-"""Which pseudo-labels count, how much, and what their loss is divided by: methods differ in all
-three.
+"""Selection of pseudo-labelled pixels: their weights, and the divisor of their summed loss.
+
+Methods differ in all three: which pixels count, how much, and by what the sum is divided.
 """
 
 from __future__ import annotations
@@ -12,84 +13,97 @@ from torch import Tensor
 
 from edgeseg.config import U2PLConfig
 from edgeseg.distributed import all_reduce_sum
-from edgeseg.losses.entropy import class_thresholds, partition_share, threshold
+from edgeseg.losses.entropy import (
+    class_percentile_thresholds,
+    percentile_threshold,
+    unreliable_share,
+)
+from edgeseg.methods.framework.method import StepResult
 from edgeseg.methods.framework.views import PseudoTarget
 
-LARGEST_BOOST = (
-    2.0  # of U2PL's N / N_reliable, which is unbounded when nearly everything is ignored
-)
+# Upper bound of U2PL's N / N_reliable, which is unbounded when nearly everything is ignored.
+MAX_RELIABLE_FACTOR = 2.0
 
 
 class PixelWeights(NamedTuple):
-    """Weights (B, H, W) float32 of the pixels, 0 = ignored, and the divisor () of the summed loss."""
+    """Weights of pseudo-labelled pixels.
+
+    Attributes:
+        weight: (B, H, W) float32, 0 = ignored.
+        divisor: (), by which the summed loss is divided.
+    """
 
     weight: Tensor
     divisor: Tensor
 
 
-PixelSelector = Callable[[PseudoTarget, float], PixelWeights]  # target, progress 0..1
+PixelSelector = Callable[[PseudoTarget, float], PixelWeights]  # of a target and the progress 0..1
 
 
-def everything(target: PseudoTarget, progress: float) -> PixelWeights:
-    """Every pixel (Mean Teacher, CPS)."""
+def all_pixels(target: PseudoTarget, progress: float) -> PixelWeights:
+    """Select every valid pixel (Mean Teacher, CPS)."""
     valid = target.valid.float()
     return PixelWeights(valid, valid.sum())
 
 
-def confident(least: float) -> PixelSelector:
-    """Pixels above a confidence, divided by all valid ones (FixMatch, UniMatch): few confident
-    pixels weigh little.
+def confident_pixels(threshold: float) -> PixelSelector:
+    """Select pixels by their confidence, divided by all valid ones (FixMatch, UniMatch).
+
+    By that divisor few confident pixels weigh little.
     """
 
     def select(target: PseudoTarget, progress: float) -> PixelWeights:
-        return PixelWeights(
-            (target.valid & (target.confidence >= least)).float(), target.valid.sum().float()
-        )
+        confident = target.valid & (target.confidence >= threshold)
+        return PixelWeights(confident.float(), target.valid.sum().float())
 
     return select
 
 
-def confident_share(least: float) -> PixelSelector:
-    """Every pixel, weighted alike by the share of confident ones (CutMix-Seg, ClassMix)."""
+def weighted_by_confident_share(threshold: float) -> PixelSelector:
+    """Select every pixel, all weighted by the share of confident ones (CutMix-Seg, ClassMix)."""
 
     def select(target: PseudoTarget, progress: float) -> PixelWeights:
         valid = target.valid.float()
         count = all_reduce_sum(valid.sum()).clamp(min=1)
-        share = all_reduce_sum((valid * (target.confidence >= least)).sum()) / count
+        share = all_reduce_sum((valid * (target.confidence >= threshold)).sum()) / count
         return PixelWeights(valid * share, valid.sum())
 
     return select
 
 
-def reliable(settings: U2PLConfig) -> PixelSelector:
-    """Pixels of low entropy, their loss multiplied by N / N_reliable (U2PL 3.2)."""
+def low_entropy_pixels(settings: U2PLConfig) -> PixelSelector:
+    """Select reliable pixels, their loss multiplied by N / N_reliable (U2PL, section 3.2)."""
 
     def select(target: PseudoTarget, progress: float) -> PixelWeights:
-        kept = partition(target, settings, progress)
-        count = kept.sum().float()
+        reliable = reliable_pixels(target, settings, progress)
+        count = reliable.sum().float()
         share = all_reduce_sum(count) / all_reduce_sum(target.valid.sum().float()).clamp(min=1)
-        return PixelWeights(kept.float(), count * share.clamp(min=1 / LARGEST_BOOST))
+        # A mean over the reliable pixels divides by `count`; dividing by count * share multiplies
+        # that mean by 1 / share = N / N_reliable.
+        return PixelWeights(reliable.float(), count * share.clamp(min=1 / MAX_RELIABLE_FACTOR))
 
     return select
 
 
-def partition(target: PseudoTarget, settings: U2PLConfig, progress: float) -> Tensor:
-    """Reliable pixels (B, H, W) bool: all but the share alpha (1 - t / T) of highest entropy (U2PL
-    eq. 4).
+def reliable_pixels(target: PseudoTarget, settings: U2PLConfig, progress: float) -> Tensor:
+    """Reliable pixels (B, H, W) bool: all but the share alpha_t of highest entropy (U2PL, eq. 4).
 
-    With one threshold for all, nearly every pixel of a rare class lies above it: the class gets no
-    pseudo-labels and is forgotten. With `settings.per_class` each class keeps the same share of its
-    pixels.
+    With one threshold gamma_t for all, nearly every pixel of a rare class lies above it: the class
+    gets no pseudo-labels and is forgotten. With `settings.per_class` each class keeps the same
+    share of its pixels.
     """
-    share = partition_share(settings.alpha, progress)
+    alpha_t = unreliable_share(settings.alpha, progress)
     if not settings.per_class:
-        return target.valid & (target.entropy < threshold(target.entropy, target.valid, share))
+        gamma_t = percentile_threshold(target.entropy, target.valid, alpha_t)
+        return target.valid & (target.entropy < gamma_t)
     classes = target.probability.shape[1]
-    gammas = class_thresholds(target.entropy, target.label, target.valid, share, classes)
-    return target.valid & (target.entropy < gammas[target.label.clamp(0, classes - 1)])
+    class_gamma_t = class_percentile_thresholds(
+        target.entropy, target.label, target.valid, alpha_t, classes
+    )
+    return target.valid & (target.entropy < class_gamma_t[target.label.clamp(0, classes - 1)])
 
 
-def rescaled(selected: PixelWeights, weight: Tensor) -> PixelWeights:
+def reweighted(selected: PixelWeights, weight: Tensor) -> PixelWeights:
     """Multiply the weights by `weight` (B, H, W) and divide by their new sum."""
     product = selected.weight * weight
     return PixelWeights(product, product.sum())
@@ -100,9 +114,24 @@ def kept_share(selected: PixelWeights, target: PseudoTarget) -> Tensor:
     return (selected.weight > 0).sum() / target.valid.sum().clamp(min=1)
 
 
-def histogram(target: PseudoTarget, selected: PixelWeights) -> Tensor:
-    """(C,) pixels of each pseudo-label that counts."""
+def pseudo_label_counts(target: PseudoTarget, selected: PixelWeights) -> Tensor:
+    """Number (C,) of pixels of each pseudo-label that count."""
     classes = target.probability.shape[1]
+    # Pixels that do not count go to one more bin behind the classes.
     label = torch.where(selected.weight > 0, target.label.clamp(max=classes), classes).flatten()
     counts = torch.zeros(classes + 1, device=label.device)  # not bincount, which waits for a GPU
     return counts.scatter_add_(0, label, torch.ones_like(label, dtype=counts.dtype))[:classes]
+
+
+def step_result(
+    loss: Tensor,
+    supervised: Tensor,
+    unlabelled: Tensor,
+    auxiliary: Tensor,
+    target: PseudoTarget,
+    selected: PixelWeights,
+) -> StepResult:
+    """The loss with the values that every method logs."""
+    logs = {"supervised": supervised, "unlabelled": unlabelled, "extra": auxiliary}
+    logs |= {"kept": kept_share(selected, target), "pseudo": pseudo_label_counts(target, selected)}
+    return StepResult(loss, {name: value.detach() for name, value in logs.items()})

@@ -1,6 +1,4 @@
-"""What a plug-in may do to a method with online pseudo-labels; each hook does nothing unless
-overridden.
-"""
+"""The hooks by which a plug-in changes a method with online pseudo-labels."""
 
 from __future__ import annotations
 
@@ -16,13 +14,13 @@ from edgeseg.models import Output
 
 @dataclass(frozen=True)
 class StepContext:
-    """What the student saw and said in a step.
+    """The student's pass over labelled frames and one unlabelled view, with all that belongs to it.
 
     Attributes:
         images: (N + B, 3, H, W) normalized: labelled frames, then the unlabelled view.
-        output: of the student on them.
+        output: the student's output on them.
         labelled: the labelled frames.
-        target: the view of the unlabelled ones.
+        target: the view of the unlabelled frames.
         clean: (B, 3, H, W) 0..1, those frames before colors and mixing.
         progress: 0..1.
     """
@@ -44,30 +42,36 @@ class StepContext:
         unlabelled: Batch,
         progress: float,
     ) -> StepContext:
-        """Of a student that saw more than one view: the labelled frames and the first."""
+        """Cut out the labelled frames and the first of several views that a student was given."""
         rows = len(labelled.images) + len(target.images)
         rep = None if output.rep is None else output.rep[:rows]
-        part = Output(output.logits[:rows], [maps[:rows] for maps in output.features], rep)
-        return cls(images[:rows], part, labelled, target, unlabelled.images, progress)
+        first = Output(output.logits[:rows], [maps[:rows] for maps in output.features], rep)
+        return cls(images[:rows], first, labelled, target, unlabelled.images, progress)
 
 
 class Plugin(nn.Module):
-    """One idea that can be added to any host; its buffers and parameters are saved and trained with
-    the method.
+    """One idea that can be added to any host method; each hook does nothing unless overridden.
+
+    Its buffers and parameters are saved and trained with the method.
     """
 
-    def prepare(self, labelled: Batch) -> Batch:
-        """The labelled frames as they shall be trained on."""
+    def prepare_labelled(self, labelled: Batch) -> Batch:
+        """Change the labelled frames before they are trained on."""
         return labelled
 
-    def observe(self, logits: Tensor, masks: Tensor) -> None:
-        """The student's (B, C, H, W) logits on labelled frames with their masks (B, H, W), in every
-        step.
+    def observe_labelled(self, logits: Tensor, masks: Tensor) -> None:
+        """Take in the student's (B, C, H, W) logits on labelled frames and their (B, H, W) masks.
+
+        It is called in every step.
         """
 
     def adjust_targets(self, method: Method, target: PseudoTarget, output: Output) -> PseudoTarget:
-        """Change what is believed about clean frames, given the output it came from, or add a
-        peer's belief.
+        """Change the targets of clean frames, or add those of a peer.
+
+        Args:
+            method: the host.
+            target: made from `output`.
+            output: on the clean frames.
         """
         return target
 
@@ -76,7 +80,7 @@ class Plugin(nn.Module):
         return target
 
     def mix_region(self, target: PseudoTarget) -> Tensor | None:
-        """Pixels (B, H, W) to be taken from the next frame; None leaves the method's own rule."""
+        """Pixels (B, H, W) bool to be taken from the next frame; None leaves the method's rule."""
         return None
 
     def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
@@ -84,14 +88,15 @@ class Plugin(nn.Module):
         return selected
 
     def pixel_loss(self, logits: Tensor, target: PseudoTarget, weight: Tensor) -> Tensor | None:
-        """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own; `weight` (B, H,
-        W) follows it.
+        """The loss (B, H, W) of (B, C, H, W) logits in place of the method's own, or None.
+
+        The host multiplies it by `weight` (B, H, W) afterwards.
         """
         return None
 
-    def auxiliary_loss(self, method: Method, seen: StepContext) -> Tensor | None:
-        """One more loss ()."""
+    def auxiliary_loss(self, method: Method, step_context: StepContext) -> Tensor | None:
+        """A loss () to be added to the method's, or None."""
         return None
 
     def after_step(self, method: Method, step: int) -> None:
-        """Once a step, after the optimizer."""
+        """Do what is due after the optimizer's step number `step`, from 0."""

@@ -1,5 +1,4 @@
-"""Methods in several trainings, one after the other: a teacher, labels of the footage, a student,
-and so on.
+"""Methods in stages, one training after the other: a teacher, labels of the footage, a student.
 
 A staged method is a function that is given `Stages` and calls it; every training is the same loop
 with a method of its own. Shares of the step budget are given, so that a staged method costs as many
@@ -18,19 +17,19 @@ from torch import Tensor
 from edgeseg.config import TrainConfig
 from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.imaging.array_types import IGNORE, Mask
-from edgeseg.losses.cross_entropy import cross_entropy, upsample
+from edgeseg.losses.cross_entropy import cross_entropy
+from edgeseg.losses.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network
 from edgeseg.site import Frame
 
 
 class Stages(Protocol):
-    """What a staged method may do. All results are kept, so a run that was killed goes on where it
-    was.
+    """The operations of a staged method; all results are kept, so that a killed run can go on.
 
     Attributes:
-        config: of the whole run.
-        classes: their number.
+        config: the configuration of the whole run.
+        classes: number of classes.
         footage: the unlabelled frames.
     """
 
@@ -53,12 +52,13 @@ class Stages(Protocol):
         """Train from the encoder's weights and return the weights file of the average at the end.
 
         Args:
-            name: of the stage, for its folder.
-            share: of the run's step budget.
+            name: name of the stage and of its folder.
+            share: the stage's share of the run's step budget.
+            make: makes the method that is trained.
             labels: masks of the footage from `label`; without them footage has none.
             frames: only these frames of the footage.
             start: weights to start from instead.
-            keep: shares of the stage at which `snapshots` keeps weights.
+            keep: shares of the stage after which weights are kept for `snapshots`.
             last: the stage is the run's result.
         """
 
@@ -68,31 +68,31 @@ class Stages(Protocol):
     def label(
         self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6
     ) -> Path:
-        """Label footage by the mean of up to 6 views (three scales, flipped or not); returns the
-        folder of masks.
+        """Label footage by the mean of up to six views (three scales, flipped or not).
+
+        Returns:
+            The folder of masks.
         """
 
     def mask(self, labels: Path, frame: Frame) -> Mask:
-        """(H, W) uint8 from a folder that `label` made."""
+        """Read the mask (H, W) of a frame from a folder that `label` made."""
 
     def network(self, weights: Path) -> Network:
-        """A frozen network, in eval mode."""
+        """A frozen network in eval mode."""
 
 
-class Learner(Method):
-    """Cross-entropy on labelled frames and on pseudo-labelled footage with strong colors and
-    CutOut (ST).
+class SelfTraining(Method):
+    """Cross-entropy on labelled frames, and on pseudo-labelled footage with strong views (ST).
 
-    With `pseudo_only` the labelled frames are left out (Naive Student).
+    The strong views are colors and CutOut. With `pseudo_only` the labelled frames are left out
+    (Naive Student).
     """
 
-    def __init__(self, kit: MethodContext, *, pseudo_only: bool = False) -> None:
-        super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self._pseudo_only, self._color, self._weight = (
-            pseudo_only,
-            kit.config.strong,
-            kit.config.unlabelled_weight,
-        )
+    def __init__(self, context: MethodContext, *, pseudo_only: bool = False) -> None:
+        config = context.config
+        super().__init__(context.student, context.pixels, config.ema, config.class_balance)
+        self._pseudo_only = pseudo_only
+        self._strong_colors, self._weight = config.strong, config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -103,35 +103,37 @@ class Learner(Method):
         )
         self.teacher_forward(clean)
         if self._pseudo_only and len(unlabelled.images) == 1:
-            unlabelled = Batch(
-                *(torch.cat([part, part]) for part in unlabelled)
-            )  # batch norm cannot do with one
-        images, masks = self.disturb(unlabelled)
+            unlabelled = duplicated(unlabelled)
+        images, masks = self.strong_view(unlabelled)
         number = 0 if self._pseudo_only else len(labelled.images)
-        seen = images if self._pseudo_only else torch.cat([labelled.images, images])
-        logits = self.student(self.normalize(seen)).logits
-        found = upsample(logits[number:], (masks.shape[1], masks.shape[2]))
-        pseudo = cross_entropy(found, masks)
+        inputs = images if self._pseudo_only else torch.cat([labelled.images, images])
+        logits = self.student(self.normalize(inputs)).logits
+        pseudo_logits = upsample(logits[number:], unlabelled.size)
+        pseudo_loss = cross_entropy(pseudo_logits, masks)
         logs = {
-            "unlabelled": pseudo.detach(),
+            "unlabelled": pseudo_loss.detach(),
             "kept": (masks != IGNORE).sum() / unlabelled.valid.sum().clamp(min=1),
         }
         if self._pseudo_only:
-            return StepResult(pseudo, logs)
-        supervised = self.supervised(logits[:number], labelled.masks)
-        return StepResult(
-            supervised + self._weight * pseudo, logs | {"supervised": supervised.detach()}
-        )
+            return StepResult(pseudo_loss, logs)
+        supervised = self.supervised_loss(logits[:number], labelled.masks)
+        logs |= {"supervised": supervised.detach()}
+        return StepResult(supervised + self._weight * pseudo_loss, logs)
 
-    def disturb(self, unlabelled: Batch) -> tuple[Tensor, Tensor]:
+    def strong_view(self, unlabelled: Batch) -> tuple[Tensor, Tensor]:
         """The student's view of footage (B, 3, H, W) and its labels (B, H, W)."""
-        images = strong_augment(unlabelled.images) if self._color else unlabelled.images
+        images = strong_augment(unlabelled.images) if self._strong_colors else unlabelled.images
         return cutout(images, unlabelled.masks)
 
 
-def learner(kit: MethodContext) -> Method:
-    """For `Stages.train`."""
-    return Learner(kit)
+def duplicated(batch: Batch) -> Batch:
+    """The batch twice over: batch norm cannot take statistics of a single frame."""
+    return Batch(*(torch.cat([part, part]) for part in batch))
+
+
+def self_training(context: MethodContext) -> Method:
+    """ST's student, for `Stages.train`."""
+    return SelfTraining(context)
 
 
 StagedMethod = Callable[[Stages], Path]

@@ -1,6 +1,4 @@
-"""The student's view of unlabelled frames and what is believed about them, moved together pixel by
-pixel.
-"""
+"""Views of unlabelled frames, and the targets of their pixels, which move along with them."""
 
 from __future__ import annotations
 
@@ -15,20 +13,20 @@ from torch.nn import functional as F
 from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.data.cutmix import mix_boxes, random_boxes
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.cross_entropy import upsample
 from edgeseg.losses.entropy import entropy
+from edgeseg.losses.resize import upsample
 from edgeseg.methods.framework.method import Batch
 
 
 @dataclass(frozen=True)
 class PseudoTarget:
-    """Images and what is believed about each of their pixels.
+    """Frames with the predicted class probabilities of each of their pixels.
 
     Attributes:
         images: (B, 3, H, W) 0..1.
         probability: (B, C, H, W) float32; a pixel that is known for certain has a 1.
         valid: (B, H, W) bool, false in the padding.
-        peers: what other networks believe, each as `probability`, moved along with it.
+        peers: predictions of other networks, each as `probability`, moved along with it.
     """
 
     images: Tensor
@@ -37,29 +35,33 @@ class PseudoTarget:
     peers: tuple[Tensor, ...] = ()
 
     @cached_property
-    def _best(self) -> tuple[Tensor, Tensor]:
+    def _top_class(self) -> tuple[Tensor, Tensor]:
         confidence, label = self.probability.max(1)
         return confidence, label.masked_fill(~self.valid, IGNORE)
 
     @property
     def confidence(self) -> Tensor:
         """(B, H, W) probability of the most likely class."""
-        return self._best[0]
+        return self._top_class[0]
 
     @property
     def label(self) -> Tensor:
         """(B, H, W) int64, the most likely class, 255 in the padding."""
-        return self._best[1]
+        return self._top_class[1]
 
     @cached_property
     def entropy(self) -> Tensor:
-        """(B, H, W) 0..1."""
+        """(B, H, W) entropy in units of ln C, 0..1."""
         return entropy(self.probability)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.valid.shape[1], self.valid.shape[2]
 
-Region = Callable[
-    [PseudoTarget], Tensor | None
-]  # which pixels (B, H, W) are taken from the next frame; None: none at all
+
+# The pixels (B, H, W) bool of a view that are taken from the next frame; None: none at all.
+MixRegion = Callable[[PseudoTarget], Tensor | None]
 
 
 def pseudo_target(batch: Batch, logits: Tensor) -> PseudoTarget:
@@ -68,40 +70,49 @@ def pseudo_target(batch: Batch, logits: Tensor) -> PseudoTarget:
     return PseudoTarget(batch.images, upsample(logits.detach(), size).softmax(1), batch.valid)
 
 
+def peer_target(target: PseudoTarget, index: int = 0) -> PseudoTarget:
+    """The same view with the prediction of a peer as its target."""
+    return PseudoTarget(target.images, target.peers[index], target.valid)
+
+
+def certain_probability(label: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """Labels (B, H, W) as one-hot probabilities (B, C, H, W); ids beyond the classes count last."""
+    return F.one_hot(label.clamp(max=classes - 1), classes).movedim(-1, 1).to(dtype)
+
+
 def recolor(target: PseudoTarget) -> PseudoTarget:
-    """Strong colors; what is believed stays."""
+    """Strong colors; the targets stay."""
     return replace(target, images=strong_augment(target.images))
 
 
-def erase(target: PseudoTarget) -> PseudoTarget:
-    """CutOut in half of the frames: noise in a box, about which nothing is believed."""
+def cut_out(target: PseudoTarget) -> PseudoTarget:
+    """CutOut in half of the frames: a box becomes noise, and its pixels are no longer valid."""
     images, label = cutout(target.images, target.label)
     return replace(target, images=images, valid=label != IGNORE)
 
 
-def paste(target: PseudoTarget, region: Tensor | None) -> PseudoTarget:
-    """Inside the region (B, H, W) take image and belief of the next frame of the batch."""
+def mix_with_next(target: PseudoTarget, region: Tensor | None) -> PseudoTarget:
+    """Inside the region (B, H, W) take image and target of the next frame of the batch."""
     if region is None:
         return target
     images, probability, valid = (
         mix_boxes(part, region) for part in (target.images, target.probability, target.valid)
     )
-    return PseudoTarget(
-        images, probability, valid, tuple(mix_boxes(peer, region) for peer in target.peers)
-    )
+    peers = tuple(mix_boxes(peer, region) for peer in target.peers)
+    return PseudoTarget(images, probability, valid, peers)
 
 
-def insert(target: PseudoTarget, labelled: Batch, donor: Tensor, region: Tensor) -> PseudoTarget:
-    """Inside the region (B, H, W) take image and truth of labelled frames.
+def insert_labelled(
+    target: PseudoTarget, labelled: Batch, donor: Tensor, region: Tensor
+) -> PseudoTarget:
+    """Inside the region (B, H, W) take image and ground truth of labelled frames.
 
     Args:
-        donor: (B,) int64, which labelled frame each frame takes from.
+        donor: (B,) int64, index of the labelled frame that each frame takes from.
     """
     classes = target.probability.shape[1]
     truth = labelled.masks[donor]
-    certain = (
-        F.one_hot(truth.clamp(max=classes - 1), classes).movedim(-1, 1).to(target.probability.dtype)
-    )
+    certain = certain_probability(truth, classes, target.probability.dtype)
     inside = region[:, None]
     return PseudoTarget(
         torch.where(inside, labelled.images[donor], target.images),
@@ -111,28 +122,23 @@ def insert(target: PseudoTarget, labelled: Batch, donor: Tensor, region: Tensor)
     )
 
 
-def by_peer(target: PseudoTarget, index: int = 0) -> PseudoTarget:
-    """The same view with the belief of a peer."""
-    return PseudoTarget(target.images, target.peers[index], target.valid)
-
-
-def cutmix(chance: float) -> Region:
-    """One box of half the area for each frame, in a share `chance` of the steps (French et al.,
-    2020).
-    """
+def cutmix(chance: float) -> MixRegion:
+    """CutMix (French et al., 2020): a box of half the area, in a share `chance` of the steps."""
 
     def region(target: PseudoTarget) -> Tensor | None:
         if float(torch.rand(())) >= chance:
             return None
-        batch, height, width = target.valid.shape
-        return random_boxes(batch, height, width, target.images.device)
+        height, width = target.size
+        return random_boxes(len(target.valid), height, width, target.images.device)
 
     return region
 
 
-def classmix(chance: float) -> Region:
-    """The pixels of half of the classes that the next frame shows (Olsson et al., 2021); a box
-    below four classes.
+def classmix(chance: float) -> MixRegion:
+    """ClassMix (Olsson et al., 2021): the pixels of half of the classes that the next frame shows.
+
+    Below four classes it is CutMix: half of two classes is one, so that everything or nothing would
+    be copied.
     """
     fallback = cutmix(1.0)
 
@@ -140,21 +146,17 @@ def classmix(chance: float) -> Region:
         if float(torch.rand(())) >= chance:
             return None
         classes = target.probability.shape[1]
-        if classes < 4:  # half of two classes is one: everything or nothing would be copied
+        if classes < 4:
             return fallback(target)
         label = target.label.roll(-1, 0)
-        known = torch.arange(classes, device=label.device)
-        present = (label.flatten(1)[:, None] == known[:, None]).any(2)  # (B, C)
-        order = (
-            torch.rand(present.shape, device=label.device)
-            .masked_fill(~present, 2.0)
-            .argsort(1)
-            .argsort(1)
-        )
-        chosen = order < (present.sum(1, keepdim=True) // 2)
-        chosen = torch.cat(
-            [chosen, torch.zeros_like(chosen[:, :1])], 1
-        )  # the padding's 255 is never pasted
+        class_ids = torch.arange(classes, device=label.device)
+        present = (label.flatten(1)[:, None] == class_ids[:, None]).any(2)  # (B, C)
+        # A random order of the classes in which absent ones come last; the first half is chosen.
+        lottery = torch.rand(present.shape, device=label.device).masked_fill(~present, 2.0)
+        rank = lottery.argsort(1).argsort(1)
+        chosen = rank < (present.sum(1, keepdim=True) // 2)
+        # One more column for the padding's 255, which is never pasted.
+        chosen = torch.cat([chosen, torch.zeros_like(chosen[:, :1])], 1)
         return chosen.gather(1, label.clamp(max=classes).flatten(1)).view_as(label)
 
     return region

@@ -1,26 +1,25 @@
-"""ClassMix (Olsson et al., WACV 2021): the pixels of half of a frame's classes are pasted into
-another frame.
+"""ClassMix (Olsson et al., WACV 2021): half of a frame's classes are pasted into another frame.
 
-All pixels weigh the same, by the share that the teacher is sure of; below four classes a box takes
-the classes' place.
+All pixels weigh the same, by the share of them that the teacher is confident of; below four classes
+a box takes the classes' place.
 """
 
 from __future__ import annotations
 
+from edgeseg.methods.framework import views
 from edgeseg.methods.framework.method import Method, MethodContext
-from edgeseg.methods.framework.pixel_selection import confident_share
+from edgeseg.methods.framework.pixel_selection import weighted_by_confident_share
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
-from edgeseg.methods.framework.views import classmix as by_class
-from edgeseg.methods.plugins import plugins
+from edgeseg.methods.plugins import make_plugins
 
 CONFIDENCE = 0.968
 
 
-def classmix(kit: MethodContext) -> Method:
+def classmix(context: MethodContext) -> Method:
     """A mean teacher with class-wise mixing."""
     return PseudoLabel(
-        kit,
-        plugins(kit),
-        select=confident_share(kit.confidence(CONFIDENCE)),
-        region=by_class(kit.config.cutmix),
+        context,
+        make_plugins(context),
+        select=weighted_by_confident_share(context.confidence_threshold(CONFIDENCE)),
+        mix_region=views.classmix(context.config.cutmix),
     )

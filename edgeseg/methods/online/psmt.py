@@ -1,10 +1,9 @@
-"""PS-MT (Liu et al., CVPR 2022, arXiv 2111.12903): two teachers that move in turns, and adversarial
-noise on features.
+"""PS-MT (Liu et al., CVPR 2022, arXiv 2111.12903): two teachers and adversarial feature noise.
 
-The mean of both teachers labels; of the one whose turn it is not, only its seven most likely
-classes count. T-VAT pushes the student's features to where the teachers' decoders change their mind
-most. Only one network can be shipped: that is the student's ordinary average, where the paper
-infers with the mean of both teachers.
+The teachers move in turns, and the mean of both labels; of the one that does not move, only the
+seven most likely classes count. T-VAT pushes the student's features to where the teachers' decoders
+change their prediction most. Only one network can be shipped: that is the student's ordinary
+average, where the paper infers with the mean of both teachers.
 """
 
 from __future__ import annotations
@@ -18,36 +17,39 @@ from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.methods.framework.feature_perturbation import adversarial_noise
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
-from edgeseg.methods.framework.pixel_selection import PixelWeights
+from edgeseg.methods.framework.pixel_selection import PixelWeights, step_result
 from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.framework.views import PseudoTarget, cutmix
-from edgeseg.methods.plugins import plugins
+from edgeseg.methods.plugins import make_plugins
 from edgeseg.models import Network, Output
 
 CONFIDENCE = 0.6
-TOP = 7
-TURNS = 20  # how often the teachers take turns in a run; in the paper every epoch of footage
-LENGTH, RADIUS = 0.1, 2.0  # of the probing step and of the noise
+TOP_CLASSES = 7
+TURNS = 20  # of the teachers in a run; in the paper they change every epoch of footage
+XI, RADIUS = 0.1, 2.0  # lengths of the power iteration's step and of the noise
 
 
 class PSMT(OnlineMethod):
-    """Cross-entropy weighted by confidence on confident pixels."""
+    """Cross-entropy on confident pixels, weighted by their confidence."""
 
-    def __init__(self, kit: MethodContext) -> None:
-        super().__init__(kit, plugins(kit), select=_sure, region=cutmix(kit.config.cutmix))
-        self.pair = nn.ModuleList(
-            copy.deepcopy(kit.student).requires_grad_(False).eval() for _ in range(2)
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(
+            context,
+            make_plugins(context),
+            select=_weighted_by_confidence,
+            mix_region=cutmix(context.config.cutmix),
         )
-        self._trackers = [BatchNormTracker(network) for network in self._networks()]
-        self._turn = max(1, kit.config.steps // TURNS)
-        self._steps = kit.config.steps
-        with torch.no_grad():
-            for parameter in self._networks()[
-                1
-            ].classifier.parameters():  # or both would say the same for long
+        self.pair = nn.ModuleList(
+            copy.deepcopy(context.student).requires_grad_(False).eval() for _ in range(2)
+        )
+        self._trackers = [BatchNormTracker(network) for network in self._teachers()]
+        self._turn = max(1, context.config.steps // TURNS)
+        self._steps = context.config.steps
+        with torch.no_grad():  # or both teachers would predict the same for long
+            for parameter in self._teachers()[1].classifier.parameters():
                 parameter.add_(0.01 * torch.randn_like(parameter))
 
-    def _networks(self) -> list[Network]:
+    def _teachers(self) -> list[Network]:
         return [network for network in self.pair if isinstance(network, Network)]
 
     def train(self, mode: bool = True) -> PSMT:
@@ -59,63 +61,63 @@ class PSMT(OnlineMethod):
         assert unlabelled is not None
         weight = self.schedule.at(progress)
         if weight == 0:
-            for network, tracker in zip(self._networks(), self._trackers):
+            for teacher, tracker in zip(self._teachers(), self._trackers):
                 with tracker, torch.no_grad():
-                    network(self.normalize(labelled.images))
-            return self.without_footage(labelled)
-        labelled = self.prepare(labelled)
-        core = round(progress * self._steps) // self._turn % 2
-        target = self.view(
-            self.refine(unlabelled, self._ask_both(unlabelled.images, core)), labelled
-        )
+                    teacher(self.normalize(labelled.images))
+            return self.warmup_step(labelled)
+        labelled = self.prepare_labelled(labelled)
+        moving = round(progress * self._steps) // self._turn % 2
+        clean = self.make_targets(unlabelled, self._predict_with_both(unlabelled.images, moving))
+        target = self.strong_view(clean, labelled)
         number = len(labelled.images)
         images = self.normalize(torch.cat([labelled.images, target.images]))
         features = self.student.encode(images)
-        output = self.student.forward_head(
-            adversarial_noise(self._decode, features, LENGTH, RADIUS)
-        )
+        noisy = adversarial_noise(self._decode_with_both, features, XI, RADIUS)
+        output = self.student.forward_head(noisy)
 
-        supervised = self.supervise(output.logits[:number], labelled)
+        supervised = self.labelled_loss(output.logits[:number], labelled)
         consistency, selected = self.unlabelled_loss(output.logits[number:], target, progress)
-        extra = self.extras(
+        auxiliary = self.auxiliary_losses(
             StepContext(images, output, labelled, target, unlabelled.images, progress)
         )
-        loss = supervised + weight * (consistency + extra)
-        return self.report(loss, supervised, consistency, extra, target, selected)
+        loss = supervised + weight * (consistency + auxiliary)
+        return step_result(loss, supervised, consistency, auxiliary, target, selected)
 
     @torch.no_grad()
-    def _ask_both(self, images: Tensor, core: int) -> Output:
-        own = self.teacher_forward(images)
-        found = []
-        for network, tracker in zip(self._networks(), self._trackers):
-            with tracker:
-                found.append(network(self.normalize(images)).logits.float())
-        trusted, other = found[core], found[1 - core]
-        least = other.topk(min(TOP, other.shape[1]), dim=1).values[:, -1:]
-        return Output(
-            (trusted + torch.where(other >= least, other, trusted)) / 2, own.features, own.rep
-        )
+    def _predict_with_both(self, images: Tensor, moving: int) -> Output:
+        """Mean logits of both teachers on clean images 0..1; `moving` is the index of one.
 
-    def _decode(self, features: list[Tensor]) -> Tensor:
-        one, other = self._networks()
-        return (one.decode(features) + other.decode(features)) / 2
+        Where a class is not among the other teacher's most likely ones, the moving teacher's logit
+        stands in for it.
+        """
+        average = self.teacher_forward(images)
+        logits = []
+        for teacher, tracker in zip(self._teachers(), self._trackers):
+            with tracker:
+                logits.append(teacher(self.normalize(images)).logits.float())
+        moving_logits, other_logits = logits[moving], logits[1 - moving]
+        top = min(TOP_CLASSES, other_logits.shape[1])
+        least_logit = other_logits.topk(top, dim=1).values[:, -1:]
+        other_top = torch.where(other_logits >= least_logit, other_logits, moving_logits)
+        return Output((moving_logits + other_top) / 2, average.features, average.rep)
+
+    def _decode_with_both(self, features: list[Tensor]) -> Tensor:
+        teacher_1, teacher_2 = self._teachers()
+        return (teacher_1.decode(features) + teacher_2.decode(features)) / 2
 
     def after_step(self, step: int) -> None:
         super().after_step(step)
-        progress = step / self._steps
-        moving = step // self._turn % 2
-        for index, network in enumerate(self._networks()):
-            # While there are labelled frames only, each teacher is warmed up, a step apart from the
-            # other.
-            if index == moving if self.schedule.at(progress) > 0 else step % 2 == index:
-                update_ema(network, self.student, min(1 - 1 / (step + 1), self.ema))
+        warmup = self.schedule.at(step / self._steps) == 0
+        # In the warm-up the teachers move in alternate steps, afterwards in turns of many steps.
+        moving = step % 2 if warmup else step // self._turn % 2
+        update_ema(self._teachers()[moving], self.student, min(1 - 1 / (step + 1), self.ema))
 
 
-def _sure(target: PseudoTarget, progress: float) -> PixelWeights:
-    kept = target.valid & (target.confidence >= CONFIDENCE)
-    return PixelWeights(kept * target.confidence, kept.sum().float())
+def _weighted_by_confidence(target: PseudoTarget, progress: float) -> PixelWeights:
+    confident = target.valid & (target.confidence >= CONFIDENCE)
+    return PixelWeights(confident * target.confidence, confident.sum().float())
 
 
-def psmt(kit: MethodContext) -> Method:
-    """As described."""
-    return PSMT(kit)
+def psmt(context: MethodContext) -> Method:
+    """PS-MT with CutMix; one network is shipped, not the mean of both teachers."""
+    return PSMT(context)

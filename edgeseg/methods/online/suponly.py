@@ -11,24 +11,24 @@ class SupOnly(Method):
 
     needs_unlabelled = False
 
-    def __init__(self, kit: MethodContext, *, strong: bool) -> None:
-        super().__init__(kit.student, kit.pixels, kit.config.ema, kit.config.class_balance)
-        self._strong = strong
+    def __init__(self, context: MethodContext, *, strong_colors: bool) -> None:
+        config = context.config
+        super().__init__(context.student, context.pixels, config.ema, config.class_balance)
+        self._strong_colors = strong_colors
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
-        images = strong_augment(labelled.images) if self._strong else labelled.images
+        images = strong_augment(labelled.images) if self._strong_colors else labelled.images
         self.teacher_forward(labelled.images)
-        loss = self.supervised(self.student(self.normalize(images)).logits, labelled.masks)
+        logits = self.student(self.normalize(images)).logits
+        loss = self.supervised_loss(logits, labelled.masks)
         return StepResult(loss, {"supervised": loss.detach()})
 
 
-def suponly(kit: MethodContext) -> Method:
-    """Scale, crop and flip only."""
-    return SupOnly(kit, strong=False)
+def suponly(context: MethodContext) -> Method:
+    """Supervision with random scale, crop and flip only."""
+    return SupOnly(context, strong_colors=False)
 
 
-def suponly_strong(kit: MethodContext) -> Method:
-    """Strong colors on labelled frames too; in ST++'s table that costs a point on average
-    (methods.md 2.0).
-    """
-    return SupOnly(kit, strong=True)
+def suponly_strong(context: MethodContext) -> Method:
+    """Supervision with strong colors too; in ST++'s table that costs a point on average."""
+    return SupOnly(context, strong_colors=True)

@@ -23,7 +23,7 @@ PLUGINS: dict[str, Callable[[MethodContext], Plugin]] = {
 }
 
 
-def plugins(kit: MethodContext, own: Sequence[str] = ()) -> list[Plugin]:
-    """The plug-ins that a method brings along, then those the user added."""
-    names = dict.fromkeys([*own, *kit.config.plugins])
-    return [PLUGINS[name](kit) for name in names]
+def make_plugins(context: MethodContext, own: Sequence[str] = ()) -> list[Plugin]:
+    """Make the plug-ins that a method brings along, then those that the user added."""
+    names = dict.fromkeys([*own, *context.config.plugins])
+    return [PLUGINS[name](context) for name in names]

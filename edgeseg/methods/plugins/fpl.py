@@ -1,7 +1,6 @@
-"""FPL (Qiao et al., CVPR 2023): a pixel that may be one of several classes is pulled to all of
-them.
+"""FPL (Qiao et al., CVPR 2023): a pixel is pulled to all classes that it may well be.
 
-Replaces the cross-entropy on pseudo-labels of any host; free of further passes.
+It replaces the cross-entropy on pseudo-labels of any host, and needs no further passes.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from edgeseg.methods.framework.views import PseudoTarget
 
 
 class FPL(Plugin):
-    """Fuzzy positive assignment and regularization, scaled to the cross-entropy of the pixels that
-    count.
-    """
+    """Fuzzy positive assignment and regularization, scaled to the cross-entropy it replaces."""
 
-    def __init__(self, kit: MethodContext) -> None:
+    def __init__(self, context: MethodContext) -> None:
         super().__init__()
-        self.settings = kit.config.fpl
+        self.settings = context.config.fpl
 
     def pixel_loss(self, logits: Tensor, target: PseudoTarget, weight: Tensor) -> Tensor | None:
+        """The fuzzy loss, whose weighted sum is that of the cross-entropy of the same pixels."""
         with torch.no_grad():
             positives = fuzzy_positives(target.probability, self.settings.mass, self.settings.most)
-            fuzzy = fuzzy_weight(target.probability, positives, self.settings.weight) * target.valid
-            plain = F.cross_entropy(
+            pixel_weight = fuzzy_weight(target.probability, positives, self.settings.weight)
+            pixel_weight = pixel_weight * target.valid
+            cross_entropy = F.cross_entropy(
                 logits.float(), target.label, ignore_index=IGNORE, reduction="none"
             )
-        loss = fuzzy_loss(logits.float(), positives) * fuzzy
+        loss = fuzzy_loss(logits.float(), positives) * pixel_weight
         return loss * (
-            all_reduce_sum((plain * weight).sum())
+            all_reduce_sum((cross_entropy * weight).sum())
             / all_reduce_sum((loss * weight).sum()).clamp(min=1e-6)
         )

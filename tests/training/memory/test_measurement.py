@@ -14,14 +14,14 @@ from torch.utils._pytree import tree_leaves
 
 from edgeseg.methods import METHODS, Batch, Method, StepResult
 from edgeseg.training.memory.measurement import CPU_OVERHEAD, measure_step
-from tests.helpers.methods import kit
+from tests.helpers.methods import method_context
 
 CPU = torch.device("cpu")
 
 
 def method_of(name: str, encoder: str) -> Method:
     torch.manual_seed(0)
-    return METHODS[name](kit(3, method=name, encoder=encoder)).train()
+    return METHODS[name](method_context(3, method=name, encoder=encoder)).train()
 
 
 def step_of(method: Method, size: int) -> Callable[[], Tensor]:
