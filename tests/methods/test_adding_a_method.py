@@ -22,13 +22,9 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
     shutil.copytree(
         ROOT / "edgeseg", project / "edgeseg", ignore=shutil.ignore_patterns("__pycache__")
     )
-    for folder, names in {
-        "helpers": ("methods.py", "sites.py"),
-        "methods": ("test_methods.py",),
-    }.items():
-        (project / "tests" / folder).mkdir(parents=True)
-        for name in names:
-            shutil.copy(ROOT / "tests" / folder / name, project / "tests" / folder / name)
+    for copied in ("helpers/methods.py", "helpers/sites.py", "methods/test_methods.py"):
+        (project / "tests" / copied).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tests" / copied, project / "tests" / copied)
     (project / "edgeseg" / "methods" / "online" / "cutout_mt.py").write_text(source)
     catalogue = project / "edgeseg" / "config" / "method_catalogue.py"
     opening = "CATALOGUE: dict[str, MethodInfo] = {\n"
