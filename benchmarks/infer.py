@@ -41,8 +41,8 @@ from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import available_cores, open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.outputs.frame_log_sink import LogSink
-from edgeseg.runtime.outputs.overlay_video import VideoSink
+from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink
+from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink
 from edgeseg.runtime.pipeline import run_pipeline
 from edgeseg.runtime.sources.open_source import open_source
 
@@ -110,10 +110,10 @@ def make_tasks(
             threshold=threshold,
         )
         with log:
-            run_whole(runner, clip, frames, [LogSink(log)])
+            run_whole(runner, clip, frames, [FrameLogSink(log)])
 
     def run_saved() -> None:
-        run_whole(runner, clip, frames, [VideoSink(folder / "out.mp4", classes, 25)])
+        run_whole(runner, clip, frames, [OverlayVideoSink(folder / "out.mp4", classes, 25)])
 
     return {
         "bare": lambda: run_bare(sessions["1"], batches),

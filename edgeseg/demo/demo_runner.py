@@ -164,8 +164,8 @@ class _Demo:
 
     def _infer(self) -> Output:
         from edgeseg.runtime.framelog.frame_log import FrameLog  # noqa: PLC0415
-        from edgeseg.runtime.outputs.frame_log_sink import LogSink  # noqa: PLC0415
-        from edgeseg.runtime.outputs.overlay_video import VideoSink  # noqa: PLC0415
+        from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink  # noqa: PLC0415
+        from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink  # noqa: PLC0415
         from edgeseg.runtime.pipeline import run_pipeline  # noqa: PLC0415
         from edgeseg.runtime.sources.open_source import open_source  # noqa: PLC0415
 
@@ -192,8 +192,8 @@ class _Demo:
             )
             with log:
                 sinks = [
-                    VideoSink(site.root / "device" / "autumn.mp4", manifest.classes, 10.0),
-                    LogSink(log, wait=True),
+                    OverlayVideoSink(site.root / "device" / "autumn.mp4", manifest.classes, 10.0),
+                    FrameLogSink(log, wait=True),
                 ]
                 summary = run_pipeline(
                     source, runner, sinks, queue=site.config.infer.queue, report=self.report

@@ -17,10 +17,10 @@ from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink
-from edgeseg.runtime.outputs.frame_log_sink import LogSink
-from edgeseg.runtime.outputs.image_folder import MaskSink, PictureSink
-from edgeseg.runtime.outputs.json_lines import JsonSink
-from edgeseg.runtime.outputs.overlay_video import VideoSink, is_video_path
+from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink
+from edgeseg.runtime.outputs.image_folder import MaskSink, OverlayImageSink
+from edgeseg.runtime.outputs.json_lines import JsonLinesSink
+from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink, is_video_path
 from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.recorded_files import ImageFiles
@@ -127,12 +127,12 @@ def infer(
         sinks = _open_image_sinks(outputs, classes, source.fps)
         json_sink, log = None, None
         if outputs.json_lines is not None:
-            json_sink = JsonSink(outputs.json_lines, classes, stop)
+            json_sink = JsonLinesSink(outputs.json_lines, classes, stop)
             sinks.append(json_sink)
         if outputs.log is not None:
             log = stack.enter_context(_open_log(outputs.log, bundle, log_config))
             # A camera goes on while the log's disk is slow; footage can wait for it.
-            sinks.append(LogSink(log, wait=not source.live))
+            sinks.append(FrameLogSink(log, wait=not source.live))
         runner = stack.enter_context(
             open_runner(
                 bundle,
@@ -164,9 +164,9 @@ def _open_image_sinks(
     sinks: list[Sink] = []
     if outputs.save is not None:
         if is_video_path(outputs.save):
-            sinks.append(VideoSink(outputs.save, classes, fps))
+            sinks.append(OverlayVideoSink(outputs.save, classes, fps))
         else:
-            sinks.append(PictureSink(outputs.save, classes))
+            sinks.append(OverlayImageSink(outputs.save, classes))
     if outputs.masks is not None:
         sinks.append(MaskSink(outputs.masks, classes))
     return sinks

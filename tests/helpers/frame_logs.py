@@ -13,6 +13,7 @@ from edgeseg.imaging.array_types import Image
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.framelog.frame_selection import LogCandidate
 from edgeseg.runtime.framelog.logging_rate import HOUR_NS
+from edgeseg.runtime.framelog.record_header import RecordMetadata
 
 CONTROL = LogCandidate("random", 0.01, ())
 FLAGGED = LogCandidate("flagged", 1.0, ("black",))
@@ -27,6 +28,28 @@ def blob_image(seed: int, height: int = 48, width: int = 64) -> Image:
     """Coarse blobs: images of different seeds look different, also to a perceptual hash."""
     blobs = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
     return blobs.repeat(height // 6, 0).repeat(width // 8, 1)
+
+
+def record_metadata(**changes: Any) -> RecordMetadata:
+    """Return what might be known about a frame of 64x48 pixels, with any change."""
+    values: dict[str, Any] = {
+        "device": "gauge-7",
+        "camera": "ufer öst",
+        "boot": 3,
+        "seq": 41,
+        "monotonic_ns": 10**12,
+        "time": 1.5e9,
+        "clock_synced": None,
+        "model": "ab" * 32,
+        "threshold": 0.3,
+        "reason": "random",
+        "probability": 0.013,
+        "score": 0.4217,
+        "flags": (),
+        "height": 48,
+        "width": 64,
+    }
+    return RecordMetadata(**{**values, **changes})
 
 
 def open_log(folder: Path, clock: Callable[[], float] = lambda: 1.7e9, **changes: Any) -> FrameLog:

@@ -30,7 +30,7 @@ class AcceptsFrames(Protocol):
         """Take the frame if it is worth logging; wait for the disk only if told to."""
 
 
-class LogSink(Sink):
+class FrameLogSink(Sink):
     """Offers every frame to the frame log, which has its own thread and decides by itself."""
 
     def __init__(self, log: AcceptsFrames, *, wait: bool = False) -> None:

@@ -21,7 +21,7 @@ ENCODING_OPTIONS = {
 }
 
 
-class PictureSink(Sink):
+class OverlayImageSink(Sink):
     """Writes overlay images into a folder, named like the frames."""
 
     def __init__(self, folder: Path, classes: Sequence[ClassSpec], suffix: str = ".jpg") -> None:

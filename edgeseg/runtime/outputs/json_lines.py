@@ -22,7 +22,7 @@ from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.sources.base import SourceFrame
 
 
-class JsonSink(Sink):
+class JsonLinesSink(Sink):
     """Prints one JSON line per frame.
 
     Attributes:

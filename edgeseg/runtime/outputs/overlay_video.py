@@ -19,7 +19,7 @@ CODECS = {".mp4": "mp4v", ".m4v": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi"
 DEFAULT_FPS = 10.0  # of a video made from images, which have no frame rate of their own
 
 
-class VideoSink(Sink):
+class OverlayVideoSink(Sink):
     """Writes the overlay video, as `OUT.partial.mp4` until it is whole.
 
     The first frame fixes the size of the video; frames of another size are scaled to it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +13,7 @@ from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.framelog.record_export import export_records, full_size_mask, record_overlay
 from edgeseg.runtime.framelog.record_format import Record, encode_parts, encode_record, parse_record
-from edgeseg.runtime.framelog.record_header import RecordMetadata
+from tests.helpers.frame_logs import record_metadata
 
 STORED_SIZE = 192, 256
 PALETTE = ((0, 0, 0), (200, 100, 50))
@@ -28,25 +27,9 @@ def diagonal_mask(height: int, width: int) -> Mask:
 
 def record_of(mask: Mask, frame_size: tuple[int, int]) -> tuple[str, bytes]:
     height, width = frame_size
-    facts: dict[str, Any] = {
-        "device": "gauge-7",
-        "camera": "bank",
-        "boot": 1,
-        "seq": 1,
-        "monotonic_ns": 10**12,
-        "time": 1.5e9,
-        "clock_synced": None,
-        "model": "ab" * 32,
-        "threshold": 0.3,
-        "reason": "random",
-        "probability": 0.02,
-        "score": 0.4,
-        "flags": (),
-        "height": height,
-        "width": width,
-    }
     image = np.full((height, width, 3), 90, np.uint8)
-    return encode_record(RecordMetadata(**facts), encode_parts(image, mask, None, quality=95))
+    parts = encode_parts(image, mask, None, quality=95)
+    return encode_record(record_metadata(height=height, width=width), parts)
 
 
 def read_back(mask: Mask, frame_size: tuple[int, int]) -> Record:

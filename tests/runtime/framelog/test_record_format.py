@@ -29,30 +29,10 @@ from edgeseg.runtime.framelog.record_format import (
     read_header,
     read_record,
 )
-from edgeseg.runtime.framelog.record_header import PartKind, RecordMetadata
+from edgeseg.runtime.framelog.record_header import PartKind
+from tests.helpers.frame_logs import record_metadata
 
 HEIGHT, WIDTH = 48, 64
-
-
-def metadata(**changes: Any) -> RecordMetadata:
-    values: dict[str, Any] = {
-        "device": "gauge-7",
-        "camera": "ufer öst",
-        "boot": 3,
-        "seq": 41,
-        "monotonic_ns": 10**12,
-        "time": 1.5e9,
-        "clock_synced": None,
-        "model": "ab" * 32,
-        "threshold": 0.3,
-        "reason": "random",
-        "probability": 0.013,
-        "score": 0.4217,
-        "flags": (),
-        "height": HEIGHT,
-        "width": WIDTH,
-    }
-    return RecordMetadata(**{**values, **changes})
 
 
 def pictures() -> tuple[Any, Any, Any]:
@@ -63,7 +43,7 @@ def pictures() -> tuple[Any, Any, Any]:
     return image, mask, entropy
 
 
-FILE_NAME, DATA = encode_record(metadata(), encode_parts(*pictures(), quality=95))
+FILE_NAME, DATA = encode_record(record_metadata(), encode_parts(*pictures(), quality=95))
 PARTS = parse_record(DATA).parts
 
 
@@ -72,13 +52,13 @@ def forge(header: bytes, body: bytes = b"") -> bytes:
 
 
 def with_part(kind: PartKind, data: bytes) -> Record:
-    return parse_record(encode_record(metadata(), {**PARTS, kind: data})[1])
+    return parse_record(encode_record(record_metadata(), {**PARTS, kind: data})[1])
 
 
 def test_what_goes_in_comes_out() -> None:
     image, mask, entropy = pictures()
     record = parse_record(DATA)
-    assert record.header.model_dump(exclude={"parts", "version"}) == metadata().model_dump()
+    assert record.header.model_dump(exclude={"parts", "version"}) == record_metadata().model_dump()
     assert record.id == hashlib.sha256(DATA).hexdigest()
     assert np.abs(record.image().astype(int) - image).mean() < 4  # JPEG, and red is not blue
     found_mask, found_entropy = record.mask(), record.entropy()
@@ -115,21 +95,24 @@ def test_a_reader_written_from_the_description_alone_reads_a_record() -> None:
 
 def test_mask_and_entropy_may_be_missing() -> None:
     record = parse_record(
-        encode_record(metadata(), encode_parts(pictures()[0], None, None, quality=80))[1]
+        encode_record(record_metadata(), encode_parts(pictures()[0], None, None, quality=80))[1]
     )
     assert record.mask() is None
     assert record.entropy() is None
 
 
 def test_the_same_input_gives_the_same_bytes_and_name() -> None:
-    assert encode_record(metadata(), encode_parts(*pictures(), quality=95)) == (FILE_NAME, DATA)
+    assert encode_record(record_metadata(), encode_parts(*pictures(), quality=95)) == (
+        FILE_NAME,
+        DATA,
+    )
     assert f"000003-0000000041-421-{hashlib.sha256(DATA).hexdigest()[:32]}.esr" == FILE_NAME
 
 
 def test_values_outside_the_entropy_range_are_clipped() -> None:
     entropy = np.array([[np.nan, -1.0], [2.0, 0.5]], np.float32)
     record = parse_record(
-        encode_record(metadata(), encode_parts(pictures()[0], None, entropy, quality=80))[1]
+        encode_record(record_metadata(), encode_parts(pictures()[0], None, entropy, quality=80))[1]
     )
     found = record.entropy()
     assert found is not None
@@ -263,7 +246,7 @@ def test_a_newer_layout_asks_for_an_update() -> None:
 )
 def test_metadata_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        metadata(**change)
+        record_metadata(**change)
 
 
 def patched_jpeg(height: int, width: int) -> bytes:

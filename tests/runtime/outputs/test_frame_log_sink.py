@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.runtime.outputs.frame_log_sink import LogSink
+from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink
 from tests.helpers.predictions import QUARTERS, gray_frame, quarter_prediction
 
 
@@ -18,7 +18,7 @@ def test_the_log_is_offered_the_original_frame_in_rgb() -> None:
 
     shown = gray_frame()
     shown.image[..., 0] = 7  # blue
-    LogSink(Log()).write(shown, quarter_prediction())
+    FrameLogSink(Log()).write(shown, quarter_prediction())
     (record,) = offered
     assert np.asarray(record["image"])[0, 0].tolist() == [128, 128, 7]
     assert (record["camera"], record["score"], record["monotonic_ns"]) == (

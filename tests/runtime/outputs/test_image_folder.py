@@ -12,7 +12,7 @@ import pytest
 from edgeseg.errors import EdgesegError
 from edgeseg.imaging.mask_png import encode_palette_png, palette_to_gray_png, read_mask
 from edgeseg.runtime.outputs import base
-from edgeseg.runtime.outputs.image_folder import MaskSink, PictureSink
+from edgeseg.runtime.outputs.image_folder import MaskSink, OverlayImageSink
 from tests.helpers.bundles import CLASSES, COLORS
 from tests.helpers.predictions import QUARTERS, gray_frame, quarter_prediction
 
@@ -24,7 +24,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_the_run(tmp_path: Path) ->
 
 
 def test_pictures_and_masks_are_named_like_the_frames(tmp_path: Path) -> None:
-    overlays = PictureSink(tmp_path / "p", CLASSES, ".png")
+    overlays = OverlayImageSink(tmp_path / "p", CLASSES, ".png")
     masks = MaskSink(tmp_path / "m", CLASSES)
     for sink in (overlays, masks):
         sink.write(gray_frame(7), quarter_prediction())

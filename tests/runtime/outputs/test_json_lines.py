@@ -6,14 +6,14 @@ import io
 import json
 import threading
 
-from edgeseg.runtime.outputs.json_lines import JsonSink
+from edgeseg.runtime.outputs.json_lines import JsonLinesSink
 from tests.helpers.bundles import CLASSES
 from tests.helpers.predictions import gray_frame, quarter_prediction
 
 
 def test_json_lines_hold_score_and_area_by_class() -> None:
     stream, stop = io.StringIO(), threading.Event()
-    sink = JsonSink(stream, CLASSES, stop)
+    sink = JsonLinesSink(stream, CLASSES, stop)
     sink.write(gray_frame(3), quarter_prediction())
     sink.write(gray_frame(4), quarter_prediction())
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -34,7 +34,7 @@ def test_a_reader_that_leaves_ends_the_run_quietly() -> None:
             raise BrokenPipeError
 
     stop = threading.Event()
-    sink = JsonSink(Closed(), CLASSES, stop)
+    sink = JsonLinesSink(Closed(), CLASSES, stop)
     sink.write(gray_frame(), quarter_prediction())
     sink.write(gray_frame(), quarter_prediction())
     assert stop.is_set() and sink.reader_gone

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
-from edgeseg.runtime.outputs.overlay_video import VideoSink
+from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink
 from tests.helpers.bundles import CLASSES, COLORS
 from tests.helpers.predictions import gray_frame, quarter_prediction
 
@@ -29,7 +29,7 @@ def read_video(path: Path) -> list[NDArray[np.uint8]]:
 @pytest.mark.parametrize("name", ["out.mp4", "out.avi", "deep/er/out.mkv"])
 def test_a_video_appears_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    sink = VideoSink(path, CLASSES, 5)
+    sink = OverlayVideoSink(path, CLASSES, 5)
     for number in range(6):
         sink.write(gray_frame(number), quarter_prediction())
         assert not path.exists()
@@ -44,7 +44,7 @@ def test_a_video_appears_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
 
 
 def test_an_aborted_video_stays_under_its_partial_name(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    sink = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 5)
     sink.write(gray_frame(), quarter_prediction())
     sink.abort()
     assert os.listdir(tmp_path) == ["out.partial.mp4"]
@@ -52,7 +52,7 @@ def test_an_aborted_video_stays_under_its_partial_name(tmp_path: Path) -> None:
 
 def test_an_older_video_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
     (tmp_path / "out.mp4").write_bytes(b"old")
-    sink = VideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    sink = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 5)
     sink.write(gray_frame(), quarter_prediction())
     assert (tmp_path / "out.mp4").read_bytes() == b"old"
     sink.finish()
@@ -60,7 +60,7 @@ def test_an_older_video_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
 
 
 def test_a_video_that_did_not_reach_the_disk_is_an_error(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    sink = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 5)
     for number in range(3):
         sink.write(gray_frame(number), quarter_prediction())
     sink._frames += 2  # as if OpenCV had quietly lost two
@@ -72,9 +72,9 @@ def test_a_video_that_did_not_reach_the_disk_is_an_error(tmp_path: Path) -> None
 def test_a_place_that_cannot_take_a_video_is_named_before_the_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(EdgesegError, match="cannot be made"):
-        VideoSink(tmp_path / "file" / "out.mp4", CLASSES, 5)
+        OverlayVideoSink(tmp_path / "file" / "out.mp4", CLASSES, 5)
     with pytest.raises(EdgesegError, match=r"\.gif cannot be written"):
-        VideoSink(tmp_path / "out.gif", CLASSES, 5)
+        OverlayVideoSink(tmp_path / "out.gif", CLASSES, 5)
 
 
 def test_a_killed_run_leaves_no_video_under_the_final_name(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_killed_run_leaves_no_video_under_the_final_name(tmp_path: Path) -> No
 import os, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from edgeseg.runtime.outputs.overlay_video import VideoSink
+from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink
 from tests.helpers.bundles import CLASSES
 from tests.helpers.predictions import gray_frame, quarter_prediction
-sink = VideoSink(Path(sys.argv[1]), CLASSES, 5)
+sink = OverlayVideoSink(Path(sys.argv[1]), CLASSES, 5)
 for number in range(10):
     sink.write(gray_frame(number), quarter_prediction())
 os.kill(os.getpid(), 9)
