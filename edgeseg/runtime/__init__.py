@@ -1,1 +1,1 @@
-"""The device: sources, pipeline, runner, frame log. No torch here."""
+"""The device side, free of torch: sources of frames, back ends, outputs and the frame log."""

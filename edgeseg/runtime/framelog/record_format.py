@@ -17,8 +17,8 @@ Header
     A JSON object with exactly these keys:
 
     boot            integer, 0 to 999999: how often the log had been opened for writing
-    seq             integer, 0 to 9999999999: counts the records since then; records are in the
-                    order of (boot, seq), whatever the clocks say
+    seq             integer, 0 to 9999999999: counts the records since then, with a gap where the
+                    disk refused one; the order of records is (boot, seq), whatever clocks say
     device          string, at most 256 characters
     camera          string, at most 256 characters
     monotonic_ns    integer, signed 64 bits: when the frame was taken, in nanoseconds of the

@@ -29,8 +29,8 @@ class RecordMetadata(Section):
         device: The name of the device.
         camera: The name of the camera.
         boot: How often the log had been opened for writing, counted from 1.
-        seq: Counts the records since then, from 0. (boot, seq) is the order of the log; clocks
-            play no part in it.
+        seq: Counts the records since then, from 0, with a gap where the disk refused one.
+            (boot, seq) is the order of the log; clocks play no part in it.
         monotonic_ns: The device's monotonic clock when the frame was taken.
         time: Wall clock in seconds since 1970 when the record was written, as the device had it.
         clock_synced: Whether the device's wall clock was synchronized; None where it could not
