@@ -11,7 +11,7 @@ class ProgressReporter(Protocol):
     """Receives the progress of one piece of work at a time."""
 
     def start(self, title: str, total: int | None) -> None:
-        """Begin a new bar of `total` units, which replaces the one before; None is an unknown total."""
+        """Begin a bar of `total` units, which replaces the one before; None is an unknown total."""
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """Count `amount` units as done; `note` holds the figures worth seeing now."""

@@ -83,7 +83,8 @@ class Site:
             if (folder / CONFIG_NAME).is_file():
                 return cls(folder, load_config(folder / CONFIG_NAME, overrides))
         raise SiteNotFoundError(
-            f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with `edgeseg init DIR`"
+            f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with "
+            "`edgeseg init DIR`"
         )
 
     @property
@@ -109,7 +110,8 @@ class Site:
                 frames.append(Frame(**json.loads(line)))
             except (ValueError, TypeError):
                 raise DataError(
-                    f"{self.index} line {number} is damaged; restore the file or add the footage again"
+                    f"{self.index} line {number} is damaged; restore the file or add the "
+                    "footage again"
                 ) from None
         return [
             frame
