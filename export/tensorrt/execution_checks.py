@@ -1,5 +1,7 @@
-"""Points 11 and 12 of the TensorRT checklist: what ONNX Runtime makes of the two INT8 files on this
-machine.
+"""Point 11 of the TensorRT checklist: the file computes what integer arithmetic would.
+
+ONNX Runtime runs it on this machine with every node as it stands, Q/DQ in floating point. That says
+nothing about the kernels of TensorRT, but finds scales and biases that do not belong together.
 """
 
 from __future__ import annotations
@@ -11,186 +13,127 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
 from edgeseg.bundle.golden_frames import GoldenFrames
-from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels as kernels_of
-from edgeseg.export.tensorrt.graph_checks import GraphView, attribute_value, describe_node
-from edgeseg.export.tensorrt.qdq_checks import DQ, Q, convolutions, is_quantized, listed_names
+from edgeseg.export.graph.graph_view import GraphView, attribute_value, describe_node
 
-CLOSE = 1e-4  # of a layer's largest output: FP32 sums of a few thousand products differ by less
-ROWS = 16  # of a layer's output that are simulated
-# more Q/DQ nodes than there are floats to convert: a Mul by a temperature of 1 gives way to its two
-# readers
-SPARE = 1
-ON_CODES = frozenset(
-    {
-        "Add",
-        "AveragePool",
-        "Concat",
-        "Conv",
-        "GlobalAveragePool",
-        "LeakyRelu",
-        "MaxPool",
-        "Mul",
-        "Reshape",
-        "Sigmoid",
-        "Slice",
-        "Split",
-        "Transpose",
-    }
-)  # ONNX Runtime computes these on codes where codes go in and come out
-Array = NDArray[Any]  # Any: codes as float64, values as float32
+# of a layer's largest output: FP32 sums of a few thousand products differ by less
+TOLERANCE = 1e-4
+SIMULATED_ROWS = 16  # of a layer's output
+Array = NDArray[Any]  # Any: quantized values as float64, others as float32
 
 
 def check_execution(view: GraphView, golden: GoldenFrames, least: float) -> list[str]:
-    """11: layers give what integers would, and the masks are those of model.onnx.
+    """Check that layers give what integers would, and golden frames the masks of model.onnx.
 
     Args:
-        least: percent of the golden pixels whose class must be as in FP32.
+        least: Percent of the golden pixels whose class must be as in FP32.
     """
-    layers = _picked(view)
-    wanted = [name for node in layers for name in (_before(view, node.input[0]), node.output[0])]
+    layers = _layers_to_simulate(view)
+    names: list[str] = []
+    for node in layers:
+        names += [_unquantized(view, node.input[0]), node.output[0]]
+    names = list(dict.fromkeys(names))
+    session = open_session(_with_outputs(view, names), plain=True)
+    tensors = dict(zip(names, session.run(names, {"image": golden.frames[:1]})))
+    findings = []
+    for node in layers:
+        simulated = _simulate(view, node, tensors)
+        computed = tensors[node.output[0]][:, :, :SIMULATED_ROWS]
+        largest = max(float(np.max(np.abs(simulated))), 1e-12)
+        error = float(np.max(np.abs(simulated - computed))) / largest
+        if not error <= TOLERANCE:
+            findings.append(
+                f"{describe_node(node)} differs from integers by {100 * error:.2g} % of its "
+                "largest output"
+            )
+    agreement = golden.agreement(lambda frame: session.run(["mask"], {"image": frame})[0][0])
+    if not agreement >= least:
+        findings.append(
+            f"{agreement:.2f} % of the golden pixels have the class that FP32 gave them, less "
+            f"than {least:.2f} %"
+        )
+    return findings
+
+
+def _with_outputs(view: GraphView, names: list[str]) -> bytes:
+    """Return the graph with further tensors as outputs."""
     copy = ModelProto()
     copy.CopyFrom(view.model)
-    extra = [name for name in dict.fromkeys(wanted) if name not in view.outputs]
-    copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in extra)
-    session = open_session(copy.SerializeToString(), plain=True)
-    names = list(dict.fromkeys(wanted))
-    given = dict(zip(names, session.run(names, {"image": golden.frames[:1]})))
-    found = []
-    for node in layers:
-        ours, theirs = _simulate(view, node, given), given[node.output[0]][:, :, :ROWS]
-        error = float(np.max(np.abs(ours - theirs))) / max(float(np.max(np.abs(ours))), 1e-12)
-        if not error <= CLOSE:
-            found.append(
-                f"{describe_node(node)} differs from integers by {100 * error:.2g} % of its largest output"
-            )
-    same = golden.agreement(lambda frame: session.run(["mask"], {"image": frame})[0][0])
-    if not same >= least:
-        found.append(
-            f"{same:.2f} % of the golden pixels have the class that FP32 gave them, less than {least:.2f} %"
-        )
-    return found
+    further = [name for name in names if name not in view.outputs]
+    copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in further)
+    return bytes(copy.SerializeToString())
 
 
-def _picked(view: GraphView) -> list[NodeProto]:
-    """The first convolution of each kind: the graph's first, depthwise, pointwise, and any other."""
-    found: dict[str, NodeProto] = {}
-    whole = [
-        node for node in convolutions(view) if node.op_type == "Conv" and is_quantized(view, node)
-    ]
-    for node in (
-        node for node in whole if _before(view, node.input[0]) and _before(view, node.input[1])
-    ):
-        weight = view.constants.get(_before(view, node.input[1]))
+def _layers_to_simulate(view: GraphView) -> list[NodeProto]:
+    """Return the first convolution of each kind: the graph's first, depthwise, pointwise, other."""
+    chosen: dict[str, NodeProto] = {}
+    for node in view.convolutions():
+        if node.op_type != "Conv" or not view.is_quantized(node):
+            continue
+        if not _unquantized(view, node.input[0]) or not _unquantized(view, node.input[1]):
+            continue
+        weight = view.constants.get(_unquantized(view, node.input[1]))
         if weight is None or weight.ndim != 4:
             continue
-        depthwise, pointwise = attribute_value(node, "group", 1) > 1, weight.shape[2:] == (1, 1)
-        kind = (
-            "first"
-            if not found
-            else "depthwise"
-            if depthwise
-            else "pointwise"
-            if pointwise
-            else "other"
-        )
-        found.setdefault(kind, node)
-    return list(found.values())
+        if not chosen:
+            kind = "first"
+        elif attribute_value(node, "group", 1) > 1:
+            kind = "depthwise"
+        elif weight.shape[2:] == (1, 1):
+            kind = "pointwise"
+        else:
+            kind = "other"
+        chosen.setdefault(kind, node)
+    return list(chosen.values())
 
 
-def _before(view: GraphView, name: str) -> str:
-    """The tensor in front of a Q/DQ pair; empty if there is none."""
-    back = view.givers.get(name)
-    there = view.givers.get(back.input[0]) if back is not None and back.op_type == DQ else None
-    return there.input[0] if there is not None and there.op_type == Q else ""
+def _unquantized(view: GraphView, name: str) -> str:
+    """Return the tensor in front of the Q/DQ pair that `name` comes out of; empty without one."""
+    pair = view.qdq_pair(name)
+    return pair[0].input[0] if pair is not None else ""
 
 
-def _codes(view: GraphView, name: str, values: Array) -> tuple[Array, Array]:
-    """Codes of a tensor as the Q in front of `name` makes them, and their scale."""
-    scale = view.constants[view.givers[view.givers[name].input[0]].input[1]]
+def _quantize(view: GraphView, name: str, values: Array) -> tuple[Array, Array]:
+    """Return a tensor's whole numbers, as the Q in front of `name` makes them, and their scale."""
+    pair = view.qdq_pair(name)
+    assert pair is not None, f"{name} comes out of no Q/DQ pair"
+    scale = view.constants[pair[0].input[1]]
     sides = (-1, 1, 1, 1) if scale.ndim else ()
-    codes = np.rint(np.asarray(values, np.float32) / scale.reshape(sides)).clip(-128, 127)
-    return codes.astype(np.float64), scale.astype(np.float64)
+    numbers = np.rint(np.asarray(values, np.float32) / scale.reshape(sides)).clip(-128, 127)
+    return numbers.astype(np.float64), scale.astype(np.float64)
 
 
-def _simulate(view: GraphView, node: NodeProto, given: dict[str, Array]) -> Array:
-    """The first rows of what integer arithmetic makes of a convolution's input, (N, O, rows,
-    width).
+def _simulate(view: GraphView, node: NodeProto, tensors: dict[str, Array]) -> Array:
+    """Return the first rows of a convolution's output in integer arithmetic, (N, O, rows, width).
+
+    A 3x3 kernel with dilation 2 spans 2 * (3 - 1) + 1 = 5 rows of the input. With stride 2 the
+    first 16 rows of the output need the (16 - 1) * 2 + 5 = 35 first rows of the padded input.
     """
-    data, step = _codes(view, node.input[0], given[_before(view, node.input[0])])
-    weight, steps = _codes(view, node.input[1], view.constants[_before(view, node.input[1])])
+    data_name, weight_name = node.input[:2]
+    data, data_scale = _quantize(view, data_name, tensors[_unquantized(view, data_name)])
+    weight, weight_scales = _quantize(
+        view, weight_name, view.constants[_unquantized(view, weight_name)]
+    )
     top, left, bottom, right = attribute_value(node, "pads", [0, 0, 0, 0])
-    padded = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    (down, across), (high, wide) = (
-        attribute_value(node, "strides", [1, 1]),
-        attribute_value(node, "dilations", [1, 1]),
-    )
-    rows, columns = high * (weight.shape[2] - 1) + 1, wide * (weight.shape[3] - 1) + 1
-    padded = padded[:, :, : (ROWS - 1) * down + rows]
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns), axis=(2, 3))
-    patches = windows[:, :, ::down, ::across, ::high, ::wide]
+    stride_y, stride_x = attribute_value(node, "strides", [1, 1])
+    dilation_y, dilation_x = attribute_value(node, "dilations", [1, 1])
     groups = attribute_value(node, "group", 1)
-    number, _, height, width = patches.shape[:4]
-    parts = np.moveaxis(
-        patches.reshape(number, groups, -1, *patches.shape[2:]), 2, 4
-    )  # (N, G, h, w, I/G, kh, kw)
-    flat = parts.reshape(number, groups, height * width, -1)
-    sums = np.einsum(
-        "ngpk,gok->ngop", flat, weight.reshape(groups, len(weight) // groups, -1), optimize=True
-    )
-    bias = (
-        view.constants[node.input[2]]
-        if len(node.input) > 2 and node.input[2]
-        else np.zeros(len(weight))
-    )
-    found = sums.reshape(number, len(weight), height, width) * (steps * step).reshape(-1, 1, 1)
-    return np.asarray(found + bias.reshape(-1, 1, 1))
 
+    padded = np.pad(data, ((0, 0), (0, 0), (top, bottom), (left, right)))
+    span_y = dilation_y * (weight.shape[2] - 1) + 1
+    span_x = dilation_x * (weight.shape[3] - 1) + 1
+    padded = padded[:, :, : (SIMULATED_ROWS - 1) * stride_y + span_y]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (span_y, span_x), axis=(2, 3))
+    patches = windows[:, :, ::stride_y, ::stride_x, ::dilation_y, ::dilation_x]
 
-def check_cpu_kernels(data: bytes, source: GraphView) -> list[str]:
-    """12: ONNX Runtime runs all but the stated convolutions of the CPU file on codes, and turns few
-    tensors to and fro.
-
-    Args:
-        data: model.int8-cpu.onnx.
-        source: model.onnx.
-    """
-    view, found = GraphView(data), []
-    kernels = kernels_of(data)
-    floats = listed_names(view, FLOAT_CONVOLUTIONS_KEY) or []
-    wanted = len(convolutions(source)) - len(floats)
-    if kernels.quantized != wanted:
-        found.append(
-            f"ONNX Runtime runs {kernels.quantized} convolutions of the CPU file on codes instead of {wanted}"
-        )
-    most = conversions(view) + SPARE
-    if kernels.conversions > most:
-        found.append(
-            f"ONNX Runtime leaves {kernels.conversions} Q/DQ nodes in the CPU file, more than {most}"
-        )
-    return found
-
-
-def conversions(view: GraphView) -> int:
-    """How many Q and DQ nodes a CPU file needs: where codes are made from floats, and at each
-    reader of floats.
-    """
-    inside = {node.output[0] for node in view.nodes if _on_codes(view, node)}
-    made = sum(node.op_type == Q and node.input[0] not in inside for node in view.nodes)
-    unmade = sum(
-        reader.output[0] not in inside
-        for node in view.nodes
-        if node.op_type == DQ and view.kind(node.input[0]) == Q
-        for reader in view.takers[node.output[0]]
-    )
-    return int(made + unmade)
-
-
-def _on_codes(view: GraphView, node: NodeProto) -> bool:
-    if node.op_type not in ON_CODES:
-        return False
-    readers = [reader for name in node.output for reader in view.takers[name]]
-    return all(view.kind(name) == DQ for name in view.data(node)) and all(
-        one.op_type == Q for one in readers
-    )
+    # N frames, G groups, I input and O output channels, h rows and w columns of the output
+    frames, _, rows, columns = patches.shape[:4]
+    grouped = patches.reshape(frames, groups, -1, *patches.shape[2:])  # (N, G, I/G, h, w, kh, kw)
+    flat = np.moveaxis(grouped, 2, 4).reshape(frames, groups, rows * columns, -1)
+    weight_rows = weight.reshape(groups, len(weight) // groups, -1)  # (G, O/G, I/G * kh * kw)
+    sums = np.einsum("ngpk,gok->ngop", flat, weight_rows, optimize=True)
+    has_bias = len(node.input) > 2 and node.input[2]
+    bias = view.constants[node.input[2]] if has_bias else np.zeros(len(weight))
+    scales = (weight_scales * data_scale).reshape(-1, 1, 1)
+    outputs = sums.reshape(frames, len(weight), rows, columns) * scales
+    return np.asarray(outputs + bias.reshape(-1, 1, 1))

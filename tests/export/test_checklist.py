@@ -548,7 +548,7 @@ def test_needless_codes_in_the_cpu_file_are_found(
         kernels = inspect_kernels(data)
         return dataclasses.replace(kernels, conversions=kernels.conversions + 4)
 
-    monkeypatch.setattr("edgeseg.export.tensorrt.execution_checks.kernels_of", many)
+    monkeypatch.setattr("edgeseg.export.onnxruntime_cpu.kernel_checks.inspect_kernels", many)
     found = run_checklist(dataclasses.replace(files, trt=None))[11].findings
     assert found and "Q/DQ nodes" in found[0]
 

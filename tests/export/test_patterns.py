@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from onnx import ModelProto
 
+from edgeseg.export.graph.graph_view import GraphView
 from edgeseg.export.graph.pre_post_processing import wrap_network
+from edgeseg.export.onnxruntime_cpu.kernel_checks import SPARE_CONVERSIONS, needed_conversions
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels
 from edgeseg.export.quantization.quantizer import quantize
 from edgeseg.export.tensorrt.checklist import GRAPH_CHECKS
-from edgeseg.export.tensorrt.execution_checks import SPARE, conversions
-from edgeseg.export.tensorrt.graph_checks import GraphView
-from edgeseg.export.tensorrt.qdq_checks import CHANNEL_AXIS, coverage
+from edgeseg.export.tensorrt.qdq_checks import int8_share
 from tests.helpers.patterns import INTERFACE, NETWORKS, golden, pretended, table, trace
 
 TRACED: dict[tuple[str, str], ModelProto] = {}
@@ -59,11 +59,9 @@ def test_files_pass_the_points_that_need_no_export(network: Named) -> None:
         GraphView(wrap_network(network[1], INTERFACE).SerializeToString()),
     )
     assert [finding for look in GRAPH_CHECKS for finding in look(view)] == []
-    assert coverage(view) > 0.99
-    names = [
-        [node.name for node in one.nodes if node.op_type in CHANNEL_AXIS] for one in (view, source)
-    ]
+    assert int8_share(view) > 0.99
+    names = [[node.name for node in graph.convolutions()] for graph in (view, source)]
     assert names[0] == names[1]
     cpu = quantize(calibrated, INTERFACE, "int8-cpu", "minmax").SerializeToString()
-    left = inspect_kernels(cpu).conversions - conversions(GraphView(cpu))
-    assert 0 <= left <= SPARE
+    left = inspect_kernels(cpu).conversions - needed_conversions(GraphView(cpu))
+    assert 0 <= left <= SPARE_CONVERSIONS
