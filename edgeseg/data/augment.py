@@ -1,5 +1,6 @@
-"""Augmentation in tensor code on the training device: geometry for every view, color for the
-strong one.
+"""Augmentation in tensor code on the training device.
+
+The weak one changes geometry, the strong one color, as in ST++ and UniMatch.
 """
 
 from __future__ import annotations
@@ -10,91 +11,91 @@ from torch.nn import functional as F
 
 from edgeseg.imaging.array_types import IGNORE
 
+PADDING = 0.45  # a gray that normalizes to about 0
+
 
 def weak_augment(
     images: Tensor, masks: Tensor, scale: tuple[float, float]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Random scale, crop to the same size and flip, image and mask alike.
+    """Scale at random, crop to the same size and flip, image and mask alike.
 
     Args:
         images: (B, H, W, 3) uint8 RGB.
         masks: (B, H, W) uint8.
-        scale: least and greatest enlargement; below 1 the rest is padding.
+        scale: Least and greatest enlargement; below 1 the rest is padding.
 
     Returns:
-        images (B, 3, H, W) float32 0..1, masks (B, H, W) int64 with 255 in the padding, valid (B,
-        H, W) bool.
+        images (B, 3, H, W) float32 of 0 to 1, masks (B, H, W) int64 with 255 in the padding, and
+        valid (B, H, W) bool, false in the padding.
     """
     batch, height, width = masks.shape
     device = images.device
     low, high = scale
-    zoom = low * (high / low) ** torch.rand(
-        batch, device=device
-    )  # log-uniform: halving is as likely as doubling
-    room = (
-        1 - 1 / zoom
-    )  # how far the window can move; negative when the image is smaller than the window
+    # Log-uniform: halving is as likely as doubling.
+    zoom = low * (high / low) ** torch.rand(batch, device=device)
+    # In `affine_grid` the image reaches from -1 to 1. At zoom 2 the window covers half of it, 1 / 2
+    # to either side of its center, which can so move by 1 - 1 / 2; at zoom 0.5 the window is larger
+    # than the image, and the room is negative, 1 - 2.
+    room = 1 - 1 / zoom
     shift = room[:, None] * (2 * torch.rand(batch, 2, device=device) - 1)
     flip = torch.where(torch.rand(batch, device=device) < 0.5, -1.0, 1.0)
     theta = torch.zeros(batch, 2, 3, device=device)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip / zoom, 1 / zoom, shift
     grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
-    picture = images.permute(0, 3, 1, 2).float() / 255
-    moved = F.grid_sample(
-        picture, grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
     valid = (grid.abs() <= 1).all(-1)
-    label = F.grid_sample(
+    moved = F.grid_sample(
+        images.permute(0, 3, 1, 2).float() / 255,
+        grid,
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )
+    moved = torch.where(valid[:, None], moved, PADDING)
+    labels = F.grid_sample(
         masks[:, None].float(), grid, mode="nearest", padding_mode="border", align_corners=False
     )
-    label = label[:, 0].round().long().masked_fill(~valid, IGNORE)
-    moved = torch.where(valid[:, None], moved, 0.45)  # a gray that normalizes to about 0
-    return moved, label, valid
+    return moved, labels[:, 0].round().long().masked_fill(~valid, IGNORE), valid
 
 
 def strong_augment(images: Tensor) -> Tensor:
-    """Color jitter (p 0.8), gray (p 0.2) and blur (p 0.5), each drawn for every image: the set of
-    ST++ and UniMatch.
+    """Apply color jitter (p 0.8), gray (p 0.2) and blur (p 0.5), each drawn for every image.
 
     Args:
-        images: (B, 3, H, W) float 0..1; left as it is.
+        images: (B, 3, H, W) float of 0 to 1; left as it is.
     """
-    with torch.autocast(
-        images.device.type, enabled=False
-    ):  # three decimal digits are not enough for colors
+    # The three decimal digits of autocast are not enough for colors.
+    with torch.autocast(images.device.type, enabled=False):
         return _blur(_recolor(images.float()))
 
 
 def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """With chance 0.5 a box of 2 to 40 % of a frame becomes noise, and its labels are ignored (the
-    set of ST++).
+    """Fill a box of 2 to 40 % of a frame with noise, with chance 0.5, and ignore its labels (ST++).
 
     Args:
-        images: (B, 3, H, W) float 0..1; left as it is.
+        images: (B, 3, H, W) float of 0 to 1; left as it is.
         masks: (B, H, W) int64; left as it is.
     """
     batch, _, height, width = images.shape
     device = images.device
     share = 0.02 + 0.38 * torch.rand(batch, device=device)
-    ratio = 0.3 * (1 / 0.3**2) ** torch.rand(
-        batch, device=device
-    )  # log-uniform from 0.3 to 1 / 0.3
-    tall, wide = (share * ratio).sqrt().clamp(max=1.0), (share / ratio).sqrt().clamp(max=1.0)
-    top, left = (torch.rand(batch, device=device) * (1 - side) for side in (tall, wide))
-    y, x = ((torch.arange(side, device=device) + 0.5) / side for side in (height, width))
-    rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
-    columns = (x >= left[:, None]) & (x < (left + wide)[:, None])
-    hole = (
-        rows[:, :, None]
-        & columns[:, None, :]
-        & (torch.rand(batch, device=device) < 0.5)[:, None, None]
-    )
-    return torch.where(hole[:, None], torch.rand_like(images), images), masks.masked_fill(
-        hole, IGNORE
-    )
+    # Log-uniform from 0.3 to 1 / 0.3.
+    ratio = 0.3 * (1 / 0.3**2) ** torch.rand(batch, device=device)
+    box_height = (share * ratio).sqrt().clamp(max=1.0)
+    box_width = (share / ratio).sqrt().clamp(max=1.0)
+    top = torch.rand(batch, device=device) * (1 - box_height)
+    left = torch.rand(batch, device=device) * (1 - box_width)
+    y = (torch.arange(height, device=device) + 0.5) / height
+    x = (torch.arange(width, device=device) + 0.5) / width
+    rows = (y >= top[:, None]) & (y < (top + box_height)[:, None])
+    columns = (x >= left[:, None]) & (x < (left + box_width)[:, None])
+    chosen = torch.rand(batch, device=device) < 0.5
+    box = rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
+    noisy = torch.where(box[:, None], torch.rand_like(images), images)
+    return noisy, masks.masked_fill(box, IGNORE)
 
 
 def _recolor(images: Tensor) -> Tensor:
+    """Change brightness, contrast, saturation and hue of the chosen images, and turn some gray."""
     batch, device = len(images), images.device
 
     def amount(strength: float) -> Tensor:
@@ -115,13 +116,17 @@ def _recolor(images: Tensor) -> Tensor:
 
 
 def _luma(images: Tensor) -> Tensor:
+    """Return the gray value of each pixel, (B, 1, H, W), by the weights of ITU-R BT.601."""
     weight = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
     return (images * weight).sum(1, keepdim=True)
 
 
 def _shift_hue(images: Tensor, turn: Tensor) -> Tensor:
-    # A rotation of the chroma plane of YIQ, which is linear and so one 3x3 matrix an image; `turn`
-    # in full circles.
+    """Rotate the chroma plane of YIQ, which is linear and so one 3x3 matrix an image.
+
+    Args:
+        turn: (B, 1, 1, 1) angle in full circles.
+    """
     to_yiq = torch.tensor(
         [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]],
         device=images.device,
@@ -136,6 +141,7 @@ def _shift_hue(images: Tensor, turn: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
+    """Blur some images by a Gaussian of 9 pixels, its sigma 0.1 to 2.0, rows first, then columns."""
     batch, channels, height, width = images.shape
     radius = 4
     if min(height, width) <= radius:
@@ -146,6 +152,7 @@ def _blur(images: Tensor) -> Tensor:
     kernel = kernel / kernel.sum(1, keepdim=True)
     identity = (offset == 0).float().expand_as(kernel)
     kernel = torch.where(torch.rand(batch, 1, device=images.device) < 0.5, kernel, identity)
+    # All images and channels as channels of one image, each convolved by its own kernel.
     kernel = kernel.repeat_interleave(channels, 0)
     rows = F.pad(images.reshape(1, -1, height, width), (radius,) * 4, mode="reflect")
     rows = F.conv2d(rows, kernel[:, None, None, :], groups=batch * channels)

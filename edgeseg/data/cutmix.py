@@ -1,4 +1,4 @@
-"""CutMix for segmentation: boxes, and one rule that moves everything belonging to a pixel together."""
+"""CutMix for segmentation: random boxes, and one function that moves all that belongs to a pixel."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from torch import Tensor
 def random_boxes(
     batch: int, height: int, width: int, device: torch.device, share: float = 0.5
 ) -> Tensor:
-    """One random box an image that covers `share` of it, aspect ratio 1/2 to 2 where it fits.
+    """Draw a box for each image that covers `share` of it, aspect ratio 1/2 to 2 where it fits.
 
     Returns:
         (B, H, W) bool, true inside the box.
     """
+    # Sides as parts of the image's, whose product is `share`: for half an image, ratio 2 gives a
+    # height of 1 and a width of 0.5, ratio 1 gives 0.71 for both.
     ratio = 4.0 ** (torch.rand(batch, device=device) - 0.5)
-    tall = ((share * ratio).sqrt()).clamp(share, 1.0)
-    wide = share / tall
-    top = torch.rand(batch, device=device) * (1 - tall)
-    left = torch.rand(batch, device=device) * (1 - wide)
+    box_height = ((share * ratio).sqrt()).clamp(share, 1.0)
+    box_width = share / box_height
+    top = torch.rand(batch, device=device) * (1 - box_height)
+    left = torch.rand(batch, device=device) * (1 - box_width)
     y = (torch.arange(height, device=device) + 0.5) / height
     x = (torch.arange(width, device=device) + 0.5) / width
-    rows = (y >= top[:, None]) & (y < (top + tall)[:, None])
-    columns = (x >= left[:, None]) & (x < (left + wide)[:, None])
+    rows = (y >= top[:, None]) & (y < (top + box_height)[:, None])
+    columns = (x >= left[:, None]) & (x < (left + box_width)[:, None])
     return rows[:, :, None] & columns[:, None, :]
 
 
 def mix_boxes(values: Tensor, box: Tensor) -> Tensor:
-    """Inside the box take the pixel of the next sample of the batch; a batch of one is left as it
-    is.
+    """Take the pixels inside each box from the next sample of the batch.
+
+    The last sample takes them from the first; a batch of one is left as it is.
 
     Args:
         values: (B, H, W) or (B, C, H, W).

@@ -333,7 +333,7 @@ def test_frames_that_do_not_fit_stay_in_memory(site: Site, monkeypatch: pytest.M
 
 def test_a_disk_without_room_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     said = Said()
-    free = SimpleNamespace(free=cache.MARGIN + FRAMES * RECORD - 1)
+    free = SimpleNamespace(free=cache.DISK_RESERVE + FRAMES * RECORD - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     contents(store(site, said))
     assert not files(site) and "to spare; make room" in said.lines[0]
