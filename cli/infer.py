@@ -72,7 +72,7 @@ def infer(
     from edgeseg.runtime.inference import infer as run_inference
     from edgeseg.runtime.sources.open_source import open_source
     from edgeseg.runtime.sources.source_names import safe_name
-    from edgeseg.site import new_run
+    from edgeseg.site import make_run_folder
 
     overrides = merge_overrides(
         "infer", set_, backend=backend, precision=precision, threads=threads
@@ -84,7 +84,7 @@ def infer(
             source, camera=safe_name(camera) if camera else None, on_message=bar.say
         )
         if AUTO in (save, masks, log):
-            folder = new_run(site.root if site else Path.cwd(), "infer")
+            folder = make_run_folder(site.root if site else Path.cwd(), "infer")
             write_atomic(folder / "config.toml", to_toml(config).encode())
             save = default_overlay_path(frames, folder) if save == AUTO else save
             masks = folder / "masks" if masks == AUTO else masks

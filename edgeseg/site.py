@@ -1,5 +1,4 @@
-"""A site: the folder with `edgeseg.toml`, its frames, masks and splits, and everything made from
-them.
+"""A site: the folder of a deployment, with its frames, masks and splits and all made from them.
 
 edgeseg.toml      the configuration
 frames.jsonl      one line per frame, the only index
@@ -35,17 +34,17 @@ class Frame:
     """One image of the site.
 
     Attributes:
-        id: unique in the site and safe as a file name; holds the camera and a digest of the
+        id: Unique in the site and safe as a file name; holds the camera and a digest of the
             content.
-        camera: who took it.
-        time: seconds since the start of its source.
-        source: the file it came from, as the user named it.
-        split: where it may be used.
-        image, mask: paths relative to the site; no mask for an unlabelled frame.
-        height, width: pixels.
+        camera: Name of the camera that took it.
+        time: Seconds since the start of its source.
+        source: The file it came from, as the user named it.
+        split: The part of the work that may use it.
+        image, mask: Paths relative to the site; no mask for an unlabelled frame.
+        height, width: Size in pixels.
         hash: 64-bit dHash in hex, for near-duplicates.
         origin: "footage", "labels" or "log" (came back from a device).
-        withheld: unlabelled, but too near a val or gate frame to be trained on
+        withheld: Whether it is unlabelled, but too near a val or gate frame to be trained on
             (edgeseg/data/leakage.py).
     """
 
@@ -64,7 +63,7 @@ class Frame:
 
 
 class Site:
-    """The folder and its configuration; frames are read from the index when asked for."""
+    """A site's folder and configuration; frames are read from the index when asked for."""
 
     def __init__(self, root: Path, config: SiteConfig) -> None:
         self.root = root
@@ -72,7 +71,7 @@ class Site:
 
     @classmethod
     def open(cls, start: Path | None = None, overrides: list[str] | None = None) -> Site:
-        """The site at `start` or above it, as git finds its repository.
+        """Open the site at `start` or above it, as git finds its repository.
 
         Raises:
             SiteNotFoundError: There is none.
@@ -89,18 +88,22 @@ class Site:
 
     @property
     def index(self) -> Path:
+        """The file that lists all frames."""
         return self.root / "frames.jsonl"
 
     @property
     def current_bundle(self) -> Path:
+        """The link to the bundle in use."""
         return self.root / "bundles" / "current"
 
     def frames(self, *splits: Split) -> list[Frame]:
-        """The frames of the given splits without withheld ones, or all frames, in camera and time
-        order.
+        """Read the frames of the given splits without withheld ones, or all frames.
+
+        Returns:
+            Frames in the order of camera, source and time.
 
         Raises:
-            DataError: the index is damaged.
+            DataError: The index is damaged.
         """
         if not self.index.exists():
             return []
@@ -124,30 +127,29 @@ class Site:
         ordered = sorted(
             frames, key=lambda frame: (frame.camera, frame.source, frame.time, frame.id)
         )
-        write_atomic(
-            self.index, "".join(json.dumps(dataclasses.asdict(f)) + "\n" for f in ordered).encode()
-        )
+        lines = (json.dumps(dataclasses.asdict(frame)) + "\n" for frame in ordered)
+        write_atomic(self.index, "".join(lines).encode())
 
-    def require(self, split: Split, least: int = 1) -> list[Frame]:
-        """The frames of `split`.
+    def require(self, split: Split, minimum: int = 1) -> list[Frame]:
+        """Read the frames of `split`.
 
         Raises:
-            DataError: there are fewer than `least`.
+            DataError: There are fewer than `minimum`.
         """
         frames = self.frames(split)
-        if len(frames) < least:
+        if len(frames) < minimum:
             how = "footage PATH" if split == "unlabelled" else "labels IMAGES MASKS"
             raise DataError(
-                f"the site has {len(frames)} {split} frames but needs at least {least}; "
+                f"the site has {len(frames)} {split} frames but needs at least {minimum}; "
                 f"add some with `edgeseg add {how}`"
             )
         return frames
 
     def path(self, relative: str) -> Path:
-        """An image or mask of the index as a path that stays inside the site.
+        """Return an image or mask of the index as a path that stays inside the site.
 
         Raises:
-            DataError: it leads out of the site.
+            DataError: It leads out of the site.
         """
         path = (self.root / relative).resolve()
         if not path.is_relative_to(self.root.resolve()):
@@ -158,34 +160,44 @@ class Site:
 
     def new_run(self, verb: str) -> Path:
         """Make and return the next free `runs/<verb>/expN`."""
-        return new_run(self.root, verb)
+        return make_run_folder(self.root, verb)
 
     def newest_run(self, verb: str) -> Path | None:
-        """The newest `runs/<verb>/expN`, finished or not."""
-        runs = _runs(self.root, verb)
+        """Return the newest `runs/<verb>/expN`, finished or not."""
+        runs = _run_folders(self.root, verb)
         return runs[-1] if runs else None
 
     def last_run(self, verb: str) -> Path:
-        """The newest `runs/<verb>/expN` that holds finished weights.
+        """Return the newest `runs/<verb>/expN` that holds finished weights.
 
         Raises:
-            DataError: there is none.
+            DataError: There is none.
         """
-        done = [path for path in _runs(self.root, verb) if (path / "metrics.json").exists()]
-        if not done:
+        runs = _run_folders(self.root, verb)
+        finished = [path for path in runs if (path / "metrics.json").exists()]
+        if not finished:
             raise DataError(f"the site has no finished {verb} run; run `edgeseg {verb}` first")
-        return done[-1]
+        return finished[-1]
 
 
-def _runs(root: Path, verb: str) -> list[Path]:
-    found = [p for p in (root / "runs" / verb).glob("exp*") if p.name[3:].isdigit()]
-    return sorted(found, key=lambda path: int(path.name[3:]))
+def _run_folders(root: Path, verb: str) -> list[Path]:
+    """Return `root/runs/<verb>/expN` in the order of their numbers."""
+    numbered = [
+        path
+        for path in (root / "runs" / verb).glob("exp*")
+        if path.name.removeprefix("exp").isdigit()
+    ]
+    return sorted(numbered, key=_run_number)
 
 
-def new_run(root: Path, verb: str) -> Path:
+def _run_number(path: Path) -> int:
+    return int(path.name.removeprefix("exp"))
+
+
+def make_run_folder(root: Path, verb: str) -> Path:
     """Make and return the next free `root/runs/<verb>/expN`."""
-    runs = _runs(root, verb)
-    number = int(runs[-1].name[3:]) + 1 if runs else 1
+    runs = _run_folders(root, verb)
+    number = _run_number(runs[-1]) + 1 if runs else 1
     while True:
         path = root / "runs" / verb / f"exp{number}"
         try:

@@ -141,7 +141,7 @@ def _shift_hue(images: Tensor, turn: Tensor) -> Tensor:
 
 
 def _blur(images: Tensor) -> Tensor:
-    """Blur some images by a Gaussian of 9 pixels, its sigma 0.1 to 2.0, rows first, then columns."""
+    """Blur half the images by a Gaussian of 9 pixels, its sigma 0.1 to 2.0."""
     batch, channels, height, width = images.shape
     radius = 4
     if min(height, width) <= radius:

@@ -34,12 +34,12 @@ class RawBatch:
 
 
 class BatchOrder:
-    """The frames of every step's batch: epochs of shuffled frames, a function of seed and step only.
+    """The frames of every step's batch: shuffled epochs, a function of seed and step only.
 
     Without `focus`, batches are consecutive pieces of an endless list: all frames shuffled, all
-    frames shuffled anew, and so on. With 5 frames and batches of 2, step 2 takes the positions 4 and
-    5 of that list: position 4 is `divmod(4, 5)` = epoch 0, place 4, the last of the first shuffle;
-    position 5 is epoch 1, place 0, the first of the second.
+    frames shuffled anew, and so on. With 5 frames and batches of 2, step 2 takes the positions 4
+    and 5 of that list: position 4 is `divmod(4, 5)` = epoch 0, place 4, the last of the first
+    shuffle; position 5 is epoch 1, place 0, the first of the second.
 
     With `focus`, every second place of a batch is drawn from the focus frames, which have a list of
     their own. With batches of 3, step 2 takes the positions 4 and 5 of the list of all frames (2 a

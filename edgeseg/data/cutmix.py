@@ -1,4 +1,4 @@
-"""CutMix for segmentation: random boxes, and one function that moves all that belongs to a pixel."""
+"""CutMix for segmentation: random boxes, and whatever belongs to a pixel moved together."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ def read_site_frame(site: Site, frame: Frame) -> tuple[Image, Mask | None]:
     """Read a frame's image, (H, W, 3) RGB, and its mask, (H, W), at their own size.
 
     Raises:
-        DataError: A file is missing or damaged, the sizes differ, or the mask holds an unknown class.
+        DataError: A file is missing or damaged, the sizes differ, or the mask holds a class that
+            the site does not have.
     """
     image_path = site.path(frame.image)
     image = cv2.imread(str(image_path), cv2.IMREAD_COLOR)
@@ -66,7 +67,7 @@ class FrameReader(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[Image, Mask]:
-        """Return image, (H, W, 3) uint8 RGB, and mask, (H, W) uint8; neither is to be written to."""
+        """Return image, (H, W, 3) uint8 RGB, and mask, (H, W) uint8; both are read-only."""
 
 
 class SiteFrameReader:

@@ -1,4 +1,4 @@
-"""`edgeseg status`: what a site holds, what is wrong with it, and what to do next."""
+"""`edgeseg status`: the contents of a site, its faults, and the next command."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.site import SPLITS, Frame, Site, Split
+from edgeseg.site import HELD_OUT, SPLITS, Frame, Site, Split
 
-LEAST: dict[Split, int] = {"val": 5, "gate": 5}  # frames below which a figure says little
+MIN_FRAMES: dict[Split, int] = {"val": 5, "gate": 5}  # below it a figure says little
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """One folder of `runs/`; `miou` is None for a run without that figure, `finished` tells whether
-    it has any.
+    """One folder of `runs/`.
+
+    Attributes:
+        finished: Whether the run has written its figures.
+        miou: None for a run without that figure.
     """
 
     verb: str
@@ -35,7 +38,13 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class BundleInfo:
-    """One folder of `bundles/`; `fault` tells what is wrong with it."""
+    """One folder of `bundles/`.
+
+    Attributes:
+        seq: Sequence number; None if the bundle is faulty.
+        current: Whether `bundles/current` points at it.
+        fault: What is wrong with it; empty if nothing is.
+    """
 
     name: str
     seq: int | None
@@ -50,12 +59,12 @@ class SiteSummary:
     """The state of a site.
 
     Attributes:
-        frames: number by camera and split; "withheld" counts unlabelled frames that training does
+        frames: Number by camera and split; "withheld" counts unlabelled frames that training does
             not see.
-        classes: share of the labelled pixels in percent by class and split; None for a split
+        classes: Share of the labelled pixels in percent by class and split; None for a split
             without masks.
-        warnings: sentences, each with what to do about it.
-        next: the command to type now.
+        warnings: Sentences, each with what to do about it.
+        next: The command to type now.
     """
 
     name: str
@@ -68,40 +77,40 @@ class SiteSummary:
     next: str = ""
 
     def total(self, split: str) -> int:
-        """Frames of a split (or "withheld") over all cameras."""
+        """Return the frames of a split (or "withheld") over all cameras."""
         return sum(counts[split] for counts in self.frames.values())
 
 
 def summarize_site(site: Site, report: ProgressReporter | None = None) -> SiteSummary:
-    """Look at frames, masks, runs and bundles.
+    """Sum up frames, masks, runs and bundles.
 
     Raises:
-        DataError: the index is damaged. Damaged masks and bundles are warnings.
+        DataError: The index is damaged. Damaged masks and bundles are warnings.
     """
     frames = site.frames()
     summary = SiteSummary(site.config.name, str(site.root))
     for camera in sorted({frame.camera for frame in frames}):
-        mine = [frame for frame in frames if frame.camera == camera]
-        counts = Counter(frame.split for frame in mine if not frame.withheld)
-        withheld = sum(frame.withheld for frame in mine)
+        of_camera = [frame for frame in frames if frame.camera == camera]
+        counts = Counter(frame.split for frame in of_camera if not frame.withheld)
+        withheld = sum(frame.withheld for frame in of_camera)
         summary.frames[camera] = {
             **{split: counts[split] for split in SPLITS},
             "withheld": withheld,
         }
-    pixels = _pixels(site, frames, summary.warnings, report or NullReporter())
+    pixels = _class_pixels(site, frames, summary.warnings, report or NullReporter())
     for index, name in enumerate(site.config.class_names):
         summary.classes[name] = {split: _share(pixels[split], index) for split in pixels}
-    summary.runs = _runs(site.root)
-    summary.bundles = _bundles(site)
-    _warn(site, frames, pixels, summary)
-    summary.next = _next(summary)
+    summary.runs = _list_runs(site.root)
+    summary.bundles = _list_bundles(site)
+    summary.warnings += _warnings(site, frames, pixels, summary)
+    summary.next = _next_command(summary)
     return summary
 
 
-def _pixels(
+def _class_pixels(
     site: Site, frames: list[Frame], warnings: list[str], report: ProgressReporter
 ) -> dict[Split, NDArray[np.int64]]:
-    """Pixels of each class by split, (C,)."""
+    """Count the pixels of each class by split, (C,); damaged masks become a warning."""
     classes = len(site.config.classes)
     totals: dict[Split, NDArray[np.int64]] = {
         split: np.zeros(classes, np.int64) for split in SPLITS if split != "unlabelled"
@@ -126,11 +135,14 @@ def _pixels(
 
 
 def _share(pixels: NDArray[np.int64], index: int) -> float | None:
-    return round(100 * float(pixels[index]) / float(pixels.sum()), 4) if pixels.sum() else None
+    """Return the share of a class among labelled pixels, in percent; None without any."""
+    total = float(pixels.sum())
+    return round(100 * float(pixels[index]) / total, 4) if total else None
 
 
-def _runs(root: Path) -> list[RunInfo]:
-    found = []
+def _list_runs(root: Path) -> list[RunInfo]:
+    runs = []
+    # By verb, then by number: exp2 comes before exp10 since its name is shorter.
     for path in sorted(
         (root / "runs").glob("*/exp*"),
         key=lambda path: (path.parent.name, len(path.name), path.name),
@@ -142,15 +154,15 @@ def _runs(root: Path) -> list[RunInfo]:
         except (OSError, ValueError):
             finished = False
         value = metrics.get("miou") if isinstance(metrics, dict) else None
-        figure = float(value) if isinstance(value, (int, float)) and np.isfinite(value) else None
-        found.append(RunInfo(path.parent.name, path.name, finished, figure))
-    return found
+        miou = float(value) if isinstance(value, (int, float)) and np.isfinite(value) else None
+        runs.append(RunInfo(path.parent.name, path.name, finished, miou))
+    return runs
 
 
-def _bundles(site: Site) -> list[BundleInfo]:
+def _list_bundles(site: Site) -> list[BundleInfo]:
     folder = site.root / "bundles"
     current = site.current_bundle.resolve() if site.current_bundle.exists() else None
-    found = []
+    bundles = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.is_symlink() or not path.is_dir() or path.name.startswith("."):
             continue
@@ -158,76 +170,90 @@ def _bundles(site: Site) -> list[BundleInfo]:
         try:
             manifest = Bundle.open(path).manifest
             files = tuple(manifest.files)
-            found.append(
+            bundles.append(
                 BundleInfo(path.name, manifest.seq, manifest.created, files, is_current, "")
             )
         except BundleError as error:
-            found.append(BundleInfo(path.name, None, "", (), is_current, str(error)))
-    return found
+            bundles.append(BundleInfo(path.name, None, "", (), is_current, str(error)))
+    return bundles
 
 
-def _warn(
+def _warnings(
     site: Site, frames: list[Frame], pixels: dict[Split, NDArray[np.int64]], summary: SiteSummary
-) -> None:
-    say = summary.warnings.append
+) -> list[str]:
+    warnings = []
     lost = sum(not (site.root / frame.image).is_file() for frame in frames)
     if lost:
-        say(
-            f"{lost} image files are gone; restore them, or delete their lines in frames.jsonl and add them again"
+        warnings.append(
+            f"{lost} image files are gone; restore them, "
+            "or delete their lines in frames.jsonl and add them again"
         )
-    annotated = [frame for frame in frames if frame.split != "unlabelled"]
-    if annotated:
+    with_mask = [frame for frame in frames if frame.split != "unlabelled"]
+    if with_mask:
         absent = {
-            split: [n for n, p in zip(site.config.class_names, counts) if not p]
-            for split, counts in pixels.items()
+            split: [name for name, count in zip(site.config.class_names, split_pixels) if not count]
+            for split, split_pixels in pixels.items()
         }
-        summary.warnings += _about_labels(absent, summary)
-    copies = _copies(annotated, site.config.data.near_duplicate)
-    if copies:
-        say(
-            f"{copies} val or gate frames look almost like labelled ones, which flatters figures; label other times too"
+        warnings += _warnings_about_labels(absent, summary)
+    similar = _held_out_like_labelled(with_mask, site.config.data.near_duplicate)
+    if similar:
+        warnings.append(
+            f"{similar} val or gate frames look almost like labelled ones, "
+            "which flatters figures; label other times too"
         )
-    if annotated and not summary.total("unlabelled"):
-        say(
-            "there is no unlabelled footage for semi-supervised training to gain from; use `edgeseg add footage`"
+    if with_mask and not summary.total("unlabelled"):
+        warnings.append(
+            "there is no unlabelled footage for semi-supervised training to gain from; "
+            "use `edgeseg add footage`"
         )
     if any(info.current and info.fault for info in summary.bundles):
-        say(
-            "the current bundle is damaged; go back with `edgeseg adapt --rollback`, or export again"
+        warnings.append(
+            "the current bundle is damaged; "
+            "go back with `edgeseg adapt --rollback`, or export again"
         )
+    return warnings
 
 
-def _about_labels(absent: dict[Split, list[str]], summary: SiteSummary) -> list[str]:
-    said = []
+def _warnings_about_labels(absent: dict[Split, list[str]], summary: SiteSummary) -> list[str]:
+    """Warn of classes and frames that are missing.
+
+    Args:
+        absent: Names of the classes that no frame of a split shows.
+    """
+    warnings = []
     if absent["labelled"]:
-        said.append(
-            f"no labelled frame shows {', '.join(absent['labelled'])}, so it cannot be learned; label some that do"
+        warnings.append(
+            f"no labelled frame shows {', '.join(absent['labelled'])}, "
+            "so it cannot be learned; label some that do"
         )
-    for split, least in LEAST.items():
+    for split, min_frames in MIN_FRAMES.items():
         number = summary.total(split)
-        only = [name for name in absent[split] if name not in absent["labelled"]]
-        if number < least:
-            said.append(
-                f"{split} has {number} frames, too few to rely on; use `edgeseg add labels --split {split}`"
+        only_here = [name for name in absent[split] if name not in absent["labelled"]]
+        if number < min_frames:
+            warnings.append(
+                f"{split} has {number} frames, too few to rely on; "
+                f"use `edgeseg add labels --split {split}`"
             )
-        elif only:
-            said.append(
-                f"no {split} frame shows {', '.join(only)}, so how well it is found stays open; add some"
+        elif only_here:
+            warnings.append(
+                f"no {split} frame shows {', '.join(only_here)}, "
+                "so how well it is found stays open; add some"
             )
-    return said
+    return warnings
 
 
-def _copies(annotated: list[Frame], near: int) -> int:
-    learned = np.array(
-        [int(frame.hash, 16) for frame in annotated if frame.split == "labelled"], np.uint64
-    )
-    judges = [frame for frame in annotated if frame.split != "labelled"]
+def _held_out_like_labelled(with_mask: list[Frame], near_duplicate: int) -> int:
+    """Count the val and gate frames that are near-duplicates of labelled ones."""
+    labelled = [int(frame.hash, 16) for frame in with_mask if frame.split == "labelled"]
+    hashes = np.array(labelled, np.uint64)
     return sum(
-        bool((hamming_distances(int(frame.hash, 16), learned) <= near).any()) for frame in judges
+        bool((hamming_distances(int(frame.hash, 16), hashes) <= near_duplicate).any())
+        for frame in with_mask
+        if frame.split in HELD_OUT
     )
 
 
-def _next(summary: SiteSummary) -> str:
+def _next_command(summary: SiteSummary) -> str:
     finished = {run.verb for run in summary.runs if run.finished}
     if not summary.frames:
         return "edgeseg add footage PATH"

@@ -1,7 +1,7 @@
 """The automatic split of labelled frames into labelled, val and gate.
 
-Frames of one block (see `edgeseg.data.blocks`) stay together. A block that several splits share, for
-it is a short clip or the splits were set by hand, is parted in time: each frame belongs to the
+Frames of one block (see `edgeseg.data.blocks`) stay together. A block that several splits share,
+for it is a short clip or the splits were set by hand, is parted in time: each frame belongs to the
 nearest one with a mask.
 """
 
@@ -219,7 +219,7 @@ class _SplitAllocator:
         return [split for split in should_have if class_id not in self._covered[split]]
 
     def _harm(self, split: Split, group: _FrameGroup) -> int:
-        """Count the classes that the other splits could no longer all get if a split took a group."""
+        """Count the classes that the other splits could no longer all get if `split` took it."""
         return sum(
             self._groups_left[class_id] <= len(set(self._splits_lacking(class_id)) - {split})
             for class_id in group.classes

@@ -20,7 +20,7 @@ BLACK = (0, 0, 0)
 
 
 def paint_mask(mask: Mask, palette: Palette) -> Image:
-    """Paint (H, W) class ids in the classes' colors, (H, W, 3) RGB; 255 and unknown ids are black."""
+    """Paint (H, W) class ids as (H, W, 3) RGB; 255 and unknown ids are black."""
     return np.asarray(cv2.applyColorMap(mask, color_table(palette)), np.uint8)
 
 

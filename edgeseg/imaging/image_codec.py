@@ -103,12 +103,15 @@ def _decode(data: bytes, flags: int) -> Image:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Read (height, width) from the frame header; None where the segments before it are not in order.
+    """Read (height, width) from the frame header; None where the segments before it are unsound.
 
     A JPEG begins with FF D8; then follow segments, each FF, its kind, and a length of two bytes
-    that counts itself but not those two. In FF D8 | FF E0 00 10 ... | FF C0 00 11 08 01 E0 02 80 the
-    segment E0 at byte 2 is passed over to byte 2 + 2 + 0x10 = 20. There stands C0, a frame header:
-    height 0x01E0 = 480 from byte 20 + 5, width 0x0280 = 640 from byte 20 + 7.
+    that counts itself but not those two. In
+
+        FF D8 | FF E0 00 10 ... | FF C0 00 11 08 01 E0 02 80 ...
+
+    the segment E0 at byte 2 is passed over to byte 2 + 2 + 0x10 = 20. There stands C0, a frame
+    header: height 0x01E0 = 480 from byte 20 + 5, width 0x0280 = 640 from byte 20 + 7.
     """
     start = 2
     while data[:2] == b"\xff\xd8" and start + 9 <= len(data) and data[start] == 0xFF:

@@ -12,7 +12,7 @@ NO_CLASS_COLOR = (0, 0, 0)  # of every id that is no class, IGNORE among them
 
 
 def color_table(palette: Palette) -> Image:
-    """Return the color of every possible class id, (256, 1, 3) uint8, as `cv2.applyColorMap` takes it.
+    """Return the color of every possible id, (256, 1, 3) uint8, as `cv2.applyColorMap` takes it.
 
     Args:
         palette: colors of the classes in the order of their ids; the table keeps their channel

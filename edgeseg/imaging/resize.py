@@ -1,4 +1,4 @@
-"""Resizing frames and masks, and a frame as the exported graph takes it: one implementation for all."""
+"""Sizes of frames and masks: one implementation for training, export and devices."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
 
 
 def preprocess(image: Image, size: tuple[int, int]) -> Image:
-    """Turn a decoded frame, (H, W, 3) uint8 BGR, into the graph's input, (height, width, 3) uint8 RGB."""
+    """Turn a decoded frame, (H, W, 3) uint8 BGR, into the graph's input of `size`, uint8 RGB."""
     return np.asarray(cv2.cvtColor(resize_image(image, size), cv2.COLOR_BGR2RGB), np.uint8)
