@@ -75,11 +75,11 @@ def find_fault(site: Site, name: str, pictures: Path) -> str:
     """Return what went wrong with the method, or an empty string."""
     # An empty run folder is the newest run, so that resuming begins it.
     train = ["train", "--method", name, "--resume"]
-    whole_run = site.new_run("train")
+    whole_run = site.make_run_folder("train")
     fault = run(site, *train)
     if fault:
         return fault
-    killed_run = site.new_run("train")
+    killed_run = site.make_run_folder("train")
     fault = interrupt(site, killed_run, *train) or run(site, *train)
     if fault:
         return fault

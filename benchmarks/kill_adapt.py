@@ -128,9 +128,14 @@ def prepare(root: Path) -> None:
     """
     site = make_site(root, QUICK)
     some, hardly_any = {"steps": 40, "eval_every": 40, "ema": 0.8}, {"steps": 1, "eval_every": 1}
-    teacher = train(site, site.config.train.model_copy(update=some), site.new_run("train")).path
+    teacher = train(
+        site, site.config.train.model_copy(update=some), site.make_run_folder("train")
+    ).path
     edge = distill(
-        site, site.config.distill.model_copy(update=hardly_any), teacher, site.new_run("distill")
+        site,
+        site.config.distill.model_copy(update=hardly_any),
+        teacher,
+        site.make_run_folder("distill"),
     ).path
     bundle = export(
         site,

@@ -64,7 +64,7 @@ def main() -> None:
         subprocess.run(command, cwd=root, env=environment, check=True, stderr=subprocess.DEVNULL)
         whole = root / "runs" / "train" / "exp1"
         site = Site.open(root)
-        run = site.new_run("train")
+        run = site.make_run_folder("train")
         dice = random.Random(options.seed)
         killed, steps, failures = 0, [0], []
         while killed < options.kills and not (run / "metrics.json").exists():

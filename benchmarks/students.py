@@ -111,7 +111,7 @@ def main() -> None:
             )
         if "miou" not in row:
             if "run" not in row:
-                row["run"] = str(site.new_run(row["verb"]).relative_to(site.root))
+                row["run"] = str(site.make_run_folder(row["verb"]).relative_to(site.root))
                 write_json(stored, seen)
             row["miou"] = learn(site, student, row, teacher, weights.get(student.encoder, "none"))
             write_json(stored, seen)

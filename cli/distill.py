@@ -45,7 +45,7 @@ def distill(
         seed=seed,
     )
     site, overrides = options.open_site("distill", set_, flags)
-    teacher = run if resume else run or site.last_run("train")
+    teacher = run if resume else run or site.newest_finished_run("train")
     out, config = options.open_run(site, site.config.distill, "distill", overrides, resume=resume)
 
     from edgeseg.cli.shared.console import progress_bar

@@ -145,9 +145,9 @@ def _choose_run(site: Site, run: Path | None) -> Path:
     if run is not None:
         return run if run.exists() else site.root / run
     try:
-        return site.last_run("distill")
+        return site.newest_finished_run("distill")
     except DataError:
-        return site.last_run("train")
+        return site.newest_finished_run("train")
 
 
 def _make_current(site: Site, bundle: Path, *, always: bool) -> bool:

@@ -158,7 +158,7 @@ class Site:
             )
         return path
 
-    def new_run(self, verb: str) -> Path:
+    def make_run_folder(self, verb: str) -> Path:
         """Make and return the next free `runs/<verb>/expN`."""
         return make_run_folder(self.root, verb)
 
@@ -167,7 +167,7 @@ class Site:
         runs = _run_folders(self.root, verb)
         return runs[-1] if runs else None
 
-    def last_run(self, verb: str) -> Path:
+    def newest_finished_run(self, verb: str) -> Path:
         """Return the newest `runs/<verb>/expN` that holds finished weights.
 
         Raises:

@@ -129,7 +129,7 @@ def export(
     )
     work.files[CARD] = text.encode()
     bundle = _store(target, manifest, work.files, keep=out is None)
-    folder = site.new_run("export") if record else None
+    folder = site.make_run_folder("export") if record else None
     if folder is not None:
         write_atomic(folder / "config.toml", to_toml(site.config).encode())
         render_report(work.figures, work.refused, work.val, work.outcomes).write(

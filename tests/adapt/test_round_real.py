@@ -39,8 +39,8 @@ def site(tmp_path: Path) -> Site:
         "adapt": {**SECTIONS["adapt"], "train_steps": 30, "distill_steps": 30},
     }
     site = make_site(tmp_path / "site", validate_config(SiteConfig, table, "the test site"))
-    teacher = train(site, site.config.train, site.new_run("train")).path
-    edge = distill(site, site.config.distill, teacher, site.new_run("distill")).path
+    teacher = train(site, site.config.train, site.make_run_folder("train")).path
+    edge = distill(site, site.config.distill, teacher, site.make_run_folder("distill")).path
     bundle = export(site, site.config.export, edge, seq=1).bundle
     replace_link(site.current_bundle, bundle.name)
     make_log(tmp_path / "log", range(100, 105))

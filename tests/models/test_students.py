@@ -301,7 +301,7 @@ def test_students_are_trained_with_methods_that_perturb_features_and_read_widths
 def make_run(
     site: Site, verb: str, student: Student, miou: float, classes: tuple[ClassSpec, ...]
 ) -> Path:
-    run = site.new_run(verb)
+    run = site.make_run_folder(verb)
     save_card(
         run,
         ModelCard(arch=student.arch, encoder=student.encoder, classes=classes, height=64, width=96),
