@@ -34,12 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.bundle.flavours import INT8_FLAVOURS
 from edgeseg.calibration.frame_selection import Strategy, calibration_candidates, select_frames
 from edgeseg.export.evaluation.figures import accuracy_metrics, sqnr
-from edgeseg.export.evaluation.parity import (
-    CalibrationImages,
-    ValFrames,
-    evaluate_graph,
-    sample_logits,
-)
+from edgeseg.export.evaluation.parity import evaluate_graph, sample_logits
+from edgeseg.export.evaluation.site_frames import CalibrationImages, ValFrames
 from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import (

@@ -174,7 +174,7 @@ def time_all(site: Site, rows: dict[str, Row], threads: int) -> None:
             "fp32_ms": fp32.minimum,
             "int8_ms": int8 and int8.minimum,
         }
-        row["race"]["speedup"] = int8 and fp32.over(int8)
+        row["race"]["speedup"] = int8 and fp32.ratio(int8)
 
 
 def table(rows: dict[str, Row]) -> None:

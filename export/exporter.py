@@ -1,5 +1,6 @@
-"""The whole export: graph, thresholds, parity chain, INT8 and FP16 behind their gates, and the
-bundle in one rename.
+"""The whole export, top to bottom: graph, thresholds, parity chain, INT8 and FP16 files, bundle.
+
+Each file is measured on val and must pass its gates; the bundle is put in place by one rename.
 """
 
 from __future__ import annotations
@@ -14,25 +15,20 @@ from typing import Any
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle, Manifest, write_bundle
-from edgeseg.bundle.flavours import FP32
+from edgeseg.bundle.bundle import Bundle, write_bundle
+from edgeseg.bundle.flavours import FLAVOURS, FP32
 from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
-from edgeseg.bundle.manifest import CARD, GOLDEN
+from edgeseg.bundle.manifest import CARD, GOLDEN, MANIFEST, Manifest
 from edgeseg.config import ExportConfig, to_toml
 from edgeseg.errors import BundleError, ExportError
-from edgeseg.export.bundle_files import (
-    ExportContext,
-    add_fp16_file,
-    add_fp32_file,
-    add_int8_files,
-    apply_gates,
-    measure_latency,
-)
+from edgeseg.export.bundle_files import add_fp16_file, add_fp32_file, apply_gates, measure_latency
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.evaluation.parity import ValFrames
+from edgeseg.export.evaluation.site_frames import ValFrames
+from edgeseg.export.export_context import ExportContext
 from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, logits_size
 from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.int8_files import add_int8_files
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.reporting.html_page import render_report
 from edgeseg.export.reporting.model_card import render_model_card
@@ -42,7 +38,7 @@ from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site
 
-MIN_VAL_FRAMES = 3  # frames: fewer fit no threshold
+MIN_VAL_FRAMES = 3  # fewer fit no threshold
 GOLDEN_FRAMES = 8
 
 
@@ -51,10 +47,10 @@ class ExportResult:
     """A finished export.
 
     Attributes:
-        bundle: its folder.
-        folder: with `report.html` and `metrics.json`, if one was asked for.
-        figures: of each step of the parity chain, and of files that were refused.
-        refused: one sentence for each file that was asked for and left out.
+        bundle: The folder of the bundle.
+        folder: The folder with `report.html` and `metrics.json`, if one was asked for.
+        figures: The figures of each step of the parity chain, and of files that were refused.
+        refused: One sentence for each file that was asked for and left out.
     """
 
     bundle: Path
@@ -73,21 +69,23 @@ def export(
     record: bool = False,
     report: ProgressReporter | None = None,
 ) -> ExportResult:
-    """Export the best weights of `run` as the bundle `out`, or as the site's
-    `bundles/<verb>-<expN>-<digest>`.
+    """Export the best weights of `run` as a bundle.
 
-    The bundle is written whole or not at all. INT8 or FP16 files that fail their gate are left out
-    of it and named in `refused`.
+    The bundle is written whole or not at all. INT8 or FP16 files that fail a gate are left out of
+    it and named in `refused`.
 
     Args:
-        record: also write a report to look at, the figures and the configuration to
+        out: The folder of the bundle; the site's `bundles/<verb>-<expN>-<digest>` if None.
+        seq: The number of the bundle among those published.
+        record: Also write a report to look at, the figures and the configuration to
             `runs/export/expN`.
+        report: Told what happens.
 
     Raises:
-        ExportError: the network cannot be exported, the site has too few val frames, or `out` holds
+        ExportError: The network cannot be exported, the site has too few val frames, or `out` holds
             something else.
-        TrainError: the run is unfinished or damaged.
-        DataError: frames are missing or damaged.
+        TrainError: The run is unfinished or damaged.
+        DataError: Frames are missing or damaged.
     """
     report = report or NullReporter()
     if out is not None:
@@ -97,67 +95,58 @@ def export(
         raise ExportError(
             f"{run} was trained with other classes than edgeseg.toml has now; train it again"
         )
-    work = _begin(site, config, model, report)
-    log_from = add_fp32_file(work, model)
+
+    context = _start(site, config, model, report)
+    log_from = add_fp32_file(context, model)
     if config.int8:
-        add_int8_files(work)
+        add_int8_files(context)
     if config.half:
-        add_fp16_file(work)
-    measure_latency(work)
-    apply_gates(work)
-    work.files[GOLDEN] = _golden(work)
-    height, width = logits_size(work.network)
-    target = out or _default_target(site, run, work.files)
-    manifest = Manifest(
-        seq=seq,
-        site=site.config.name,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        classes=model.card.classes,
-        height=work.interface.height,
-        width=work.interface.width,
-        entropy_height=height,
-        entropy_width=width,
-        gamma=work.interface.gamma,
-        temperature=work.interface.temperature,
-        log_threshold=log_from,
-        figures=work.figures,
-        provenance=provenance(site, run, model.card) | ({} if out else _parent(site, target)),
-        files={},
-    )
-    text = render_model_card(
-        manifest, len(work.val.frames), license_terms(run, model.card), work.refused
-    )
-    work.files[CARD] = text.encode()
-    bundle = _store(target, manifest, work.files, keep=out is None)
-    folder = site.make_run_folder("export") if record else None
-    if folder is not None:
-        write_atomic(folder / "config.toml", to_toml(site.config).encode())
-        render_report(work.figures, work.refused, work.val, work.outcomes).write(
-            folder / "report.html"
-        )
-        facts = {"bundle": bundle.path.name, "refused": work.refused, "figures": work.figures}
-        write_json(folder / "metrics.json", facts)
+        add_fp16_file(context)
+    measure_latency(context)
+    apply_gates(context)
+    context.files[GOLDEN] = dump_golden_frames(_golden_frames(context))
+
+    target = out or _default_target(site, run, context.files)
+    origin = provenance(site, run, model.card)
+    if out is None:
+        origin |= _parent(site, target)
+    manifest = _manifest(context, model, origin, log_from, seq)
+    terms = license_terms(run, model.card)
+    card = render_model_card(manifest, len(context.val.frames), terms, context.refused)
+    context.files[CARD] = card.encode()
+    bundle = _write_bundle(target, manifest, context.files, keep_existing=out is None)
+    folder = _write_record(context, bundle) if record else None
     report.stop()
-    return ExportResult(bundle.path, folder, work.figures, work.refused)
+    return ExportResult(bundle.path, folder, context.figures, context.refused)
 
 
 def _check_target(out: Path) -> None:
-    if out.is_symlink() or (
-        out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir()))
-    ):
+    """Refuse to replace anything but a bundle or an empty folder.
+
+    Raises:
+        ExportError: `out` is something else.
+    """
+    is_bundle = (out / MANIFEST).is_file()
+    is_empty_folder = out.is_dir() and not any(out.iterdir())
+    if out.is_symlink() or (out.exists() and not is_bundle and not is_empty_folder):
         raise ExportError(
             f"{out} exists and is no bundle, so it is not replaced; choose another --output"
         )
 
 
-def _begin(
+def _start(
     site: Site, config: ExportConfig, model: LoadedModel, report: ProgressReporter
 ) -> ExportContext:
+    """Write the network as ONNX, and gather what all steps need.
+
+    Raises:
+        ExportError: The site has too few val frames, or the network cannot be exported.
+    """
     val = site.frames("val")
     if len(val) < MIN_VAL_FRAMES:
         raise ExportError(
-            f"the site has {len(val)} val frames but gamma and temperature need at least {MIN_VAL_FRAMES}; "
-            "add some with `edgeseg add labels IMAGES MASKS --split val`"
+            f"the site has {len(val)} val frames but gamma and temperature need at least "
+            f"{MIN_VAL_FRAMES}; add some with `edgeseg add labels IMAGES MASKS --split val`"
         )
     size = config.imgsz or (model.card.height, model.card.width)
     report.start("writing the graph", None)
@@ -171,45 +160,66 @@ def _begin(
     )
     network, interface = fold_std(network, interface)
     return ExportContext(
-        site,
-        config,
-        ValFrames(site, val, size),
-        network,
-        interface,
-        report,
-        config.threads or available_cores(),
+        site=site,
+        config=config,
+        val=ValFrames(site, val, size),
+        network=network,
+        interface=interface,
+        report=report,
+        threads=config.threads or available_cores(),
     )
 
 
-def _golden(work: ExportContext) -> bytes:
-    """Frames spread over val and the masks that the shipped FP32 file gives them, for devices to
-    check themselves.
-    """
-    places = np.unique(np.linspace(0, len(work.val.frames) - 1, GOLDEN_FRAMES).round().astype(int))
-    images = np.stack([work.val.image(int(place)) for place in places])
-    session = open_session(work.files[FLAVOURS[FP32].file], work.threads)
-    masks = np.concatenate([session.run(["mask"], {"image": image[None]})[0] for image in images])
-    return dump_golden_frames(GoldenFrames(images, masks))
+def _golden_frames(context: ExportContext) -> GoldenFrames:
+    """Return frames spread over val with the masks that the shipped FP32 file gives them."""
+    last = len(context.val.frames) - 1
+    indices = np.unique(np.linspace(0, last, GOLDEN_FRAMES).round().astype(int))
+    images = np.stack([context.val.image(int(index)) for index in indices])
+    session = open_session(context.graph(FP32), context.threads)
+    masks = [session.run(["mask"], {"image": image[None]})[0] for image in images]
+    return GoldenFrames(images, np.concatenate(masks))
+
+
+def _manifest(
+    context: ExportContext,
+    model: LoadedModel,
+    origin: dict[str, Any],  # Any: names, digests and versions
+    log_from: float,
+    seq: int,
+) -> Manifest:
+    height, width = logits_size(context.network)
+    interface = context.interface
+    return Manifest(
+        seq=seq,
+        site=context.site.config.name,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        classes=model.card.classes,
+        height=interface.height,
+        width=interface.width,
+        entropy_height=height,
+        entropy_width=width,
+        gamma=interface.gamma,
+        temperature=interface.temperature,
+        log_threshold=log_from,
+        figures=context.figures,
+        provenance=origin,
+        files={},  # filled in by `write_bundle`
+    )
 
 
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:
-    graphs = hashlib.sha256(
-        b"".join(
-            hashlib.sha256(files[spec.file]).digest()
-            for spec in FLAVOURS.values()
-            if spec.file in files
-        )
-    )
-    return (
-        site.root
-        / "bundles"
-        / f"{run.resolve().parent.name}-{run.resolve().name}-{graphs.hexdigest()[:8]}"
-    )
+    """Return a folder in the site's `bundles`, named after the run and a digest of all graphs."""
+    graphs = [files[spec.file] for spec in FLAVOURS.values() if spec.file in files]
+    digests = b"".join(hashlib.sha256(graph).digest() for graph in graphs)
+    run = run.resolve()
+    name = f"{run.parent.name}-{run.name}-{hashlib.sha256(digests).hexdigest()[:8]}"
+    return site.root / "bundles" / name
 
 
 def _parent(site: Site, target: Path) -> dict[str, dict[str, str | int]]:
-    """What `adapt --rollback` goes back to once the bundle at `target` is current: the one that is
-    current now.
+    """Return the bundle that is current now, which `adapt --rollback` goes back to.
+
+    It is empty where there is none, or where it is the one that is written.
     """
     try:
         current = Bundle.open(site.current_bundle)
@@ -220,16 +230,34 @@ def _parent(site: Site, target: Path) -> dict[str, dict[str, str | int]]:
     return {"parent": {"name": current.path.name, "seq": current.manifest.seq}}
 
 
-def _store(out: Path, manifest: Manifest, files: dict[str, bytes], *, keep: bool) -> Bundle:
-    """Write the bundle; with `keep`, one of the same graphs that is already there stays as it is."""
-    if keep and out.exists():
+def _write_bundle(
+    target: Path, manifest: Manifest, files: dict[str, bytes], *, keep_existing: bool
+) -> Bundle:
+    """Write the bundle, and remove what an export that was killed left beside it.
+
+    Args:
+        keep_existing: Leave an undamaged bundle at `target` as it is; its name says that its graphs
+            are the same.
+    """
+    if keep_existing and target.exists():
         try:
-            bundle = Bundle.open(out)
+            bundle = Bundle.open(target)
             bundle.verify()
             return bundle
         except BundleError:
             pass  # damaged: written anew
-    bundle = write_bundle(out, manifest, files)
-    for leftover in out.parent.glob(f".{out.name}.*.tmp"):  # of an export that was killed
+    bundle = write_bundle(target, manifest, files)
+    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
         shutil.rmtree(leftover, ignore_errors=True)
     return bundle
+
+
+def _write_record(context: ExportContext, bundle: Bundle) -> Path:
+    """Write configuration, report and figures of the export to a new `runs/export/expN`."""
+    folder = context.site.make_run_folder("export")
+    write_atomic(folder / "config.toml", to_toml(context.site.config).encode())
+    page = render_report(context.figures, context.refused, context.val, context.evaluations)
+    page.write(folder / "report.html")
+    facts = {"bundle": bundle.path.name, "refused": context.refused, "figures": context.figures}
+    write_json(folder / "metrics.json", facts)
+    return folder

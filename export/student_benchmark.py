@@ -20,7 +20,7 @@ from edgeseg.bundle.flavours import INT8_CPU
 from edgeseg.calibration.frame_selection import calibration_candidates, select_frames
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.latency import compare_latency
-from edgeseg.export.evaluation.parity import CalibrationImages
+from edgeseg.export.evaluation.site_frames import CalibrationImages
 from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
@@ -151,7 +151,7 @@ def benchmark_students(
                 size,
                 round(before.minimum, 3),
                 round(after.minimum, 3),
-                round(before.over(after), 3),
+                round(before.ratio(after), 3),
                 quantized,
                 convolutions,
                 conversions,

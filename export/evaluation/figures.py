@@ -1,4 +1,4 @@
-"""How far one file sees what another sees on the same val frames: the figures of the parity chain."""
+"""The figures of the parity chain: how far a file computes on the val frames what another does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.array_types import Mask
 from edgeseg.metrics import (
     Counts,
     block_length,
@@ -21,6 +21,7 @@ from edgeseg.metrics import (
 )
 
 Array = NDArray[np.float32]
+Figures = dict[str, Any]  # Any: numbers and tables of them
 
 
 @dataclass(frozen=True)
@@ -33,83 +34,96 @@ class LogitSamples:
     """
 
     logits: Array
-    labels: Image
+    labels: Mask
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What one model made of the val frames.
+    """What one model predicted on the val frames.
 
     Attributes:
-        counts: (frames, C, C), at the truth's own size.
+        counts: (frames, C, C) pixels by true and predicted class, at the truth's own size.
         masks: (H, W) uint8 of each frame, at the graph's size.
         entropies: (h, w) float32 of each frame; none from torch.
     """
 
     counts: Counts
-    masks: list[Image]
+    masks: list[Mask]
     entropies: list[Array]
 
 
 def accuracy_metrics(
-    outcome: EvaluationResult, names: tuple[str, ...], before: EvaluationResult | None = None
-) -> dict[str, Any]:  # Any: numbers, tables
-    """What the manifest says of one link: mIoU and IoU of each class in percent, and how it
-    compares with `before`.
+    evaluation: EvaluationResult,
+    class_names: tuple[str, ...],
+    reference: EvaluationResult | None = None,
+) -> Figures:
+    """Return what the manifest says of one file.
 
-    `drop` is in mIoU points, positive where this link is worse; `drop_interval` its 95 % interval
-    over blocks of val frames; `boundary_agreement` is the agreement within two pixels of a class
-    border.
+    mIoU and IoU of each class in percent, and with a reference: `drop` in mIoU points, positive
+    where the file is worse, with its 95 % interval over blocks of val frames in `drop_interval`;
+    `agreement` in percent of the pixels, and `boundary_agreement` the same within two pixels of a
+    class border; `worst_class` with the IoU points that it loses.
+
+    Args:
+        reference: What the file is compared with.
     """
-    total = outcome.counts.sum(0)
-    classes = iou(total)
-    found: dict[str, Any] = {
+    total = evaluation.counts.sum(0)
+    class_ious = iou(total)
+    figures: Figures = {
         "miou": round(miou(total), 4),
         "per_class": {
             name: None if np.isnan(value) else round(float(value), 3)
-            for name, value in zip(names, classes)
+            for name, value in zip(class_names, class_ious)
         },
     }
-    if before is None:
-        return found
+    if reference is None:
+        return figures
     change = paired_bootstrap(
-        outcome.counts, before.counts, block=block_length(len(outcome.counts))
+        evaluation.counts, reference.counts, block=block_length(len(evaluation.counts))
     )
-    losses = np.nan_to_num(iou(before.counts.sum(0)) - classes, nan=-np.inf)
+    losses = np.nan_to_num(iou(reference.counts.sum(0)) - class_ious, nan=-np.inf)
     worst = int(np.argmax(losses))
-    same = [one == other for one, other in zip(outcome.masks, before.masks)]
-    edges = [near_boundary(mask) for mask in before.masks]
-    near = sum(int(edge.sum()) for edge in edges)
-    return found | {
-        "agreement": round(
-            float(np.mean([pixel_agreement(a, b) for a, b in zip(outcome.masks, before.masks)])), 4
-        ),
-        "boundary_agreement": round(
-            100 * sum(int((a & b).sum()) for a, b in zip(same, edges)) / near, 3
-        )
-        if near
-        else None,
+    agreements = [
+        pixel_agreement(mask, reference_mask)
+        for mask, reference_mask in zip(evaluation.masks, reference.masks)
+    ]
+    return figures | {
+        "agreement": round(float(np.mean(agreements)), 4),
+        "boundary_agreement": _boundary_agreement(evaluation.masks, reference.masks),
         "drop": round(-change.mean, 4),
         "drop_interval": [round(-change.high, 4), round(-change.low, 4)],
-        "worst_class": {"name": names[worst], "drop": round(float(losses[worst]), 3)},
+        "worst_class": {"name": class_names[worst], "drop": round(float(losses[worst]), 3)},
     }
+
+
+def _boundary_agreement(masks: list[Mask], references: list[Mask]) -> float | None:
+    """Return the agreement near class borders of the reference, None if it has no borders."""
+    pixels = agreeing = 0
+    for mask, reference in zip(masks, references):
+        boundary = near_boundary(reference)
+        pixels += int(boundary.sum())
+        agreeing += int((boundary & (mask == reference)).sum())
+    return round(100 * agreeing / pixels, 3) if pixels else None
 
 
 def likelihood_metrics(
-    samples: LogitSamples, temperature: float, before: LogitSamples | None = None
-) -> dict[str, Any]:  # Any: as `figures`
-    """Expected calibration error in percent, and the signal-to-noise ratio of the logits against
-    `before` in dB.
+    samples: LogitSamples, temperature: float, reference: LogitSamples | None = None
+) -> Figures:
+    """Return the expected calibration error in percent and, with a reference, the SQNR in dB.
+
+    Args:
+        temperature: What the logits are divided by for the calibration error.
+        reference: The float logits of the same pixels.
     """
     error = expected_calibration_error(samples.logits / np.float32(temperature), samples.labels)
-    found: dict[str, Any] = {"calibration_error": round(100 * error, 3)}
-    if before is not None:
-        found["sqnr"] = round(sqnr(samples.logits, before.logits), 2)
-    return found
+    figures: Figures = {"calibration_error": round(100 * error, 3)}
+    if reference is not None:
+        figures["sqnr"] = round(sqnr(samples.logits, reference.logits), 2)
+    return figures
 
 
 def sqnr(values: Array, reference: Array) -> float:
-    """Signal-to-quantization-noise ratio in dB; infinite for equal values."""
+    """Return the signal-to-quantization-noise ratio in dB; infinite for equal values."""
     noise = float(np.sum((values.astype(np.float64) - reference) ** 2))
     signal = float(np.sum(reference.astype(np.float64) ** 2))
     return 10 * float(np.log10(signal / noise)) if noise and signal else float("inf")

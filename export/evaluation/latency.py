@@ -1,5 +1,6 @@
-"""How fast two graphs are on this machine: run in turns, in random order, so that whatever else it
-does slows both.
+"""The latency of graphs on this machine, side by side.
+
+They run in turns, in random order, so that whatever else the machine does slows all of them.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ from edgeseg.progress import ProgressReporter
 Name = TypeVar("Name", bound=str)
 MAX_ROUNDS = 30
 MIN_ROUNDS = 10
-MAX_SECONDS = 30.0  # after this no new round begins, once there are FEWEST
+MAX_SECONDS = 30.0  # after this no new round begins, once there were MIN_ROUNDS
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds a frame."""
+    """Milliseconds a frame.
+
+    Attributes:
+        minimum: The fastest run.
+        median: The median of all runs.
+    """
 
     minimum: float
     median: float
 
-    def over(self, other: Latency) -> float:
-        """How many times as long this takes as `other`: by minima or by medians, whichever claims
-        less.
+    def ratio(self, other: Latency) -> float:
+        """Return how many times as long this takes as `other`.
+
+        By minima or by medians, whichever claims less.
 
         On an idle machine they agree. On a busy one a long run seldom finds a quiet moment, which
         flatters the shorter one's minimum, while bursts of load blur the medians.
@@ -45,17 +52,20 @@ def compare_latency(
     seed: int,
     report: ProgressReporter,
 ) -> dict[Name, Latency]:
-    """Time each graph on one frame; each timed run follows one of the same graph that warms the
-    caches.
+    """Time each graph on one frame.
+
+    Each timed run follows one of the same graph that warms the caches.
 
     Args:
-        graphs: by name.
+        graphs: ONNX files by name.
         image: (H, W, 3) uint8.
         threads: 0 for as many as there are cores.
+        seed: Of the order.
+        report: Advances by one for each round.
     """
     sessions = {name: open_session(data, threads) for name, data in graphs.items()}
     feed, random = {"image": image[None]}, np.random.default_rng(seed)
-    taken: dict[Name, list[float]] = {name: [] for name in graphs}
+    milliseconds: dict[Name, list[float]] = {name: [] for name in graphs}
     begin = time.perf_counter()
     for number in range(MAX_ROUNDS):
         if number >= MIN_ROUNDS and time.perf_counter() - begin > MAX_SECONDS:
@@ -64,6 +74,9 @@ def compare_latency(
             sessions[name].run(None, feed)
             start = time.perf_counter()
             sessions[name].run(None, feed)
-            taken[name].append(1000 * (time.perf_counter() - start))
+            milliseconds[name].append(1000 * (time.perf_counter() - start))
         report.advance()
-    return {name: Latency(min(values), float(np.median(values))) for name, values in taken.items()}
+    return {
+        name: Latency(min(values), float(np.median(values)))
+        for name, values in milliseconds.items()
+    }

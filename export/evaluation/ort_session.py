@@ -13,19 +13,18 @@ ERRORS_ONLY = 3  # errors only
 def open_session(
     data: bytes, threads: int = 0, *, optimized: Path | None = None, plain: bool = False
 ) -> Any:  # Any: onnxruntime has no types
-    """A session made from the bytes of a graph.
+    """Return a session made from the bytes of a graph.
 
     Args:
         threads: 0 for as many as there are cores.
-        optimized: where to write the graph as ONNX Runtime optimized it.
-        plain: run each node as it stands, Q/DQ in floating point.
+        optimized: Where to write the graph as ONNX Runtime optimized it.
+        plain: Run each node as it stands, Q/DQ in floating point.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # one session's idle threads would tax the next
+    # idle threads must not spin: those of one session would slow the next
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if plain:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if optimized is not None:

@@ -32,7 +32,8 @@ from edgeseg.export.evaluation.gates import (
     speed_faults,
 )
 from edgeseg.export.evaluation.latency import Latency, compare_latency
-from edgeseg.export.evaluation.parity import ValFrames, evaluate_graph, sample_logits
+from edgeseg.export.evaluation.parity import evaluate_graph, sample_logits
+from edgeseg.export.evaluation.site_frames import ValFrames
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
@@ -266,4 +267,4 @@ def _measure_speedup(context: SearchContext, result: RecipeResult, search: Searc
     search.times = compare_latency(
         files, context.val.image(0), context.threads, context.config.seed, context.report
     )
-    result.figures["speedup"] = round(search.times[FP32].over(search.times[INT8_CPU]), 3)
+    result.figures["speedup"] = round(search.times[FP32].ratio(search.times[INT8_CPU]), 3)

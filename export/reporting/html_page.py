@@ -1,6 +1,4 @@
-"""The report of an export: the parity chain as a table, what each rung of a ladder brought, and the
-worst frames.
-"""
+"""The report of an export: the parity chain, the INT8 recipes that were tried, the worst frames."""
 
 from __future__ import annotations
 
@@ -10,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bundle.flavours import FP32, GATED
+from edgeseg.bundle.flavours import FLAVOURS, FP32, GATED, Flavour
 from edgeseg.export.evaluation.figures import EvaluationResult
-from edgeseg.export.evaluation.parity import ValFrames
+from edgeseg.export.evaluation.site_frames import ValFrames
 from edgeseg.export.reporting.model_card import (
     PARITY_HEADER,
     RECIPE_HEADER,
@@ -25,7 +23,7 @@ from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
 from edgeseg.metrics import pixel_agreement
 
-SHOWN_FRAMES = 4  # frames of each file
+SHOWN_FRAMES = 4  # of each file
 GRAY, CHANGED = 70, (230, 60, 60)
 Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
 QUALITY_FORMATS = {
@@ -50,97 +48,108 @@ QUALITY_HEADER = (
 
 
 def render_report(
-    figures: Figures, refused: list[str], val: ValFrames, outcomes: Mapping[str, EvaluationResult]
+    figures: Figures,
+    refused: list[str],
+    val: ValFrames,
+    evaluations: Mapping[Flavour, EvaluationResult],
 ) -> HtmlReport:
-    """Draw it.
+    """Return the report.
 
     Args:
-        outcomes: on val, by flavour; "fp32" is what the others are compared with.
+        figures: The figures of each step.
+        refused: Sentences about files that failed their gates.
+        val: The val frames.
+        evaluations: The evaluation on val, by flavour; the others are compared with FP32's.
     """
     config = val.site.config
     page = HtmlReport(
         f"{config.name}: export",
-        f"{len(val.frames)} val frames through every file, {val.size[1]}x{val.size[0]}; agreement and drops against "
-        "FP32, FP32's own against torch.",
+        f"{len(val.frames)} val frames through every file, {val.size[1]}x{val.size[0]}; agreement "
+        "and drops against FP32, FP32's own against torch.",
     )
     page.table(PARITY_HEADER, parity_rows(figures))
     for sentence in refused:
         page.paragraph(sentence)
     page.heading("What else the files share, and what not")
     page.paragraph(
-        "Borders are pixels within two of a change of class. Calibration error is how far confidence and accuracy are "
-        "apart (15 bins). Temperature and gamma are fitted on each file itself, so that a score means the same "
-        "whichever file a device runs; the entropy shift is what is left."
+        "Borders are pixels within two of a change of class. Calibration error is how far "
+        "confidence and accuracy are apart (15 bins). Temperature and gamma are fitted on each "
+        "file itself, so that a score means the same whichever file a device runs; the entropy "
+        "shift is what is left."
     )
     steps = [step for step in STEP_TITLES if step in figures and step != "torch"]
     page.table(QUALITY_HEADER, [_quality_row(STEP_TITLES[step], figures[step]) for step in steps])
-    for name, tried in recipe_rows(figures).items():
-        page.heading(f"How {name} was made")
+    for title, tried in recipe_rows(figures).items():
+        page.heading(f"How {title} was made")
         page.table(RECIPE_HEADER, tried)
     page.heading("Classes")
     page.table(
         ["IoU", *(STEP_TITLES[step] for step in steps)],
         [
-            [name, *(_iou(figures[step]["per_class"][name]) for step in steps)]
+            [name, *(_format_iou(figures[step]["per_class"][name]) for step in steps)]
             for name in config.class_names
         ],
     )
-    for step in GATED:
-        if step in outcomes:
-            _worst_frames(page, STEP_TITLES[step], val, outcomes[FP32], outcomes[step])
+    for flavour in GATED:
+        if flavour in evaluations:
+            title = FLAVOURS[flavour].title
+            _add_worst_frames(page, title, val, evaluations[FP32], evaluations[flavour])
     return page
 
 
-def _iou(value: float | None) -> str:
+def _format_iou(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _quality_row(name: str, found: Figures) -> tuple[str, ...]:
-    return (
-        name,
-        *(
-            form.format(found[key]) if found.get(key) is not None else "-"
-            for key, form in QUALITY_FORMATS.items()
-        ),
-    )
+def _quality_row(title: str, figures: Figures) -> tuple[str, ...]:
+    cells = [
+        template.format(figures[key]) if figures.get(key) is not None else "-"
+        for key, template in QUALITY_FORMATS.items()
+    ]
+    return (title, *cells)
 
 
-def _worst_frames(
-    page: HtmlReport, name: str, val: ValFrames, before: EvaluationResult, after: EvaluationResult
+def _add_worst_frames(
+    page: HtmlReport,
+    title: str,
+    val: ValFrames,
+    reference: EvaluationResult,
+    evaluation: EvaluationResult,
 ) -> None:
-    """The frames on which a file agrees least with FP32."""
-    shares = [pixel_agreement(one, other) for one, other in zip(after.masks, before.masks)]
+    """Show the frames on which a file agrees least with FP32."""
+    agreements = [
+        pixel_agreement(mask, reference_mask)
+        for mask, reference_mask in zip(evaluation.masks, reference.masks)
+    ]
     palette = val.site.config.palette
-    page.heading(f"Where {name} differs most from FP32")
+    page.heading(f"Where {title} differs most from FP32")
     page.legend([(spec.name, spec.color) for spec in val.site.config.classes])
-    lines = []
-    for place in np.argsort(shares, kind="stable")[:SHOWN_FRAMES]:
-        frame, entropy = val.image(int(place)), before.entropies[place]
-        step = np.ix_(
-            *(np.arange(side) * small // side for side, small in zip(val.size, entropy.shape))
-        )
-        lines.append(
+    rows = []
+    for index in map(int, np.argsort(agreements, kind="stable")[:SHOWN_FRAMES]):
+        image = val.image(index)
+        mask, reference_mask = evaluation.masks[index], reference.masks[index]
+        entropy = _enlarge(reference.entropies[index], val.size)
+        rows.append(
             [
-                (frame, val.frames[int(place)].id),
-                (paint_mask(before.masks[place], palette), "FP32"),
-                (
-                    paint_mask(after.masks[place], palette),
-                    f"{name}, {shares[place]:.2f} % the same",
-                ),
-                (
-                    _differences(frame, before.masks[place] != after.masks[place]),
-                    "pixels that changed",
-                ),
-                (paint_entropy(entropy[step]), "entropy of FP32"),
+                (image, val.frames[index].id),
+                (paint_mask(reference_mask, palette), "FP32"),
+                (paint_mask(mask, palette), f"{title}, {agreements[index]:.2f} % the same"),
+                (_paint_changes(image, reference_mask != mask), "pixels that changed"),
+                (paint_entropy(entropy), "entropy of FP32"),
             ]
         )
-    page.pictures([], lines)
+    page.pictures([], rows)
 
 
-def _differences(frame: Image, changed: NDArray[np.bool_]) -> Image:
-    """The frame in gray, changed pixels in red."""
-    gray = np.repeat(frame.mean(2, keepdims=True) * ((255 - GRAY) / 255) + GRAY, 3, 2).astype(
-        np.uint8
-    )
-    gray[changed] = CHANGED
-    return gray
+def _enlarge(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Repeat values up to a size: three values become 0 0 1 1 2 2 for a side of six."""
+    indices = (np.arange(side) * small // side for side, small in zip(size, values.shape))
+    return values[np.ix_(*indices)]
+
+
+def _paint_changes(image: Image, changed: NDArray[np.bool_]) -> Image:
+    """Return the image in gray with changed pixels in red."""
+    brightness = image.mean(2, keepdims=True) * ((255 - GRAY) / 255) + GRAY
+    painted = np.repeat(brightness, 3, 2).astype(np.uint8)
+    painted[changed] = CHANGED
+    return painted

@@ -4,139 +4,142 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgeseg.bundle import FLAVOURS, Manifest
-from edgeseg.bundle.flavours import FP32, INT8_CPU, INT8_FLAVOURS
+from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_CPU, INT8_FLAVOURS
+from edgeseg.bundle.manifest import Manifest
 
+Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
 STEP_TITLES: dict[str, str] = {"torch": "torch"} | {
     name: spec.title for name, spec in FLAVOURS.items()
 }
+PARITY_HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
+RECIPE_HEADER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8", "speed")
 
 
 def render_model_card(
     manifest: Manifest, val_frames: int, terms: list[str], refused: list[str]
 ) -> str:
-    """The text of card.md."""
-    origin, classes = manifest.provenance, manifest.classes
-    has_int8 = INT8_CPU in manifest.figures and "refused" not in manifest.figures[INT8_CPU]
+    """Return the text of card.md.
+
+    Args:
+        val_frames: The number of val frames that the figures come from.
+        terms: Sentences about the terms of weights and data.
+        refused: Sentences about files that failed their gates.
+    """
+    origin, classes, figures = manifest.provenance, manifest.classes, manifest.figures
+    has_int8 = INT8_CPU in figures and "refused" not in figures[INT8_CPU]
     lines = [
         f"# {manifest.site}",
         "",
-        f"A segmentation model for one site: {origin['arch']} on {origin['encoder']}, made by {origin['method']} in "
-        f"`{origin['run']}`, exported {manifest.created} by edgeseg {origin['edgeseg']}.",
+        f"A segmentation model for one site: {origin['arch']} on {origin['encoder']}, made by "
+        f"{origin['method']} in `{origin['run']}`, exported {manifest.created} by edgeseg "
+        f"{origin['edgeseg']}.",
         "",
         f"- Input: one {manifest.width}x{manifest.height} RGB frame, uint8.",
         f"- Classes ({len(classes)}): {', '.join(spec.name for spec in classes)}.",
-        f"- Entropy: {manifest.entropy_width}x{manifest.entropy_height}, with temperature {manifest.temperature:.3f}. "
-        f"A pixel is unreliable above {manifest.gamma:.4f}; a frame is worth keeping from a score of "
-        f"{manifest.log_threshold:.4f}.",
-        "- Made for the cameras and conditions of this site; anywhere else its figures say nothing.",
+        f"- Entropy: {manifest.entropy_width}x{manifest.entropy_height}, with temperature "
+        f"{manifest.temperature:.3f}. A pixel is unreliable above {manifest.gamma:.4f}; a frame is "
+        f"worth keeping from a score of {manifest.log_threshold:.4f}.",
+        "- Made for the cameras and conditions of this site; anywhere else its figures say "
+        "nothing.",
         "",
         f"## Figures on {val_frames} val frames",
         "",
-        *parity_table(manifest.figures),
+        *parity_table(figures),
         "",
-        *class_table(manifest.figures),
-        "",
-        *[
-            line
-            for name, tried in recipe_rows(manifest.figures).items()
-            for line in _recipe_section(name, tried)
-        ],
-        "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the others with FP32. "
-        "The drop is in mIoU points against the same, with its 95 % interval over frames. Times are of one frame on "
-        "the exporting machine "
-        f"({origin['machine']}, {manifest.figures[FP32]['threads']} threads).",
-        *(
-            ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy.", ""]
-            if has_int8
-            else [""]
-        ),
-        *(["## Refused", "", *(f"- {sentence}" for sentence in refused), ""] if refused else []),
-        "## Terms",
-        "",
-        *(f"- {sentence}" for sentence in terms),
+        *class_table(figures),
         "",
     ]
+    for title, rows in recipe_rows(figures).items():
+        lines += [f"### How {title} was made", "", *_markdown_table(RECIPE_HEADER, rows), ""]
+    lines += [
+        "Agreement is the share of pixels with the same class: of the FP32 file with torch, of the "
+        "others with FP32. The drop is in mIoU points against the same, with its 95 % interval "
+        "over frames. Times are of one frame on the exporting machine "
+        f"({origin['machine']}, {figures[FP32]['threads']} threads)."
+    ]
+    if has_int8:
+        lines += ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy."]
+    lines += [""]
+    if refused:
+        lines += ["## Refused", "", *(f"- {sentence}" for sentence in refused), ""]
+    lines += ["## Terms", "", *(f"- {sentence}" for sentence in terms), ""]
     return "\n".join(lines)
 
 
-def _recipe_section(name: str, tried: list[tuple[str, ...]]) -> list[str]:
-    lines = [RECIPE_HEADER, ("---",) * len(RECIPE_HEADER), *tried]
-    return [f"### How {name} was made", "", *(f"| {' | '.join(cells)} |" for cells in lines), ""]
+def parity_rows(figures: Figures, *, interval: bool = True) -> list[tuple[str, ...]]:
+    """Return the parity chain as text, in the columns of PARITY_HEADER.
 
-
-def parity_rows(
-    figures: dict[str, Any], *, interval: bool = True
-) -> list[tuple[str, ...]]:  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
-    """The parity chain as text, in the columns of HEADER; `interval` adds its bounds to each drop."""
-    found: list[tuple[str, ...]] = []
-    for step, name in STEP_TITLES.items():
+    Args:
+        figures: The figures of each step.
+        interval: Add its bounds to each drop.
+    """
+    rows: list[tuple[str, ...]] = []
+    for step, title in STEP_TITLES.items():
         if step not in figures:
             continue
-        one, worst = figures[step], figures[step].get("worst_class")
+        of_step, worst = figures[step], figures[step].get("worst_class")
         drop = "-"
-        if "drop" in one:
-            low, high = one["drop_interval"]
-            drop = _format_points(one["drop"]) + (
-                f" ({_format_points(low)}, {_format_points(high)})" if interval else ""
-            )
-        found.append(
+        if "drop" in of_step:
+            drop = _format_points(of_step["drop"])
+            if interval:
+                drop += f" ({', '.join(map(_format_points, of_step['drop_interval']))})"
+        rows.append(
             (
-                name,
-                f"{one['miou']:.2f}",
-                f"{one['agreement']:.2f} %" if "agreement" in one else "-",
+                title,
+                f"{of_step['miou']:.2f}",
+                f"{of_step['agreement']:.2f} %" if "agreement" in of_step else "-",
                 drop,
                 f"{worst['name']} {_format_points(worst['drop'])}" if worst else "-",
-                f"{one['ms']:.1f}" if "ms" in one else "-",
-                f"{one['speedup']:.2f}x" if "speedup" in one else "-",
+                f"{of_step['ms']:.1f}" if "ms" in of_step else "-",
+                f"{of_step['speedup']:.2f}x" if "speedup" in of_step else "-",
             )
         )
-    return found
+    return rows
+
+
+def recipe_rows(figures: Figures) -> dict[str, list[tuple[str, ...]]]:
+    """Return the recipes tried for each INT8 file, by title, in the columns of RECIPE_HEADER."""
+    tables: dict[str, list[tuple[str, ...]]] = {}
+    for flavour in INT8_FLAVOURS:
+        tried = figures.get(flavour, {}).get("ladder", ())
+        if tried:
+            tables[FLAVOURS[flavour].title] = [_recipe_row(recipe) for recipe in tried]
+    return tables
+
+
+def _recipe_row(recipe: Figures) -> tuple[str, ...]:
+    worst = recipe["worst_class"]
+    return (
+        recipe["rung"],
+        f"{recipe['seconds']:.0f}",
+        _format_points(recipe["drop"]),
+        f"{worst['name']} {_format_points(worst['drop'])}",
+        f"{recipe['agreement']:.2f} %",
+        f"{recipe['sqnr']:.1f} dB",
+        str(recipe["integer"]),
+        f"{recipe['speedup']:.2f}x" if "speedup" in recipe else "-",
+    )
 
 
 def _format_points(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}"  # adding 0 turns -0 into 0
 
 
-PARITY_HEADER = ("step", "mIoU", "agreement", "drop", "largest class drop", "ms", "speed")
+def parity_table(figures: Figures) -> list[str]:
+    """Return the lines of the parity chain in Markdown."""
+    return _markdown_table(PARITY_HEADER, parity_rows(figures))
 
 
-RECIPE_HEADER = ("rung", "s", "drop", "largest class drop", "agreement", "SQNR", "INT8", "speed")
-
-
-def recipe_rows(figures: dict[str, Any]) -> dict[str, list[tuple[str, ...]]]:  # Any: as `rows`
-    """What was tried for each INT8 file, by its name, in the columns of LADDER."""
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for step in INT8_FLAVOURS:
-        tried = figures.get(step, {}).get("ladder", ())
-        if tried:
-            found[STEP_TITLES[step]] = [
-                (
-                    one["rung"],
-                    f"{one['seconds']:.0f}",
-                    _format_points(one["drop"]),
-                    f"{one['worst_class']['name']} {_format_points(one['worst_class']['drop'])}",
-                    f"{one['agreement']:.2f} %",
-                    f"{one['sqnr']:.1f} dB",
-                    str(one["integer"]),
-                    f"{one['speedup']:.2f}x" if "speedup" in one else "-",
-                )
-                for one in tried
-            ]
-    return found
-
-
-def parity_table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
-    """`rows` in Markdown."""
-    lines = [PARITY_HEADER, ("---",) * len(PARITY_HEADER), *parity_rows(figures)]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def class_table(figures: dict[str, Any]) -> list[str]:  # Any: as `rows`
-    """IoU of each class at each step, in Markdown."""
+def class_table(figures: Figures) -> list[str]:
+    """Return the lines of a table of each class's IoU at each step, in Markdown."""
     steps = [step for step in STEP_TITLES if step in figures]
-    lines = [("IoU", *(STEP_TITLES[step] for step in steps)), ("---",) * (len(steps) + 1)]
+    rows = []
     for name in figures["torch"]["per_class"]:
-        values = [figures[step]["per_class"][name] for step in steps]
-        lines.append((name, *("-" if value is None else f"{value:.1f}" for value in values)))
+        ious = [figures[step]["per_class"][name] for step in steps]
+        rows.append((name, *("-" if value is None else f"{value:.1f}" for value in ious)))
+    return _markdown_table(("IoU", *(STEP_TITLES[step] for step in steps)), rows)
+
+
+def _markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    lines = [header, ("---",) * len(header), *rows]
     return [f"| {' | '.join(cells)} |" for cells in lines]

@@ -567,7 +567,7 @@ def test_a_file_that_fails_is_refused_and_the_float_bundle_still_ships(
     faulty = [
         checklist.ChecklistPoint(9, ("Q/DQ nodes stand between Conv a and its activation Clip b",))
     ]
-    monkeypatch.setattr("edgeseg.export.bundle_files.run_static_checks", lambda trt, fp32: faulty)
+    monkeypatch.setattr("edgeseg.export.int8_files.run_static_checks", lambda trt, fp32: faulty)
     result = export(site, CONFIG, site.root / "runs" / "distill" / "exp1", tmp_path / "out")
     assert len(result.refused) == 1 and "model.int8-trt.onnx was refused" in result.refused[0]
     assert (
