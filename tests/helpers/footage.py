@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgeseg.config.template import create_site
+from edgeseg.imaging.array_types import Image as ImageArray
+from edgeseg.imaging.array_types import Mask as MaskArray
 from edgeseg.site import Site
 
-Picture = NDArray[np.uint8]
 
-
-def scene(seed: int, height: int = 96, width: int = 128) -> Picture:
+def scene(seed: int, height: int = 96, width: int = 128) -> ImageArray:
     """A soft random picture; two seeds never look alike."""
     coarse = np.random.default_rng(seed).integers(0, 256, (8, 9, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -39,7 +41,7 @@ def save(path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16], quality: i
     return path
 
 
-def video(path: Path, pictures: Sequence[Picture], fps: float = 10) -> Path:
+def video(path: Path, pictures: Sequence[ImageArray], fps: float = 10) -> Path:
     """An MJPEG file of RGB pictures."""
     height, width = pictures[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
@@ -51,22 +53,46 @@ def video(path: Path, pictures: Sequence[Picture], fps: float = 10) -> Path:
 
 def huge_png(path: Path) -> Path:
     """A PNG of a few bytes that declares 60000x60000 pixels."""
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
-        + chunk(b"IEND", b"")
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(b"\0" * 99))
+        + png_chunk(b"IEND", b"")
     )
     return path
+
+
+def save_palette_png(path: Path, mask: MaskArray, bits: int = 8) -> Path:
+    """Indices with colors that have nothing to do with the classes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(mask).copy()
+    image.putpalette([value for index in range(256) for value in (255 - index, 7, index)])
+    image.save(path, bits=bits)
+    return path
+
+
+def save_gray_png(path: Path, mask: MaskArray, depth: int) -> Path:
+    """Gray of 1, 2 or 4 bits, which Pillow cannot write."""
+    rows = b""
+    for row in mask:
+        bits = "".join(f"{value:0{depth}b}" for value in row)
+        bits += "0" * (-len(bits) % 8)
+        rows += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+    header = struct.pack(">IIBBBBB", mask.shape[1], mask.shape[0], depth, 0, 0, 0, 0)
+    body = (
+        png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(rows))
+        + png_chunk(b"IEND", b"")
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """Length, kind, data and checksum."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

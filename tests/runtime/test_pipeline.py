@@ -17,7 +17,6 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError, SourceError
-from edgeseg.imaging.resize import preprocess, resize_image, resize_mask
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.base import Sink
@@ -265,20 +264,3 @@ def test_an_engine_that_fails_ends_the_run() -> None:
     with pytest.raises(EdgesegError, match="out of memory"):
         run_with_deadline(PatternSource(count=1000), FakeRunner(during), kept)
     assert kept.ended == "aborted" and len(kept.numbers) < 10
-
-
-def test_frames_are_scaled_as_in_training() -> None:
-    random = np.random.default_rng(0)
-    image = random.integers(0, 256, (90, 130, 3), dtype=np.uint8)
-    assert (
-        preprocess(image[:HEIGHT, :WIDTH], (HEIGHT, WIDTH)).tolist()
-        == image[:HEIGHT, :WIDTH, ::-1].tolist()
-    )
-    assert np.array_equal(
-        preprocess(image, (HEIGHT, WIDTH)), resize_image(image[..., ::-1], (HEIGHT, WIDTH))
-    )
-    blocks = np.kron(random.integers(0, 256, (4, 4)), np.ones((8, 8), np.int64)).astype(np.uint8)
-    assert np.array_equal(
-        resize_image(np.dstack([blocks] * 3), (4, 4))[..., 0], blocks[::8, ::8]
-    )  # averages areas
-    assert np.array_equal(resize_mask(resize_mask(blocks, (96, 64)), (32, 32)), blocks)

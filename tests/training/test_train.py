@@ -23,7 +23,6 @@ from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, validate_config
-from edgeseg.data.batch_loader import BatchOrder
 from edgeseg.errors import DataError, EdgesegError, TrainError
 from edgeseg.methods import METHODS
 from edgeseg.metrics import miou
@@ -272,17 +271,6 @@ def test_a_mask_with_a_class_the_site_does_not_have_names_the_file(
             train(broken, config(method="suponly"), tmp_path / "run")
     finally:
         site.save_frames(frames)
-
-
-def test_order_visits_every_frame_once_an_epoch_and_focus_takes_half() -> None:
-    order = BatchOrder(10, 2, seed=3)
-    seen = [index for step in range(5) for index in order.indices(step)]
-    assert sorted(seen) == list(range(10))
-    assert BatchOrder(10, 2, seed=3).indices(17) == order.indices(
-        17
-    )  # a function of the step, not of the history
-    focused = BatchOrder(10, 4, seed=3, focus=[7, 8])
-    assert all(set(focused.indices(step)[2:]) <= {7, 8} for step in range(6))
 
 
 def test_distillation_starts_from_the_site_model_and_remembers_it(

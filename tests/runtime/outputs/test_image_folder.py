@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import numpy as np
 import pytest
 
 from edgeseg.errors import EdgesegError
-from edgeseg.imaging.mask_png import encode_palette_png, palette_to_gray_png, read_mask
+from edgeseg.imaging.mask_png import read_mask
 from edgeseg.runtime.outputs import base
 from edgeseg.runtime.outputs.image_folder import MaskSink, OverlayImageSink
-from tests.helpers.bundles import CLASSES, COLORS
-from tests.helpers.predictions import QUARTERS, gray_frame, quarter_prediction
+from tests.helpers.bundles import CLASSES
+from tests.helpers.predictions import gray_frame, quarter_prediction
 
 
 def test_a_folder_that_cannot_be_made_is_named_before_the_run(tmp_path: Path) -> None:
@@ -42,22 +41,3 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(base, "write_atomic", full)
     with pytest.raises(EdgesegError, match="No space left"):
         MaskSink(tmp_path, CLASSES).write(gray_frame(), quarter_prediction())
-
-
-def test_masks_open_in_color_and_hold_indices(tmp_path: Path) -> None:
-    from PIL import Image
-
-    mask = QUARTERS.copy()
-    mask[0, 0] = 255
-    data = encode_palette_png(mask, [spec.rgb for spec in CLASSES])
-    (tmp_path / "m.png").write_bytes(data)
-    opened = Image.open(io.BytesIO(data))
-    assert opened.mode == "P" and np.array_equal(np.array(opened), mask)
-    assert np.array_equal(np.array(opened.convert("RGB"))[-1, -1], COLORS[3])
-    assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
-    assert np.array_equal(
-        read_mask(tmp_path / "m.png", ignore=[2]) == 255, (mask == 2) | (mask == 255)
-    )
-    assert palette_to_gray_png(b"anything else") == b"anything else" and palette_to_gray_png(
-        data[:40]
-    )  # truncated: OpenCV refuses it later

@@ -1,12 +1,8 @@
-"""Masks in every form tools write them, all faults at once, and labels that meet footage already in
-the site.
-"""
+"""Adding labels: all or none, all faults at once, and labels that meet footage in the site."""
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +11,9 @@ from PIL import Image
 
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import AddLabelsResult, add_labels
-from edgeseg.data.ingest.mask_files import MaskReader, read_mask_file
-from edgeseg.errors import ConfigError, DataError
-from edgeseg.imaging.array_types import Mask
+from edgeseg.errors import DataError
 from edgeseg.site import Site
-from tests.helpers.footage import contents, huge_png, save, scene, site
+from tests.helpers.footage import contents, save, save_palette_png, scene, site
 
 MASK = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 
@@ -32,107 +26,6 @@ def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def empty(tmp_path: Path) -> Site:
     return site(tmp_path / "site")
-
-
-def palette_png(path: Path, mask: Mask, bits: int = 8) -> Path:
-    """Indices with colors that have nothing to do with the classes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(mask).copy()
-    image.putpalette([value for index in range(256) for value in (255 - index, 7, index)])
-    image.save(path, bits=bits)
-    return path
-
-
-def gray_png(path: Path, mask: Mask, depth: int) -> Path:
-    """Gray of 1, 2 or 4 bits, which Pillow cannot write."""
-    rows = b""
-    for row in mask:
-        bits = "".join(f"{value:0{depth}b}" for value in row)
-        bits += "0" * (-len(bits) % 8)
-        rows += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
-    header = struct.pack(">IIBBBBB", mask.shape[1], mask.shape[0], depth, 0, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    return path
-
-
-def in_colors(mask: Mask, of: Site, ignored: tuple[int, int, int] = (0, 0, 0)) -> Mask:
-    table = np.array([*of.config.palette, *[ignored] * (256 - len(of.config.palette))], np.uint8)
-    return table[mask]
-
-
-def test_indices_are_read_from_palette_and_gray(empty: Site, tmp_path: Path) -> None:
-    paths = [palette_png(tmp_path / "palette.png", MASK), save(tmp_path / "grey.png", MASK)]
-    assert all((read_mask_file(path, empty.config) == MASK).all() for path in paths)
-
-
-@pytest.mark.parametrize("depth", [1, 2, 4])
-def test_indices_of_few_bits_are_not_spread(empty: Site, tmp_path: Path, depth: int) -> None:
-    mask = np.minimum(
-        np.array([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]], np.uint8), (1 << depth) - 1
-    ).astype(np.uint8)
-    assert (
-        read_mask_file(gray_png(tmp_path / "grey.png", mask, depth), empty.config) == mask
-    ).all()
-    assert (
-        read_mask_file(palette_png(tmp_path / "palette.png", mask, depth), empty.config) == mask
-    ).all()
-
-
-def test_colors_of_the_classes(empty: Site, tmp_path: Path) -> None:
-    config = Site.open(empty.root, ['data.ignore_colors=["#000000", "#010203"]']).config
-    painted = in_colors(MASK, empty)
-    opaque = np.dstack([painted, np.full(MASK.shape, 255, np.uint8)])
-    for name, pixels in (("rgb.png", painted), ("rgba.png", opaque)):
-        assert (MaskReader(config).read(save(tmp_path / name, pixels)) == MASK).all()
-
-
-def test_an_index_can_be_ignored(empty: Site, tmp_path: Path) -> None:
-    path = save(tmp_path / "mask.png", np.array([[0, 11, 1]], np.uint8))
-    assert read_mask_file(path, empty.config, ignore=[11]).tolist() == [[0, 255, 1]]
-    assert read_mask_file(path, empty.config, ignore=[11, 0]).tolist() == [[255, 255, 1]]
-
-
-def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
-    painted = in_colors(MASK, empty, ignored=(18, 52, 86))
-    clear = np.dstack([painted, np.where(MASK == 0, np.uint8(0), np.uint8(255))])
-    deep = tmp_path / "deep.png"
-    Image.fromarray(MASK.astype(np.uint16)).save(deep)
-    (tmp_path / "text.png").write_text("hello")
-    (tmp_path / "empty.png").touch()
-    cut = save(tmp_path / "cut.png", (scene(0)[..., 0] // 128).astype(np.uint8))
-    cut.write_bytes(cut.read_bytes()[:60])
-    cases = [
-        (
-            save(tmp_path / "range.png", np.array([[0, 7, 9, 255]], np.uint8)),
-            r"class ids 7, 9, but the site has 0 to 2",
-        ),
-        (save(tmp_path / "colour.png", painted), r"#123456 \(1 pixels\)"),
-        (save(tmp_path / "clear.png", clear), "transparent in places"),
-        (save(tmp_path / "lossy.jpg", MASK), "is a JPEG"),
-        (deep, "has mode I"),
-        (tmp_path / "text.png", "no PNG image"),
-        (tmp_path / "empty.png", "is empty"),
-        (cut, "is damaged"),
-        (huge_png(tmp_path / "huge.png"), "more than"),
-        (tmp_path / "none.png", "is no file"),
-    ]
-    for path, words in cases:
-        with pytest.raises(DataError, match=words) as caught:
-            read_mask_file(path, empty.config)
-        assert str(caught.value).startswith(f"{path}: ")
-
-
-@pytest.mark.parametrize("colors", ['["black"]', '["#00000"]', '["#00000g"]', '["#4d4d4d"]'])
-def test_ignored_colors_are_checked(empty: Site, colors: str) -> None:
-    with pytest.raises(ConfigError, match=r"data\.ignore_colors holds"):
-        MaskReader(Site.open(empty.root, [f"data.ignore_colors={colors}"]).config)
 
 
 def label(folder: Path, seeds: range | list[int], *, suffix: str = ".jpg") -> tuple[Path, Path]:
@@ -268,7 +161,7 @@ def test_too_large_labels_are_resized_together(empty: Site, tmp_path: Path) -> N
     picture = np.zeros((96, 128, 3), np.uint8)
     picture[:, 64:] = 255
     image = save(tmp_path / "half.png", picture)
-    mask = palette_png(tmp_path / "mask.png", (picture[..., 0] // 255 * 2).astype(np.uint8))
+    mask = save_palette_png(tmp_path / "mask.png", (picture[..., 0] // 255 * 2).astype(np.uint8))
     add_labels(small, image, mask)
     [frame] = empty.frames()
     stored, labels = (
