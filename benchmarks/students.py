@@ -33,8 +33,8 @@ from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
-from edgeseg.export.student_benchmark import STUDENTS, Student
 from edgeseg.imaging.resize import resize_image
+from edgeseg.models.student_networks import STUDENTS, Student
 from edgeseg.progress import NullReporter
 from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgeseg.export.student_benchmark import Student, StudentSpeed, TrainedStudent
+    from edgeseg.export.student_benchmark import StudentSpeed, TrainedStudent
+    from edgeseg.models.student_networks import Student
     from edgeseg.site import Site
 
 HEAD = (
@@ -111,7 +112,7 @@ def bench_students(
 
 def _students(names: list[str] | None) -> tuple[Student, ...]:
     from edgeseg.errors import ConfigError
-    from edgeseg.export.student_benchmark import STUDENTS, Student
+    from edgeseg.models.student_networks import STUDENTS, Student
 
     students = []
     for name in names or ["/".join(student) for student in STUDENTS]:

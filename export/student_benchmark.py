@@ -1,7 +1,8 @@
-"""How fast edge networks would be on this machine, in float and in INT8, before any is trained.
+"""The speed of student networks on this machine, in float and in INT8, before any is trained.
 
-Speed hardly depends on what the weights are, so they are random, with batch norms that fit the
-frames. All graphs run in one race: what else the machine does slows every one of them.
+The students are listed in `edgeseg.models.student_networks`. Speed hardly depends on what the
+weights are, so they are random, with batch norms that fit the frames. All graphs are timed in one
+run, side by side: what else the machine does slows every one of them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from edgeseg.export.graph.lowering import canonicalize_names, lower
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
+    KernelReport,
     float_convolutions,
     inspect_kernels,
     integer_convolutions,
@@ -34,30 +36,12 @@ from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.imaging.array_types import Image
 from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.model_files import read_card
+from edgeseg.models.student_networks import Student
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
-CALIBRATION_FRAMES = 4  # that calibrate; more would change no speed
-BATCH_NORM_PASSES = 8  # over them, until batch norms fit
-
-
-class Student(NamedTuple):
-    """The two names that `edgeseg.models.build_network` takes."""
-
-    arch: str
-    encoder: str
-
-
-STUDENTS = (
-    Student("deeplabv3plus", "mobilenetv2_100"),
-    Student("fpn", "mobilenetv2_100"),
-    Student("unet", "mobilenetv2_100"),
-    Student("lraspp", "mobilenetv2_100"),
-    Student("fpn", "repvgg_a0"),
-    Student("lraspp", "mobileone_s0"),
-    Student("stdc", "stdc1_050"),
-    Student("ddrnet", "ddrnet_075"),
-)
+CALIBRATION_FRAMES = 4  # more would change no speed
+BATCH_NORM_PASSES = 8  # over the calibration frames, until batch norms fit
 
 
 @dataclass(frozen=True)
@@ -65,12 +49,14 @@ class StudentSpeed:
     """One line of the table.
 
     Attributes:
-        parameters: of the network as it ships, parallel branches merged.
-        fp32, int8: milliseconds a frame, the fastest run.
-        speedup: INT8 against FP32.
-        quantized: convolutions that ONNX Runtime runs on codes, of `convolutions`, average pools
-            among them.
-        conversions: changes between codes and floats that are left.
+        student: The network.
+        parameters: The number of parameters as it ships, parallel branches merged.
+        fp32: Milliseconds a frame of the float file, the fastest run.
+        int8: Milliseconds a frame of the INT8 file, the fastest run.
+        speedup: How many times as fast as FP32 INT8 is.
+        quantized: The convolutions that ONNX Runtime runs in integers.
+        convolutions: All convolutions, average pools among them.
+        conversions: The conversions between integers and floats that are left.
     """
 
     student: Student
@@ -85,7 +71,12 @@ class StudentSpeed:
 
 @dataclass(frozen=True)
 class TrainedStudent:
-    """The newest finished run of a student; `miou` on val, percent."""
+    """The newest finished run of a student.
+
+    Attributes:
+        run: Its folder.
+        miou: mIoU on val, in percent.
+    """
 
     run: Path
     miou: float
@@ -100,70 +91,92 @@ def benchmark_students(
     seed: int = 0,
     report: ProgressReporter | None = None,
 ) -> list[StudentSpeed]:
-    """Build, quantize and race them.
+    """Build, quantize and time the students.
 
     Args:
+        classes: The number of classes.
         images: (H, W, 3) uint8 RGB each, at the size to measure at.
         threads: 0 for as many as there are cores.
+        seed: Of the weights, and of the order of timing.
+        report: Told what happens.
 
     Raises:
-        TrainError: a student cannot be built for this size.
-        ExportError: one cannot be exported.
+        TrainError: A student cannot be built for this size.
+        ExportError: A student cannot be exported.
     """
     report = report or NullReporter()
     height, width = images[0].shape[:2]
-    plain = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
+    interface = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
     networks = []
-    for (
-        student
-    ) in students:  # all of them before the first is measured: a wrong name should not cost minutes
+    # all are built before the first is quantized: a wrong name should not cost minutes
+    for student in students:
         torch.manual_seed(seed)
         networks.append(build_network(*student, classes, size=(height, width)))
-    graphs: dict[str, bytes] = {}
-    facts = []
+    files = []
     for student, network in zip(students, networks):
         report.start(f"writing {student.arch} with {student.encoder}", None)
         fit_batch_norms(network, images)
-        merged = network.eval().reparameterized()
-        graph, interface = fold_std(
-            canonicalize_names(lower(export_network(merged, height, width))), plain
-        )
-        calibrated = calibrate(graph, interface, images, threads=threads)
-        model = quantize(calibrated, interface, INT8_CPU)
-        int8 = model.SerializeToString()
-        graphs |= {f"{'/'.join(student)} fp32": wrap_network(graph, interface).SerializeToString()}
-        graphs |= {f"{'/'.join(student)} int8": int8}
-        kernels = inspect_kernels(int8)
-        size = sum(parameter.numel() for parameter in merged.parameters())
-        convolutions = integer_convolutions(model) + len(float_convolutions(model))
-        facts.append((size, kernels.quantized, convolutions, kernels.conversions))
+        files.append(_write_files(network, interface, images, threads))
     report.start("timing, all in one race", None)
-    times = compare_latency(graphs, images[0], threads, seed, report)
+    graphs: dict[str, bytes] = {}
+    for student, student_files in zip(students, files):
+        graphs[f"{'/'.join(student)} fp32"] = student_files.fp32
+        graphs[f"{'/'.join(student)} int8"] = student_files.int8
+    latencies = compare_latency(graphs, images[0], threads, seed, report)
     report.stop()
-    found = []
-    for student, (size, quantized, convolutions, conversions) in zip(students, facts):
-        before, after = (
-            times[f"{'/'.join(student)} {precision}"] for precision in ("fp32", "int8")
-        )
-        found.append(
+    speeds = []
+    for student, student_files in zip(students, files):
+        fp32 = latencies[f"{'/'.join(student)} fp32"]
+        int8 = latencies[f"{'/'.join(student)} int8"]
+        speeds.append(
             StudentSpeed(
-                student,
-                size,
-                round(before.minimum, 3),
-                round(after.minimum, 3),
-                round(before.ratio(after), 3),
-                quantized,
-                convolutions,
-                conversions,
+                student=student,
+                parameters=student_files.parameters,
+                fp32=round(fp32.minimum, 3),
+                int8=round(int8.minimum, 3),
+                speedup=round(fp32.ratio(int8), 3),
+                quantized=student_files.kernels.quantized,
+                convolutions=student_files.convolutions,
+                conversions=student_files.kernels.conversions,
             )
         )
-    return found
+    return speeds
+
+
+class _StudentFiles(NamedTuple):
+    """The files of one student, and what is counted in them."""
+
+    fp32: bytes
+    int8: bytes
+    parameters: int
+    convolutions: int
+    kernels: KernelReport
+
+
+def _write_files(
+    network: Network, interface: Interface, images: Sequence[Image], threads: int
+) -> _StudentFiles:
+    """Export a network as the float file and as the INT8 file for CPUs."""
+    merged = network.eval().reparameterized()
+    exported = export_network(merged, interface.height, interface.width)
+    graph, interface = fold_std(canonicalize_names(lower(exported)), interface)
+    calibrated = calibrate(graph, interface, images, threads=threads)
+    model = quantize(calibrated, interface, INT8_CPU)
+    int8 = model.SerializeToString()
+    return _StudentFiles(
+        fp32=wrap_network(graph, interface).SerializeToString(),
+        int8=int8,
+        parameters=sum(parameter.numel() for parameter in merged.parameters()),
+        convolutions=integer_convolutions(model) + len(float_convolutions(model)),
+        kernels=inspect_kernels(int8),
+    )
 
 
 @torch.no_grad()
 def fit_batch_norms(network: Network, images: Sequence[Image]) -> None:
-    """Fit the batch norms to the images, without which the activations of random weights vanish or
-    explode.
+    """Fit the batch norms to the images.
+
+    Otherwise the activations of random weights vanish or explode.
     """
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     batch: Tensor = (
@@ -175,19 +188,12 @@ def fit_batch_norms(network: Network, images: Sequence[Image]) -> None:
 
 
 def benchmark_images(site: Site | None, size: tuple[int, int], seed: int = 0) -> Sequence[Image]:
-    """Frames of the site at `size`, or where there are none, smooth noise."""
+    """Return frames of the site at `size`, (H, W, 3) RGB, or smooth noise where there are none."""
     if site is not None and site.frames("unlabelled", "labelled"):
-        frames = CalibrationImages(
-            site,
-            select_frames(
-                calibration_candidates(site, CALIBRATION_FRAMES, seed),
-                CALIBRATION_FRAMES,
-                "spread",
-                seed=seed,
-            ),
-            size,
-        )
-        return [*frames] * 2  # twice, since batch norms cannot do with a single one
+        candidates = calibration_candidates(site, CALIBRATION_FRAMES, seed)
+        frames = select_frames(candidates, CALIBRATION_FRAMES, "spread", seed=seed)
+        images = CalibrationImages(site, frames, size)
+        return [*images] * 2  # twice, since batch norms cannot do with a single one
     random = torch.Generator().manual_seed(seed)
     coarse = torch.rand(CALIBRATION_FRAMES, 3, 8, 8, generator=random)
     smooth = torch.nn.functional.interpolate(coarse, size, mode="bicubic").clamp(0, 1)
@@ -195,7 +201,10 @@ def benchmark_images(site: Site | None, size: tuple[int, int], seed: int = 0) ->
 
 
 def newest_trained_run(site: Site, student: Student) -> TrainedStudent | None:
-    """The student's newest finished run for the site's classes: of `distill`, or else of `train`."""
+    """Return the student's newest finished run for the site's classes.
+
+    Runs of `distill` come before those of `train`.
+    """
     for verb in ("distill", "train"):
         runs = (site.root / "runs" / verb).glob("exp*/metrics.json")
         for path in sorted(runs, key=lambda path: path.stat().st_mtime, reverse=True):

@@ -1,6 +1,4 @@
-"""Where a model comes from: what the manifest records of it, and what is known of the terms of its
-weights and data.
-"""
+"""The origin of a model, as the manifest records it, and the terms of its weights and data."""
 
 from __future__ import annotations
 
@@ -28,7 +26,10 @@ PACKAGES = ("torch", "onnx", "onnxruntime")
 def provenance(
     site: Site, run: Path, card: ModelCard
 ) -> dict[str, Any]:  # Any: names, digests and versions
-    """What the manifest says: run, network, method, digests of configuration and data, versions."""
+    """Return what the manifest says of the model's origin.
+
+    Run, network, method, digests of configuration and data, and versions.
+    """
     config = run / "config.toml"
     return {
         "run": run_name(site, run),
@@ -44,8 +45,9 @@ def provenance(
 
 
 def run_name(site: Site, run: Path) -> str:
-    """A run as the bundle may name it: inside the site by its path, outside by its last two names,
-    never in full.
+    """Return how the bundle names a run: inside the site by its path, outside by two names.
+
+    The last two, that is; a path of this machine is never written into a bundle.
     """
     try:
         return run.resolve().relative_to(site.root.resolve()).as_posix()
@@ -54,37 +56,35 @@ def run_name(site: Site, run: Path) -> str:
 
 
 def license_terms(run: Path, card: ModelCard) -> list[str]:
-    """One sentence for each thing the model was made from, as far as the run says."""
-    found = []
-    teacher = _table(run / "origin.json").get("teacher")
-    for path in (run, *([Path(teacher)] if isinstance(teacher, str) else [])):
-        config = _config(path)
-        encoder, weights = (
-            str(config.get("encoder", card.encoder)),
-            str(config.get("weights", "unknown")),
-        )
-        who = (
-            "The edge model's encoder"
-            if path == run and teacher
-            else "The site model's encoder"
-            if teacher
-            else "The encoder"
-        )
-        found.append(f"{who} {encoder} {_weights(encoder, weights)}")
-    found.append(
-        "The frames and masks are the site's own; edgeseg does not know on what terms they may be used, so settle "
-        "that with whoever recorded and labelled them before the model is passed on."
-    )
-    return found
+    """Return one sentence for each thing the model was made from, as far as the run says."""
+    teacher = _read_json(run / "origin.json").get("teacher")
+    subjects = [(run, "The edge model's encoder" if teacher else "The encoder")]
+    if isinstance(teacher, str):
+        subjects.append((Path(teacher), "The site model's encoder" if teacher else "The encoder"))
+    sentences = []
+    for path, subject in subjects:
+        config = _read_config(path)
+        encoder = str(config.get("encoder", card.encoder))
+        weights = str(config.get("weights", "unknown"))
+        sentences.append(f"{subject} {encoder} {_weights_terms(encoder, weights)}")
+    return [
+        *sentences,
+        "The frames and masks are the site's own; edgeseg does not know on what terms they may be "
+        "used, so settle that with whoever recorded and labelled them before the model is passed "
+        "on.",
+    ]
 
 
-def _weights(encoder: str, weights: str) -> str:
+def _weights_terms(encoder: str, weights: str) -> str:
     if weights == "none":
         return "started from random weights."
     if weights == "unknown":
         return "started from weights that the run does not name."
     if weights != "imagenet":
-        return f"started from the weights file {Path(weights).name}, whose terms edgeseg does not know."
+        return (
+            f"started from the weights file {Path(weights).name}, whose terms edgeseg does not "
+            "know."
+        )
     tag, license = _timm_terms(encoder)
     if tag and not re.search(r"in\d+k", tag):  # such as DINOv2's: other images
         return f"started from timm's weights {tag} ({license})."
@@ -95,36 +95,32 @@ def _weights(encoder: str, weights: str) -> str:
 
 
 def _timm_terms(encoder: str) -> tuple[str, str]:
+    """Return the tag of timm's default weights of an encoder, and what timm says of their terms."""
     import timm  # noqa: PLC0415  # only a run that started from its weights needs it
 
     config = timm.models.get_pretrained_cfg(encoder, allow_unregistered=True)
     license = getattr(config, "license", None)
-    return str(getattr(config, "tag", None) or ""), (
-        f"license according to timm: {license}"
-        if license
-        else "timm itself is Apache-2.0 and names no other license for them"
-    )
+    terms = "timm itself is Apache-2.0 and names no other license for them"
+    if license:
+        terms = f"license according to timm: {license}"
+    return str(getattr(config, "tag", None) or ""), terms
 
 
 def _method(run: Path) -> str:
-    method = _config(run).get("method")
-    return (
-        str(method)
-        if method
-        else "distill"
-        if _table(run / "origin.json").get("teacher")
-        else "unknown"
-    )
+    method = _read_config(run).get("method")
+    if method:
+        return str(method)
+    return "distill" if _read_json(run / "origin.json").get("teacher") else "unknown"
 
 
-def _config(run: Path) -> dict[str, Any]:  # Any: TOML values
+def _read_config(run: Path) -> dict[str, Any]:  # Any: TOML values
     try:
         return tomllib.loads((run / "config.toml").read_text())
     except (OSError, ValueError):
         return {}
 
 
-def _table(path: Path) -> dict[str, Any]:  # Any: JSON values
+def _read_json(path: Path) -> dict[str, Any]:  # Any: JSON values
     try:
         table = json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -1,10 +1,7 @@
-"""Edge networks of our own: they build, learn, export and run on codes all through; `bench
---students` times them.
-"""
+"""Edge networks of our own: they build, learn, export and run in integers all through."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +11,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 from torch import Tensor
 from torch.nn import functional as F
-from typer.testing import CliRunner, Result
 
 from edgeseg.bundle.onnx_scan import scan_onnx
-from edgeseg.cli.app import app
-from edgeseg.config import ClassSpec, TrainConfig, validate_config
+from edgeseg.config import TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.lowering import canonicalize_names, lower
@@ -27,17 +22,10 @@ from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels, integer_convolutions
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
-from edgeseg.export.student_benchmark import (
-    STUDENTS,
-    Student,
-    benchmark_images,
-    benchmark_students,
-    newest_trained_run,
-)
 from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.ddrnet import ENCODERS as DDRNETS
-from edgeseg.models.model_files import ModelCard, save_card
 from edgeseg.models.stdc import ENCODERS as STDCS
+from edgeseg.models.student_networks import STUDENTS, Student
 from edgeseg.site import Site
 from edgeseg.training.train import train
 from tests.helpers.exporting import make_site, picture
@@ -261,12 +249,6 @@ def test_every_student_of_the_list_can_be_built() -> None:
             assert network(torch.empty(2, 3, 64, 96)).logits.shape[:2] == (2, 3)
 
 
-def good(*words: object) -> Result:
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 0, result.output
-    return result
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     return make_site(tmp_path_factory.mktemp("students") / "site", val=3, unlabelled=3)
@@ -296,88 +278,3 @@ def test_students_are_trained_with_methods_that_perturb_features_and_read_widths
         }
         result = train(site, validate_config(TrainConfig, settings, "test"), tmp_path / method)
         assert np.isfinite(result.miou)
-
-
-def make_run(
-    site: Site, verb: str, student: Student, miou: float, classes: tuple[ClassSpec, ...]
-) -> Path:
-    run = site.make_run_folder(verb)
-    save_card(
-        run,
-        ModelCard(arch=student.arch, encoder=student.encoder, classes=classes, height=64, width=96),
-    )
-    (run / "metrics.json").write_text(json.dumps({"miou": miou}))
-    return run
-
-
-def test_the_newest_finished_run_tells_how_good_a_student_is(site: Site) -> None:
-    student, classes = Student("stdc", "stdc1_100"), site.config.classes
-    assert newest_trained_run(site, student) is None
-    first = make_run(site, "train", student, 50, classes)
-    found = newest_trained_run(site, student)
-    assert found is not None and (found.run, found.miou) == (first, 50)
-    second = make_run(site, "distill", student, 40, classes)
-    make_run(site, "distill", student, 90, classes[:2])  # of a site with other classes
-    make_run(site, "distill", SMALL[0], 90, classes)
-    (make_run(site, "distill", student, 90, classes) / "metrics.json").write_text("{")
-    (make_run(site, "distill", student, 90, classes) / "metrics.json").unlink()
-    found = newest_trained_run(site, student)
-    assert found is not None and (found.run, found.miou) == (second, 40)
-
-
-def test_bench_students_in_a_site(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    student = SMALL[1]
-    make_run(site, "distill", student, 71.25, site.config.classes)
-    monkeypatch.chdir(site.root)
-    done = good("bench", "--student", "/".join(student), "--imgsz", "32x64", "--threads", "1")
-    assert (
-        "41 of 41" in done.stdout
-        and "71.2 (distill/exp" in done.stdout
-        and "64x32, 3 classes" in done.stderr
-    )
-    assert "no mIoU yet" not in done.stderr
-
-
-def test_bench_students_outside_of_a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgeseg.export.student_benchmark.STUDENTS", tuple(SMALL[2:]))
-    done = good(
-        "bench", "--students", "--classes", 4, "--imgsz", "32x64", "--threads", "1", "--json"
-    )
-    assert "--encoder ddrnet_025 --weights none --set distill.arch=ddrnet" in done.stderr
-    facts = json.loads(done.stdout)
-    (row,) = facts["students"]
-    assert (facts["height"], facts["width"], facts["classes"], facts["threads"]) == (32, 64, 4, 1)
-    assert (row["arch"], row["encoder"], row["miou"]) == (*SMALL[2], None) and row[
-        "quantised"
-    ] == row["convolutions"]
-    assert row["fp32_ms"] > 0 and row["int8_ms"] > 0 and row["speedup"] > 0
-
-
-def test_a_wrong_name_is_told_before_anything_is_measured() -> None:
-    with pytest.raises(TrainError, match="no encoder resnet17"):
-        benchmark_students(
-            [SMALL[1], Student("unet", "resnet17")], 3, benchmark_images(None, (64, 64)), threads=1
-        )
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        (["--students"], "give it with --classes"),
-        (["--students", "--classes", "3", "--frames", "9"], "--frames and --students disagree"),
-        (["bundle", "--students", "--classes", "3"], "BUNDLE and --students disagree"),
-        (["--student", "unet", "--classes", "3"], "is not ARCH/ENCODER"),
-        (["--classes", "3"], "--classes goes with --students"),
-        (
-            ["--student", "stdc/stdc1_025", "--classes", "3", "--set", "distill.step=1"],
-            "distill.step",
-        ),
-    ],
-)
-def test_bench_refuses_what_disagrees(
-    words: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(app, ["bench", *words])
-    assert result.exit_code == 1 and text in " ".join(result.output.split()), result.output

@@ -1,0 +1,28 @@
+"""The students: edge networks that `edgeseg bench --students` times, to choose what ships from.
+
+docs/students.md tells them apart. A student is named by `arch` and `encoder`, and any pair that
+`edgeseg.models.build_network` can build may be one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Student(NamedTuple):
+    """The two names that `edgeseg.models.build_network` takes."""
+
+    arch: str
+    encoder: str
+
+
+STUDENTS = (
+    Student("deeplabv3plus", "mobilenetv2_100"),
+    Student("fpn", "mobilenetv2_100"),
+    Student("unet", "mobilenetv2_100"),
+    Student("lraspp", "mobilenetv2_100"),
+    Student("fpn", "repvgg_a0"),
+    Student("lraspp", "mobileone_s0"),
+    Student("stdc", "stdc1_050"),
+    Student("ddrnet", "ddrnet_075"),
+)
