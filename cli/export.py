@@ -81,7 +81,7 @@ def export(
         check_bundle(run, set_ or [], as_json=as_json)
         return
     site, _ = options.open_site("export", set_, flags)
-    chosen_run = _choose_run(site, run)
+    chosen_run = run if run is None or run.exists() else site.root / run
 
     from edgeseg.adapt.publish import next_seq
     from edgeseg.cli.shared.console import progress_bar, say
@@ -136,18 +136,6 @@ def _refuse_contradictions(
         raise ConfigError(
             f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out"
         )
-
-
-def _choose_run(site: Site, run: Path | None) -> Path:
-    """Return the run that was named, here or in the site, or else the newest one."""
-    from edgeseg.errors import DataError
-
-    if run is not None:
-        return run if run.exists() else site.root / run
-    try:
-        return site.newest_finished_run("distill")
-    except DataError:
-        return site.newest_finished_run("train")
 
 
 def _make_current(site: Site, bundle: Path, *, always: bool) -> bool:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
-from edgeseg.errors import DataError, SiteNotFoundError
+from edgeseg.errors import ConfigError, DataError, SiteNotFoundError
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
 FrameOrigin = Literal["footage", "labels", "log"]
@@ -166,6 +166,21 @@ class Site:
         """Return the newest `runs/<verb>/expN`, finished or not."""
         runs = _run_folders(self.root, verb)
         return runs[-1] if runs else None
+
+    def run_folder(self, verb: str, *, resume: bool) -> Path:
+        """Return the newest run to resume, or make a fresh folder.
+
+        Raises:
+            ConfigError: There is nothing to resume.
+        """
+        if not resume:
+            return self.make_run_folder(verb)
+        newest = self.newest_run(verb)
+        if newest is None:
+            raise ConfigError(
+                f"there is no {verb} run to resume in {self.root}; start one without --resume"
+            )
+        return newest
 
     def newest_finished_run(self, verb: str) -> Path:
         """Return the newest `runs/<verb>/expN` that holds finished weights.

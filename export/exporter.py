@@ -20,7 +20,7 @@ from edgeseg.bundle.flavours import FLAVOURS, FP32
 from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
 from edgeseg.bundle.manifest import CARD, GOLDEN, MANIFEST, Manifest
 from edgeseg.config import ExportConfig, to_toml
-from edgeseg.errors import BundleError, ExportError
+from edgeseg.errors import BundleError, DataError, ExportError
 from edgeseg.export.bundle_files import add_fp16_file, add_fp32_file, apply_gates, measure_latency
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.site_frames import ValFrames
@@ -61,25 +61,28 @@ class ExportResult:
 
 def export(
     site: Site,
-    config: ExportConfig,
-    run: Path,
+    config: ExportConfig | None = None,
+    run: Path | None = None,
     out: Path | None = None,
     *,
     seq: int = 0,
     record: bool = False,
     report: ProgressReporter | None = None,
 ) -> ExportResult:
-    """Export the best weights of `run` as a bundle.
+    """Export the best weights of a run as a bundle.
 
     The bundle is written whole or not at all. INT8 or FP16 files that fail a gate are left out of
     it and named in `refused`.
 
     Args:
-        out: The folder of the bundle; the site's `bundles/<verb>-<expN>-<digest>` if None.
-        seq: The number of the bundle among those published.
+        site: The site, whose val frames judge every file.
+        config: Which files, and the gates; `site.config.export` if left out.
+        run: The run to export; the newest distill run, else train run, if left out.
+        out: The bundle's folder; `bundles/<verb>-<expN>-<digest>` of the site if left out.
+        seq: The bundle's number, which rises with every published bundle of a site.
         record: Also write a report to look at, the figures and the configuration to
             `runs/export/expN`.
-        report: Told what happens.
+        report: Shows the progress.
 
     Raises:
         ExportError: The network cannot be exported, the site has too few val frames, or `out` holds
@@ -87,6 +90,8 @@ def export(
         TrainError: The run is unfinished or damaged.
         DataError: Frames are missing or damaged.
     """
+    config = config or site.config.export
+    run = run or newest_model_run(site)
     report = report or NullReporter()
     if out is not None:
         _check_target(out)
@@ -118,6 +123,18 @@ def export(
     folder = _write_record(context, bundle) if record else None
     report.stop()
     return ExportResult(bundle.path, folder, context.figures, context.refused)
+
+
+def newest_model_run(site: Site) -> Path:
+    """Return the newest finished distill run, or else the newest finished train run.
+
+    Raises:
+        DataError: There is neither.
+    """
+    try:
+        return site.newest_finished_run("distill")
+    except DataError:
+        return site.newest_finished_run("train")
 
 
 def _check_target(out: Path) -> None:

@@ -217,11 +217,7 @@ def choose_run_folder(site: Site, verb: str, *, resume: bool) -> Path:
     shared = os.environ.get(RUN_VARIABLE)
     if shared and "LOCAL_RANK" in os.environ:
         return Path(shared)
-    path = site.newest_run(verb) if resume else site.make_run_folder(verb)
-    if path is None:
-        raise ConfigError(
-            f"there is no {verb} run to resume in {site.root}; start one without --resume"
-        )
+    path = site.run_folder(verb, resume=resume)
     os.environ[RUN_VARIABLE] = str(path)
     return path
 

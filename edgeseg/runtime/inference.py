@@ -23,6 +23,7 @@ from edgeseg.runtime.outputs.json_lines import JsonLinesSink
 from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink, is_video_path
 from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.sources.open_source import open_source
 from edgeseg.runtime.sources.recorded_files import ImageFiles
 
 
@@ -92,11 +93,11 @@ class InferenceResult:
 
 
 def infer(
-    bundle: Bundle,
-    source: Source,
-    outputs: OutputTargets,
-    config: InferConfig,
-    log_config: LogConfig,
+    bundle: Bundle | Path,
+    source: Source | str,
+    outputs: OutputTargets | None = None,
+    config: InferConfig | None = None,
+    log_config: LogConfig | None = None,
     *,
     engine: EngineConfig | None = None,
     limit: int | None = None,
@@ -106,11 +107,12 @@ def infer(
     """Run `bundle` on `source` until it ends, `limit` frames are done or `stop` is set.
 
     Args:
-        bundle: The exported model.
-        source: From `open_source`; is closed at the end.
-        outputs: What to write and where.
-        config: Back end, precision, threads and queue.
-        log_config: Budget and quotas of the frame log.
+        bundle: The bundle, or its folder.
+        source: A source, or the address of one: a camera, a stream, a video, a folder or a glob. It
+            is closed at the end.
+        outputs: What to write and where; nothing but figures if left out.
+        config: Back end, precision, threads and queue; the defaults if left out.
+        log_config: Budget and quotas of the frame log; the defaults if left out.
         engine: How TensorRT builds its own engine.
         limit: Number of frames after which the run is over.
         stop: Ends the run when set, after the frames already read are written.
@@ -120,6 +122,9 @@ def infer(
         EdgesegError: Bundle, source, log or an output cannot be used; what was written so far is
             whole.
     """
+    bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+    source = open_source(source) if isinstance(source, str) else source
+    outputs, config = outputs or OutputTargets(), config or InferConfig()
     stop = stop or Event()
     classes = bundle.manifest.classes
     with ExitStack() as stack:
@@ -130,7 +135,7 @@ def infer(
             json_sink = JsonLinesSink(outputs.json_lines, classes, stop)
             sinks.append(json_sink)
         if outputs.log is not None:
-            log = stack.enter_context(_open_log(outputs.log, bundle, log_config))
+            log = stack.enter_context(_open_log(outputs.log, bundle, log_config or LogConfig()))
             # A camera goes on while the log's disk is slow; footage can wait for it.
             sinks.append(FrameLogSink(log, wait=not source.live))
         runner = stack.enter_context(

@@ -31,23 +31,22 @@ from edgeseg.training.run_folder import RunResult, remember_origins
 
 def distill(
     site: Site,
-    config: DistillConfig,
-    teacher: Path | None,
-    out: Path,
+    config: DistillConfig | None = None,
+    teacher: Path | None = None,
+    out: Path | None = None,
     *,
     resume: bool = False,
     init: Path | None = None,
     focus: frozenset[str] = frozenset(),
     report: ProgressReporter | None = None,
 ) -> RunResult:
-    """Train the edge model into the run folder `out` from the best weights of the site-model run
-    `teacher`.
+    """Train the edge model from the best weights of a site model.
 
     Args:
         site: The site whose frames are read.
-        config: Settings of the distillation.
-        teacher: The site-model run; a resumed run remembers it.
-        out: The run folder.
+        config: Settings of the distillation; `site.config.distill` if left out.
+        teacher: The site model's run; the newest train run if left out. A resumed run remembers it.
+        out: The run folder; a new `runs/distill/expN` if left out, the newest one to resume.
         resume: Continue the run in `out` from its newest checkpoint; a finished run is returned as
             it is.
         init: A run whose best weights are the start; a resumed run remembers it.
@@ -58,11 +57,14 @@ def distill(
         TrainError: the run cannot start or cannot go on, or the teacher has other classes.
         DataError: frames are missing or damaged.
     """
-    origins = remember_origins(out, {"teacher": teacher, "init": init}, resume=resume)
+    settings = config or site.config.distill
+    folder = out or site.run_folder("distill", resume=resume)
+    teacher = teacher if teacher or resume else site.newest_finished_run("train")
+    origins = remember_origins(folder, {"teacher": teacher, "init": init}, resume=resume)
     teacher, init = origins["teacher"], origins["init"]
     if teacher is None:
-        raise TrainError(f"{out} does not say which site model it learns from; name that run")
-    refuse_frozen_random_encoder(config, init)
+        raise TrainError(f"{folder} does not say which site model it learns from; name that run")
+    refuse_frozen_random_encoder(settings, init)
     site_model = load_model(teacher)
     if site_model.card.classes != site.config.classes:
         raise TrainError(
@@ -71,11 +73,11 @@ def distill(
         )
 
     def make_method(pixels: Tensor) -> Method:
-        student = build_initial_network(config, len(site.config.classes), init)
-        return Distillation(student, pixels, config, site_model.module)
+        student = build_initial_network(settings, len(site.config.classes), init)
+        return Distillation(student, pixels, settings, site_model.module)
 
     spec = TrainingSpec(
-        site=site, config=config, out=out, make_method=make_method, focus=focus, title="distil"
+        site=site, config=settings, out=folder, make_method=make_method, focus=focus, title="distil"
     )
     return fit(spec, resume=resume, report=report or NullReporter())
 

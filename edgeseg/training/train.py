@@ -24,20 +24,20 @@ SECOND_NETWORK_SEED = 1_000_003
 
 def train(
     site: Site,
-    config: TrainConfig,
-    out: Path,
+    config: TrainConfig | None = None,
+    out: Path | None = None,
     *,
     resume: bool = False,
     init: Path | None = None,
     focus: frozenset[str] = frozenset(),
     report: ProgressReporter | None = None,
 ) -> RunResult:
-    """Train the site model into the run folder `out`.
+    """Train the site model.
 
     Args:
         site: The site whose frames are read.
-        config: The method and its settings.
-        out: The run folder.
+        config: The method and its settings; `site.config.train` if left out.
+        out: The run folder; a new `runs/train/expN` if left out, the newest one to resume.
         resume: Continue the run in `out` from its newest checkpoint; a finished run is returned as
             it is.
         init: A run whose best weights are the start.
@@ -48,17 +48,19 @@ def train(
         TrainError: the run cannot start or cannot go on.
         DataError: frames are missing or damaged.
     """
-    init = remember_origins(out, {"init": init}, resume=resume)["init"]
+    settings = config or site.config.train
+    folder = out or site.run_folder("train", resume=resume)
+    init = remember_origins(folder, {"init": init}, resume=resume)["init"]
     classes = len(site.config.classes)
-    check_method(config.method, config.plugins, classes)
-    refuse_frozen_random_encoder(config, init)
-    rep_dim = config.rep_dim if needs_representation(config) else 0
+    check_method(settings.method, settings.plugins, classes)
+    refuse_frozen_random_encoder(settings, init)
+    rep_dim = settings.rep_dim if needs_representation(settings) else 0
 
     def make_student() -> Network:
-        return build_initial_network(config, classes, init, rep_dim)
+        return build_initial_network(settings, classes, init, rep_dim)
 
     def make_second_network() -> Network:
-        torch.manual_seed(config.seed + SECOND_NETWORK_SEED)
+        torch.manual_seed(settings.seed + SECOND_NETWORK_SEED)
         network = make_student()
         if init:
             # Two networks that begin as one would stay one.
@@ -66,26 +68,26 @@ def train(
         return network
 
     def make_context(pixels: Tensor) -> MethodContext:
-        return MethodContext(make_student(), pixels, config, make_second_network)
+        return MethodContext(make_student(), pixels, settings, make_second_network)
 
     report = report or NullReporter()
-    if config.method in STAGED:
+    if settings.method in STAGED:
         stages = SiteStages(
-            site, config, out, make_context, resume=resume, focus=focus, report=report
+            site, settings, folder, make_context, resume=resume, focus=focus, report=report
         )
-        STAGED[config.method](stages)
+        STAGED[settings.method](stages)
         return stages.result()
 
     def make_method(pixels: Tensor) -> Method:
-        return METHODS[config.method](make_context(pixels))
+        return METHODS[settings.method](make_context(pixels))
 
     spec = TrainingSpec(
         site=site,
-        config=config,
-        out=out,
+        config=settings,
+        out=folder,
         make_method=make_method,
         rep_dim=rep_dim,
         focus=focus,
-        title=f"train {config.method}",
+        title=f"train {settings.method}",
     )
     return fit(spec, resume=resume, report=report)
