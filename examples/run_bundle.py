@@ -11,9 +11,7 @@ import argparse
 from pathlib import Path
 
 import edgeseg
-from edgeseg.imaging.image_codec import read_image
-from edgeseg.imaging.mask_png import encode_palette_png
-from edgeseg.imaging.resize import preprocess, resize_mask
+from edgeseg.imaging import encode_palette_png, preprocess, read_image, resize_mask
 
 
 def main() -> None:
@@ -37,7 +35,9 @@ def main() -> None:
             mask = resize_mask(prediction.mask[0], image.shape[:2])
             (options.output / f"{path.stem}.png").write_bytes(encode_palette_png(mask, palette))
             shares = zip(manifest.classes, prediction.area[0], strict=True)
-            largest = ", ".join(f"{spec.name} {share:.0%}" for spec, share in shares if share >= 0.1)
+            largest = ", ".join(
+                f"{spec.name} {share:.0%}" for spec, share in shares if share >= 0.1
+            )
             print(f"{path.name}: {prediction.score[0]:.0%} of the pixels unsure; {largest}")
 
 

@@ -39,7 +39,7 @@ def test_a_bundle_runs_on_pictures(tmp_path: Path) -> None:
     said = run("run_bundle.py", made.path, picture, "--output", tmp_path / "masks")
     assert said.startswith("tiles.png: ") and "brick" in said
     mask = cv2.imread(str(tmp_path / "masks" / "tiles.png"), cv2.IMREAD_UNCHANGED)
-    assert mask.shape[:2] == (128, 192)
+    assert mask is not None and mask.shape[:2] == (128, 192)
 
 
 def test_a_frame_log_is_read_into_numpy(tmp_path: Path) -> None:

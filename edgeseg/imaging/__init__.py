@@ -3,3 +3,35 @@
 The one implementation that devices and training share, so nothing here needs more than numpy and
 OpenCV.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeseg.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from edgeseg.imaging.image_codec import read_image
+    from edgeseg.imaging.mask_png import encode_palette_png, read_mask
+    from edgeseg.imaging.resize import preprocess, resize_image, resize_mask
+
+__all__ = [
+    "encode_palette_png",
+    "preprocess",
+    "read_image",
+    "read_mask",
+    "resize_image",
+    "resize_mask",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "encode_palette_png": "edgeseg.imaging.mask_png",
+        "preprocess": "edgeseg.imaging.resize",
+        "read_image": "edgeseg.imaging.image_codec",
+        "read_mask": "edgeseg.imaging.mask_png",
+        "resize_image": "edgeseg.imaging.resize",
+        "resize_mask": "edgeseg.imaging.resize",
+    },
+)
