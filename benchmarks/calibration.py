@@ -33,21 +33,25 @@ from onnx import ModelProto
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.bundle.flavours import INT8_FLAVOURS
 from edgeseg.calibration.frame_selection import Strategy, calibration_candidates, select_frames
+from edgeseg.calibration.histogram import INT8_STEPS, Histogram
+from edgeseg.calibration.registry import ESTIMATORS
 from edgeseg.export.evaluation.figures import accuracy_metrics, sqnr
 from edgeseg.export.evaluation.parity import evaluate_graph, sample_logits
 from edgeseg.export.evaluation.site_frames import CalibrationImages, ValFrames
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
-from edgeseg.export.graph.qdq_nodes import (
-    GraphTopology,
-    QuantizedConv,
-    quantizable_convs,
-    weight_scales,
-)
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.activation_statistics import collect_statistics, frame_statistics
-from edgeseg.export.quantization.quantizer import ESTIMATORS, CalibrationResult, calibrate, quantize
+from edgeseg.export.quantization.quantizer import (
+    CalibrationResult,
+    calibrate,
+    layer_parameters,
+    quantize,
+)
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter
 from edgeseg.site import Frame, Site
@@ -160,17 +164,18 @@ def main() -> None:
         )
     images = bench.images(select_frames(frames, USUAL, "random"))
     whole = calibrate(bench.network, bench.interface, images, threads=options.threads)
-    plain = collect_statistics(bench.network, bench.interface, images, threads=options.threads)
-    rungs = {
+    network = AnalyzedNetwork(bench.network)
+    plain = collect_statistics(network, bench.interface, images, threads=options.threads)
+    variants = {
         "channels as they are, weights to the nearest": CalibrationResult(
-            bench.network, plain.histograms, _nearest(bench.network, plain.histograms)
+            network, plain.histograms, _nearest(network, plain.histograms)
         ),
         "channels equalized, weights to the nearest": replace(
             whole, layers=_nearest(whole.network, whole.histograms)
         ),
         "channels equalized, weights by inputs": whole,
     }
-    for label, calibrated in rungs.items():
+    for label, calibrated in variants.items():
         for estimator in ESTIMATORS:
             rows.append(bench.row(f"{label[:30]}... {estimator}", calibrated, estimator))
             rows[-1]["label"] = f"{label}, {estimator}"
@@ -182,19 +187,15 @@ def _calibrated(bench: Bench, frames: Sequence[Frame]) -> CalibrationResult:
 
 
 def _nearest(
-    network: Any, histograms: Any
-) -> dict[str, QuantizedConv]:  # Any: ModelProto, histograms by tensor
-    """Layers whose weights are rounded each by itself."""
-    constants, found = GraphTopology(network).constants, {}
-    for name, node in quantizable_convs(network).items():
-        weight = constants[node.input[1]]
-        bias = (
-            constants[node.input[2]] if len(node.input) > 2 else np.zeros(len(weight), np.float32)
-        )
-        scales = weight_scales(weight, bias, max(histograms[node.input[0]].magnitude, 1e-6) / 1020)
-        codes = np.clip(np.rint(weight / scales[:, None, None, None]), -127, 127).astype(np.int8)
-        found[name] = QuantizedConv(codes, scales, bias)
-    return found
+    network: AnalyzedNetwork, histograms: dict[str, Histogram]
+) -> dict[str, QuantizedConv]:
+    """Return layers whose weights are rounded each by itself."""
+    layers = {}
+    for name, (weight, bias, scales) in layer_parameters(network, histograms).items():
+        nearest = np.rint(weight / scales[:, None, None, None])
+        weight_int8 = np.clip(nearest, -INT8_STEPS, INT8_STEPS).astype(np.int8)
+        layers[name] = QuantizedConv(weight_int8, scales, bias)
+    return layers
 
 
 def _costs(options: argparse.Namespace) -> None:

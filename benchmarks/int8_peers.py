@@ -115,7 +115,8 @@ def prepare(site_folder: Path, run: Path, work: Path, seeds: int) -> None:
     import onnx
 
     from edgeseg.data.frame_reader import read_site_frame
-    from edgeseg.export.graph.lowering import canonicalize_names, lower
+    from edgeseg.export.graph.lowering import lower
+    from edgeseg.export.graph.naming import canonicalize_names
     from edgeseg.export.graph.torch_export import export_network
     from edgeseg.imaging.resize import resize_image
     from edgeseg.models.model_files import load_model
@@ -199,21 +200,24 @@ def _edgeseg(variant: str, seed: int, work: Path, target: Path) -> None:
         list(np.load(work / f"images-{seed}.npy")),
         threads=1,
     )
-    parts: Any = (made.network, made.ranges("mse", signed=variant == "trt"), made.layers)
     if variant == "trt":
-        return onnx.save(place_qdq_tensorrt(*parts), target)
-    network, ranges, layers = rewrite_for_cpu(*parts)
-    onnx.save(place_qdq_cpu(*_planes_in(network, facts["size"], ranges), layers), target)
+        return onnx.save(place_qdq_tensorrt(made.plan("int8-trt", "mse")), target)
+    plan = rewrite_for_cpu(made.plan("int8-cpu", "mse"))
+    onnx.save(place_qdq_cpu(_with_planes_as_input(plan, facts["size"])), target)
 
 
-def _planes_in(network: Any, size: list[int], ranges: Any) -> tuple[Any, Any]:
-    """The network taking (1, 3, H, W) all the same: whole graphs have their channels last already
-    at this point.
+def _with_planes_as_input(plan: Any, size: list[int]) -> Any:
+    """Return the plan with a network that takes (1, 3, H, W) all the same: whole graphs have their
+    channels last already at this point.
     """
+    from dataclasses import replace
+
     from onnx import ModelProto, helper, numpy_helper
 
+    from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+
     made = ModelProto()
-    made.CopyFrom(network)
+    made.CopyFrom(plan.network.model)
     sides = made.graph.input[0].type.tensor_type.shape.dim
     last = np.array([1, sides[2].dim_value, sides[3].dim_value, sides[1].dim_value], np.int64)
     names = ["normalised", "normalised.last", "normalised.beside", "normalised.wide"]
@@ -234,7 +238,8 @@ def _planes_in(network: Any, size: list[int], ranges: Any) -> tuple[Any, Any]:
     made.graph.node.extend([*first, *rest])
     for side, length in zip(sides, (1, 3, *size)):
         side.dim_value = length
-    return made, {**ranges, **dict.fromkeys(names, ranges[names[0]])}
+    ranges = {**plan.ranges, **dict.fromkeys(names, plan.ranges[names[0]])}
+    return replace(plan, network=AnalyzedNetwork(made), ranges=ranges)
 
 
 def _onnxruntime(variant: str, frames: list[Any], work: Path, target: Path) -> None:

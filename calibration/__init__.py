@@ -1,1 +1,3 @@
-"""Which frames calibrate, and how ranges are found."""
+"""Calibration of INT8 files: which frames calibrate, the range estimators and their registry, and
+the rounding of weights. It needs numpy alone.
+"""

@@ -1,8 +1,7 @@
-"""The entropy estimator: the range whose codes keep most of the information of the tensor's
-distribution.
+"""The entropy estimator: the range that loses the least information of a tensor's distribution.
 
 The histogram up to a candidate magnitude, with everything beyond it in its last bin, is compared
-with what is left of it when its bins are merged into one for each code (Kullback-Leibler
+with what is left of it when its bins are merged into one for each integer (Kullback-Leibler
 divergence; Migacz, 8-bit Inference with TensorRT, GTC 2017). Made for classifiers; it clips harder
 than the others.
 """
@@ -12,38 +11,44 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.calibration.observers import Estimator
+from edgeseg.calibration.estimator import Estimator
 
 STRIDE = 8  # bins between two candidates
-FLOOR = 1e-4  # share of a candidate's codes spread over its bins, so that no bin is impossible
+FLOOR = 1e-4  # share of the quantized distribution spread over all bins, so that none is impossible
 
 
 class Entropy(Estimator):
-    """Range of least divergence."""
+    """The range of least divergence."""
 
     def clip_magnitude(self, steps: int) -> float:
-        """The best magnitude among those that end with a bin."""
-        seen = self.histogram
-        counts = seen.counts.astype(np.float64)
-        counts[0] = counts[1]  # the zeros behind a ReLU have a code of their own whatever the range
-        last = int(np.flatnonzero(seen.counts)[-1]) + 1
-        ends = [*range(min(steps + 1, last), last, STRIDE), last]
-        best = ends[int(np.argmin([_divergence(counts, end, steps + 1) for end in ends]))]
-        return float(best * seen.upper_edge / len(counts))
+        """Return the best magnitude among those that end with a bin."""
+        histogram = self.histogram
+        counts = histogram.counts.astype(np.float64)
+        counts[0] = counts[1]  # the zeros behind a ReLU are an integer of their own in any range
+        used = int(np.flatnonzero(histogram.counts)[-1]) + 1
+        candidates = [*range(min(steps + 1, used), used, STRIDE), used]
+        divergences = [_divergence(counts, bins, steps + 1) for bins in candidates]
+        best = candidates[int(np.argmin(divergences))]
+        return float(best * histogram.upper_edge / len(counts))
 
 
-def _divergence(counts: NDArray[np.float64], end: int, codes: int) -> float:
-    """Of the first `end` bins, which also stand for all beyond, from what `codes` codes make of
-    them.
+def _divergence(counts: NDArray[np.float64], bins: int, levels: int) -> float:
+    """Return KL(p || q) between a clipped distribution and its quantized version.
+
+    p is the first `bins` bins, the last of which also holds all that lies beyond. For q these bins
+    are merged into `levels` groups, and the weight of each group is spread evenly over those of its
+    bins that are not empty: with 8 bins and 4 levels, counts [4, 0, 1, 3, ...] become
+    [4, 0, 2, 2, ...].
     """
-    clipped = counts[:end].copy()
-    clipped[-1] += counts[end:].sum()
-    filled = counts[:end] > 0
-    code = np.arange(end) * codes // end
-    weight, number = np.bincount(code, counts[:end], codes), np.bincount(code, filled, codes)
-    coarse = np.where(filled, weight[code] / np.maximum(number[code], 1), 0.0)
-    if not coarse.any():
+    clipped = counts[:bins].copy()
+    clipped[-1] += counts[bins:].sum()
+    filled = counts[:bins] > 0
+    level = np.arange(bins) * levels // bins  # of each bin
+    weight = np.bincount(level, counts[:bins], levels)
+    filled_bins = np.bincount(level, filled, levels)
+    spread = np.where(filled, weight[level] / np.maximum(filled_bins[level], 1), 0.0)
+    if not spread.any():
         return float("inf")
     p = clipped / clipped.sum()
-    q = (1 - FLOOR) * coarse / coarse.sum() + FLOOR / end
+    q = (1 - FLOOR) * spread / spread.sum() + FLOOR / bins
     return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())

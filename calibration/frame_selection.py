@@ -1,9 +1,9 @@
-"""Which frames calibrate an INT8 file.
+"""The frames that calibrate an INT8 file.
 
 Neighboring frames of a video are near-copies, and a condition that no frame shows gets clipped on
 the device, so what the frames cover matters more than how many there are. "spread" takes equal
 shares of the cameras and of the time, which needs nothing but the frames' names; "kcentre" and
-"classes" go by what the float model makes of the frames.
+"classes" go by what the float model predicts for the frames.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """What the float model makes of some frames.
+    """What the float model gives for N frames.
 
     Attributes:
         features: (N, D) the encoder's last map, averaged over its pixels.
-        areas: (N, C) share of each class.
-        scores: (N,) share of unreliable pixels.
+        areas: (N, C) the share of each class.
+        scores: (N,) the share of unreliable pixels.
     """
 
     features: Floats
@@ -41,47 +41,53 @@ class FrameStatistics:
 
 
 def calibration_candidates(site: Site, number: int, seed: int = 0) -> list[Frame]:
-    """Frames to choose `number` from: unlabelled ones, filled up with labelled ones; never val or
-    gate.
+    """Return frames to choose `number` from: unlabelled ones, filled up with labelled ones.
+
+    Val and gate frames are never among them.
 
     Returns:
         Frames in camera and time order.
 
     Raises:
-        DataError: the site has neither.
+        DataError: The site has neither.
     """
     unlabelled = site.frames("unlabelled")
     if len(unlabelled) >= number:
-        return sorted(unlabelled, key=_order)
-    chosen = unlabelled + spread_frames(site.frames("labelled"), number - len(unlabelled), seed)
-    if not chosen:
+        return sorted(unlabelled, key=_camera_and_time)
+    labelled = spread_frames(site.frames("labelled"), number - len(unlabelled), seed)
+    candidates = unlabelled + labelled
+    if not candidates:
         raise DataError(
-            "the site has no unlabelled or labelled frames to calibrate with; add some with `edgeseg add footage PATH`"
+            "the site has no unlabelled or labelled frames to calibrate with; "
+            "add some with `edgeseg add footage PATH`"
         )
-    return sorted(chosen, key=_order)
+    return sorted(candidates, key=_camera_and_time)
 
 
 def spread_frames(frames: Sequence[Frame], number: int, seed: int) -> list[Frame]:
-    """`number` of `frames`, or all: equal shares for the cameras, one frame from each stretch of
-    time.
+    """Return `number` of `frames`, or all: equal shares for the cameras, spread over their time.
+
+    A camera's time is cut into as many stretches as it gives frames, and each gives one of its own
+    at random. What a camera with few frames cannot give, those with more do: 20 frames of two
+    cameras with 3 and 100 are 3 and 17.
     """
     cameras: dict[str, list[Frame]] = defaultdict(list)
-    for frame in sorted(frames, key=_order):
+    for frame in sorted(frames, key=_camera_and_time):
         cameras[frame.camera].append(frame)
     random = np.random.default_rng(seed)
     chosen: list[Frame] = []
-    left = min(number, len(frames))
-    for place, camera in enumerate(
-        sorted(cameras, key=lambda name: (len(cameras[name]), name))
-    ):  # the smallest first:
-        mine = cameras[camera]
-        share = min(
-            len(mine), left // (len(cameras) - place)
-        )  # what it cannot give, the larger ones do
-        left -= share
-        edges = np.linspace(0, len(mine), share + 1).astype(int)
-        chosen += [mine[int(random.integers(low, high))] for low, high in pairwise(edges)]
-    return sorted(chosen, key=_order)
+    missing = min(number, len(frames))
+    smallest_first = sorted(cameras, key=lambda name: (len(cameras[name]), name))
+    for place, camera in enumerate(smallest_first):
+        frames_of_camera = cameras[camera]
+        cameras_left = len(cameras) - place
+        share = min(len(frames_of_camera), missing // cameras_left)
+        missing -= share
+        edges = np.linspace(0, len(frames_of_camera), share + 1).astype(int)
+        chosen += [
+            frames_of_camera[int(random.integers(start, end))] for start, end in pairwise(edges)
+        ]
+    return sorted(chosen, key=_camera_and_time)
 
 
 def select_frames(
@@ -93,12 +99,13 @@ def select_frames(
     statistics: FrameStatistics | None = None,
     hard_share: float = 0.0,
 ) -> list[Frame]:
-    """`number` of `frames`, or all.
+    """Return `number` of `frames`, or all.
 
     Args:
-        statistics: of the frames, in order; "kcentre", "classes" and a `hard_share` need them.
-        hard_share: of the result that are the frames with the highest score; they widen ranges on
-            purpose.
+        statistics: Those of the frames, in order; "kcentre", "classes" and a `hard_share` need
+            them.
+        hard_share: The share of the result that are the frames with the highest score; they widen
+            ranges on purpose.
 
     Returns:
         Frames in camera and time order.
@@ -107,44 +114,47 @@ def select_frames(
     hard: list[int] = []
     if hard_share:
         assert statistics is not None
-        hard = np.argsort(-statistics.scores, kind="stable")[: round(hard_share * number)].tolist()
+        hardest_first = np.argsort(-statistics.scores, kind="stable")
+        hard = hardest_first[: round(hard_share * number)].tolist()
     rest = [place for place in range(len(frames)) if place not in set(hard)]
-    wanted = number - len(hard)
+    missing = number - len(hard)
     if strategy == "spread":
-        chosen = spread_frames([frames[place] for place in rest], wanted, seed)
+        chosen = spread_frames([frames[place] for place in rest], missing, seed)
     elif strategy == "random":
-        drawn = np.random.default_rng(seed).choice(len(rest), wanted, replace=False)
+        drawn = np.random.default_rng(seed).choice(len(rest), missing, replace=False)
         chosen = [frames[rest[place]] for place in drawn]
     else:
         assert statistics is not None
-        of = (
-            k_center(statistics.features[rest], wanted)
+        places = (
+            k_center(statistics.features[rest], missing)
             if strategy == "kcentre"
-            else cover_classes(statistics.areas[rest], wanted)
+            else cover_classes(statistics.areas[rest], missing)
         )
-        chosen = [frames[rest[place]] for place in of]
-    return sorted([*chosen, *(frames[place] for place in hard)], key=_order)
+        chosen = [frames[rest[place]] for place in places]
+    return sorted([*chosen, *(frames[place] for place in hard)], key=_camera_and_time)
 
 
 def k_center(features: Floats, number: int) -> list[int]:
-    """Places of `number` points that lie as far apart as possible, one after another (Gonzalez,
-    1985).
+    """Return places of `number` points that lie far apart: greedy k-center (Gonzalez, 1985).
+
+    The first is the point closest to the mean; each further one is the point farthest from all
+    that were taken.
 
     Args:
         features: (N, D); each dimension is brought to the same spread first.
     """
     points = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
-    chosen = [int(np.argmin((points**2).sum(1)))]  # the most ordinary one
+    chosen = [int(np.argmin((points**2).sum(1)))]
     distance = ((points - points[chosen[0]]) ** 2).sum(1)
     while len(chosen) < number:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(1))
-        distance[chosen] = -1.0
+        distance[chosen] = -1.0  # never again, even where all points are the same
     return chosen[:number]
 
 
 def cover_classes(areas: Floats, number: int) -> list[int]:
-    """Places of `number` frames in which all classes occur, rare ones as often as may be.
+    """Return places of `number` frames in which all classes occur, rare ones as often as may be.
 
     Each frame taken is the one that adds most to the sum over classes of the square root of their
     area so far.
@@ -154,14 +164,14 @@ def cover_classes(areas: Floats, number: int) -> list[int]:
     """
     chosen: list[int] = []
     total = np.zeros(areas.shape[1])
-    left = np.ones(len(areas), bool)
+    available = np.ones(len(areas), bool)
     for _ in range(number):
-        gain = np.where(left, np.sqrt(total + areas).sum(1), -np.inf)
+        gain = np.where(available, np.sqrt(total + areas).sum(1), -np.inf)
         chosen.append(int(np.argmax(gain)))
         total += areas[chosen[-1]]
-        left[chosen[-1]] = False
+        available[chosen[-1]] = False
     return chosen
 
 
-def _order(frame: Frame) -> tuple[str, str, float, str]:
+def _camera_and_time(frame: Frame) -> tuple[str, str, float, str]:
     return frame.camera, frame.source, frame.time, frame.id

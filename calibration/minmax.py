@@ -1,14 +1,17 @@
-"""The min-max estimator: every value that was seen fits. Exact, and at the mercy of one outlier."""
+"""The min-max estimator: the range covers every value that was collected.
+
+It clips nothing, and one outlier makes the steps of all other values coarse.
+"""
 
 from __future__ import annotations
 
-from edgeseg.calibration.observers import Estimator
+from edgeseg.calibration.estimator import Estimator
 
 
 class MinMax(Estimator):
-    """Range up to the largest magnitude."""
+    """The range up to the largest magnitude."""
 
     def clip_magnitude(self, steps: int) -> float:
-        """The largest magnitude, whatever the steps."""
+        """Return the largest magnitude, whatever the steps."""
         del steps
         return self.histogram.max_magnitude

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.calibration.observers import Estimator, Histogram
+from edgeseg.calibration.estimator import Estimator
+from edgeseg.calibration.histogram import Histogram
 
 
 class Percentile(Estimator):
-    """Range that covers a share of the values.
+    """The range that covers a share of the values.
 
     Args:
-        share: of the values that must lie inside.
+        share: The share of the values that must lie inside.
     """
 
     def __init__(self, histogram: Histogram | None = None, *, share: float = 0.9999) -> None:
@@ -24,8 +25,9 @@ class Percentile(Estimator):
         self._share = share
 
     def clip_magnitude(self, steps: int) -> float:
-        """The end of the bin in which the share is reached, whatever the steps."""
+        """Return the end of the bin in which the share is reached, whatever the steps."""
         del steps
-        seen = self.histogram
-        place = int(np.searchsorted(np.cumsum(seen.counts), self._share * seen.total))
-        return (place + 1) * seen.upper_edge / len(seen.counts)
+        histogram = self.histogram
+        covered = np.cumsum(histogram.counts)
+        last_bin = int(np.searchsorted(covered, self._share * histogram.total))
+        return (last_bin + 1) * histogram.upper_edge / len(histogram.counts)

@@ -1,11 +1,11 @@
 """Weights rounded so that a layer's output changes least, not each weight by itself.
 
-Rounding to the nearest code treats all errors alike, but their sum is what counts: where the input
-is smooth or always positive, as behind ReLU6 in front of a depthwise convolution, errors of one
-sign add up. Columns are rounded one after another, and the error of each is made good by those that
-are still to come, as far as the inputs that calibration saw allow it (Frantar and Alistarh, Optimal
-Brain Compression, 2022; Frantar et al., GPTQ, 2023, there for transformers). The bias stands last
-in line and takes what remains of the mean, which is bias correction.
+Rounding to the nearest integer treats all errors alike, but their sum is what counts: where the
+input is smooth or always positive, as behind ReLU6 in front of a depthwise convolution, errors of
+one sign add up. Columns are rounded one after another, and the error of each is made good by those
+that are still to come, as far as the inputs that calibration saw allow it (Frantar and Alistarh,
+Optimal Brain Compression, 2022; Frantar et al., GPTQ, 2023, there for transformers). The bias
+stands last in line and takes what remains of the mean, which is bias correction.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_COLUMNS = (
-    1024  # columns handled together; more are split, since the sums grow with their square
-)
-BATCHED_POSITIONS = (
-    256  # positions that are multiplied out at once: adding large sums costs more than the products
-)
+from edgeseg.calibration.histogram import INT8_STEPS
+
+MAX_COLUMNS = 1024  # handled together; more are split, since the sums grow with their square
+# positions that are multiplied out at once: adding large sums costs more than the products
+BATCHED_POSITIONS = 256
 DAMPING = 1e-3  # of the mean square of an input, so that unseen combinations of inputs count, too
-MOST = 127
 Floats = NDArray[np.float64]
 
 
 class GramMatrix:
-    """Sums of products of a convolution's inputs, the constant that its bias is multiplied with
-    being the last one.
+    """Sums of products of a convolution's inputs (X^T X over the positions that were collected).
+
+    The last input is the constant 1 that the bias is multiplied with.
 
     Attributes:
-        columns: of the flattened weight, in blocks that are handled together.
-        number: of positions that were summed over.
+        groups: G of the convolution.
+        columns: The blocks of columns of the flattened weight that are handled together.
+        positions: The number of positions that were summed over.
     """
 
     def __init__(self, weight_shape: tuple[int, ...], groups: int = 1) -> None:
-        """Start from nothing.
+        """Start with empty sums.
 
         Args:
             weight_shape: (O, I / groups, kh, kw).
@@ -45,23 +45,21 @@ class GramMatrix:
         width = int(np.prod(weight_shape[1:]))
         edges = np.linspace(0, width, -(-width // MAX_COLUMNS) + 1).astype(int)
         self.columns = [slice(low, high) for low, high in pairwise(edges)]
-        widths = [part.stop - part.start + 1 for part in self.columns]
+        widths = [block.stop - block.start + 1 for block in self.columns]
         self._sums: list[Floats] = [np.zeros((groups, width, width)) for width in widths]
         self._waiting: list[NDArray[np.float32]] = []
         self.positions = 0
 
     def collect(self, patches: NDArray[np.float32]) -> None:
-        """Take in (G, P, K) inputs: what the flattened weight of each group is multiplied with, at
-        P positions.
-        """
+        """Add (G, P, K) inputs: those of the K weights of each group, at P positions."""
         self._waiting.append(patches)
         self.positions += patches.shape[1]
-        if sum(one.shape[1] for one in self._waiting) >= BATCHED_POSITIONS:
+        if sum(batch.shape[1] for batch in self._waiting) >= BATCHED_POSITIONS:
             self._add()
 
     @property
     def sums(self) -> list[Floats]:
-        """For each block (G, K, K); G groups of a grouped convolution, else 1."""
+        """(G, K + 1, K + 1) sums for each block of K columns; G is 1 without groups."""
         self._add()
         return self._sums
 
@@ -71,8 +69,8 @@ class GramMatrix:
         patches = np.concatenate(self._waiting, 1)
         self._waiting.clear()
         ones = np.ones((*patches.shape[:2], 1), patches.dtype)
-        for part, total in zip(self.columns, self._sums):
-            rows = np.concatenate([patches[..., part], ones], 2)
+        for block, total in zip(self.columns, self._sums):
+            rows = np.concatenate([patches[..., block], ones], 2)
             total += rows.transpose(0, 2, 1) @ rows
 
 
@@ -82,56 +80,68 @@ def round_weights(
     scales: NDArray[np.float32],
     gram: GramMatrix,
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Codes of a convolution's weight, and the bias that goes with them.
+    """Quantize a convolution's weight and correct its bias accordingly.
 
     Args:
         weight: (O, I / groups, kh, kw).
         bias: (O,).
-        scales: (O,) the step between codes.
+        scales: (O,) the step between integers.
 
     Returns:
-        (O, I / groups, kh, kw) codes of -127 to 127, and (O,) bias.
+        (O, I / groups, kh, kw) integers of -127 to 127, and the (O,) bias.
     """
     groups, outputs = gram.groups, len(weight)
-    rows = (
-        (weight.reshape(outputs, -1) / scales[:, None])
-        .astype(np.float64)
-        .reshape(groups, outputs // groups, -1)
-    )
-    codes, extra = np.empty(rows.shape), np.zeros(rows.shape[:2])
-    for part, total in zip(gram.columns, gram.sums):
-        codes[..., part], shift = _round(rows[..., part], total / max(gram.positions, 1))
-        extra += shift
+    in_steps = (weight.reshape(outputs, -1) / scales[:, None]).astype(np.float64)
+    rows = in_steps.reshape(groups, outputs // groups, -1)
+    integers, bias_shift = np.empty(rows.shape), np.zeros(rows.shape[:2])
+    for block, total in zip(gram.columns, gram.sums):
+        integers[..., block], shift = _round_columns(
+            rows[..., block], total / max(gram.positions, 1)
+        )
+        bias_shift += shift
     return (
-        codes.reshape(weight.shape).astype(np.int8),
-        (bias + extra.reshape(-1) * scales).astype(np.float32),
+        integers.reshape(weight.shape).astype(np.int8),
+        (bias + bias_shift.reshape(-1) * scales).astype(np.float32),
     )
 
 
-def _round(rows: Floats, products: Floats) -> tuple[Floats, Floats]:
-    """(G, R, K) whole numbers for (G, R, K) rows, and (G, R) what is to be added to the constant."""
+def _round_columns(rows: Floats, products: Floats) -> tuple[Floats, Floats]:
+    """Round the columns of (G, R, K) rows one after another.
+
+    With H the products, damped, and U the upper Cholesky factor of H^-1 (H^-1 = U^T U), the error
+    e of column j is subtracted from every later column k as e * U[j, k] / U[j, j]. For example,
+    with two inputs that are always equal (U[0, 1] / U[0, 0] near -1), the row [0.4, 0.4] becomes
+    [0, 0.8] after its first column and then [0, 1], whose sum is as close to 0.8 as can be; rounded
+    each by itself it would be [0, 0].
+
+    Args:
+        rows: Weights in steps.
+        products: (G, K + 1, K + 1) the mean products of the inputs.
+
+    Returns:
+        (G, R, K) whole numbers, and (G, R) what is to be added to the bias, in steps.
+    """
     width = rows.shape[2]
     squares = np.diagonal(products, axis1=1, axis2=2)[:, :-1]
-    order = np.argsort(
-        -squares, 1, kind="stable"
-    )  # the inputs that matter most first, while most are left to help
-    line = np.concatenate([order, np.full((len(order), 1), width)], 1)
-    sorted_ = np.take_along_axis(
-        np.take_along_axis(products, line[:, :, None], 1), line[:, None, :], 2
+    # the inputs that matter most first, while most columns are left to make good their errors
+    order = np.argsort(-squares, 1, kind="stable")
+    order_and_bias = np.concatenate([order, np.full((len(order), 1), width)], 1)
+    ordered = np.take_along_axis(
+        np.take_along_axis(products, order_and_bias[:, :, None], 1), order_and_bias[:, None, :], 2
     )
     inner = np.arange(width)
-    sorted_[:, inner, inner] += DAMPING * squares.mean(1, keepdims=True) + 1e-12
-    sorted_[:, width, width] += 1e-12
-    helps = np.linalg.cholesky(np.linalg.inv(sorted_)).transpose(
-        0, 2, 1
-    )  # row j: how later columns make good column j
-    left = np.concatenate(
+    ordered[:, inner, inner] += DAMPING * squares.mean(1, keepdims=True) + 1e-12
+    ordered[:, width, width] += 1e-12
+    factor = np.linalg.cholesky(np.linalg.inv(ordered)).transpose(0, 2, 1)
+    remaining = np.concatenate(
         [np.take_along_axis(rows, order[:, None, :], 2), np.zeros((*rows.shape[:2], 1))], 2
     )
-    codes = np.empty(rows.shape)
-    for place in range(width):
-        codes[:, :, place] = np.clip(np.rint(left[:, :, place]), -MOST, MOST)
-        error = (left[:, :, place] - codes[:, :, place]) / helps[:, place, place, None]
-        left[:, :, place + 1 :] -= error[:, :, None] * helps[:, None, place, place + 1 :]
-    back = np.argsort(order, 1)
-    return np.take_along_axis(codes, back[:, None, :], 2), left[:, :, width]
+    integers = np.empty(rows.shape)
+    for column in range(width):
+        value = remaining[:, :, column]
+        integers[:, :, column] = np.clip(np.rint(value), -INT8_STEPS, INT8_STEPS)
+        error = (value - integers[:, :, column]) / factor[:, column, column, None]
+        later = factor[:, None, column, column + 1 :]
+        remaining[:, :, column + 1 :] -= error[:, :, None] * later
+    original_order = np.argsort(order, 1)
+    return np.take_along_axis(integers, original_order[:, None, :], 2), remaining[:, :, width]

@@ -25,7 +25,8 @@ from edgeseg.export.bundle_files import add_fp16_file, add_fp32_file, apply_gate
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.site_frames import ValFrames
 from edgeseg.export.export_context import ExportContext
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, logits_size
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.int8_files import add_int8_files

@@ -35,7 +35,8 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
 from edgeseg.export.quantization import calibration_cache
 from edgeseg.export.quantization.activation_statistics import frame_statistics
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate
-from edgeseg.export.quantization.recipe_search import RecipeResult, SearchContext, search_recipe
+from edgeseg.export.quantization.recipe import RecipeResult, SearchContext
+from edgeseg.export.quantization.recipe_search import search_recipe
 from edgeseg.export.tensorrt.checklist import checklist_summary, run_static_checks
 from edgeseg.site import Frame, Site
 

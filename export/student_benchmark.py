@@ -22,7 +22,8 @@ from edgeseg.calibration.frame_selection import calibration_candidates, select_f
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.site_frames import CalibrationImages
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import (

@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, NodeProto
 
 from edgeseg.errors import ExportError
-from edgeseg.export.graph.lowering import attributes_of
-from edgeseg.export.graph.qdq_nodes import GraphTopology
+from edgeseg.export.graph.onnx_helpers import attributes_of
+from edgeseg.export.graph.topology import GraphTopology
 
 Q, DQ = "QuantizeLinear", "DequantizeLinear"
 CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1}  # of the output channels in a weight

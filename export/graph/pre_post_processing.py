@@ -1,5 +1,4 @@
-"""What surrounds the network in the shipped graph: normalization in front; mask, entropy, score and
-area behind.
+"""Pre- and post-processing inside the shipped graph, so that devices feed pixels and read masks.
 
     image uint8 [N,H,W,3] -> Cast, Sub, Mul, Transpose -> network -> logits float32 [N,C,h,w]
     logits -> bilinear, half pixel -> ArgMax -> mask uint8 [N,H,W]
@@ -7,8 +6,9 @@ area behind.
     entropy -> share above gamma -> score float32 [N]
     mask -> one pixel for each of the logits -> share of each class -> area float32 [N,C]
 
-The choices are those that TensorRT 8.5 to 11 and ONNX Runtime both read, and that cost little on a
-CPU: a full-size entropy map alone would take longer than an INT8 network.
+Every engine then normalizes alike, and a device needs neither mean and std nor an argmax of its
+own. The operators are those that TensorRT 8.5 to 11 and ONNX Runtime both read, and that cost
+little on a CPU: a full-size entropy map alone would take longer than an INT8 network.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from edgeseg.calibration.observers import UINT8_STEPS
-from edgeseg.export.graph.lowering import Constants, assemble
+from edgeseg.calibration.histogram import UINT8_STEPS
+from edgeseg.export.graph.logit_upsampling import (
+    POSTPROCESSING,
+    resize_node,
+    upsample_channels_last,
+)
+from edgeseg.export.graph.onnx_helpers import Constants, assemble, constants_of
 
-PREPROCESSING, POSTPROCESSING = (
-    "before.",
-    "after.",
-)  # how the names of the added nodes begin; what is between them is the network
-TIE = 1e-3  # a difference of logits that is none
-FINITE = 80.0  # Exp of it, times it, summed over classes, is still a float
+PREPROCESSING = "before."  # how the names of all nodes and tensors in front of the network begin
+MAX_EXPONENT = 80.0  # Exp of it, times it, summed over classes, is still a float
 OUTPUTS = ("mask", "entropy", "score", "area")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interface:
-    """What the graph is made for.
+    """The parameters of pre- and post-processing.
 
     Attributes:
-        height, width: of the image; as many times the logits' height as its width, 3.5 times for
-        patches of 14.
+        height, width: The size of the image; as many times the logits' height as its width, 3.5
+            times for patches of 14.
         classes: C.
-        mean, std: of RGB in 0..1.
-        temperature: what the logits are divided by before the entropy; the mask does not depend on
+        mean, std: Those of RGB in 0..1.
+        temperature: What the logits are divided by before the entropy; the mask does not depend on
             it.
-        gamma: entropy above which a pixel counts as unreliable.
+        gamma: The entropy above which a pixel counts as unreliable.
         batch: N.
     """
 
@@ -58,12 +58,12 @@ class Interface:
     batch: int = 1
 
     def with_thresholds(self, temperature: float, gamma: float) -> Interface:
-        """The same with fitted values."""
+        """Return the same with fitted values."""
         return replace(self, temperature=temperature, gamma=gamma)
 
 
 def logits_size(network: ModelProto) -> tuple[int, int]:
-    """(h, w) of the logits of a network from `edgeseg.export.graph.lowering.lower`."""
+    """Return (h, w) of the logits of a network from `edgeseg.export.graph.lowering.lower`."""
     sides = network.graph.output[0].type.tensor_type.shape.dim
     return sides[2].dim_value, sides[3].dim_value
 
@@ -71,41 +71,50 @@ def logits_size(network: ModelProto) -> tuple[int, int]:
 def wrap_network(
     network: ModelProto, interface: Interface, *, channels_last: bool = False
 ) -> ModelProto:
-    """The whole graph.
+    """Return the whole graph: pre-processing, the network, post-processing.
 
     Args:
-        network: at opset 17, takes `normalized` float32 [N,3,H,W], or [N,12,H,W/4] from
-            `widen_stem`, or `image` itself from `fold_mean`, and gives `logits` float32
-            [N,C,h,w].
-        channels_last: enlarge the logits with their channels last. The mask is the same but for
+        network: At opset 17; takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from
+            `widen_stem`, or `image` itself from `fold_mean`, and gives `logits` float32 [N,C,h,w].
+        channels_last: Upsample the logits with their channels last. The mask is the same but for
             ties within rounding, and ONNX Runtime is faster behind INT8 convolutions, but TensorRT
             refuses it.
     """
     height, width = logits_size(network)
-    nodes, constants = list(network.graph.node), _constants(network)
-    before, more = _before(interface, network.graph.input[0])
-    coded = constants.get("logits.scale")
-    small = coded is not None and UINT8_STEPS * float(coded) <= FINITE * interface.temperature
-    after, others = _after(interface, height, width, channels_last, small)
-    constants |= more | others
-    batch, full = interface.batch, (interface.height, interface.width)
+    constants = constants_of(network)
+    # INT8 logits have a largest value, which is known; where Exp can take it, nothing is subtracted
+    logits_scale = constants.get("logits.scale")
+    max_logit = UINT8_STEPS * float(logits_scale) if logits_scale is not None else math.inf
+    exp_is_safe = max_logit <= MAX_EXPONENT * interface.temperature
+
+    before, preprocessing = _preprocessing(interface, network.graph.input[0])
+    upsampling, upsampling_constants = _upsampling(interface, (height, width), channels_last)
+    after = [
+        *_entropy_nodes(exp_is_safe),
+        *upsampling,
+        *_mask_nodes(upsampling[-1].output[0] if upsampling else "logits", channels_last),
+        *_score_nodes(),
+        *_area_nodes(),
+    ]
+    constants |= preprocessing
+    constants |= _postprocessing_constants(interface, height, width) | upsampling_constants
+    shell = _inputs_and_outputs(interface, height, width)
+    return assemble(shell, [*before, *network.graph.node, *after], constants)
+
+
+def _inputs_and_outputs(interface: Interface, height: int, width: int) -> ModelProto:
+    """Return a model that has only the inputs and outputs of the whole graph."""
+    batch, image_size = interface.batch, (interface.height, interface.width)
     shell = ModelProto()
-    shell.graph.input.append(
-        helper.make_tensor_value_info("image", TensorProto.UINT8, [batch, *full, 3])
-    )
-    shell.graph.output.extend(
-        [
-            helper.make_tensor_value_info("mask", TensorProto.UINT8, [batch, *full]),
-            helper.make_tensor_value_info("entropy", TensorProto.FLOAT, [batch, height, width]),
-            helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch]),
-            helper.make_tensor_value_info("area", TensorProto.FLOAT, [batch, interface.classes]),
-        ]
-    )
-    return assemble(shell, [*before, *nodes, *after], constants)
-
-
-def _constants(network: ModelProto) -> Constants:
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
+    for values, name, kind, shape in (
+        (shell.graph.input, "image", TensorProto.UINT8, [batch, *image_size, 3]),
+        (shell.graph.output, "mask", TensorProto.UINT8, [batch, *image_size]),
+        (shell.graph.output, "entropy", TensorProto.FLOAT, [batch, height, width]),
+        (shell.graph.output, "score", TensorProto.FLOAT, [batch]),
+        (shell.graph.output, "area", TensorProto.FLOAT, [batch, interface.classes]),
+    ):
+        values.append(helper.make_tensor_value_info(name, kind, shape))
+    return shell
 
 
 def _node(
@@ -114,222 +123,160 @@ def _node(
     return helper.make_node(operator, inputs, [output], name, **attributes)
 
 
-def _before(interface: Interface, entry: ValueInfoProto) -> tuple[list[NodeProto], Constants]:
-    """uint8 NHWC to normalized NCHW, with as many pixels beside each other in one as the network's
-    `entry` wants.
+def _preprocessing(
+    interface: Interface, entry: ValueInfoProto
+) -> tuple[list[NodeProto], Constants]:
+    """Turn uint8 NHWC pixels into the normalized NCHW tensor that the network takes.
 
     TensorRT wants a Cast, and nothing else, right behind a uint8 input. The three channels are
-    handled as rows of 3 W
-    values: INT8 convolutions in ONNX Runtime want the channels last, and arithmetic along a last
-    axis of 3 is slow.
+    handled as rows of 3 W values: INT8 convolutions in ONNX Runtime want the channels last, and
+    arithmetic along a last axis of 3 is slow. An image of 64 x 96 goes (1, 64, 96, 3) -> row
+    (1, 64, 288) -> pixel (1, 64, 96, 3) -> normalised (1, 3, 64, 96).
+
+    Args:
+        entry: The network's input. Its channels are 3 times the number of pixels side by side that
+            it takes as one; 12 channels are 4 pixels, and `pixel` is (1, 64, 24, 12).
     """
-    if entry.name == "image":
+    if entry.name == "image":  # the first convolution takes the pixels as they are
         return [], {}
+    p = PREPROCESSING
     mean, std = (255 * np.array(values, np.float64) for values in (interface.mean, interface.std))
     batch, height, width = interface.batch, interface.height, interface.width
-    beside = entry.type.tensor_type.shape.dim[1].dim_value // 3
-    centered, scaled = f"{PREPROCESSING}centred", f"{PREPROCESSING}scaled"
-    dividing = (
-        [_node("Mul", f"{PREPROCESSING}mul", [centered, f"{PREPROCESSING}scale"], scaled)]
-        if (std != 1).any()
-        else []
-    )
+    pixels_per_group = entry.type.tensor_type.shape.dim[1].dim_value // 3
+    centered, scaled = f"{p}centred", f"{p}scaled"
     nodes = [
-        _node(
-            "Cast", f"{PREPROCESSING}cast", ["image"], f"{PREPROCESSING}float", to=TensorProto.FLOAT
-        ),
-        _node(
-            "Reshape",
-            f"{PREPROCESSING}flatten",
-            [f"{PREPROCESSING}float", f"{PREPROCESSING}rows"],
-            f"{PREPROCESSING}row",
-        ),
-        _node(
-            "Sub", f"{PREPROCESSING}sub", [f"{PREPROCESSING}row", f"{PREPROCESSING}mean"], centered
-        ),
-        *dividing,
-        _node(
-            "Reshape",
-            f"{PREPROCESSING}unflatten",
-            [scaled if dividing else centered, f"{PREPROCESSING}pixels"],
-            f"{PREPROCESSING}pixel",
-        ),
-        _node(
-            "Transpose",
-            f"{PREPROCESSING}transpose",
-            [f"{PREPROCESSING}pixel"],
-            "normalised",
-            perm=[0, 3, 1, 2],
-        ),
+        _node("Cast", f"{p}cast", ["image"], f"{p}float", to=TensorProto.FLOAT),
+        _node("Reshape", f"{p}flatten", [f"{p}float", f"{p}rows"], f"{p}row"),
+        _node("Sub", f"{p}sub", [f"{p}row", f"{p}mean"], centered),
     ]
+    is_scaled = bool((std != 1).any())  # else the first weights were divided by it
+    if is_scaled:
+        nodes.append(_node("Mul", f"{p}mul", [centered, f"{p}scale"], scaled))
+    flat = scaled if is_scaled else centered
+    nodes += [
+        _node("Reshape", f"{p}unflatten", [flat, f"{p}pixels"], f"{p}pixel"),
+        _node("Transpose", f"{p}transpose", [f"{p}pixel"], "normalised", perm=[0, 3, 1, 2]),
+    ]
+    groups = [batch, height, width // pixels_per_group, 3 * pixels_per_group]
     return nodes, {
-        f"{PREPROCESSING}rows": np.array([batch, height, 3 * width], np.int64),
-        f"{PREPROCESSING}mean": np.tile(mean, width).astype(np.float32).reshape(1, 1, -1),
-        f"{PREPROCESSING}scale": np.tile(1 / std, width).astype(np.float32).reshape(1, 1, -1),
-        f"{PREPROCESSING}pixels": np.array([batch, height, width // beside, 3 * beside], np.int64),
+        f"{p}rows": np.array([batch, height, 3 * width], np.int64),
+        f"{p}mean": np.tile(mean, width).astype(np.float32).reshape(1, 1, -1),
+        f"{p}scale": np.tile(1 / std, width).astype(np.float32).reshape(1, 1, -1),
+        f"{p}pixels": np.array(groups, np.int64),
     }
 
 
-def _after(
-    interface: Interface, height: int, width: int, channels_last: bool, small: bool
-) -> tuple[list[NodeProto], Constants]:
-    """Logits to the outputs. A uint8 output must come from a Cast whose input is float (TensorRT).
+def _postprocessing_constants(interface: Interface, height: int, width: int) -> Constants:
+    """Return what the nodes behind the network read, for logits of (height, width).
 
-    Logits are made `small` for Exp by their maximum, which along the last axis takes longer than
-    anything else here.
+    `starts`, `ends` and `steps` take one pixel of the mask for each of the logits, the middle one:
+    with an image of 64 x 96 and logits of 16 x 24 they are rows 2, 6, ..., 62 and columns
+    2, 6, ..., 94.
     """
+    p = POSTPROCESSING
     down, right = interface.height // height, interface.width // width
-    a = POSTPROCESSING
-    constants: Constants = {
-        f"{a}temperature": np.float32(1 / interface.temperature).reshape(()),
-        f"{a}channel": np.array([1], np.int64),
-        f"{a}unit": np.float32(1 / math.log(interface.classes)).reshape(()),
-        f"{a}gamma": np.float32(interface.gamma).reshape(()),
-        f"{a}zero": np.float32(0).reshape(()),
-        f"{a}one": np.float32(1).reshape(()),
-        f"{a}starts": np.array([down // 2, right // 2], np.int64),
-        f"{a}ends": np.array([interface.height, interface.width], np.int64),
-        f"{a}axes": np.array([1, 2], np.int64),
-        f"{a}steps": np.array([down, right], np.int64),
-        f"{a}ids": np.arange(interface.classes, dtype=np.float32).reshape(1, -1, 1, 1),
-        f"{a}shape": np.array([interface.batch, interface.classes], np.int64),
+    return {
+        f"{p}temperature": np.float32(1 / interface.temperature).reshape(()),
+        f"{p}channel": np.array([1], np.int64),
+        f"{p}unit": np.float32(1 / math.log(interface.classes)).reshape(()),
+        f"{p}gamma": np.float32(interface.gamma).reshape(()),
+        f"{p}zero": np.float32(0).reshape(()),
+        f"{p}one": np.float32(1).reshape(()),
+        f"{p}starts": np.array([down // 2, right // 2], np.int64),
+        f"{p}ends": np.array([interface.height, interface.width], np.int64),
+        f"{p}axes": np.array([1, 2], np.int64),
+        f"{p}steps": np.array([down, right], np.int64),
+        f"{p}ids": np.arange(interface.classes, dtype=np.float32).reshape(1, -1, 1, 1),
+        f"{p}shape": np.array([interface.batch, interface.classes], np.int64),
     }
-    enlarged: list[NodeProto] = []  # nothing, where the logits have the size of the image
-    if channels_last:
-        enlarged, more = upsample_channels_last(interface, height, width)
-        constants |= more
-    elif (height, width) != (interface.height, interface.width):
-        constants[f"{a}scales"] = np.array(
-            [1, 1, interface.height / height, interface.width / width], np.float32
-        )
-        enlarged = [_resize("logits")]
-    large = enlarged[-1].output[0] if enlarged else "logits"
-    mask = [
-        *enlarged,
-        _node(
-            "ArgMax", f"{a}argmax", [large], f"{a}index", axis=3 if channels_last else 1, keepdims=0
-        ),
-        _node("Cast", f"{a}index_cast", [f"{a}index"], f"{a}class", to=TensorProto.FLOAT),
-        _node("Cast", f"{a}mask_cast", [f"{a}class"], "mask", to=TensorProto.UINT8),
-    ]
-    shifted = f"{a}tempered" if small else f"{a}shifted"
-    shift = [
-        _node("ReduceMax", f"{a}max", [f"{a}tempered"], f"{a}highest", axes=[1], keepdims=1),
-        _node("Sub", f"{a}shift", [f"{a}tempered", f"{a}highest"], shifted),
-    ]
-    entropy = [
-        _node("Mul", f"{a}temper", ["logits", f"{a}temperature"], f"{a}tempered"),
-        *([] if small else shift),
-        _node("Exp", f"{a}exp", [shifted], f"{a}weight"),
-        _node("ReduceSum", f"{a}sum", [f"{a}weight", f"{a}channel"], f"{a}total", keepdims=0),
-        _node("Mul", f"{a}product", [f"{a}weight", shifted], f"{a}terms"),
-        _node(
-            "ReduceSum", f"{a}terms_sum", [f"{a}terms", f"{a}channel"], f"{a}weighted", keepdims=0
-        ),
-        _node("Div", f"{a}divide", [f"{a}weighted", f"{a}total"], f"{a}expected"),
-        _node("Log", f"{a}log", [f"{a}total"], f"{a}log_total"),
-        _node("Sub", f"{a}subtract", [f"{a}log_total", f"{a}expected"], f"{a}nats"),
-        _node("Mul", f"{a}normalise", [f"{a}nats", f"{a}unit"], f"{a}unclipped"),
-        _node("Clip", f"{a}clip", [f"{a}unclipped", f"{a}zero", f"{a}one"], "entropy"),
-    ]
-    score = [
-        _node("Greater", f"{a}greater", ["entropy", f"{a}gamma"], f"{a}unreliable"),
-        _node(
-            "Cast",
-            f"{a}unreliable_cast",
-            [f"{a}unreliable"],
-            f"{a}unreliable_float",
-            to=TensorProto.FLOAT,
-        ),
-        _node("ReduceMean", f"{a}mean", [f"{a}unreliable_float"], "score", axes=[1, 2], keepdims=0),
-    ]
-    area = [
-        _node(
-            "Slice",
-            f"{a}slice",
-            [f"{a}class", *(f"{a}{name}" for name in ("starts", "ends", "axes", "steps"))],
-            f"{a}sampled",
-        ),
-        _node("Unsqueeze", f"{a}unsqueeze", [f"{a}sampled", f"{a}channel"], f"{a}plane"),
-        _node("Equal", f"{a}equal", [f"{a}plane", f"{a}ids"], f"{a}is_class"),
-        _node("Cast", f"{a}is_class_cast", [f"{a}is_class"], f"{a}one_hot", to=TensorProto.FLOAT),
-        _node("GlobalAveragePool", f"{a}pool", [f"{a}one_hot"], f"{a}shares"),
-        _node("Reshape", f"{a}reshape", [f"{a}shares", f"{a}shape"], "area"),
-    ]
-    return [*entropy, *mask, *score, *area], constants
 
 
-def _resize(source: str) -> NodeProto:
-    return _node(
-        "Resize",
-        f"{POSTPROCESSING}resize",
-        [source, "", f"{POSTPROCESSING}scales"],
-        f"{POSTPROCESSING}upsampled",
-        mode="linear",
-        coordinate_transformation_mode="half_pixel",
-    )
-
-
-def upsample_channels_last(
-    interface: Interface, height: int, width: int
+def _upsampling(
+    interface: Interface, size: tuple[int, int], channels_last: bool
 ) -> tuple[list[NodeProto], Constants]:
-    """Logits to [N,H,W,C], bilinear with half pixels.
+    """Bring the logits to the image's size; no node where they have it."""
+    image_size = (interface.height, interface.width)
+    if channels_last:
+        return upsample_channels_last(interface.batch, interface.classes, size, image_size)
+    if size == image_size:
+        return [], {}
+    scales = np.array([1, 1, image_size[0] / size[0], image_size[1] / size[1]], np.float32)
+    return [resize_node("logits")], {f"{POSTPROCESSING}scales": scales}
 
-    Enlarged n times, an output is one of n fixed mixtures of a pixel and its two neighbors, in
-    rows as in columns, so two products of matrices do it, in less time than ONNX Runtime's Resize.
-    The one of the columns mixes channels too, with zeros, and with many classes for few new columns
-    it would cost more than it saves.
 
-    Logits as large as the image are only reordered. In INT8 they are codes, of which the two
-    highest are often equal, and ArgMax takes the first: a class late in the list lost 15 % of its
-    area. So every other column prefers the last.
+def _mask_nodes(upsampled: str, channels_last: bool) -> list[NodeProto]:
+    """Logits of the image's size to `mask`.
+
+    A uint8 output must come from a Cast whose input is float (TensorRT), hence two of them.
     """
-    a, batch, classes = POSTPROCESSING, interface.batch, interface.classes
-    full, times = (
-        (interface.height, interface.width),
-        (interface.height // height, interface.width // width),
-    )
-    last = _node("Transpose", f"{a}transpose", ["logits"], f"{a}last", perm=[0, 2, 3, 1])
-    if full == (height, width):
-        uneven = np.resize([-1, 1], width)[:, None] * np.linspace(0, TIE, classes)
-        untie = _node("Add", f"{a}untie", [f"{a}last", f"{a}uneven"], f"{a}untied")
-        return [last, untie], {f"{a}uneven": uneven.astype(np.float32)[None, None]}
-    if full != (height * times[0], width * times[1]) or classes > 3 * times[1]:
-        scales = np.array([1, full[0] / height, full[1] / width, 1], np.float32)
-        return [last, _resize(f"{a}last")], {f"{a}scales": scales}
-    nodes = [
-        last,
-        _node("Gather", f"{a}beside", [f"{a}last", f"{a}columns"], f"{a}three", axis=2),
-        _node("Reshape", f"{a}join", [f"{a}three", f"{a}joined"], f"{a}triple"),
-        _node("MatMul", f"{a}widen", [f"{a}triple", f"{a}across"], f"{a}wide"),
-        _node("Reshape", f"{a}flatten", [f"{a}wide", f"{a}line"], f"{a}lines"),
-        _node("Gather", f"{a}above", [f"{a}lines", f"{a}rows"], f"{a}stacked", axis=1),
-        _node("MatMul", f"{a}heighten", [f"{a}down", f"{a}stacked"], f"{a}high"),
-        _node("Reshape", f"{a}unflatten", [f"{a}high", f"{a}full"], f"{a}upsampled"),
+    p = POSTPROCESSING
+    axis = 3 if channels_last else 1
+    return [
+        _node("ArgMax", f"{p}argmax", [upsampled], f"{p}index", axis=axis, keepdims=0),
+        _node("Cast", f"{p}index_cast", [f"{p}index"], f"{p}class", to=TensorProto.FLOAT),
+        _node("Cast", f"{p}mask_cast", [f"{p}class"], "mask", to=TensorProto.UINT8),
     ]
-    return nodes, {
-        f"{a}columns": _neighbors(width),
-        f"{a}joined": np.array([batch, height, width, 3 * classes], np.int64),
-        f"{a}across": np.kron(_mixtures(times[1]), np.eye(classes)).T.astype(np.float32),
-        f"{a}line": np.array([batch, height, full[1] * classes], np.int64),
-        f"{a}rows": _neighbors(height),
-        f"{a}down": _mixtures(times[0]),
-        f"{a}full": np.array([batch, *full, classes], np.int64),
-    }
 
 
-def _neighbors(number: int) -> NDArray[np.int64]:
-    """(number, 3): of each place, the one before, itself, and the one behind; the ends are their
-    own.
+def _entropy_nodes(exp_is_safe: bool) -> list[NodeProto]:
+    """Logits to `entropy`, of softmax(logits / temperature), divided by ln C.
+
+    With t the tempered logits, w = exp(t) and W = sum of w over the classes, the entropy is
+    ln W - sum(w t) / W: for t = [1, 0], w = [2.718, 1], W = 3.718, it is 1.313 - 0.731 = 0.582
+    nats, which is 0.840 of ln 2.
+
+    Args:
+        exp_is_safe: The logits are small enough for Exp. Else their maximum is subtracted first,
+            which along this axis takes longer than anything else here.
     """
-    return np.clip(np.arange(number)[:, None] + [-1, 0, 1], 0, number - 1)
+    p = POSTPROCESSING
+    nodes = [_node("Mul", f"{p}temper", ["logits", f"{p}temperature"], f"{p}tempered")]
+    exponent = f"{p}tempered"
+    if not exp_is_safe:
+        exponent = f"{p}shifted"
+        nodes += [
+            _node("ReduceMax", f"{p}max", [f"{p}tempered"], f"{p}highest", axes=[1], keepdims=1),
+            _node("Sub", f"{p}shift", [f"{p}tempered", f"{p}highest"], exponent),
+        ]
+    channel = f"{p}channel"
+    return [
+        *nodes,
+        _node("Exp", f"{p}exp", [exponent], f"{p}weight"),
+        _node("ReduceSum", f"{p}sum", [f"{p}weight", channel], f"{p}total", keepdims=0),
+        _node("Mul", f"{p}product", [f"{p}weight", exponent], f"{p}terms"),
+        _node("ReduceSum", f"{p}terms_sum", [f"{p}terms", channel], f"{p}weighted", keepdims=0),
+        _node("Div", f"{p}divide", [f"{p}weighted", f"{p}total"], f"{p}expected"),
+        _node("Log", f"{p}log", [f"{p}total"], f"{p}log_total"),
+        _node("Sub", f"{p}subtract", [f"{p}log_total", f"{p}expected"], f"{p}nats"),
+        _node("Mul", f"{p}normalise", [f"{p}nats", f"{p}unit"], f"{p}unclipped"),
+        _node("Clip", f"{p}clip", [f"{p}unclipped", f"{p}zero", f"{p}one"], "entropy"),
+    ]
 
 
-def _mixtures(times: int) -> NDArray[np.float32]:
-    """(times, 3): how much of the pixel before, the pixel itself and the one behind is in each of
-    its enlarged ones.
+def _score_nodes() -> list[NodeProto]:
+    """`entropy` to `score`, the share of its pixels above gamma."""
+    p = POSTPROCESSING
+    unreliable, as_float = f"{p}unreliable", f"{p}unreliable_float"
+    return [
+        _node("Greater", f"{p}greater", ["entropy", f"{p}gamma"], unreliable),
+        _node("Cast", f"{p}unreliable_cast", [unreliable], as_float, to=TensorProto.FLOAT),
+        _node("ReduceMean", f"{p}mean", [as_float], "score", axes=[1, 2], keepdims=0),
+    ]
+
+
+def _area_nodes() -> list[NodeProto]:
+    """The mask's classes to `area`, the share of each class among sampled pixels.
+
+    Classes (N, H, W) -> sampled (N, h, w) -> plane (N, 1, h, w) -> one_hot (N, C, h, w) -> shares
+    (N, C, 1, 1).
     """
-    away = (np.arange(times) + 0.5) / times - 0.5  # from the middle of the pixel, in pixels
-    return np.stack([np.maximum(-away, 0), 1 - abs(away), np.maximum(away, 0)], axis=1).astype(
-        np.float32
-    )
+    p = POSTPROCESSING
+    window = [f"{p}{name}" for name in ("starts", "ends", "axes", "steps")]
+    return [
+        _node("Slice", f"{p}slice", [f"{p}class", *window], f"{p}sampled"),
+        _node("Unsqueeze", f"{p}unsqueeze", [f"{p}sampled", f"{p}channel"], f"{p}plane"),
+        _node("Equal", f"{p}equal", [f"{p}plane", f"{p}ids"], f"{p}is_class"),
+        _node("Cast", f"{p}is_class_cast", [f"{p}is_class"], f"{p}one_hot", to=TensorProto.FLOAT),
+        _node("GlobalAveragePool", f"{p}pool", [f"{p}one_hot"], f"{p}shares"),
+        _node("Reshape", f"{p}reshape", [f"{p}shares", f"{p}shape"], "area"),
+    ]

@@ -1,92 +1,77 @@
-"""What the CPU flavour says otherwise than the network, because ONNX Runtime computes that faster
-on codes.
+"""Rewrites of the CPU flavour: what ONNX Runtime computes faster in INT8 when it is said otherwise.
 
-Each function takes and gives what `place_qdq_cpu` takes; the codes that come out are the same. Tensors
-that are islands, or have no range, are left alone.
+Each function takes and returns what `place_qdq_cpu` takes; the integers that come out are the same.
+Tensors that stay float, or have no range, are left alone. A plan in which nothing was rewritten is
+returned as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper
+from onnx import NodeProto, helper
 
-from edgeseg.export.graph.lowering import Shapes, assemble, attributes_of, static_shapes
-from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS, GraphTopology, Parts, QuantizedConv, Ranges
+from edgeseg.calibration.histogram import INT8_STEPS
+from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+from edgeseg.export.graph.onnx_helpers import Constants, Shapes, assemble, attributes_of, copy_node
+from edgeseg.export.graph.qdq_nodes import QuantizationPlan, QuantizedConv
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 
 CHANNEL_BLOCK = 16  # outputs that ONNX Runtime's direct convolution computes at once
-REPEATING_MODES = {  # how a Resize may look up the nearest pixel if whole factors shall repeat each
+# how a Resize may look up the nearest pixel if whole factors shall repeat each
+REPEATING_MODES = {
     (b"asymmetric", b"floor"),
     (b"half_pixel", b"round_prefer_floor"),
     (b"half_pixel", b"round_prefer_ceil"),
 }
 
 
-def rewrite_for_cpu(
-    network: ModelProto,
-    ranges: Ranges,
-    layers: Mapping[str, QuantizedConv],
-    islands: Collection[str] = (),
-) -> Parts:
-    """All of it."""
-    parts: Parts = (network, ranges, layers)
-    for function in (pools_to_convs, resizes_to_concats, pad_output_channels, widen_stem):
-        parts = function(*parts, islands)
-    return parts
+def rewrite_for_cpu(plan: QuantizationPlan) -> QuantizationPlan:
+    """Apply all rewrites."""
+    for rewrite in (pools_to_convs, resizes_to_concats, pad_output_channels, widen_stem):
+        plan = rewrite(plan)
+    return plan
 
 
-def pools_to_convs(
-    network: ModelProto,
-    ranges: Ranges,
-    layers: Mapping[str, QuantizedConv],
-    islands: Collection[str] = (),
-) -> Parts:
-    """Average pools as depthwise convolutions of equal weights, ten times as fast.
+def pools_to_convs(plan: QuantizationPlan) -> QuantizationPlan:
+    """Turn average pools into depthwise convolutions of equal weights, ten times as fast.
 
     A pool that divides by fewer than all its pixels at the border stays as it is.
     """
-    wiring, shapes, more = GraphTopology(network), static_shapes(network), dict(layers)
-    constants, nodes = dict(wiring.constants), []
-    for node in wiring.nodes:
-        made = (
-            _layer(node, shapes)
-            if node.op_type == "AveragePool" and _coded(node, ranges, islands)
-            else None
-        )
-        if made is not None:
-            node, more[node.name] = made
-            constants |= {
-                node.input[1]: more[node.name].dequantized_weight,
-                node.input[2]: more[node.name].bias,
-            }
+    network, layers = plan.network, dict(plan.layers)
+    constants, nodes = dict(network.constants), []
+    for node in network.topology.nodes:
+        if node.op_type == "AveragePool" and plan.is_quantized(node.input[0], node.output[0]):
+            converted = _pool_to_conv(node, network.shapes)
+            if converted is not None:
+                node, layer = converted
+                layers[node.name] = layer
+                constants |= {node.input[1]: layer.dequantized_weight, node.input[2]: layer.bias}
         nodes.append(node)
-    return (
-        (assemble(network, nodes, constants), ranges, more)
-        if len(more) > len(layers)
-        else (network, ranges, layers)
-    )
+    if len(layers) == len(plan.layers):
+        return plan
+    rewritten = AnalyzedNetwork(assemble(network.model, nodes, constants))
+    return replace(plan, network=rewritten, layers=layers)
 
 
-def _coded(node: NodeProto, ranges: Ranges, islands: Collection[str]) -> bool:
-    return all(name in ranges and name not in islands for name in (node.input[0], node.output[0]))
+def _pool_to_conv(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, QuantizedConv] | None:
+    """Return a convolution that computes the same, or None if there is none.
 
-
-def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, QuantizedConv] | None:
+    A 2x2 pool over 16 channels becomes weights of (16, 1, 2, 2) that are all 127, with scales of
+    1 / (127 * 4).
+    """
     attributes = attributes_of(pool)
-    pads, sides = attributes.get("pads", [0] * 4), attributes["kernel_shape"]
-    short = any(pads) and not attributes.get("count_include_pad", 0)
-    if (
-        short
-        or attributes.get("ceil_mode", 0)
-        or attributes.get("auto_pad", b"NOTSET") != b"NOTSET"
-        or len(sides) != 2
-    ):
-        return None
-    if any(step != 1 for step in attributes.get("dilations", [1])):
+    pads, kernel = attributes.get("pads", [0] * 4), attributes["kernel_shape"]
+    divides_by_fewer = any(pads) and not attributes.get("count_include_pad", 0)
+    has_plain_border = (
+        not divides_by_fewer
+        and not attributes.get("ceil_mode", 0)
+        and attributes.get("auto_pad", b"NOTSET") == b"NOTSET"
+    )
+    is_dilated = any(step != 1 for step in attributes.get("dilations", [1]))
+    if not has_plain_border or len(kernel) != 2 or is_dilated:
         return None
     channels = shapes[pool.input[0]][1]
     node = helper.make_node(
@@ -95,142 +80,143 @@ def _layer(pool: NodeProto, shapes: Shapes) -> tuple[NodeProto, QuantizedConv] |
         [pool.output[0]],
         pool.name,
         group=channels,
-        kernel_shape=sides,
+        kernel_shape=kernel,
         pads=pads,
         strides=attributes.get("strides", [1, 1]),
     )
-    codes = np.full((channels, 1, *sides), WEIGHT_STEPS, np.int8)
-    scales = np.full(channels, 1 / (WEIGHT_STEPS * sides[0] * sides[1]), np.float32)
-    return node, QuantizedConv(codes, scales, np.zeros(channels, np.float32))
+    weight = np.full((channels, 1, *kernel), INT8_STEPS, np.int8)
+    scales = np.full(channels, 1 / (INT8_STEPS * kernel[0] * kernel[1]), np.float32)
+    return node, QuantizedConv(weight, scales, np.zeros(channels, np.float32))
 
 
-def resizes_to_concats(
-    network: ModelProto,
-    ranges: Ranges,
-    layers: Mapping[str, QuantizedConv],
-    islands: Collection[str] = (),
-) -> Parts:
-    """Pixels that a Resize repeats, as copies of columns and then of rows: codes are moved, and
-    nothing is computed.
+def resizes_to_concats(plan: QuantizationPlan) -> QuantizationPlan:
+    """Turn a Resize that repeats pixels into copies of columns and then of rows.
+
+    Integers are moved, and nothing is computed.
     """
-    wiring, shapes, more = GraphTopology(network), static_shapes(network), dict(ranges)
-    constants, nodes = dict(wiring.constants), []
-    for node in wiring.nodes:
-        if node.op_type == "Resize" and _coded(node, ranges, islands) and _repeats(node, shapes):
-            made, values = _copies(node, shapes)
-            nodes += made
-            constants |= values
-            more |= dict.fromkeys(
-                (name for step in made for name in step.output[:1]), ranges[node.input[0]]
-            )
-            more[node.output[0]] = ranges[node.output[0]]
-        else:
-            nodes.append(node)
-    return (
-        (assemble(network, nodes, constants), more, layers)
-        if len(more) > len(ranges)
-        else (network, ranges, layers)
-    )
-
-
-def _repeats(node: NodeProto, shapes: Shapes) -> bool:
-    attributes, before, after = attributes_of(node), shapes[node.input[0]], shapes[node.output[0]]
-    rule = tuple(
-        attributes.get(name, usual)
-        for name, usual in (
-            ("coordinate_transformation_mode", b"half_pixel"),
-            ("nearest_mode", b"round_prefer_floor"),
+    network, ranges = plan.network, dict(plan.ranges)
+    constants, nodes = dict(network.constants), []
+    for node in network.topology.nodes:
+        is_rewritten = (
+            node.op_type == "Resize"
+            and plan.is_quantized(node.input[0], node.output[0])
+            and _repeats_pixels(node, network.shapes)
         )
-    )
-    if (
-        attributes.get("mode", b"nearest") != b"nearest"
-        or rule not in REPEATING_MODES
-        or before[:2] != after[:2]
-    ):
-        return False
-    whole = all(new % old == 0 for new, old in zip(after, before))
-    return whole and before[2:] != (1, 1)  # one pixel spread over a map: too many copies
+        if not is_rewritten:
+            nodes.append(node)
+            continue
+        copies, sides = _copies_of_pixels(node, network.shapes)
+        nodes += copies
+        constants |= sides
+        for copy in copies:
+            ranges[copy.output[0]] = ranges[node.input[0]]
+        ranges[node.output[0]] = plan.ranges[node.output[0]]
+    if len(ranges) == len(plan.ranges):
+        return plan
+    rewritten = AnalyzedNetwork(assemble(network.model, nodes, constants))
+    return replace(plan, network=rewritten, ranges=ranges)
 
 
-def _copies(
-    node: NodeProto, shapes: Shapes
-) -> tuple[list[NodeProto], dict[str, Any]]:  # Any: arrays
-    (batch, channels, height, width), (_, _, high, wide) = (
-        shapes[node.input[0]],
-        shapes[node.output[0]],
+def _repeats_pixels(node: NodeProto, shapes: Shapes) -> bool:
+    """Return True for a Resize that repeats each pixel a whole number of times."""
+    attributes, before, after = attributes_of(node), shapes[node.input[0]], shapes[node.output[0]]
+    mode = (
+        attributes.get("coordinate_transformation_mode", b"half_pixel"),
+        attributes.get("nearest_mode", b"round_prefer_floor"),
     )
+    is_nearest = attributes.get("mode", b"nearest") == b"nearest" and mode in REPEATING_MODES
+    by_whole_factors = all(new % old == 0 for new, old in zip(after, before))
+    is_single_pixel = before[2:] == (1, 1)  # spread over a map it would be too many copies
+    return is_nearest and before[:2] == after[:2] and by_whole_factors and not is_single_pixel
+
+
+def _copies_of_pixels(node: NodeProto, shapes: Shapes) -> tuple[list[NodeProto], Constants]:
+    """Return nodes that repeat pixels, and the shapes that they read.
+
+    Behind a Transpose to (N, h, w, C), copies beside each other along the channels repeat columns,
+    and copies of whole rows repeat rows. Enlarging (1, 8, 2, 3) to (1, 8, 4, 9):
+
+        last     (1, 2, 3, 8)
+        columns  (1, 2, 3, 24)   three times the 8 channels: each pixel three times
+        line     (1, 2, 1, 72)   a row of 9 pixels
+        rows     (1, 2, 2, 72)   each row twice
+        large    (1, 4, 9, 8)
+    """
+    batch, channels, height, width = shapes[node.input[0]]
+    _, _, new_height, new_width = shapes[node.output[0]]
     name = node.name
-    names = [f"{name}.{part}" for part in ("last", "columns", "line", "rows", "large")]
-    sides = {
-        f"{name}.row": [batch, height, 1, wide * channels],
-        f"{name}.full": [batch, high, wide, channels],
+    last, columns, line, rows, large = (
+        f"{name}.{part}" for part in ("last", "columns", "line", "rows", "large")
+    )
+    constants: Constants = {
+        f"{name}.row": np.array([batch, height, 1, new_width * channels], np.int64),
+        f"{name}.full": np.array([batch, new_height, new_width, channels], np.int64),
     }
 
     def step(
-        operator: str, inputs: list[str], given: str, **attributes: Any
+        operator: str, inputs: list[str], output: str, **attributes: Any
     ) -> NodeProto:  # Any: as in ONNX
         return helper.make_node(
-            operator, inputs, [given], f"{given}.{operator.lower()}", **attributes
+            operator, inputs, [output], f"{output}.{operator.lower()}", **attributes
         )
 
     return [
-        step("Transpose", [node.input[0]], names[0], perm=[0, 2, 3, 1]),
-        step("Concat", [names[0]] * (wide // width), names[1], axis=3),
-        step("Reshape", [names[1], f"{name}.row"], names[2]),
-        step("Concat", [names[2]] * (high // height), names[3], axis=2),
-        step("Reshape", [names[3], f"{name}.full"], names[4]),
-        step("Transpose", names[4:], node.output[0], perm=[0, 3, 1, 2]),
-    ], {key: np.array(value, np.int64) for key, value in sides.items()}
+        step("Transpose", [node.input[0]], last, perm=[0, 2, 3, 1]),
+        step("Concat", [last] * (new_width // width), columns, axis=3),
+        step("Reshape", [columns, f"{name}.row"], line),
+        step("Concat", [line] * (new_height // height), rows, axis=2),
+        step("Reshape", [rows, f"{name}.full"], large),
+        step("Transpose", [large], node.output[0], perm=[0, 3, 1, 2]),
+    ], constants
 
 
-def pad_output_channels(
-    network: ModelProto,
-    ranges: Ranges,
-    layers: Mapping[str, QuantizedConv],
-    islands: Collection[str] = (),
-) -> Parts:
-    """Convolutions over several pixels with fewer than sixteen outputs get sixteen; the others are
-    cut off again.
+def pad_output_channels(plan: QuantizationPlan) -> QuantizationPlan:
+    """Give convolutions with fewer than sixteen outputs sixteen, and cut the others off again.
 
-    Such are the classifiers of U-Nets. Without, ONNX Runtime copies each window, as in
-    `edgeseg.export.onnxruntime_cpu.stem_widening`.
+    Such are the classifiers of U-Nets, with kernels over several pixels. Without it, ONNX Runtime
+    copies each window, as in `edgeseg.export.onnxruntime_cpu.stem_widening`.
     """
-    wiring, wider, more = GraphTopology(network), dict(layers), dict(ranges)
-    constants, nodes, absorbed = dict(wiring.constants), [], wiring.absorbed_tensors()
-    for node in wiring.nodes:
-        nodes.append(node)
-        if (
-            node.name not in layers
-            or node.output[0] in absorbed
-            or not _coded(node, ranges, islands)
-        ):
-            continue
-        layer = layers[node.name]
-        outputs, _, *kernel = layer.weight_int8.shape
-        if outputs >= CHANNEL_BLOCK or kernel == [1, 1] or attributes_of(node).get("group", 1) != 1:
-            continue
-        missing = CHANNEL_BLOCK - outputs
-        wider[node.name] = replace(
-            layer,
-            weight_int8=np.pad(layer.weight_int8, [(0, missing), (0, 0), (0, 0), (0, 0)]),
-            scales=np.pad(layer.scales, (0, missing), mode="edge"),
-            bias=np.pad(layer.bias, (0, missing)),
+    network = plan.network
+    layers, ranges = dict(plan.layers), dict(plan.ranges)
+    constants, nodes = dict(network.constants), []
+    for node in network.topology.nodes:
+        is_candidate = (
+            node.name in plan.layers
+            and node.output[0] not in network.absorbed
+            and plan.is_quantized(node.input[0], node.output[0])
         )
-        given, made = node.output[0], NodeProto()
-        made.CopyFrom(node)
-        made.input[1:] = [f"{node.name}.thick.weight", f"{node.name}.thick.bias"]
-        made.output[:] = [f"{given}.thick"]
-        constants |= {
-            made.input[1]: wider[node.name].dequantized_weight,
-            made.input[2]: wider[node.name].bias,
-        }
-        cut = {"first": [0], "end": [outputs], "axis": [1]}
-        constants |= {f"{given}.{name}": np.array(value, np.int64) for name, value in cut.items()}
-        inputs = [*made.output, *(f"{given}.{name}" for name in cut)]
-        nodes[-1:] = [made, helper.make_node("Slice", inputs, [given], f"{given}.cut")]
-        more[made.output[0]] = ranges[given]
-    return (
-        (assemble(network, nodes, constants), more, wider)
-        if len(more) > len(ranges)
-        else (network, ranges, layers)
+        if not is_candidate or not _is_thin(node, plan.layers[node.name]):
+            nodes.append(node)
+            continue
+        output, outputs = node.output[0], len(plan.layers[node.name].weight_int8)
+        layer = layers[node.name] = _padded_layer(plan.layers[node.name])
+        padded = copy_node(node)
+        padded.input[1:] = [f"{node.name}.thick.weight", f"{node.name}.thick.bias"]
+        padded.output[:] = [f"{output}.thick"]
+        constants |= {padded.input[1]: layer.dequantized_weight, padded.input[2]: layer.bias}
+        window = {f"{output}.first": 0, f"{output}.end": outputs, f"{output}.axis": 1}
+        constants |= {name: np.array([value], np.int64) for name, value in window.items()}
+        cut = helper.make_node("Slice", [*padded.output, *window], [output], f"{output}.cut")
+        nodes += [padded, cut]
+        ranges[padded.output[0]] = ranges[output]
+    if len(ranges) == len(plan.ranges):
+        return plan
+    rewritten = AnalyzedNetwork(assemble(network.model, nodes, constants))
+    return replace(plan, network=rewritten, ranges=ranges, layers=layers)
+
+
+def _is_thin(node: NodeProto, layer: QuantizedConv) -> bool:
+    """Return True for a convolution over several pixels with fewer outputs than a block."""
+    outputs, _, *kernel = layer.weight_int8.shape
+    has_groups = attributes_of(node).get("group", 1) != 1
+    return outputs < CHANNEL_BLOCK and kernel != [1, 1] and not has_groups
+
+
+def _padded_layer(layer: QuantizedConv) -> QuantizedConv:
+    """Return the layer with a whole block of outputs, the new ones being zero."""
+    missing = CHANNEL_BLOCK - len(layer.weight_int8)
+    return QuantizedConv(
+        np.pad(layer.weight_int8, [(0, missing), (0, 0), (0, 0), (0, 0)]),
+        np.pad(layer.scales, (0, missing), mode="edge"),
+        np.pad(layer.bias, (0, missing)),
     )

@@ -1,4 +1,4 @@
-"""Which kernels ONNX Runtime takes for an INT8 file."""
+"""The kernels that ONNX Runtime takes for an INT8 file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from edgeseg.export.evaluation.ort_session import open_session
 
 @dataclass(frozen=True)
 class KernelReport:
-    """What ONNX Runtime made of the CPU flavour.
+    """What is left of a file after ONNX Runtime optimized it.
 
     Attributes:
-        quantized: convolutions that run on 8-bit codes.
-        conversions: QuantizeLinear and DequantizeLinear left over.
+        quantized: The number of convolutions that run in integers.
+        conversions: The number of QuantizeLinear and DequantizeLinear nodes that are left.
     """
 
     quantized: int
@@ -27,25 +27,29 @@ class KernelReport:
 
 
 def inspect_kernels(data: bytes) -> KernelReport:
-    """Load the CPU flavour as ONNX Runtime will, and count which kernels it takes."""
+    """Load the CPU flavour as ONNX Runtime will, and count the kernels that it takes."""
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "optimised.onnx"
+        target = Path(folder) / "optimized.onnx"
         open_session(data, 1, optimized=target)
         kinds = Counter(node.op_type for node in onnx.load(target).graph.node)
     return KernelReport(kinds["QLinearConv"], kinds["QuantizeLinear"] + kinds["DequantizeLinear"])
 
 
 def integer_convolutions(model: ModelProto) -> int:
-    """The convolutions of an INT8 file that are meant to run on codes."""
-    back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
-    return sum(node.op_type == "Conv" and node.input[1] in back for node in model.graph.node)
+    """Return the number of convolutions of an INT8 file that are meant to run in integers."""
+    dequantized = _dequantized_tensors(model)
+    return sum(node.op_type == "Conv" and node.input[1] in dequantized for node in model.graph.node)
 
 
 def float_convolutions(model: ModelProto) -> list[str]:
-    """The convolutions of an INT8 file that are not, by name."""
-    back = {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    """Return the names of the convolutions of an INT8 file that are meant to run in float."""
+    dequantized = _dequantized_tensors(model)
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "Conv" and node.input[1] not in back
+        if node.op_type == "Conv" and node.input[1] not in dequantized
     ]
+
+
+def _dequantized_tensors(model: ModelProto) -> set[str]:
+    return {node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}

@@ -1,1 +1,3 @@
-"""quantization."""
+"""Quantization to INT8: activation statistics, channel equalization, weight rounding, and the
+search for a recipe that is accurate and fast enough, up to quantization-aware training.
+"""

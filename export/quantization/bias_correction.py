@@ -1,5 +1,5 @@
-"""Bias correction: what INT8 shifts the logits by in the mean, taken back in the bias of the layer
-that gives them.
+"""Bias correction: the mean shift of the logits that INT8 causes, taken back in the bias of the
+layer that gives them.
 
 A class that is a little too likely everywhere wins at every border. Borders are where it counts, so
 pixels weigh as much as the float model is unsure of them; with equal weights the insides of large
@@ -20,19 +20,21 @@ from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.parity import with_logits_output
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
-from edgeseg.export.graph.qdq_nodes import MIN_RANGE, GraphTopology
+from edgeseg.export.graph.qdq_nodes import MIN_RANGE
 from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions
 from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.progress import ProgressReporter
 
 
-def logits_conv(calibrated: CalibrationResult, model: ModelProto) -> str | None:
-    """The convolution that gives the logits; None if something else does, or if `model` has it in
-    float.
+def logits_conv(calibrated: CalibrationResult, quantized: ModelProto) -> str | None:
+    """Return the integer convolution that gives the logits.
+
+    It is None if something else gives them, or if `quantized` has that convolution in float.
     """
     network = calibrated.network
-    name = GraphTopology(network).producers[network.graph.output[0].name].name
-    return name if name in calibrated.layers and name not in float_convolutions(model) else None
+    name = network.topology.producers[network.output_name].name
+    in_integers = name in calibrated.layers and name not in float_convolutions(quantized)
+    return name if in_integers else None
 
 
 def correct_bias(
@@ -46,29 +48,31 @@ def correct_bias(
     threads: int,
     report: ProgressReporter,
 ) -> CalibrationResult:
-    """The same calibration with another bias of its last layer.
+    """Return the same calibration with another bias of its last layer.
 
     Args:
-        estimator: of the ranges.
-        images: calibration frames, (H, W, 3) uint8 RGB at the graph's size.
-        islands: tensors that stay float.
+        estimator: Estimates the ranges.
+        images: Calibration frames, (H, W, 3) uint8 RGB at the graph's size.
+        float_tensors: Tensors that stay float.
     """
-    exact, coarse = (
-        wrap_network(calibrated.network, interface),
-        quantize(calibrated, interface, flavour, estimator, float_tensors),
-    )
-    name = logits_conv(calibrated, coarse)
+    reference = wrap_network(calibrated.network.model, interface)
+    quantized = quantize(calibrated, interface, flavour, estimator, float_tensors)
+    name = logits_conv(calibrated, quantized)
     if name is None:
         return calibrated
-    sessions = [open_session(with_logits_output(model), threads) for model in (exact, coarse)]
-    shift, total = np.zeros(interface.classes), 0.0
+    float_session = open_session(with_logits_output(reference), threads)
+    int8_session = open_session(with_logits_output(quantized), threads)
+    weighted_shift, total_weight = np.zeros(interface.classes), 0.0
     for image in images:
         feed = {"image": image[None]}
-        wanted, unsure = sessions[0].run(["logits", "entropy"], feed)
-        (given,) = sessions[1].run(["logits"], feed)
-        shift += np.einsum("nchw,nhw->c", wanted - given, unsure, dtype=np.float64)
-        total += float(unsure.sum(dtype=np.float64))
+        float_logits, entropy = float_session.run(["logits", "entropy"], feed)
+        (int8_logits,) = int8_session.run(["logits"], feed)
+        weighted_shift += np.einsum(
+            "nchw,nhw->c", float_logits - int8_logits, entropy, dtype=np.float64
+        )
+        total_weight += float(entropy.sum(dtype=np.float64))
         report.advance()
     layer = calibrated.layers[name]
-    bias = (layer.bias + shift / max(total, MIN_RANGE)).astype(np.float32)
-    return replace(calibrated, layers=calibrated.layers | {name: replace(layer, bias=bias)})
+    mean_shift = weighted_shift / max(total_weight, MIN_RANGE)
+    corrected = replace(layer, bias=(layer.bias + mean_shift).astype(np.float32))
+    return replace(calibrated, layers=calibrated.layers | {name: corrected})

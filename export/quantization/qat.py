@@ -1,21 +1,22 @@
-"""The last rung: the integers themselves are trained for a short while to follow the float model,
-without any label.
+"""Quantization-aware training, the last recipe: the integers are trained for a short while to follow
+the float model, without any label.
 
-The student is the placed graph with its codes (`edgeseg.export.quantization.qat_module`), the
-teacher the float network; frames are those of calibration or more of the same kind. What is learned
-are the weights in steps of their codes, and the biases.
+The student is the graph with its Q/DQ nodes as it ships (`edgeseg.export.quantization.qat_module`),
+the teacher the float network; frames are those of calibration or more of the same kind. What is
+learned are the weights, in quantization steps, and the biases.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from edgeseg.bundle.flavours import INT8_CPU, INT8_TRT, Int8Flavour
+from edgeseg.bundle.flavours import INT8_CPU, Int8Flavour
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.quantization.qat_module import TorchGraph
@@ -25,7 +26,8 @@ from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
 
 BATCH_SIZE = 2
-LEARNING_RATE = 0.02  # in steps of codes: about how far a weight moves at one optimizer step
+# in quantization steps: about how far a weight moves at one optimizer step
+LEARNING_RATE = 0.02
 
 
 def finetune(
@@ -39,51 +41,64 @@ def finetune(
     seed: int,
     report: ProgressReporter,
 ) -> CalibrationResult:
-    """The same calibration with trained layers.
+    """Return the same calibration with trained layers.
+
+    The learning rate falls linearly to 0.
 
     Args:
-        estimator: of the ranges, which stay as they are.
-        images: unlabelled frames, (H, W, 3) uint8 RGB at the graph's size.
-        steps: of the optimizer, two frames each.
+        estimator: Estimates the ranges, which stay as they are.
+        images: Unlabelled frames, (H, W, 3) uint8 RGB at the graph's size.
+        steps: Of the optimizer, two frames each.
 
     Raises:
-        ExportError: the network has a node that cannot be trained here.
+        ExportError: The network has a node that cannot be trained here.
     """
-    place = place_qdq_cpu if flavour == INT8_CPU else place_qdq_tensorrt
-    ranges = calibrated.ranges(estimator, signed=flavour == INT8_TRT)
-    student = TorchGraph(place(calibrated.network, ranges, calibrated.layers), calibrated.layers)
-    teacher = TorchGraph(calibrated.network, {})
+    place_qdq = place_qdq_cpu if flavour == INT8_CPU else place_qdq_tensorrt
+    student = TorchGraph(place_qdq(calibrated.plan(flavour, estimator)), calibrated.layers)
+    teacher = TorchGraph(calibrated.network.model, {})
     optimizer = torch.optim.Adam(student.parameters(), lr=LEARNING_RATE)
-    random = np.random.default_rng(seed)
-    mean, std = (
-        torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std)
-    )
-    report.start(f"training the codes of {flavour}", steps)
-    for step in range(steps):
+    report.start(f"training the weights of {flavour}", steps)
+    for step, frames in enumerate(_batches(images, interface, steps, seed)):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * (1 - step / steps)
-        batch = np.stack(
-            [
-                _flipped(images[int(place_)], random)
-                for place_ in random.integers(0, len(images), BATCH_SIZE)
-            ]
-        )
-        frames = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255 - mean) / std
         with torch.no_grad():
-            wanted = teacher(frames)
-        given = student(frames)
-        noise = F.mse_loss(given, wanted) / wanted.var()
-        divergence = F.kl_div(
-            given.log_softmax(1), wanted.log_softmax(1), reduction="none", log_target=True
-        )
-        loss = noise + divergence.sum(1).mean()
+            target = teacher(frames)
+        loss = _distillation_loss(student(frames), target)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         report.advance()
     return replace(calibrated, layers=calibrated.layers | student.quantized_convs())
 
 
-def _flipped(image: Image, random: np.random.Generator) -> Image:
-    """The image, or half of the time its mirror image."""
+def _batches(
+    images: Sequence[Image], interface: Interface, steps: int, seed: int
+) -> Iterator[Tensor]:
+    """Yield (BATCH_SIZE, 3, H, W) normalized frames, half of them mirrored, once for each step."""
+    random = np.random.default_rng(seed)
+    mean, std = (
+        torch.tensor(values).view(1, 3, 1, 1) for values in (interface.mean, interface.std)
+    )
+    for _ in range(steps):
+        places = random.integers(0, len(images), BATCH_SIZE)
+        batch = np.stack([_randomly_mirrored(images[int(place)], random) for place in places])
+        yield (torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def _distillation_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the noise of the logits relative to their variance, plus the mean KL divergence.
+
+    Args:
+        logits: (N, C, h, w) of the student.
+        target: (N, C, h, w) of the teacher.
+    """
+    noise = F.mse_loss(logits, target) / target.var()
+    divergence = F.kl_div(
+        logits.log_softmax(1), target.log_softmax(1), reduction="none", log_target=True
+    )
+    return noise + divergence.sum(1).mean()
+
+
+def _randomly_mirrored(image: Image, random: np.random.Generator) -> Image:
+    """Return the image, or half of the time its mirror image."""
     return np.ascontiguousarray(image[:, ::-1]) if random.random() < 0.5 else image

@@ -11,7 +11,7 @@ from onnx import AttributeProto, NodeProto, TensorProto
 
 from edgeseg.bundle.onnx_scan import STANDARD_DOMAINS
 from edgeseg.export.graph.graph_view import GraphView, attribute_value, describe_node
-from edgeseg.export.graph.lowering import IR_VERSION, OPSET, infer_shapes
+from edgeseg.export.graph.onnx_helpers import IR_VERSION, OPSET, infer_shapes
 
 # What the operator tables of TensorRT 8.5 and 10 have in common.
 ALLOWED_OPERATORS = frozenset(

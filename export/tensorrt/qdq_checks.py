@@ -12,6 +12,7 @@ import numpy as np
 from onnx import NodeProto
 
 from edgeseg.bundle.graph_metadata import FLOAT_CONVOLUTIONS_KEY, FLOAT_TENSORS_KEY
+from edgeseg.calibration.histogram import INT8_STEPS
 from edgeseg.export.graph.graph_view import (
     CHANNEL_AXIS,
     DQ,
@@ -20,7 +21,6 @@ from edgeseg.export.graph.graph_view import (
     attribute_value,
     describe_node,
 )
-from edgeseg.export.graph.qdq_nodes import WEIGHT_STEPS
 
 ACTIVATIONS = frozenset(
     """
@@ -169,9 +169,9 @@ def _overflow_findings(view: GraphView, quantize: NodeProto, axis: int) -> list[
     sides[axis] = scale.size
     with np.errstate(divide="ignore", invalid="ignore"):
         most = float(np.max(np.abs(np.rint(weight / scale.reshape(sides)))))
-    if most <= WEIGHT_STEPS:
+    if most <= INT8_STEPS:
         return []
-    return [f"has weights of {most:.0f} steps, more than {WEIGHT_STEPS}"]
+    return [f"has weights of {most:.0f} steps, more than {INT8_STEPS}"]
 
 
 def check_fusions(view: GraphView) -> list[str]:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from onnxruntime.quantization.calibrate import HistogramCollector
 
 from edgeseg.calibration.entropy import Entropy
+from edgeseg.calibration.estimator import Estimator
+from edgeseg.calibration.histogram import BINS, INT8_STEPS, UINT8_STEPS, Histogram
 from edgeseg.calibration.minmax import MinMax
 from edgeseg.calibration.mse import MSE
-from edgeseg.calibration.observers import BINS, INT8_STEPS, UINT8_STEPS, Estimator, Histogram
 from edgeseg.calibration.percentile import Percentile
 
 Values = NDArray[Any]  # Any: float32 or float64

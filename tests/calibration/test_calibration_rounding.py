@@ -82,7 +82,7 @@ def test_inputs_that_were_always_zero_or_never_seen_do_no_harm() -> None:
 
 
 def test_wide_layers_are_split_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounding, "WIDEST", 16)
+    monkeypatch.setattr(rounding, "MAX_COLUMNS", 16)
     weight = np.random.default_rng(0).normal(0, 1, (5, 40, 1, 1)).astype(np.float32)
     gram = GramMatrix(weight.shape)
     assert [part.stop - part.start for part in gram.columns] == [13, 13, 14]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle.flavours import Int8Flavour
-from edgeseg.calibration.observers import Histogram
+from edgeseg.calibration.histogram import Histogram
+from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.bias_correction import correct_bias, logits_conv
@@ -50,7 +51,9 @@ def calibration(shift: float, *, behind: str = "") -> CalibrationResult:
         histograms[name] = Histogram()
         histograms[name].collect(np.array([-most, most], np.float32))
     return CalibrationResult(
-        model, histograms, {"head": QuantizedConv(codes, scales, np.array([shift, 0], np.float32))}
+        AnalyzedNetwork(model),
+        histograms,
+        {"head": QuantizedConv(codes, scales, np.array([shift, 0], np.float32))},
     )
 
 

@@ -126,11 +126,10 @@ CALIBRATED = calibrate(network(), INTERFACE, IMAGES, threads=1)
 
 @pytest.mark.parametrize("flavour", ["float", "int8-cpu", "int8-trt"])
 def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
-    ranges = CALIBRATED.ranges("mse", signed=flavour == "int8-trt")
     placed = {
-        "float": lambda: CALIBRATED.network,
-        "int8-cpu": lambda: place_qdq_cpu(CALIBRATED.network, ranges, CALIBRATED.layers),
-        "int8-trt": lambda: place_qdq_tensorrt(CALIBRATED.network, ranges, CALIBRATED.layers),
+        "float": lambda: CALIBRATED.network.model,
+        "int8-cpu": lambda: place_qdq_cpu(CALIBRATED.plan("int8-cpu", "mse")),
+        "int8-trt": lambda: place_qdq_tensorrt(CALIBRATED.plan("int8-trt", "mse")),
     }[flavour]()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -149,9 +148,7 @@ def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
 
 
 def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
-    placed = place_qdq_cpu(
-        CALIBRATED.network, CALIBRATED.ranges("mse", signed=False), CALIBRATED.layers
-    )
+    placed = place_qdq_cpu(CALIBRATED.plan("int8-cpu", "mse"))
     for name, layer in TorchGraph(placed, CALIBRATED.layers).quantized_convs().items():
         np.testing.assert_array_equal(layer.weight_int8, CALIBRATED.layers[name].weight_int8)
         np.testing.assert_array_equal(layer.bias, CALIBRATED.layers[name].bias)
@@ -172,7 +169,7 @@ def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
     }
     bad = replace(CALIBRATED, layers=spoiled)
     good = finetune(bad, INTERFACE, flavour, "mse", IMAGES, steps=80, seed=0, report=NullReporter())
-    truth = np.stack(run_logits(wrap_network(CALIBRATED.network, INTERFACE), IMAGES, 1))
+    truth = np.stack(run_logits(wrap_network(CALIBRATED.network.model, INTERFACE), IMAGES, 1))
     before, after = (
         sqnr(np.stack(run_logits(quantize(each, INTERFACE, flavour), IMAGES, 1)), truth)
         for each in (bad, good)
@@ -189,7 +186,7 @@ def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
 
 def test_an_operator_that_cannot_be_trained_is_named() -> None:
     odd = ModelProto()
-    odd.CopyFrom(CALIBRATED.network)
+    odd.CopyFrom(CALIBRATED.network.model)
     odd.graph.node.append(helper.make_node("Elu", ["f"], ["unused"]))
     with pytest.raises(ExportError, match="cannot run Elu"):
         TorchGraph(odd, {})

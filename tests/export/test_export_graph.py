@@ -20,8 +20,11 @@ from torch.nn import functional as F
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.fp16 import to_fp16
-from edgeseg.export.graph.lowering import assemble, canonicalize_names, lower
-from edgeseg.export.graph.pre_post_processing import Interface, upsample_channels_last, wrap_network
+from edgeseg.export.graph.logit_upsampling import upsample_channels_last
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
+from edgeseg.export.graph.onnx_helpers import assemble
+from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.models import MEAN, STD, Network, build_network
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH
@@ -254,10 +257,7 @@ def test_logits_are_enlarged_as_torch_does(
 ) -> None:
     full = (int(height * down), int(width * right))
     logits = torch.randn(batch, classes, height, width, generator=torch.Generator().manual_seed(0))
-    interface = Interface(
-        height=full[0], width=full[1], classes=classes, mean=MEAN, std=STD, batch=batch
-    )
-    nodes, constants = upsample_channels_last(interface, height, width)
+    nodes, constants = upsample_channels_last(batch, classes, (height, width), full)
     ends = ((nodes[0].input[0], [*logits.shape]), (nodes[-1].output[0], [batch, *full, classes]))
     given, found = (
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sides) for name, sides in ends

@@ -23,7 +23,9 @@ from edgeseg.export.evaluation.thresholds import (
     frame_scores,
     log_threshold,
 )
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.graph.torch_export import export_network
@@ -32,18 +34,18 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.quantization import calibration_cache
 from edgeseg.export.quantization.activation_statistics import (
-    POSITIONS_PER_FRAME,
-    SAMPLES_PER_FRAME,
     channel_peaks,
     collect_statistics,
     frame_statistics,
 )
 from edgeseg.export.quantization.channel_equalization import equalize_channels
 from edgeseg.export.quantization.layer_sensitivity import rank_sensitive_tensors, run_logits
+from edgeseg.export.quantization.probe_graph import POSITIONS_PER_FRAME, SAMPLES_PER_FRAME
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN, STD, build_network
 from edgeseg.progress import NullReporter
 from tests.helpers.exporting import ENCODER, HEIGHT, WIDTH, picture
+from tests.helpers.quantization import plan_of
 
 PLAIN = Interface(height=HEIGHT, width=WIDTH, classes=3, mean=MEAN, std=STD)
 INTERFACE = replace(PLAIN, std=UNIT_STD)
@@ -125,7 +127,7 @@ def test_a_maxpool_keeps_its_codes_and_a_resize_never_has_the_same_ones_on_both_
     }
     steps = {
         name: value
-        for name, value in constants_of(place_qdq_cpu(model, ranges, {})).items()
+        for name, value in constants_of(place_qdq_cpu(plan_of(model, ranges))).items()
         if "scale" in name
     }
     assert (
@@ -168,7 +170,7 @@ def test_what_a_concat_joins_still_cuts_off_what_an_activation_did(
         "b": signed,
         "logits": signed,
     }
-    placed = place_qdq_cpu(model, ranges, {"first": layer, "second": layer})
+    placed = place_qdq_cpu(plan_of(model, ranges, {"first": layer, "second": layer}))
     steps = constants_of(placed)
     assert bool(steps["cut.scale"] == steps["logits.scale"]) is joined
     image = np.random.default_rng(0).uniform(-9, 9, (1, 2, 4, 4)).astype(np.float32)
@@ -318,7 +320,7 @@ def test_equalizing_changes_nothing_in_float_and_evens_channels(
 ) -> None:
     ours, theirs = (
         open_session(wrap_network(model, INTERFACE).SerializeToString(), 1)
-        for model in (calibrated.network, network)
+        for model in (calibrated.network.model, network)
     )
     for image in IMAGES:
         one, other = (
@@ -327,13 +329,13 @@ def test_equalizing_changes_nothing_in_float_and_evens_channels(
         np.testing.assert_allclose(one, other, atol=2e-3)
 
     def unevenness(model: ModelProto) -> float:
-        peaks = channel_peaks(model, INTERFACE, IMAGES, threads=1)
+        peaks = channel_peaks(AnalyzedNetwork(model), INTERFACE, IMAGES, threads=1)
         inner = [peak for name, peak in peaks.items() if name not in ("normalised", "logits")]
         return float(
             np.mean([np.median(np.log(peak.max() / np.maximum(peak, 1e-6))) for peak in inner])
         )
 
-    assert unevenness(calibrated.network) < 0.5 * unevenness(network)
+    assert unevenness(calibrated.network.model) < 0.5 * unevenness(network)
 
 
 def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
@@ -361,13 +363,14 @@ def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     peaks = {name: np.array([1, 2, 4, 4], np.float32) for name in "abcde"}
-    fixed = constants_of(equalize_channels(model, peaks))
+    fixed = constants_of(equalize_channels(AnalyzedNetwork(model), peaks).model)
     np.testing.assert_array_equal(fixed["one.weight"], weights["w0"])
     del nodes[4]
     nodes[-1].input[0] = "d"
     graph = helper.make_graph(nodes, "small", graph.input, graph.output, graph.initializer)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    equal = equalize_channels(model, {name: peaks[name] for name in "bcd"}, 1.0)
+    some_peaks = {name: peaks[name] for name in "bcd"}
+    equal = equalize_channels(AnalyzedNetwork(model), some_peaks, 1.0).model
     made = constants_of(equal)
     np.testing.assert_allclose(
         made["one.weight"] / weights["w0"],
@@ -453,7 +456,7 @@ def test_calibration_takes_a_bounded_sample_from_tensors_of_any_size() -> None:
     interface = Interface(height=side, width=side, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
     image = np.zeros((side, side, 3), np.uint8)
     image[:, 17] = 255  # a single bright column is seen, whatever the step of the sample
-    found = collect_statistics(large_network(side), interface, [image], threads=1)
+    found = collect_statistics(AnalyzedNetwork(large_network(side)), interface, [image], threads=1)
     assert found.histograms["logits"].max_magnitude == 3.0
     assert 0.9 * SAMPLES_PER_FRAME < found.histograms["logits"].total < 1.1 * SAMPLES_PER_FRAME
     assert found.grams["conv"].positions <= POSITIONS_PER_FRAME
@@ -478,7 +481,7 @@ def test_patches_are_what_the_weights_are_multiplied_with() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     interface = Interface(height=10, width=9, classes=6, mean=(0, 0, 0), std=(1 / 255,) * 3)
     images = [random.integers(0, 9, (10, 9, 3)).astype(np.uint8) for _ in range(3)]
-    gram = collect_statistics(model, interface, images, threads=1).grams["conv"]
+    gram = collect_statistics(AnalyzedNetwork(model), interface, images, threads=1).grams["conv"]
     assert (
         gram.positions == 3 * 45
     )  # fewer positions than are looked at in a large tensor, so all of them

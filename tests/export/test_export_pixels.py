@@ -19,6 +19,7 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
+from tests.helpers.quantization import plan_of
 
 STEP = 0.05  # between the codes of the logits
 RANGES = {"normalised": (-152.0, 152.0), "logits": (-127 * STEP, 127 * STEP)}
@@ -128,17 +129,13 @@ def test_pixels_go_in_as_they_are(
     width: int, kernel: int, pads: tuple[int, ...], stride: int
 ) -> None:
     model, unscaled = fold_std(network(width, kernel, pads, stride), interface(width))
-    parts = widen_stem(model, RANGES, layers(model))
-    assert (parts[0] is model) == (
-        parts[0].graph.input[0].type.tensor_type.shape.dim[1].dim_value == 3
-    )
-    made, ranges, wider = fold_mean(*parts, [], unscaled)
-    assert made.graph.input[0].name == "image"
-    placed = place_qdq_cpu(made, ranges, wider)
-    assert (
-        sum(node.op_type == "QuantizeLinear" for node in placed.graph.node)
-        == 1 + (parts[0] is not model) * 3
-    )
+    widened = widen_stem(plan_of(model, RANGES, layers(model)))
+    is_widened = widened.network.model is not model
+    assert widened.network.shapes["normalised"][1] == (12 if is_widened else 3)
+    folded = fold_mean(widened, unscaled)
+    assert folded.network.input_name == "image"
+    placed = place_qdq_cpu(folded)
+    assert sum(node.op_type == "QuantizeLinear" for node in placed.graph.node) == 1 + is_widened * 3
     found = logits(placed, {"image": images(width)})
 
     exact = ModelProto()
@@ -155,18 +152,23 @@ def test_pixels_go_in_as_they_are(
     weights = np.abs(layers(model)["stem"].dequantized_weight).sum((1, 2, 3)).max()
     assert off.max() < 0.505 * STEP + 0.5 * weights * any(pads)  # half a gray level of padding
     coarse = logits(
-        place_qdq_cpu(model, RANGES, layers(model)), {"normalised": centered.astype(np.float32)}
+        place_qdq_cpu(plan_of(model, RANGES, layers(model))),
+        {"normalised": centered.astype(np.float32)},
     )
     assert np.square(found - wanted).mean() < np.square(coarse - wanted).mean()
 
 
 def test_what_begins_otherwise_is_left_alone() -> None:
     model, plain = network(16), interface(16)
-    assert fold_mean(model, RANGES, layers(model), [], plain)[0] is model  # not folded
+    plan = plan_of(model, RANGES, layers(model))
+    assert fold_mean(plan, plain) is plan  # std was not folded
     folded, unscaled = fold_std(model, plain)
-    for islands in (["normalised"], ["logits"]):
-        assert fold_mean(folded, RANGES, layers(folded), islands, unscaled)[0] is folded
-    assert fold_mean(folded, RANGES, {}, [], unscaled)[0] is folded
+    for plan in (
+        plan_of(folded, RANGES, layers(folded), ["normalised"]),
+        plan_of(folded, RANGES, layers(folded), ["logits"]),
+        plan_of(folded, RANGES),
+    ):
+        assert fold_mean(plan, unscaled) is plan
     for other in (network(16, group=3), doubled()):
         assert fold_std(other, plain) == (other, plain)
 

@@ -18,6 +18,7 @@ from edgeseg.export.onnxruntime_cpu.graph_rewrites import (
     rewrite_for_cpu,
 )
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
+from tests.helpers.quantization import plan_of
 
 RANGES = {"normalised": (-2.0, 2.0), "logits": (-2.0, 2.0)}
 
@@ -50,16 +51,17 @@ def model_of(graph: Any) -> ModelProto:
     ],
 )
 def test_the_same_codes_come_out(model: ModelProto) -> None:
-    rewritten, ranges, layers = pools_to_convs(model, RANGES, {})
-    assert [node.op_type for node in rewritten.graph.node] == ["Conv"] and [*layers] == ["pool"]
+    rewritten = pools_to_convs(plan_of(model, RANGES))
+    assert [node.op_type for node in rewritten.network.topology.nodes] == ["Conv"]
+    assert [*rewritten.layers] == ["pool"]
     image = np.random.default_rng(0).uniform(-2, 2, (2, 16, 9, 12)).astype(np.float32)
     runs = [
         open_session(file.SerializeToString(), 1).run(None, {"normalised": image})[0]
         for file in (
-            place_qdq_cpu(model, RANGES, {}),
-            place_qdq_cpu(rewritten, ranges, layers),
+            place_qdq_cpu(plan_of(model, RANGES)),
+            place_qdq_cpu(rewritten),
             model,
-            rewritten,
+            rewritten.network.model,
         )
     ]
     step = 2 / 127
@@ -70,16 +72,19 @@ def test_the_same_codes_come_out(model: ModelProto) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "islands"),
+    ("model", "float_tensors"),
     [
         (pool([3, 3], pads=[1, 1, 1, 1]), []),  # divides by fewer at the border
         (pool([2, 2], strides=[2, 2], ceil_mode=1), []),
         (pool([2, 2], strides=[2, 2]), ["logits"]),
     ],
 )
-def test_other_pools_stay_as_they_are(model: ModelProto, islands: list[str]) -> None:
-    assert pools_to_convs(model, RANGES, {}, islands)[0] is model
-    assert pools_to_convs(model, {"normalised": (-1.0, 1.0)}, {})[0] is model
+def test_other_pools_stay_as_they_are(model: ModelProto, float_tensors: list[str]) -> None:
+    for plan in (
+        plan_of(model, RANGES, float_tensors=float_tensors),
+        plan_of(model, {"normalised": (-1.0, 1.0)}),
+    ):
+        assert pools_to_convs(plan) is plan
 
 
 def single(
@@ -121,16 +126,15 @@ def run(model: ModelProto, seed: int = 0) -> Any:
     "model", [resize(2, 2, **FLOOR), resize(3, 4, **FLOOR), resize(3, 2, mode="nearest")]
 )
 def test_repeated_pixels_are_copies(model: ModelProto) -> None:
-    rewritten, ranges, layers = resizes_to_concats(model, RANGES, {})
-    assert "Resize" not in {node.op_type for node in rewritten.graph.node} and not layers
-    np.testing.assert_array_equal(run(rewritten), run(model))
-    assert (
-        np.abs(run(place_qdq_cpu(rewritten, ranges, {})) - run(model)).max() < 1.001 / 127
-    )  # half a code
+    rewritten = resizes_to_concats(plan_of(model, RANGES))
+    assert "Resize" not in {node.op_type for node in rewritten.network.topology.nodes}
+    assert not rewritten.layers
+    np.testing.assert_array_equal(run(rewritten.network.model), run(model))
+    assert np.abs(run(place_qdq_cpu(rewritten)) - run(model)).max() < 1.001 / 127  # half a code
 
 
 @pytest.mark.parametrize(
-    ("model", "islands"),
+    ("model", "float_tensors"),
     [
         (resize(2, 2, mode="linear"), []),
         (resize(1.5, 2, **FLOOR), []),
@@ -141,8 +145,9 @@ def test_repeated_pixels_are_copies(model: ModelProto) -> None:
         (resize(2, 2, **FLOOR), ["normalised"]),
     ],
 )
-def test_other_resizes_stay_as_they_are(model: ModelProto, islands: list[str]) -> None:
-    assert resizes_to_concats(model, RANGES, {}, islands)[0] is model
+def test_other_resizes_stay_as_they_are(model: ModelProto, float_tensors: list[str]) -> None:
+    plan = plan_of(model, RANGES, float_tensors=float_tensors)
+    assert resizes_to_concats(plan) is plan
 
 
 def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, QuantizedConv]]:
@@ -167,20 +172,21 @@ def classifier(outputs: int, kernel: int) -> tuple[ModelProto, dict[str, Quantiz
 
 def test_a_thin_layer_gets_sixteen_outputs_of_which_its_own_are_left() -> None:
     model, layers = classifier(11, 3)
-    thick, ranges, more = pad_output_channels(model, RANGES, layers)
-    assert len(more["head"].weight_int8) == 16 and len(np.unique(run(model))) > 500
-    np.testing.assert_array_equal(
-        run(place_qdq_cpu(thick, ranges, more)), run(place_qdq_cpu(model, RANGES, layers))
-    )
-    np.testing.assert_allclose(run(thick), run(model), atol=1e-6)
-    for other, islands in (
+    plan = plan_of(model, RANGES, layers)
+    padded = pad_output_channels(plan)
+    assert len(padded.layers["head"].weight_int8) == 16 and len(np.unique(run(model))) > 500
+    np.testing.assert_array_equal(run(place_qdq_cpu(padded)), run(place_qdq_cpu(plan)))
+    np.testing.assert_allclose(run(padded.network.model), run(model), atol=1e-6)
+    for (other, layers), float_tensors in (
         (classifier(16, 3), []),
         (classifier(11, 1), []),
         (classifier(11, 3), ["logits"]),
     ):
-        assert pad_output_channels(other[0], RANGES, other[1], islands)[0] is other[0]
+        plan = plan_of(other, RANGES, layers, float_tensors)
+        assert pad_output_channels(plan) is plan
 
 
 def test_a_network_without_any_of_it_stays_as_it_is() -> None:
     model, layers = classifier(16, 3)
-    assert rewrite_for_cpu(model, RANGES, layers)[0] is model
+    plan = plan_of(model, RANGES, layers)
+    assert rewrite_for_cpu(plan) is plan

@@ -26,7 +26,7 @@ from edgeseg.config import ExportConfig
 from edgeseg.errors import ExportError
 from edgeseg.export.exporter import ExportResult, export
 from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.quantization.recipe_search import QuantizationRecipe, RecipeResult, SearchResult
+from edgeseg.export.quantization.recipe import QuantizationRecipe, RecipeResult, SearchResult
 from edgeseg.metrics import miou
 from edgeseg.models.model_files import load_model
 from edgeseg.runtime.backends.open_runner import open_runner

@@ -12,8 +12,9 @@ from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
-from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
+from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem, widened_weight
 from edgeseg.models import MEAN, STD
+from tests.helpers.quantization import plan_of
 
 RANGES = {"normalised": (-2.0, 2.0), "raw": (-9.0, 9.0), "cut": (0.0, 6.0), "logits": (-40.0, 40.0)}
 
@@ -81,37 +82,34 @@ def outputs(
     return found
 
 
-@pytest.mark.parametrize("islands", [[], ["logits"]])
+@pytest.mark.parametrize("float_tensors", [[], ["logits"]])
 @pytest.mark.parametrize(
     ("kernel", "pad", "height", "width"),
     [(3, 1, 16, 24), (7, 3, 20, 12), (5, 2, 10, 4), (2, 0, 8, 8), (1, 0, 6, 20)],
 )
-def test_the_same_codes_come_out(
-    kernel: int, pad: int, height: int, width: int, islands: list[str]
+def test_the_same_integers_come_out(
+    kernel: int, pad: int, height: int, width: int, float_tensors: list[str]
 ) -> None:
     model = network(kernel, pad, height, width)
-    wide, ranges, wider = widen_stem(model, RANGES, layers(model), islands)
-    assert (
-        wider["stem"].weight_int8.shape[:2] == (16, 12)
-        and wide.graph.input[0].type.tensor_type.shape.dim[3].dim_value * 4 == width
-    )
-    plain = outputs(place_qdq_cpu(model, RANGES, layers(model), islands), height, width)
-    for one, other in zip(
-        plain, outputs(place_qdq_cpu(wide, ranges, wider, islands), height, width)
-    ):
-        np.testing.assert_array_equal(one, other)
+    plan = plan_of(model, RANGES, layers(model), float_tensors)
+    widened = widen_stem(plan)
+    assert widened.layers["stem"].weight_int8.shape[:2] == (16, 12)
+    assert widened.network.shapes["normalised"][3] * 4 == width
+    plain = outputs(place_qdq_cpu(plan), height, width)
+    for before, after in zip(plain, outputs(place_qdq_cpu(widened), height, width)):
+        np.testing.assert_array_equal(before, after)
     assert float(np.std(plain[1])) > 0.01
-    as_float = outputs(
-        wide, height, width
-    )  # the weights in float, of a ladder's islands, are widened too
+    # the float weights, which recipes with float tensors use, are widened too
     assert all(
-        np.allclose(one, other, atol=1e-4)
-        for one, other in zip(as_float, outputs(model, height, width))
+        np.allclose(after, before, atol=1e-4)
+        for after, before in zip(
+            outputs(widened.network.model, height, width), outputs(model, height, width)
+        )
     )
 
 
 @pytest.mark.parametrize(
-    ("model", "islands"),
+    ("model", "float_tensors"),
     [
         (network(3, 1, 16, 18), []),  # no groups of four
         (network(3, 1, 16, 16, stride=1), []),
@@ -120,15 +118,27 @@ def test_the_same_codes_come_out(
         (network(3, 1, 16, 16), ["normalised"]),
     ],
 )
-def test_other_stems_stay_as_they_are(model: ModelProto, islands: list[str]) -> None:
-    assert widen_stem(model, RANGES, layers(model), islands)[0] is model
-    assert widen_stem(model, RANGES, {"head": layers(model)["head"]})[0] is model
+def test_other_stems_stay_as_they_are(model: ModelProto, float_tensors: list[str]) -> None:
+    for plan in (
+        plan_of(model, RANGES, layers(model), float_tensors),
+        plan_of(model, RANGES, {"head": layers(model)["head"]}),
+    ):
+        assert widen_stem(plan) is plan
 
 
 def test_a_stem_without_bias_is_widened_too() -> None:
     model = network(3, 1, 16, 16, bias=False)
-    wide, _, _ = widen_stem(model, RANGES, layers(model))
+    widened = widen_stem(plan_of(model, RANGES, layers(model)))
     assert all(
-        np.allclose(one, other, atol=1e-4)
-        for one, other in zip(outputs(wide, 16, 16), outputs(model, 16, 16))
+        np.allclose(after, before, atol=1e-4)
+        for after, before in zip(outputs(widened.network.model, 16, 16), outputs(model, 16, 16))
     )
+
+
+def test_the_taps_of_a_3x3_stem_stand_where_the_docstring_has_them() -> None:
+    weight = np.array([1, 2, 3], np.float32).reshape(1, 1, 1, 3)
+    wide, groups_before, groups_behind = widened_weight(weight, left=1)
+    assert wide.shape == (2, 4, 1, 2) and (groups_before, groups_behind) == (1, 0)
+    even, odd = wide[:, :, 0].transpose(0, 2, 1).reshape(2, -1)  # by group, then by pixel
+    assert even.tolist() == [0, 0, 0, 1, 2, 3, 0, 0]
+    assert odd.tolist() == [0, 0, 0, 0, 0, 1, 2, 3]

@@ -26,10 +26,12 @@ import torch
 from onnx import ModelProto
 
 from edgeseg.bundle.flavours import Int8Flavour
-from edgeseg.calibration.observers import Histogram
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.calibration.histogram import Histogram
+from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface
-from edgeseg.export.graph.qdq_nodes import GraphTopology, QuantizedConv, quantizable_convs
+from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import (
     float_convolutions,
@@ -37,7 +39,6 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
     integer_convolutions,
 )
 from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_std
-from edgeseg.export.quantization.activation_statistics import quantizable_tensors
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN, STD, build_network
 from tests.helpers.exporting import HEIGHT, WIDTH, picture
@@ -69,23 +70,23 @@ def pretended(network: ModelProto, seed: int) -> CalibrationResult:
     """A calibration of random ranges and weights; ranges keep the sign that activations force on
     them.
     """
-    random, wiring = np.random.default_rng(seed), GraphTopology(network)
+    random, analyzed = np.random.default_rng(seed), AnalyzedNetwork(network)
     histograms = {}
-    for name in quantizable_tensors(network):
+    for name in analyzed.quantizable_tensors:
         histogram = histograms[name] = Histogram()
-        giver = wiring.producers.get(name)
+        giver = analyzed.topology.producers.get(name)
         values = random.normal(0, np.exp(random.normal()), 64).astype(np.float32)
         histogram.collect(
             np.abs(values) if giver is not None and giver.op_type in ("Clip", "Relu") else values
         )
     layers = {}
-    for name, node in quantizable_convs(network).items():
-        shape = wiring.constants[node.input[1]].shape
+    for name, node in analyzed.quantizable_convs.items():
+        shape = analyzed.constants[node.input[1]].shape
         codes = random.integers(-127, 128, shape).astype(np.int8)
         layers[name] = QuantizedConv(
             codes, np.full(shape[0], 0.01, np.float32), np.zeros(shape[0], np.float32)
         )
-    return CalibrationResult(network, histograms, layers)
+    return CalibrationResult(analyzed, histograms, layers)
 
 
 def patterns(model: ModelProto) -> dict[str, int]:

@@ -23,7 +23,8 @@ from edgeseg.cli.app import app
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.methods import METHODS, MethodContext

@@ -16,7 +16,8 @@ from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.config import TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.ort_session import open_session
-from edgeseg.export.graph.lowering import canonicalize_names, lower
+from edgeseg.export.graph.lowering import lower
+from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels, integer_convolutions
