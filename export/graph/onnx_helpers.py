@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-import edgeseg
 from edgeseg.errors import ExportError
+from edgeseg.version import __version__
 
 OPSET, IR_VERSION = 17, 8
 Constants = dict[str, NDArray[Any]]  # Any: of whatever type the exporter wrote
@@ -34,7 +34,7 @@ def assemble(model: ModelProto, nodes: list[NodeProto], constants: Constants) ->
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="edgeseg",
-        producer_version=edgeseg.__version__,
+        producer_version=__version__,
     )
     try:
         onnx.checker.check_model(assembled, full_check=True)

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-import edgeseg
 from edgeseg.atomic_files import write_atomic
 from edgeseg.calibration.histogram import Histogram
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.quantizer import CalibrationResult
+from edgeseg.version import __version__
 
 MAX_FILES = 4  # the oldest go first
 # how the arrays of a layer are called in the file, and the attribute of QuantizedConv that each is
@@ -39,7 +39,7 @@ def cache_key(network: ModelProto, interface: Interface, frames: Iterable[str]) 
         network: In float.
         frames: The digest of each frame's file.
     """
-    text = json.dumps([edgeseg.__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
+    text = json.dumps([__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
     return hashlib.sha256(
         network.SerializeToString(deterministic=True) + text.encode()
     ).hexdigest()[:32]
