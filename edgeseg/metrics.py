@@ -1,5 +1,4 @@
-"""Segmentation figures in numpy: one implementation for site model, edge model, INT8 file and
-device.
+"""Segmentation metrics in numpy, the same for site model, edge model, INT8 file and device.
 
 Counts are summed over the whole set before they are divided (one confusion matrix), which is what
 papers report.
@@ -22,23 +21,28 @@ def confusion_matrix(truth: Mask, predicted: Mask, classes: int) -> Counts:
 
     Args:
         truth: (..., H, W) uint8 class ids, 255 = ignore.
-        predicted: the same shape, class ids below `classes`.
+        predicted: The same shape, class ids below `classes`.
+        classes: Their number C.
 
     Returns:
         (C, C) int64, rows are the truth.
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} differ in shape")
-    kept = truth != IGNORE
-    pairs = truth[kept].astype(np.int64) * classes + predicted[kept]
-    if pairs.size and (pairs.max() >= classes * classes or int(predicted[kept].max()) >= classes):
-        raise ValueError(f"class ids must lie below {classes}")
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    labelled = truth != IGNORE
+    # Truth t and prediction p become the cell t C + p of the flattened matrix.
+    cells = truth[labelled].astype(np.int64) * classes + predicted[labelled]
+    if cells.size:
+        too_high = cells.max() >= classes * classes or int(predicted[labelled].max()) >= classes
+        if too_high:
+            raise ValueError(f"class ids must lie below {classes}")
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def iou(counts: Counts) -> NDArray[np.float64]:
-    """Intersection over union of each class, in percent; NaN for a class in neither truth nor
-    prediction.
+    """Intersection over union of each class, in percent.
+
+    It is NaN for a class in neither truth nor prediction.
 
     Args:
         counts: (..., C, C) from `confusion`.
@@ -66,9 +70,9 @@ def miou_of_each(counts: Counts) -> NDArray[np.float64]:
     return result
 
 
-def pixel_agreement(one: Mask, other: Mask) -> float:
-    """Share of pixels with the same class, in percent."""
-    return 100.0 * float(np.mean(one == other))
+def pixel_agreement(first: Mask, second: Mask) -> float:
+    """Share of pixels with the same class in two masks, in percent."""
+    return 100.0 * float(np.mean(first == second))
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,14 @@ class MiouGain:
 def paired_bootstrap(
     challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
 ) -> MiouGain:
-    """How much better the challenger is, with the frames it was measured on as the source of
-    chance.
+    """The gain of the challenger over the champion, with a bootstrap interval over frames.
 
     Args:
         challenger, champion: (frames, C, C) counts of the same frames in the same order.
-        block: neighboring frames drawn together; above 1 for dense video, whose frames are
+        draws: Number of resampled sets of frames.
+        block: Neighboring frames drawn together; above 1 for dense video, whose frames are
             near-copies.
+        seed: Of the draws.
 
     Returns:
         mIoU(challenger) - mIoU(champion) with the 2.5 % and 97.5 % quantiles over resampled sets of
@@ -103,37 +108,44 @@ def paired_bootstrap(
 def mean_gain_interval(
     challenger: Counts, champion: Counts, *, draws: int = 2000, block: int = 1, seed: int = 0
 ) -> MiouGain:
-    """How much better the runs of one method are on average, with the frames as the source of
-    chance.
+    """The mean gain of the runs of one method over those of another, with its interval.
 
     Args:
         challenger, champion: (runs, frames, C, C) counts of the same frames in the same order.
-        block: as in `paired_bootstrap`.
+        draws, block, seed: As in `paired_bootstrap`.
 
     Returns:
-        the difference of the mean mIoU over runs, with its 95 % interval over resampled sets of
+        The difference of the mean mIoU over runs, with its 95 % interval over resampled sets of
         frames.
     """
     challenger, champion = _blocks(challenger, block), _blocks(champion, block)
     weights = _resampled(challenger.shape[1], draws, seed)
-    means = [
-        np.mean([miou_of_each(np.tensordot(weights, run, 1)) for run in runs], 0)
-        for runs in (challenger, champion)
-    ]
-    whole = [float(np.mean([miou(run.sum(0)) for run in runs])) for runs in (challenger, champion)]
-    low, high = np.nanquantile(means[0] - means[1], [0.025, 0.975])
-    return MiouGain(whole[0] - whole[1], float(low), float(high))
+    resampled_gain = _resampled_mious(challenger, weights) - _resampled_mious(champion, weights)
+    low, high = np.nanquantile(resampled_gain, [0.025, 0.975])
+    gain = _mean_miou(challenger) - _mean_miou(champion)
+    return MiouGain(gain, float(low), float(high))
+
+
+def _resampled_mious(counts: Counts, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(draws,) mean mIoU over runs of every resampled set, from (runs, blocks, C, C) counts and
+    (draws, blocks) weights.
+    """
+    return np.asarray(np.mean([miou_of_each(np.tensordot(weights, run, 1)) for run in counts], 0))
+
+
+def _mean_miou(counts: Counts) -> float:
+    """Mean mIoU over runs of (runs, blocks, C, C) counts."""
+    return float(np.mean([miou(run.sum(0)) for run in counts]))
 
 
 def iou_margins(
     counts: Counts, *, draws: int = 1000, block: int = 1, seed: int = 0
 ) -> NDArray[np.float64]:
-    """How far the mean IoU of each class over runs may be off by chance of the frames it was
-    measured on.
+    """The uncertainty of each class's mean IoU that comes from the choice of the frames.
 
     Args:
         counts: (runs, frames, C, C) of the same frames in order.
-        block: as in `paired_bootstrap`.
+        draws, block, seed: As in `paired_bootstrap`.
 
     Returns:
         (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that
@@ -142,23 +154,25 @@ def iou_margins(
     counts = _blocks(counts, block)
     weights = _resampled(counts.shape[1], draws, seed)
     drawn = np.mean([iou(np.tensordot(weights, run, 1)) for run in counts], 0)
-    found = np.full(drawn.shape[1], np.nan)
-    for name in np.flatnonzero(np.isfinite(drawn).any(0)):
-        low, high = np.nanquantile(drawn[:, name], [0.025, 0.975])
-        found[name] = (high - low) / 2
-    return found
+    margins = np.full(drawn.shape[1], np.nan)
+    for index in np.flatnonzero(np.isfinite(drawn).any(0)):
+        low, high = np.nanquantile(drawn[:, index], [0.025, 0.975])
+        margins[index] = (high - low) / 2
+    return margins
 
 
 def block_length(frames: int) -> int:
-    """How many neighbors to draw together from a set in order: ten, or fewer so as to leave five
-    blocks.
+    """The number of neighboring frames to draw together from a set in order.
+
+    It is ten, or less so as to leave five blocks.
     """
     return max(1, min(10, frames // 5))
 
 
 def _blocks(counts: Counts, block: int) -> Counts:
-    """(runs, frames, C, C) -> (runs, blocks, C, C), each block the sum of its frames; the last may
-    be shorter.
+    """Sum the counts of neighboring frames: (runs, frames, C, C) to (runs, blocks, C, C).
+
+    The last block may be shorter. With 5 frames and blocks of 2 it holds the fifth alone.
     """
     return np.add.reduceat(counts, np.arange(0, counts.shape[1], block), axis=1)
 
@@ -169,19 +183,20 @@ def _resampled(frames: int, draws: int, seed: int) -> NDArray[np.int64]:
 
 
 def near_boundary(mask: Mask, width: int = 2) -> NDArray[np.bool_]:
-    """(H, W) whether another class lies within `width` pixels to the side, above, below or
-    diagonally.
+    """The pixels (H, W) with another class at most `width` pixels away in any direction.
+
+    Directions are to the side, above, below and diagonal.
 
     Args:
         mask: (H, W) class ids.
     """
     near = np.zeros(mask.shape, bool)
-    down, right = mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1]
-    near[1:] |= down
-    near[:-1] |= down
-    near[:, 1:] |= right
-    near[:, :-1] |= right
-    for _ in range(width - 1):
+    differs_below, differs_right = mask[1:] != mask[:-1], mask[:, 1:] != mask[:, :-1]
+    near[1:] |= differs_below
+    near[:-1] |= differs_below
+    near[:, 1:] |= differs_right
+    near[:, :-1] |= differs_right
+    for _ in range(width - 1):  # grow by a pixel: first up and down, then to the sides
         grown = near.copy()
         grown[1:] |= near[:-1]
         grown[:-1] |= near[1:]
@@ -192,8 +207,9 @@ def near_boundary(mask: Mask, width: int = 2) -> NDArray[np.bool_]:
 
 
 def expected_calibration_error(logits: NDArray[np.float32], labels: Mask, bins: int = 15) -> float:
-    """How far confidence and accuracy are apart, over bins of equal confidence (Guo et al., 2017,
-    equation 3).
+    """The gap between confidence and accuracy (Guo et al., 2017, equation 3).
+
+    It is averaged over bins of equal confidence.
 
     Args:
         logits: (M, C).
@@ -204,9 +220,10 @@ def expected_calibration_error(logits: NDArray[np.float32], labels: Mask, bins: 
     """
     if not len(labels):
         return 0.0
-    weights = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = weights.max(1) / weights.sum(1)
-    right = logits.argmax(1) == labels
-    place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(place, confidence, bins) - np.bincount(place, right.astype(np.float64), bins)
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    confidence = exponentials.max(1) / exponentials.sum(1)
+    is_right = (logits.argmax(1) == labels).astype(np.float64)
+    bin_index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    # In a bin of n pixels, n |mean confidence - accuracy| = |sum of confidence - number right|.
+    gaps = np.bincount(bin_index, confidence, bins) - np.bincount(bin_index, is_right, bins)
     return float(np.abs(gaps).sum() / len(labels))

@@ -1,4 +1,7 @@
-"""Networks: segmentation-models-pytorch and timm behind one forward pass."""
+"""Networks with one forward pass, and their weights on disk.
+
+Encoders are timm's, decoders those of segmentation-models-pytorch and of this project.
+"""
 
 from edgeseg.models.factory import build_network
 from edgeseg.models.network import MEAN, STD, Network, Output

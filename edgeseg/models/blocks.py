@@ -1,8 +1,7 @@
-"""What the edge networks of our own are made of: parts that stay in integers when the network is
-quantized.
+"""Building blocks of this project's edge networks, which stay in integers when quantized.
 
-Plain convolutions with ReLU, whose outputs are unsigned codes with zero point 0 for ONNX Runtime
-and fuse with their convolution everywhere. Maps are enlarged by repeating pixels, because a
+Plain convolutions with ReLU, whose quantized outputs are unsigned with zero point 0 for ONNX
+Runtime and fuse with their convolution everywhere. Maps are enlarged by repeating pixels, because a
 bilinear resize computes in float.
 """
 
@@ -14,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class OwnEncoder(nn.Module):
-    """What `Network` asks of an encoder.
+class BackboneEncoder(nn.Module):
+    """A backbone with the interface that `Network` asks of an encoder.
 
     Attributes:
-        model: takes (B, 3, H, W) and gives maps (B, D, h, w), from fine to coarse.
-        out_channels: D of each.
+        model: Takes (B, 3, H, W) and gives maps (B, D, h, w), from fine to coarse.
+        out_channels: D of each map.
     """
 
     def __init__(self, model: nn.Module, out_channels: Sequence[int]) -> None:
@@ -32,40 +31,42 @@ class OwnEncoder(nn.Module):
         return maps
 
 
-def convolution(
-    inside: int, outside: int, kernel: int = 3, stride: int = 1, *, relu: bool = True
+def conv_bn(
+    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, *, relu: bool = True
 ) -> nn.Sequential:
     """A convolution with batch norm, by default with ReLU."""
-    layer = nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False)
-    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(layer, nn.BatchNorm2d(outside), *([nn.ReLU(inplace=True)] if relu else []))
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    activation = [nn.ReLU(inplace=True)] if relu else []
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *activation)
 
 
-def mean(maps: Tensor) -> Tensor:
-    """(B, D, h, w) to (B, D, 1, 1); exported as GlobalAveragePool, which has an integer kernel for
-    any size.
+def global_mean(maps: Tensor) -> Tensor:
+    """Average (B, D, h, w) to (B, D, 1, 1).
+
+    It is exported as GlobalAveragePool, which has an integer kernel for any size.
     """
     return maps.mean((2, 3), keepdim=True)
 
 
-def enlarge(maps: Tensor, times: int) -> Tensor:
-    """Every pixel repeated."""
+def repeat_pixels(maps: Tensor, times: int) -> Tensor:
+    """Enlarge (B, D, h, w) to (B, D, times h, times w) by repeating every pixel."""
     return F.interpolate(maps, scale_factor=times, mode="nearest")
 
 
-class Gate(nn.Module):
-    """(B, D, 1, 1) in 0..1: how much of each channel is wanted, as the mean over all pixels
-    suggests.
+class ChannelGate(nn.Module):
+    """Channel attention: a factor of 0..1 for each channel, (B, D, 1, 1), from its mean.
 
-    A true sigmoid: it runs on codes, and HardSigmoid does not.
+    A true sigmoid: it runs on quantized values, and HardSigmoid does not.
     """
 
-    def __init__(self, inside: int, outside: int, hidden: int = 0) -> None:
-        """Take the widths; with `hidden`, of a layer between."""
+    def __init__(self, in_channels: int, out_channels: int, hidden: int = 0) -> None:
+        """Take the numbers of channels; with `hidden`, of a layer between."""
         super().__init__()
-        first = [nn.Conv2d(inside, hidden, 1), nn.ReLU(inplace=True)] if hidden else []
-        self.layers = nn.Sequential(*first, nn.Conv2d(hidden or inside, outside, 1), nn.Sigmoid())
+        first = [nn.Conv2d(in_channels, hidden, 1), nn.ReLU(inplace=True)] if hidden else []
+        last = nn.Conv2d(hidden or in_channels, out_channels, 1)
+        self.layers = nn.Sequential(*first, last, nn.Sigmoid())
 
     def forward(self, maps: Tensor) -> Tensor:
-        gate: Tensor = self.layers(mean(maps))
+        gate: Tensor = self.layers(global_mean(maps))
         return gate

@@ -1,11 +1,7 @@
-"""From two names to a network: a decoder around an encoder of timm, a small net of our own, or a
-clear refusal.
-"""
+"""Networks by two names: a decoder around an encoder of timm, or a network of this project."""
 
 from __future__ import annotations
 
-import copy
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +12,28 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from edgeseg.errors import TrainError
-from edgeseg.models import ddrnet, lraspp, stdc
-from edgeseg.models.ddrnet import DdrDecoder
-from edgeseg.models.lraspp import LrasppDecoder
-from edgeseg.models.network import Network
-from edgeseg.models.pretrained_weights import first_line, load_encoder
-from edgeseg.models.stdc import StdcDecoder
-from edgeseg.models.vit import DptDecoder, Size, VitEncoder, is_plain, patch_size
-
-DPT, LRASPP = "dpt", "lraspp"  # our decoders for timm's encoders
-NETS = {"stdc": stdc, "ddrnet": ddrnet}  # our own from end to end
-Decoder = DptDecoder | LrasppDecoder | StdcDecoder | DdrDecoder
-# What building or running a network raises when its parts do not fit.
-FAULTS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-# Parts that were run once at a size and fit; a run builds the same network several times.
-_fitting: set[tuple[str, str, Size, str]] = set()
-DILATED = (
-    "deeplabv3",
-    "deeplabv3plus",
-    "pan",
+from edgeseg.models import lraspp
+from edgeseg.models.compatibility import (
+    DPT,
     LRASPP,
-)  # want the encoder's last maps finer than it makes them
+    MISFIT_ERRORS,
+    OWN_NETWORKS,
+    check_own_network,
+    check_size,
+    misfit,
+    try_size,
+)
+from edgeseg.models.ddrnet import DDRNetDecoder
+from edgeseg.models.dpt import DPTDecoder
+from edgeseg.models.lraspp import LRASPPDecoder
+from edgeseg.models.network import Network
+from edgeseg.models.pretrained_weights import load_encoder_weights
+from edgeseg.models.stdc import STDCDecoder
+from edgeseg.models.vit import Size, ViTEncoder, is_plain, patch_size
+
+Decoder = DPTDecoder | LRASPPDecoder | STDCDecoder | DDRNetDecoder
+# Parts that were run once at a size and fit; a run builds the same network several times.
+_tried: set[tuple[str, str, Size, str]] = set()
 
 
 def build_network(
@@ -55,15 +44,16 @@ def build_network(
     rep_dim: int = 0,
     size: Size | None = None,
 ) -> Network:
-    """Make a network.
+    """Build a network.
 
     Args:
-        arch: a name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for
+        arch: A name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for
             vision transformers; stdc or ddrnet.
-        encoder: a name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc
+        encoder: A name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc
             and ddrnet have their own, such as stdc1_050.
+        classes: Their number.
         weights: "imagenet" (downloaded by timm), "none", or a safetensors file with timm's names.
-        rep_dim: width of the representation head; 0 leaves it out.
+        rep_dim: Width of the representation head; 0 leaves it out.
         size: (height, width) that it must take; transformers are built for one, timm's own if left
             out.
 
@@ -71,36 +61,38 @@ def build_network(
         TrainError: an unknown name, parts or a size that do not fit, or weights that cannot be had.
     """
     pretrained = weights == "imagenet"
-    _check_net(arch, encoder, pretrained=pretrained)
-    network, fault = None, None
-    for options in _options(arch, size):
+    check_own_network(arch, encoder, pretrained=pretrained)
+    network, first_error = None, None
+    for options in _encoder_options(arch, size):
         try:
             network = _assemble(arch, encoder, classes, rep_dim, size, pretrained, options)
-            if size and (parts := (arch, encoder, size, str(options))) not in _fitting:
-                _try(network, size)
-                _fitting.add(parts)
+            if size and (parts := (arch, encoder, size, str(options))) not in _tried:
+                try_size(network, size)
+                _tried.add(parts)
             break
         except TrainError:
             raise
-        except (*FAULTS, OSError) as error:
-            fault = fault or error
-            if isinstance(error, OSError):  # no download: it would be waited for again
-                raise _refusal(
-                    arch, encoder, size, error, built=False, pretrained=pretrained
-                ) from None
+        except OSError as error:  # no download: the next options would wait for it again
+            raise misfit(
+                arch, encoder, size, error, was_built=False, pretrained=pretrained
+            ) from None
+        except MISFIT_ERRORS as error:
+            first_error = first_error or error
     else:
-        assert fault is not None
-        raise _refusal(
-            arch, encoder, size, fault, built=network is not None, pretrained=pretrained
+        assert first_error is not None
+        raise misfit(
+            arch, encoder, size, first_error, was_built=network is not None, pretrained=pretrained
         ) from None
     if weights not in ("imagenet", "none"):
-        load_encoder(network.encoder, Path(weights), encoder)
+        load_encoder_weights(network.encoder, Path(weights), encoder)
     return network
 
 
-def _options(arch: str, size: Size | None) -> list[dict[str, Any]]:  # Any: what timm's models take
-    """What to tell timm: nothing, or for transformers of fixed size that this one is another."""
-    if arch == DPT or arch in NETS or size is None:
+def _encoder_options(
+    arch: str, size: Size | None
+) -> list[dict[str, Any]]:  # Any: as timm's models take them
+    """Options for timm to try in turn: none, or for transformers of fixed size, another size."""
+    if arch == DPT or arch in OWN_NETWORKS or size is None:
         return [{}]
     return [{}, {"strict_img_size": False}, {"img_size": size}]
 
@@ -112,151 +104,48 @@ def _assemble(
     rep_dim: int,
     size: Size | None,
     pretrained: bool,
-    options: dict[str, Any],
-) -> Network:  # Any: as `_options`
-    if arch in NETS:
+    options: dict[str, Any],  # Any: as timm's models take them
+) -> Network:
+    """Encoder, decoder and heads, for a size that they take."""
+    if arch in OWN_NETWORKS:
         if size:
-            _check_size(size, NETS[arch].STEP, arch, encoder)
-        own, head = NETS[arch].parts(encoder)
-        return _headed(own, head, classes, rep_dim)
+            check_size(size, OWN_NETWORKS[arch].SIZE_MULTIPLE, arch, encoder)
+        backbone, head = OWN_NETWORKS[arch].build_encoder_decoder(encoder)
+        return _with_heads(backbone, head, classes, rep_dim)
+    imagenet = "imagenet" if pretrained else None
     if arch == LRASPP:
-        weights = "imagenet" if pretrained else None
         dilated = get_encoder(
-            f"tu-{encoder}", weights=weights, output_stride=lraspp.STRIDE, **options
+            f"tu-{encoder}", weights=imagenet, output_stride=lraspp.STRIDE, **options
         )
         if size:
-            _check_size(size, lraspp.STRIDE, arch, encoder)
-        return _headed(dilated, LrasppDecoder(dilated.out_channels), classes, rep_dim)
-    if arch != DPT:
-        model = smp.create_model(
-            arch,
-            f"tu-{encoder}",
-            encoder_weights="imagenet" if pretrained else None,
-            classes=classes,
-            **options,
-        )
-        if size:
-            _check_size(size, model.encoder.output_stride, arch, encoder)
-        return Network(model.encoder, model.decoder, model.segmentation_head[0], rep_dim)
-    with torch.device("meta"):
-        plain = timm.create_model(encoder, num_classes=0)
-    if not is_plain(plain):
+            check_size(size, lraspp.STRIDE, arch, encoder)
+        return _with_heads(dilated, LRASPPDecoder(dilated.out_channels), classes, rep_dim)
+    if arch == DPT:
+        return _with_transformer(encoder, classes, rep_dim, size, pretrained=pretrained)
+    model = smp.create_model(
+        arch, f"tu-{encoder}", encoder_weights=imagenet, classes=classes, **options
+    )
+    if size:
+        check_size(size, model.encoder.output_stride, arch, encoder)
+    return Network(model.encoder, model.decoder, model.segmentation_head[0], rep_dim)
+
+
+def _with_transformer(
+    encoder: str, classes: int, rep_dim: int, size: Size | None, *, pretrained: bool
+) -> Network:
+    """A vision transformer with the decoder of DPT."""
+    with torch.device("meta"):  # its patch size, without making its weights
+        sketch = timm.create_model(encoder, num_classes=0)
+    if not is_plain(sketch):
         raise ValueError("no vision transformer with one size of map")
     if size:
-        _check_size(size, patch_size(plain), arch, encoder)
-    made = VitEncoder(encoder, size, pretrained=pretrained)
+        check_size(size, patch_size(sketch), DPT, encoder)
+    vit = ViTEncoder(encoder, size, pretrained=pretrained)
     with torch.no_grad():
-        channels = [features.shape[1] for features in made.eval()(torch.zeros(1, 3, *made.size))]
-    return _headed(made.train(), DptDecoder(channels), classes, rep_dim)
+        channels = [features.shape[1] for features in vit.eval()(torch.zeros(1, 3, *vit.size))]
+    return _with_heads(vit.train(), DPTDecoder(channels), classes, rep_dim)
 
 
-def _headed(encoder: nn.Module, decoder: Decoder, classes: int, rep_dim: int) -> Network:
+def _with_heads(encoder: nn.Module, decoder: Decoder, classes: int, rep_dim: int) -> Network:
+    """A network whose classifier is a 1x1 convolution behind the decoder."""
     return Network(encoder, decoder, nn.Conv2d(decoder.out_channels, classes, 1), rep_dim)
-
-
-def _check_net(arch: str, encoder: str, *, pretrained: bool) -> None:
-    """Nets of our own and their encoders go together, and have no ImageNet weights."""
-    owners = {name: net for net, module in NETS.items() for name in module.ENCODERS}
-    if arch not in NETS:
-        if encoder in owners and arch in [DPT, LRASPP, *smp.MODEL_ARCHITECTURES_MAPPING]:
-            raise TrainError(
-                f"{encoder} is an encoder of arch {owners[encoder]} alone; set arch to {owners[encoder]}"
-            )
-        return
-    names = list(NETS[arch].ENCODERS)
-    if encoder not in names:
-        raise TrainError(
-            f"arch {arch} has encoders of its own and {encoder} is none; take {', '.join(names)}"
-        )
-    if pretrained:
-        raise TrainError(
-            f"there are no ImageNet weights of {encoder}; set weights to none, or to a .safetensors file of its own"
-        )
-
-
-def _check_size(size: Size, step: int, arch: str, encoder: str) -> None:
-    if not any(side % step for side in size):
-        return
-    lower, upper = (
-        "x".join(str(max(-(-32 // step), (side + up) // step) * step) for side in size)
-        for up in (0, step - 1)
-    )
-    raise TrainError(
-        f"{arch} with {encoder} takes heights and widths that are multiples of {step}, and {size[0]}x{size[1]} is not; "
-        f"set imgsz to {lower} or {upper}"
-    )
-
-
-def _try(network: Network, size: Size) -> None:
-    """Run it once at `size`, without computing anything where torch can do that."""
-    was = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            try:
-                logits = (
-                    copy.deepcopy(network)
-                    .to("meta")(torch.empty(1, 3, *size, device="meta"))
-                    .logits
-                )
-            except FAULTS:
-                logits = network(torch.zeros(1, 3, *size)).logits
-    finally:
-        network.train(was)
-    if size[0] * logits.shape[3] != size[1] * logits.shape[2]:
-        raise ValueError(
-            f"its logits at {size[0]}x{size[1]} are {logits.shape[2]}x{logits.shape[3]}"
-        )
-
-
-def _refusal(
-    arch: str,
-    encoder: str,
-    size: Size | None,
-    fault: BaseException,
-    *,
-    built: bool,
-    pretrained: bool,
-) -> TrainError:
-    what = first_line(fault)
-    archs = [DPT, LRASPP, *NETS, *smp.MODEL_ARCHITECTURES_MAPPING]
-    if arch not in archs:
-        return TrainError(
-            f"there is no arch {arch}; {_nearest(arch, archs, 'deeplabv3plus, unet, fpn, dpt')}"
-        )
-    if not timm.is_model(encoder):
-        names = timm.list_models()
-        return TrainError(
-            f"timm has no encoder {encoder}; {_nearest(encoder, names, 'resnet50 or mobilenetv2_100')}"
-        )
-    if built and size:
-        return TrainError(
-            f"{arch} with {encoder} cannot take images of {size[0]}x{size[1]} ({what}); take another imgsz, "
-            "or arch fpn, or an encoder such as resnet50"
-        )
-    if pretrained and isinstance(fault, (RuntimeError, OSError)):
-        return TrainError(
-            f"the ImageNet weights of {encoder} could not be downloaded ({what}); "
-            "set weights to a .safetensors file or to none"
-        )
-    cure = "take arch fpn or unet, or an encoder such as resnet50"
-    if arch == DPT:
-        cure = "take arch fpn, or an encoder such as vit_small_patch14_dinov2"
-    elif _is_plain(encoder):
-        what, cure = "a vision transformer whose maps all have one size", "set arch to dpt"
-    elif arch in DILATED:
-        what = "it cannot be dilated"
-    return TrainError(f"{arch} cannot use the encoder {encoder} ({what}); {cure}")
-
-
-def _is_plain(encoder: str) -> bool:
-    try:
-        with torch.device("meta"):
-            return is_plain(timm.create_model(encoder, num_classes=0))
-    except FAULTS:
-        return False
-
-
-def _nearest(name: str, names: list[str], usual: str) -> str:
-    near = get_close_matches(name, names, 3, 0.7)
-    return f"did you mean {' or '.join(near)}?" if near else f"take one such as {usual}"

@@ -1,5 +1,9 @@
-"""Finished models on disk: safetensors for the weights, a small JSON card for how to build and feed
-the network.
+"""Trained models on disk: safetensors for the weights, and a card in JSON.
+
+The card says how to build the network and what to feed it.
+
+What a killed training goes on from is in `edgeseg.training.training_checkpoint`; pretrained weights
+of encoders are read by `edgeseg.models.pretrained_weights`.
 """
 
 from __future__ import annotations
@@ -24,11 +28,13 @@ WeightsName = Literal["best", "last"]
 
 
 class ModelCard(Section):
-    """`model.json`: how to build the network and what to feed it.
+    """The content of `model.json`: how to build the network and what to feed it.
 
     Attributes:
-        height, width: size the network was trained and is evaluated at.
-        mean, std: of RGB in 0..1.
+        arch, encoder, rep_dim: As `edgeseg.models.build_network` takes them.
+        classes: Names and colors, by class id.
+        height, width: Size that the network was trained and is evaluated at.
+        mean, std: Normalization of RGB in 0..1.
     """
 
     arch: str
@@ -54,12 +60,10 @@ def save_card(run: Path, card: ModelCard) -> None:
     write_atomic(run / "model.json", card.model_dump_json(indent=2).encode())
 
 
-def save_weights(run: Path, which: str, module: nn.Module) -> None:
-    """Write `weights/<which>.safetensors`, on the CPU and in plain memory order, atomically."""
-    state = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
-    }
-    write_atomic(run / "weights" / f"{which}.safetensors", save(state))
+def save_weights(run: Path, name: str, module: nn.Module) -> None:
+    """Write `weights/<name>.safetensors` atomically, in plain memory order."""
+    state = {key: tensor.detach().cpu().contiguous() for key, tensor in module.state_dict().items()}
+    write_atomic(run / "weights" / f"{name}.safetensors", save(state))
 
 
 def read_card(run: Path) -> ModelCard:
@@ -86,6 +90,8 @@ def load_model(
     """Build the network of a run and load its weights.
 
     Args:
+        run: The run folder.
+        which: The weights of the best step on val, or the last ones.
         size: (height, width) to build it for; the one it was trained at if left out.
 
     Raises:
@@ -100,6 +106,11 @@ def load_model(
 
 def load_weights(module: nn.Module, path: Path, *, strict: bool = True) -> None:
     """Load a weights file into `module`.
+
+    Args:
+        module: The network.
+        path: The file.
+        strict: Whether both must have the same tensors.
 
     Raises:
         TrainError: it is missing, damaged, or made for another network.

@@ -1,5 +1,6 @@
-"""One network type for site and edge models: encoder, decoder, classifier, and a representation
-head for who asks.
+"""One network type for site and edge models: encoder, decoder, classifier and other heads.
+
+Names of attributes stand in weights files.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ STD = (0.229, 0.224, 0.225)
 
 
 class Output(NamedTuple):
-    """What a forward pass gives.
+    """The result of a forward pass.
 
     Attributes:
         logits: (B, C, h, w) at the decoder's stride, not upsampled.
-        features: what `Network.encode` gives.
+        features: The encoder's maps as `Network.encode` gives them.
         rep: (B, D, h', w') representation, or None without that head.
     """
 
@@ -37,7 +38,7 @@ class Network(nn.Module):
     """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB normalized with MEAN and STD.
 
     Attributes:
-        frozen: the encoder stays as it is; see `freeze`.
+        frozen: Whether the encoder stays as it is; see `freeze_encoder`.
     """
 
     def __init__(
@@ -51,21 +52,25 @@ class Network(nn.Module):
         self.frozen = False
 
     def freeze_encoder(self) -> None:
-        """Leave the encoder as it is: no gradients, no activations kept for them, statistics of
-        batch norms fixed.
+        """Leave the encoder as it is.
+
+        It gets no gradients, keeps no activations for them, and the statistics of its batch norms
+        are fixed.
         """
         self.frozen = True
         self.encoder.requires_grad_(False).eval()
 
     def save_memory(self, *, freeze_encoder: bool, checkpointing: bool) -> None:
-        """Save memory in the ways that a configuration asks for."""
+        """Freeze the encoder, or checkpoint its activations, as a configuration asks."""
         if freeze_encoder:
             self.freeze_encoder()
         if checkpointing:
             self.checkpoint_activations()
 
     def checkpoint_activations(self) -> None:
-        """Keep less of the encoder's activations and compute them anew in the backward pass.
+        """Turn on gradient checkpointing in the encoder.
+
+        It keeps less of its activations and computes them anew in the backward pass.
 
         Loss and gradients are the same. Batch norms of the encoder see each batch twice, so their
         running statistics follow the last batches faster; what ships are the teacher's.
@@ -77,13 +82,15 @@ class Network(nn.Module):
             self.encoder.model.set_grad_checkpointing(True)  # type: ignore[operator, union-attr]
         except (AssertionError, AttributeError, TypeError):
             raise TrainError(
-                "checkpointing is on but timm has none for this encoder; turn it off, or take another encoder such as "
-                "resnet50"
+                "checkpointing is on but timm has none for this encoder; turn it off, "
+                "or take another encoder such as resnet50"
             ) from None
 
     def reparameterized(self) -> Network:
-        """A copy for inference in which what was trained as parallel branches is one convolution,
-        as in MobileOne.
+        """Return a copy for inference whose parallel branches are merged, as in MobileOne.
+
+        Branches that were trained side by side become one convolution (structural re-
+        parameterization).
         """
         copied = copy.deepcopy(self)
         copied.encoder.model = reparameterize_model(copied.encoder.model, inplace=True)  # type: ignore[arg-type]
@@ -91,8 +98,8 @@ class Network(nn.Module):
 
     def trained_modules(self) -> Iterator[nn.Module]:
         """All modules but those of a frozen encoder."""
-        fixed = set(self.encoder.modules()) if self.frozen else set()
-        return (module for module in self.modules() if module not in fixed)
+        frozen = set(self.encoder.modules()) if self.frozen else set()
+        return (module for module in self.modules() if module not in frozen)
 
     def train(self, mode: bool = True) -> Network:
         super().train(mode)
@@ -121,7 +128,7 @@ class Network(nn.Module):
         return tuple(cast(Sequence[int], self.encoder.out_channels))
 
     def forward_head(self, features: list[Tensor]) -> Output:
-        """The rest of a forward pass from features that `encode` gave, as they are or perturbed."""
+        """Finish a forward pass from features that `encode` gave, as they are or perturbed."""
         decoded = self.decoder(features)
         rep = None if self.rep_head is None else self.rep_head(decoded)
         return Output(self.classifier(decoded), features, rep)
@@ -131,12 +138,13 @@ class Network(nn.Module):
 
 
 def representation_head(channels: int, rep_dim: int) -> nn.Module:
-    """U2PL's head (two 3x3 convolutions and a 1x1), at half the decoder's resolution and so a
-    quarter of its cost.
+    """The representation head of U2PL: two 3x3 convolutions and a 1x1.
+
+    It works at half the decoder's resolution and so at a quarter of its cost.
     """
 
-    def block(inside: int, stride: int) -> list[nn.Module]:
-        convolution = nn.Conv2d(inside, rep_dim, 3, stride=stride, padding=1, bias=False)
-        return [convolution, nn.BatchNorm2d(rep_dim), nn.ReLU(inplace=True), nn.Dropout2d(0.1)]
+    def block(in_channels: int, stride: int) -> list[nn.Module]:
+        conv = nn.Conv2d(in_channels, rep_dim, 3, stride=stride, padding=1, bias=False)
+        return [conv, nn.BatchNorm2d(rep_dim), nn.ReLU(inplace=True), nn.Dropout2d(0.1)]
 
     return nn.Sequential(*block(channels, 2), *block(rep_dim, 1), nn.Conv2d(rep_dim, rep_dim, 1))

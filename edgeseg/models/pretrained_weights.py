@@ -1,5 +1,6 @@
-"""Weights files of timm's encoders: read without unpickling, and put where the encoder has those
-tensors.
+"""Pretrained weights of encoders, read from a file without unpickling.
+
+Weights of whole trained networks are read by `edgeseg.models.model_files`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from safetensors.torch import load_file
 from torch import nn
 
 from edgeseg.errors import TrainError
-from edgeseg.models.vit import State, VitEncoder
+from edgeseg.models.vit import StateDict, ViTEncoder
 
 
-def load_encoder(encoder: nn.Module, path: Path, name: str) -> None:
-    """Load a safetensors file with timm's names, or with Meta's for DINOv2, into the encoder
-    `name`.
+def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
+    """Load a safetensors file with timm's names, or with Meta's for DINOv2, into an encoder.
+
+    Args:
+        encoder: The encoder; `encoder.model` is timm's.
+        path: The file.
+        name: Name of the encoder, for messages.
 
     Raises:
         TrainError: it is missing, no safetensors file, or does not fit.
     """
-    module = encoder.model
-    assert isinstance(module, nn.Module)
+    model = encoder.model
+    assert isinstance(model, nn.Module)
     try:
         state = load_file(path)
     except FileNotFoundError:
@@ -32,41 +37,40 @@ def load_encoder(encoder: nn.Module, path: Path, name: str) -> None:
         ) from None
     except (OSError, SafetensorError) as error:
         raise TrainError(
-            f"{path} is no safetensors file ({first_line(error)}); convert the weights with timm first"
+            f"{path} is no safetensors file ({first_line(error)}); "
+            "convert the weights with timm first"
         ) from None
     try:
-        if isinstance(encoder, VitEncoder):
-            state = encoder.translate(state)
-        missing = module.load_state_dict(_flattened(state, module), strict=False).missing_keys
+        if isinstance(encoder, ViTEncoder):
+            state = encoder.to_timm_names(state)
+        missing = model.load_state_dict(_as_in_model(state, model), strict=False).missing_keys
     except (RuntimeError, ValueError, KeyError, AttributeError) as error:
         raise TrainError(
             f"{path} does not fit {name} ({first_line(error)}); name the encoder it was made for"
         ) from None
     if missing:
         raise TrainError(
-            f"{path} lacks {len(missing)} tensors of {name}, such as {missing[0]}; name the encoder it was made for"
+            f"{path} lacks {len(missing)} tensors of {name}, such as {missing[0]}; "
+            "name the encoder it was made for"
         )
 
 
-def _flattened(state: State, module: nn.Module) -> State:
-    """`stages.0.conv` as `stages_0.conv` where the module has it so: timm takes some networks apart
-    for their maps.
+def _as_in_model(state: StateDict, model: nn.Module) -> StateDict:
+    """The tensors under the names that the model has for them.
+
+    timm takes some networks apart for their maps and then names `stages.0.conv` as `stages_0.conv`,
+    or puts the whole network below `model.`; `conv.weight` becomes `model.conv.weight`.
     """
-    wanted = module.state_dict().keys()
+    names = model.state_dict().keys()
 
-    def name(given: str) -> str:
-        for candidate in (
-            given,
-            re.sub(r"^([A-Za-z]\w*)\.(\w+)\.", r"\1_\2.", given),
-            f"model.{given}",
-        ):
-            if candidate in wanted:
-                return candidate
-        return given
+    def name_in_model(given: str) -> str:
+        flattened = re.sub(r"^([A-Za-z]\w*)\.(\w+)\.", r"\1_\2.", given)
+        candidates = (given, flattened, f"model.{given}")
+        return next((name for name in candidates if name in names), given)
 
-    return {name(given): tensor for given, tensor in state.items()}
+    return {name_in_model(given): tensor for given, tensor in state.items()}
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in a line."""
+    """The first line of an error's message, 200 characters at most, or the name of its kind."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,5 +1,6 @@
-"""STDC (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, 2021): plain 3x3
-convolutions.
+"""STDC (Fan et al., Rethinking BiSeNet for Real-time Semantic Segmentation, 2021).
+
+It is made of plain 3x3 convolutions.
 
 A block joins the outputs of ever narrower convolutions, so that each map holds small and large
 receptive fields. The decoder is the paper's context path with its fusion module. What differs from
@@ -13,7 +14,8 @@ the paper, for the sake of integers:
 - The detail head, which is used in training only, is left out: its loss needs edges of the labels,
   and methods here know nothing but logits.
 
-There are no ImageNet weights: it starts from random ones.
+There are no ImageNet weights: it starts from random ones. Names of attributes stand in weights
+files.
 """
 
 from __future__ import annotations
@@ -21,107 +23,102 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.blocks import Gate, OwnEncoder, convolution, enlarge, mean
+from edgeseg.models.blocks import BackboneEncoder, ChannelGate, conv_bn, global_mean, repeat_pixels
 
-STEP = 32  # sizes are multiples of it
+SIZE_MULTIPLE = 32  # heights and widths are multiples of it
 BLOCKS = 2  # in each of the three stages, as STDC1 has
 ENCODERS = {"stdc1_100": 64, "stdc1_050": 32, "stdc1_025": 16}  # channels at stride 4
 
 
-class Block(nn.Module):
+class STDCBlock(nn.Module):
     """Short-term dense concatenation: a half, a quarter and two eighths of the channels."""
 
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        half, quarter, eighth = outside // 2, outside // 4, outside // 8
-        self.first = convolution(inside, half, 1)
+        half, quarter, eighth = out_channels // 2, out_channels // 4, out_channels // 8
+        self.first = conv_bn(in_channels, half, 1)
         self.pool = nn.AvgPool2d(2) if stride == 2 else nn.Identity()
         self.rest = nn.ModuleList(
-            [
-                convolution(half, quarter, 3, stride),
-                convolution(quarter, eighth),
-                convolution(eighth, eighth),
-            ]
+            [conv_bn(half, quarter, 3, stride), conv_bn(quarter, eighth), conv_bn(eighth, eighth)]
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        found = self.first(maps)
-        parts = [self.pool(found)]
+        maps = self.first(maps)
+        outputs = [self.pool(maps)]
         for layer in self.rest:
-            found = layer(found)
-            parts.append(found)
-        return torch.cat(parts, 1)
+            maps = layer(maps)
+            outputs.append(maps)
+        return torch.cat(outputs, 1)
 
 
-class Stages(nn.Module):
-    """The backbone: maps at strides 8, 16 and 32."""
+class STDCBackbone(nn.Module):
+    """Three stages of blocks: maps at strides 8, 16 and 32."""
 
     def __init__(self, width: int) -> None:
+        """Take the channels at stride 4."""
         super().__init__()
-        self.stem = nn.Sequential(
-            convolution(3, width // 2, 3, 2), convolution(width // 2, width, 3, 2)
-        )
+        self.stem = nn.Sequential(conv_bn(3, width // 2, 3, 2), conv_bn(width // 2, width, 3, 2))
         self.widths = (4 * width, 8 * width, 16 * width)
         self.stages = nn.ModuleList(
             nn.Sequential(
-                Block(inside, outside, 2), *(Block(outside, outside, 1) for _ in range(BLOCKS - 1))
+                STDCBlock(before, after, 2),
+                *(STDCBlock(after, after, 1) for _ in range(BLOCKS - 1)),
             )
-            for inside, outside in zip((width, *self.widths), self.widths)
+            for before, after in zip((width, *self.widths), self.widths)
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        maps, found = [], self.stem(image)
+        features, maps = [], self.stem(image)
         for stage in self.stages:
-            found = stage(found)
-            maps.append(found)
-        return maps
+            maps = stage(maps)
+            features.append(maps)
+        return features
 
 
-class StdcDecoder(nn.Module):
+class STDCDecoder(nn.Module):
     """Context from coarse to fine, then fused with the map at stride 8."""
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
-        """Take the widths of the encoder's maps, and the one at stride 4."""
+        """Take the channels of the encoder's maps, and those at stride 4."""
         super().__init__()
         context, self.out_channels = 2 * width, 4 * width
         fine, middle, coarse = channels
-        self.whole = convolution_of_mean(coarse, context)
-        self.refine = nn.ModuleList([Refinement(coarse, context), Refinement(middle, context)])
-        self.smooth = nn.ModuleList([convolution(context, context), convolution(context, context)])
-        self.fuse = convolution(fine + context, self.out_channels, 1)
-        self.gate = Gate(self.out_channels, self.out_channels, self.out_channels // 4)
-        self.last = convolution(self.out_channels, self.out_channels)
+        # One pixel is left after the mean: too few for batch norm.
+        self.whole = nn.Sequential(nn.Conv2d(coarse, context, 1), nn.ReLU(inplace=True))
+        self.refine = nn.ModuleList(
+            [AttentionRefinement(coarse, context), AttentionRefinement(middle, context)]
+        )
+        self.smooth = nn.ModuleList([conv_bn(context, context), conv_bn(context, context)])
+        self.fuse = conv_bn(fine + context, self.out_channels, 1)
+        self.gate = ChannelGate(self.out_channels, self.out_channels, self.out_channels // 4)
+        self.last = conv_bn(self.out_channels, self.out_channels)
 
     def forward(self, features: list[Tensor]) -> Tensor:
         """(B, D, h, w) each to (B, 4 width, H / 8, W / 8)."""
         fine, middle, coarse = features
-        found = self.refine[0](coarse) + self.whole(mean(coarse))
-        found = self.refine[1](middle) + self.smooth[0](enlarge(found, 2))
-        found = self.fuse(torch.cat([fine, self.smooth[1](enlarge(found, 2))], 1))
-        last: Tensor = self.last(found * self.gate(found))
-        return last
+        context = self.refine[0](coarse) + self.whole(global_mean(coarse))
+        context = self.refine[1](middle) + self.smooth[0](repeat_pixels(context, 2))
+        fused = self.fuse(torch.cat([fine, self.smooth[1](repeat_pixels(context, 2))], 1))
+        decoded: Tensor = self.last(fused * self.gate(fused))
+        return decoded
 
 
-class Refinement(nn.Module):
+class AttentionRefinement(nn.Module):
     """The paper's attention refinement: a convolution and a gate for its channels."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.project = convolution(inside, outside)
-        self.gate = Gate(outside, outside)
+        self.project = conv_bn(in_channels, out_channels)
+        self.gate = ChannelGate(out_channels, out_channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        found = self.project(maps)
-        refined: Tensor = found * self.gate(found)
+        projected = self.project(maps)
+        refined: Tensor = projected * self.gate(projected)
         return refined
 
 
-def convolution_of_mean(inside: int, outside: int) -> nn.Sequential:
-    """For maps of one pixel: without batch norm, which would need more of them."""
-    return nn.Sequential(nn.Conv2d(inside, outside, 1), nn.ReLU(inplace=True))
-
-
-def parts(encoder: str) -> tuple[OwnEncoder, StdcDecoder]:
+def build_encoder_decoder(encoder: str) -> tuple[BackboneEncoder, STDCDecoder]:
     """Encoder and decoder for one of ENCODERS."""
-    stages = Stages(ENCODERS[encoder])
-    return OwnEncoder(stages, stages.widths), StdcDecoder(stages.widths, ENCODERS[encoder])
+    width = ENCODERS[encoder]
+    backbone = STDCBackbone(width)
+    return BackboneEncoder(backbone, backbone.widths), STDCDecoder(backbone.widths, width)

@@ -1,3 +1,1 @@
-"""Training: the loop that every method shares, with its data, optimizer, checkpoints and
-validation; training of the site model and distillation of the edge model.
-"""
+"""Training of site models and distillation of edge models, with the loop that both share."""

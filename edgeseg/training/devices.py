@@ -1,6 +1,4 @@
-"""The processes and devices that train together: which ones, in which precision, and how they share
-a batch.
-"""
+"""The processes and devices that train together, their precision, and their shares of a batch."""
 
 from __future__ import annotations
 
@@ -67,12 +65,12 @@ class Devices:
 
     @property
     def world_size(self) -> int:
-        """How many processes train together."""
+        """The number of processes that train together."""
         return self.fabric.world_size
 
     @property
     def is_main(self) -> bool:
-        """Whether this process evaluates and writes the run folder; one of all does."""
+        """True in the one process that evaluates and writes the run folder."""
         return self.fabric.is_global_zero
 
     def lock_path(self, run: Path) -> Path:
@@ -84,8 +82,9 @@ class Devices:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def synchronize_batch_norms(self, method: Method) -> None:
-        """Let batch norms of what is trained see the frames of all devices; torch can do that on
-        GPUs only.
+        """Let batch norms of what is trained see the frames of all devices.
+
+        Torch can do that on GPUs only; on CPUs nothing happens.
         """
         if self.world_size == 1 or self.device.type != "cuda":
             return
@@ -95,7 +94,10 @@ class Devices:
 
 
 def trains_on_cuda(config: LoopConfig) -> bool:
-    """Whether the configuration means a GPU: it names one, or leaves the choice and there is one."""
+    """Tell whether the configuration means a GPU.
+
+    It does if it names one, or leaves the choice and torch sees one.
+    """
     return config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
 
 
@@ -116,14 +118,14 @@ def _require_device(config: LoopConfig) -> bool:
 
 
 def _computes_in_bf16(config: LoopConfig, *, cuda: bool) -> bool:
-    """Whether bfloat16 is asked for, or left open and fast on the device."""
+    """Tell whether bfloat16 is asked for, or left open and fast on the device."""
     if config.precision == "auto":
         return torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()
     return config.precision == "bf16"
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bfloat16 itself; emulated it would be slower than float32."""
+    """Tell whether the CPU multiplies bfloat16 itself; emulated it is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

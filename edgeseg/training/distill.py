@@ -1,5 +1,4 @@
-"""Distillation: the edge model learns from the labels and from the frozen site model, on all frames
-of the site.
+"""Distillation: the edge model learns from the labels and from the frozen site model.
 
 It is one more method given to the training loop: cross-entropy on labels, temperature-scaled KL
 divergence on all frames (Hinton et al., 2015). The student sees strong colors, the site model the

@@ -78,9 +78,7 @@ def fit(spec: TrainingSpec, *, resume: bool = False, report: ProgressReporter) -
 def _assemble(
     spec: TrainingSpec, devices: Devices, folder: RunFolder, report: ProgressReporter
 ) -> Trainer:
-    """Build the method, its optimizer and its batches; each takes its settings from the
-    configuration here.
-    """
+    """Build the parts of a training; each takes its settings from the configuration here."""
     site, config, classes = spec.site, spec.config, spec.site.config.classes
     labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
     validation = Validation(site, site.require("val"), config.imgsz)

@@ -1,6 +1,4 @@
-"""The network that a training starts with: pretrained, from an earlier run, or random; and the
-refusal to freeze an encoder that has learned nothing.
-"""
+"""The network that a training starts with: pretrained, from an earlier run, or random."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from edgeseg.models.model_files import load_weights, read_card
 def build_initial_network(
     config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0
 ) -> Network:
-    """Build a network to train, with its first weights and the savings of memory that are asked for.
+    """Build a network to train, with its first weights and its savings of memory.
 
     Args:
         config: Names the network and the weights of its encoder.
@@ -35,8 +33,9 @@ def build_initial_network(
 
 
 def load_initial_weights(student: Network, run: Path, config: LoopConfig) -> None:
-    """Load the best weights of `run`; a representation head that only one of the two has is left as
-    it is.
+    """Load the best weights of `run` into a student.
+
+    A representation head that only one of the two has is left as it is.
 
     Raises:
         TrainError: the run is unfinished or of another network.

@@ -1,5 +1,6 @@
-"""Evaluation of a trained torch model on labelled frames: one confusion matrix at the frames' own
-size.
+"""Evaluation of a trained torch model on labelled frames, by one confusion matrix.
+
+Predictions are compared at the frames' own size.
 
 During training the val split is evaluated by `edgeseg.training.validation`; an exported bundle is
 evaluated by `edgeseg.runtime.bundle_evaluation`, without torch.
@@ -29,8 +30,9 @@ from edgeseg.site import Frame, Site
 def evaluate_frames(
     model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
 ) -> Counts:
-    """Confusion counts of a model on frames of a site that have masks; leaves the model on
-    `device`.
+    """Count the confusions of a model on frames of a site that have masks.
+
+    The model stays on `device`.
 
     Returns:
         (frames, C, C) int64.
@@ -41,7 +43,7 @@ def evaluate_frames(
 
 
 def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Mask]]) -> Counts:
-    """Confusion counts of a run's best weights.
+    """Count the confusions of a run's best weights.
 
     Args:
         run: The run folder.
@@ -67,7 +69,7 @@ def count_confusion(
     device: torch.device | str = "cpu",
     batch: int = 4,
 ) -> Counts:
-    """Confusion counts of every frame.
+    """Count the confusions of a network in every frame.
 
     Args:
         module: The network, in eval mode.
@@ -94,7 +96,7 @@ def count_confusion(
 def predict(
     module: Network, images: Sequence[Image], device: torch.device | str = "cpu"
 ) -> tuple[Tensor, Tensor]:
-    """Most likely class and entropy of frames of one size.
+    """Return the most likely class and the entropy of frames of one size.
 
     Args:
         module: The network, in eval mode.
@@ -110,7 +112,7 @@ def predict(
 
 
 def normalize_images(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
-    """(H, W, 3) uint8 RGB images of one size as networks take them, (B, 3, H, W) float32."""
+    """Stack (H, W, 3) uint8 RGB images as networks take them, (B, 3, H, W) float32."""
     batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
     return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)

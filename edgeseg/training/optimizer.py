@@ -1,6 +1,7 @@
-"""The optimizer of a training: AdamW with a learning rate for encoders and one for the rest, the
-learning-rate schedule with its warm-up, gradient clipping, and the guard against numbers that are
-not finite.
+"""The optimizer, the learning-rate schedule with its warm-up, and gradient clipping.
+
+AdamW has one learning rate for encoders and one for the rest. A step whose numbers are not finite
+is refused before it changes the weights.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""The folder of a training run: its configuration, results.csv, TensorBoard, metrics.json and
-checkpoints.
-"""
+"""The folder of a training run: configuration, results, checkpoints and weights."""
 
 from __future__ import annotations
 
@@ -37,8 +35,7 @@ class RunResult:
 def remember_origins(
     out: Path, given: dict[str, Path | None], *, resume: bool
 ) -> dict[str, Path | None]:
-    """Remember which runs `out` starts from, and recall them on resumption where they are not given
-    again.
+    """Remember which runs `out` starts from, and recall them when it is resumed.
 
     Raises:
         TrainError: other ones are given than the run was begun with.

@@ -1,6 +1,4 @@
-"""The batches of every training step: read ahead, augmented on the device, and split for gradient
-accumulation.
-"""
+"""The batches of every training step, augmented and split for gradient accumulation."""
 
 from __future__ import annotations
 

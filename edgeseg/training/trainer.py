@@ -94,8 +94,9 @@ class Trainer:
         self._start = time.monotonic() - self.state.seconds
 
     def train_step(self, step: int) -> None:
-        """Make one optimizer step: gradients of all parts of the batch, clipped, then AdamW and the
-        teacher's moving average.
+        """Make one optimizer step, then move the teacher's average.
+
+        The gradients of all parts of the batch are added up and clipped.
 
         Raises:
             TrainError: the loss is not finite; the weights are as before the step.
@@ -119,8 +120,7 @@ class Trainer:
         self.state.step = step + 1
 
     def evaluate(self) -> None:
-        """Add a line of results, with the mIoU of teacher and student on val; keep the teacher's
-        weights if they are the best so far.
+        """Add a line of results; keep the teacher's weights if they are the best so far on val.
 
         Every process comes here, only the main one evaluates.
         """
@@ -172,8 +172,9 @@ class Trainer:
 
 @dataclass(frozen=True)
 class StepRange:
-    """The part of a run's step budget that one training has; all of it unless the method works in
-    stages.
+    """The part of a run's step budget that one training has.
+
+    It is all of it unless the method works in stages.
 
     Attributes:
         first: Number of steps done before it.

@@ -1,5 +1,6 @@
-"""Training checkpoints: what a killed run needs to go on bit for bit, in files that survive any
-kill.
+"""Training checkpoints, with which a killed run goes on bit for bit.
+
+They are written so that they survive any kill.
 
 The finished weights that are evaluated and exported are not here but in
 `edgeseg.models.model_files`.
@@ -27,7 +28,7 @@ Row = dict[str, float]
 
 @dataclass
 class TrainingState:
-    """Where a run stands; together with the tensors all that a checkpoint holds.
+    """The progress of a run; together with the tensors all that a checkpoint holds.
 
     The names are those in the files.
 
@@ -122,7 +123,9 @@ def _digest(data: bytes) -> str:
 
 
 def _load_tensors(tensors: dict[str, Tensor], module: nn.Module, optimizer: Optimizer) -> None:
-    """Load `module.<name>` into the module and `optimizer.<index>.<name>` into the optimizer, whose
+    """Load the tensors of a checkpoint into the method and its optimizer.
+
+    `module.<name>` belong to the method and `optimizer.<index>.<name>` to the optimizer, whose
     groups keep the learning rates of the configuration.
     """
     prefix = "module."

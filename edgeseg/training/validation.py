@@ -1,5 +1,4 @@
-"""Validation during training: mIoU of teacher and student on the val split, the summary at the end,
-and a picture to look at.
+"""Validation during training: mIoU on val, the summary of a run, and a picture.
 
 A finished model is evaluated by `edgeseg.training.model_evaluation`, a bundle by
 `edgeseg.runtime.bundle_evaluation`.

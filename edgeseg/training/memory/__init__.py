@@ -1,3 +1,1 @@
-"""How much memory a training step takes, and in how many parts a batch goes through the network so
-that it fits.
-"""
+"""The memory that a training step takes, and the split of batches that keeps to a budget."""

@@ -11,8 +11,9 @@ OPTIONS = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 << 20)
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep the memory that tensors free, where the C library is glibc; elsewhere
-    nothing happens.
+    """Let this process keep the memory that tensors free, where the C library is glibc.
+
+    With other C libraries nothing happens.
 
     By itself glibc gives every large tensor back to the system at once, and the next step pays for
     each page anew (what that costs is in benchmarks/RESULTS.md). The most that is ever held stays

@@ -1,5 +1,4 @@
-"""The memory budget of a training step: an amount of memory in words, and the split of a batch that
-keeps to it.
+"""The memory budget of a training step, and the split of a batch that keeps to it.
 
 Knows no torch, since the command line reads --max-memory with it.
 """
@@ -28,9 +27,7 @@ UNITS = {
 
 
 class AccumulationPlan(NamedTuple):
-    """How a batch goes through the network: `parts` times `part_size` frames, whose gradients are
-    added up.
-    """
+    """The split of a batch into `parts` of `part_size` frames, whose gradients are added up."""
 
     part_size: int
     parts: int

@@ -13,8 +13,9 @@ CPU_OVERHEAD = 1.2
 
 
 def measure_step(step: Callable[[], Tensor], device: torch.device, module: nn.Module) -> int:
-    """Peak bytes of a forward and backward pass, with the gradients of the part before and the two
-    moments that AdamW will keep.
+    """Return the peak bytes of a forward and backward pass, in the middle of a training.
+
+    The gradients of the part before and the two moments that AdamW will keep are among them.
 
     On a GPU it is measured; on a CPU it is told from what autograd saves. The CUDA context, or the
     interpreter with its libraries, comes on top. Afterwards `module` has no gradients; its buffers
@@ -48,8 +49,9 @@ def measure_step(step: Callable[[], Tensor], device: torch.device, module: nn.Mo
 
 
 def _peak_on_gpu(step: Callable[[], Tensor], device: torch.device) -> int:
-    """Peak bytes of the second of two steps, which has gradients to add to and finds workspaces
-    that exist already.
+    """Return the peak bytes of the second of two steps.
+
+    That one has gradients to add to, and finds workspaces that exist already.
     """
     for _ in range(2):
         torch.cuda.synchronize(device)
@@ -60,8 +62,9 @@ def _peak_on_gpu(step: Callable[[], Tensor], device: torch.device) -> int:
 
 
 def _saved_bytes(step: Callable[[], Tensor], module: nn.Module) -> int:
-    """Bytes of the tensors of `module` and of those that autograd keeps until backward; views share
-    a storage.
+    """Return the bytes of `module` and of all that autograd keeps until the backward pass.
+
+    Views share a storage, which is counted once.
     """
     own = {
         tensor.untyped_storage().data_ptr(): tensor.nbytes

@@ -1,3 +1,1 @@
-"""Methods that train in stages: each stage a training of its own, with pseudo-labels of the footage
-in between.
-"""
+"""Methods that train in stages, with pseudo-labels of the footage in between."""

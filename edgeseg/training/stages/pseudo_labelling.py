@@ -1,5 +1,6 @@
-"""Pseudo-labels of footage by test-time augmentation: the mean prediction over scaled and flipped
-views.
+"""Pseudo-labels of footage by test-time augmentation.
+
+They are the mean prediction over scaled and flipped views.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def write_pseudo_labels(
     device: torch.device,
     report: ProgressReporter,
 ) -> None:
-    """Write the masks of `frames` that are not in the folder yet, as `<frame id>.png` at training
-    size.
+    """Write the masks of `frames` that are not in the folder yet.
+
+    They are `<frame id>.png` at training size.
 
     Args:
         network: In eval mode on `device`.
@@ -59,7 +61,7 @@ def write_pseudo_labels(
 
 @torch.inference_mode()
 def predict_views(network: Network, image: Image, views: int, device: torch.device) -> Mask:
-    """The most likely class by the mean softmax over views of an image.
+    """Return the most likely class by the mean softmax over views of an image.
 
     Args:
         network: In eval mode on `device`.
@@ -83,8 +85,9 @@ def predict_views(network: Network, image: Image, views: int, device: torch.devi
 
 
 def _scaled(image: Tensor, scale: float) -> Tensor:
-    """(B, 3, H, W) scaled so that both sides are multiples of the networks' stride: at 0.75, 200
-    pixels become 160, the multiple of 32 nearest to 150.
+    """Scale (B, 3, H, W) so that both sides are multiples of the networks' stride.
+
+    At 0.75, 200 pixels become 160: of the multiples of 32 the nearest to 150.
     """
     if scale == 1:
         return image

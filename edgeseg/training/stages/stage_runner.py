@@ -1,5 +1,6 @@
-"""Staged methods on a site: every stage is a run folder of its own under `stages/`, the last one
-the run itself.
+"""Staged methods on a site: every stage is a run folder of its own.
+
+They are under `stages/`, except for the last one, which is the run itself.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ from edgeseg.training.trainer import StepRange
 
 
 class SiteStages:
-    """`edgeseg.methods.framework.staged_method.Stages` for a run folder; stages that are finished
-    are not trained again.
+    """The `edgeseg.methods.framework.staged_method.Stages` of a run folder.
+
+    Stages that are finished are not trained again.
     """
 
     def __init__(
@@ -145,7 +147,10 @@ class SiteStages:
     def label(
         self, name: str, weights: Path, frames: Sequence[Frame] | None = None, *, views: int = 6
     ) -> Path:
-        """See `Stages.label`; masks are at training size, and complete when `done.json` is there."""
+        """See `Stages.label`; masks are at training size.
+
+        They are complete when `done.json` is there.
+        """
         folder = self._out / "stages" / name
         frames = self.footage if frames is None else frames
         done, start = folder / "done.json", time.monotonic()

@@ -1,6 +1,4 @@
-"""Splitting a batch by a memory budget: what is planned from two sizes holds for all, and what cannot
-fit is refused.
-"""
+"""The memory budget: a plan from two sizes holds for all, and what cannot fit is refused."""
 
 from __future__ import annotations
 
