@@ -1,19 +1,17 @@
-"""Which student to ship: each trained at one budget, exported with the INT8 ladder, and all raced
-against each other.
+"""Which student to ship: each is trained at one budget, exported with --int8, and timed.
 
-    python benchmarks/students.py SITE RUN [--steps 3000] [--weights
-    mobilenetv2_100=FILE.safetensors ...] python benchmarks/students.py SITE --alone         # no
-    site model: `train --method suponly` python benchmarks/students.py SITE RUN --only
-    stdc/stdc1_050,ddrnet/ddrnet_075 [--seeds 3]
+    python benchmarks/students.py SITE RUN [--steps 3000] [--weights ENCODER=FILE.safetensors ...]
+    python benchmarks/students.py SITE --alone      # no site model: `train --method suponly`
+    python benchmarks/students.py SITE RUN --only stdc/stdc1_050,ddrnet/ddrnet_075 [--seeds 3]
 
 SITE is a folder with edgeseg.toml, such as benchmarks/sites.py makes; RUN its site model, which is
 distilled. Students without weights of their own start from random ones, their encoders with the
 decoder's learning rate. What was found is kept as it comes in `students.json` in the site; a second
 start goes on where the first was, in the middle of a training too, and refuses another budget. A
 student that loses more than 0.1 mIoU, or a file, is exported once more, with `--qat` and 0.1 as its
-bound; its last rung is shown. The race at the end has all files in one run, FP32 and INT8; it is
-repeated at each start, since times of different runs do not compare. A file that the ladder could
-not make good enough is not raced; its figures are those of the best rung.
+bound; the last recipe that was tried is shown. The race at the end has all files in one run, FP32
+and INT8; it is repeated at each start, since times of different runs do not compare. A file that no
+recipe made good enough is not raced; its figures are those of the best recipe.
 """
 
 from __future__ import annotations
@@ -107,7 +105,8 @@ def main() -> None:
         other = [key for key, value in budget.items() if row[key] != value]
         if other:
             sys.exit(
-                f"{name} was begun with other {', '.join(other)}: move {stored} away, or give the same"
+                f"{name} was begun with other {', '.join(other)}: move {stored} away, or give the "
+                "same"
             )
         if "miou" not in row:
             if "run" not in row:

@@ -45,7 +45,7 @@ def painted(classes: Array, height: int = HEIGHT, width: int = WIDTH) -> NDArray
 
 
 def network() -> onnx.ModelProto:
-    """The graph as design.md section 4 describes it, at opset 17 and IR 8."""
+    """The graph of a bundle, with pre- and post-processing inside, at opset 17 and IR 8."""
     count = len(CLASSES)
     targets = COLORS.astype(np.float32) / 255
     identity = np.zeros((3, 3, 3, 3), np.float32)

@@ -14,11 +14,17 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgeseg.bundle import Bundle, write_bundle
+from edgeseg.bundle.verification import read_verified_graph
+from edgeseg.config import EngineConfig
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.tensorrt import build_process, build_worker, native_runner
-from edgeseg.runtime.backends.tensorrt.engine_provider import TensorRTEnvironment
+from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
+from edgeseg.runtime.backends.tensorrt.engine_provider import (
+    TensorRTEnvironment,
+    get_or_build_engine,
+)
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import make_bundle, marked, network
@@ -112,3 +118,19 @@ def install(
     monkeypatch.setattr(native_runner, "is_available", lambda: True)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return box
+
+
+def get_engine(
+    box: Box, bundle: Bundle, flavour: Any = "int8-trt", **options: Any
+) -> tuple[EngineEntry, bytes]:  # Any: as `get_or_build_engine`
+    """Return the engine of a file, built if need be, with what is known of it."""
+    config = options.pop("config", EngineConfig())
+    return get_or_build_engine(
+        bundle,
+        flavour,
+        read_verified_graph(bundle, flavour),
+        config,
+        box.tools,
+        report=box,
+        **options,
+    )

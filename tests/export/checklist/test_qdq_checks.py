@@ -174,8 +174,8 @@ def convolution_lost(model: ModelProto) -> None:
 
 
 PLANTED: list[tuple[int, Plant, str]] = [
-    (6, nonzero_point, "QuantizeLinear normalized.q has a zero point"),
-    (6, unsigned_codes, "QuantizeLinear normalized.q has a zero point"),
+    (6, nonzero_point, "QuantizeLinear normalised.q has a zero point"),
+    (6, unsigned_codes, "QuantizeLinear normalised.q has a zero point"),
     (6, two_inputs, "2 inputs"),
     (6, zero_scale, "above 0"),
     (6, computed_scale, "no constant"),
