@@ -109,7 +109,7 @@ def test_another_machine_builds_anew(
     device = {
         name: value for name, value in change.items() if name not in ("version", "version_of_cuda")
     }
-    other = install(monkeypatch, tmp_path / "cache", change.get_engine("version", JETSON), **device)
+    other = install(monkeypatch, tmp_path / "cache", change.get("version", JETSON), **device)
     if "version_of_cuda" in change:
         other.cuda._version = change["version_of_cuda"]
     get_engine(other, bundle)
