@@ -24,7 +24,7 @@ from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.runtime.framelog.reader import iter_records, verify_log
 from edgeseg.runtime.framelog.record_format import read_record
 from tests.helpers.bundles import CLASSES, painted
-from tests.helpers.footage import save, site, video
+from tests.helpers.footage import new_site, save_image, save_video
 
 TILES = np.array([[0, 1], [2, 3]])
 
@@ -50,7 +50,7 @@ def sentence(*arguments: object) -> str:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    return video(
+    return save_video(
         tmp_path / "clip.avi", [painted(np.roll(TILES, number), 96, 128) for number in range(8)]
     )
 
@@ -67,7 +67,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def inside(tmp_path: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A site with a current bundle, as working directory."""
-    root = site(tmp_path / "site", [spec.name for spec in CLASSES]).root
+    root = new_site(tmp_path / "site", [spec.name for spec in CLASSES]).root
     (root / "bundles").mkdir(exist_ok=True)
     shutil.copytree(bundle_path, root / "bundles" / "1")
     replace_link(root / "bundles" / "current", "1")
@@ -122,7 +122,7 @@ def test_pictures_give_pictures_with_their_names(
     bundle_path: Path, tmp_path: Path, outside: Path
 ) -> None:
     for name in ("b2.png", "b10.png"):
-        save(tmp_path / "in" / name, painted(TILES))
+        save_image(tmp_path / "in" / name, painted(TILES))
     (tmp_path / "in" / "c.png").write_bytes(b"x")
     done = good(
         "infer", bundle_path, "--source", tmp_path / "in", "--save", "out", "--precision", "fp32"
@@ -196,7 +196,7 @@ def test_bench_prints_a_table_for_every_file(bundle_path: Path, clip: Path, outs
 
 def labelled(folder: Path) -> list[object]:
     for name, tiles in (("1", TILES), ("2", TILES[::-1])):
-        save(folder / "images" / f"{name}.png", painted(tiles, 128, 192))
+        save_image(folder / "images" / f"{name}.png", painted(tiles, 128, 192))
         (folder / "masks").mkdir(exist_ok=True)
         truth = tiles.astype(np.uint8).repeat(64, 0).repeat(96, 1)
         truth[:5] = 99
@@ -302,7 +302,7 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
 def test_a_signal_drains_and_ends_with_the_summary(
     bundle_path: Path, tmp_path: Path, outside: Path
 ) -> None:
-    long = video(tmp_path / "long.avi", [painted(TILES, 96, 128)] * 1500)
+    long = save_video(tmp_path / "long.avi", [painted(TILES, 96, 128)] * 1500)
     process = start(
         "infer", bundle_path, "--source", long, "--save", "out.mp4", "--json", cwd=outside
     )
@@ -330,7 +330,7 @@ def test_the_first_signal_asks_and_the_second_interrupts() -> None:
 
 
 def test_a_reader_that_leaves_is_no_error(bundle_path: Path, tmp_path: Path, outside: Path) -> None:
-    long = video(tmp_path / "long.avi", [painted(TILES, 96, 128)] * 500)
+    long = save_video(tmp_path / "long.avi", [painted(TILES, 96, 128)] * 500)
     process = start("infer", bundle_path, "--source", long, "--json", cwd=outside)
     assert process.stdout is not None
     process.stdout.close()

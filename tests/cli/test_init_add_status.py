@@ -19,7 +19,7 @@ from edgeseg.cli.app import app
 from edgeseg.config import CONFIG_NAME, load_config
 from edgeseg.config.template import create_site
 from edgeseg.site import Site
-from tests.helpers.footage import save, scene, site
+from tests.helpers.footage import new_site, save_image, scene
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A site that is the working directory."""
-    made = site(tmp_path / "site")
+    made = new_site(tmp_path / "site")
     monkeypatch.chdir(made.root)
     return made
 
@@ -75,7 +75,7 @@ def test_init_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 def test_the_first_evening(here: Site, tmp_path: Path) -> None:
     for number in range(90):
-        save(tmp_path / "day" / f"{number}.jpg", scene(number))
+        save_image(tmp_path / "day" / f"{number}.jpg", scene(number))
     (tmp_path / "day" / "notes.txt").write_text("x")
     (tmp_path / "day" / "dead.png").write_text("x")
     _, err = run("add", "footage", tmp_path / "day", "--camera", "gauge")
@@ -84,10 +84,10 @@ def test_the_first_evening(here: Site, tmp_path: Path) -> None:
     )
     assert "next: edgeseg add labels" in err
     for number in range(0, 90, 5):
-        save(tmp_path / "images" / f"{number}.jpg", scene(number))
+        save_image(tmp_path / "images" / f"{number}.jpg", scene(number))
         mask = (scene(number)[..., 0] > 128).astype(np.uint8)
         mask[:2] = 9
-        save(tmp_path / "masks" / f"{number}.png", mask)
+        save_image(tmp_path / "masks" / f"{number}.png", mask)
     _, err = run("add", "labels", tmp_path / "images", tmp_path / "masks", code=1)
     assert "there are 18 faults" in err and "--ignore 9" in err
     _, err = run("add", "labels", tmp_path / "images", tmp_path / "masks", "--ignore", 9)
@@ -120,8 +120,8 @@ def test_shares_are_of_pixels(here: Site, tmp_path: Path) -> None:
     run(
         "add",
         "labels",
-        save(tmp_path / "a.jpg", scene(0)),
-        save(tmp_path / "a.png", mask),
+        save_image(tmp_path / "a.jpg", scene(0)),
+        save_image(tmp_path / "a.png", mask),
         "--split",
         "val",
     )
@@ -188,8 +188,8 @@ def test_damage_is_a_warning(here: Site, tmp_path: Path) -> None:
     run(
         "add",
         "labels",
-        save(tmp_path / "a.jpg", scene(0)),
-        save(tmp_path / "a.png", np.zeros((96, 128), np.uint8)),
+        save_image(tmp_path / "a.jpg", scene(0)),
+        save_image(tmp_path / "a.png", np.zeros((96, 128), np.uint8)),
     )
     [frame] = here.frames()
     here.path(frame.image).unlink()

@@ -24,7 +24,7 @@ def scene(seed: int, height: int = 96, width: int = 128) -> ImageArray:
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def site(
+def new_site(
     folder: Path,
     classes: Sequence[str] = ("sky", "water", "bank"),
     overrides: list[str] | None = None,
@@ -34,14 +34,16 @@ def site(
     return Site.open(folder, overrides)
 
 
-def save(path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16], quality: int = 95) -> Path:
+def save_image(
+    path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16], quality: int = 95
+) -> Path:
     """Write RGB, RGBA or gray in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, quality=quality)
     return path
 
 
-def video(path: Path, pictures: Sequence[ImageArray], fps: float = 10) -> Path:
+def save_video(path: Path, pictures: Sequence[ImageArray], fps: float = 10) -> Path:
     """An MJPEG file of RGB pictures."""
     height, width = pictures[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height))
@@ -95,7 +97,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     """Every file below `folder`, locks aside."""
     return {
         str(path.relative_to(folder)): path.read_bytes()

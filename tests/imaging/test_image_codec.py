@@ -14,12 +14,12 @@ from edgeseg.imaging.image_codec import (
     encode_png,
     read_image,
 )
-from tests.helpers.footage import save, scene
+from tests.helpers.footage import save_image, scene
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_truncated_files_are_no_pictures(tmp_path: Path, suffix: str) -> None:
-    path = save(tmp_path / f"1{suffix}", scene(1))
+    path = save_image(tmp_path / f"1{suffix}", scene(1))
     image = read_image(path)
     assert image is not None and np.abs(image[..., ::-1].astype(int) - scene(1)).mean() < 8
     path.write_bytes(path.read_bytes()[:-20])

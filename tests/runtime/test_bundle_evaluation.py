@@ -14,14 +14,14 @@ from edgeseg.metrics import iou, miou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.bundle_evaluation import evaluate_runner
 from tests.helpers.bundles import CLASSES, painted
-from tests.helpers.footage import save
+from tests.helpers.footage import save_image
 
 
 def save_labelled_frame(
     folder: Path, name: str, tiles: NDArray[np.int64], scale: int = 1
 ) -> tuple[Path, Path]:
     """A picture of tiles with its mask, `scale` times as large as the graph's input."""
-    image = save(folder / "images" / f"{name}.png", painted(tiles, 64 * scale, 96 * scale))
+    image = save_image(folder / "images" / f"{name}.png", painted(tiles, 64 * scale, 96 * scale))
     rows, columns = 64 * scale // tiles.shape[0], 96 * scale // tiles.shape[1]
     mask = folder / "masks" / f"{name}.png"
     mask.parent.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def test_figures_are_those_of_the_pixels_at_the_labels_size(
 
 def test_faulty_pairs_are_named(bundle_path: Path, tmp_path: Path) -> None:
     image, mask = save_labelled_frame(tmp_path, "a", np.array([[0, 1], [2, 3]]))
-    small = save(tmp_path / "small.png", painted(np.array([[0]]), 32, 32))
+    small = save_image(tmp_path / "small.png", painted(np.array([[0]]), 32, 32))
     high = tmp_path / "high.png"
     high.write_bytes(encode_palette_png(np.full((64, 96), 4, np.uint8), []))
     (tmp_path / "text.png").write_text("no picture")

@@ -19,7 +19,7 @@ from edgeseg.atomic_files import lock_folder
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.errors import DataError
 from edgeseg.site import Site
-from tests.helpers.footage import contents, huge_png, save, scene, site, video
+from tests.helpers.footage import file_contents, huge_png, new_site, save_image, save_video, scene
 
 
 @pytest.fixture(autouse=True)
@@ -31,14 +31,14 @@ def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Site:
-    return site(tmp_path / "site")
+    return new_site(tmp_path / "site")
 
 
 def test_a_video_is_sampled_by_time_with_camera_source_and_color(
     empty: Site, tmp_path: Path
 ) -> None:
     shots = [scene(second) for second in range(5) for _ in range(10)]
-    clip = video(tmp_path / "clip.avi", shots)
+    clip = save_video(tmp_path / "clip.avi", shots)
     result = add_footage(empty, [clip], "gate-2")
     frames = empty.frames("unlabelled")
     assert (result.read, result.kept, result.duplicates) == (5, 5, 0)
@@ -59,16 +59,16 @@ def test_a_video_is_sampled_by_time_with_camera_source_and_color(
 
 
 def test_more_frames_per_second_on_request(empty: Site, tmp_path: Path) -> None:
-    clip = video(tmp_path / "clip.avi", [scene(number) for number in range(30)])
+    clip = save_video(tmp_path / "clip.avi", [scene(number) for number in range(30)])
     dense = Site.open(empty.root, ["data.fps=5"])
     assert add_footage(dense, [clip]).kept == 15
 
 
 def test_a_still_camera_leaves_one_frame(empty: Site, tmp_path: Path) -> None:
-    still = video(tmp_path / "still.avi", [scene(1)] * 80)
+    still = save_video(tmp_path / "still.avi", [scene(1)] * 80)
     result = add_footage(empty, [still])
     assert (result.read, result.kept, result.duplicates) == (8, 1, 7)
-    again = save(tmp_path / "other" / "same view.png", scene(1, 192, 256))
+    again = save_image(tmp_path / "other" / "same view.png", scene(1, 192, 256))
     assert (
         add_footage(empty, [again], "other").duplicates == 1
     )  # also when another camera shows it, larger
@@ -76,7 +76,7 @@ def test_a_still_camera_leaves_one_frame(empty: Site, tmp_path: Path) -> None:
 
 def test_images_of_a_folder_are_a_sequence_in_natural_order(empty: Site, tmp_path: Path) -> None:
     for number in (10, 9, 1, 2):
-        save(tmp_path / "day" / f"img{number}.jpg", scene(number))
+        save_image(tmp_path / "day" / f"img{number}.jpg", scene(number))
     site2 = Site.open(empty.root, ["data.fps=0.5"])
     add_footage(site2, [tmp_path / "day"])
     assert {Path(frame.source).name: frame.time for frame in empty.frames()} == {
@@ -89,14 +89,14 @@ def test_images_of_a_folder_are_a_sequence_in_natural_order(empty: Site, tmp_pat
 
 def test_all_usual_kinds_of_images(empty: Site, tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
-    plain = save(folder / "plain.jpg", scene(0), quality=90)
-    save(folder / "alpha.png", np.dstack([scene(1), np.full((96, 128), 9, np.uint8)]))
-    save(folder / "grey.png", scene(2)[..., 0])
-    save(folder / "grey.jpg", scene(3)[..., 0])
-    save(folder / "deep.png", scene(4)[..., 0].astype(np.uint16) * np.uint16(257))
+    plain = save_image(folder / "plain.jpg", scene(0), quality=90)
+    save_image(folder / "alpha.png", np.dstack([scene(1), np.full((96, 128), 9, np.uint8)]))
+    save_image(folder / "grey.png", scene(2)[..., 0])
+    save_image(folder / "grey.jpg", scene(3)[..., 0])
+    save_image(folder / "deep.png", scene(4)[..., 0].astype(np.uint16) * np.uint16(257))
     Image.fromarray(scene(5)).convert("P").save(folder / "palette.png")
     Image.fromarray(scene(6)).convert("CMYK").save(folder / "print.jpg")
-    save(folder / "old.bmp", scene(7))
+    save_image(folder / "old.bmp", scene(7))
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.fromarray(np.rot90(scene(8)).copy()).save(folder / "turned.jpg", exif=turned)
@@ -119,7 +119,7 @@ def test_all_usual_kinds_of_images(empty: Site, tmp_path: Path) -> None:
 
 def test_large_frames_are_made_smaller(empty: Site, tmp_path: Path) -> None:
     small = Site.open(empty.root, ["data.max_side=64"])
-    add_footage(small, [save(tmp_path / "wide.jpg", scene(0, 96, 192))])
+    add_footage(small, [save_image(tmp_path / "wide.jpg", scene(0, 96, 192))])
     [frame] = empty.frames()
     assert (frame.height, frame.width) == (32, 64)
     assert Image.open(empty.path(frame.image)).size == (64, 32)
@@ -127,8 +127,8 @@ def test_large_frames_are_made_smaller(empty: Site, tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_kept(empty: Site, tmp_path: Path) -> None:
     folder = tmp_path / "found"
-    save(folder / "good.jpg", scene(0))
-    cut = save(folder / "cut.jpg", scene(1))
+    save_image(folder / "good.jpg", scene(0))
+    cut = save_image(folder / "cut.jpg", scene(1))
     cut.write_bytes(cut.read_bytes()[:-200])
     (folder / "empty.png").touch()
     (folder / "text.jpg").write_text("not a picture")
@@ -137,7 +137,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_kept(empty: Site, tmp_path
     (folder / "noise.mp4").write_bytes(b"noise" * 500)
     (folder / "notes.txt").write_text("hello")
     (folder / ".hidden.jpg").write_text("ignored")
-    whole = video(tmp_path / "whole.avi", [scene(number) for number in range(2, 62)])
+    whole = save_video(tmp_path / "whole.avi", [scene(number) for number in range(2, 62)])
     (folder / "half.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     result = add_footage(empty, [folder])
     named = {Path(text.partition(": ")[0]).name: text for text in result.unreadable}
@@ -174,8 +174,8 @@ def test_nothing_to_add_is_an_error(empty: Site, tmp_path: Path, name: str, word
 
 def test_patterns_files_and_folders_at_once(empty: Site, tmp_path: Path) -> None:
     for number in range(6):
-        save(tmp_path / "a" / f"{number}.png", scene(number))
-    save(tmp_path / "b" / "c" / "deep.png", scene(10))
+        save_image(tmp_path / "a" / f"{number}.png", scene(number))
+    save_image(tmp_path / "b" / "c" / "deep.png", scene(10))
     result = add_footage(
         empty, [f"{tmp_path}/a/[0-2].png", str(tmp_path / "a" / "1.png"), str(tmp_path / "b")]
     )
@@ -183,28 +183,28 @@ def test_patterns_files_and_folders_at_once(empty: Site, tmp_path: Path) -> None
 
 
 def test_the_site_itself_is_no_footage(empty: Site, tmp_path: Path) -> None:
-    save(empty.root / "input" / "one.jpg", scene(0))
+    save_image(empty.root / "input" / "one.jpg", scene(0))
     add_footage(empty, [empty.root / "input"])
-    before = contents(empty.root)
+    before = file_contents(empty.root)
     assert add_footage(empty, [empty.root]).read == 1
-    assert contents(empty.root) == before
+    assert file_contents(empty.root) == before
 
 
 def _material(folder: Path) -> list[str]:
-    clip = video(folder / "clip.avi", [scene(number // 20) for number in range(100)])
+    clip = save_video(folder / "clip.avi", [scene(number // 20) for number in range(100)])
     for number in range(12):
-        save(folder / "images" / f"{number}.png", scene(2 + number))
+        save_image(folder / "images" / f"{number}.png", scene(2 + number))
     return [str(clip), str(folder / "images")]
 
 
 def test_adding_again_changes_nothing(empty: Site, tmp_path: Path) -> None:
     paths = _material(tmp_path)
     first = add_footage(empty, paths)
-    before = contents(empty.root)
+    before = file_contents(empty.root)
     second = add_footage(empty, paths)
     assert first.kept == 14
     assert (second.kept, second.present + second.duplicates) == (0, first.read)
-    assert contents(empty.root) == before
+    assert file_contents(empty.root) == before
 
 
 KILLED = """
@@ -235,7 +235,7 @@ def test_killed_and_repeated_ends_the_same(
     empty: Site, tmp_path: Path, moment: int, kind: str
 ) -> None:
     paths = _material(tmp_path)
-    whole = site(tmp_path / "whole" / "site")
+    whole = new_site(tmp_path / "whole" / "site")
     add_footage(whole, paths)
     command = [sys.executable, "-c", KILLED, str(moment), kind, *paths]
     process = subprocess.run(command, cwd=empty.root, check=False)
@@ -245,11 +245,11 @@ def test_killed_and_repeated_ends_the_same(
     for image in (empty.root / "frames").rglob("*.jpg"):
         Image.open(image).load()
     add_footage(empty, paths)
-    assert contents(empty.root) == contents(whole.root)
+    assert file_contents(empty.root) == file_contents(whole.root)
 
 
 def test_two_at_once_are_refused(empty: Site, tmp_path: Path) -> None:
-    picture = save(tmp_path / "one.jpg", scene(0))
+    picture = save_image(tmp_path / "one.jpg", scene(0))
     with (
         lock_folder(empty.root / "frames"),
         pytest.raises(DataError, match="in use by another edgeseg process"),
@@ -258,7 +258,7 @@ def test_two_at_once_are_refused(empty: Site, tmp_path: Path) -> None:
 
 
 def test_a_site_that_cannot_be_written_to(empty: Site, tmp_path: Path) -> None:
-    picture = save(tmp_path / "one.jpg", scene(0))
+    picture = save_image(tmp_path / "one.jpg", scene(0))
     (empty.root / "frames").mkdir()
     (empty.root / "frames" / "camera").write_text("a file where a folder should be")
     with pytest.raises(DataError, match="cannot be written to"):
@@ -268,11 +268,11 @@ def test_a_site_that_cannot_be_written_to(empty: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize("camera", ["../up", "a b", "x" * 41, "-flag", "köln"])
 def test_cameras_that_cannot_be_file_names(empty: Site, tmp_path: Path, camera: str) -> None:
     with pytest.raises(DataError, match="cannot be part of a file name"):
-        add_footage(empty, [save(tmp_path / "one.jpg", scene(0))], camera)
+        add_footage(empty, [save_image(tmp_path / "one.jpg", scene(0))], camera)
 
 
 def test_lost_leftovers_are_cleared(empty: Site, tmp_path: Path) -> None:
-    picture = save(tmp_path / "one.jpg", scene(0))
+    picture = save_image(tmp_path / "one.jpg", scene(0))
     add_footage(empty, [picture])
     [frame] = empty.frames()
     shutil.copy(picture, empty.path(frame.image).parent / ".half.jpg.12345678.tmp")

@@ -13,7 +13,7 @@ from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import AddLabelsResult, add_labels
 from edgeseg.errors import DataError
 from edgeseg.site import Site
-from tests.helpers.footage import contents, save, save_palette_png, scene, site
+from tests.helpers.footage import file_contents, new_site, save_image, save_palette_png, scene
 
 MASK = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 
@@ -25,14 +25,14 @@ def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Site:
-    return site(tmp_path / "site")
+    return new_site(tmp_path / "site")
 
 
 def label(folder: Path, seeds: range | list[int], *, suffix: str = ".jpg") -> tuple[Path, Path]:
     """Images of scenes, with masks that show all three classes."""
     for seed in seeds:
-        save(folder / "images" / f"{seed}{suffix}", scene(seed))
-        save(folder / "masks" / f"{seed}.png", (scene(seed)[..., 0] // 86).astype(np.uint8))
+        save_image(folder / "images" / f"{seed}{suffix}", scene(seed))
+        save_image(folder / "masks" / f"{seed}.png", (scene(seed)[..., 0] // 86).astype(np.uint8))
     return folder / "images", folder / "masks"
 
 
@@ -57,15 +57,15 @@ def test_labels_are_stored_exactly(empty: Site, tmp_path: Path) -> None:
 
 def test_every_fault_is_told_and_nothing_is_added(empty: Site, tmp_path: Path) -> None:
     images, masks = label(tmp_path, range(8))
-    save(masks / "0.png", np.full((96, 128), 9, np.uint8))
-    save(masks / "1.png", np.zeros((96, 127), np.uint8))
+    save_image(masks / "0.png", np.full((96, 128), 9, np.uint8))
+    save_image(masks / "1.png", np.zeros((96, 127), np.uint8))
     (masks / "2.png").unlink()
     (images / "3.jpg").write_text("x")
     (masks / "4.png").write_bytes((masks / "4.png").read_bytes()[:50])
-    save(images / "5.png", scene(5))
+    save_image(images / "5.png", scene(5))
     (images / "7.jpg").write_bytes((images / "6.jpg").read_bytes())
-    save(masks / "only.png", MASK)
-    before = contents(empty.root)
+    save_image(masks / "only.png", MASK)
+    before = file_contents(empty.root)
     with pytest.raises(DataError) as caught:
         add_labels(empty, images, masks)
     told = str(caught.value)
@@ -81,13 +81,13 @@ def test_every_fault_is_told_and_nothing_is_added(empty: Site, tmp_path: Path) -
         "only.png: has no image",
     ):
         assert words in told, told
-    assert contents(empty.root) == before
+    assert file_contents(empty.root) == before
 
 
 def test_many_faults_are_counted_not_listed(empty: Site, tmp_path: Path) -> None:
     images, masks = label(tmp_path, range(40))
     for seed in range(40):
-        save(masks / f"{seed}.png", np.full((96, 128), 3, np.uint8))
+        save_image(masks / f"{seed}.png", np.full((96, 128), 3, np.uint8))
     with pytest.raises(DataError, match="there are 40 faults") as caught:
         add_labels(empty, images, masks)
     assert (
@@ -119,8 +119,8 @@ def test_one_pair_and_folders_below_folders(empty: Site, tmp_path: Path) -> None
     images, masks = label(tmp_path / "one", [1])
     assert add_labels(empty, images / "1.jpg", masks / "1.png").added == 1
     for part in ("a", "b"):
-        save(tmp_path / "deep" / part / "x.jpg", scene(ord(part)))
-        save(tmp_path / "deep" / "masks" / part / "x.png", np.zeros((96, 128), np.uint8))
+        save_image(tmp_path / "deep" / part / "x.jpg", scene(ord(part)))
+        save_image(tmp_path / "deep" / "masks" / part / "x.png", np.zeros((96, 128), np.uint8))
     assert add_labels(empty, tmp_path / "deep", tmp_path / "deep" / "masks").added == 2
 
 
@@ -138,11 +138,11 @@ def test_stored_frames_can_be_given_to_a_labelling_tool(empty: Site, tmp_path: P
     images, _ = label(tmp_path / "in", range(3))
     add_footage(Site.open(empty.root, ["data.max_side=64"]), [images])
     for frame in empty.frames():  # the tool saves them in another format, under the same name
-        save(
+        save_image(
             tmp_path / "out" / "images" / f"{frame.id}.png",
             np.asarray(Image.open(empty.path(frame.image))),
         )
-        save(
+        save_image(
             tmp_path / "out" / "masks" / f"{frame.id}.png",
             np.ones((frame.height, frame.width), np.uint8),
         )
@@ -150,8 +150,8 @@ def test_stored_frames_can_be_given_to_a_labelling_tool(empty: Site, tmp_path: P
     assert add_labels(empty, tmp_path / "out" / "images", tmp_path / "out" / "masks").labelled == 3
     assert {frame.image for frame in empty.frames()} == before
     [first, *_] = empty.frames()
-    save(tmp_path / "bad" / f"{first.id}.png", scene(1))
-    save(tmp_path / "badmask.png", np.zeros((96, 128), np.uint8))
+    save_image(tmp_path / "bad" / f"{first.id}.png", scene(1))
+    save_image(tmp_path / "badmask.png", np.zeros((96, 128), np.uint8))
     with pytest.raises(DataError, match="the frame of this name is 64x48"):
         add_labels(empty, tmp_path / "bad" / f"{first.id}.png", tmp_path / "badmask.png")
 
@@ -160,7 +160,7 @@ def test_too_large_labels_are_resized_together(empty: Site, tmp_path: Path) -> N
     small = Site.open(empty.root, ["data.max_side=64"])
     picture = np.zeros((96, 128, 3), np.uint8)
     picture[:, 64:] = 255
-    image = save(tmp_path / "half.png", picture)
+    image = save_image(tmp_path / "half.png", picture)
     mask = save_palette_png(tmp_path / "mask.png", (picture[..., 0] // 255 * 2).astype(np.uint8))
     add_labels(small, image, mask)
     [frame] = empty.frames()
@@ -177,11 +177,11 @@ def test_adding_again_changes_nothing_and_new_masks_replace_old(
 ) -> None:
     images, masks = label(tmp_path, range(20))
     first = add_labels(empty, images, masks)
-    before = contents(empty.root)
+    before = file_contents(empty.root)
     again = add_labels(empty, images, masks)
     assert (first.added, again.added, again.present) == (20, 0, 20)
-    assert contents(empty.root) == before
-    save(masks / "3.png", np.ones((96, 128), np.uint8))
+    assert file_contents(empty.root) == before
+    save_image(masks / "3.png", np.ones((96, 128), np.uint8))
     assert add_labels(empty, images, masks).updated == 1
     assert empty.index.read_bytes() == before["frames.jsonl"]
 
@@ -211,18 +211,20 @@ def test_labels_of_one_short_stretch_say_so(empty: Site, tmp_path: Path) -> None
 
 
 def test_binary_masks_of_255_are_pointed_out(empty: Site, tmp_path: Path) -> None:
-    image = save(tmp_path / "one.jpg", scene(0))
-    mask = save(tmp_path / "one.png", np.where(scene(0)[..., 0] > 128, np.uint8(255), np.uint8(0)))
+    image = save_image(tmp_path / "one.jpg", scene(0))
+    mask = save_image(
+        tmp_path / "one.png", np.where(scene(0)[..., 0] > 128, np.uint8(255), np.uint8(0))
+    )
     assert any("255 means not labelled" in note for note in add_labels(empty, image, mask).notes)
 
 
 def test_labels_keep_neighboring_footage_out_of_training(empty: Site, tmp_path: Path) -> None:
     for number in range(60):
-        save(tmp_path / "all" / f"{number}.jpg", scene(number))
+        save_image(tmp_path / "all" / f"{number}.jpg", scene(number))
     add_footage(empty, [tmp_path / "all"])
     assert len(empty.frames("unlabelled")) == 60
     for number, split in ((5, "train"), (25, "val"), (45, "gate")):
-        mask = save(tmp_path / f"{number}.png", np.zeros((96, 128), np.uint8))
+        mask = save_image(tmp_path / f"{number}.png", np.zeros((96, 128), np.uint8))
         result = add_labels(empty, tmp_path / "all" / f"{number}.jpg", mask, split)
     assert result.withheld == 38
     assert {int(Path(frame.source).stem) for frame in empty.frames("unlabelled")} == set(
@@ -231,5 +233,5 @@ def test_labels_keep_neighboring_footage_out_of_training(empty: Site, tmp_path: 
     assert len(empty.frames()) == 60
     again = add_footage(empty, [tmp_path / "all"])
     assert (again.kept, again.withheld) == (0, 38)
-    look_alike = save(tmp_path / "other" / "copy.png", scene(25, 192, 256))
+    look_alike = save_image(tmp_path / "other" / "copy.png", scene(25, 192, 256))
     assert add_footage(empty, [look_alike]).kept == 0

@@ -12,14 +12,21 @@ from edgeseg.data.ingest.mask_files import MaskReader, read_mask_file
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.site import Site
-from tests.helpers.footage import huge_png, save, save_gray_png, save_palette_png, scene, site
+from tests.helpers.footage import (
+    huge_png,
+    new_site,
+    save_gray_png,
+    save_image,
+    save_palette_png,
+    scene,
+)
 
 MASK = np.array([[0, 1, 2], [2, 255, 0]], np.uint8)
 
 
 @pytest.fixture
 def empty(tmp_path: Path) -> Site:
-    return site(tmp_path / "site")
+    return new_site(tmp_path / "site")
 
 
 def in_colors(mask: Mask, owner: Site, ignored: tuple[int, int, int] = (0, 0, 0)) -> Mask:
@@ -29,7 +36,10 @@ def in_colors(mask: Mask, owner: Site, ignored: tuple[int, int, int] = (0, 0, 0)
 
 
 def test_indices_are_read_from_palette_and_gray(empty: Site, tmp_path: Path) -> None:
-    paths = [save_palette_png(tmp_path / "palette.png", MASK), save(tmp_path / "grey.png", MASK)]
+    paths = [
+        save_palette_png(tmp_path / "palette.png", MASK),
+        save_image(tmp_path / "grey.png", MASK),
+    ]
     assert all((read_mask_file(path, empty.config) == MASK).all() for path in paths)
 
 
@@ -52,11 +62,11 @@ def test_colors_of_the_classes(empty: Site, tmp_path: Path) -> None:
     painted = in_colors(MASK, empty)
     opaque = np.dstack([painted, np.full(MASK.shape, 255, np.uint8)])
     for name, pixels in (("rgb.png", painted), ("rgba.png", opaque)):
-        assert (MaskReader(config).read(save(tmp_path / name, pixels)) == MASK).all()
+        assert (MaskReader(config).read(save_image(tmp_path / name, pixels)) == MASK).all()
 
 
 def test_an_index_can_be_ignored(empty: Site, tmp_path: Path) -> None:
-    path = save(tmp_path / "mask.png", np.array([[0, 11, 1]], np.uint8))
+    path = save_image(tmp_path / "mask.png", np.array([[0, 11, 1]], np.uint8))
     assert read_mask_file(path, empty.config, ignore=[11]).tolist() == [[0, 255, 1]]
     assert read_mask_file(path, empty.config, ignore=[11, 0]).tolist() == [[255, 255, 1]]
 
@@ -68,16 +78,16 @@ def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
     Image.fromarray(MASK.astype(np.uint16)).save(deep)
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.png").touch()
-    cut = save(tmp_path / "cut.png", (scene(0)[..., 0] // 128).astype(np.uint8))
+    cut = save_image(tmp_path / "cut.png", (scene(0)[..., 0] // 128).astype(np.uint8))
     cut.write_bytes(cut.read_bytes()[:60])
     cases = [
         (
-            save(tmp_path / "range.png", np.array([[0, 7, 9, 255]], np.uint8)),
+            save_image(tmp_path / "range.png", np.array([[0, 7, 9, 255]], np.uint8)),
             r"class ids 7, 9, but the site has 0 to 2",
         ),
-        (save(tmp_path / "colour.png", painted), r"#123456 \(1 pixels\)"),
-        (save(tmp_path / "clear.png", clear), "transparent in places"),
-        (save(tmp_path / "lossy.jpg", MASK), "is a JPEG"),
+        (save_image(tmp_path / "colour.png", painted), r"#123456 \(1 pixels\)"),
+        (save_image(tmp_path / "clear.png", clear), "transparent in places"),
+        (save_image(tmp_path / "lossy.jpg", MASK), "is a JPEG"),
         (deep, "has mode I"),
         (tmp_path / "text.png", "no PNG image"),
         (tmp_path / "empty.png", "is empty"),

@@ -19,7 +19,7 @@ from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
 from tests.helpers.bundles import painted
 from tests.helpers.engines import JETSON, Box, engine_bundle, install
-from tests.helpers.footage import video
+from tests.helpers.footage import save_video
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_build_without_tensorrt_says_what_to_install(
 
 
 def test_infer_builds_on_first_use_and_says_so(box: Box, bundle: Bundle, tmp_path: Path) -> None:
-    clip = video(
+    clip = save_video(
         tmp_path / "clip.avi", [painted(np.array([[0, 1], [2, 3]]), 96, 128) for _ in range(5)]
     )
     first, second = (edgeseg("infer", bundle.path, "--source", clip) for _ in range(2))
@@ -135,7 +135,7 @@ def test_infer_builds_on_first_use_and_says_so(box: Box, bundle: Bundle, tmp_pat
 def test_infer_goes_on_where_tensorrt_refuses_unless_it_was_asked_for(
     box: Box, bundle: Bundle, tmp_path: Path
 ) -> None:
-    clip = video(
+    clip = save_video(
         tmp_path / "clip.avi", [painted(np.array([[0, 1], [2, 3]]), 96, 128) for _ in range(3)]
     )
     box.trt.faults.add("build")

@@ -9,7 +9,7 @@ import pytest
 
 from edgeseg.errors import SourceError
 from edgeseg.runtime.sources.open_source import open_source
-from tests.helpers.footage import save, scene, video
+from tests.helpers.footage import save_image, save_video, scene
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_a_file_that_is_no_video(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_both_kinds_asks_for_one(tmp_path: Path) -> None:
-    video(tmp_path / "a.avi", [scene(1)])
-    save(tmp_path / "a.png", scene(0))
+    save_video(tmp_path / "a.avi", [scene(1)])
+    save_image(tmp_path / "a.png", scene(0))
     with pytest.raises(SourceError, match="pictures and videos"):
         open_source(str(tmp_path))
 

@@ -11,7 +11,7 @@ import pytest
 from edgeseg.errors import SourceError
 from edgeseg.runtime.sources.base import SourceFrame
 from edgeseg.runtime.sources.open_source import open_source
-from tests.helpers.footage import huge_png, save, scene, video
+from tests.helpers.footage import huge_png, save_image, save_video, scene
 
 
 def all_frames(address: str, camera: str | None = None) -> list[SourceFrame]:
@@ -19,7 +19,7 @@ def all_frames(address: str, camera: str | None = None) -> list[SourceFrame]:
 
 
 def save_scenes(folder: Path, names: list[str]) -> list[Path]:
-    return [save(folder / name, scene(seed)) for seed, name in enumerate(names)]
+    return [save_image(folder / name, scene(seed)) for seed, name in enumerate(names)]
 
 
 def test_a_folder_gives_its_pictures_in_natural_order(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
-    path = video(tmp_path / "clip one.avi", [scene(seed) for seed in range(7)], fps=5)
+    path = save_video(tmp_path / "clip one.avi", [scene(seed) for seed in range(7)], fps=5)
     source = open_source(str(path))
     assert (source.total, source.fps, source.live) == (7, 5.0, False)
     frames = list(source.frames(threading.Event()))
@@ -86,7 +86,7 @@ def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
 
 def test_videos_of_a_folder_play_one_after_another(tmp_path: Path) -> None:
     for name in ("b.avi", "a.avi"):
-        video(tmp_path / name, [scene(1), scene(2)])
+        save_video(tmp_path / name, [scene(1), scene(2)])
     (tmp_path / "c.avi").write_bytes(b"nonsense")
     source = open_source(str(tmp_path))
     assert [frame.name for frame in source.frames(threading.Event())] == [
@@ -99,7 +99,7 @@ def test_videos_of_a_folder_play_one_after_another(tmp_path: Path) -> None:
 
 
 def test_a_truncated_video_ends_early_and_says_so(tmp_path: Path) -> None:
-    path = video(tmp_path / "clip.avi", [scene(seed) for seed in range(40)])
+    path = save_video(tmp_path / "clip.avi", [scene(seed) for seed in range(40)])
     data = path.read_bytes()
     index = data.rindex(b"idx1")
     path.write_bytes(data[: index // 2])
@@ -112,7 +112,7 @@ def test_a_truncated_video_ends_early_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_stopped_video_is_not_called_truncated(tmp_path: Path) -> None:
-    path = video(tmp_path / "clip.avi", [scene(seed) for seed in range(40)])
+    path = save_video(tmp_path / "clip.avi", [scene(seed) for seed in range(40)])
     source, stop = open_source(str(path)), threading.Event()
     frames = source.frames(stop)
     next(frames)
