@@ -1,16 +1,14 @@
 """Sites for benchmarks from labelled data sets: a few training frames keep their labels, the rest
 become footage.
 
-    python benchmarks/sites.py camvid --data DATA/camvid --weights mobilenetv2_100.safetensors --out
-    sites/camvid
+    python benchmarks/sites.py camvid --data DATA/camvid --weights WEIGHTS.safetensors --out SITE
 
-The preset stands in the site's edgeseg.toml, so what follows are edgeseg's own commands, given in
-that folder:
+The preset stands in the site's edgeseg.toml, so edgeseg's own commands follow, given in that
+folder. The bounds of the last one let every export pass, whatever comes out:
 
     edgeseg compare --methods suponly,u2pl --seeds 3 --jobs 2 --threads 1
     edgeseg distill RUN
-    edgeseg export --int8 --max-drop 100 --max-class-drop 100 --min-speedup 0    # report, whatever
-    comes out
+    edgeseg export --int8 --max-drop 100 --max-class-drop 100 --min-speedup 0
 """
 
 from __future__ import annotations
@@ -63,24 +61,26 @@ class DataSet:
     """A folder with images/{train,val} and labels/{train,val}.
 
     Attributes:
-        every: of the training frames, in order, the 1st, (1 + every)th, ... keep their labels.
-        ignore: label index that means "not labelled".
-        full: (height, width) of the GPU preset.
-        small: (height, width) of the CPU preset.
+        classes: Name and color of each class.
+        label_every: Of the training frames, in order, those numbered 0, `label_every`,
+            2 * `label_every`, ... keep their labels.
+        ignore: Label indices that mean "not labelled".
+        gpu_size: (height, width) of the GPU preset.
+        cpu_size: (height, width) of the CPU preset.
     """
 
     classes: Colors
-    every: int
+    label_every: int
     ignore: tuple[int, ...]
-    full: tuple[int, int]
-    small: tuple[int, int]
+    gpu_size: tuple[int, int]
+    cpu_size: tuple[int, int]
 
 
 DATA_SETS = {
     "camvid": DataSet(CAMVID, 16, (11,), (352, 480), (192, 256)),
     "dhcn": DataSet(DHCN, 24, (), (480, 480), (192, 192)),
 }
-# What the two presets change in edgeseg's defaults, beside encoder, weights and frame size.
+# The changes of the two presets to edgeseg's defaults, beside encoder, weights and frame size.
 PRESETS: dict[str, dict[str, Any]] = {  # Any: configuration values
     "cpu": {"steps": 800, "encoder_lr": 5e-4, "decoder_lr": 2e-3},
     "gpu": {
@@ -94,10 +94,10 @@ PRESETS: dict[str, dict[str, Any]] = {  # Any: configuration values
 
 
 def preset(name: str, kind: str, weights: Path) -> str:
-    """The tables [train] and [distill] of edgeseg.toml."""
+    """Return the tables [train] and [distill] of edgeseg.toml."""
     data = DATA_SETS[name]
     common = PRESETS[kind] | {"encoder": "mobilenetv2_100", "weights": str(weights.resolve())}
-    common["imgsz"] = list(data.small if kind == "cpu" else data.full)
+    common["imgsz"] = list(data.cpu_size if kind == "cpu" else data.gpu_size)
     rows = {"train": common | ({"rep_dim": 64} if kind == "cpu" else {}), "distill": common}
     return "".join(
         f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
@@ -106,29 +106,33 @@ def preset(name: str, kind: str, weights: Path) -> str:
 
 
 def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str = "") -> Site:
-    """Build the site once; a second call opens it. `every` replaces the data set's; 1 labels every
-    frame.
+    """Build the site once; a second call opens it.
 
-    No near-duplicates are removed or withheld: the published splits decide what is train and what
-    is val.
+    No near-duplicates are removed or withheld: the published splits decide which frames are train
+    and which are val.
+
+    Args:
+        data: Folder with images/ and labels/.
+        every: Replaces the data set's `label_every`; 1 labels every frame.
+        settings: TOML text for edgeseg.toml, such as a preset.
     """
-    done = root / "done.json"
-    if done.exists():
+    finished = root / "done.json"
+    if finished.exists():
         return Site.open(root)
-    what = DATA_SETS[name]
+    data_set = DATA_SETS[name]
     shutil.rmtree(root, ignore_errors=True)
     staging = root / "incoming"
     for part in ("labelled", "footage", "masks"):
         (staging / part).mkdir(parents=True)
     text = f'name = "{name}"\n[data]\nnear_duplicate = 0\n'
     text += "".join(
-        f'[[classes]]\nname = "{label}"\ncolor = "{color}"\n' for label, color in what.classes
+        f'[[classes]]\nname = "{label}"\ncolor = "{color}"\n' for label, color in data_set.classes
     )
     text += settings
     write_atomic(root / "edgeseg.toml", text.encode())
     site = Site.open(root)
     for number, image in enumerate(sorted((data / "images" / "train").iterdir())):
-        kind = "footage" if number % (every or what.every) else "labelled"
+        kind = "footage" if number % (every or data_set.label_every) else "labelled"
         (staging / kind / image.name).symlink_to(image.resolve())
         if kind == "labelled":
             mask = data / "labels" / "train" / f"{image.stem}.png"
@@ -139,7 +143,7 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
         staging / "masks",
         split="train",
         camera="train",
-        ignore=what.ignore,
+        ignore=data_set.ignore,
     )
     if every != 1:
         add_footage(site, [staging / "footage"], camera="train")
@@ -149,11 +153,11 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
         data / "labels" / "val",
         split="val",
         camera="val",
-        ignore=what.ignore,
+        ignore=data_set.ignore,
     )
     shutil.rmtree(staging)
     counts = {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")}
-    write_atomic(done, json.dumps(counts).encode())
+    write_atomic(finished, json.dumps(counts).encode())
     return site
 
 
@@ -172,13 +176,13 @@ def main() -> None:
     parser.add_argument(
         "--every", type=int, default=0, help="label every so many frames; 1: all, for the ceiling"
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     site = make_site(
-        given.out,
-        given.name,
-        given.data,
-        given.every,
-        preset(given.name, given.preset, given.weights),
+        options.out,
+        options.name,
+        options.data,
+        options.every,
+        preset(options.name, options.preset, options.weights),
     )
     print(
         ", ".join(
