@@ -1,4 +1,4 @@
-"""What two processes and one compute from the same data, for tests of losses that must not depend
+"""Results of two processes and of one from the same data, for losses that must not depend
 on their number.
 """
 
@@ -119,7 +119,7 @@ def compute(data: dict[str, Tensor]) -> Results:
 
 
 def part(data: dict[str, Tensor], rank: int, world: int) -> dict[str, Tensor]:
-    """What process `rank` of `world` sees: its frames, and all of what does not belong to frames."""
+    """The part of process `rank` of `world`: its frames, and all that does not belong to frames."""
     mine = {
         name: data[name].chunk(world)[rank]
         for name in ("logits", "label", "anchors", "rep", "mask", "kind", "other")

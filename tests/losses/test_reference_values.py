@@ -1,4 +1,4 @@
-"""The numbers of methods.md 7.4 in float64, but for those of the learning rate and of the teacher."""
+"""Losses against values that were computed by hand or with the papers' formulas in float64."""
 
 from __future__ import annotations
 
@@ -166,13 +166,13 @@ def test_cutmix_moves_everything_of_a_pixel_together() -> None:
     values = torch.arange(4 * 24 * 32).view(4, 24, 32)
     box = random_boxes(4, 24, 32, torch.device("cpu"))
     owner = torch.where(box, (source + 1) % 4, source)
-    wanted = values.gather(0, owner)  # the same place of the sample that owns it
-    assert torch.equal(mix_boxes(values, box), wanted)
+    expected = values.gather(0, owner)  # the same place of the sample that owns it
+    assert torch.equal(mix_boxes(values, box), expected)
     assert torch.equal(
-        mix_boxes(values[:, None].expand(4, 3, 24, 32), box), wanted[:, None].expand(4, 3, 24, 32)
+        mix_boxes(values[:, None].expand(4, 3, 24, 32), box), expected[:, None].expand(4, 3, 24, 32)
     )
-    assert torch.equal(mix_boxes(values % 7 == 0, box), wanted % 7 == 0)
-    assert torch.equal(mix_boxes(values.double() / 9, box), wanted.double() / 9)
+    assert torch.equal(mix_boxes(values % 7 == 0, box), expected % 7 == 0)
+    assert torch.equal(mix_boxes(values.double() / 9, box), expected.double() / 9)
     nothing = torch.zeros_like(box)
     assert torch.equal(mix_boxes(values, nothing), values)
     assert torch.equal(mix_boxes(values, ~nothing), values.roll(-1, 0))

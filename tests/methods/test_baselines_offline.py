@@ -125,7 +125,7 @@ def test_a_batch_with_a_single_unlabelled_frame_trains(name: str) -> None:
     assert bool(torch.isfinite(method(frames(2), footage(name, 1), 0.9).loss))
 
 
-@pytest.mark.parametrize("name", ["dmt", "dsbn"])  # the others: tests/test_methods.py
+@pytest.mark.parametrize("name", ["dmt", "dsbn"])  # the others: tests/methods/test_methods.py
 def test_four_frames_are_learned_by_heart(name: str) -> None:
     torch.manual_seed(0)
     method = make(name, warmup=0.0).train()

@@ -1,6 +1,4 @@
-"""What is particular to the online baselines; tests/test_methods.py holds what every method must
-do.
-"""
+"""The online baselines' own properties; test_methods.py asks what every method must do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every training method: learns, works at its limits, resumes exactly, and leaves all its results."""
+"""Every training method learns, works at its limits, resumes exactly, leaves all its results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def made(name: str, classes: int, **changes: Any) -> Method:  # Any: configurati
 
 
 def trainable(method: Method) -> list[tuple[str, torch.nn.Parameter]]:
-    """What the loss must reach: everything but a representation head that the method does not use."""
+    """All that the loss must reach: not a representation head that the method does not use."""
     return [
         (name, parameter)
         for name, parameter in method.named_parameters()

@@ -215,17 +215,19 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
     method.after_step(0)
     assert int(plugin.taken) == 1
     found = plugin.adjust_targets(method, view, output)
-    wanted = pseudo_target(
+    expected = pseudo_target(
         batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalize(view.images)).logits
     )
-    torch.testing.assert_close(found.peers[-1], wanted.probability)
+    torch.testing.assert_close(found.peers[-1], expected.probability)
     truth = batch(4, CLASSES)
     everywhere = torch.ones_like(view.valid)
     injected = insert_labelled(found, truth, torch.arange(4), everywhere)
     logits = 30.0 * torch.nn.functional.one_hot(truth.masks, CLASSES).movedim(-1, 1).float()
     said = Output(torch.cat([logits, logits]), [], None)
-    seen = StepContext(torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0)
-    loss = plugin.auxiliary_loss(method, seen)
+    step_context = StepContext(
+        torch.cat([view.images] * 2), said, truth, injected, view.images, 1.0
+    )
+    loss = plugin.auxiliary_loss(method, step_context)
     assert loss is not None and float(loss) < 1e-6  # injected truth is the second opinion, too
 
 

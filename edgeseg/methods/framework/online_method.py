@@ -1,4 +1,4 @@
-"""What methods with online pseudo-labels share: targets, strong views, losses, and plug-in hooks.
+"""The base of methods with online pseudo-labels: targets, strong views, losses, plug-in hooks.
 
 Who makes the targets, which pixels count, how frames are mixed, which plug-ins help: a method is a
 choice of these parts. `pseudo_label_method.py` is the plain host; methods with more networks or

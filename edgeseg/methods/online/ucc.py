@@ -43,9 +43,11 @@ class CrossSetPaste(Plugin):
 
     @torch.no_grad()
     def observe_labelled(self, logits: Tensor, masks: Tensor) -> None:
+        """Update the confidence bank."""
         self.bank.update(logits.float().softmax(1), masks)
 
     def inject(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
+        """Paste a rare class of a labelled frame into a share of the frames."""
         number = len(target.images)
         donor = torch.arange(number, device=target.images.device) % len(labelled.images)
         probabilities = class_sampling_probabilities(self.bank.value, 0.5) * self.rare

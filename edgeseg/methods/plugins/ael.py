@@ -56,6 +56,7 @@ class AEL(Plugin):
 
     @torch.no_grad()
     def observe_labelled(self, logits: Tensor, masks: Tensor) -> None:
+        """Update the confidence bank."""
         self.bank.update(logits.float().softmax(1), masks)
 
     def mix_region(self, target: PseudoTarget) -> Tensor | None:

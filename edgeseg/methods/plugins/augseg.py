@@ -22,6 +22,7 @@ class AugSeg(Plugin):
         super().__init__()
 
     def inject(self, target: PseudoTarget, labelled: Batch) -> PseudoTarget:
+        """Put a box of a random labelled frame into each uncertain frame."""
         number, height, width = target.valid.shape
         donors = len(labelled.images)
         donor = torch.randperm(donors)[torch.arange(number) % donors].to(target.images.device)

@@ -67,6 +67,7 @@ class CorrMatch(Plugin):
         return replace(target, probability=torch.where(changed, certain, target.probability))
 
     def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
+        """Leave out pixels below the adaptive threshold."""
         confident = target.confidence >= self.threshold.value
         return PixelWeights(selected.weight * confident, selected.divisor)
 

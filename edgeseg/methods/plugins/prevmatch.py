@@ -64,6 +64,7 @@ class PrevMatch(Plugin):
         return replace(target, peers=(*target.peers, upsample(logits, size).softmax(1)))
 
     def auxiliary_loss(self, method: Method, step_context: StepContext) -> Tensor | None:
+        """Cross-entropy against the snapshots' confident labels, ramped up over the run."""
         if int(self.taken) == 0:
             return None
         target = peer_target(step_context.target, -1)

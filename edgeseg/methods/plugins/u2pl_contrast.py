@@ -1,7 +1,7 @@
-"""U2PL's contrastive loss on any host with a representation head (Wang et al., CVPR 2022, arXiv
-2203.03884, section 3.3).
+"""U2PL's contrastive loss on any host with a representation head.
 
-Unreliable pixels still tell which classes they are not. It follows the paper's formulas; where the
+Unreliable pixels still tell which classes they are not (Wang et al., CVPR 2022, arXiv 2203.03884,
+section 3.3). It follows the paper's formulas; where the
 official code differs, as in how it selects candidate negatives, the paper wins. r_l and r_h are
 clamped for few classes.
 """
@@ -40,6 +40,7 @@ class U2PLContrast(Plugin):
         self.bank = MemoryBank(len(context.pixels), self.settings.bank, context.config.rep_dim)
 
     def auxiliary_loss(self, method: Method, step_context: StepContext) -> Tensor | None:
+        """lambda_c L_c; the teacher has a second pass, over the mixed frames."""
         assert step_context.output.rep is not None, "the student has no representation head"
         with torch.no_grad():
             teacher_output = method.teacher(step_context.images)
