@@ -24,7 +24,7 @@ from edgeseg.site import Site
 
 @dataclass
 class ExportContext:
-    """What the steps of an export are given, and what they add to.
+    """The state of an export: what its steps are given, and what they add to.
 
     Attributes:
         site: The site that is exported for.

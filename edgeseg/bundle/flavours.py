@@ -1,8 +1,8 @@
 """The flavours of a bundle: each kind of graph file that an export can make, one entry each.
 
-Bundle, export, gates, reports and back ends read these entries and know no flavour by themselves.
-A new flavour is one entry here, one builder in `edgeseg/export/<target>/` that
-`edgeseg.export.bundle_files` calls, and one page of docs.
+Bundle, gates, reports and back ends read these entries and know no flavour by themselves. A new
+flavour is one entry here, one builder in `edgeseg/export/<target>/` with its step in
+`edgeseg.export.bundle_files` or `edgeseg.export.int8_files`, and one page of docs.
 """
 
 from __future__ import annotations

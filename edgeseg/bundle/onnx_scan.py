@@ -36,12 +36,12 @@ Declaration: TypeAlias = "tuple[int, tuple[int, ...]]"  # number of the element 
 
 @dataclass
 class ScannedGraph:
-    """What the walk graph in one file.
+    """The content of one file, as far as the walk notes it down.
 
     Attributes:
         opset: The version of the standard operators.
         ir_version: The version of the file format.
-        nodes: How many there are.
+        nodes: The number of nodes.
         metadata: The file's own entries.
         inputs: Number of the element type and shape by name, 0 for a side that is left open.
         outputs: The same of the outputs.

@@ -88,12 +88,14 @@ def as_text(value: FieldValue) -> str:
 
 def nested(value: FieldValue, number: int) -> list[memoryview]:
     """Return the messages in field `number` of a nested message."""
-    return [as_bytes(item) for found, item in fields(as_bytes(value)) if found == number]
+    return [
+        as_bytes(item) for item_number, item in fields(as_bytes(value)) if item_number == number
+    ]
 
 
 def first_int(message: memoryview, number: int) -> int:
     """Return the first integer in field `number`, 0 if there is none."""
-    for found, value in fields(message):
-        if found == number and isinstance(value, int):
+    for field_number, value in fields(message):
+        if field_number == number and isinstance(value, int):
             return value
     return 0

@@ -1,1 +1,1 @@
-"""evaluation."""
+"""Evaluation of an export on the val frames: parity with torch, thresholds, latency and gates."""

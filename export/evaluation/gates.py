@@ -16,7 +16,12 @@ Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file, and what to do about it."""
+    """A reason to keep a file out of the bundle.
+
+    Attributes:
+        problem: What is wrong with the file, as the end of a sentence that begins with "it".
+        remedy: What to do about it.
+    """
 
     problem: str
     remedy: str

@@ -1,1 +1,1 @@
-"""tensorrt."""
+"""The TensorRT flavour: where it has Q/DQ nodes, and the checklist that it must pass."""

@@ -1,4 +1,4 @@
-"""What every back end offers: a runner, which takes frames, and its prediction.
+"""The interface of every back end: a runner, which takes frames, and its prediction.
 
 Frames go in as uint8 RGB at the graph's size; they are resized to it by `edgeseg.imaging.resize`
 and normalized inside the graph (`edgeseg.export.graph.pre_post_processing`).
@@ -21,13 +21,13 @@ PrecisionChoice = Literal["auto", "fp32", "int8", "fp16"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the graph says about N frames.
+    """The outputs of the graph for N frames.
 
     Attributes:
         mask: (N, H, W) uint8 class ids at the graph's input size.
         entropy: (N, h, w) float32, 0..1, at the logits' stride.
-        score: (N,) float32, share of unreliable pixels.
-        area: (N, C) float32, share of each class.
+        score: (N,) float32, the share of unreliable pixels.
+        area: (N, C) float32, the share of each class.
     """
 
     mask: NDArray[np.uint8]
@@ -40,10 +40,10 @@ class Runner(Protocol):
     """A model ready to run.
 
     Attributes:
-        bundle: where it comes from.
-        flavour: the file that runs.
-        backend: what runs it.
-        streams: so many threads may call it at once.
+        bundle: The bundle that it comes from.
+        flavour: The file that runs.
+        backend: The back end that runs it.
+        streams: The number of threads that may call it at once.
     """
 
     bundle: Bundle

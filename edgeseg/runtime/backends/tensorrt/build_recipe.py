@@ -1,4 +1,4 @@
-"""How one file of a bundle becomes an engine, as the installed TensorRT offers it."""
+"""The recipe by which a file of a bundle becomes an engine with the installed TensorRT."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ MAX_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
 
 @dataclass(frozen=True)
 class TensorRTEnvironment:
-    """What building and running need of the machine.
+    """The parts of the machine that building and running need.
 
     Attributes:
         trt: The `tensorrt` module.

@@ -1,4 +1,4 @@
-"""What TensorRT's engine inspector says of an engine: which layers really run in INT8."""
+"""The layers of an engine as TensorRT's inspector tells them, and which really run in INT8."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Layer = dict[str, Any]  # Any: whatever the inspector writes
 
 @dataclass(frozen=True)
 class LayerInspection:
-    """How many layers of an engine are what.
+    """The number of layers of each kind.
 
     Attributes:
         layers: The number of all layers; 0 where the inspector said nothing that can be read.
@@ -58,19 +58,19 @@ class LayerInspection:
             expected: The number of convolutions that the file has in INT8, None where it does not
                 say.
         """
-        found = []
+        sentences = []
         if not self.layers:
-            found.append(
+            sentences.append(
                 "the engine inspector told nothing, so whether INT8 kernels run is not known"
             )
         elif expected is not None and self.int8_convolutions < expected and not self.opaque:
             names = ", ".join(self.float_convolutions[:SHOWN_NAMES])
             more = ", ..." if len(self.float_convolutions) > SHOWN_NAMES else ""
-            found.append(
+            sentences.append(
                 f"{self.int8_convolutions} of {expected} INT8 convolutions run in INT8; float: "
                 f"{names}{more}"
             )
-        return found
+        return sentences
 
 
 def read_inspection(text: str) -> LayerInspection:

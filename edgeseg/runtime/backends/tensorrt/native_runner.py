@@ -35,7 +35,7 @@ def is_available() -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerRequest:
-    """What a runner is to be opened with.
+    """All that a runner is opened with.
 
     Attributes:
         bundle: The bundle to run.
