@@ -1,5 +1,6 @@
-"""The `edgeseg` command: registers one file per command and turns an EdgesegError into one sentence
-and exit code 1.
+"""The `edgeseg` command: one file per command, in folders by what they are for.
+
+An EdgesegError becomes one sentence and exit code 1.
 """
 
 from __future__ import annotations
@@ -11,25 +12,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from edgeseg.cli import (
-    adapt,
-    add,
-    bench,
-    build,
-    compare,
-    demo,
-    distill,
-    doctor,
-    export,
-    infer,
-    init,
-    log,
-    methods,
-    status,
-    train,
-)
-from edgeseg.cli import eval as evaluation
+from edgeseg.cli import adapt, demo, doctor
+from edgeseg.cli.bundle import bench, build, export
+from edgeseg.cli.bundle import eval as evaluation
+from edgeseg.cli.device import infer, log
 from edgeseg.cli.shared.options import SettingsCommand
+from edgeseg.cli.site import add, init, status
+from edgeseg.cli.training import compare, distill, methods, train
 from edgeseg.errors import EdgesegError
 
 DISK_FAULTS = {

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
-from edgeseg.cli.infer import stopping
+from edgeseg.cli.device.infer import stopping
 from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.runtime.framelog.reader import iter_records, verify_log
 from edgeseg.runtime.framelog.record_format import read_record

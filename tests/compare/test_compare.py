@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli.app import app
-from edgeseg.cli.compare import choose_methods
+from edgeseg.cli.training.compare import choose_methods
 from edgeseg.compare import process_pool as pool
 from edgeseg.compare.html_page import chunks, curve, divergence
 from edgeseg.compare.plan import Plan, claim, plan, stored_plan, usable

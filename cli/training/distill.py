@@ -49,7 +49,7 @@ def distill(
     out, config = options.open_run(site, site.config.distill, "distill", overrides, resume=resume)
 
     from edgeseg.cli.shared.console import progress_bar
-    from edgeseg.cli.train import print_result
+    from edgeseg.cli.training.train import print_result
     from edgeseg.training.distill import distill as distill_model
 
     with progress_bar() as bar, options.discard_if_refused(out, resume=resume):

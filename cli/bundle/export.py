@@ -76,7 +76,7 @@ def export(
     }
     _refuse_contradictions(check, publish, output, flags)
     if check:
-        from edgeseg.cli.export_check import check_bundle
+        from edgeseg.cli.bundle.export_check import check_bundle
 
         check_bundle(run, set_ or [], as_json=as_json)
         return

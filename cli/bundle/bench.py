@@ -57,7 +57,7 @@ def bench(
 ) -> None:
     """Time all files of a bundle, FP32 and INT8 and others: per stage, end to end, against FP32."""
     if students or student:
-        from edgeseg.cli.bench_students import bench_students
+        from edgeseg.cli.bundle.bench_students import bench_students
 
         not_for_students = {
             "BUNDLE": bundle,

@@ -1,0 +1,1 @@
+"""Commands that make, judge and time bundles: export, build, bench, eval."""

@@ -1,0 +1,1 @@
+"""Commands for the device: infer, log."""

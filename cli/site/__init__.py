@@ -1,0 +1,1 @@
+"""Commands that make and fill a site: init, add, status."""

@@ -1,0 +1,1 @@
+"""Commands that train models: train, distill, compare, methods."""
