@@ -20,10 +20,10 @@ from edgeseg.data.frame_cache import cache_bytes_used
 from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.errors import DataError
 from edgeseg.site import Site
-from tests.helpers.frame_cache import (
-    FRAMES,
-    RECORD,
-    SIZE,
+from tests.helpers.sites import (
+    CACHED_SIZE,
+    LABELLED_FRAMES,
+    RECORD_BYTES,
     all_bytes,
     bytes_without_cache,
     cache_files,
@@ -45,18 +45,24 @@ def test_every_frame_is_decoded_once_for_all_runs_and_comes_back_the_same(
     assert not cache_files(site)
     decoded_ids = watch_decoding(monkeypatch)
     first = labelled_reader(site)
-    assert cache_bytes_used(site) < RECORD  # sparse: nothing is written before it is known
-    assert all_bytes(first) == expected and len(decoded_ids) == FRAMES
+    assert cache_bytes_used(site) < RECORD_BYTES  # sparse: nothing is written before it is known
+    assert all_bytes(first) == expected and len(decoded_ids) == LABELLED_FRAMES
     assert (
         all_bytes(first) == expected
         and all_bytes(labelled_reader(site)) == expected
-        and len(decoded_ids) == FRAMES
+        and len(decoded_ids) == LABELLED_FRAMES
     )
     image, mask = first[0]
     assert (
-        image.shape == (*SIZE, 3) and mask.shape == SIZE and image.dtype == mask.dtype == np.uint8
+        image.shape == (*CACHED_SIZE, 3)
+        and mask.shape == CACHED_SIZE
+        and image.dtype == mask.dtype == np.uint8
     )
-    assert cache_files(site)[0].stat().st_size == FRAMES * RECORD <= cache_bytes_used(site)
+    assert (
+        cache_files(site)[0].stat().st_size
+        == LABELLED_FRAMES * RECORD_BYTES
+        <= cache_bytes_used(site)
+    )
     assert (site.root / "cache" / ".gitignore").read_text() == "*\n"
 
 
@@ -73,9 +79,11 @@ def test_status_shows_what_the_cache_takes(site: Site, monkeypatch: pytest.Monke
 def test_unlabelled_frames_are_kept_without_masks(site: Site) -> None:
     frames = site.frames("unlabelled")
     for _ in range(2):
-        image, mask = SiteFrameReader(site, frames, SIZE)[1]
+        image, mask = SiteFrameReader(site, frames, CACHED_SIZE)[1]
         assert (mask == 255).all() and image.any()
-    assert cache_files(site)[0].stat().st_size == 2 * (RECORD - SIZE[0] * SIZE[1])
+    assert cache_files(site)[0].stat().st_size == 2 * (
+        RECORD_BYTES - CACHED_SIZE[0] * CACHED_SIZE[1]
+    )
 
 
 @pytest.mark.parametrize("what", ["image", "mask", "classes"])
@@ -95,7 +103,9 @@ def test_a_changed_frame_mask_or_number_of_classes_is_read_anew(site: Site, what
     assert after == bytes_without_cache(site) != before
 
 
-@pytest.mark.parametrize("place", [0, 5000, RECORD - 5, FRAMES * (RECORD - 4) + 4 * 2 + 1])
+@pytest.mark.parametrize(
+    "place", [0, 5000, RECORD_BYTES - 5, LABELLED_FRAMES * (RECORD_BYTES - 4) + 4 * 2 + 1]
+)
 def test_a_damaged_record_or_checksum_is_read_anew_and_mended(
     site: Site, place: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +119,7 @@ def test_a_damaged_record_or_checksum_is_read_anew_and_mended(
     assert all_bytes(labelled_reader(site)) == expected and len(decoded_ids) == 1
 
 
-@pytest.mark.parametrize("keep", [0, 1, RECORD + 7, FRAMES * RECORD - 3])
+@pytest.mark.parametrize("keep", [0, 1, RECORD_BYTES + 7, LABELLED_FRAMES * RECORD_BYTES - 3])
 def test_a_file_cut_short_or_full_of_holes_gives_no_wrong_frame(site: Site, keep: int) -> None:
     expected = all_bytes(labelled_reader(site))
     (path,) = cache_files(site)

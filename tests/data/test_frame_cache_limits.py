@@ -13,9 +13,9 @@ import pytest
 from edgeseg.data.frame_cache import DISK_RESERVE, FrameCache, cache_bytes_used
 from edgeseg.imaging.array_types import Image
 from edgeseg.site import Site
-from tests.helpers.frame_cache import (
-    FRAMES,
-    RECORD,
+from tests.helpers.sites import (
+    LABELLED_FRAMES,
+    RECORD_BYTES,
     Messages,
     all_bytes,
     bytes_without_cache,
@@ -46,7 +46,9 @@ def test_a_disk_that_fills_up_is_said_once_and_frames_stay_in_memory(
         put(self, index, image, mask)
 
     monkeypatch.setattr(FrameCache, "put", full)
-    assert all_bytes(frames) == all_bytes(frames) == expected and len(decoded_ids) == FRAMES
+    assert (
+        all_bytes(frames) == all_bytes(frames) == expected and len(decoded_ids) == LABELLED_FRAMES
+    )
     assert len(messages.lines) == 1 and "No space left" in messages.lines[0]
 
 
@@ -65,7 +67,7 @@ def test_a_folder_that_cannot_be_written_means_memory(
     (site.root / "cache").write_text("in the way")
     frames = labelled_reader(site, messages)
     decoded_ids = watch_decoding(monkeypatch)
-    assert all_bytes(frames) == all_bytes(frames) and len(decoded_ids) == FRAMES
+    assert all_bytes(frames) == all_bytes(frames) and len(decoded_ids) == LABELLED_FRAMES
     assert len(messages.lines) == 1 and "labelled frames are kept in memory" in messages.lines[0]
     (site.root / "cache").unlink()
 
@@ -99,11 +101,11 @@ def test_nothing_is_cached_or_said_with_0(site: Site) -> None:
 def test_frames_that_do_not_fit_stay_in_memory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     messages = Messages()
     decoded_ids = watch_decoding(monkeypatch)
-    frames = labelled_reader(with_cache_limit(site, FRAMES * RECORD - 1), messages)
+    frames = labelled_reader(with_cache_limit(site, LABELLED_FRAMES * RECORD_BYTES - 1), messages)
     all_bytes(frames)
     all_bytes(frames)
     assert (
-        len(decoded_ids) == FRAMES
+        len(decoded_ids) == LABELLED_FRAMES
         and not cache_files(site)
         and "data.cache_bytes" in messages.lines[0]
     )
@@ -111,7 +113,7 @@ def test_frames_that_do_not_fit_stay_in_memory(site: Site, monkeypatch: pytest.M
 
 def test_a_disk_without_room_is_left_alone(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     messages = Messages()
-    free = SimpleNamespace(free=DISK_RESERVE + FRAMES * RECORD - 1)
+    free = SimpleNamespace(free=DISK_RESERVE + LABELLED_FRAMES * RECORD_BYTES - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
     all_bytes(labelled_reader(site, messages))
     assert not cache_files(site) and "to spare; make room" in messages.lines[0]
