@@ -79,7 +79,7 @@ class Box:
         self.said: list[str] = []
 
     @property
-    def tools(self) -> TensorRTEnvironment:
+    def environment(self) -> TensorRTEnvironment:
         return TensorRTEnvironment(self.trt, CudaRuntime(self.cuda))
 
     def run_child(
@@ -130,7 +130,7 @@ def get_engine(
         flavour,
         read_verified_graph(bundle, flavour),
         config,
-        box.tools,
+        box.environment,
         report=box,
         **options,
     )

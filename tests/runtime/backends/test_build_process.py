@@ -54,7 +54,13 @@ def get(
 ) -> Any:  # Any: as `get_or_build_engine`
     data = read_verified_graph(bundle, "int8-trt")
     return get_or_build_engine(
-        bundle, "int8-trt", data, EngineConfig(timeout=timeout), box.tools, report=box, **options
+        bundle,
+        "int8-trt",
+        data,
+        EngineConfig(timeout=timeout),
+        box.environment,
+        report=box,
+        **options,
     )
 
 

@@ -26,7 +26,7 @@ from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import HEIGHT, WIDTH, manifest, painted
 from tests.helpers.engines import JETSON, NEW, engine_bundle, int8_trt
 
-FACE = GraphSignature.of(manifest())
+SIGNATURE = GraphSignature.of(manifest())
 FRAMES = np.stack(
     [painted(np.random.default_rng(seed).integers(0, 4, (2, 3))) for seed in range(6)]
 )
@@ -45,11 +45,11 @@ def load(
     messages = TensorRTMessages(lambda text: None)
     logger = messages.logger(trt)
     plan = build_engine(
-        trt, data, BuildRecipe.of(trt, "int8-trt", EngineConfig()), FACE, messages, logger
+        trt, data, BuildRecipe.of(trt, "int8-trt", EngineConfig()), SIGNATURE, messages, logger
     ).plan
     trt.faults = set(faults)
     cuda.log.clear()
-    return Engine(trt, CudaRuntime(cuda), plan, FACE, logger, **options)
+    return Engine(trt, CudaRuntime(cuda), plan, SIGNATURE, logger, **options)
 
 
 @pytest.mark.parametrize("graphs", [False, True])
@@ -205,7 +205,7 @@ def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) ->
     messages = TensorRTMessages(lambda text: None)
     recipe = BuildRecipe.of(trt, "int8-trt", EngineConfig())
     plan_of["plan"] = build_engine(
-        trt, int8_trt(), recipe, FACE, messages, messages.logger(trt)
+        trt, int8_trt(), recipe, SIGNATURE, messages, messages.logger(trt)
     ).plan
     releases = {
         "cudaFree",
@@ -226,7 +226,7 @@ def test_each_cuda_call_failing_in_turn_releases_everything(integrated: bool) ->
                     fake,
                     CudaRuntime(cuda),
                     plan_of["plan"],
-                    FACE,
+                    SIGNATURE,
                     TensorRTMessages(lambda text: None).logger(fake),
                     lanes=2,
                 )

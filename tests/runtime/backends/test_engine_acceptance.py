@@ -61,5 +61,5 @@ def test_the_power_mode_is_information_and_no_part_of_the_key(
     assert get_engine(box, bundle)[0].power == "pmode:0002"
     monkeypatch.setattr(engine_acceptance, "power_mode", lambda: "pmode:0000")
     get_engine(box, bundle)
-    parts = engine_parts(box.tools, "int8-trt", EngineConfig(), "x")
+    parts = engine_parts(box.environment, "int8-trt", EngineConfig(), "x")
     assert box.builds == 1 and "power" not in parts

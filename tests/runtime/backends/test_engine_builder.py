@@ -21,7 +21,7 @@ from tests.helpers.bundles import manifest, network
 from tests.helpers.engines import JETSON, NEW, OLD, int8_trt
 
 FLAVOURS: list[Flavour] = ["fp32", "fp16", "int8-trt"]
-FACE = GraphSignature.of(manifest())
+SIGNATURE = GraphSignature.of(manifest())
 
 
 def made(
@@ -38,7 +38,11 @@ def made(
     messages = TensorRTMessages(said.append)
     data = data or (int8_trt() if flavour == "int8-trt" else network().SerializeToString())
     recipe = BuildRecipe.of(trt, flavour, EngineConfig(**config))
-    return build_engine(trt, data, recipe, FACE, messages, messages.logger(trt), timing), trt, said
+    return (
+        build_engine(trt, data, recipe, SIGNATURE, messages, messages.logger(trt), timing),
+        trt,
+        said,
+    )
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
@@ -177,5 +181,7 @@ def test_a_graph_of_other_sizes_is_refused_before_anything_is_built() -> None:
     with pytest.raises(
         EngineError, match=r"reads entropy of model\.onnx differently from its manifest"
     ):
-        build_engine(trt, model.SerializeToString(), recipe, FACE, messages, messages.logger(trt))
+        build_engine(
+            trt, model.SerializeToString(), recipe, SIGNATURE, messages, messages.logger(trt)
+        )
     assert not any("build_serialized" in line for line in trt.log)

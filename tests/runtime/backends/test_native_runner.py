@@ -40,7 +40,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
 
 def get(box: Box, bundle: Bundle, flavour: Any) -> tuple[EngineEntry, bytes]:  # Any: a flavour
     return get_or_build_engine(
-        bundle, flavour, read_verified_graph(bundle, flavour), EngineConfig(), box.tools
+        bundle, flavour, read_verified_graph(bundle, flavour), EngineConfig(), box.environment
     )
 
 
