@@ -1,5 +1,4 @@
-"""Seconds to read one epoch of frames at training size: decoded from JPEG or PNG, or from the
-site's cache.
+"""Seconds to read one epoch of frames at training size, decoded or from the site's cache.
 
     python benchmarks/frame_cache.py --images DATA/camvid/images/train [--number 200] [--rounds 5]
 
@@ -32,8 +31,9 @@ ROWS = ("decoded", "filling", "cached", "cold")
 
 
 def make_site(root: Path, images: list[Path], suffix: str, width: int) -> Site:
-    """The images as unlabelled frames of a new site, written anew as `suffix`, `width` pixels wide
-    (0: as they are).
+    """Make a site whose unlabelled frames are the images.
+
+    They are written anew as `suffix` files, `width` pixels wide (0: as they are).
     """
     root.mkdir()
     (root / "edgeseg.toml").write_text(
@@ -90,7 +90,7 @@ def forget(site: Site) -> None:
 
 
 def measure(site: Site, size: tuple[int, int], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every row, interleaved."""
+    """Measure the seconds of every row in turns, over all rounds."""
     seconds: dict[str, list[float]] = {name: [] for name in ROWS}
     plain = Site.open(site.root, ["data.cache_bytes=0"])
     epoch(plain, size)  # warm-up: the image files themselves come into memory
@@ -136,17 +136,17 @@ def main() -> None:
                     name: [1000 * value / len(images) for value in values]
                     for name, values in seconds.items()
                 }
-                middle = {name: statistics.median(values) for name, values in times.items()}
+                medians = {name: statistics.median(values) for name, values in times.items()}
                 cells = [
-                    f"{middle[name]:.2f} ({min(v):.2f}..{max(v):.2f})" for name, v in times.items()
+                    f"{medians[name]:.2f} ({min(v):.2f}..{max(v):.2f})" for name, v in times.items()
                 ]
                 label = f"{suffix[1:]} {width or 'own'} wide to {size[0]}x{size[1]}"
                 print(
                     f"{label:24} "
                     + " ".join(f"{cell:>16}" for cell in cells)
-                    + f" {middle['decoded'] / middle['cached']:15.1f}"
+                    + f" {medians['decoded'] / medians['cached']:15.1f}"
                 )
-                report[label] = {name: round(value, 3) for name, value in middle.items()}
+                report[label] = {name: round(value, 3) for name, value in medians.items()}
     print(json.dumps(report))
 
 

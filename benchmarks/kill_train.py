@@ -1,5 +1,6 @@
-"""Kill -9 a real `edgeseg train` at random moments; every next start must continue, and the end
-must be the same.
+"""Kills of a real `edgeseg train` at random moments, which must change nothing.
+
+Every next start must continue, and the end must be the same.
 
     python benchmarks/kill_train.py --kills 50
 
@@ -62,20 +63,20 @@ def main() -> None:
             command += ["--set", text]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         subprocess.run(command, cwd=root, env=environment, check=True, stderr=subprocess.DEVNULL)
-        whole = root / "runs" / "train" / "exp1"
+        uninterrupted = root / "runs" / "train" / "exp1"
         site = Site.open(root)
         run = site.make_run_folder("train")
-        dice = random.Random(options.seed)
+        generator = random.Random(options.seed)
         killed, steps, failures = 0, [0], []
         while killed < options.kills and not (run / "metrics.json").exists():
             process = subprocess.Popen(
                 [*command, "--resume"], cwd=root, env=environment, stderr=subprocess.PIPE, text=True
             )
             try:
-                wait = dice.uniform(0, options.longest)
+                wait = generator.uniform(0, options.longest)
                 if killed % 2:
-                    _new_checkpoint(run, process)
-                    wait = dice.uniform(0, 1)
+                    _wait_for_new_checkpoint(run, process)
+                    wait = generator.uniform(0, 1)
                 _, text = process.communicate(timeout=wait)
                 if process.returncode:
                     failures.append(text.strip().splitlines()[-1])
@@ -84,7 +85,7 @@ def main() -> None:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
                 killed += 1
-            steps.append(_step(run))
+            steps.append(_newest_step(run))
             if steps[-1] < steps[-2]:
                 failures.append(f"fell back from step {steps[-2]} to {steps[-1]}")
             time.sleep(0.01)
@@ -93,12 +94,15 @@ def main() -> None:
         )
         if done.returncode:
             failures.append(done.stderr.strip().splitlines()[-1])
-        mine, theirs = (load_file(path / "weights" / "last.safetensors") for path in (whole, run))
-        equal = all(torch.equal(mine[name], theirs[name]) for name in mine)
+        expected, resumed = (
+            load_file(path / "weights" / "last.safetensors") for path in (uninterrupted, run)
+        )
+        equal = all(torch.equal(tensor, resumed[name]) for name, tensor in expected.items())
         leftovers = [str(path) for path in run.rglob(".*.tmp")]
-    spread = len(set(steps)) - 1
+    checkpoints = len(set(steps)) - 1
     print(
-        f"{killed} kills at {spread} different checkpoints up to step {steps[-1]}, {len(failures)} failed starts"
+        f"{killed} kills at {checkpoints} different checkpoints up to step {steps[-1]}, "
+        f"{len(failures)} failed starts"
     )
     print(
         f"weights equal to the uninterrupted run: {equal}; temporary files left: {len(leftovers)}"
@@ -119,15 +123,15 @@ def main() -> None:
     sys.exit(bool(failures or leftovers or not equal))
 
 
-def _step(run: Path) -> int:
+def _newest_step(run: Path) -> int:
     """The step of the newest checkpoint."""
     return max((int(path.name.split("-")[1]) for path in run.rglob("checkpoint/step-*")), default=0)
 
 
-def _new_checkpoint(run: Path, process: subprocess.Popen[str]) -> None:
+def _wait_for_new_checkpoint(run: Path, process: subprocess.Popen[str]) -> None:
     """Wait until `process` has written a checkpoint, or has ended."""
-    before = _step(run)
-    while _step(run) == before and process.poll() is None:
+    before = _newest_step(run)
+    while _newest_step(run) == before and process.poll() is None:
         time.sleep(0.02)
 
 

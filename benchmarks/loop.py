@@ -1,16 +1,15 @@
-"""Seconds a step of u2pl at the CPU preset: with and without channels_last, with and without
-torch.compile.
+"""Seconds of a training step with and without channels_last and torch.compile.
 
     OMP_NUM_THREADS=1 python benchmarks/loop.py [--rounds 15] [--precision auto] [--device auto]
 
-DeepLabV3+ on MobileNetV2, random weights and frames, 192x256, 11 classes, batch 4 + 4. A step is
-all that the loop
-does: augmentation, forward, backward, clipping, AdamW and the teacher's average, late in a run when
-every loss counts. Every row has networks of its own; rows take turns in random order, round by
-round, and a ratio is the median over rounds of a row's time by that of the first row in the same
-round. On a busy machine look at "CPU ms", processor time, which other work disturbs less. Student
-and teacher are compiled separately, in place; "ready after" is what the first steps took, which
-compile. On a CPU that takes a C++ compiler; without one those rows are left out.
+It is u2pl at the CPU preset: DeepLabV3+ on MobileNetV2, random weights and frames, 192x256, 11
+classes, batch 4 + 4. A step is all that the loop does: augmentation, forward, backward, clipping,
+AdamW and the teacher's average, late in a run when every loss counts. Every row has networks of its
+own; rows take turns in random order, round by round, and a ratio is the median over rounds of a
+row's time by that of the first row in the same round. On a busy machine look at "CPU ms", processor
+time, which other work disturbs less. Student and teacher are compiled separately, in place; "ready
+after" is what the first steps took, which compile. On a CPU that takes a C++ compiler; without one
+those rows are left out.
 """
 
 from __future__ import annotations
@@ -79,9 +78,11 @@ def make_step(
     optimizer = torch.optim.AdamW(method.student.parameters(), lr=1e-4, foreach=True)
 
     def step() -> None:
-        ours, others = (Batch(*weak_augment(*raw, config.scale)) for raw in (labelled, footage))
+        labelled_batch, unlabelled_batch = (
+            Batch(*weak_augment(*raw, config.scale)) for raw in (labelled, footage)
+        )
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            result: StepResult = method(ours, others, PROGRESS)
+            result: StepResult = method(labelled_batch, unlabelled_batch, PROGRESS)
         torch.autograd.backward(result.loss)
         norm = clip_gradients(list(method.student.parameters()))
         assert bool(torch.isfinite(norm))
@@ -108,7 +109,7 @@ def variant(method: Method, *, channels_last: bool, compiled: bool) -> Method:
 
 
 def cpp_compiler() -> str | None:
-    """Where the compiler is that torch's inductor would call on a CPU."""
+    """Path of the compiler that torch's inductor would call on a CPU, or None."""
     return next(
         (
             path
@@ -161,22 +162,23 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in report.items()))
     if not cuda and compiler is None:
         print(
-            "there is no C++ compiler (g++, clang++, or what CXX names), so nothing can be compiled; install g++"
+            "there is no C++ compiler (g++, clang++, or what CXX names), "
+            "so nothing can be compiled; install g++"
         )
     steps: dict[str, Callable[[], None]] = {}
     ready: dict[str, float] = {}
     for name, (channels_last, compiled) in ROWS.items():
         if compiled and not cuda and compiler is None:
             continue
-        mine = variant(method, channels_last=channels_last, compiled=compiled)
-        steps[name] = make_step(mine, config, device, bf16)
+        own_method = variant(method, channels_last=channels_last, compiled=compiled)
+        steps[name] = make_step(own_method, config, device, bf16)
         began = time.perf_counter()
         for _ in range(given.warmup):
             steps[name]()
         ready[name] = time.perf_counter() - began
         print(f"{name} is ready after {ready[name]:.1f} s", file=sys.stderr)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    work: dict[str, list[float]] = {name: [] for name in steps}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
     for number in range(given.rounds):
         random.shuffle(order)
@@ -185,28 +187,30 @@ def main() -> None:
             began, used = time.perf_counter(), time.process_time()
             steps[name]()
             seconds[name].append(time.perf_counter() - began)
-            work[name].append(time.process_time() - used)
+            cpu_seconds[name].append(time.process_time() - used)
 
-    base = seconds[next(iter(steps))]
+    first_row = next(iter(steps))
+    first_times, first_cpu_times = seconds[first_row], cpu_seconds[first_row]
     print(
-        f"{'':24} {'ms a step':>10} {'spread':>12} {'of first':>9} {'CPU ms':>7} {'of first':>9} {'ready after':>12}"
+        f"{'':24} {'ms a step':>10} {'spread':>12} {'of first':>9} "
+        f"{'CPU ms':>7} {'of first':>9} {'ready after':>12}"
     )
     for name, times in seconds.items():
-        middle, cpu = statistics.median(times), statistics.median(work[name])
-        share = statistics.median(one / other for one, other in zip(times, base))
-        of_work = statistics.median(
-            one / other for one, other in zip(work[name], work[next(iter(steps))])
+        median, cpu = statistics.median(times), statistics.median(cpu_seconds[name])
+        of_first = statistics.median(own / first for own, first in zip(times, first_times))
+        cpu_of_first = statistics.median(
+            own / first for own, first in zip(cpu_seconds[name], first_cpu_times)
         )
         spread = f"{1000 * min(times):.0f}..{1000 * max(times):.0f}"
         print(
-            f"{name:24} {1000 * middle:10.1f} {spread:>12} {share:9.3f} {1000 * cpu:7.1f} {of_work:9.3f} "
-            f"{ready[name]:10.1f} s"
+            f"{name:24} {1000 * median:10.1f} {spread:>12} {of_first:9.3f} "
+            f"{1000 * cpu:7.1f} {cpu_of_first:9.3f} {ready[name]:10.1f} s"
         )
         report[name] = {
-            "seconds": round(middle, 4),
-            "of_first": round(share, 4),
+            "seconds": round(median, 4),
+            "of_first": round(of_first, 4),
             "cpu_seconds": round(cpu, 4),
-            "cpu_of_first": round(of_work, 4),
+            "cpu_of_first": round(cpu_of_first, 4),
             "ready": round(ready[name], 1),
         }
     report["load_after"] = [round(value, 1) for value in os.getloadavg()]

@@ -13,6 +13,13 @@ from edgeseg.methods import Batch, MethodContext
 from edgeseg.models import Network, build_network
 from tests.helpers.sites import COLORS, TINY
 
+LANDSCAPE = TINY | {"encoder": "mobilenetv2_050", "imgsz": [64, 96]}
+
+
+def landscape_config(**changes: object) -> TrainConfig:
+    """Settings of a run of seconds on the frames of `tests.helpers.exporting`, 64 by 96."""
+    return validate_config(TrainConfig, LANDSCAPE | changes, "test")
+
 
 def config(**changes: object) -> TrainConfig:
     """Of a run that takes seconds."""

@@ -39,7 +39,7 @@ def step_of(method: Method, size: int) -> Callable[[], Tensor]:
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of all tensors alive that were made within; `peak` is the most there were."""
+    """Counts the bytes of all tensors alive that were made within; `peak` is the maximum."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
