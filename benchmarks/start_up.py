@@ -44,7 +44,8 @@ def main() -> int:
     python = platform.python_version()
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     print(
-        f"edgeseg {edgeseg.__version__}, Python {python}, {platform.machine()}, load {load:.1f} a core, {RUNS} runs\n"
+        f"edgeseg {edgeseg.__version__}, Python {python}, {platform.machine()}, "
+        f"load {load:.1f} a core, {RUNS} runs\n"
     )
     print(f"{'seconds':16}{'median':>9}{'fastest':>9}{'slowest':>9}{'limit':>9}{'processor':>11}")
     figures, within = {}, True

@@ -1,4 +1,4 @@
-"""The documentation is built as a site, offline, without a warning, and every page can be reached."""
+"""The documentation is a site: built offline, without a warning, every page within reach."""
 
 from __future__ import annotations
 
