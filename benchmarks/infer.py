@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.config import LogConfig
-from edgeseg.imaging.resize import preprocess
+from edgeseg.imaging.preprocessing import preprocess
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import available_cores, open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog

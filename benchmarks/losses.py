@@ -33,7 +33,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.losses.ael_adaptive import ConfidenceBank, equalization_sampling_rates
 from edgeseg.losses.entropy import entropy, percentile_threshold
 from edgeseg.losses.fpl_fuzzy import fuzzy_loss, fuzzy_positives
-from edgeseg.losses.memory_bank import MemoryBank
+from edgeseg.losses.shared.memory_bank import MemoryBank
 from edgeseg.losses.u2pl_contrastive import (
     anchor_mask,
     class_ranks,

@@ -13,7 +13,8 @@ from edgeseg.lazy import lazy_names
 if TYPE_CHECKING:
     from edgeseg.imaging.image_codec import read_image
     from edgeseg.imaging.mask_png import encode_palette_png, read_mask
-    from edgeseg.imaging.resize import preprocess, resize_image, resize_mask
+    from edgeseg.imaging.preprocessing import preprocess
+    from edgeseg.imaging.resize import resize_image, resize_mask
 
 __all__ = [
     "encode_palette_png",
@@ -28,7 +29,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "encode_palette_png": "edgeseg.imaging.mask_png",
-        "preprocess": "edgeseg.imaging.resize",
+        "preprocess": "edgeseg.imaging.preprocessing",
         "read_image": "edgeseg.imaging.image_codec",
         "read_mask": "edgeseg.imaging.mask_png",
         "resize_image": "edgeseg.imaging.resize",

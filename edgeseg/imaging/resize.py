@@ -32,8 +32,3 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     if mask.shape == size:
         return mask
     return np.asarray(cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-
-
-def preprocess(image: Image, size: tuple[int, int]) -> Image:
-    """Turn a decoded frame, (H, W, 3) uint8 BGR, into the graph's input of `size`, uint8 RGB."""
-    return np.asarray(cv2.cvtColor(resize_image(image, size), cv2.COLOR_BGR2RGB), np.uint8)

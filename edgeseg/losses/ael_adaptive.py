@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from edgeseg.distributed import all_reduce_sum
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import to_float32
+from edgeseg.losses.shared.precision import to_float32
 
 
 class ConfidenceBank(nn.Module):

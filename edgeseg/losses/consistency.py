@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import to_float32
+from edgeseg.losses.shared.precision import to_float32
 
 
 def squared_error(logits: Tensor, target_probability: Tensor) -> Tensor:

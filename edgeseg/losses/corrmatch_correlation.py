@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import all_gather
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import full_precision, to_float32
-from edgeseg.losses.resize import resize_nearest
+from edgeseg.losses.shared.precision import full_precision, to_float32
+from edgeseg.losses.shared.resize import resize_nearest
 
 REGION_CUT = 0.5  # share of a correlation row's range above which a place belongs to the region
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import to_float32
+from edgeseg.losses.shared.precision import to_float32
 
 
 def cross_entropy(logits: Tensor, target: Tensor, class_weight: Tensor | None = None) -> Tensor:

@@ -2,7 +2,7 @@
 
 In the paper's order: anchors A_c, class prototypes z_c+, negatives chosen by the rank O of a class
 in a pixel's prediction, and the InfoNCE loss L_c. The memory bank Q_c that keeps the negatives is
-in `losses/memory_bank.py`; the training step calls all of it from
+in `losses/shared/memory_bank.py`; the training step calls all of it from
 `methods/plugins/u2pl_contrast.py`. Legend: C classes, D features of the representation, P pixels, M
 anchors a class, N negatives a class.
 """
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import all_reduce_sum, world_size
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import full_precision, to_float32
+from edgeseg.losses.shared.precision import full_precision, to_float32
 
 
 def class_ranks(probability: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from edgeseg.bundle.flavours import Backend, flavours_of
 from edgeseg.bundle.golden_frames import GoldenFrames
 from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.resize import preprocess
+from edgeseg.imaging.preprocessing import preprocess
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import open_runner

@@ -11,7 +11,8 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.image_codec import read_image
 from edgeseg.imaging.mask_png import read_mask as read_mask_png
-from edgeseg.imaging.resize import preprocess, resize_mask
+from edgeseg.imaging.preprocessing import preprocess
+from edgeseg.imaging.resize import resize_mask
 from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner

@@ -32,7 +32,7 @@ import numpy as np
 
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.resize import preprocess
+from edgeseg.imaging.preprocessing import preprocess
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Prediction, Runner
 from edgeseg.runtime.outputs.base import Sink

@@ -17,7 +17,7 @@ from edgeseg.config import DistillConfig
 from edgeseg.data.augment import strong_augment
 from edgeseg.errors import TrainError
 from edgeseg.losses.distillation import distillation_loss
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods import Batch, Method, StepResult
 from edgeseg.models import Network
 from edgeseg.models.model_files import load_model

@@ -20,7 +20,7 @@ from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.losses.entropy import entropy
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.models import MEAN, STD, Network
 from edgeseg.models.model_files import LoadedModel, load_model

@@ -19,7 +19,7 @@ from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.site_frames import ValFrames
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.resize import resize_mask
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.models.model_files import ModelCard
 from edgeseg.progress import ProgressReporter
 

@@ -11,13 +11,13 @@ from torch import Tensor, distributed
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
-from edgeseg.losses.adversarial import feature_matching
 from edgeseg.losses.ael_adaptive import ConfidenceBank
-from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.baselines.adversarial import feature_matching
+from edgeseg.losses.baselines.cac_directional import directional_contrast
 from edgeseg.losses.corrmatch_correlation import AdaptiveThreshold
 from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.losses.entropy import class_percentile_thresholds, percentile_threshold
-from edgeseg.losses.memory_bank import MemoryBank
+from edgeseg.losses.shared.memory_bank import MemoryBank
 from edgeseg.losses.u2pl_contrastive import info_nce, prototypes
 
 FRAMES, CLASSES, SIZE, WIDTH = 4, 5, 12, 6

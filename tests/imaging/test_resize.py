@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.imaging.resize import preprocess, resize_image, resize_mask
+from edgeseg.imaging.preprocessing import preprocess
+from edgeseg.imaging.resize import resize_image, resize_mask
 
 HEIGHT, WIDTH = 64, 96
 

@@ -16,16 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import literal
-from edgeseg.losses import (
-    adversarial,
-    ael_adaptive,
-    consistency,
-    corrmatch_correlation,
-    dmt_weights,
-    fpl_fuzzy,
-    gct_flaw,
-)
-from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses import ael_adaptive, consistency, corrmatch_correlation, fpl_fuzzy
+from edgeseg.losses.baselines import adversarial, dmt_weights, gct_flaw
+from edgeseg.losses.baselines.cac_directional import directional_contrast
 from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.losses.u2pl_contrastive import info_nce
 from tests.helpers.loss_inputs import class_probabilities, every_number, normal, some_labels

@@ -187,7 +187,7 @@ def test_cac_finds_the_same_place_in_both_windows() -> None:
 
 
 def test_pseudoseg_fuses_two_scales_and_classifies_frames() -> None:
-    from edgeseg.losses.image_level import presence_loss
+    from edgeseg.losses.baselines.image_level import presence_loss
     from edgeseg.methods.baselines.pseudoseg import fuse_logits
 
     one, other = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)

@@ -14,7 +14,7 @@ from edgeseg.config import ALIASES, METHOD_NAMES, PLUGIN_NAMES
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.config.method_catalogue import PLUGINS as PLUGIN_TEXTS
 from edgeseg.errors import ConfigError, TrainError
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods import METHODS, STAGED, Batch, Method
 from edgeseg.methods.plugins import PLUGINS, prevmatch
 from edgeseg.site import Site

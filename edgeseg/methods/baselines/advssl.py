@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.adversarial import adversarial_loss, discriminator_loss, judged_real
+from edgeseg.losses.baselines.adversarial import adversarial_loss, discriminator_loss, judged_real
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.resize import resize_nearest, upsample
+from edgeseg.losses.shared.resize import resize_nearest, upsample
 from edgeseg.methods.baselines.discriminator import (
     call_frozen,
     strided_convolutions,

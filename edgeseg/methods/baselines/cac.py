@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from edgeseg.data.augment import strong_augment
 from edgeseg.distributed import all_gather
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.baselines.cac_directional import directional_contrast
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import all_pixels

@@ -2,7 +2,7 @@
 
 Two networks teach each other in five phases. In phase k the one labels, for the other, the k / 5
 most confident pixels of each class; how much a label counts depends on what the trained network
-itself predicts (`losses/dmt_weights.py`). A network goes on from where its last phase left it.
+itself predicts (`losses/baselines/dmt_weights.py`). A network goes on from where its last phase left it.
 
 Simplified: the networks differ in their heads, not in what they were pre-trained on, and a frozen
 peer labels every batch as it comes, so the most confident pixels are those of the batch instead of
@@ -23,9 +23,9 @@ from torch.nn import functional as F
 from edgeseg.data.augment import strong_augment
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.dmt_weights import mutual_weight
+from edgeseg.losses.baselines.dmt_weights import mutual_weight
 from edgeseg.losses.entropy import class_percentile_thresholds
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages
 from edgeseg.methods.framework.views import PseudoTarget, pseudo_target

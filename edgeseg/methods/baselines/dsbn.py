@@ -22,7 +22,7 @@ from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import symmetric_cross_entropy
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages, duplicated
 from edgeseg.methods.online.suponly import suponly

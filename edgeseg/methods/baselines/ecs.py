@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.resize import resize_nearest, upsample
+from edgeseg.losses.shared.resize import resize_nearest, upsample
 from edgeseg.methods.baselines.discriminator import call_frozen, image_and_class_map
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 

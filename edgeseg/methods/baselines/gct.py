@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import distributed_masked_mean
 from edgeseg.imaging.array_types import IGNORE
+from edgeseg.losses.baselines.gct_flaw import dynamic_consistency_masks, flaw_loss, flaw_target
 from edgeseg.losses.consistency import squared_error
-from edgeseg.losses.gct_flaw import dynamic_consistency_masks, flaw_loss, flaw_target
-from edgeseg.losses.resize import resize_nearest, upsample
+from edgeseg.losses.shared.resize import resize_nearest, upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import all_pixels

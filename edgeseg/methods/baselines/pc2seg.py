@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.baselines.cac_directional import directional_contrast
 from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.memory_bank import MemoryBank
-from edgeseg.losses.resize import resize_nearest
+from edgeseg.losses.shared.memory_bank import MemoryBank
+from edgeseg.losses.shared.resize import resize_nearest
 from edgeseg.losses.u2pl_contrastive import one_hot
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edgeseg.losses.baselines.image_level import presence_loss
 from edgeseg.losses.consistency import soft_cross_entropy
 from edgeseg.losses.corrmatch_correlation import propagate_logits
-from edgeseg.losses.image_level import presence_loss
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import all_pixels, step_result

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.adversarial import discriminator_loss, feature_matching, judged_real
+from edgeseg.losses.baselines.adversarial import discriminator_loss, feature_matching, judged_real
+from edgeseg.losses.baselines.image_level import presence_loss
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.image_level import presence_loss
-from edgeseg.losses.resize import resize_nearest
+from edgeseg.losses.shared.resize import resize_nearest
 from edgeseg.methods.baselines.discriminator import (
     call_frozen,
     image_and_class_map,

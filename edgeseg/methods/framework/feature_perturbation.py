@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.losses.consistency import kl_divergence
-from edgeseg.losses.precision import to_float32
+from edgeseg.losses.shared.precision import to_float32
 
 
 def complementary_dropout(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.models import MEAN, STD, Network, Output
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
 from edgeseg.methods.framework.pixel_selection import PixelSelector, PixelWeights
 from edgeseg.methods.framework.plugin import Plugin, StepContext

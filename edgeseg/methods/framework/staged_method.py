@@ -18,7 +18,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.models import Network
 from edgeseg.site import Frame

@@ -14,7 +14,7 @@ from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.data.cutmix import mix_boxes, random_boxes
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.entropy import entropy
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgeseg.losses.ael_adaptive import ConfidenceBank, class_sampling_probabilities
 from edgeseg.losses.consistency import agreement_weight
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import PixelWeights, all_pixels, step_result

@@ -20,7 +20,7 @@ from edgeseg.losses.corrmatch_correlation import (
     propagate_logits,
 )
 from edgeseg.losses.cross_entropy import cross_entropy
-from edgeseg.losses.resize import resize_nearest, upsample
+from edgeseg.losses.shared.resize import resize_nearest, upsample
 from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import PixelWeights
 from edgeseg.methods.framework.plugin import Plugin, StepContext

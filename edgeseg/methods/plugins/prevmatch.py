@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import confident_pixels
 from edgeseg.methods.framework.plugin import Plugin, StepContext

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import all_reduce_sum
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.memory_bank import MemoryBank
-from edgeseg.losses.resize import resize_nearest
+from edgeseg.losses.shared.memory_bank import MemoryBank
+from edgeseg.losses.shared.resize import resize_nearest
 from edgeseg.losses.u2pl_contrastive import (
     anchor_mask,
     info_nce,

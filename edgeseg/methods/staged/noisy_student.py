@@ -16,7 +16,7 @@ from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.distributed import distributed_masked_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.consistency import soft_cross_entropy
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.feature_perturbation import channel_dropout
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages

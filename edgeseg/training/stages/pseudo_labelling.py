@@ -16,7 +16,7 @@ from edgeseg.atomic_files import write_atomic
 from edgeseg.data.frame_reader import FrameReader
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.image_codec import encode_png
-from edgeseg.losses.resize import upsample
+from edgeseg.losses.shared.resize import upsample
 from edgeseg.models import Network
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from edgeseg.losses.cac_directional import directional_contrast
+from edgeseg.losses.baselines.cac_directional import directional_contrast
 from tests.helpers.loss_inputs import normal
 
 

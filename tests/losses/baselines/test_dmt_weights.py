@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from benchmarks import literal
-from edgeseg.losses import dmt_weights
+from edgeseg.losses.baselines import dmt_weights
 from tests.helpers.loss_inputs import class_probabilities, every_number, some_labels
 
 

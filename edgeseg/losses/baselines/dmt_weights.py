@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import to_float32
+from edgeseg.losses.shared.precision import to_float32
 
 
 @torch.no_grad()

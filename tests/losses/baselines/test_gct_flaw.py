@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edgeseg.losses import gct_flaw
+from edgeseg.losses.baselines import gct_flaw
 
 
 def test_the_flaw_target_is_high_around_mistakes_and_zero_where_all_is_right() -> None:

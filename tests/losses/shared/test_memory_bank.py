@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from edgeseg.losses.memory_bank import MemoryBank
+from edgeseg.losses.shared.memory_bank import MemoryBank
 
 
 def test_bank_is_first_in_first_out_per_class_and_draws_only_what_it_holds() -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from edgeseg.distributed import distributed_masked_mean
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.precision import full_precision, to_float32
+from edgeseg.losses.shared.precision import full_precision, to_float32
 
 
 def directional_contrast(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from edgeseg.losses.adversarial import judged_real
+from edgeseg.losses.baselines.adversarial import judged_real
 
 
 def test_scores_are_compared_as_probabilities() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.distributed import all_reduce_sum, distributed_masked_mean, world_size
-from edgeseg.losses.precision import to_float32
+from edgeseg.losses.shared.precision import to_float32
 
 
 def discriminator_loss(
