@@ -85,7 +85,9 @@ class Trainer:
         self._fabric_method, self._fabric_optimizer = self.devices.fabric.setup(
             self.method, self.optimizer
         )
-        self._trained = [each for each in self.method.parameters() if each.requires_grad]
+        self._trained = [
+            parameter for parameter in self.method.parameters() if parameter.requires_grad
+        ]
         self.report.start(
             f"{self.title} {self.folder.path.name}", self.steps.last - self.steps.first
         )
