@@ -70,19 +70,23 @@ class Site:
         self.config = config
 
     @classmethod
-    def open(cls, start: Path | None = None, overrides: list[str] | None = None) -> Site:
+    def open(cls, start: Path | str | None = None, overrides: list[str] | None = None) -> Site:
         """Open the site at `start` or above it, as git finds its repository.
+
+        Args:
+            start: A folder; the working directory if left out.
+            overrides: Settings for this object alone, such as `["train.steps=2000"]`.
 
         Raises:
             SiteNotFoundError: There is none.
             ConfigError: Its configuration is wrong.
         """
-        start = (start or Path.cwd()).resolve()
-        for folder in (start, *start.parents):
+        begin = Path(start or Path.cwd()).resolve()
+        for folder in (begin, *begin.parents):
             if (folder / CONFIG_NAME).is_file():
                 return cls(folder, load_config(folder / CONFIG_NAME, overrides))
         raise SiteNotFoundError(
-            f"no {CONFIG_NAME} in {start} or above it; go into a site or make one with "
+            f"no {CONFIG_NAME} in {begin} or above it; go into a site or make one with "
             "`edgeseg init DIR`"
         )
 

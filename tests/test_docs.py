@@ -11,6 +11,7 @@ block that takes it: the text shows the plain command, the test stays small.
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -31,6 +33,9 @@ from edgeseg.config.reference import tables
 from edgeseg.demo.renderer.light import Conditions
 from edgeseg.demo.renderer.scene import Scene
 from edgeseg.errors import EdgesegError
+from edgeseg.runtime.framelog.record_format import read_record
+from tests.helpers.bundles import make_bundle, painted
+from tests.helpers.rounds import make_log
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -245,3 +250,30 @@ def test_troubleshooting_quotes_what_is_said_and_has_every_kind_of_error() -> No
     for row in re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE):
         for quoted in re.findall(r"`([^`]+)`", row):
             assert quoted in said, f"nothing in edgeseg says {quoted!r} any more"
+
+
+def python_blocks(page: str) -> list[str]:
+    """The fenced Python blocks of a page in docs/."""
+    text = (ROOT / "docs" / page).read_text()
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_reader_of_records_in_the_documentation_reads_records(tmp_path: Path) -> None:
+    (program,) = python_blocks("formats/frame-log.md")
+    names: dict[str, Any] = {}  # Any: whatever the page defines
+    exec(program, names)
+    for path in make_log(tmp_path / "log", range(2)):
+        header, parts = names["read"](path)
+        record = read_record(path)
+        assert header == json.loads(record.header.canonical())
+        assert parts == record.parts
+
+
+def test_the_python_page_runs_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = "import edgeseg\n" + python_blocks("python-api.md")[1]
+    make_bundle(tmp_path / "bundles" / "current")
+    cv2.imwrite(str(tmp_path / "picture.jpg"), painted(np.array([[0, 1]]), 90, 120))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}  # Any: as above
+    exec(program, names)
+    assert names["prediction"].mask.shape == (1, *names["frame"].shape[:2])

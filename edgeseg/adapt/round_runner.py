@@ -64,7 +64,7 @@ class RoundResult:
 
 def run_round(
     site: Site,
-    logs: Sequence[Path] = (),
+    logs: Sequence[Path | str] = (),
     *,
     resume: bool = False,
     steps: Steps | None = None,
@@ -82,9 +82,10 @@ def run_round(
         EdgesegError: of other kinds, from the steps; mended, the round goes on where it was.
     """
     report = report or NullReporter()
-    check_folders(logs)
+    folders = [Path(log) for log in logs]
+    check_folders(folders)
     with lock_folder(rounds_folder(site), AdaptError):
-        state = _open(site, [path.resolve() for path in logs], resume, report)
+        state = _open(site, [folder.resolve() for folder in folders], resume, report)
         while (name := state.next_step) is not None:
             state = _advance(site, state, name, steps or _real(), report)
     return _result(site, state)

@@ -38,14 +38,14 @@ class Bundle:
         self.digest = digest
 
     @classmethod
-    def open(cls, path: Path) -> Bundle:
+    def open(cls, path: Path | str) -> Bundle:
         """Read the manifest and check names and sizes; content is checked by `read`.
 
         Raises:
             BundleError: There is no bundle, its format is unknown, or files are foreign, missing
                 or of the wrong size.
         """
-        path = path.resolve()
+        path = Path(path).resolve()
         source = path / MANIFEST
         try:
             if source.stat().st_size > MAX_MANIFEST:

@@ -25,8 +25,9 @@ END_MARKS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND"}
 NO_FRAME_HEADER = (0xC4, 0xC8, 0xCC)
 
 
-def read_image(path: Path) -> Image | None:
+def read_image(path: Path | str) -> Image | None:
     """Decode a picture to (H, W, 3) uint8 BGR; None if it is missing, truncated or no picture."""
+    path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             return None

@@ -93,7 +93,7 @@ class InferenceResult:
 
 
 def infer(
-    bundle: Bundle | Path,
+    bundle: Bundle | Path | str,
     source: Source | str,
     outputs: OutputTargets | None = None,
     config: InferConfig | None = None,

@@ -38,7 +38,7 @@ def available_cores() -> int:
 
 @contextmanager
 def open_runner(
-    bundle: Path | Bundle,
+    bundle: Bundle | Path | str,
     backend: BackendChoice = "auto",
     precision: PrecisionChoice | Flavour = "auto",
     threads: int = 0,
