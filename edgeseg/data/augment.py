@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edgeseg.data.cutmix import place_boxes
 from edgeseg.imaging.array_types import IGNORE
 
 PADDING = 0.45  # a gray that normalizes to about 0
@@ -82,14 +83,9 @@ def cutout(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     ratio = 0.3 * (1 / 0.3**2) ** torch.rand(batch, device=device)
     box_height = (share * ratio).sqrt().clamp(max=1.0)
     box_width = (share / ratio).sqrt().clamp(max=1.0)
-    top = torch.rand(batch, device=device) * (1 - box_height)
-    left = torch.rand(batch, device=device) * (1 - box_width)
-    y = (torch.arange(height, device=device) + 0.5) / height
-    x = (torch.arange(width, device=device) + 0.5) / width
-    rows = (y >= top[:, None]) & (y < (top + box_height)[:, None])
-    columns = (x >= left[:, None]) & (x < (left + box_width)[:, None])
+    box = place_boxes(box_height, box_width, height, width)
     chosen = torch.rand(batch, device=device) < 0.5
-    box = rows[:, :, None] & columns[:, None, :] & chosen[:, None, None]
+    box &= chosen[:, None, None]
     noisy = torch.where(box[:, None], torch.rand_like(images), images)
     return noisy, masks.masked_fill(box, IGNORE)
 

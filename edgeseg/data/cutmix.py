@@ -19,6 +19,23 @@ def random_boxes(
     ratio = 4.0 ** (torch.rand(batch, device=device) - 0.5)
     box_height = ((share * ratio).sqrt()).clamp(share, 1.0)
     box_width = share / box_height
+    return place_boxes(box_height, box_width, height, width)
+
+
+def place_boxes(box_height: Tensor, box_width: Tensor, height: int, width: int) -> Tensor:
+    """Place a box at random inside each image.
+
+    A pixel is inside when its center is: a box of 0.5 of the width that begins at 0.25 holds, of
+    four columns with centers at 0.125, 0.375, 0.625 and 0.875, the middle two.
+
+    Args:
+        box_height, box_width: (B,) as parts of the image's, 0..1.
+        height, width: of the images in pixels.
+
+    Returns:
+        (B, H, W) bool, true inside the box.
+    """
+    batch, device = len(box_height), box_height.device
     top = torch.rand(batch, device=device) * (1 - box_height)
     left = torch.rand(batch, device=device) * (1 - box_width)
     y = (torch.arange(height, device=device) + 0.5) / height
