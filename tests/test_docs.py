@@ -30,7 +30,7 @@ from typer.testing import CliRunner
 from docs.generate import pages
 from edgeseg.cli.app import app
 from edgeseg.config.reference import tables
-from edgeseg.demo.renderer.light import Conditions
+from edgeseg.demo.renderer.lighting import Conditions
 from edgeseg.demo.renderer.scene import Scene
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.framelog.record_format import read_record

@@ -36,7 +36,7 @@ ENDED: dict[str | None, str] = {
 RUN_FILES = ("model.json", "metrics.json", "weights/best.safetensors")
 
 
-# `edgeseg.adapt.pseudo_labels.pseudo_label`; `collapse` of its result stops the round, its `alarms`
+# `edgeseg.adapt.drift_check.pseudo_label`; `collapse` of its result stops the round, its `alarms`
 # are told
 Labeller = Callable[..., Any]  # Any: see `pseudo.Statistics`
 Trainer = Callable[

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edgeseg.adapt.drift_check import pseudo_label
 from edgeseg.adapt.gate_measurement import compare
-from edgeseg.adapt.pseudo_labels import pseudo_label
 from edgeseg.adapt.round_steps import Steps
 from edgeseg.export.exporter import export
 from edgeseg.training.distill import distill

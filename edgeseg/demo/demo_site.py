@@ -24,7 +24,7 @@ from edgeseg.config import CONFIG_NAME, SiteConfig, to_toml, validate_config
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.demo.renderer.camera_view import Pose
-from edgeseg.demo.renderer.light import Conditions
+from edgeseg.demo.renderer.lighting import Conditions
 from edgeseg.demo.renderer.scene import CLASSES, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
 from edgeseg.errors import DataError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edgeseg.demo.renderer.camera_view import Pose
-from edgeseg.demo.renderer.light import Conditions
+from edgeseg.demo.renderer.lighting import Conditions
 
 Chooser = Callable[[np.random.Generator, float, float], Conditions]
 CLOUDS = {"fair": (0.0, 0.5), "grey": (0.65, 1.0), "rain": (0.8, 1.0)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg.demo.renderer.camera_view import Pose, bounce, rays
-from edgeseg.demo.renderer.light import Conditions, light
+from edgeseg.demo.renderer.lighting import Conditions, light
 from edgeseg.demo.renderer.scene import SKY, STRUCTURE, WATER, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
 

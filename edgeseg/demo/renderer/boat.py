@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.demo.renderer.camera_view import Pose
-from edgeseg.demo.renderer.light import Conditions, Light
+from edgeseg.demo.renderer.lighting import Conditions, Light
 from edgeseg.demo.renderer.noise import Floats
 
 STRUCTURE, WATER = 4, 1

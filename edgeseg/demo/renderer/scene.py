@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.demo.renderer import lens, sky, water
+from edgeseg.demo.renderer import camera_sensor, sky, water
 from edgeseg.demo.renderer import site_plan as plan
 from edgeseg.demo.renderer.boat import Projection, draw_boat
 from edgeseg.demo.renderer.camera_view import Pose, Rays, bounce, rays
-from edgeseg.demo.renderer.geometry import Surface, World
-from edgeseg.demo.renderer.light import Conditions, Light, light, shade, shadows
+from edgeseg.demo.renderer.lighting import Conditions, Light, light, shade, shadows
 from edgeseg.demo.renderer.noise import Floats, sample
+from edgeseg.demo.renderer.world import Surface, World
 from edgeseg.imaging.array_types import Image
 
 CLASSES = (
@@ -64,7 +64,7 @@ class Scene:
     def __init__(self, height: int = 192, width: int = 288, seed: int = 3) -> None:
         self.height, self.width = height, width
         self.world = World(seed)
-        self.lens = lens.Lens(np.random.default_rng((seed, 1)), height, width)
+        self.lens = camera_sensor.Lens(np.random.default_rng((seed, 1)), height, width)
         self._stills: dict[Pose, Still] = {}
         self._rivers: dict[tuple[Pose, int], River] = {}
 
@@ -87,7 +87,9 @@ class Scene:
             above[::-1][: len(mirrored)],
             where=(river.mirrored.material == plan.SKY)[..., None],
         )
-        mirrored = lens.haze(mirrored, river.mirrored.distance, river.rise, conditions, shine)
+        mirrored = camera_sensor.haze(
+            mirrored, river.mirrored.distance, river.rise, conditions, shine
+        )
         surface = water.paint(
             self.world, river.sheet, mirrored, color[top:], shadow[top:], conditions, shine
         )
@@ -106,9 +108,9 @@ class Scene:
                 shine,
                 random,
             )
-        color = lens.haze(color, distance, still.view.direction[1], conditions, shine)
+        color = camera_sensor.haze(color, distance, still.view.direction[1], conditions, shine)
         picture, mask = self._shake(color, mask, still.sway, conditions, random)
-        return lens.develop(
+        return camera_sensor.develop(
             self.lens.expose(picture, conditions, shine, random), int(random.integers(72, 93))
         ), mask
 

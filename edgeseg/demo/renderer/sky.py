@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgeseg.demo.renderer.geometry import World
-from edgeseg.demo.renderer.light import Conditions, Light
+from edgeseg.demo.renderer.lighting import Conditions, Light
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
+from edgeseg.demo.renderer.world import World
 
 
 def paint(

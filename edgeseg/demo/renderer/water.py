@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeseg.demo.renderer.geometry import World
-from edgeseg.demo.renderer.light import Conditions, Light, autumn
+from edgeseg.demo.renderer.lighting import Conditions, Light, autumn
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
+from edgeseg.demo.renderer.world import World
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from edgeseg.demo.renderer.camera_view import FAR
-from edgeseg.demo.renderer.light import Conditions, Light
+from edgeseg.demo.renderer.lighting import Conditions, Light
 from edgeseg.demo.renderer.noise import Floats, smoothstep, tile
 from edgeseg.imaging.array_types import Image
 

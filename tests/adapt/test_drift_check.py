@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edgeseg.adapt.collapse_alarms import Statistics, compare_histograms
-from edgeseg.adapt.pseudo_labels import labelled_pixels, pseudo_label
+from edgeseg.adapt.drift_check import labelled_pixels, pseudo_label
 from edgeseg.models import build_network
 from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.site import Site
@@ -88,7 +88,7 @@ def test_a_start_after_a_kill_predicts_only_what_is_missing(
             raise Killed
         return predict(*args, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("edgeseg.adapt.pseudo_labels.predict", count)
+    monkeypatch.setattr("edgeseg.adapt.drift_check.predict", count)
     with pytest.raises(Killed):
         pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
     assert pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2) == whole

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.demo.renderer import site_plan as plan
-from edgeseg.demo.renderer.geometry import Surface, World
 from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
+from edgeseg.demo.renderer.world import Surface, World
 
 LATITUDE = 0.84  # radians
 # compass direction that the camera looks in, radians: summer's evening sun stands in the picture
