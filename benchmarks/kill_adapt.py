@@ -41,8 +41,8 @@ import torch
 
 import edgeseg
 import edgeseg.adapt.training_steps  # everything a round needs, imported before the forks
-from edgeseg.adapt.publish import champion, published
-from edgeseg.adapt.round_state import STEPS, load_all
+from edgeseg.adapt.publish import open_champion, published_bundles
+from edgeseg.adapt.round_state import STEPS, load_rounds
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
 from edgeseg.config import LogConfig, validate_config
@@ -180,10 +180,10 @@ def faults(root: Path) -> list[str]:
     found: list[str] = []
     try:
         site = Site.open(root)
-        champion(site).verify()
-        for bundle in published(site):
+        open_champion(site).verify()
+        for bundle in published_bundles(site):
             bundle.verify()
-        load_all(site)
+        load_rounds(site)
         for frame in site.frames():
             if cv2.imread(str(site.path(frame.image))) is None:
                 found.append(f"{frame.image} cannot be read")
@@ -195,7 +195,7 @@ def faults(root: Path) -> list[str]:
 
 def where(root: Path) -> str:
     """The step that the newest round stands at."""
-    states = load_all(Site.open(root))
+    states = load_rounds(Site.open(root))
     return (states[-1].next_step or "over") if states else STEPS[0]
 
 
@@ -256,7 +256,7 @@ def measure(work: Path, kills: int, chance: random.Random) -> tuple[Tally, dict[
     shutil.copytree(root, pristine, symlinks=True)
     if ended(in_child(lambda: adapt(root))):
         raise SystemExit("a round that nobody killed has failed")
-    state, reference = load_all(Site.open(root))[-1], results(root)
+    state, reference = load_rounds(Site.open(root))[-1], results(root)
     if state.verdict != "published":
         raise SystemExit(f"a round that nobody killed was {state.verdict}: {state.reason}")
     seconds: dict[str, float] = {
@@ -268,7 +268,7 @@ def measure(work: Path, kills: int, chance: random.Random) -> tuple[Tally, dict[
         torment(root, seconds, kills, chance, tally)
         tally.rounds += 1
         tally.corrupt += faults(root)
-        tally.equal += results(root) == reference and len(published(Site.open(root))) == 2
+        tally.equal += results(root) == reference and len(published_bundles(Site.open(root))) == 2
         tally.leftovers += len(list(root.rglob("*.tmp")))
     return tally, seconds, state.reason
 

@@ -154,10 +154,10 @@ def _abandon(site: Site, as_json: bool) -> None:
 def _print_status(site: Site, as_json: bool) -> None:
     from rich.table import Table
 
-    from edgeseg.adapt.round_status import rounds
+    from edgeseg.adapt.round_status import list_rounds
     from edgeseg.cli.shared.console import say, table_console
 
-    history = rounds(site)
+    history = list_rounds(site)
     current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None
     if as_json:
         print(

@@ -29,13 +29,13 @@ def demo(
 
     from edgeseg.cli.shared.console import console, progress_bar, say
     from edgeseg.demo.demo_runner import run_demo
-    from edgeseg.demo.html_page import table_of
+    from edgeseg.demo.html_page import result_table
 
     with progress_bar() as bar:
         result = run_demo(folder, quick=quick, report=bar)
     if as_json:
         print(json.dumps(asdict(result), default=str))
-    head, rows = table_of(result)
+    head, rows = result_table(result)
     table = Table(*head, title="mIoU on rendered test frames")
     for row in rows:
         table.add_row(*row)

@@ -15,7 +15,7 @@ from edgeseg.version import __version__
 if TYPE_CHECKING:
     from edgeseg.adapt.round_runner import run_round
     from edgeseg.bundle import Bundle
-    from edgeseg.compare.comparison import compare
+    from edgeseg.compare.comparison import run_comparison
     from edgeseg.errors import (
         AdaptError,
         BundleError,
@@ -51,11 +51,11 @@ __all__ = [
     "SourceError",
     "TrainError",
     "__version__",
-    "compare",
     "distill",
     "export",
     "infer",
     "open_runner",
+    "run_comparison",
     "run_round",
     "train",
 ]

@@ -11,7 +11,7 @@ import typer
 from edgeseg.cli.shared import options
 
 if TYPE_CHECKING:
-    from edgeseg.compare.comparison import Comparison
+    from edgeseg.compare.comparison import ComparisonResult
 
 DEFAULT_SEEDS = 3
 Methods = Annotated[
@@ -69,9 +69,9 @@ def compare(
     site, overrides = options.open_site("train", set_, flags)
 
     from edgeseg.cli.shared.console import progress_bar, say
-    from edgeseg.compare.comparison import compare as compare_methods
-    from edgeseg.compare.plan import plan, stored_plan, usable
-    from edgeseg.compare.results import FLOOR
+    from edgeseg.compare.comparison import run_comparison as compare_methods
+    from edgeseg.compare.plan import method_obstacles, plan_comparison, stored_plan
+    from edgeseg.compare.results import BASELINE
 
     config = site.config.train
     begun: tuple[str, ...] = ()
@@ -82,12 +82,12 @@ def compare(
         if seeds is None:
             seeds = stored_seeds or None
     default_method = "" if begun else config.method
-    reasons = usable(config, len(site.config.classes))
+    reasons = method_obstacles(config, len(site.config.classes))
     names = [*begun, *choose_methods(methods, default_method, reasons)]
     number = DEFAULT_SEEDS if seeds is None else seeds
-    planned = plan(site, config, names, number, jobs=jobs, threads=threads)
-    if FLOOR not in names:
-        say(f"{FLOOR} is added: it is the floor that the others have to beat")
+    planned = plan_comparison(site, config, names, number, jobs=jobs, threads=threads)
+    if BASELINE not in names:
+        say(f"{BASELINE} is added: it is the floor that the others have to beat")
     if not resume:
         out = options.choose_run_folder(site, "compare", resume=False)
     with progress_bar() as bar:
@@ -121,7 +121,7 @@ def choose_methods(text: str | None, default: str, reasons: dict[str, str]) -> l
     return [name.strip() for name in (default if text is None else text).split(",") if name.strip()]
 
 
-def _print_result(result: Comparison, *, as_json: bool) -> None:
+def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     """Print the table, the recommendation, where things are and what to type next.
 
     Raises:
@@ -130,21 +130,21 @@ def _print_result(result: Comparison, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
-    from edgeseg.compare.html_page import cells_of, head_of
+    from edgeseg.compare.html_page import table_cells, table_header
     from edgeseg.errors import TrainError
 
     if as_json:
         print(json.dumps({"run": str(result.path), **result.metrics}))
-    table = Table(*head_of(result.found), title="val after the last step")
+    table = Table(*table_header(result.methods), title="val after the last step")
     table.columns[0].no_wrap = True
     for column in table.columns[1:-1]:
         column.justify = "right"
-    for line in cells_of(result.found, result.rare):
+    for line in table_cells(result.methods, result.rare_classes):
         table.add_row(*line)
     console.print(table)
     for name, reason in result.failed.items():
         say(f"{name} failed: {reason}")
-    for sentence in result.verdict.sentences:
+    for sentence in result.recommendation.sentences:
         say(sentence)
     say(f"Results saved to {result.path} (look at {result.path / 'report.html'})")
     if result.chosen is not None:

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 KL_ALARM = 0.5  # nats between the pseudo-labels' class histogram and the labels'
-ONE_CLASS = 0.98  # share of pixels from which one class counts as having swallowed the others
+DOMINANT_SHARE = 0.98  # share of pixels from which one class counts as having swallowed the others
 # share of the labels' effective number of classes below which the pseudo-labels have collapsed
-SHRINK = 0.5
+MIN_CLASSES_RATIO = 0.5
 # share given to every class before histograms are compared, so that an unseen class is no infinity
-SMOOTH = 1e-4
-Pixels = NDArray[np.float64]
+SMOOTHING = 1e-4
+PixelCounts = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
+class PseudoLabelStatistics:
     """The pseudo-labels of a round in figures; histograms are shares of pixels by class.
 
     Attributes:
@@ -55,12 +55,12 @@ class Statistics:
 def compare_histograms(
     names: Sequence[str],
     *,
-    predicted: Pixels,
-    kept: Pixels,
-    labelled: Pixels,
+    predicted: PixelCounts,
+    kept: PixelCounts,
+    labelled: PixelCounts,
     gamma: float,
     frames: int,
-) -> Statistics:
+) -> PseudoLabelStatistics:
     """Set the class histograms of pseudo-labels and labels against each other.
 
     Args:
@@ -69,15 +69,15 @@ def compare_histograms(
     A site whose labels are themselves nearly one class is judged by its own measure: the one class
     may then swallow half of what the labels leave to the others.
     """
-    p, q = _smooth(predicted), _smooth(labelled)
+    p, q = _smoothed_shares(predicted), _smoothed_shares(labelled)
     kl = float(np.sum(p * np.log(p / q)))
-    effective, wanted = _effective(p), _effective(q)
+    effective, wanted = _effective_classes(p), _effective_classes(q)
     top = int(p.argmax())
-    limit = max(ONE_CLASS, 1 - (1 - float(q[top])) / 2)
+    limit = max(DOMINANT_SHARE, 1 - (1 - float(q[top])) / 2)
     collapse = ""
     if p[top] > limit:
         collapse = f"{names[top]} takes {100 * p[top]:.1f} % of the pseudo-labels and {100 * q[top]:.1f} % of the labels"
-    elif effective < SHRINK * wanted:
+    elif effective < MIN_CLASSES_RATIO * wanted:
         collapse = f"the pseudo-labels amount to {effective:.1f} classes where the labels amount to {wanted:.1f}"
     alarms = []
     if kl > KL_ALARM:
@@ -86,13 +86,13 @@ def compare_histograms(
             f"pseudo-labels and labels differ by {kl:.2f} nats (alarm above {KL_ALARM:g}), most in {names[off]}: "
             f"{100 * q[off]:.1f} % of the labels, {100 * p[off]:.1f} % of the pseudo-labels"
         )
-    return Statistics(
+    return PseudoLabelStatistics(
         frames=frames,
         gamma=round(gamma, 4),
         kept=round(float(kept.sum() / predicted.sum()), 4),
-        predicted=_table(names, predicted),
-        pseudo=_table(names, kept),
-        labelled=_table(names, labelled),
+        predicted=_shares_by_class(names, predicted),
+        pseudo=_shares_by_class(names, kept),
+        labelled=_shares_by_class(names, labelled),
         kl=round(kl, 4),
         effective=round(effective, 3),
         effective_labelled=round(wanted, 3),
@@ -101,16 +101,16 @@ def compare_histograms(
     )
 
 
-def _smooth(pixels: Pixels) -> Pixels:
+def _smoothed_shares(pixels: PixelCounts) -> PixelCounts:
     share = pixels / max(pixels.sum(), 1)
-    return np.asarray((share + SMOOTH) / (share + SMOOTH).sum())
+    return np.asarray((share + SMOOTHING) / (share + SMOOTHING).sum())
 
 
-def _effective(share: Pixels) -> float:
+def _effective_classes(share: PixelCounts) -> float:
     return float(np.exp(-np.sum(share * np.log(share))))
 
 
-def _table(names: Sequence[str], pixels: Pixels) -> dict[str, float]:
+def _shares_by_class(names: Sequence[str], pixels: PixelCounts) -> dict[str, float]:
     return {
         name: round(float(value), 5) for name, value in zip(names, pixels / max(pixels.sum(), 1))
     }

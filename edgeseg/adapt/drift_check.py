@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeseg.adapt.collapse_alarms import Pixels, Statistics, compare_histograms
+from edgeseg.adapt.collapse_alarms import PixelCounts, PseudoLabelStatistics, compare_histograms
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.errors import AdaptError
@@ -33,7 +33,7 @@ from edgeseg.training.model_evaluation import predict
 LEVELS = 65535  # entropy is kept in 16 bits between the two passes
 
 
-def pseudo_label(
+def check_drift(
     site: Site,
     run: Path,
     frames: Sequence[Frame],
@@ -42,7 +42,7 @@ def pseudo_label(
     alpha: float,
     device: str = "auto",
     report: ProgressReporter | None = None,
-) -> Statistics:
+) -> PseudoLabelStatistics:
     """Write `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and
     `out/statistics.json`.
 
@@ -75,7 +75,7 @@ def pseudo_label(
         site.config.class_names,
         predicted=predicted,
         kept=kept,
-        labelled=labelled_pixels(site),
+        labelled=count_labelled_pixels(site),
         gamma=gamma / LEVELS,
         frames=len(frames),
     )
@@ -84,7 +84,7 @@ def pseudo_label(
     return statistics
 
 
-def labelled_pixels(site: Site) -> Pixels:
+def count_labelled_pixels(site: Site) -> PixelCounts:
     """(C,) labelled pixels of each class in the `labelled` split."""
     counts = np.zeros(256)
     for frame in site.frames("labelled"):

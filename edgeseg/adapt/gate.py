@@ -32,7 +32,7 @@ FOUND, LOST = 1.0, 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class GateMeasurement:
     """What one bundle did on the gate frames.
 
     Attributes:
@@ -49,7 +49,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One condition of the rule and whether it held."""
 
     name: str
@@ -58,7 +58,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class GateDecision:
     """The verdict with everything it rests on.
 
     Attributes:
@@ -76,7 +76,7 @@ class Judgement:
     challenger: dict[str, Any]  # Any: as champion
     difference: MiouGain
     classes: dict[str, tuple[float | None, float | None]]
-    checks: tuple[Check, ...]
+    checks: tuple[GateCheck, ...]
 
     def as_json(self) -> dict[str, Any]:  # Any: plain JSON values
         """Everything as plain values; a figure that does not exist is null."""
@@ -87,9 +87,12 @@ class Judgement:
         return table
 
 
-def judge(
-    challenger: Measured, champion: Measured, classes: Sequence[str], limits: AdaptConfig
-) -> Judgement:
+def judge_challenger(
+    challenger: GateMeasurement,
+    champion: GateMeasurement,
+    classes: Sequence[str],
+    limits: AdaptConfig,
+) -> GateDecision:
     """Apply the rule of this module.
 
     Raises:
@@ -111,7 +114,7 @@ def judge(
     )
     failed = [check.says for check in checks if not check.passed]
     gain = f"{miou(old):.1f} -> {miou(new):.1f} mIoU on {len(challenger.counts)} gate frames"
-    return Judgement(
+    return GateDecision(
         promoted=not failed,
         reason=f"{gain}; " + ("; ".join(failed) if failed else "every check passed"),
         frames=len(challenger.counts),
@@ -123,60 +126,64 @@ def judge(
     )
 
 
-def _artefact(challenger: Measured, champion: Measured) -> Check:
+def _artefact(challenger: GateMeasurement, champion: GateMeasurement) -> GateCheck:
     same = challenger.artefact == champion.artefact or "int8" not in champion.artefact
     says = f"{challenger.artefact} against {champion.artefact}"
-    return Check(
+    return GateCheck(
         "artefact",
         same,
         says if same else f"the challenger has no {champion.artefact}, which the champion ships",
     )
 
 
-def _mean(difference: MiouGain, limit: float) -> Check:
-    return Check(
+def _mean(difference: MiouGain, limit: float) -> GateCheck:
+    return GateCheck(
         "mean",
         difference.mean >= -limit,
         f"{difference.mean:+.2f} mIoU where at most -{limit:g} is allowed",
     )
 
 
-def _chance(difference: MiouGain) -> Check:
+def _chance(difference: MiouGain) -> GateCheck:
     interval = f"95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
     passed = difference.high >= 0
-    return Check("chance", passed, interval if passed else f"the loss is no accident ({interval})")
+    return GateCheck(
+        "chance", passed, interval if passed else f"the loss is no accident ({interval})"
+    )
 
 
 def _classes(
     before: Any, after: Any, pixels: Any, names: Sequence[str], limit: float
-) -> Check:  # Any: (C,) arrays
+) -> GateCheck:  # Any: (C,) arrays
     enough = pixels >= max(1, ENOUGH_PIXELS * pixels.sum())
     worse = np.flatnonzero(enough & (before - after > limit))
     drops = [f"{names[int(index)]} {before[index]:.1f} -> {after[index]:.1f}" for index in worse]
     if drops:
-        return Check(
+        return GateCheck(
             "classes", False, f"more than {limit:g} points of IoU lost in {', '.join(drops)}"
         )
-    return Check("classes", True, f"no class loses more than {limit:g} points of IoU")
+    return GateCheck("classes", True, f"no class loses more than {limit:g} points of IoU")
 
 
-def _lost(before: Any, after: Any, pixels: Any, names: Sequence[str]) -> Check:  # Any: (C,) arrays
+def _lost(
+    before: Any, after: Any, pixels: Any, names: Sequence[str]
+) -> GateCheck:  # Any: (C,) arrays
     gone = [
         names[int(index)]
         for index in np.flatnonzero((pixels > 0) & (before >= FOUND) & (after < LOST))
     ]
-    return Check(
+    return GateCheck(
         "lost",
         not gone,
         f"{', '.join(gone)} is no longer found at all" if gone else "no class is lost",
     )
 
 
-def _speed(fps: float, least: float) -> Check:
-    return Check("speed", fps >= least, f"{fps:.1f} FPS where at least {least:g} is asked")
+def _speed(fps: float, least: float) -> GateCheck:
+    return GateCheck("speed", fps >= least, f"{fps:.1f} FPS where at least {least:g} is asked")
 
 
-def _side(side: Measured) -> dict[str, Any]:  # Any: name, file and figures
+def _side(side: GateMeasurement) -> dict[str, Any]:  # Any: name, file and figures
     figure = _number(miou(side.counts.sum(0)))
     return {
         "bundle": side.name,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.adapt.champion import INT8, shipped
-from edgeseg.adapt.gate import Measured
+from edgeseg.adapt.champion import INT8_FILE, shipped_file
+from edgeseg.adapt.gate import GateMeasurement
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import FP32, INT8_CPU
 from edgeseg.progress import ProgressReporter
@@ -21,12 +21,12 @@ from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.bundle_evaluation import evaluate_runner
 from edgeseg.site import Site
 
-TIMED = 30  # frames timed for each bundle, turn by turn so that both see the same machine
+TIMED_FRAMES = 30  # frames timed for each bundle, turn by turn so that both see the same machine
 
 
-def compare(
+def measure_bundles(
     site: Site, challenger: Path, champion: Path, report: ProgressReporter
-) -> tuple[Measured, Measured]:
+) -> tuple[GateMeasurement, GateMeasurement]:
     """What both bundles do on the gate frames, on the CPU.
 
     Raises:
@@ -49,14 +49,16 @@ def compare(
         seconds = _seconds(one, other)
     report.stop()
     first, second = (
-        Measured(name=bundle.path.name, artefact=shipped(bundle), counts=count, fps=1 / second)
+        GateMeasurement(
+            name=bundle.path.name, artefact=shipped_file(bundle), counts=count, fps=1 / second
+        )
         for bundle, count, second in zip(bundles, counts, seconds)
     )
     return first, second
 
 
 def _open(bundle: Bundle, site: Site) -> AbstractContextManager[Runner]:
-    flavour: Flavour = INT8_CPU if shipped(bundle) == INT8 else FP32
+    flavour: Flavour = INT8_CPU if shipped_file(bundle) == INT8_FILE else FP32
     return open_runner(bundle, "cpu", flavour, site.config.infer.threads)
 
 
@@ -65,7 +67,7 @@ def _seconds(*runs: Runner) -> tuple[float, ...]:
     spent: list[list[float]] = [[] for _ in runs]
     sizes = [(1, run.bundle.manifest.height, run.bundle.manifest.width, 3) for run in runs]
     frames = [np.random.default_rng(0).integers(0, 256, size, np.uint8) for size in sizes]
-    for _ in range(TIMED):
+    for _ in range(TIMED_FRAMES):
         for run, frame, times in zip(runs, frames, spent):
             began = time.perf_counter()
             run(frame)

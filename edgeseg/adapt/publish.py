@@ -17,7 +17,7 @@ from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
 
 
-def champion(site: Site) -> Bundle:
+def open_champion(site: Site) -> Bundle:
     """The bundle that `bundles/current` points at.
 
     Raises:
@@ -36,7 +36,7 @@ def champion(site: Site) -> Bundle:
     return bundle
 
 
-def published(site: Site) -> list[Bundle]:
+def published_bundles(site: Site) -> list[Bundle]:
     """Every readable bundle in `bundles/`, by `seq`."""
     found = []
     for path in sorted((site.root / "bundles").glob("*")):
@@ -52,7 +52,7 @@ def next_seq(site: Site) -> int:
     """One above every bundle of the site: after a rollback the number of the rejected one is not
     used again.
     """
-    return max((bundle.manifest.seq for bundle in published(site)), default=0) + 1
+    return max((bundle.manifest.seq for bundle in published_bundles(site)), default=0) + 1
 
 
 def ancestry(site: Site) -> list[Bundle]:
@@ -61,10 +61,10 @@ def ancestry(site: Site) -> list[Bundle]:
     Raises:
         AdaptError, BundleError: there is no champion, or it cannot be read.
     """
-    line = [champion(site)]
+    line = [open_champion(site)]
     while True:
         try:
-            parent = _parent(site, line[-1])
+            parent = _open_parent(site, line[-1])
         except BundleError:
             return line
         if parent is None or parent.path in [bundle.path for bundle in line]:
@@ -72,7 +72,7 @@ def ancestry(site: Site) -> list[Bundle]:
         line.append(parent)
 
 
-def publish(
+def publish_bundle(
     site: Site, challenger: Path, name: str, parent: Bundle, notes: dict[str, Any]
 ) -> Bundle:
     """Copy `challenger` to `bundles/<name>` and make it current; repeating it after a kill
@@ -88,9 +88,9 @@ def publish(
     """
     target = site.root / "bundles" / name
     with lock_folder(site.root / "bundles", AdaptError):
-        if champion(site).path == target.resolve():
+        if open_champion(site).path == target.resolve():
             return Bundle.open(target)
-        if champion(site).path != parent.path:
+        if open_champion(site).path != parent.path:
             raise AdaptError(
                 f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge again"
             )
@@ -98,7 +98,7 @@ def publish(
             shutil.rmtree(leftover, ignore_errors=True)
         for link in target.parent.glob(f".{site.current_bundle.name}.*.tmp"):
             link.unlink(missing_ok=True)
-        if not _sound(target):
+        if not _is_intact(target):
             bundle = Bundle.open(challenger)
             files = {file: bundle.read(file) for file in bundle.manifest.files}
             origin = {"parent": {"name": parent.path.name, "seq": parent.manifest.seq}, **notes}
@@ -110,7 +110,7 @@ def publish(
         return Bundle.open(target)
 
 
-def rollback(site: Site) -> tuple[Bundle, Bundle]:
+def restore_parent(site: Site) -> tuple[Bundle, Bundle]:
     """Point `bundles/current` back at the parent of the champion; nothing is deleted.
 
     Returns:
@@ -121,8 +121,8 @@ def rollback(site: Site) -> tuple[Bundle, Bundle]:
         BundleError: the parent is damaged; the champion stays.
     """
     with lock_folder(site.root / "bundles", AdaptError):
-        bundle = champion(site)
-        parent = _parent(site, bundle)
+        bundle = open_champion(site)
+        parent = _open_parent(site, bundle)
         if parent is None:
             raise AdaptError(
                 f"{bundle.path.name} is the first bundle of its line, there is nothing to go back to; "
@@ -133,7 +133,7 @@ def rollback(site: Site) -> tuple[Bundle, Bundle]:
         return bundle, parent
 
 
-def _sound(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     try:
         Bundle.open(path).verify()
     except BundleError:
@@ -141,7 +141,7 @@ def _sound(path: Path) -> bool:
     return True
 
 
-def _parent(site: Site, bundle: Bundle) -> Bundle | None:
+def _open_parent(site: Site, bundle: Bundle) -> Bundle | None:
     entry = bundle.manifest.provenance.get("parent")
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str) or Path(name).name != name or name.startswith("."):

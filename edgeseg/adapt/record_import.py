@@ -28,7 +28,7 @@ from edgeseg.site import HELD_OUT, Site
 
 
 @dataclass(frozen=True, kw_only=True)
-class Origin:
+class RecordOrigin:
     """What a device said about a frame: a line of `rounds/records.jsonl`; fields as in
     `RecordMetadata`.
     """
@@ -69,7 +69,7 @@ class PullResult:
     damaged: tuple[str, ...] = ()
 
 
-def check_folders(folders: Sequence[Path]) -> None:
+def check_log_folders(folders: Sequence[Path]) -> None:
     """See that each is a folder.
 
     Raises:
@@ -83,7 +83,7 @@ def check_folders(folders: Sequence[Path]) -> None:
             )
 
 
-def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullResult:
+def pull_records(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullResult:
     """Copy the records of `folders` into the site.
 
     Order: images, then `records.jsonl`, then the index, so that a frame in the index always has the
@@ -94,7 +94,7 @@ def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullR
         FrameLogError: a folder is no frame log.
         DataError: the site's index is damaged, or another process adds to the site.
     """
-    check_folders(folders)
+    check_log_folders(folders)
     paths = [path for folder in folders for path in iter_records(folder)]
     counts: Counter[str] = Counter(seen=len(paths))
     damaged: list[str] = []
@@ -107,7 +107,7 @@ def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullR
         for path in paths:
             report.advance(1)
             try:
-                counts[_take(store, path, judging, origins)] += 1
+                counts[_import_record(store, path, judging, origins)] += 1
             except FrameLogError as error:
                 if (
                     path.exists()
@@ -122,7 +122,9 @@ def pull(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullR
     return PullResult(**counts, damaged=tuple(damaged))
 
 
-def _take(store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, Origin]) -> str:
+def _import_record(
+    store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, RecordOrigin]
+) -> str:
     """Put one record into the store; the word for what became of it.
 
     Raises:
@@ -142,25 +144,25 @@ def _take(store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, Or
     frame = store.put_image(
         image,
         record.parts["image"],
-        camera=camera_name(header.camera),
+        camera=safe_camera_name(header.camera),
         time=max(0.0, header.monotonic_ns / 1e9),
         source=f"{header.device}:{header.boot:06d}",
         origin="log",
         digest=content,
         image_hash=hashed,
     )
-    facts = header.model_dump(include={field.name for field in dataclasses.fields(Origin)})
-    origins[frame.id] = Origin(frame=frame.id, record=record.name, **facts)
+    facts = header.model_dump(include={field.name for field in dataclasses.fields(RecordOrigin)})
+    origins[frame.id] = RecordOrigin(frame=frame.id, record=record.name, **facts)
     return "added"
 
 
-def camera_name(text: str) -> str:
+def safe_camera_name(text: str) -> str:
     """What a device calls its camera, made safe as a part of file names."""
     name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:40]
     return name or DEFAULT_CAMERA
 
 
-def load_origins(site: Site) -> dict[str, Origin]:
+def load_origins(site: Site) -> dict[str, RecordOrigin]:
     """What devices said about frames, by frame id.
 
     Raises:
@@ -168,7 +170,7 @@ def load_origins(site: Site) -> dict[str, Origin]:
     """
     path = _origins_path(site)
     try:
-        origins = [Origin(**json.loads(line)) for line in path.read_text().splitlines()]
+        origins = [RecordOrigin(**json.loads(line)) for line in path.read_text().splitlines()]
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError):

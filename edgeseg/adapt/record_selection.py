@@ -13,7 +13,7 @@ from edgeseg.site import Frame
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RecordCandidate:
     """A frame from a device's log.
 
     Attributes:
@@ -26,7 +26,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Selection:
+class RecordSelection:
     """What was chosen.
 
     Attributes:
@@ -42,7 +42,7 @@ class Selection:
     over: int
 
 
-def select(candidates: Sequence[Candidate], most: int, near: int) -> Selection:
+def select_records(candidates: Sequence[RecordCandidate], most: int, near: int) -> RecordSelection:
     """Choose at most `most` frames.
 
     The control stream is kept, near-copies and all, so that figures from it stay unbiased; where it
@@ -67,4 +67,4 @@ def select(candidates: Sequence[Candidate], most: int, near: int) -> Selection:
         else:
             seen.add(int(candidate.frame.hash, 16))
             chosen.append(candidate.frame)
-    return Selection(tuple(frame.id for frame in chosen), kept_control, duplicates, over)
+    return RecordSelection(tuple(frame.id for frame in chosen), kept_control, duplicates, over)

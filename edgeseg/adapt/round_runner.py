@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.adapt import publish
-from edgeseg.adapt.champion import bundle_name
-from edgeseg.adapt.record_import import check_folders
+from edgeseg.adapt.champion import published_name
+from edgeseg.adapt.record_import import check_log_folders
 from edgeseg.adapt.round_state import (
-    Done,
-    State,
+    FinishedStep,
+    RoundState,
     StepName,
-    checked,
-    digest,
-    folder_of,
-    load_all,
+    drop_damaged_steps,
+    file_digest,
+    load_rounds,
+    round_folder,
     rounds_folder,
-    save,
+    save_round,
 )
-from edgeseg.adapt.round_steps import FOLDERS, WORK, Round, Steps
+from edgeseg.adapt.round_steps import STEP_FOLDERS, STEP_FUNCTIONS, RoundContext, TrainingSteps
 from edgeseg.atomic_files import lock_folder, remove_leftovers
 from edgeseg.bundle import Bundle
 from edgeseg.config import load_config
@@ -40,7 +40,7 @@ from edgeseg.errors import AdaptError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class RoundResult:
 
 def run_round(
     site: Site,
-    logs: Sequence[Path | str] = (),
+    logs: Sequence[Path] = (),
     *,
     resume: bool = False,
-    steps: Steps | None = None,
+    steps: TrainingSteps | None = None,
     report: ProgressReporter | None = None,
 ) -> RoundResult:
     """Run one round, or continue the one that was cut off.
@@ -82,23 +82,22 @@ def run_round(
         EdgesegError: of other kinds, from the steps; mended, the round goes on where it was.
     """
     report = report or NullReporter()
-    folders = [Path(log) for log in logs]
-    check_folders(folders)
+    check_log_folders(logs)
     with lock_folder(rounds_folder(site), AdaptError):
-        state = _open(site, [folder.resolve() for folder in folders], resume, report)
+        state = _open(site, [path.resolve() for path in logs], resume, report)
         while (name := state.next_step) is not None:
-            state = _advance(site, state, name, steps or _real(), report)
+            state = _run_step(site, state, name, steps or _real(), report)
     return _result(site, state)
 
 
-def abandon(site: Site) -> State:
+def abandon(site: Site) -> RoundState:
     """End the open round; its records are free for the next one.
 
     Raises:
         AdaptError: none is open, or it is running.
     """
     with lock_folder(rounds_folder(site), AdaptError):
-        state = _settled(site)
+        state = settle_newest_round(site)
         if state is None or state.next_step is None:
             raise AdaptError(
                 "no round is open, so there is nothing to give up; see `edgeseg adapt --status`"
@@ -106,7 +105,7 @@ def abandon(site: Site) -> State:
         state = state.model_copy(
             update={"verdict": "abandoned", "reason": f"given up before {state.next_step}"}
         )
-        save(site, state)
+        save_round(site, state)
         return state
 
 
@@ -124,25 +123,25 @@ def rollback(site: Site) -> tuple[Bundle, Bundle]:
     """
     try:
         with lock_folder(rounds_folder(site), AdaptError):
-            _settled(
+            settle_newest_round(
                 site
             )  # a round that was killed right after it published must not publish again
     except AdaptError:
         pass  # a round is at work: it notes its own end
-    return publish.rollback(site)
+    return publish.restore_parent(site)
 
 
-def _real() -> Steps:
+def _real() -> TrainingSteps:
     from edgeseg.adapt.training_steps import REAL  # noqa: PLC0415  # needs torch; status and rollback do not
 
     return REAL
 
 
-def _open(site: Site, logs: list[Path], resume: bool, report: ProgressReporter) -> State:
+def _open(site: Site, logs: list[Path], resume: bool, report: ProgressReporter) -> RoundState:
     """The state to go on from: that of the open round, or of a new one."""
-    _tidy(site)
-    opened = any(state.next_step is not None for state in load_all(site)[-1:])
-    state = _settled(site)
+    remove_half_written_files(site)
+    opened = any(state.next_step is not None for state in load_rounds(site)[-1:])
+    state = settle_newest_round(site)
     if state is not None and opened and state.next_step is None:
         return state  # all that was missing was to say that it had published
     if state is None or state.next_step is None:
@@ -152,25 +151,27 @@ def _open(site: Site, logs: list[Path], resume: bool, report: ProgressReporter) 
             )
         number = 1 if state is None else state.number + 1
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        state = State(number=number, started=now, logs=tuple(map(str, logs)))
+        state = RoundState(number=number, started=now, logs=tuple(map(str, logs)))
     elif "select" not in state.steps:  # it waits for records: what has come since counts too
-        state = state.up_to("pull").model_copy(update={"logs": tuple(map(str, logs)) or state.logs})
+        state = state.before_step("pull").model_copy(
+            update={"logs": tuple(map(str, logs)) or state.logs}
+        )
     else:
-        _same_configuration(site, state)
+        refuse_changed_configuration(site, state)
         report.say(f"round {state.number:04d} goes on with {state.next_step}")
         if extra := sorted(set(map(str, logs)) - set(state.logs)):
             report.say(f"{', '.join(extra)} will be pulled by the next round")
-    save(site, state)
+    save_round(site, state)
     return state
 
 
-def _same_configuration(site: Site, state: State) -> None:
+def refuse_changed_configuration(site: Site, state: RoundState) -> None:
     """Refuse changes that the open round could not honor any more.
 
     Raises:
         AdaptError: naming the keys.
     """
-    begun = load_config(folder_of(site, state.number) / "config.toml")
+    begun = load_config(round_folder(site, state.number) / "config.toml")
     changed = ["classes"] if begun.classes != site.config.classes else []
     for section in ("train", "distill", "export", "adapt"):
         one, other = dict(getattr(begun, section)), dict(getattr(site.config, section))
@@ -182,34 +183,34 @@ def _same_configuration(site: Site, state: State) -> None:
         )
 
 
-def _settled(site: Site) -> State | None:
+def settle_newest_round(site: Site) -> RoundState | None:
     """The newest round, its steps checked; one that was killed between publishing and saying so is
     ended here.
     """
-    states = load_all(site)
+    states = load_rounds(site)
     if not states:
         return None
     state = states[-1]
-    folder = folder_of(site, state.number)
+    folder = round_folder(site, state.number)
     if state.next_step is None:
         return state
-    sound = checked(site, state)
+    sound = drop_damaged_steps(site, state)
     if len(sound.steps) < len(state.steps):
-        _clear(folder, sound)
-        save(site, sound)
+        remove_step_folders(folder, sound)
+        save_round(site, sound)
     if sound.next_step == "publish" and site.current_bundle.is_symlink():
-        name = bundle_name(site, sound)
+        name = published_name(site, sound)
         if site.current_bundle.resolve().name == name:
-            done = {**sound.steps, "publish": Done(output={"bundle": name})}
+            done = {**sound.steps, "publish": FinishedStep(output={"bundle": name})}
             reason = str(sound.steps["gate"].output["reason"])
             sound = sound.model_copy(
                 update={"steps": done, "verdict": "published", "reason": reason}
             )
-            save(site, sound)
+            save_round(site, sound)
     return sound
 
 
-def _tidy(site: Site) -> None:
+def remove_half_written_files(site: Site) -> None:
     """Remove what killed writers left half-written, in the newest round and beside the rounds."""
     remove_leftovers(rounds_folder(site))
     for folder in sorted(rounds_folder(site).glob("[0-9]*"), key=lambda path: path.name)[-1:]:
@@ -220,35 +221,37 @@ def _tidy(site: Site) -> None:
                 leftover.unlink(missing_ok=True)
 
 
-def _clear(folder: Path, state: State) -> None:
+def remove_step_folders(folder: Path, state: RoundState) -> None:
     """Remove what steps that must be repeated have left, so that damaged results are not taken for
     finished ones.
     """
-    for name, child in FOLDERS.items():
+    for name, child in STEP_FOLDERS.items():
         if name not in state.steps:
             shutil.rmtree(folder / child, ignore_errors=True)
 
 
-def _advance(
-    site: Site, state: State, name: StepName, steps: Steps, report: ProgressReporter
-) -> State:
+def _run_step(
+    site: Site, state: RoundState, name: StepName, steps: TrainingSteps, report: ProgressReporter
+) -> RoundState:
     """Run one step and note it."""
-    folder = folder_of(site, state.number)
+    folder = round_folder(site, state.number)
     if "select" in state.steps:
         site = Site(site.root, load_config(folder / "config.toml"))
     if (
         name == "publish"
-        and publish.champion(site).path.name != state.steps["gate"].output["champion"]
+        and publish.open_champion(site).path.name != state.steps["gate"].output["champion"]
     ):
         report.say("the champion has changed since the judgement; judging again")
-        state = state.up_to("gate")
-        save(site, state)
+        state = state.before_step("gate")
+        save_round(site, state)
         return state
     began = time.monotonic()
     try:
-        outcome = WORK[name](Round(site, state, tuple(map(Path, state.logs)), steps, report))
+        outcome = STEP_FUNCTIONS[name](
+            RoundContext(site, state, tuple(map(Path, state.logs)), steps, report)
+        )
     except OSError as error:
-        if error.errno not in DISK:
+        if error.errno not in DISK_ERRORS:
             raise
         what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         raise AdaptError(
@@ -257,9 +260,9 @@ def _advance(
     finally:
         report.stop()
     seconds = round(time.monotonic() - began, 1)
-    done = Done(
+    done = FinishedStep(
         output=outcome.output,
-        files={file: digest(folder / file) for file in outcome.files},
+        files={file: file_digest(folder / file) for file in outcome.files},
         seconds=seconds,
     )
     changes = {
@@ -268,19 +271,24 @@ def _advance(
         "reason": outcome.reason,
     }
     state = state.model_copy(update=changes)
-    save(site, state)
+    save_round(site, state)
     return state
 
 
-def _result(site: Site, state: State) -> RoundResult:
+def _result(site: Site, state: RoundState) -> RoundResult:
     if state.verdict == "stopped":
         raise AdaptError(
             f"round {state.number:04d} was stopped: {state.reason}; label some of the frames in "
-            f"{folder_of(site, state.number) / 'pseudo'} with `edgeseg add labels` before the next round"
+            f"{round_folder(site, state.number) / 'pseudo'} with `edgeseg add labels` before the next round"
         )
     published = state.steps.get("publish")
     bundle = site.root / "bundles" / published.output["bundle"] if published else None
     gate = state.steps["gate"].output
     return RoundResult(
-        state.number, folder_of(site, state.number), str(state.verdict), state.reason, bundle, gate
+        state.number,
+        round_folder(site, state.number),
+        str(state.verdict),
+        state.reason,
+        bundle,
+        gate,
     )

@@ -35,7 +35,7 @@ STEPS: tuple[StepName, ...] = (
 Verdict = Literal["published", "rejected", "stopped", "abandoned"]
 
 
-class Done(Section):
+class FinishedStep(Section):
     """A finished step.
 
     Attributes:
@@ -49,7 +49,7 @@ class Done(Section):
     seconds: float = 0.0
 
 
-class State(Section):
+class RoundState(Section):
     """`state.json`.
 
     Attributes:
@@ -63,7 +63,7 @@ class State(Section):
     number: int = Field(ge=1)
     started: str
     logs: tuple[str, ...] = ()
-    steps: dict[StepName, Done] = Field(default_factory=dict)
+    steps: dict[StepName, FinishedStep] = Field(default_factory=dict)
     verdict: Verdict | None = None
     reason: str = ""
 
@@ -74,7 +74,7 @@ class State(Section):
             return None
         return next((name for name in STEPS if name not in self.steps), None)
 
-    def up_to(self, name: StepName) -> State:
+    def before_step(self, name: StepName) -> RoundState:
         """Without `name` and everything after it."""
         kept = STEPS[: STEPS.index(name)]
         return self.model_copy(
@@ -87,23 +87,23 @@ def rounds_folder(site: Site) -> Path:
     return site.root / "rounds"
 
 
-def folder_of(site: Site, number: int) -> Path:
+def round_folder(site: Site, number: int) -> Path:
     """The folder of one round."""
     return rounds_folder(site) / f"{number:04d}"
 
 
-def load_all(site: Site) -> list[State]:
+def load_rounds(site: Site) -> list[RoundState]:
     """The rounds of a site in order; a folder whose state was never written is none yet.
 
     Raises:
         AdaptError: a state file is damaged.
     """
     folders = [path for path in rounds_folder(site).glob("[0-9]*") if path.name.isdigit()]
-    states = (load(path) for path in sorted(folders, key=lambda path: int(path.name)))
+    states = (load_round(path) for path in sorted(folders, key=lambda path: int(path.name)))
     return [state for state in states if state is not None]
 
 
-def load(folder: Path) -> State | None:
+def load_round(folder: Path) -> RoundState | None:
     """The state in `folder`, or None where none was written yet.
 
     Raises:
@@ -111,7 +111,7 @@ def load(folder: Path) -> State | None:
     """
     path = folder / "state.json"
     try:
-        state = State.model_validate(json.loads(path.read_bytes()))
+        state = RoundState.model_validate(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, ValidationError) as error:
@@ -126,12 +126,12 @@ def load(folder: Path) -> State | None:
     return state
 
 
-def save(site: Site, state: State) -> None:
+def save_round(site: Site, state: RoundState) -> None:
     """Write `state.json`."""
-    write_json(folder_of(site, state.number) / "state.json", state.model_dump(mode="json"))
+    write_json(round_folder(site, state.number) / "state.json", state.model_dump(mode="json"))
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """The sha256 of a file."""
     summed = hashlib.sha256()
     with open(path, "rb") as file:
@@ -140,16 +140,16 @@ def digest(path: Path) -> str:
     return summed.hexdigest()
 
 
-def checked(site: Site, state: State) -> State:
+def drop_damaged_steps(site: Site, state: RoundState) -> RoundState:
     """`state` without the steps whose files are gone or changed, and without what was built on
     them.
     """
-    folder = folder_of(site, state.number)
+    folder = round_folder(site, state.number)
     for name in STEPS:
         done = state.steps.get(name)
         if done is None:
-            return state.up_to(name)
+            return state.before_step(name)
         for file, expected in done.files.items():
-            if not (folder / file).is_file() or digest(folder / file) != expected:
-                return state.up_to(name)
+            if not (folder / file).is_file() or file_digest(folder / file) != expected:
+                return state.before_step(name)
     return state

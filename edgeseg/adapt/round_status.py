@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.adapt import publish
-from edgeseg.adapt.round_state import State, load_all
+from edgeseg.adapt.round_state import RoundState, load_rounds
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
 
@@ -38,7 +38,7 @@ class RoundStatus:
     bundle: str | None
 
 
-def rounds(site: Site) -> list[RoundStatus]:
+def list_rounds(site: Site) -> list[RoundStatus]:
     """Every round, oldest first.
 
     Raises:
@@ -48,10 +48,10 @@ def rounds(site: Site) -> list[RoundStatus]:
         line = {bundle.path.name for bundle in publish.ancestry(site)}
     except (AdaptError, BundleError):
         line = set()
-    return [_status(state, line) for state in load_all(site)]
+    return [_status(state, line) for state in load_rounds(site)]
 
 
-def _status(state: State, line: set[str]) -> RoundStatus:
+def _status(state: RoundState, line: set[str]) -> RoundStatus:
     outputs: dict[str, dict[str, Any]] = {
         name: done.output for name, done in state.steps.items()
     }  # Any: JSON values

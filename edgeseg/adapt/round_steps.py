@@ -15,11 +15,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edgeseg.adapt import publish
-from edgeseg.adapt.champion import HALF, bundle_name, digest_of, find_base, fingerprint, learned
-from edgeseg.adapt.gate import Measured, judge
-from edgeseg.adapt.record_import import load_origins, pull
-from edgeseg.adapt.record_selection import Candidate, select
-from edgeseg.adapt.round_state import State, StepName, Verdict, digest, folder_of, load_all
+from edgeseg.adapt.champion import (
+    FP16_FILE,
+    find_starting_point,
+    frames_digest,
+    learned_frames,
+    published_name,
+    round_fingerprint,
+)
+from edgeseg.adapt.gate import GateMeasurement, judge_challenger
+from edgeseg.adapt.record_import import load_origins, pull_records
+from edgeseg.adapt.record_selection import RecordCandidate, select_records
+from edgeseg.adapt.round_state import (
+    RoundState,
+    StepName,
+    Verdict,
+    file_digest,
+    load_rounds,
+    round_folder,
+)
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import MANIFEST, Bundle
 from edgeseg.config import LoopConfig, to_toml
@@ -44,23 +58,23 @@ Trainer = Callable[
 ]  # `edgeseg.training.train.train` and `edgeseg.training.distill.distill`; the result has `miou`
 Exporter = Callable[..., Any]  # `edgeseg.export.exporter.export`; the result has `refused`
 Comparer = Callable[
-    [Site, Path, Path, ProgressReporter], tuple[Measured, Measured]
+    [Site, Path, Path, ProgressReporter], tuple[GateMeasurement, GateMeasurement]
 ]  # `edgeseg.adapt.gate_measurement.compare`
 
 
 @dataclass(frozen=True)
-class Steps:
+class TrainingSteps:
     """The heavy work of a round."""
 
-    pseudo_label: Labeller
+    check_drift: Labeller
     train: Trainer
     distill: Trainer
     export: Exporter
-    compare: Comparer
+    measure: Comparer
 
 
 @dataclass(frozen=True)
-class Round:
+class RoundContext:
     """A round at work.
 
     Attributes:
@@ -69,23 +83,23 @@ class Round:
     """
 
     site: Site
-    state: State
+    state: RoundState
     logs: tuple[Path, ...]
-    steps: Steps
+    steps: TrainingSteps
     report: ProgressReporter
 
     @property
     def folder(self) -> Path:
         """`rounds/NNNN`."""
-        return folder_of(self.site, self.state.number)
+        return round_folder(self.site, self.state.number)
 
     @property
-    def start(self) -> dict[str, Any]:  # Any: JSON values
+    def starting_point(self) -> dict[str, Any]:  # Any: JSON values
         """The champion and its runs as they were when the records were selected."""
         return dict(self.state.steps["select"].output["base"])
 
     @property
-    def chosen(self) -> list[str]:
+    def selected(self) -> list[str]:
         """Ids of the selected frames."""
         return [
             str(name) for name in json.loads((self.folder / "selected.json").read_bytes())["frames"]
@@ -93,7 +107,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class StepResult:
+class RoundStepResult:
     """What a step leaves behind.
 
     Attributes:
@@ -108,25 +122,27 @@ class StepResult:
     reason: str = ""
 
 
-def _pull(round: Round) -> StepResult:
-    find_base(round.site)
-    result = dataclasses.asdict(pull(round.site, round.logs, round.report))
+def _pull(round: RoundContext) -> RoundStepResult:
+    find_starting_point(round.site)
+    result = dataclasses.asdict(pull_records(round.site, round.logs, round.report))
     result["damaged"] = list(result["damaged"][:100])
-    return StepResult(result)
+    return RoundStepResult(result)
 
 
-def _select(round: Round) -> StepResult:
+def _select(round: RoundContext) -> RoundStepResult:
     site, adapt = round.site, round.site.config.adapt
-    base = find_base(site)
-    selection = select(_candidates(site), adapt.max_records, site.config.data.near_duplicate)
+    base = find_starting_point(site)
+    selection = select_records(
+        _candidates(site), adapt.max_records, site.config.data.near_duplicate
+    )
     if len(selection.chosen) < adapt.min_records:
         copies = f" (and {selection.duplicates} near-copies)" if selection.duplicates else ""
         raise AdaptError(
             f"there are {len(selection.chosen)} new records{copies} but a round needs {adapt.min_records}; run "
             "`edgeseg adapt LOGDIR` when the device has logged more, or lower it with --set adapt.min_records=N"
         )
-    mark = fingerprint(site, base, selection.chosen)
-    for other in load_all(site):
+    mark = round_fingerprint(site, base, selection.chosen)
+    for other in load_rounds(site):
         if other.verdict in ENDED and other.steps["select"].output["fingerprint"] == mark:
             raise AdaptError(
                 f"nothing has changed since round {other.number:04d}, which was {ENDED[other.verdict]}; add records or "
@@ -141,33 +157,33 @@ def _select(round: Round) -> StepResult:
         "site_run": base.site_run,
         "edge_run": base.edge_run,
         "int8": base.int8,
-        "half": HALF in manifest.files,
+        "half": FP16_FILE in manifest.files,
         "imgsz": [manifest.height, manifest.width],
     }
     counts = {key: value for key, value in dataclasses.asdict(selection).items() if key != "chosen"}
     output = {"records": len(selection.chosen), **counts, "fingerprint": mark, "base": started}
-    return StepResult(output, ("selected.json", "config.toml"))
+    return RoundStepResult(output, ("selected.json", "config.toml"))
 
 
-def _candidates(site: Site) -> list[Candidate]:
+def _candidates(site: Site) -> list[RecordCandidate]:
     """Frames from devices that the champion has not learned from."""
-    spent, origins = learned(site), load_origins(site)
+    spent, origins = learned_frames(site), load_origins(site)
     found = []
     for frame in site.frames("unlabelled"):
         if frame.origin == "log" and frame.id not in spent:
             origin = origins.get(frame.id)
             control = origin is not None and origin.reason == "random"
-            found.append(Candidate(frame, origin.score if origin else 0.0, control))
+            found.append(RecordCandidate(frame, origin.score if origin else 0.0, control))
     return found
 
 
-def _pseudo_label(round: Round) -> StepResult:
+def _check_drift(round: RoundContext) -> RoundStepResult:
     site = round.site
-    chosen = set(round.chosen)
+    chosen = set(round.selected)
     frames = [frame for frame in site.frames() if frame.id in chosen]
-    found = round.steps.pseudo_label(
+    found = round.steps.check_drift(
         site,
-        site.root / round.start["site_run"],
+        site.root / round.starting_point["site_run"],
         frames,
         round.folder / "pseudo",
         alpha=site.config.train.u2pl.alpha,
@@ -183,16 +199,16 @@ def _pseudo_label(round: Round) -> StepResult:
         "alarms": list(found.alarms),
     }
     if not found.collapse:
-        return StepResult(output, ("pseudo/statistics.json",))
+        return RoundStepResult(output, ("pseudo/statistics.json",))
     reason = f"the pseudo-labels have collapsed: {found.collapse}"
     write_json(
         round.folder / "decision.json",
         {"round": round.state.number, "verdict": "stopped", "reason": reason},
     )
-    return StepResult(output, ("pseudo/statistics.json", "decision.json"), "stopped", reason)
+    return RoundStepResult(output, ("pseudo/statistics.json", "decision.json"), "stopped", reason)
 
 
-def _once(config: LoopT, steps: int, report: ProgressReporter) -> LoopT:
+def _one_training(config: LoopT, steps: int, report: ProgressReporter) -> LoopT:
     """The configuration of one training in a round: fewer steps, one device (several would start
     the command anew).
     """
@@ -203,65 +219,70 @@ def _once(config: LoopT, steps: int, report: ProgressReporter) -> LoopT:
     return config.model_copy(update={"steps": steps, "devices": 1})
 
 
-def _train(round: Round) -> StepResult:
+def _train(round: RoundContext) -> RoundStepResult:
     config = round.site.config
-    once = _once(config.train, config.adapt.train_steps, round.report)
+    once = _one_training(config.train, config.adapt.train_steps, round.report)
     result = round.steps.train(
         round.site,
         once,
         round.folder / "train",
         resume=True,
-        init=round.site.root / round.start["site_run"],
-        focus=frozenset(round.chosen),
+        init=round.site.root / round.starting_point["site_run"],
+        focus=frozenset(round.selected),
         report=round.report,
     )
-    return StepResult({"miou": result.miou}, tuple(f"train/{name}" for name in RUN_FILES))
+    return RoundStepResult({"miou": result.miou}, tuple(f"train/{name}" for name in RUN_FILES))
 
 
-def _distill(round: Round) -> StepResult:
+def _distill(round: RoundContext) -> RoundStepResult:
     config = round.site.config
-    once = _once(config.distill, config.adapt.distill_steps, round.report)
+    once = _one_training(config.distill, config.adapt.distill_steps, round.report)
     result = round.steps.distill(
         round.site,
         once,
         round.folder / "train",
         round.folder / "distill",
         resume=True,
-        init=round.site.root / round.start["edge_run"],
-        focus=frozenset(round.chosen),
+        init=round.site.root / round.starting_point["edge_run"],
+        focus=frozenset(round.selected),
         report=round.report,
     )
-    return StepResult(
+    return RoundStepResult(
         {"miou": result.miou}, tuple(f"distill/{name}" for name in (*RUN_FILES, "origin.json"))
     )
 
 
-def _export(round: Round) -> StepResult:
+def _export(round: RoundContext) -> RoundStepResult:
     config = round.site.config.export
-    like = {"int8": config.int8 or round.start["int8"], "half": config.half or round.start["half"]}
-    asked = config.model_copy(update={**like, "imgsz": config.imgsz or tuple(round.start["imgsz"])})
+    like = {
+        "int8": config.int8 or round.starting_point["int8"],
+        "half": config.half or round.starting_point["half"],
+    }
+    asked = config.model_copy(
+        update={**like, "imgsz": config.imgsz or tuple(round.starting_point["imgsz"])}
+    )
     seq = publish.next_seq(round.site)
     out = round.folder / "bundle"
     result = round.steps.export(
         round.site, asked, round.folder / "distill", out, seq=seq, report=round.report
     )
     files = (MANIFEST, *Bundle.open(out).manifest.files)
-    return StepResult(
+    return RoundStepResult(
         {"seq": seq, "refused": list(result.refused)}, tuple(f"bundle/{name}" for name in files)
     )
 
 
-def _gate(round: Round) -> StepResult:
+def _gate(round: RoundContext) -> RoundStepResult:
     site, limits = round.site, round.site.config.adapt
-    champion, challenger = publish.champion(site), Bundle.open(round.folder / "bundle")
+    champion, challenger = publish.open_champion(site), Bundle.open(round.folder / "bundle")
     if champion.manifest.classes != challenger.manifest.classes:
         raise AdaptError(
             f"{champion.path.name}, champion since this round began, knows other classes; end the round with "
             "`edgeseg adapt --abandon` and start a new one"
         )
-    new, old = round.steps.compare(site, challenger.path, champion.path, round.report)
-    new = dataclasses.replace(new, name=bundle_name(site, round.state))
-    judgement = judge(new, old, site.config.class_names, limits)
+    new, old = round.steps.measure(site, challenger.path, champion.path, round.report)
+    new = dataclasses.replace(new, name=published_name(site, round.state))
+    judgement = judge_challenger(new, old, site.config.class_names, limits)
     refused = [] if judgement.promoted else round.state.steps["export"].output["refused"]
     reason = "; ".join([judgement.reason, *refused])
     figures = judgement.as_json()
@@ -270,10 +291,10 @@ def _gate(round: Round) -> StepResult:
         "verdict": "promoted" if judgement.promoted else "rejected",
         "reason": reason,
         "inputs": {
-            "champion": digest(champion.path / MANIFEST),
-            "challenger": digest(challenger.path / MANIFEST),
-            "selected": digest(round.folder / "selected.json"),
-            "gate": digest_of(site, site.frames("gate")),
+            "champion": file_digest(champion.path / MANIFEST),
+            "challenger": file_digest(challenger.path / MANIFEST),
+            "selected": file_digest(round.folder / "selected.json"),
+            "gate": frames_digest(site, site.frames("gate")),
         },
         "thresholds": limits.model_dump(
             include={"max_drop", "max_class_drop", "draws", "block", "min_fps"}
@@ -289,31 +310,31 @@ def _gate(round: Round) -> StepResult:
     }
     output |= {"difference": figures["difference"], "classes": figures["classes"], "reason": reason}
     if judgement.promoted:
-        return StepResult(output, ("decision.json",))
-    return StepResult(output, ("decision.json",), "rejected", reason)
+        return RoundStepResult(output, ("decision.json",))
+    return RoundStepResult(output, ("decision.json",), "rejected", reason)
 
 
-def _publish(round: Round) -> StepResult:
+def _publish(round: RoundContext) -> RoundStepResult:
     gate = round.state.steps["gate"].output
     parent = Bundle.open(round.site.root / "bundles" / gate["champion"])
     notes = {"round": round.state.number, "difference": gate["difference"]}
-    bundle = publish.publish(
-        round.site, round.folder / "bundle", bundle_name(round.site, round.state), parent, notes
+    bundle = publish.publish_bundle(
+        round.site, round.folder / "bundle", published_name(round.site, round.state), parent, notes
     )
-    return StepResult({"bundle": bundle.path.name}, (), "published", gate["reason"])
+    return RoundStepResult({"bundle": bundle.path.name}, (), "published", gate["reason"])
 
 
-WORK: dict[StepName, Callable[[Round], StepResult]] = {
+STEP_FUNCTIONS: dict[StepName, Callable[[RoundContext], RoundStepResult]] = {
     "pull": _pull,
     "select": _select,
-    "pseudo-label": _pseudo_label,
+    "pseudo-label": _check_drift,
     "train": _train,
     "distill": _distill,
     "export": _export,
     "gate": _gate,
     "publish": _publish,
 }
-FOLDERS: dict[StepName, str] = {
+STEP_FOLDERS: dict[StepName, str] = {
     "pseudo-label": "pseudo",
     "train": "train",
     "distill": "distill",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from edgeseg.adapt.drift_check import pseudo_label
-from edgeseg.adapt.gate_measurement import compare
-from edgeseg.adapt.round_steps import Steps
+from edgeseg.adapt.drift_check import check_drift
+from edgeseg.adapt.gate_measurement import measure_bundles
+from edgeseg.adapt.round_steps import TrainingSteps
 from edgeseg.export.exporter import export
 from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 
-REAL = Steps(pseudo_label, train, distill, export, compare)
+REAL = TrainingSteps(check_drift, train, distill, export, measure_bundles)

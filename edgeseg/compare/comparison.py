@@ -9,28 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.atomic_files import lock_folder, write_json
-from edgeseg.compare.html_page import write_page
-from edgeseg.compare.plan import Facts, Plan, claim
-from edgeseg.compare.process_pool import run_all
-from edgeseg.compare.recommendation import Verdict, recommend
+from edgeseg.compare.html_page import write_comparison_page
+from edgeseg.compare.plan import ComparisonPlan, ComparisonSetup, claim_folder
+from edgeseg.compare.process_pool import run_jobs
+from edgeseg.compare.recommendation import Recommendation, recommend_method
 from edgeseg.compare.results import (
-    FLOOR,
-    Run,
-    Standing,
+    BASELINE,
+    ComparedRun,
+    MethodResult,
+    group_by_method,
     rare_classes,
     read_run,
-    row,
-    standings,
+    table_row,
     write_table,
 )
-from edgeseg.compare.worker import Job
+from edgeseg.compare.worker import TrainingJob
 from edgeseg.errors import TrainError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonResult:
     """A comparison that is over.
 
     Attributes:
@@ -39,30 +39,30 @@ class Comparison:
     """
 
     path: Path
-    found: list[Standing]
-    verdict: Verdict
-    rare: list[str]
+    methods: list[MethodResult]
+    recommendation: Recommendation
+    rare_classes: list[str]
     metrics: dict[str, Any]  # Any: numbers, lists and tables of them
-    chosen: Run | None
+    chosen: ComparedRun | None
 
     @property
     def failed(self) -> dict[str, str]:
         """Run and reason."""
         return {
             f"{each.method}-{seed}": reason
-            for each in self.found
+            for each in self.methods
             for seed, reason in each.failed.items()
         }
 
 
-def compare(
+def run_comparison(
     site: Site,
-    wanted: Plan,
+    wanted: ComparisonPlan,
     out: Path,
     *,
     resume: bool = False,
     report: ProgressReporter | None = None,
-) -> Comparison:
+) -> ComparisonResult:
     """Train what is planned into `out`; a run that fails is told in the result.
 
     Args:
@@ -75,7 +75,7 @@ def compare(
     """
     report = report or NullReporter()
     with lock_folder(out, TrainError):
-        facts = claim(site, wanted, out, resume=resume)
+        facts = claim_folder(site, wanted, out, resume=resume)
         todo = wanted.jobs(site.root, out)
         results = [run for job in todo if (run := _result(job))]
         open_jobs = [job for job in todo if _result(job) is None]
@@ -83,7 +83,7 @@ def compare(
         report.start(f"compare {out.name}", len(todo) * wanted.config.steps)
         report.advance(len(results) * wanted.config.steps)
         try:
-            with closing(run_all(open_jobs, wanted.at_once, report, wanted.gpus)) as ended:
+            with closing(run_jobs(open_jobs, wanted.parallel_runs, report, wanted.gpus)) as ended:
                 for job, reason in ended:
                     run = _result(job)
                     if run is not None:
@@ -93,7 +93,7 @@ def compare(
                         reason = reason or "it ended without a result"
                         failed[job.config.method, job.config.seed] = reason
                         report.say(f"{job.name} failed: {reason}")
-                    _keep(wanted, out, facts, results, failed, over=False)
+                    _write_results(wanted, out, facts, results, failed, over=False)
         except KeyboardInterrupt:
             report.stop()
             report.say(
@@ -101,26 +101,28 @@ def compare(
             )
             raise
         report.stop()
-        comparison = _keep(wanted, out, facts, results, failed, over=True)
-        write_page(site, comparison.found, comparison.verdict, facts, out / "report.html")
+        comparison = _write_results(wanted, out, facts, results, failed, over=True)
+        write_comparison_page(
+            site, comparison.methods, comparison.recommendation, facts, out / "report.html"
+        )
     return comparison
 
 
-def _keep(
-    wanted: Plan,
+def _write_results(
+    wanted: ComparisonPlan,
     out: Path,
-    facts: Facts,
-    results: Sequence[Run],
+    facts: ComparisonSetup,
+    results: Sequence[ComparedRun],
     failed: dict[tuple[str, int], str],
     *,
     over: bool,
-) -> Comparison:
+) -> ComparisonResult:
     """Write the table as far as it goes."""
-    found = standings(results, failed, wanted.methods)
-    floor = next((each for each in found if each.method == FLOOR and each.runs), None)
+    found = group_by_method(results, failed, wanted.methods)
+    floor = next((each for each in found if each.method == BASELINE and each.runs), None)
     rare = rare_classes(facts.pixels)
-    verdict = recommend(found, facts.causes)
-    rows = [row(each, floor, rare) for each in found]
+    verdict = recommend_method(found, facts.causes)
+    rows = [table_row(each, floor, rare) for each in found]
     chosen = next((each for each in found if each.method == verdict.method and each.runs), None)
     run = max(chosen.runs, key=lambda run: run.best) if chosen else None
     metrics: dict[str, Any] = {
@@ -142,8 +144,8 @@ def _keep(
     }
     write_table(out / "table.csv", rows)
     write_json(out / "metrics.json", metrics)
-    return Comparison(out, found, verdict, rare, metrics, run)
+    return ComparisonResult(out, found, verdict, rare, metrics, run)
 
 
-def _result(job: Job) -> Run | None:
+def _result(job: TrainingJob) -> ComparedRun | None:
     return read_run(job.out, job.config.method, job.config.seed)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.compare.plan import Facts
-from edgeseg.compare.recommendation import Verdict
-from edgeseg.compare.results import FLOOR, RARE, Standing, rare_classes
+from edgeseg.compare.plan import ComparisonSetup
+from edgeseg.compare.recommendation import Recommendation
+from edgeseg.compare.results import BASELINE, RARE_SHARE, MethodResult, rare_classes
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.html_report import HtmlReport, Series
@@ -32,8 +32,12 @@ DRIFT = 0.5  # divergence of pseudo-labels from labels beyond which something is
 Cell = tuple[NDArray[np.uint8], str]
 
 
-def write_page(
-    site: Site, found: Sequence[Standing], verdict: Verdict, facts: Facts, path: Path
+def write_comparison_page(
+    site: Site,
+    found: Sequence[MethodResult],
+    verdict: Recommendation,
+    facts: ComparisonSetup,
+    path: Path,
 ) -> None:
     """Write the report of a comparison whose runs are over."""
     config = facts.config
@@ -56,14 +60,14 @@ def write_page(
                 else "."
             )
         )
-        page.curves([curve(each) for each in able], "steps", "mIoU on val")
+        page.curves([learning_curve(each) for each in able], "steps", "mIoU on val")
         _classes(page, able, facts)
         _pictures(page, site, able, config)
     _settings(page, facts)
     page.write(path)
 
 
-def head_of(found: Sequence[Standing]) -> list[str]:
+def table_header(found: Sequence[MethodResult]) -> list[str]:
     """Column heads of the table."""
     on_gpu = any(run.on_gpu for each in found for run in each.runs)
     return [
@@ -79,11 +83,11 @@ def head_of(found: Sequence[Standing]) -> list[str]:
     ]
 
 
-def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
+def table_cells(found: Sequence[MethodResult], rare: Sequence[str]) -> list[list[str]]:
     """The table's rows for people; the last cell counts the seeds that failed, whose reasons are
     too long for it.
     """
-    floor = next((each for each in found if each.method == FLOOR and each.runs), None)
+    floor = next((each for each in found if each.method == BASELINE and each.runs), None)
     rows = []
     for each in found:
         if not each.runs:
@@ -99,7 +103,7 @@ def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
                 f"{each.mean:.2f}",
                 _figure(each.spread, 2),
                 gain,
-                _figure(each.rare(rare)),
+                _figure(each.mean_iou_of(rare)),
                 f"{each.seconds_per_step:.3f}",
                 memory,
                 kept,
@@ -109,15 +113,15 @@ def cells_of(found: Sequence[Standing], rare: Sequence[str]) -> list[list[str]]:
     return rows
 
 
-def _headline(page: HtmlReport, able: Sequence[Standing], verdict: Verdict) -> None:
+def _headline(page: HtmlReport, able: Sequence[MethodResult], verdict: Recommendation) -> None:
     chosen = next((each for each in able if each.method == verdict.method), None)
-    floor = next((each for each in able if each.method == FLOOR), None)
+    floor = next((each for each in able if each.method == BASELINE), None)
     if chosen is not None:
         tiles = [(chosen.method, "recommended"), (f"{chosen.mean:.1f}", "its mIoU on val")]
         best = next((each for each in able if each is not floor), None)
         if floor is not None and best is not None:
             shown = best if chosen is floor else chosen
-            tiles.append((f"{shown.mean - floor.mean:+.1f}", f"{shown.method} over {FLOOR}"))
+            tiles.append((f"{shown.mean - floor.mean:+.1f}", f"{shown.method} over {BASELINE}"))
         if verdict.noise is not None:
             tiles.append((f"{verdict.noise:.1f}", "points that chance alone may do"))
         page.tiles(tiles)
@@ -129,7 +133,10 @@ def _headline(page: HtmlReport, able: Sequence[Standing], verdict: Verdict) -> N
 
 
 def _chance_of_frames(
-    page: HtmlReport, able: Sequence[Standing], chosen: Standing | None, floor: Standing | None
+    page: HtmlReport,
+    able: Sequence[MethodResult],
+    chosen: MethodResult | None,
+    floor: MethodResult | None,
 ) -> None:
     """What the verdict's rule leaves out: another set of val frames could say something else."""
     rival = next((each for each in able if each is not floor), None) if chosen is floor else chosen
@@ -141,20 +148,22 @@ def _chance_of_frames(
     gain = mean_gain_interval(mine, theirs, block=block_length(mine.shape[1]))
     page.paragraph(
         f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors together, they "
-        f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {FLOOR} (95 %, mean over seeds)."
+        f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {BASELINE} (95 %, mean over seeds)."
     )
 
 
-def _table(page: HtmlReport, found: Sequence[Standing], facts: Facts) -> None:
+def _table(page: HtmlReport, found: Sequence[MethodResult], facts: ComparisonSetup) -> None:
     rare = rare_classes(facts.pixels)
     page.heading("Where the methods stand")
     page.table(
-        head_of(found), cells_of(found, rare), best=[(0, 1)] if found and found[0].runs else []
+        table_header(found),
+        table_cells(found, rare),
+        best=[(0, 1)] if found and found[0].runs else [],
     )
     page.paragraph(
         "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
-        f"{FLOOR}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
-        f"(below {100 * RARE:.0f} % of the labelled pixels, or the rarest). GB: the most memory that a run has "
+        f"{BASELINE}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
+        f"(below {100 * RARE_SHARE:.0f} % of the labelled pixels, or the rarest). GB: the most memory that a run has "
         "held. Kept: pseudo-labels used at the end."
     )
     for each in found:
@@ -162,7 +171,7 @@ def _table(page: HtmlReport, found: Sequence[Standing], facts: Facts) -> None:
             page.paragraph(f"{each.method} with seed {seed} failed: {reason}.")
 
 
-def curve(each: Standing) -> Series:
+def learning_curve(each: MethodResult) -> Series:
     """Mean over the seeds that were evaluated at a step, from the lowest to the highest."""
     at: dict[float, list[float]] = {}
     for run in each.runs:
@@ -173,7 +182,7 @@ def curve(each: Standing) -> Series:
     return Series(each.method, steps, [statistics.mean(at[step]) for step in steps], band)
 
 
-def _classes(page: HtmlReport, able: Sequence[Standing], facts: Facts) -> None:
+def _classes(page: HtmlReport, able: Sequence[MethodResult], facts: ComparisonSetup) -> None:
     page.heading("Every class")
     total = max(1, sum(facts.pixels.values()))
     drawn = [each.counts() for each in able]
@@ -183,7 +192,7 @@ def _classes(page: HtmlReport, able: Sequence[Standing], facts: Facts) -> None:
     ]
     rows, best = [], []
     for place, (name, number) in enumerate(facts.pixels.items()):
-        values = [each.per_class(name) for each in able]
+        values = [each.class_iou(name) for each in able]
         known = [value for value in values if value is not None]
         best += [
             (place, 2 + n)
@@ -208,7 +217,9 @@ def _classes(page: HtmlReport, able: Sequence[Standing], facts: Facts) -> None:
         "A class that val does not have shows a dash."
     )
     for each in able:
-        drift = max((divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0)
+        drift = max(
+            (pseudo_label_divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0
+        )
         if drift > DRIFT:
             page.paragraph(
                 f"The pseudo-labels of {each.method} have drifted from the labels (divergence {drift:.1f}, {DRIFT} is "
@@ -216,7 +227,7 @@ def _classes(page: HtmlReport, able: Sequence[Standing], facts: Facts) -> None:
             )
 
 
-def divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
+def pseudo_label_divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
     """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without
     pseudo-labels.
     """
@@ -230,7 +241,9 @@ def divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
     )
 
 
-def _pictures(page: HtmlReport, site: Site, able: Sequence[Standing], config: TrainConfig) -> None:
+def _pictures(
+    page: HtmlReport, site: Site, able: Sequence[MethodResult], config: TrainConfig
+) -> None:
     page.heading("The same frames")
     seed = able[0].runs[0].seed
     page.paragraph(
@@ -254,7 +267,7 @@ def _pictures(page: HtmlReport, site: Site, able: Sequence[Standing], config: Tr
                 )
             )
     for line in rows:
-        page.pictures([], list(chunks(line)))
+        page.pictures([], list(even_rows(line)))
 
 
 def _frames(
@@ -268,7 +281,7 @@ def _frames(
         yield resize_image(image, size), resize_mask(mask, size)
 
 
-def chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
+def even_rows(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
     """Rows of about the same length."""
     rows = math.ceil(len(cells) / ACROSS)
     width = math.ceil(len(cells) / rows)
@@ -276,7 +289,7 @@ def chunks(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
         yield cells[start : start + width]
 
 
-def _settings(page: HtmlReport, facts: Facts) -> None:
+def _settings(page: HtmlReport, facts: ComparisonSetup) -> None:
     page.heading("Configuration and machine")
     page.table(["machine", ""], [[name, value] for name, value in facts.machine.items()])
     page.paragraph(

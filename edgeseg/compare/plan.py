@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
-from edgeseg.compare.recommendation import causes
-from edgeseg.compare.results import FLOOR
-from edgeseg.compare.worker import Job
+from edgeseg.compare.recommendation import find_causes
+from edgeseg.compare.results import BASELINE
+from edgeseg.compare.worker import TrainingJob
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check_method
 from edgeseg.data.frame_reader import SiteFrameReader
@@ -24,11 +24,11 @@ from edgeseg.models import build_network
 from edgeseg.site import Frame, Site
 from edgeseg.training.initial_weights import refuse_frozen_random_encoder
 
-PLAN = "comparison.json"
+PLAN_FILE = "comparison.json"
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """What is compared: every method with the seeds `config.seed`, `config.seed + 1`, ...
 
     Attributes:
@@ -42,15 +42,15 @@ class Plan:
     config: TrainConfig
     methods: tuple[str, ...]
     seeds: int
-    at_once: int = 1
+    parallel_runs: int = 1
     threads: int = 0
     gpus: tuple[str, ...] = ()
 
-    def jobs(self, root: Path, out: Path) -> list[Job]:
+    def jobs(self, root: Path, out: Path) -> list[TrainingJob]:
         """Seed by seed, so that every method has a figure early."""
         base = self.config.model_dump(mode="json")
         return [
-            Job(
+            TrainingJob(
                 root,
                 validate_config(
                     TrainConfig,
@@ -67,7 +67,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ComparisonSetup:
     """What was compared, on what data, where.
 
     Attributes:
@@ -85,7 +85,7 @@ class Facts:
     machine: Mapping[str, str]
 
 
-def plan(
+def plan_comparison(
     site: Site,
     config: TrainConfig,
     methods: Sequence[str],
@@ -93,7 +93,7 @@ def plan(
     *,
     jobs: int = 1,
     threads: int = 0,
-) -> Plan:
+) -> ComparisonPlan:
     """What is to be compared, before anything is written.
 
     Args:
@@ -106,7 +106,7 @@ def plan(
         DataError: the site lacks labels or footage.
         TrainError: the network cannot be built, or a method cannot work here.
     """
-    chosen = tuple(dict.fromkeys([FLOOR, *(ALIASES.get(name, name) for name in methods)]))
+    chosen = tuple(dict.fromkeys([BASELINE, *(ALIASES.get(name, name) for name in methods)]))
     unknown = [name for name in chosen if name not in METHOD_NAMES]
     if unknown:
         raise ConfigError(
@@ -138,10 +138,12 @@ def plan(
     )
     share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
     spread = _gpus() if jobs > 1 and config.device != "cpu" else ()
-    return Plan(config.model_copy(update={"method": FLOOR}), chosen, seeds, jobs, share, spread)
+    return ComparisonPlan(
+        config.model_copy(update={"method": BASELINE}), chosen, seeds, jobs, share, spread
+    )
 
 
-def usable(config: TrainConfig, classes: int) -> dict[str, str]:
+def method_obstacles(config: TrainConfig, classes: int) -> dict[str, str]:
     """Every method, with the reason why it cannot work with so many classes and these plug-ins, or
     nothing.
     """
@@ -160,13 +162,13 @@ def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
     empty folder.
     """
     try:
-        begun = json.loads((out / PLAN).read_bytes())
+        begun = json.loads((out / PLAN_FILE).read_bytes())
     except FileNotFoundError:
         return (), 0
     return tuple(begun["methods"]), int(begun["seeds"])
 
 
-def claim(site: Site, wanted: Plan, out: Path, *, resume: bool) -> Facts:
+def claim_folder(site: Site, wanted: ComparisonPlan, out: Path, *, resume: bool) -> ComparisonSetup:
     """Refuse a folder that holds something else, write down what is compared, and look at the
     labels.
 
@@ -179,12 +181,12 @@ def claim(site: Site, wanted: Plan, out: Path, *, resume: bool) -> Facts:
     if (out / "config.toml").exists():
         _refuse(wanted, out, data, resume=resume)
     facts = _facts(site, wanted)
-    write_json(out / PLAN, {"methods": wanted.methods, "seeds": wanted.seeds, "data": data})
+    write_json(out / PLAN_FILE, {"methods": wanted.methods, "seeds": wanted.seeds, "data": data})
     write_atomic(out / "config.toml", to_toml(wanted.config).encode())
     return facts
 
 
-def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
+def _refuse(wanted: ComparisonPlan, out: Path, data: str, *, resume: bool) -> None:
     """Make sure that the comparison in `out` can go on as `wanted`.
 
     Raises:
@@ -209,14 +211,14 @@ def _refuse(wanted: Plan, out: Path, data: str, *, resume: bool) -> None:
             f"{out} was begun with {', '.join(methods)} and {seeds} seeds; methods and seeds can be added to it but "
             "not taken away"
         )
-    if json.loads((out / PLAN).read_bytes())["data"] != data:
+    if json.loads((out / PLAN_FILE).read_bytes())["data"] != data:
         raise TrainError(
             f"the site's frames have changed since {out} was begun, its runs could not be compared with new ones; "
             "start a new comparison without --resume"
         )
 
 
-def _facts(site: Site, wanted: Plan) -> Facts:
+def _facts(site: Site, wanted: ComparisonPlan) -> ComparisonSetup:
     labelled = site.require("labelled")
     counts = SiteFrameReader(site, labelled, wanted.config.imgsz, memory=0).class_pixels(
         len(site.config.classes)
@@ -224,12 +226,12 @@ def _facts(site: Site, wanted: Plan) -> Facts:
     pixels = {name: int(number) for name, number in zip(site.config.class_names, counts)}
     machine = examine(site.root)
     versions = {package.name: package.version for package in machine.packages}
-    return Facts(
+    return ComparisonSetup(
         config=wanted.config,
         methods=wanted.methods,
         seeds=wanted.seeds,
         pixels=pixels,
-        causes=causes(
+        causes=find_causes(
             pixels,
             len(labelled),
             [f.camera for f in labelled],

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from edgeseg.compare.worker import LOG, Job, work
+from edgeseg.compare.worker import LOG_FILE, TrainingJob, run_job
 from edgeseg.progress import ProgressReporter
 
 PATIENCE = 5.0  # seconds a process has to end before it is killed
@@ -24,16 +24,16 @@ PATIENCE = 5.0  # seconds a process has to end before it is killed
 class _Running:
     """A process, the line it reports on, and how far it has got (in steps of its budget)."""
 
-    job: Job
+    job: TrainingJob
     process: SpawnProcess
     line: Connection
     done: int = 0
     reason: str | None = None
 
 
-def run_all(
-    jobs: Sequence[Job], at_once: int, report: ProgressReporter, gpus: Sequence[str] = ()
-) -> Generator[tuple[Job, str | None]]:
+def run_jobs(
+    jobs: Sequence[TrainingJob], at_once: int, report: ProgressReporter, gpus: Sequence[str] = ()
+) -> Generator[tuple[TrainingJob, str | None]]:
     """Do every job, in order, `at_once` of them at a time; yields each as it ends, with the reason
     if it failed.
 
@@ -58,10 +58,10 @@ def run_all(
         _stop(running)
 
 
-def _start(job: Job) -> _Running:
+def _start(job: TrainingJob) -> _Running:
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(job, theirs), name=job.name)
+    process = context.Process(target=run_job, args=(job, theirs), name=job.name)
     with _ctrl_c_for_us_alone():
         process.start()
     theirs.close()  # so that the line ends when the process does
@@ -115,7 +115,7 @@ def _end(each: _Running, report: ProgressReporter) -> str | None:
     each.line.close()
     each.process.close()
     _advance(each, each.job.config.steps, "", report)
-    return each.reason or (None if code == 0 else _how(code, each.job.out / LOG))
+    return each.reason or (None if code == 0 else _how(code, each.job.out / LOG_FILE))
 
 
 def _how(code: int | None, log: Path) -> str:

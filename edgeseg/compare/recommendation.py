@@ -17,24 +17,24 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeseg.compare.results import FLOOR, Standing
+from edgeseg.compare.results import BASELINE, MethodResult
 
 # spread over seeds where there is one seed: root mean square of eight methods on CamVid
 # (RESULTS.md)
-ASSUMED = 1.5
-WILD = 3.0  # a spread so many times the median one is left out of the pool
+ASSUMED_SPREAD = 1.5
+OUTLIER_FACTOR = 3.0  # a spread so many times the median one is left out of the pool
 # degrees of freedom that the pool has against a wild spread: what two methods of three seeds would
 # bring
-PRIOR = 4
-DOUBT = 0.05
-CHEAPER = 0.9  # share of the time of a step below which a method counts as cheaper
+PRIOR_DEGREES = 4
+SIGNIFICANCE = 0.05
+CHEAPER_SHARE = 0.9  # share of the time of a step below which a method counts as cheaper
 FEW_LABELS = 20
-LOPSIDED = 0.95  # of the labelled pixels in one class
-ENDLESS = 10_000  # degrees of freedom of a spread that is assumed
+DOMINANT_SHARE = 0.95  # of the labelled pixels in one class
+MANY_DEGREES = 10_000  # degrees of freedom of a spread that is assumed
 
 
 @dataclass(frozen=True)
-class Noise:
+class SeedNoise:
     """How far apart the means of two methods can lie by chance.
 
     Attributes:
@@ -45,59 +45,61 @@ class Noise:
     """
 
     spread: float | None
-    degrees: int
-    wild: frozenset[str]
+    degrees_of_freedom: int
+    outliers: frozenset[str]
     rivals: int
 
     @classmethod
-    def of(cls, found: Sequence[Standing]) -> Noise:
+    def estimate(cls, found: Sequence[MethodResult]) -> SeedNoise:
         """Pool the squared deviations of the runs from the means of their methods."""
-        rivals = max(1, sum(each.method != FLOOR for each in found))
+        rivals = max(1, sum(each.method != BASELINE for each in found))
         spreads = {each.method: each.spread for each in found if each.spread is not None}
         if not spreads:
-            return cls(None, ENDLESS, frozenset(), rivals)
+            return cls(None, MANY_DEGREES, frozenset(), rivals)
         usual = statistics.median(spreads.values())
         wild = frozenset(
-            name for name, spread in spreads.items() if usual > 0 and spread > WILD * usual
+            name
+            for name, spread in spreads.items()
+            if usual > 0 and spread > OUTLIER_FACTOR * usual
         )
         calm = [each for each in found if each.method in spreads and each.method not in wild]
         degrees = sum(len(each.runs) - 1 for each in calm)
-        total = sum((value - each.mean) ** 2 for each in calm for value in each.values)
+        total = sum((value - each.mean) ** 2 for each in calm for value in each.final_mious)
         return cls(math.sqrt(total / degrees), degrees, wild, rivals)
 
-    def between(self, one: Standing, other: Standing) -> float:
+    def margin(self, one: MethodResult, other: MethodResult) -> float:
         """Points beyond which the two differ by more than chance."""
-        total, degrees = 0.0, self.degrees
+        total, degrees = 0.0, self.degrees_of_freedom
         for each in (one, other):
-            variance = (ASSUMED if self.spread is None else self.spread) ** 2
-            if each.method in self.wild and each.spread is not None:
+            variance = (ASSUMED_SPREAD if self.spread is None else self.spread) ** 2
+            if each.method in self.outliers and each.spread is not None:
                 own = len(each.runs) - 1
-                variance = (PRIOR * variance + own * each.spread**2) / (PRIOR + own)
-                degrees = min(degrees, PRIOR + own)
+                variance = (PRIOR_DEGREES * variance + own * each.spread**2) / (PRIOR_DEGREES + own)
+                degrees = min(degrees, PRIOR_DEGREES + own)
             total += variance / len(each.runs)
-        return student(DOUBT / self.rivals, degrees) * math.sqrt(total)
+        return student_t_quantile(SIGNIFICANCE / self.rivals, degrees) * math.sqrt(total)
 
-    def rule(self) -> str:
+    def explain(self) -> str:
         """The rule in a sentence."""
         best = f", and the best of {self.rivals} is the luckiest, too" if self.rivals > 1 else ""
         if self.spread is None:
             return (
-                f"one seed each: two runs of one method are taken to scatter by {ASSUMED} points, as they do between "
+                f"one seed each: two runs of one method are taken to scatter by {ASSUMED_SPREAD} points, as they do between "
                 f"seeds on CamVid{best}"
             )
         own = (
-            f"; {' and '.join(sorted(self.wild))} scatters far more, which widens its interval"
-            if self.wild
+            f"; {' and '.join(sorted(self.outliers))} scatters far more, which widens its interval"
+            if self.outliers
             else ""
         )
         return (
             "two methods differ when their means lie further apart than the 95 % interval of chance, taken from the "
-            f"spread over seeds of all methods (sd {self.spread:.2f} points, {self.degrees} degrees of freedom){best}"
+            f"spread over seeds of all methods (sd {self.spread:.2f} points, {self.degrees_of_freedom} degrees of freedom){best}"
             f"{own}"
         )
 
 
-def student(doubt: float, degrees: int) -> float:
+def student_t_quantile(doubt: float, degrees: int) -> float:
     """The value that Student's t exceeds in size with probability `doubt`.
 
     The distribution by the finite series for whole degrees of freedom (Abramowitz and Stegun,
@@ -124,7 +126,7 @@ def student(doubt: float, degrees: int) -> float:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Recommendation:
     """What to take.
 
     Attributes:
@@ -139,7 +141,7 @@ class Verdict:
     noise: float | None
 
 
-def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
+def recommend_method(found: Sequence[MethodResult], causes: Sequence[str] = ()) -> Recommendation:
     """The best by mean mIoU of the methods that beat the floor by more than noise, or a cheaper one
     as good as it.
 
@@ -149,8 +151,8 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
     """
     able = sorted((each for each in found if each.runs), key=lambda each: -each.mean)
     if not able:
-        return Verdict(None, ("no run finished, so there is nothing to recommend",), None)
-    floor = next((each for each in able if each.method == FLOOR), None)
+        return Recommendation(None, ("no run finished, so there is nothing to recommend",), None)
+    floor = next((each for each in able if each.method == BASELINE), None)
     left_out = [each for each in able if each is not floor and each.failed]
     rivals = [each for each in able if each is not floor and not each.failed]
     gaps = [
@@ -159,30 +161,32 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
         for each in left_out
     ]
     if floor is None:
-        text = f"the highest mean is that of {able[0].method}, but without {FLOOR} nobody knows whether the footage helped"
-        return Verdict(able[0].method, (text,), None)
+        text = f"the highest mean is that of {able[0].method}, but without {BASELINE} nobody knows whether the footage helped"
+        return Recommendation(able[0].method, (text,), None)
     if not rivals:
-        return Verdict(
-            FLOOR, (f"only {FLOOR} finished, so there is nothing to compare it with", *gaps), None
+        return Recommendation(
+            BASELINE,
+            (f"only {BASELINE} finished, so there is nothing to compare it with", *gaps),
+            None,
         )
 
-    noise = Noise.of([floor, *rivals])
-    proven = [each for each in rivals if each.mean - floor.mean > noise.between(each, floor)]
+    noise = SeedNoise.estimate([floor, *rivals])
+    proven = [each for each in rivals if each.mean - floor.mean > noise.margin(each, floor)]
     best = (proven or rivals)[0]
-    limit = noise.between(best, floor)
+    limit = noise.margin(best, floor)
     if not proven:
-        return Verdict(
-            FLOOR,
+        return Recommendation(
+            BASELINE,
             (*_floor_wins(best, best.mean - floor.mean, limit, causes), *gaps, _rule(noise)),
             limit,
         )
-    peers = [each for each in proven if best.mean - each.mean <= noise.between(best, each)]
+    peers = [each for each in proven if best.mean - each.mean <= noise.margin(best, each)]
     chosen = min(peers, key=lambda each: each.seconds_per_step)
-    if chosen.seconds_per_step > CHEAPER * best.seconds_per_step:
+    if chosen.seconds_per_step > CHEAPER_SHARE * best.seconds_per_step:
         chosen = best
     mine = chosen.mean - floor.mean
     sentences = [
-        f"take {chosen.method}: {mine:+.1f} points over {FLOOR}, and {noise.between(chosen, floor):.1f} could be chance"
+        f"take {chosen.method}: {mine:+.1f} points over {BASELINE}, and {noise.margin(chosen, floor):.1f} could be chance"
     ]
     if chosen is not best:
         share = chosen.seconds_per_step / best.seconds_per_step
@@ -197,10 +201,10 @@ def recommend(found: Sequence[Standing], causes: Sequence[str] = ()) -> Verdict:
     others = [each.method for each in peers if each not in (chosen, best)]
     if others:
         sentences.append(f"nothing here tells {' and '.join(others)} from {best.method}")
-    return Verdict(chosen.method, (*sentences, *gaps, _rule(noise)), limit)
+    return Recommendation(chosen.method, (*sentences, *gaps, _rule(noise)), limit)
 
 
-def causes(
+def find_causes(
     pixels: Mapping[str, int], labelled: int, cameras: Sequence[str], others: Sequence[str]
 ) -> list[str]:
     """Which of the typical causes of footage that does not help this site shows.
@@ -223,19 +227,19 @@ def causes(
         found.append(f"{', '.join(missing)} in no labelled frame")
     if strange:
         found.append(f"footage of {', '.join(strange)}, of which no frame is labelled")
-    if pixels[main] > LOPSIDED * total:
+    if pixels[main] > DOMINANT_SHARE * total:
         found.append(f"{100 * pixels[main] / total:.0f} % of the labelled pixels are {main}")
     return found
 
 
-def _floor_wins(best: Standing, gain: float, limit: float, here: Sequence[str]) -> list[str]:
+def _floor_wins(best: MethodResult, gain: float, limit: float, here: Sequence[str]) -> list[str]:
     if gain < -limit:
-        first = f"take {FLOOR}: the footage did not help here, even {best.method} is {-gain:.1f} points below it"
+        first = f"take {BASELINE}: the footage did not help here, even {best.method} is {-gain:.1f} points below it"
     elif gain < 0:
-        first = f"take {FLOOR}: the footage did not help here, {best.method} comes nearest, {-gain:.1f} points below it"
+        first = f"take {BASELINE}: the footage did not help here, {best.method} comes nearest, {-gain:.1f} points below it"
     else:
         first = (
-            f"take {FLOOR}: the footage did not help measurably here, {best.method} gains {gain:.1f} points and "
+            f"take {BASELINE}: the footage did not help measurably here, {best.method} gains {gain:.1f} points and "
             f"{limit:.1f} could be chance"
         )
     typical = (
@@ -253,5 +257,5 @@ def _floor_wins(best: Standing, gain: float, limit: float, here: Sequence[str]) 
     return [first, typical, shown, *more]
 
 
-def _rule(noise: Noise) -> str:
-    return f"the rule: {noise.rule()}"
+def _rule(noise: SeedNoise) -> str:
+    return f"the rule: {noise.explain()}"

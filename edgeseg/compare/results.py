@@ -18,14 +18,14 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic
 from edgeseg.metrics import Counts
 
-FLOOR = "suponly"  # trained on labels alone: what every other method has to beat
-RARE = 0.05  # share of the labelled pixels below which a class is rare
-MEMORY = "memory.json"  # beside the results of a run, written by the process that trained it
-COUNTS = "counts.npy"  # likewise: (frames, C, C) on val after the last step
+BASELINE = "suponly"  # trained on labels alone: what every other method has to beat
+RARE_SHARE = 0.05  # share of the labelled pixels below which a class is rare
+MEMORY_FILE = "memory.json"  # beside the results of a run, written by the process that trained it
+COUNTS_FILE = "counts.npy"  # likewise: (frames, C, C) on val after the last step
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """One finished run.
 
     Attributes:
@@ -53,26 +53,26 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Standing:
+class MethodResult:
     """One method: its finished runs, and the seeds that failed with their reasons."""
 
     method: str
-    runs: tuple[Run, ...]
+    runs: tuple[ComparedRun, ...]
     failed: Mapping[int, str]
 
     @property
-    def values(self) -> list[float]:
+    def final_mious(self) -> list[float]:
         """mIoU at the end of each finished run."""
         return [run.last for run in self.runs]
 
     @property
     def mean(self) -> float:
-        return statistics.mean(self.values)
+        return statistics.mean(self.final_mious)
 
     @property
     def spread(self) -> float | None:
         """Sample standard deviation over seeds; None for one."""
-        return statistics.stdev(self.values) if len(self.runs) > 1 else None
+        return statistics.stdev(self.final_mious) if len(self.runs) > 1 else None
 
     @property
     def best(self) -> float:
@@ -90,23 +90,23 @@ class Standing:
     def kept(self) -> float | None:
         return _mean([run.kept for run in self.runs])
 
-    def per_class(self, name: str) -> float | None:
+    def class_iou(self, name: str) -> float | None:
         """IoU of a class, mean over seeds."""
         return _mean([run.per_class.get(name) for run in self.runs])
 
     def counts(self) -> Counts | None:
         """(seeds, frames, C, C) on val; None where a run has not left its own."""
-        files = [run.path / COUNTS for run in self.runs]
+        files = [run.path / COUNTS_FILE for run in self.runs]
         if not files or not all(file.exists() for file in files):
             return None
         return np.stack([np.load(file) for file in files])
 
-    def rare(self, names: Sequence[str]) -> float | None:
+    def mean_iou_of(self, names: Sequence[str]) -> float | None:
         """Mean IoU over the classes `names`, leaving out those that val does not have."""
-        return _mean([self.per_class(name) for name in names])
+        return _mean([self.class_iou(name) for name in names])
 
 
-def read_run(path: Path, method: str, seed: int) -> Run | None:
+def read_run(path: Path, method: str, seed: int) -> ComparedRun | None:
     """The figures of a run folder; None while it is unfinished."""
     try:
         metrics: dict[str, Any] = json.loads(
@@ -116,7 +116,7 @@ def read_run(path: Path, method: str, seed: int) -> Run | None:
         return None
     ema, kept = metrics["last"]["ema"], metrics.get("kept_share")
     memory = read_memory(path)
-    return Run(
+    return ComparedRun(
         path,
         method,
         seed,
@@ -133,9 +133,9 @@ def read_run(path: Path, method: str, seed: int) -> Run | None:
     )
 
 
-def standings(
-    runs: Sequence[Run], failed: Mapping[tuple[str, int], str], methods: Sequence[str]
-) -> list[Standing]:
+def group_by_method(
+    runs: Sequence[ComparedRun], failed: Mapping[tuple[str, int], str], methods: Sequence[str]
+) -> list[MethodResult]:
     """Every method that has finished or failed, best mean first, those without a finished run last."""
     found = []
     for method in methods:
@@ -144,7 +144,7 @@ def standings(
         )
         reasons = {seed: reason for (name, seed), reason in failed.items() if name == method}
         if mine or reasons:
-            found.append(Standing(method, mine, reasons))
+            found.append(MethodResult(method, mine, reasons))
     return sorted(found, key=lambda each: -each.mean if each.runs else float("inf"))
 
 
@@ -154,12 +154,12 @@ def rare_classes(pixels: Mapping[str, int]) -> list[str]:
     """
     present = {name: number for name, number in pixels.items() if number}
     total = sum(present.values())
-    rare = [name for name, number in present.items() if number < RARE * total]
+    rare = [name for name, number in present.items() if number < RARE_SHARE * total]
     return rare or sorted(present, key=lambda name: present[name])[:1]
 
 
-def row(
-    each: Standing, floor: Standing | None, rare: Sequence[str]
+def table_row(
+    each: MethodResult, floor: MethodResult | None, rare: Sequence[str]
 ) -> dict[str, Any]:  # Any: numbers, lists, text
     """One line of the table, with what lies behind it."""
     failed = {str(seed): reason for seed, reason in each.failed.items()}
@@ -171,7 +171,7 @@ def row(
         "miou": round(each.mean, 4),
         "sd": _round(each.spread),
         "gain": _round(each.mean - floor.mean) if floor and each is not floor else None,
-        "rare_iou": _round(each.rare(rare)),
+        "rare_iou": _round(each.mean_iou_of(rare)),
         "best_miou": round(each.best, 4),
         "seconds_per_step": each.seconds_per_step,
         "memory_bytes": each.memory,
@@ -180,7 +180,7 @@ def row(
         "best": {
             str(run.seed): {"miou": round(run.best, 4), "step": run.best_step} for run in each.runs
         },
-        "per_class": {name: _round(each.per_class(name)) for name in each.runs[0].per_class},
+        "per_class": {name: _round(each.class_iou(name)) for name in each.runs[0].per_class},
         "failed": failed,
     }
 
@@ -212,7 +212,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:  # Any: 
 def read_memory(path: Path) -> dict[str, Any]:  # Any: a number and a flag
     """What the process that trained the run in `path` noted; empty where it has not."""
     try:
-        found: dict[str, Any] = json.loads((path / MEMORY).read_bytes())
+        found: dict[str, Any] = json.loads((path / MEMORY_FILE).read_bytes())
     except FileNotFoundError:
         return {}
     return found

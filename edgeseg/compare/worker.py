@@ -17,16 +17,16 @@ from pathlib import Path
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic, write_json
-from edgeseg.compare.results import COUNTS, MEMORY, read_memory
+from edgeseg.compare.results import COUNTS_FILE, MEMORY_FILE, read_memory
 from edgeseg.config import TrainConfig
 from edgeseg.errors import EdgesegError
 from edgeseg.site import Site
 
-LOG = "log.txt"  # whatever a run prints
+LOG_FILE = "log.txt"  # whatever a run prints
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One run to do.
 
     Attributes:
@@ -46,7 +46,7 @@ class Job:
         return f"{self.config.method} seed {self.config.seed}"
 
 
-class Forward:
+class PipeReporter:
     """A report that the parent draws; also notes the memory whenever a piece of work is over."""
 
     def __init__(self, line: Connection, out: Path) -> None:
@@ -62,19 +62,19 @@ class Forward:
         self._line.send(("say", message))
 
     def stop(self) -> None:
-        note_memory(self._out)
+        record_peak_memory(self._out)
 
 
-def work(job: Job, line: Connection) -> None:
+def run_job(job: TrainingJob, line: Connection) -> None:
     """Train `job`; the entry point of the process. Sends `("failed", reason)` where it can still
     say why.
     """
     end_with_parent()
     job.out.mkdir(parents=True, exist_ok=True)
-    with (job.out / LOG).open("ab") as log:
+    with (job.out / LOG_FILE).open("ab") as log:
         os.dup2(log.fileno(), 1)  # libraries print too, and the parent draws on this screen
         os.dup2(log.fileno(), 2)
-    settle(job)
+    set_environment(job)
     try:
         _train(job, line)
     except EdgesegError as error:
@@ -84,12 +84,12 @@ def work(job: Job, line: Connection) -> None:
         traceback.print_exc()
         what = str(error).splitlines()[0] if str(error) else "no message"
         line.send(
-            ("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG}")
+            ("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG_FILE}")
         )
         sys.exit(1)
 
 
-def settle(job: Job) -> None:
+def set_environment(job: TrainingJob) -> None:
     """Set what torch reads from the environment when it is loaded."""
     if job.threads:
         os.environ["OMP_NUM_THREADS"] = str(job.threads)
@@ -97,7 +97,7 @@ def settle(job: Job) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = job.gpu
 
 
-def note_memory(out: Path) -> None:
+def record_peak_memory(out: Path) -> None:
     """Write the highest memory of this process beside the run, unless one that was cut off had
     more.
     """
@@ -105,10 +105,10 @@ def note_memory(out: Path) -> None:
     on_gpu = torch is not None and bool(torch.cuda.is_initialized())
     peak = int(torch.cuda.max_memory_allocated()) if torch is not None and on_gpu else _peak()
     if peak > read_memory(out).get("bytes", 0):
-        write_json(out / MEMORY, {"bytes": peak, "on_gpu": on_gpu})
+        write_json(out / MEMORY_FILE, {"bytes": peak, "on_gpu": on_gpu})
 
 
-def _train(job: Job, line: Connection) -> None:
+def _train(job: TrainingJob, line: Connection) -> None:
     """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
     import torch  # only now that the number of threads is set
 
@@ -119,13 +119,13 @@ def _train(job: Job, line: Connection) -> None:
     if job.threads:
         torch.set_num_threads(job.threads)
     site = Site.open(job.root)
-    train(site, job.config, job.out, resume=True, report=Forward(line, job.out))
+    train(site, job.config, job.out, resume=True, report=PipeReporter(line, job.out))
     line.send(("advance", 0, "counting"))
     device = "cuda" if read_memory(job.out).get("on_gpu") else "cpu"
     counts = evaluate_frames(load_model(job.out, "last"), site, site.frames("val"), device=device)
     text = io.BytesIO()
     np.save(text, counts)
-    write_atomic(job.out / COUNTS, text.getvalue())
+    write_atomic(job.out / COUNTS_FILE, text.getvalue())
 
 
 def end_with_parent() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelResult:
     """One line of the table; mIoU in percent on test frames.
 
     Attributes:
@@ -37,7 +37,7 @@ class DemoResult:
     """
 
     folder: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ModelResult, ...]
     verdict: str
     reason: str
     logged: int

@@ -20,10 +20,10 @@ from edgeseg.adapt.round_runner import run_round
 from edgeseg.atomic_files import replace_link, write_json
 from edgeseg.bundle import MANIFEST, Bundle, Flavour
 from edgeseg.bundle.flavours import FP32, INT8_CPU
-from edgeseg.demo.demo_result import DemoResult, Row
-from edgeseg.demo.demo_site import QUICK, Amounts, label_autumn, make_site
-from edgeseg.demo.html_page import write_page
-from edgeseg.demo.measurement import SEASONS, bundle_model, measure, torch_model
+from edgeseg.demo.demo_result import DemoResult, ModelResult
+from edgeseg.demo.demo_site import QUICK, DemoSize, label_autumn, make_site
+from edgeseg.demo.html_page import write_demo_page
+from edgeseg.demo.measurement import SEASONS, bundle_model, measure_season, torch_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.site import Site
@@ -38,7 +38,7 @@ def run_demo(
     folder: Path,
     *,
     quick: bool = False,
-    amounts: Amounts | None = None,
+    amounts: DemoSize | None = None,
     report: ProgressReporter | None = None,
 ) -> DemoResult:
     """Do everything that is not done yet in `folder`.
@@ -53,7 +53,7 @@ def run_demo(
             it.
     """
     report = report or NullReporter()
-    amounts = amounts or (QUICK if quick else Amounts())
+    amounts = amounts or (QUICK if quick else DemoSize())
     demo = _Demo(folder, amounts, report)
     for number, (name, (title, work)) in enumerate(demo.steps().items(), 1):
         if name not in demo.done:
@@ -67,7 +67,7 @@ def run_demo(
 class _Demo:
     """The steps, each a function of what lies in the folder."""
 
-    def __init__(self, folder: Path, amounts: Amounts, report: ProgressReporter) -> None:
+    def __init__(self, folder: Path, amounts: DemoSize, report: ProgressReporter) -> None:
         self.folder, self.amounts, self.report = folder, amounts, report
         self._state = folder / "demo.json"
         self.done: dict[str, Output] = (
@@ -106,7 +106,7 @@ class _Demo:
                 summer, autumn = (before[name][season] for season in SEASONS)
                 adapted = after[name]["autumn"]["miou"] if name in after else None
                 rows.append(
-                    Row(
+                    ModelResult(
                         name, summer["miou"], autumn["miou"], adapted, before[name]["summer"]["fps"]
                     )
                 )
@@ -255,7 +255,7 @@ class _Demo:
             note(
                 name,
                 {
-                    season: asdict(measure(model, self.folder, season, classes))
+                    season: asdict(measure_season(model, self.folder, season, classes))
                     for season in seasons
                 },
             )
@@ -265,7 +265,7 @@ class _Demo:
             with open_runner(bundle, "cpu", flavour, self._open().config.infer.threads) as runner:
                 model = bundle_model(runner)
                 figures = {
-                    season: asdict(measure(model, self.folder, season, classes))
+                    season: asdict(measure_season(model, self.folder, season, classes))
                     for season in seasons
                 }
             if (
@@ -280,7 +280,7 @@ class _Demo:
 
     def _report(self) -> Output:
         self.done["report"] = {"path": "report.html", "seconds": 0.0}
-        write_page(self._open(), self.done, self.result(), self.folder / "report.html")
+        write_demo_page(self._open(), self.done, self.result(), self.folder / "report.html")
         return {"path": "report.html"}
 
 

@@ -37,7 +37,7 @@ VIDEO_FPS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amounts:
+class DemoSize:
     """How many frames of each kind are rendered, how large, and how long is trained."""
 
     height: int = 192
@@ -57,7 +57,7 @@ class Amounts:
     seed: int = 0
 
 
-QUICK = Amounts(
+QUICK = DemoSize(
     height=96,
     width=160,
     footage=24,
@@ -75,7 +75,7 @@ QUICK = Amounts(
 )
 
 
-def configure(amounts: Amounts) -> SiteConfig:
+def demo_configuration(amounts: DemoSize) -> SiteConfig:
     """The configuration of the demo's site: a network small enough that two CPU cores train it in
     minutes.
     """
@@ -121,15 +121,15 @@ def configure(amounts: Amounts) -> SiteConfig:
 
 
 def make_site(
-    folder: Path, amounts: Amounts | None = None, report: ProgressReporter | None = None
+    folder: Path, amounts: DemoSize | None = None, report: ProgressReporter | None = None
 ) -> Site:
     """Render the season and make the site in `folder`; run again it completes what is missing.
 
     Raises:
         DataError: the folder holds something else.
     """
-    amounts, report = amounts or Amounts(), report or NullReporter()
-    text = to_toml(configure(amounts)).encode()
+    amounts, report = amounts or DemoSize(), report or NullReporter()
+    text = to_toml(demo_configuration(amounts)).encode()
     stored = folder / CONFIG_NAME
     if (
         folder.exists()
@@ -151,7 +151,7 @@ def make_site(
     return site
 
 
-def _film(folder: Path, amounts: Amounts, report: ProgressReporter) -> None:
+def _film(folder: Path, amounts: DemoSize, report: ProgressReporter) -> None:
     random = [np.random.default_rng((amounts.seed, number)) for number in range(8)]
     scene = Scene(amounts.height, amounts.width)
     sets = (

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import FP32, INT8_CPU
-from edgeseg.demo.measurement import Model, bundle_model, torch_model, truth
+from edgeseg.demo.measurement import Segmenter, bundle_model, read_test_frames, torch_model
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
@@ -34,7 +34,7 @@ Cell = tuple[Image, str]
 Done = dict[str, dict[str, Any]]  # Any: what json can hold
 
 
-def write_page(site: Site, done: Done, result: DemoResult, path: Path) -> None:
+def write_demo_page(site: Site, done: Done, result: DemoResult, path: Path) -> None:
     """Write the report of a demo whose steps are all `done`."""
     counts = done["site"]
     page = HtmlReport(
@@ -73,7 +73,7 @@ def _headline(page: HtmlReport, result: DemoResult) -> None:
     page.tiles(tiles)
 
 
-def table_of(result: DemoResult) -> tuple[list[str], list[list[str]]]:
+def result_table(result: DemoResult) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the one table."""
     head = [
         "model",
@@ -96,7 +96,7 @@ def table_of(result: DemoResult) -> tuple[list[str], list[list[str]]]:
 
 
 def _table(page: HtmlReport, result: DemoResult) -> None:
-    head, rows = table_of(result)
+    head, rows = result_table(result)
     figures = [(row.summer, row.autumn, row.adapted or 0.0, row.fps) for row in result.rows]
     best = [
         (int(np.argmax(column)), number) for number, column in enumerate(np.transpose(figures), 1)
@@ -174,7 +174,7 @@ def _autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> Non
     page.table(head, rows)
 
 
-def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[str, Model]]:
+def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[str, Segmenter]]:
     """The bundle's graphs by name, INT8 last."""
     bundle = Bundle.open(path)
     flavours: tuple[tuple[str, Flavour], ...] = (("edge model", FP32), ("INT8", INT8_CPU))
@@ -185,10 +185,10 @@ def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[s
 
 
 def _gallery(
-    page: HtmlReport, site: Site, season: str, models: dict[str, Model], unsure: Sequence[str]
+    page: HtmlReport, site: Site, season: str, models: dict[str, Segmenter], unsure: Sequence[str]
 ) -> None:
     """Rows of frame, truth, predictions, and the entropy of the models named in `unsure`."""
-    frames = list(truth(site.root, season))
+    frames = list(read_test_frames(site.root, season))
     palette, classes = site.config.palette, len(site.config.classes)
     rows: list[list[Cell]] = []
     for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2).round().astype(int)[1:-1]):

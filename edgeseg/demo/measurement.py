@@ -19,13 +19,13 @@ from edgeseg.metrics import Counts, confusion_matrix, iou, miou
 from edgeseg.runtime.backends.base import Runner
 
 Entropy = NDArray[np.float32]
-Model = Callable[[Image], tuple[Image, Entropy]]
+Segmenter = Callable[[Image], tuple[Image, Entropy]]
 TIMED = 40
 SEASONS = ("summer", "autumn")
 
 
 @dataclass(frozen=True)
-class Figures:
+class SeasonMetrics:
     """What a model does on one season's test frames; mIoU and IoU in percent.
 
     Attributes:
@@ -37,7 +37,7 @@ class Figures:
     fps: float
 
 
-def truth(folder: Path, season: str) -> Iterator[tuple[Image, Image]]:
+def read_test_frames(folder: Path, season: str) -> Iterator[tuple[Image, Image]]:
     """Frames (H, W, 3) RGB with their masks (H, W), by name."""
     for path in sorted((folder / "truth" / season / "images").glob("*.jpg")):
         image = cv2.imread(str(path))
@@ -48,7 +48,7 @@ def truth(folder: Path, season: str) -> Iterator[tuple[Image, Image]]:
         yield np.ascontiguousarray(image[..., ::-1]).astype(np.uint8), mask.astype(np.uint8)
 
 
-def torch_model(run: Path) -> Model:
+def torch_model(run: Path) -> Segmenter:
     """The best weights of a run as a function from a frame to its mask, at the frame's size, and
     its entropy.
     """
@@ -65,7 +65,7 @@ def torch_model(run: Path) -> Model:
     return answer
 
 
-def bundle_model(run: Runner) -> Model:
+def bundle_model(run: Runner) -> Segmenter:
     """An open bundle as the same kind of function."""
     size = run.bundle.manifest.height, run.bundle.manifest.width
 
@@ -78,14 +78,14 @@ def bundle_model(run: Runner) -> Model:
     return answer
 
 
-def measure(model: Model, folder: Path, season: str, classes: int) -> Figures:
+def measure_season(model: Segmenter, folder: Path, season: str, classes: int) -> SeasonMetrics:
     """One confusion matrix over the season's test frames, and the median time of a frame."""
     counts: Counts = np.zeros((classes, classes), np.int64)
     seconds: list[float] = []
-    for image, mask in truth(folder, season):
+    for image, mask in read_test_frames(folder, season):
         began = time.perf_counter()
         found, _ = model(image)
         seconds.append(time.perf_counter() - began)
         counts += confusion_matrix(mask, found, classes)
     per_class = tuple(round(float(value), 2) for value in iou(counts))
-    return Figures(round(miou(counts), 2), per_class, round(1 / float(np.median(seconds)), 1))
+    return SeasonMetrics(round(miou(counts), 2), per_class, round(1 / float(np.median(seconds)), 1))

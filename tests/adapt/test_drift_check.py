@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgeseg.adapt.collapse_alarms import Statistics, compare_histograms
-from edgeseg.adapt.drift_check import labelled_pixels, pseudo_label
+from edgeseg.adapt.collapse_alarms import PseudoLabelStatistics, compare_histograms
+from edgeseg.adapt.drift_check import check_drift, count_labelled_pixels
 from edgeseg.models import build_network
 from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.site import Site
@@ -50,7 +50,7 @@ def test_the_reliable_pixels_carry_the_models_classes(
     site: Site, run: Path, tmp_path: Path
 ) -> None:
     frames = site.frames("unlabelled")
-    found = pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
+    found = check_drift(site, run, frames, tmp_path / "out", alpha=0.2)
     model = load_model(run)
     for frame in frames:
         mask = cv2.imread(str(tmp_path / "out" / f"{frame.id}.png"), cv2.IMREAD_UNCHANGED)
@@ -66,7 +66,7 @@ def test_the_reliable_pixels_carry_the_models_classes(
 def test_about_a_share_alpha_is_left_open(site: Site, run: Path, tmp_path: Path) -> None:
     frames = site.frames("unlabelled")
     kept = [
-        pseudo_label(site, run, frames, tmp_path / f"{alpha}", alpha=alpha).kept
+        check_drift(site, run, frames, tmp_path / f"{alpha}", alpha=alpha).kept
         for alpha in (0.1, 0.3, 0.5)
     ]
     assert kept == pytest.approx([0.9, 0.7, 0.5], abs=0.06)
@@ -76,7 +76,7 @@ def test_a_start_after_a_kill_predicts_only_what_is_missing(
     site: Site, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = site.frames("unlabelled")
-    whole = pseudo_label(site, run, frames, tmp_path / "whole", alpha=0.2)
+    whole = check_drift(site, run, frames, tmp_path / "whole", alpha=0.2)
     calls: list[int] = []
 
     class Killed(BaseException):
@@ -90,8 +90,8 @@ def test_a_start_after_a_kill_predicts_only_what_is_missing(
 
     monkeypatch.setattr("edgeseg.adapt.drift_check.predict", count)
     with pytest.raises(Killed):
-        pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2)
-    assert pseudo_label(site, run, frames, tmp_path / "out", alpha=0.2) == whole
+        check_drift(site, run, frames, tmp_path / "out", alpha=0.2)
+    assert check_drift(site, run, frames, tmp_path / "out", alpha=0.2) == whole
     assert len(calls) == 1 + len(frames)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         path.name for path in (tmp_path / "whole").iterdir()
@@ -101,7 +101,7 @@ def test_a_start_after_a_kill_predicts_only_what_is_missing(
 def test_the_labels_histogram_counts_the_labelled_split(site: Site) -> None:
     seeds = [int(frame.id.rpartition("-")[2], 16) for frame in site.frames("labelled")]
     assert len(seeds) == 4
-    assert labelled_pixels(site) == pytest.approx(
+    assert count_labelled_pixels(site) == pytest.approx(
         sum(np.bincount(scene(seed)[1].ravel(), minlength=3) for seed in seeds)
     )
 
@@ -109,7 +109,7 @@ def test_the_labels_histogram_counts_the_labelled_split(site: Site) -> None:
 # Alarms.
 
 
-def compare(predicted: tuple[float, ...], labelled: tuple[float, ...]) -> Statistics:
+def compare(predicted: tuple[float, ...], labelled: tuple[float, ...]) -> PseudoLabelStatistics:
     pixels = np.array(predicted) * 1e6
     return compare_histograms(
         NAMES[: len(pixels)],

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeseg.adapt.gate import Judgement, Measured, judge
+from edgeseg.adapt.gate import GateDecision, GateMeasurement, judge_challenger
 from edgeseg.config import AdaptConfig
 from edgeseg.metrics import miou
 
@@ -52,13 +52,15 @@ def verdict(
     old_file: str = INT8,
     fps: float = 20.0,
     **limits: Any,
-) -> Judgement:
-    challenger = Measured(name="new", artefact=new_file, counts=new, fps=fps)
-    champion = Measured(name="old", artefact=old_file, counts=old, fps=10.0)
-    return judge(challenger, champion, NAMES, AdaptConfig.model_validate(LIMITS | limits))
+) -> GateDecision:
+    challenger = GateMeasurement(name="new", artefact=new_file, counts=new, fps=fps)
+    champion = GateMeasurement(name="old", artefact=old_file, counts=old, fps=10.0)
+    return judge_challenger(
+        challenger, champion, NAMES, AdaptConfig.model_validate(LIMITS | limits)
+    )
 
 
-def failed(judgement: Judgement) -> list[str]:
+def failed(judgement: GateDecision) -> list[str]:
     return [check.name for check in judgement.checks if not check.passed]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edgeseg.adapt.publish import ancestry, champion, next_seq, publish, rollback
+from edgeseg.adapt.publish import ancestry, next_seq, open_champion, publish_bundle, restore_parent
 from edgeseg.bundle import Bundle
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
@@ -33,7 +33,7 @@ def site(tmp_path: Path) -> Site:
 def bring(site: Site, name: str, seq: int) -> Bundle:
     """Publish a new bundle after the champion."""
     challenger = make_bundle(site.root / "challenger", site.root / "runs/distill/exp1", seq=seq)
-    return publish(site, challenger.path, name, champion(site), {"round": seq - 1})
+    return publish_bundle(site, challenger.path, name, open_champion(site), {"round": seq - 1})
 
 
 def test_publishing_copies_the_bundle_and_moves_the_link(site: Site) -> None:
@@ -41,7 +41,7 @@ def test_publishing_copies_the_bundle_and_moves_the_link(site: Site) -> None:
     assert str(site.current_bundle.readlink()) == "second", (
         "relative, so that the site can be moved"
     )
-    assert champion(site).path == done.path
+    assert open_champion(site).path == done.path
     done.verify()
     assert done.read("model.onnx") == b"graph 2"
     assert done.manifest.provenance == {
@@ -52,10 +52,10 @@ def test_publishing_copies_the_bundle_and_moves_the_link(site: Site) -> None:
 
 
 def test_publishing_twice_is_publishing_once(site: Site) -> None:
-    parent = champion(site)
+    parent = open_champion(site)
     first = bring(site, "second", 2)
     content = (first.path / "manifest.json").read_bytes()
-    assert publish(site, site.root / "challenger", "second", parent, {}).path == first.path
+    assert publish_bundle(site, site.root / "challenger", "second", parent, {}).path == first.path
     assert (first.path / "manifest.json").read_bytes() == content
 
 
@@ -77,27 +77,29 @@ def test_a_damaged_challenger_is_never_published(site: Site) -> None:
     challenger = make_bundle(site.root / "challenger", site.root / "runs/distill/exp1", seq=2)
     (challenger.path / "model.onnx").write_text("graph X")
     with pytest.raises(BundleError, match="damaged"):
-        publish(site, challenger.path, "second", champion(site), {})
-    assert champion(site).path.name == "first"
+        publish_bundle(site, challenger.path, "second", open_champion(site), {})
+    assert open_champion(site).path.name == "first"
     assert not (site.root / "bundles/second").exists()
 
 
 def test_a_bundle_judged_against_another_champion_is_not_published(site: Site) -> None:
-    judged = champion(site)
+    judged = open_champion(site)
     bring(site, "second", 2)
     with pytest.raises(AdaptError, match="bundles/current left first"):
-        publish(site, make_bundle(site.root / "third", site.root, seq=3).path, "third", judged, {})
-    assert champion(site).path.name == "second"
+        publish_bundle(
+            site, make_bundle(site.root / "third", site.root, seq=3).path, "third", judged, {}
+        )
+    assert open_champion(site).path.name == "second"
 
 
 def test_rolling_back_walks_up_the_line(site: Site) -> None:
     bring(site, "second", 2)
     bring(site, "third", 3)
     assert [bundle.path.name for bundle in ancestry(site)] == ["third", "second", "first"]
-    assert [bundle.path.name for bundle in rollback(site)] == ["third", "second"]
-    assert [bundle.path.name for bundle in rollback(site)] == ["second", "first"]
+    assert [bundle.path.name for bundle in restore_parent(site)] == ["third", "second"]
+    assert [bundle.path.name for bundle in restore_parent(site)] == ["second", "first"]
     with pytest.raises(AdaptError, match="nothing to go back to"):
-        rollback(site)
+        restore_parent(site)
     assert {path.name for path in (site.root / "bundles").glob("[!.]*")} == {
         "first",
         "second",
@@ -111,8 +113,8 @@ def test_a_damaged_parent_is_not_rolled_back_to(site: Site) -> None:
     bring(site, "second", 2)
     (site.root / "bundles/first/model.onnx").write_text("graph X")
     with pytest.raises(BundleError, match="damaged"):
-        rollback(site)
-    assert champion(site).path.name == "second"
+        restore_parent(site)
+    assert open_champion(site).path.name == "second"
 
 
 def test_a_parent_that_is_gone_ends_the_line(site: Site) -> None:
@@ -120,7 +122,7 @@ def test_a_parent_that_is_gone_ends_the_line(site: Site) -> None:
     shutil.rmtree(site.root / "bundles/first")
     assert [bundle.path.name for bundle in ancestry(site)] == ["second"]
     with pytest.raises(AdaptError, match="nothing to go back to"):
-        rollback(site)
+        restore_parent(site)
 
 
 @pytest.mark.parametrize(
@@ -166,4 +168,4 @@ def test_a_link_that_leads_nowhere_is_told(
     if target:
         site.current_bundle.symlink_to(target)
     with pytest.raises(error, match=text):
-        champion(site)
+        open_champion(site)

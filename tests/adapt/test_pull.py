@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.adapt.record_import import PullResult, camera_name, load_origins, pull
-from edgeseg.adapt.record_selection import Candidate, select
+from edgeseg.adapt.record_import import PullResult, load_origins, pull_records, safe_camera_name
+from edgeseg.adapt.record_selection import RecordCandidate, select_records
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.progress import NullReporter
@@ -34,7 +34,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def take(site: Site, *folders: Path) -> PullResult:
-    return pull(site, folders, NullReporter())
+    return pull_records(site, folders, NullReporter())
 
 
 def logged(site: Site) -> list[Frame]:
@@ -104,7 +104,7 @@ def test_damaged_records_are_named_and_the_others_come(site: Site, tmp_path: Pat
         def say(self, message: str) -> None:
             said.append(message)
 
-    result = pull(site, [tmp_path / "log"], Listener())
+    result = pull_records(site, [tmp_path / "log"], Listener())
     assert result.added == 2
     assert len(result.damaged) == 4
     for path in paths[:4]:
@@ -192,13 +192,13 @@ def test_a_folder_that_is_no_frame_log_is_told(site: Site, tmp_path: Path) -> No
     ],
 )
 def test_camera_names_from_outside_are_safe_in_paths(given: str, name: str) -> None:
-    assert camera_name(given) == name
+    assert safe_camera_name(given) == name
 
 
 # Selection.
 
 
-def candidate(seed: int, score: float, *, control: bool = False) -> Candidate:
+def candidate(seed: int, score: float, *, control: bool = False) -> RecordCandidate:
     image = scene(seed)[0]
     frame = Frame(
         id=f"cam-{seed:04d}",
@@ -213,13 +213,13 @@ def candidate(seed: int, score: float, *, control: bool = False) -> Candidate:
         hash=f"{dhash(image):016x}",
         origin="log",
     )
-    return Candidate(frame, score, control)
+    return RecordCandidate(frame, score, control)
 
 
 def test_the_highest_scores_and_the_control_stream_are_chosen() -> None:
     scored = [candidate(seed, score) for seed, score in ((1, 0.5), (2, 0.9), (3, 0.7), (4, 0.1))]
     control = [candidate(5, 0.0, control=True)]
-    chosen = select(scored + control, most=3, near=4)
+    chosen = select_records(scored + control, most=3, near=4)
     assert chosen.chosen == ("cam-0005", "cam-0002", "cam-0003")
     assert (chosen.control, chosen.over, chosen.duplicates) == (1, 2, 0)
 
@@ -227,9 +227,9 @@ def test_the_highest_scores_and_the_control_stream_are_chosen() -> None:
 def test_near_copies_of_a_chosen_frame_are_dropped() -> None:
     twins = [
         candidate(1, 0.9),
-        Candidate(Frame(**{**vars(candidate(1, 0).frame), "id": "cam-twin"}), 0.8, False),
+        RecordCandidate(Frame(**{**vars(candidate(1, 0).frame), "id": "cam-twin"}), 0.8, False),
     ]
-    chosen = select([*twins, candidate(2, 0.1)], most=10, near=4)
+    chosen = select_records([*twins, candidate(2, 0.1)], most=10, near=4)
     assert chosen.chosen == ("cam-0001", "cam-0002")
     assert chosen.duplicates == 1
 
@@ -237,10 +237,12 @@ def test_near_copies_of_a_chosen_frame_are_dropped() -> None:
 def test_the_control_stream_never_takes_more_than_half() -> None:
     control = [candidate(seed, 0.0, control=True) for seed in range(20)]
     scored = [candidate(seed, 0.5) for seed in range(20, 30)]
-    chosen = select(control + scored, most=10, near=0)
+    chosen = select_records(control + scored, most=10, near=0)
     assert (chosen.control, len(chosen.chosen)) == (5, 10)
 
 
 def test_the_choice_does_not_depend_on_the_order() -> None:
     everyone = [candidate(seed, (seed * 37 % 10) / 10, control=seed % 3 == 0) for seed in range(30)]
-    assert select(everyone, most=12, near=4) == select(everyone[::-1], most=12, near=4)
+    assert select_records(everyone, most=12, near=4) == select_records(
+        everyone[::-1], most=12, near=4
+    )

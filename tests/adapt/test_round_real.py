@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgeseg.adapt import round_status as status
-from edgeseg.adapt.publish import champion
+from edgeseg.adapt.publish import open_champion
 from edgeseg.adapt.round_runner import rollback, run_round
 from edgeseg.atomic_files import replace_link
 from edgeseg.bundle import FLAVOURS
@@ -50,7 +50,7 @@ def site(tmp_path: Path) -> Site:
 def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(
     site: Site, tmp_path: Path
 ) -> None:
-    first = champion(site)
+    first = open_champion(site)
     command = [sys.executable, "-m", "edgeseg.cli.app", "adapt", str(tmp_path / "log")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     said = tmp_path / "said"
@@ -65,8 +65,8 @@ def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(
             )
             time.sleep(0.02)
         process.kill()
-    assert champion(site).path == first.path
-    assert status.rounds(site)[0].step == "train"
+    assert open_champion(site).path == first.path
+    assert status.list_rounds(site)[0].step == "train"
 
     result = run_round(site, resume=True)
     assert result.verdict == "published", result.reason
@@ -74,7 +74,7 @@ def test_a_round_that_is_killed_while_it_trains_goes_on_and_publishes(
     assert result.figures["after"]["artefact"] == FLAVOURS["int8-cpu"].file, (
         "what ships is what was judged"
     )
-    bundle = champion(site)
+    bundle = open_champion(site)
     bundle.verify()
     assert (bundle.path, bundle.manifest.seq) == (result.bundle, 2)
     with open_runner(bundle, "cpu", "int8", threads=1) as run:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from edgeseg.adapt import round_status as status
-from edgeseg.adapt.publish import champion
+from edgeseg.adapt.publish import open_champion
 from edgeseg.adapt.round_runner import RoundResult, abandon, rollback, run_round
-from edgeseg.adapt.round_state import STEPS, load, load_all
+from edgeseg.adapt.round_state import STEPS, load_round, load_rounds
 from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.bundle import Bundle
 from edgeseg.config import SiteConfig, validate_config
@@ -64,7 +64,7 @@ def with_config(site: Site, **changes: dict[str, Any]) -> Site:
 
 
 def verdicts(site: Site) -> list[str]:
-    return [each.verdict for each in status.rounds(site)]
+    return [each.verdict for each in status.list_rounds(site)]
 
 
 # One round, start to end.
@@ -75,7 +75,7 @@ def test_a_round_publishes_a_better_bundle(site: Site) -> None:
     result = go(site, stand)
     assert result.verdict == "published"
     assert stand.names() == ["pseudo-label", "train", "distill", "export", "compare"]
-    current = champion(site)
+    current = open_champion(site)
     current.verify()
     assert current.path == result.bundle
     assert current.manifest.seq == 2
@@ -106,13 +106,13 @@ def test_the_next_round_starts_from_the_runs_of_the_last(site: Site) -> None:
     assert steps["train"]["init"] == site.root / "rounds/0001/train"
     assert steps["distill"]["init"] == site.root / "rounds/0001/distill"
     assert len(steps["train"]["focus"]) == 4, "what the champion has learned is not new"
-    assert champion(site).manifest.seq == 3
+    assert open_champion(site).manifest.seq == 3
 
 
 def test_a_worse_challenger_is_rejected_and_the_champion_stays(site: Site) -> None:
     result = go(site, Stand(challenger=BAD))
     assert (result.verdict, result.bundle) == ("rejected", None)
-    assert champion(site).path.name == "first"
+    assert open_champion(site).path.name == "first"
     decision = read(result.folder / "decision.json")
     assert decision["verdict"] == "rejected" and decision["reason"] == result.reason
     assert "more than 3 points of IoU lost in sky" in result.reason
@@ -153,7 +153,7 @@ def test_collapsed_pseudo_labels_stop_the_round_before_training(site: Site) -> N
     assert stand.names() == ["pseudo-label"]
     assert verdicts(site) == ["stopped"]
     assert read(site.root / "rounds/0001/decision.json")["verdict"] == "stopped"
-    assert champion(site).path.name == "first"
+    assert open_champion(site).path.name == "first"
     site.save_frames([*site.frames(), add_frame(site, 300, "labelled")])
     assert go(site).number == 2, "a new label is a reason to try again"
 
@@ -283,7 +283,7 @@ def cut_at(step: str) -> Callable[[str], None]:
 def test_a_round_goes_on_with_the_step_that_was_cut_off(site: Site, place: str) -> None:
     with pytest.raises(Cut):
         go(site, Stand(before=cut_at(place)))
-    assert champion(site).path.name == "first"
+    assert open_champion(site).path.name == "first"
     stand = Stand()
     assert go(site, stand, resume=True).verdict == "published"
     order = ["pseudo-label", "train", "distill", "export", "compare"]
@@ -316,7 +316,7 @@ def test_a_damaged_result_is_made_again(site: Site, damaged: str, again: str) ->
     stand = Stand()
     assert go(site, stand).verdict == "published"
     assert stand.names()[0] == again
-    assert load(site.root / "rounds/0001") is not None
+    assert load_round(site.root / "rounds/0001") is not None
 
 
 def test_an_open_round_refuses_another_configuration_and_can_be_given_up(site: Site) -> None:
@@ -348,7 +348,7 @@ def test_errors_of_a_step_pass_through_and_leave_the_round_open(site: Site) -> N
 
     with pytest.raises(TrainError):
         go(site, Stand(before=fail))
-    assert status.rounds(site)[0].step == "train"
+    assert status.list_rounds(site)[0].step == "train"
 
 
 def test_a_full_disk_is_one_sentence_and_the_round_goes_on_later(
@@ -396,7 +396,7 @@ def test_a_champion_that_changed_before_publishing_is_judged_too(site: Site) -> 
         "first",
         "by-hand",
     ]
-    assert champion(site).manifest.provenance["parent"]["name"] == "by-hand"
+    assert open_champion(site).manifest.provenance["parent"]["name"] == "by-hand"
 
 
 def _link(site: Site, target: str) -> Path:
@@ -424,8 +424,8 @@ def test_after_a_rollback_the_records_are_new_again_and_the_number_is_not_used_t
     stand = Stand()
     result = go(site, stand, "more")
     assert len(dict(stand.calls)["train"]["focus"]) == 8
-    assert champion(site).manifest.seq == 3
-    assert champion(site).manifest.provenance["parent"]["name"] == "first"
+    assert open_champion(site).manifest.seq == 3
+    assert open_champion(site).manifest.provenance["parent"]["name"] == "first"
     assert result.number == 2
 
 
@@ -458,10 +458,10 @@ def killed_after(site: Site, replaces: int) -> bool:
 
 
 def check_nothing_is_corrupt(site: Site) -> None:
-    champion(site).verify()
+    open_champion(site).verify()
     for frame in site.frames():
         assert site.path(frame.image).is_file()
-    load_all(site)
+    load_rounds(site)
     for path in (site.root / "bundles").glob("[!.]*"):
         Bundle.open(path).verify()
 
@@ -479,14 +479,14 @@ def test_a_kill_before_every_rename_leaves_everything_whole_and_the_next_start_f
             break
         check_nothing_is_corrupt(site)
         stand = Stand()
-        done = champion(site).path.name != "first"
+        done = open_champion(site).path.name != "first"
         assert go(site, stand).verdict == "published"
         assert not (done and stand.calls), (
             "killed between publishing and saying so, nothing is left to do"
         )
         check_nothing_is_corrupt(site)
         assert verdicts(site)[0] == "published"
-        assert champion(site).manifest.seq == 2
+        assert open_champion(site).manifest.seq == 2
         assert len(list((site.root / "bundles").glob("[!.]*"))) == 3, (
             "first, its successor, current"
         )
@@ -508,7 +508,7 @@ def test_a_rollback_after_a_kill_between_publishing_and_saying_so_is_not_undone(
         match="nothing has changed since round 0001, which was published and rolled back",
     ):
         go(site)
-    assert champion(site).path.name == "first"
+    assert open_champion(site).path.name == "first"
 
 
 def test_near_copies_do_not_make_a_round(site: Site) -> None:

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.adapt import round_runner as rounds
-from edgeseg.adapt.publish import champion
+from edgeseg.adapt.publish import open_champion
 from edgeseg.cli.app import app
 from edgeseg.site import Site
 from tests.helpers.rounds import BAD, Stand, make_champion, make_log, make_site
@@ -58,13 +58,13 @@ def test_a_round_prints_figures_and_where_to_go_on(site: Site) -> None:
         "Next: edgeseg infer",
     ):
         assert text in result.stderr
-    assert champion(site).manifest.seq == 2
+    assert open_champion(site).manifest.seq == 2
 
 
 def test_json_holds_the_verdict_and_the_figures(site: Site) -> None:
     table = read(adapt("../log", "--json"))
     assert (table["round"], table["verdict"]) == (1, "published")
-    assert Path(table["bundle"]) == champion(site).path
+    assert Path(table["bundle"]) == open_champion(site).path
     assert table["figures"]["difference"]["mean"] == pytest.approx(15.1515)
     assert table["figures"]["classes"]["sky"] == pytest.approx([66.6667, 81.8182])
 
@@ -74,7 +74,7 @@ def test_a_rejection_says_why_and_is_no_error(site: Site, stand: Stand) -> None:
     result = adapt("../log")
     assert result.exit_code == 0
     assert "rejected, the champion stays" in result.stderr and "IoU lost in sky" in result.stderr
-    assert champion(site).path.name == "first"
+    assert open_champion(site).path.name == "first"
 
 
 def test_status_tells_the_history(site: Site, stand: Stand) -> None:
@@ -84,7 +84,7 @@ def test_status_tells_the_history(site: Site, stand: Stand) -> None:
     adapt("../more")
     table = read(adapt("--status", "--json"))
     assert [each["verdict"] for each in table["rounds"]] == ["published", "rejected"]
-    assert table["current"] == champion(site).path.name == table["rounds"][0]["bundle"]
+    assert table["current"] == open_champion(site).path.name == table["rounds"][0]["bundle"]
     assert (table["rounds"][0]["before"], table["rounds"][0]["after"]) == pytest.approx(
         (66.6667, 81.8182)
     )
@@ -102,7 +102,7 @@ def test_rollback_and_what_status_makes_of_it(site: Site) -> None:
     adapt("../log")
     table = read(adapt("--rollback", "--json"))
     assert (table["current"], table["seq"]) == ("first", 1)
-    assert champion(site).path.name == "first"
+    assert open_champion(site).path.name == "first"
     assert read(adapt("--status", "--json"))["rounds"][0]["verdict"] == "rolled back"
     refused = adapt("--rollback")
     assert refused.exit_code == 1 and "first is the first bundle of its line" in refused.stderr

@@ -19,11 +19,17 @@ from typer.testing import CliRunner, Result
 from edgeseg.cli.app import app
 from edgeseg.cli.training.compare import choose_methods
 from edgeseg.compare import process_pool as pool
-from edgeseg.compare.html_page import chunks, curve, divergence
-from edgeseg.compare.plan import Plan, claim, plan, stored_plan, usable
-from edgeseg.compare.process_pool import run_all
-from edgeseg.compare.results import RARE, rare_classes, row, standings
-from edgeseg.compare.worker import Job
+from edgeseg.compare.html_page import even_rows, learning_curve, pseudo_label_divergence
+from edgeseg.compare.plan import (
+    ComparisonPlan,
+    claim_folder,
+    method_obstacles,
+    plan_comparison,
+    stored_plan,
+)
+from edgeseg.compare.process_pool import run_jobs
+from edgeseg.compare.results import RARE_SHARE, group_by_method, rare_classes, table_row
+from edgeseg.compare.worker import TrainingJob
 from edgeseg.config import METHOD_NAMES, TrainConfig, validate_config
 from edgeseg.errors import TrainError
 from edgeseg.site import Site
@@ -35,31 +41,31 @@ from tests.helpers.sites import make_site
 
 
 def test_rare_classes_are_labelled_and_below_the_share_or_the_rarest() -> None:
-    assert RARE == 0.05 and rare_classes({"a": 951, "b": 49, "c": 0}) == ["b"]
+    assert RARE_SHARE == 0.05 and rare_classes({"a": 951, "b": 49, "c": 0}) == ["b"]
     assert rare_classes({"a": 60, "b": 40}) == ["b"]
 
 
 def test_standings_are_sorted_and_keep_what_failed() -> None:
     runs = [*standing("a", [50, 52]).runs, *standing("b", [60]).runs]
-    found = standings(runs, {("b", 1): "boom", ("c", 0): "bang"}, ["c", "a", "b", "d"])
+    found = group_by_method(runs, {("b", 1): "boom", ("c", 0): "bang"}, ["c", "a", "b", "d"])
     assert [each.method for each in found] == ["b", "a", "c"]
-    line = row(found[0], found[1], ["c0", "c1"])
+    line = table_row(found[0], found[1], ["c0", "c1"])
     assert (line["gain"], line["rare_iou"], line["sd"], line["failed"]) == (
         9.0,
         60.0,
         None,
         {"1": "boom"},
     )
-    assert row(found[2], found[1], []) == {"method": "c", "seeds": 0, "failed": {"0": "bang"}}
+    assert table_row(found[2], found[1], []) == {"method": "c", "seeds": 0, "failed": {"0": "bang"}}
 
 
 def test_curves_span_all_seeds_and_drift_is_nought_where_labels_agree() -> None:
-    line = curve(standing("a", [40, 60]))
+    line = learning_curve(standing("a", [40, 60]))
     assert (line.x, line.y, line.band) == ([2.0, 4.0], [25.0, 50.0], [(20.0, 30.0), (40.0, 60.0)])
-    assert divergence({}, {"a": 5}) == 0 and divergence(
+    assert pseudo_label_divergence({}, {"a": 5}) == 0 and pseudo_label_divergence(
         {"a": 0.5, "b": 0.5}, {"a": 50, "b": 50}
     ) == pytest.approx(0)
-    assert divergence({"a": 1.0, "b": 0.0}, {"a": 0, "b": 1000}) > 5
+    assert pseudo_label_divergence({"a": 1.0, "b": 0.0}, {"a": 0, "b": 1000}) > 5
 
 
 @pytest.mark.parametrize(("number", "widths"), [(4, [4]), (6, [6]), (7, [4, 3]), (13, [5, 5, 3])])
@@ -67,7 +73,7 @@ def test_pictures_of_many_methods_take_several_rows(number: int, widths: list[in
     import numpy as np
 
     cells = [(np.zeros((1, 1, 3), np.uint8), str(n)) for n in range(number)]
-    assert [len(line) for line in chunks(cells)] == widths
+    assert [len(line) for line in even_rows(cells)] == widths
 
 
 # Processes.
@@ -93,9 +99,10 @@ def config(**changes: object) -> TrainConfig:
     return validate_config(TrainConfig, TINY | changes, "test")
 
 
-def jobs(out: Path, seeds: int) -> list[Job]:
+def jobs(out: Path, seeds: int) -> list[TrainingJob]:
     return [
-        Job(out, config(seed=seed, method="suponly"), out / str(seed), 1) for seed in range(seeds)
+        TrainingJob(out, config(seed=seed, method="suponly"), out / str(seed), 1)
+        for seed in range(seeds)
     ]
 
 
@@ -112,7 +119,7 @@ def test_a_process_that_dies_is_a_reason_and_the_others_go_on(
 ) -> None:
     monkeypatch.setattr(pool, "work", play)
     watcher = Watcher()
-    found = {job.config.seed: reason for job, reason in run_all(jobs(tmp_path, 4), 2, watcher)}
+    found = {job.config.seed: reason for job, reason in run_jobs(jobs(tmp_path, 4), 2, watcher)}
     assert found[0] is None and found[3] == "frame f1 is damaged"
     assert "SIGKILL, most likely because memory ran out" in str(found[1]) and "exit code 3" in str(
         found[2]
@@ -129,7 +136,7 @@ def test_runs_at_a_time_are_spread_over_gpus(
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(pool, "work", look)
-    ended = list(run_all(jobs(tmp_path, 4), 4, Watcher(), gpus))
+    ended = list(run_jobs(jobs(tmp_path, 4), 4, Watcher(), gpus))
     assert [reason for _, reason in ended] == [None] * 4
     assert [(tmp_path / str(seed) / "gpus").read_text() for seed in range(4)] == wanted
 
@@ -157,13 +164,13 @@ def test_gpus_are_those_that_the_command_sees(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert plan(site, config(device=device), ["suponly"], 1, jobs=at_once).gpus == wanted
+    assert plan_comparison(site, config(device=device), ["suponly"], 1, jobs=at_once).gpus == wanted
 
 
 def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "work", play)
     order = [jobs(tmp_path, 5)[4], jobs(tmp_path, 1)[0]]
-    ended = run_all(order, 2, Watcher())
+    ended = run_jobs(order, 2, Watcher())
     assert next(ended)[0].config.seed == 0
     pid = tmp_path / "4" / "pid"
     while not pid.exists():
@@ -259,24 +266,24 @@ def test_methods_and_seeds_can_be_added_on_resumption_and_nothing_else_changed(s
     out = site.root / "runs" / "compare" / "exp1"
     small, large = (("suponly",), 1), (("suponly", "u2pl"), 2)
     for (methods, seeds), resume in ((small, False), (large, True), (large, True)):
-        claim(site, Plan(config(), methods, seeds), out, resume=resume)
+        claim_folder(site, ComparisonPlan(config(), methods, seeds), out, resume=resume)
         assert stored_plan(out) == (methods, seeds)
     with pytest.raises(TrainError, match="can be added to it but not taken away"):
-        claim(site, Plan(config(), *small), out, resume=True)
+        claim_folder(site, ComparisonPlan(config(), *small), out, resume=True)
     with pytest.raises(TrainError, match=r"another configuration \(steps"):
-        claim(site, Plan(config(steps=9), *large), out, resume=True)
+        claim_folder(site, ComparisonPlan(config(steps=9), *large), out, resume=True)
     with pytest.raises(TrainError, match="already holds a comparison"):
-        claim(site, Plan(config(), *large), out, resume=False)
+        claim_folder(site, ComparisonPlan(config(), *large), out, resume=False)
     mask = site.root / "1-mask.png"
     before = mask.read_bytes()
     mask.write_bytes((site.root / "2-mask.png").read_bytes())
     with pytest.raises(TrainError, match="frames have changed"):
-        claim(site, Plan(config(), *large), out, resume=True)
+        claim_folder(site, ComparisonPlan(config(), *large), out, resume=True)
     mask.write_bytes(before)
-    claim(site, Plan(config(), *large), out, resume=True)
+    claim_folder(site, ComparisonPlan(config(), *large), out, resume=True)
     site.save_frames([frame for frame in site.frames() if frame.id != "f8"])
     with pytest.raises(TrainError, match="frames have changed"):
-        claim(site, Plan(config(), *large), out, resume=True)
+        claim_folder(site, ComparisonPlan(config(), *large), out, resume=True)
 
 
 def test_a_run_that_fails_is_a_row_and_the_others_go_on(site: Site) -> None:
@@ -339,15 +346,15 @@ def test_a_site_without_val_labels_or_footage_is_refused_before_anything_is_writ
 def test_every_method_that_works_here_can_be_asked_for_at_once(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    able = usable(config(), 3)
+    able = method_obstacles(config(), 3)
     assert choose_methods("all", "", able) == list(METHOD_NAMES)
     assert choose_methods(" a, b,", "", able) == ["a", "b"] and choose_methods(None, "c", able) == [
         "c"
     ]
-    names = choose_methods("all", "", usable(config(), 2))
+    names = choose_methods("all", "", method_obstacles(config(), 2))
     assert set(METHOD_NAMES) - set(names) == {"fpl_cps", "fpl_cps_cutmix", "fpl_ael"}
     assert "left out: fpl_cps needs at least 3 classes" in " ".join(capsys.readouterr().err.split())
-    assert plan(site, config(), ["mt", "st++", "mean_teacher"], 1).methods == (
+    assert plan_comparison(site, config(), ["mt", "st++", "mean_teacher"], 1).methods == (
         "suponly",
         "mean_teacher",
         "stpp",
@@ -355,7 +362,7 @@ def test_every_method_that_works_here_can_be_asked_for_at_once(
 
 
 def test_only_methods_that_label_online_get_the_plugins(site: Site) -> None:
-    wanted = plan(site, config(plugins=["ael"]), ["cutmix_mt", "st"], 1)
+    wanted = plan_comparison(site, config(plugins=["ael"]), ["cutmix_mt", "st"], 1)
     found = {
         job.config.method: job.config.plugins for job in wanted.jobs(site.root, site.root / "out")
     }

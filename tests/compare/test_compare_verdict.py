@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from edgeseg.compare.recommendation import ASSUMED, Noise, causes, recommend, student
+from edgeseg.compare.recommendation import (
+    ASSUMED_SPREAD,
+    SeedNoise,
+    find_causes,
+    recommend_method,
+    student_t_quantile,
+)
 from tests.helpers.comparison import standing
 
 
@@ -16,12 +22,12 @@ def test_a_clear_winner_is_taken() -> None:
         standing("a", [60, 61, 62]),
         standing("b", [55, 56, 57]),
     ]
-    verdict = recommend(found)
+    verdict = recommend_method(found)
     assert verdict.method == "a" and verdict.sentences[0].startswith(
         "take a: +10.0 points over suponly"
     )
     assert "sd 1.00 points, 6 degrees of freedom" in verdict.sentences[-1]
-    assert verdict.noise == pytest.approx(student(0.025, 6) * (2 / 3) ** 0.5)
+    assert verdict.noise == pytest.approx(student_t_quantile(0.025, 6) * (2 / 3) ** 0.5)
 
 
 @pytest.mark.parametrize(("seconds", "wanted"), [(0.5, "b"), (0.95, "a"), (2.0, "a")])
@@ -31,7 +37,7 @@ def test_a_cheaper_method_within_noise_is_preferred(seconds: float, wanted: str)
         standing("a", [60, 61, 62]),
         standing("b", [59, 60, 61], seconds),
     ]
-    verdict = recommend(found)
+    verdict = recommend_method(found)
     assert verdict.method == wanted
     assert any(
         "within noise" in text and "50 % of its time" in text for text in verdict.sentences
@@ -40,13 +46,13 @@ def test_a_cheaper_method_within_noise_is_preferred(seconds: float, wanted: str)
 
 def test_a_cheaper_method_that_does_not_beat_the_floor_is_no_choice() -> None:
     found = [standing("suponly", [50, 52]), standing("a", [60, 60.5]), standing("b", [54, 60], 0.1)]
-    noise = Noise.of(found)
-    assert found[2].mean - found[0].mean < noise.between(found[2], found[0])
-    assert recommend(found).method in ("suponly", "a")
+    noise = SeedNoise.estimate(found)
+    assert found[2].mean - found[0].mean < noise.margin(found[2], found[0])
+    assert recommend_method(found).method in ("suponly", "a")
 
 
 def test_a_tie_goes_to_the_floor_and_asks_for_more() -> None:
-    verdict = recommend([standing("suponly", [50, 53, 51]), standing("a", [52, 50, 54])])
+    verdict = recommend_method([standing("suponly", [50, 53, 51]), standing("a", [52, 50, 54])])
     assert verdict.method == "suponly"
     assert (
         "did not help measurably" in verdict.sentences[0] and "more seeds" in verdict.sentences[-2]
@@ -54,7 +60,7 @@ def test_a_tie_goes_to_the_floor_and_asks_for_more() -> None:
 
 
 def test_a_floor_that_wins_is_said_with_the_typical_causes_and_those_of_the_site() -> None:
-    verdict = recommend(
+    verdict = recommend_method(
         [standing("suponly", [60, 61]), standing("a", [50, 51])], ["wall in no labelled frame"]
     )
     assert verdict.method == "suponly" and "even a is 10.0 points below" in verdict.sentences[0]
@@ -65,20 +71,22 @@ def test_a_floor_that_wins_is_said_with_the_typical_causes_and_those_of_the_site
 
 @pytest.mark.parametrize(("value", "wanted"), [(54.1, "suponly"), (54.2, "a")])
 def test_with_one_seed_the_spread_is_assumed(value: float, wanted: str) -> None:
-    assert student(0.05, 10_000) * ASSUMED * 2**0.5 == pytest.approx(4.158, abs=1e-3)
-    verdict = recommend([standing("suponly", [50]), standing("a", [value])])
+    assert student_t_quantile(0.05, 10_000) * ASSUMED_SPREAD * 2**0.5 == pytest.approx(
+        4.158, abs=1e-3
+    )
+    verdict = recommend_method([standing("suponly", [50]), standing("a", [value])])
     assert verdict.method == wanted and "scatter by 1.5 points" in verdict.sentences[-1]
 
 
 def test_the_best_of_many_must_be_better_than_the_best_of_one() -> None:
     floor, best = standing("suponly", [50, 51, 52]), standing("a", [52.5, 53.5, 54.5])
-    assert recommend([floor, best]).method == "a"  # by 2.5 points
+    assert recommend_method([floor, best]).method == "a"  # by 2.5 points
     others = [standing(f"m{number}", [50, 51, 52]) for number in range(7)]
-    assert recommend([floor, best, *others]).method == "suponly"
-    limits = [recommend([floor, best, *others[:number]]).noise or 0 for number in (0, 3, 7)]
-    assert limits[0] == pytest.approx(student(0.05, 4) * (2 / 3) ** 0.5)
-    assert limits[2] == pytest.approx(student(0.05 / 8, 18) * (2 / 3) ** 0.5)
-    assert "the best of 8 is the luckiest" in recommend([floor, best, *others]).sentences[-1]
+    assert recommend_method([floor, best, *others]).method == "suponly"
+    limits = [recommend_method([floor, best, *others[:number]]).noise or 0 for number in (0, 3, 7)]
+    assert limits[0] == pytest.approx(student_t_quantile(0.05, 4) * (2 / 3) ** 0.5)
+    assert limits[2] == pytest.approx(student_t_quantile(0.05 / 8, 18) * (2 / 3) ** 0.5)
+    assert "the best of 8 is the luckiest" in recommend_method([floor, best, *others]).sentences[-1]
 
 
 @pytest.mark.parametrize("rivals", [1, 7])
@@ -92,21 +100,21 @@ def test_methods_that_are_alike_are_told_apart_by_chance_as_rarely_as_the_rule_s
             standing(name, [draw.gauss(50, 1.3) for _ in range(3)])
             for name in ["suponly", *map(str, range(rivals))]
         ]
-        wrong += recommend(found).method != "suponly"
+        wrong += recommend_method(found).method != "suponly"
     assert wrong <= 18  # 2.5 % of 400 are 10; 2.6 standard deviations more
 
 
 def test_a_method_that_scatters_wildly_does_not_hide_what_the_others_show() -> None:
     good = [standing("suponly", [50, 50.5, 49.5]), standing("u2pl", [55, 55.5, 54.5])]
-    assert recommend(good).method == "u2pl"
-    verdict = recommend([*good, standing("gct", [30, 50, 10])])
+    assert recommend_method(good).method == "u2pl"
+    verdict = recommend_method([*good, standing("gct", [30, 50, 10])])
     assert verdict.method == "u2pl" and "gct scatters far more" in verdict.sentences[-1]
-    noise = Noise.of([*good, standing("gct", [30, 50, 10])])
-    assert noise.spread == pytest.approx(0.5) and noise.degrees == 4
-    assert noise.between(good[0], standing("gct", [30, 50, 10])) == pytest.approx(
-        student(0.025, 4) * (((4 * 0.25 + 2 * 400) / 6 + 0.25) / 3) ** 0.5
+    noise = SeedNoise.estimate([*good, standing("gct", [30, 50, 10])])
+    assert noise.spread == pytest.approx(0.5) and noise.degrees_of_freedom == 4
+    assert noise.margin(good[0], standing("gct", [30, 50, 10])) == pytest.approx(
+        student_t_quantile(0.025, 4) * (((4 * 0.25 + 2 * 400) / 6 + 0.25) / 3) ** 0.5
     )
-    verdict = recommend([*good, standing("gct", [80, 50, 110])])
+    verdict = recommend_method([*good, standing("gct", [80, 50, 110])])
     assert (
         verdict.method == "u2pl"
         and "a higher mean is that of gct, but its runs lie too far apart" in verdict.sentences[1]
@@ -120,17 +128,19 @@ def test_a_floor_that_scatters_wildly_does_not_win_by_it() -> None:
         standing("a", [70.0, 69.9, 70.9]),
         standing("b", [69.5, 70.1, 70]),
     ]
-    assert Noise.of(found).wild == {"suponly"} and recommend(found).method == "a"
+    assert (
+        SeedNoise.estimate(found).outliers == {"suponly"} and recommend_method(found).method == "a"
+    )
 
 
 def test_a_method_of_which_runs_failed_is_no_choice() -> None:
     found = [standing("suponly", [50, 51, 52]), standing("cps", [58], failed={1: "x", 2: "x"})]
-    verdict = recommend(found)
+    verdict = recommend_method(found)
     assert (
         verdict.method == "suponly"
         and "left out is cps: 2 of its 3 runs failed" in verdict.sentences[1]
     )
-    verdict = recommend([*found, standing("a", [60, 61, 62])])
+    verdict = recommend_method([*found, standing("a", [60, 61, 62])])
     assert verdict.method == "a" and any("left out is cps" in text for text in verdict.sentences)
 
 
@@ -148,32 +158,34 @@ def test_a_method_of_which_runs_failed_is_no_choice() -> None:
 def test_the_points_of_student_s_distribution_are_those_of_tables(
     doubt: float, degrees: int, wanted: float
 ) -> None:
-    assert student(doubt, degrees) == pytest.approx(wanted, abs=6e-4)
+    assert student_t_quantile(doubt, degrees) == pytest.approx(wanted, abs=6e-4)
 
 
 def test_what_is_missing_is_said() -> None:
-    assert recommend([]).method is None
-    assert recommend([standing("a", [], failed={0: "x"})]).method is None
+    assert recommend_method([]).method is None
+    assert recommend_method([standing("a", [], failed={0: "x"})]).method is None
     assert (
         "nobody knows"
-        in recommend([standing("a", [50]), standing("suponly", [], failed={0: "x"})]).sentences[0]
+        in recommend_method(
+            [standing("a", [50]), standing("suponly", [], failed={0: "x"})]
+        ).sentences[0]
     )
-    assert "nothing to compare" in recommend([standing("suponly", [50])]).sentences[0]
+    assert "nothing to compare" in recommend_method([standing("suponly", [50])]).sentences[0]
 
 
 def test_noise_is_pooled_over_methods_with_any_number_of_runs() -> None:
     found = [standing("suponly", [50, 52]), standing("a", [60]), standing("b", [1, 2, 3])]
-    noise = Noise.of(found)
-    assert noise.degrees == 3
+    noise = SeedNoise.estimate(found)
+    assert noise.degrees_of_freedom == 3
     assert noise.spread == pytest.approx((4 / 3) ** 0.5)  # (1 + 1) + 0 + (1 + 0 + 1) over 1 + 0 + 2
-    assert noise.between(found[0], found[1]) == pytest.approx(
-        student(0.025, 3) * (4 / 3) ** 0.5 * 1.5**0.5
+    assert noise.margin(found[0], found[1]) == pytest.approx(
+        student_t_quantile(0.025, 3) * (4 / 3) ** 0.5 * 1.5**0.5
     )
 
 
 def test_causes_are_those_that_the_site_shows() -> None:
-    assert causes({"a": 50, "b": 50}, 20, ["one"], ["one"]) == []
-    few, missing, strange, main = causes({"a": 99, "b": 1, "c": 0}, 5, ["one"], ["one", "two"])
+    assert find_causes({"a": 50, "b": 50}, 20, ["one"], ["one"]) == []
+    few, missing, strange, main = find_causes({"a": 99, "b": 1, "c": 0}, 5, ["one"], ["one", "two"])
     assert (
         "only 5 labelled" in few
         and missing == "c in no labelled frame"

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeseg.demo.demo_result import DemoResult, Row
+from edgeseg.demo.demo_result import DemoResult, ModelResult
 from edgeseg.demo.demo_runner import run_demo
 from edgeseg.demo.demo_site import QUICK, label_autumn, make_site
-from edgeseg.demo.html_page import table_of
-from edgeseg.demo.measurement import measure, truth
+from edgeseg.demo.html_page import result_table
+from edgeseg.demo.measurement import measure_season, read_test_frames
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.runtime.framelog.reader import iter_records
@@ -77,7 +77,7 @@ def test_autumn_labels_judge_and_never_train(tmp_path: Path, site: Site) -> None
 
 
 def test_measuring_counts_what_is_right(site: Site) -> None:
-    answers = [mask for _, mask in truth(site.root, "summer")]
+    answers = [mask for _, mask in read_test_frames(site.root, "summer")]
     entropy = np.zeros((4, 4), np.float32)
     replies = iter(answers)
 
@@ -87,15 +87,18 @@ def test_measuring_counts_what_is_right(site: Site) -> None:
     def water(image: Image) -> tuple[Image, NDArray[np.float32]]:
         return np.ones(image.shape[:2], np.uint8), entropy
 
-    assert measure(perfect, site.root, "summer", 5).miou == 100.0
-    drowned = measure(water, site.root, "summer", 5)
+    assert measure_season(perfect, site.root, "summer", 5).miou == 100.0
+    drowned = measure_season(water, site.root, "summer", 5)
     assert drowned.per_class[1] == pytest.approx(100 * np.mean(np.stack(answers) == 1), abs=0.01)
     assert drowned.miou == pytest.approx(drowned.per_class[1] / 5, abs=0.01)
 
 
 def test_the_table_marks_what_a_round_does_not_change(tmp_path: Path) -> None:
-    rows = (Row("SupOnly", 50.0, 40.0, None, 12.3), Row("INT8", 60.0, 50.0, 57.25, 99.6))
-    head, table = table_of(
+    rows = (
+        ModelResult("SupOnly", 50.0, 40.0, None, 12.3),
+        ModelResult("INT8", 60.0, 50.0, 57.25, 99.6),
+    )
+    head, table = result_table(
         DemoResult(tmp_path, rows, "published", "why", 3, 50.0, {}, tmp_path / "report.html")
     )
     assert len(head) == 5

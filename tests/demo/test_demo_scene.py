@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edgeseg.demo.renderer.camera_view import Pose, bounce, rays
-from edgeseg.demo.renderer.lighting import Conditions, light
+from edgeseg.demo.renderer.camera_view import Pose, camera_rays, reflect_rays
+from edgeseg.demo.renderer.lighting import Conditions, light_at
 from edgeseg.demo.renderer.scene import SKY, STRUCTURE, WATER, Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
 
@@ -100,19 +100,21 @@ def test_sizes(size: tuple[int, int]) -> None:
 
 
 def test_the_sun_moves_from_east_to_west_and_is_high_at_noon() -> None:
-    morning, noon, evening = (light(Conditions(hour=hour)) for hour in (7, 12, 18))
+    morning, noon, evening = (light_at(Conditions(hour=hour)) for hour in (7, 12, 18))
     assert noon.elevation > max(morning.elevation, evening.elevation) > 0
-    assert noon.elevation > light(Conditions(day=300, hour=12)).elevation
-    assert light(Conditions(hour=23.5)).elevation < 0 and light(Conditions(hour=23.5)).lamp > 0
+    assert noon.elevation > light_at(Conditions(day=300, hour=12)).elevation
+    assert (
+        light_at(Conditions(hour=23.5)).elevation < 0 and light_at(Conditions(hour=23.5)).lamp > 0
+    )
     assert morning.toward[2] < 0 < evening.toward[2]  # the camera looks west
-    dawn = light(Conditions(hour=5.5))
+    dawn = light_at(Conditions(hour=5.5))
     assert dawn.sun[0] / dawn.sun[2] > noon.sun[0] / noon.sun[2]  # low sun is warm
     assert noon.lamp == 0
 
 
 def test_a_ray_leaves_the_water_where_it_met_it() -> None:
-    view = rays(Pose(), 48, 64)
-    mirrored, t = bounce(view, 0.3)
+    view = camera_rays(Pose(), 48, 64)
+    mirrored, t = reflect_rays(view, 0.3)
     rows = slice(30, 48)
     there, back = view.at(t), mirrored.at(t)
     for one, other in zip(there, back, strict=True):

@@ -12,8 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from edgeseg.atomic_files import write_json
-from edgeseg.compare.results import Run, Standing
-from edgeseg.compare.worker import Job, end_with_parent, settle
+from edgeseg.compare.results import ComparedRun, MethodResult
+from edgeseg.compare.worker import TrainingJob, end_with_parent, set_environment
 from tests.helpers.sites import TINY as SITE_TINY
 
 TINY = SITE_TINY | {"checkpoint_every": 1}
@@ -24,10 +24,10 @@ SET = [
 
 def standing(
     method: str, values: Sequence[float], seconds: float = 1.0, failed: dict[int, str] | None = None
-) -> Standing:
+) -> MethodResult:
     """A method whose runs ended with the mIoU `values`."""
     runs = [
-        Run(
+        ComparedRun(
             Path(f"{method}-{seed}"),
             method,
             seed,
@@ -44,10 +44,10 @@ def standing(
         )
         for seed, value in enumerate(values)
     ]
-    return Standing(method, tuple(runs), failed or {})
+    return MethodResult(method, tuple(runs), failed or {})
 
 
-def finish(job: Job, miou: float) -> None:
+def finish(job: TrainingJob, miou: float) -> None:
     """Leave what a finished run leaves."""
     last = {
         "step": job.config.steps,
@@ -60,7 +60,7 @@ def finish(job: Job, miou: float) -> None:
     )
 
 
-def play(job: Job, line: Connection) -> None:
+def play(job: TrainingJob, line: Connection) -> None:
     """In place of `work`: seed 0 finishes, seed 1 is killed, 2 exits with a code, 3 says why, 4
     never ends.
     """
@@ -83,9 +83,9 @@ def play(job: Job, line: Connection) -> None:
         time.sleep(20)
 
 
-def look(job: Job, line: Connection) -> None:
+def look(job: TrainingJob, line: Connection) -> None:
     """In place of `work`: note which GPUs torch would see, and finish."""
-    settle(job)
+    set_environment(job)
     job.out.mkdir(parents=True)
     (job.out / "gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
     line.send(("advance", job.config.steps, ""))

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.adapt.gate import Measured
-from edgeseg.adapt.round_steps import Steps
+from edgeseg.adapt.gate import GateMeasurement
+from edgeseg.adapt.round_steps import TrainingSteps
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import FLAVOURS, Bundle, Manifest, write_bundle
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
@@ -218,8 +218,8 @@ class Stand:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     before: Callable[[str], None] = lambda step: None
 
-    def steps(self) -> Steps:
-        return Steps(self._label, self._train, self._distill, self._export, self._compare)
+    def steps(self) -> TrainingSteps:
+        return TrainingSteps(self._label, self._train, self._distill, self._export, self._compare)
 
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
@@ -250,7 +250,7 @@ class Stand:
 
     def _compare(
         self, site: Site, challenger: Path, champion: Path, report: Any
-    ) -> tuple[Measured, Measured]:
+    ) -> tuple[GateMeasurement, GateMeasurement]:
         self._note("compare", champion=champion.name)
         file = FLAVOURS["int8-cpu"].file if self.int8 else FLAVOURS["fp32"].file
         other = (
@@ -259,8 +259,8 @@ class Stand:
             else FLAVOURS["fp32"].file
         )
         return (
-            Measured(name=challenger.name, artefact=file, counts=self.challenger, fps=20.0),
-            Measured(name=champion.name, artefact=other, counts=FAIR, fps=18.0),
+            GateMeasurement(name=challenger.name, artefact=file, counts=self.challenger, fps=20.0),
+            GateMeasurement(name=champion.name, artefact=other, counts=FAIR, fps=18.0),
         )
 
     def _note(self, name: str, **what: Any) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 
 from edgeseg.demo.renderer.camera_view import FAR
 from edgeseg.demo.renderer.lighting import Conditions, Light
-from edgeseg.demo.renderer.noise import Floats, smoothstep, tile
+from edgeseg.demo.renderer.noise import Floats, noise_tile, smoothstep
 from edgeseg.imaging.array_types import Image
 
 
-def haze(
+def add_haze(
     color: Floats, distance: Floats, height: Floats, conditions: Conditions, shine: Light
 ) -> Floats:
     """Air between camera and scene.
@@ -30,14 +30,14 @@ def haze(
     return np.asarray(air + (color - air) * clear, np.float32)
 
 
-class Lens:
+class CameraSensor:
     """One camera's optics and sensor; what is random in a frame comes from the frame's generator."""
 
     def __init__(self, random: np.random.Generator, height: int, width: int) -> None:
         self.size = height, width
         self._grain = random.standard_normal((height + 64, width + 64, 3)).astype(np.float32)
         self._streaks = _streaks(random, height, width)
-        spots = cv2.resize(tile(random, 1.8), (width, height), interpolation=cv2.INTER_AREA)
+        spots = cv2.resize(noise_tile(random, 1.8), (width, height), interpolation=cv2.INTER_AREA)
         self._spots: Floats = smoothstep(0.3, 2.0, spots.astype(np.float32))
         self._drops = _drops(random, height, width)
         rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -80,7 +80,7 @@ class Lens:
         return np.asarray(picture + (veil - picture) * share, np.float32)
 
 
-def develop(picture: Floats, quality: int) -> Image:
+def compress_jpeg(picture: Floats, quality: int) -> Image:
     """The (H, W, 3) picture 0..1 as uint8 RGB, after JPEG at `quality`."""
     pixels = (np.clip(picture, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
     _, data = cv2.imencode(

@@ -58,7 +58,7 @@ class Rays:
         return ox + t * dx, oy + t * dy, oz + t * dz
 
 
-def rays(pose: Pose, height: int, width: int) -> Rays:
+def camera_rays(pose: Pose, height: int, width: int) -> Rays:
     """The lines of sight through the centers of (height, width) pixels."""
     focal = pose.focal(width)
     across = ((np.arange(width, dtype=np.float32) + 0.5 - width / 2) / focal)[None].repeat(
@@ -75,7 +75,7 @@ def rays(pose: Pose, height: int, width: int) -> Rays:
     )
 
 
-def bounce(view: Rays, level: float) -> tuple[Rays, Floats]:
+def reflect_rays(view: Rays, level: float) -> tuple[Rays, Floats]:
     """What a still water surface at `level` shows each ray, and the t where the ray meets it (FAR
     if never).
     """

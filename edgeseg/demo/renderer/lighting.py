@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.demo.renderer import site_plan as plan
-from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
-from edgeseg.demo.renderer.world import Surface, World
+from edgeseg.demo.renderer.noise import Floats, sample_tile, smoothstep
+from edgeseg.demo.renderer.world import SurfaceMap, World
 
 LATITUDE = 0.84  # radians
 # compass direction that the camera looks in, radians: summer's evening sun stands in the picture
@@ -58,7 +58,7 @@ class Light:
     lamp: float
 
 
-def light(conditions: Conditions) -> Light:
+def light_at(conditions: Conditions) -> Light:
     """The light of a moment; positions from the usual declination and hour-angle formulas."""
     declination = 0.409 * np.sin(2 * np.pi * (284 + conditions.day) / 365)
     angle = (conditions.hour - 12) * np.pi / 12
@@ -101,14 +101,14 @@ def light(conditions: Conditions) -> Light:
     return Light(toward, elevation, sun, zenith, horizon, ambient.astype(np.float32), lamp)
 
 
-def autumn(day: float) -> float:
+def leaf_turning(day: float) -> float:
     """How far leaves have turned: 0 in summer, 1 from November."""
     return float(np.clip((day - 250) / 50, 0, 1))
 
 
-def albedos(conditions: Conditions) -> tuple[Floats, Floats]:
+def material_colors(conditions: Conditions) -> tuple[Floats, Floats]:
     """Color of each material and how its `tint` shifts it, both (materials, 3) linear RGB."""
-    turned, dry = autumn(conditions.day), float(np.clip((conditions.day - 175) / 60, 0, 1))
+    turned, dry = leaf_turning(conditions.day), float(np.clip((conditions.day - 175) / 60, 0, 1))
     table = np.zeros((13, 3), np.float32)
     shift = np.zeros((13, 3), np.float32)
     table[plan.EARTH] = 0.22, 0.155, 0.095
@@ -139,7 +139,9 @@ ROUGHNESS = np.array(
 )
 
 
-def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light) -> Floats:
+def shade_surfaces(
+    surface: SurfaceMap, shadow: Floats, conditions: Conditions, shine: Light
+) -> Floats:
     """Light every surface; the sky's pixels come out black.
 
     Args:
@@ -148,7 +150,7 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
     Returns:
         (H, W, 3) linear RGB.
     """
-    table, shift = albedos(conditions)
+    table, shift = material_colors(conditions)
     color = table[surface.material] + shift[surface.material] * surface.tint[..., None]
     damp = smoothstep(conditions.level + 0.55, conditions.level + 0.15, surface.y) * np.float32(
         0.45
@@ -172,7 +174,7 @@ def shade(surface: Surface, shadow: Floats, conditions: Conditions, shine: Light
     return np.asarray(np.maximum(color, 0.01) * total, np.float32)
 
 
-def shadows(
+def sunlit_share(
     world: World, x: Floats, y: Floats, z: Floats, toward: Vector, seconds: float, cloud: float
 ) -> Floats:
     """Share of the sun that reaches the points x, y, z, (H, W): trees, bridge and drifting clouds
@@ -192,7 +194,7 @@ def shadows(
         t = (np.float32(5.8) - y) / ty
         under = (t > 0) & (np.abs(z + t * tz - 49.5) < 2.6)
         open_sky = np.where(under, np.float32(0.1), open_sky)
-    drift = sample(world.large, (x + 6 * np.float32(seconds)) / 420, z / 420)
+    drift = sample_tile(world.large, (x + 6 * np.float32(seconds)) / 420, z / 420)
     clouds = smoothstep(0.9 - 1.4 * cloud, 1.5 - 1.4 * cloud, drift) * np.float32(0.75)
     return np.asarray(open_sky * (1 - clouds), np.float32)
 

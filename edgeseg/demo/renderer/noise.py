@@ -16,7 +16,7 @@ Floats = NDArray[
 SIDE = 512
 
 
-def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Floats:
+def noise_tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Floats:
     """A (SIDE, SIDE) texture that continues over its edges, mean 0, standard deviation 1.
 
     Args:
@@ -29,7 +29,7 @@ def tile(rng: np.random.Generator, roughness: float, low: float = 2.0) -> Floats
     return np.asarray(field / field.std(), np.float32)
 
 
-def sample(texture: Floats, u: Floats, v: Floats) -> Floats:
+def sample_tile(texture: Floats, u: Floats, v: Floats) -> Floats:
     """`texture` at u, v (both (H, W), in tiles), bilinear and repeating."""
     across, down = ((c - np.floor(c)).astype(np.float32) * np.float32(SIDE) for c in (u, v))
     return np.asarray(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from edgeseg.demo.renderer.lighting import Conditions, Light
-from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
+from edgeseg.demo.renderer.noise import Floats, sample_tile, smoothstep
 from edgeseg.demo.renderer.world import World
 
 
-def paint(
+def paint_sky(
     world: World, direction: tuple[Floats, Floats, Floats], conditions: Conditions, shine: Light
 ) -> Floats:
     """Linear RGB (H, W, 3) of the sky in each direction (three (H, W) arrays, y up, any length)."""
@@ -29,10 +29,12 @@ def paint(
         dx / far * np.float32(0.11) + drift + np.float32(conditions.seed % 97 * 0.137),
         dz / far * np.float32(0.07),
     )
-    puffs = sample(world.large, u, v) + np.float32(0.35) * sample(world.fine, u * 0.9, v * 0.9)
+    puffs = sample_tile(world.large, u, v) + np.float32(0.35) * sample_tile(
+        world.fine, u * 0.9, v * 0.9
+    )
     start = 1.6 - 3.4 * conditions.cloud
     thick = smoothstep(start, start + 1.5, puffs)
-    relief = puffs - sample(
+    relief = puffs - sample_tile(
         world.large, u + np.float32(0.035 * shine.toward[0]), v - np.float32(0.02)
     )
     lit = np.clip(

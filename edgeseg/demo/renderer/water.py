@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeseg.demo.renderer.lighting import Conditions, Light, autumn
-from edgeseg.demo.renderer.noise import Floats, sample, smoothstep
+from edgeseg.demo.renderer.lighting import Conditions, Light, leaf_turning
+from edgeseg.demo.renderer.noise import Floats, sample_tile, smoothstep
 from edgeseg.demo.renderer.world import World
 
 
 @dataclass(frozen=True)
-class Sheet:
+class WaterPlane:
     """The water plane in the lower part of the picture, one entry a pixel; all (H, W).
 
     Attributes:
@@ -32,9 +32,9 @@ class Sheet:
     direction: tuple[Floats, Floats, Floats]
 
 
-def paint(
+def paint_water(
     world: World,
-    sheet: Sheet,
+    sheet: WaterPlane,
     mirrored: Floats,
     bed: Floats,
     shadow: Floats,
@@ -68,28 +68,28 @@ def paint(
         rise = -dy + np.float32(1.6) * along
         glitter = np.clip(((dx + across) * tx + rise * ty + dz * tz) / length, 0, 1) ** 180
         color += (glitter * shadow * np.float32(1.8))[..., None] * shine.sun
-    _float(color, world, sheet, shadow, conditions, shine, random)
+    _paint_floating(color, world, sheet, shadow, conditions, shine, random)
     return np.asarray(color, np.float32)
 
 
 def _waves(
-    world: World, sheet: Sheet, conditions: Conditions, random: np.random.Generator
+    world: World, sheet: WaterPlane, conditions: Conditions, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Slopes of the surface across and along the view."""
     run = np.float32(conditions.seconds * (0.5 + 0.5 * conditions.turbidity))
-    swell = sample(world.large, sheet.x / 17, (sheet.z + run) / 26)
-    ripple = sample(world.fine, (sheet.x + 0.3 * run) / 13, (sheet.z + 1.3 * run) / 19)
+    swell = sample_tile(world.large, sheet.x / 17, (sheet.z + run) / 26)
+    ripple = sample_tile(world.fine, (sheet.x + 0.3 * run) / 13, (sheet.z + 1.3 * run) / 19)
     strength = np.float32(0.05 + 0.20 * conditions.wind) / (1 + sheet.distance / 45)
     across, along = strength * (0.5 * swell + ripple), strength * (0.4 * swell - 0.8 * ripple)
     if conditions.rain > 0:
         shift = random.random(2).astype(np.float32)
-        rings = sample(world.fine, sheet.x / 5 + shift[0], sheet.z / 5 + shift[1]) ** 3
+        rings = sample_tile(world.fine, sheet.x / 5 + shift[0], sheet.z / 5 + shift[1]) ** 3
         along = along + rings * np.float32(0.05 * conditions.rain) / (1 + sheet.distance / 25)
     return across, along
 
 
 def _body(
-    sheet: Sheet, bed: Floats, shadow: Floats, conditions: Conditions, shine: Light
+    sheet: WaterPlane, bed: Floats, shadow: Floats, conditions: Conditions, shine: Light
 ) -> Floats:
     """Light out of the water itself: silt and, where it is shallow, the ground."""
     clear, brown = (
@@ -115,10 +115,10 @@ def _body(
     return np.asarray(color + (bed * np.float32(0.6) - color) * through, np.float32)
 
 
-def _float(
+def _paint_floating(
     color: Floats,
     world: World,
-    sheet: Sheet,
+    sheet: WaterPlane,
     shadow: Floats,
     conditions: Conditions,
     shine: Light,
@@ -141,25 +141,25 @@ def _float(
         inside = np.square(one / np.float32(long)) + np.square(two / np.float32(wide)) < 1
         color[inside] = ((white if bird else brown) * lit)[inside]
     run = np.float32(conditions.seconds * 0.8)
-    streaks = sample(world.fine, sheet.x / 3.5, (sheet.z + run) / 30)
+    streaks = sample_tile(world.fine, sheet.x / 3.5, (sheet.z + run) / 30)
     foam = smoothstep(
         3.1 - 1.5 * conditions.turbidity,
         4.2 - 1.5 * conditions.turbidity,
         streaks + 1.2 * _wake(sheet),
     )
     color += (white * lit * np.float32(0.55) - color) * (foam * np.float32(0.7))[..., None]
-    fallen = autumn(conditions.day)
+    fallen = leaf_turning(conditions.day)
     if fallen > 0:
-        specks = sample(world.fine, sheet.x / 4 + 0.4, (sheet.z + run) / 4) + 0.6 * sample(
-            world.large, sheet.x / 30, sheet.z / 50
-        )
+        specks = sample_tile(
+            world.fine, sheet.x / 4 + 0.4, (sheet.z + run) / 4
+        ) + 0.6 * sample_tile(world.large, sheet.x / 30, sheet.z / 50)
         leaves = smoothstep(2.5 - 0.7 * fallen, 2.8 - 0.7 * fallen, specks)
         color += (np.array([0.36, 0.17, 0.03], np.float32) * lit - color) * (
             leaves * np.float32(0.85)
         )[..., None]
 
 
-def _wake(sheet: Sheet) -> Floats:
+def _wake(sheet: WaterPlane) -> Floats:
     """1 in the broken water downstream of the piers and the gauge's pile, 0 elsewhere."""
     wake = np.zeros_like(sheet.x)
     for x, z, half in ((1.5, 47.6, 1.1), (13.5, 47.6, 1.1), (-3.85, 13.9, 0.6)):

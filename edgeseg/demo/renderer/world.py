@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from edgeseg.demo.renderer import site_plan as plan
 from edgeseg.demo.renderer.camera_view import FAR, Rays
-from edgeseg.demo.renderer.noise import Floats, sample, smoothstep, tile
+from edgeseg.demo.renderer.noise import Floats, noise_tile, sample_tile, smoothstep
 from edgeseg.demo.renderer.site_plan import Box, Crown
 
 BEND_STEPS = 8  # entries a meter in the table of the river's course
 
 
 @dataclass
-class Surface:
+class SurfaceMap:
     """The first thing each ray meets; all arrays (H, W).
 
     Attributes:
@@ -52,8 +52,8 @@ class World:
 
     def __post_init__(self) -> None:
         random = np.random.default_rng(self.seed)
-        self.large = tile(random, 2.0)
-        self.fine = tile(random, 1.1, low=6)
+        self.large = noise_tile(random, 2.0)
+        self.fine = noise_tile(random, 1.1, low=6)
         z = np.arange(int(FAR * BEND_STEPS)) / BEND_STEPS
         self._bend = np.stack(plan.river(z), -1).astype(np.float32)
         self.boxes = list(plan.boxes())
@@ -71,8 +71,8 @@ class World:
     def height(self, x: Floats, z: Floats) -> Floats:
         """The ground at x, z, without water."""
         edge, side = self.bank(x, z)
-        rough = sample(self.large, x / 37, z / 37)
-        stones = sample(self.fine, x / 9, z / 9)
+        rough = sample_tile(self.large, x / 37, z / 37)
+        stones = sample_tile(self.fine, x / 9, z / 9)
         dry = smoothstep(-5, 8, edge + rough)
         ground = -2.2 + (5.0 + 0.6 * side) * dry + 0.16 * rough + 0.09 * stones * (1 - 0.6 * dry)
         hills = smoothstep(90, 420, z) * (26 + 9 * rough) + smoothstep(30, 160, edge) * (
@@ -83,12 +83,12 @@ class World:
     def _ground(self, x: float, z: float) -> float:
         return float(self.height(*(np.full((1, 1), value, np.float32) for value in (x, z)))[0, 0])
 
-    def look(self, view: Rays) -> Surface:
+    def trace(self, view: Rays) -> SurfaceMap:
         """Follow the rays of `view` to the first surface."""
         t, material = self._terrain(view)
         x, y, z = view.at(t)
         zero = np.zeros_like(t)
-        surface = Surface(
+        surface = SurfaceMap(
             material, t, x, y, z, self._slope(x, z, t), zero, zero.copy(), zero + np.float32(1.0)
         )
         self._cover(surface)
@@ -121,12 +121,14 @@ class World:
         here = self.height(x, z)
         return _unit(here - self.height(x + reach, z), reach, here - self.height(x, z + reach))
 
-    def _cover(self, ground: Surface) -> None:
+    def _cover(self, ground: SurfaceMap) -> None:
         """Lay stones, earth, grass and far forest on the bare terrain."""
         edge, side = self.bank(ground.x, ground.z)
-        patches = sample(self.large, ground.x / 23 + 0.3, ground.z / 23)
-        blades = sample(self.fine, ground.x / 2.5, ground.z / 2.5)
-        ground.grain[:] = _faded(sample(self.fine, ground.x / 5, ground.z / 5), ground.distance, 40)
+        patches = sample_tile(self.large, ground.x / 23 + 0.3, ground.z / 23)
+        blades = sample_tile(self.fine, ground.x / 2.5, ground.z / 2.5)
+        ground.grain[:] = _faded(
+            sample_tile(self.fine, ground.x / 5, ground.z / 5), ground.distance, 40
+        )
         ground.tint[:] = patches
         land = ground.material == plan.EARTH
         green = edge * 0.30 + patches * 0.9 + 0.3 * blades - 1.9 - 0.2 * side
@@ -137,10 +139,12 @@ class World:
             ground.material == plan.GRASS, _faded(blades, ground.distance, 60), ground.grain
         )
         ground.grain[:] = np.where(
-            ground.material == plan.FOREST, sample(self.large, ground.x / 60, ground.y / 18), grain
+            ground.material == plan.FOREST,
+            sample_tile(self.large, ground.x / 60, ground.y / 18),
+            grain,
         )
 
-    def _put_crown(self, surface: Surface, view: Rays, crown: Crown) -> None:
+    def _put_crown(self, surface: SurfaceMap, view: Rays, crown: Crown) -> None:
         box = _bounds(view, crown)
         if box is None:
             return
@@ -159,7 +163,7 @@ class World:
         )
         leafy = crown.material == plan.LEAF
         coarse = 7 * crown.radius**0.5 if leafy else 9 * crown.radius
-        leaves = sample(
+        leaves = sample_tile(
             self.fine if leafy else self.large, (x + 0.7 * z) / coarse, (y - 0.4 * z) / coarse
         )
         rim = inside / np.maximum(
@@ -196,7 +200,7 @@ def _bounds(view: Rays, crown: Crown) -> tuple[slice, slice] | None:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def _put_box(surface: Surface, view: Rays, box: Box, fine: Floats) -> None:
+def _put_box(surface: SurfaceMap, view: Rays, box: Box, fine: Floats) -> None:
     near, far = np.full_like(view.start, -np.inf), np.full_like(view.start, np.inf)
     axis = np.zeros(near.shape, np.uint8)
     for number, (o, d) in enumerate(zip(view.origin, view.direction, strict=True)):
@@ -215,19 +219,19 @@ def _put_box(surface: Surface, view: Rays, box: Box, fine: Floats) -> None:
     if box.gap:
         seen &= np.mod(x, box.gap) < box.post
     if box.material == plan.REED:
-        seen &= 0.62 + 0.3 * sample(fine, x / 3, np.full_like(x, box.low[2])) > (y - box.low[1]) / (
-            box.high[1] - box.low[1]
-        )
+        seen &= 0.62 + 0.3 * sample_tile(fine, x / 3, np.full_like(x, box.low[2])) > (
+            y - box.low[1]
+        ) / (box.high[1] - box.low[1])
     facing = tuple(
         np.where(axis == n, -np.sign(d), 0).astype(np.float32) for n, d in enumerate(view.direction)
     )
     everything = slice(None), slice(None)
     _paint(surface, everything, seen, near, (x, y, z), facing, box.material)  # type: ignore[arg-type]
     along = np.where(axis == 0, z, x)
-    surface.grain[seen] = _faded(sample(fine, along / 7, np.where(axis == 1, z, y) / 7), near, 50)[
-        seen
-    ]
-    surface.tint[seen] = sample(fine, along / 3, y / 40)[seen]  # streaks that run down
+    surface.grain[seen] = _faded(
+        sample_tile(fine, along / 7, np.where(axis == 1, z, y) / 7), near, 50
+    )[seen]
+    surface.tint[seen] = sample_tile(fine, along / 3, y / 40)[seen]  # streaks that run down
     surface.shelter[seen] = 0.9
     if box.material == plan.WHITE and box.high[1] - box.low[1] > 2:
         ticks = (np.mod(y, 0.5) < 0.25) & (x < (box.low[0] + box.high[0]) / 2)
@@ -238,7 +242,7 @@ def _put_box(surface: Surface, view: Rays, box: Box, fine: Floats) -> None:
 
 
 def _paint(
-    surface: Surface,
+    surface: SurfaceMap,
     box: tuple[slice, slice],
     seen: NDArray[np.bool_],
     t: Floats,
