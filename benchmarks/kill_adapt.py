@@ -40,7 +40,6 @@ import numpy as np
 import torch
 
 import edgeseg
-import edgeseg.adapt.training_steps  # everything a round needs, imported before the forks
 from edgeseg.adapt.publish import open_champion, published_bundles
 from edgeseg.adapt.round_state import STEPS, load_rounds
 from edgeseg.atomic_files import replace_link

@@ -71,7 +71,7 @@ def compare(
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.compare.comparison import run_comparison as compare_methods
     from edgeseg.compare.plan import method_obstacles, plan_comparison, stored_plan
-    from edgeseg.compare.results import BASELINE
+    from edgeseg.compare.results import SUPERVISED_ONLY
 
     config = site.config.train
     begun: tuple[str, ...] = ()
@@ -86,8 +86,8 @@ def compare(
     names = [*begun, *choose_methods(methods, default_method, reasons)]
     number = DEFAULT_SEEDS if seeds is None else seeds
     planned = plan_comparison(site, config, names, number, jobs=jobs, threads=threads)
-    if BASELINE not in names:
-        say(f"{BASELINE} is added: it is the floor that the others have to beat")
+    if SUPERVISED_ONLY not in names:
+        say(f"{SUPERVISED_ONLY} is added: it is the floor that the others have to beat")
     if not resume:
         out = options.choose_run_folder(site, "compare", resume=False)
     with progress_bar() as bar:

@@ -1,1 +1,6 @@
-"""Adaptation: rounds, gate and everything that closes the loop."""
+"""Rounds of adaptation: pull what devices logged, retrain, judge the new bundle against the one in
+use, and publish it if it is no worse.
+
+`round_runner.run_round` runs a round; `gate` holds the rule by which champion and challenger are
+judged.
+"""

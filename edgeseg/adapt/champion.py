@@ -1,8 +1,8 @@
-"""What a round starts from: the champion, and the runs that its site model and its edge model came
+"""The champion, and the runs that its site model and its edge model came from: what a round starts
 from.
 
 The way back leads through what is written down anyway: the bundle's provenance names the edge run,
-and an edge run names the site model it was distilled from.
+and an edge run names the site model that it was distilled from.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.adapt.publish import ancestry, open_champion
-from edgeseg.adapt.round_state import RoundState, file_digest, load_rounds, round_folder
+from edgeseg.adapt.round_state import RoundState, load_rounds, round_folder
 from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle
 from edgeseg.bundle.flavours import FP16, FP32, INT8_CPU
 from edgeseg.config import LoopConfig
+from edgeseg.digests import file_digest
 from edgeseg.errors import AdaptError
 from edgeseg.site import Frame, Site, Split
 
@@ -29,7 +30,13 @@ START_OVER = "run train, distill and export once, then adapt"
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """The champion and its runs, named as in the bundle: relative to the site where they lie in it."""
+    """The champion and its runs.
+
+    Attributes:
+        bundle: The champion.
+        site_run: The run of its site model, relative to the site where it lies inside it.
+        edge_run: The run of its edge model, likewise.
+    """
 
     bundle: Bundle
     site_run: str
@@ -37,23 +44,23 @@ class StartingPoint:
 
     @property
     def int8(self) -> bool:
-        """Whether the INT8 file is what it ships."""
+        """Whether the champion ships its INT8 file."""
         return INT8_FILE in self.bundle.manifest.files
 
 
 def shipped_file(bundle: Bundle) -> str:
-    """The file of a bundle that devices run, and that the gate therefore measures."""
+    """Return the file of a bundle that devices run, and that the gate therefore measures."""
     return INT8_FILE if INT8_FILE in bundle.manifest.files else FLAVOURS[FP32].file
 
 
 def find_starting_point(site: Site) -> StartingPoint:
-    """Champion and runs, after everything was checked that would otherwise fail hours into the
+    """Return champion and runs, after checking everything that would otherwise fail hours into the
     round.
 
     Raises:
-        AdaptError: there is no champion, its runs are gone, or they do not fit the configuration.
-        BundleError: the champion is damaged.
-        DataError: a split is empty.
+        AdaptError: There is no champion, its runs are gone, or they do not fit the configuration.
+        BundleError: The champion is damaged.
+        DataError: A split is empty.
     """
     bundle = open_champion(site)
     bundle.verify()
@@ -63,42 +70,53 @@ def find_starting_point(site: Site) -> StartingPoint:
         raise AdaptError(
             f"{bundle.path.name} knows other classes than edgeseg.toml lists now; {START_OVER}"
         )
-    edge = _run(
+    edge_run = _find_run(
         site, bundle.manifest.provenance.get("run"), f"the edge model of {bundle.path.name}"
     )
-    _fits(site.root / edge, site.config.distill, "distill")
-    teacher = _run(
+    _check_network(site.root / edge_run, site.config.distill, "distill")
+    site_run = _find_run(
         site,
-        _read(site.root / edge / "origin.json").get("teacher"),
+        _read_table(site.root / edge_run / "origin.json").get("teacher"),
         f"the site model of {bundle.path.name}",
     )
-    _fits(site.root / teacher, site.config.train, "train")
-    return StartingPoint(bundle, teacher, edge)
+    _check_network(site.root / site_run, site.config.train, "train")
+    return StartingPoint(bundle, site_run, edge_run)
 
 
-def _run(site: Site, name: Any, what: str) -> str:  # Any: a value from a JSON file
-    """The run as a path relative to the site, or absolute where it lies elsewhere; a site may have
-    been moved since.
+def _find_run(site: Site, name: Any, what: str) -> str:  # Any: a value from a JSON file
+    """Return the run as a path relative to the site, or absolute where it lies elsewhere.
+
+    A site may have been moved since the path was noted: its last three parts are then looked for
+    inside the site.
+
+    Raises:
+        AdaptError: There is no such run.
     """
     if isinstance(name, str) and name:
-        moved = Path(*Path(name).parts[-3:])  # runs/<verb>/expN or rounds/NNNN/<step>
-        for path in (site.root / name, site.root / moved):
+        inside_site = Path(*Path(name).parts[-3:])  # runs/<verb>/expN or rounds/NNNN/<step>
+        for path in (site.root / name, site.root / inside_site):
             if (path / "weights" / "best.safetensors").is_file():
-                inside = path.resolve().is_relative_to(site.root.resolve())
-                return str(path.resolve().relative_to(site.root.resolve()) if inside else path)
+                if path.resolve().is_relative_to(site.root.resolve()):
+                    return str(path.resolve().relative_to(site.root.resolve()))
+                return str(path)
     raise AdaptError(f"{what} is not at {name or 'a known place'}; {START_OVER}")
 
 
-def _fits(run: Path, config: LoopConfig, section: str) -> None:
-    card = _read(run / "model.json")
+def _check_network(run: Path, config: LoopConfig, section: str) -> None:
+    """Refuse a run whose network is not the one that `config` asks for.
+
+    Raises:
+        AdaptError: They differ.
+    """
+    card = _read_table(run / "model.json")
     if (card.get("arch"), card.get("encoder")) != (config.arch, config.encoder):
         raise AdaptError(
-            f"the champion's {run} is {card.get('arch')}/{card.get('encoder')} but [{section}] asks for "
-            f"{config.arch}/{config.encoder}; make them equal, or {START_OVER}"
+            f"the champion's {run} is {card.get('arch')}/{card.get('encoder')} but [{section}] "
+            f"asks for {config.arch}/{config.encoder}; make them equal, or {START_OVER}"
         )
 
 
-def _read(path: Path) -> dict[str, Any]:  # Any: JSON values
+def _read_table(path: Path) -> dict[str, Any]:  # Any: JSON values
     try:
         table = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -111,44 +129,45 @@ def _read(path: Path) -> dict[str, Any]:  # Any: JSON values
 
 
 def published_name(site: Site, state: RoundState) -> str:
-    """Under what name the round's bundle is published: a round that is run anew never meets its
-    former self.
+    """Return the name under which the round's bundle is published.
+
+    It carries a digest of the bundle, so that a round which is run anew never meets the bundle of
+    its first attempt.
     """
-    return f"round-{state.number:04d}-{file_digest(round_folder(site, state.number) / 'bundle' / MANIFEST)[:8]}"
+    digest = file_digest(round_folder(site, state.number) / "bundle" / MANIFEST)
+    return f"round-{state.number:04d}-{digest[:8]}"
 
 
 def learned_frames(site: Site) -> set[str]:
-    """Frames that the champion has learned from: those selected by the rounds in its line.
+    """Return the ids of the frames that the champion has learned from: those selected by the rounds
+    in its line.
 
     What a rejected or rolled-back round selected is new again.
     """
     line = {bundle.path.name for bundle in ancestry(site)}
-    found: set[str] = set()
+    learned: set[str] = set()
     for state in load_rounds(site):
-        done = state.steps.get("publish")
-        if done is not None and done.output["bundle"] in line:
-            found |= set(
-                json.loads((round_folder(site, state.number) / "selected.json").read_bytes())[
-                    "frames"
-                ]
-            )
-    return found
+        publication = state.steps.get("publish")
+        if publication is not None and publication.output["bundle"] in line:
+            selected = round_folder(site, state.number) / "selected.json"
+            learned |= set(json.loads(selected.read_bytes())["frames"])
+    return learned
 
 
-def round_fingerprint(site: Site, base: StartingPoint, chosen: Sequence[str]) -> str:
-    """Everything that decides how a round ends."""
+def round_fingerprint(site: Site, start: StartingPoint, selected: Sequence[str]) -> str:
+    """Return a digest of everything that decides how a round ends."""
     config = site.config.model_dump(
         mode="json", include={"classes", "train", "distill", "export", "adapt"}
     )
-    bundle = file_digest(base.bundle.path / MANIFEST)
     masks = frames_digest(site, site.frames("labelled", "val", "gate"))
-    return hashlib.sha256(json.dumps([sorted(chosen), config, bundle, masks]).encode()).hexdigest()
+    parts = [sorted(selected), config, start.bundle.digest, masks]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def frames_digest(site: Site, frames: Sequence[Frame]) -> str:
-    """One digest of frames and masks."""
-    summed = hashlib.sha256()
+    """Return one digest of frames, their splits and their masks."""
+    sha256 = hashlib.sha256()
     for frame in sorted(frames, key=lambda frame: frame.id):
         mask = file_digest(site.path(frame.mask)) if frame.mask is not None else ""
-        summed.update(f"{frame.id} {frame.split} {mask}\n".encode())
-    return summed.hexdigest()
+        sha256.update(f"{frame.id} {frame.split} {mask}\n".encode())
+    return sha256.hexdigest()

@@ -1,4 +1,4 @@
-"""Alarms of self-training: the pseudo-labels' class histogram set against that of the labels.
+"""Alarms of self-training: the pseudo-labels' class histogram against that of the labels.
 
 Self-training that goes wrong does so in the classes: one swallows the others, or the mix drifts
 away from what people have labelled. The first stops a round, the second is told.
@@ -18,25 +18,28 @@ DOMINANT_SHARE = 0.98  # share of pixels from which one class counts as having s
 MIN_CLASSES_RATIO = 0.5
 # share given to every class before histograms are compared, so that an unseen class is no infinity
 SMOOTHING = 1e-4
-PixelCounts = NDArray[np.float64]
+PixelCounts = NDArray[np.float64]  # (C,) number of pixels of each class
 
 
 @dataclass(frozen=True, kw_only=True)
 class PseudoLabelStatistics:
-    """The pseudo-labels of a round in figures; histograms are shares of pixels by class.
+    """The pseudo-labels of a round in figures, under the keys of `pseudo/statistics.json`.
+
+    Histograms are shares of pixels by class.
 
     Attributes:
-        gamma: entropy (0..1) above which a pixel is unreliable; a share alpha of all pixels lies
-            above it.
-        kept: share of pixels that got a label.
-        predicted: of all pixels, reliable or not.
-        pseudo: of the pixels that got a label.
-        labelled: of the site's labels.
+        frames: The number of frames.
+        gamma: The entropy (0..1) above which a pixel is unreliable; a share alpha of all pixels
+            lies above it.
+        kept: The share of pixels that got a label.
+        predicted: The histogram of all pixels, reliable or not.
+        pseudo: The histogram of the pixels that got a label.
+        labelled: The histogram of the site's labels.
         kl: KL(predicted || labelled) in nats.
-        effective, effective_labelled: exp of the histogram's entropy, the number of classes it
-        amounts to.
-        alarms: sentences worth a look.
-        collapse: why training must not go on, or empty.
+        effective: The number of classes that `predicted` amounts to: exp of its entropy.
+        effective_labelled: The same of `labelled`.
+        alarms: Sentences worth a look.
+        collapse: The reason why training must not go on, or an empty text.
     """
 
     frames: int
@@ -61,31 +64,18 @@ def compare_histograms(
     gamma: float,
     frames: int,
 ) -> PseudoLabelStatistics:
-    """Set the class histograms of pseudo-labels and labels against each other.
+    """Compare the class histograms of pseudo-labels and labels.
 
     Args:
-        predicted, kept, labelled: (C,) pixels by class.
-
-    A site whose labels are themselves nearly one class is judged by its own measure: the one class
-    may then swallow half of what the labels leave to the others.
+        names: The names of the C classes.
+        predicted: (C,) pixels by class of all predictions.
+        kept: (C,) those of them that are reliable.
+        labelled: (C,) pixels by class of the labels.
+        gamma: The entropy above which a pixel is unreliable.
+        frames: The number of frames that were predicted.
     """
     p, q = _smoothed_shares(predicted), _smoothed_shares(labelled)
     kl = float(np.sum(p * np.log(p / q)))
-    effective, wanted = _effective_classes(p), _effective_classes(q)
-    top = int(p.argmax())
-    limit = max(DOMINANT_SHARE, 1 - (1 - float(q[top])) / 2)
-    collapse = ""
-    if p[top] > limit:
-        collapse = f"{names[top]} takes {100 * p[top]:.1f} % of the pseudo-labels and {100 * q[top]:.1f} % of the labels"
-    elif effective < MIN_CLASSES_RATIO * wanted:
-        collapse = f"the pseudo-labels amount to {effective:.1f} classes where the labels amount to {wanted:.1f}"
-    alarms = []
-    if kl > KL_ALARM:
-        off = int(np.abs(p - q).argmax())
-        alarms.append(
-            f"pseudo-labels and labels differ by {kl:.2f} nats (alarm above {KL_ALARM:g}), most in {names[off]}: "
-            f"{100 * q[off]:.1f} % of the labels, {100 * p[off]:.1f} % of the pseudo-labels"
-        )
     return PseudoLabelStatistics(
         frames=frames,
         gamma=round(gamma, 4),
@@ -94,20 +84,58 @@ def compare_histograms(
         pseudo=_shares_by_class(names, kept),
         labelled=_shares_by_class(names, labelled),
         kl=round(kl, 4),
-        effective=round(effective, 3),
-        effective_labelled=round(wanted, 3),
-        alarms=tuple(alarms),
-        collapse=collapse,
+        effective=round(_effective_classes(p), 3),
+        effective_labelled=round(_effective_classes(q), 3),
+        alarms=_drift_alarms(names, p, q, kl),
+        collapse=_describe_collapse(names, p, q),
+    )
+
+
+def _describe_collapse(names: Sequence[str], p: PixelCounts, q: PixelCounts) -> str:
+    """Return why the predicted shares `p` have collapsed against the labelled `q`, or "".
+
+    A site whose labels are themselves nearly one class is judged by its own measure: the one class
+    may then swallow half of what the labels leave to the others. If 99 % of the labels are water,
+    water may take up to 99.5 % of the pseudo-labels.
+    """
+    top = int(p.argmax())
+    limit = max(DOMINANT_SHARE, 1 - (1 - float(q[top])) / 2)
+    if p[top] > limit:
+        return (
+            f"{names[top]} takes {100 * p[top]:.1f} % of the pseudo-labels and "
+            f"{100 * q[top]:.1f} % of the labels"
+        )
+    predicted, labelled = _effective_classes(p), _effective_classes(q)
+    if predicted < MIN_CLASSES_RATIO * labelled:
+        return (
+            f"the pseudo-labels amount to {predicted:.1f} classes where the labels amount to "
+            f"{labelled:.1f}"
+        )
+    return ""
+
+
+def _drift_alarms(
+    names: Sequence[str], p: PixelCounts, q: PixelCounts, kl: float
+) -> tuple[str, ...]:
+    if kl <= KL_ALARM:
+        return ()
+    worst = int(np.abs(p - q).argmax())
+    return (
+        f"pseudo-labels and labels differ by {kl:.2f} nats (alarm above {KL_ALARM:g}), most in "
+        f"{names[worst]}: {100 * q[worst]:.1f} % of the labels, {100 * p[worst]:.1f} % of the "
+        "pseudo-labels",
     )
 
 
 def _smoothed_shares(pixels: PixelCounts) -> PixelCounts:
-    share = pixels / max(pixels.sum(), 1)
-    return np.asarray((share + SMOOTHING) / (share + SMOOTHING).sum())
+    """Return (C,) shares that sum to 1, none of them 0."""
+    shares = pixels / max(pixels.sum(), 1)
+    return np.asarray((shares + SMOOTHING) / (shares + SMOOTHING).sum())
 
 
-def _effective_classes(share: PixelCounts) -> float:
-    return float(np.exp(-np.sum(share * np.log(share))))
+def _effective_classes(shares: PixelCounts) -> float:
+    """Return exp of the entropy: 3.0 for three equal shares, 1.0 for one class alone."""
+    return float(np.exp(-np.sum(shares * np.log(shares))))
 
 
 def _shares_by_class(names: Sequence[str], pixels: PixelCounts) -> dict[str, float]:

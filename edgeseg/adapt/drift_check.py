@@ -1,8 +1,10 @@
-"""Pseudo-labels: what the champion's site model sees on the selected frames.
+"""The drift check before a round trains: pseudo-labels of the selected frames against the labels.
 
-The masks show a person what the round is about to learn from, and their class histogram tells in
-time when self-training collapses. Training makes its own targets, step by step, with a teacher that
-moves.
+The champion's site model predicts the frames. Their class histogram tells in time when
+self-training collapses (`collapse_alarms`), and the masks, class ids with unreliable pixels left
+open, show a person what the round is about to learn from. No training reads them: it makes its own
+targets, step by step, with a teacher that moves. On disk the step is called "pseudo-label" and its
+folder `pseudo/`, as in the literature.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from edgeseg.adapt.collapse_alarms import PixelCounts, PseudoLabelStatistics, co
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.errors import AdaptError
-from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.models.model_files import load_model
@@ -30,7 +32,8 @@ from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import predict
 
-LEVELS = 65535  # entropy is kept in 16 bits between the two passes
+LEVELS = 65535  # entropy 0..1 is kept as an integer 0..LEVELS between the two passes
+EntropyLevels = NDArray[np.uint16]
 
 
 def check_drift(
@@ -43,31 +46,40 @@ def check_drift(
     device: str = "auto",
     report: ProgressReporter | None = None,
 ) -> PseudoLabelStatistics:
-    """Write `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and
-    `out/statistics.json`.
+    """Predict the frames and compare their class histogram with that of the labels.
 
-    A second start continues after the last frame that was predicted.
+    Writes `out/<frame id>.png` (class ids, 255 where unreliable) at the frames' own sizes, and
+    `out/statistics.json`. The frames are gone through twice: gamma, the threshold of the entropy,
+    is known only when all of them are predicted. A second start continues after the last frame
+    that was predicted.
 
     Args:
-        run: the site model; its best weights are those of the EMA teacher.
-        alpha: share of pixels called unreliable.
+        site: The site.
+        run: The run of the site model; its best weights are those of the EMA teacher.
+        frames: The selected frames.
+        out: The folder to write to.
+        alpha: The share of pixels called unreliable.
+        device: "auto", "cpu" or "cuda".
+        report: Where progress is told.
 
     Raises:
-        TrainError: the run is damaged.
-        DataError: a frame is.
+        AdaptError: The run was trained on other classes.
+        TrainError: The run is damaged.
+        DataError: A frame is missing or damaged.
     """
     report = report or NullReporter()
     predictions = out / "predictions"
     report.start("pseudo-labels", len(frames))
-    missing = [frame for frame in frames if not _prediction(predictions, frame).exists()]
-    _predict(site, run, missing, predictions, device, report)
-    gamma = _gamma((_read(predictions, frame)[1] for frame in frames), alpha)
+    missing = [frame for frame in frames if not _prediction_path(predictions, frame).exists()]
+    _predict_frames(site, run, missing, predictions, device, report)
+    gamma = _entropy_threshold((_load_prediction(predictions, frame)[1] for frame in frames), alpha)
     classes = len(site.config.classes)
     predicted, kept = np.zeros(classes), np.zeros(classes)
     for frame in frames:
-        mask, entropy = _read(predictions, frame)
+        mask, entropy = _load_prediction(predictions, frame)
         predicted += np.bincount(mask.ravel(), minlength=classes)
-        mask[cv2.resize(entropy, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) > gamma] = IGNORE
+        full_size = cv2.resize(entropy, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        mask[full_size > gamma] = IGNORE
         kept += np.bincount(mask[mask != IGNORE], minlength=classes)
         write_atomic(out / f"{frame.id}.png", encode_png(mask))
     report.stop()
@@ -85,7 +97,7 @@ def check_drift(
 
 
 def count_labelled_pixels(site: Site) -> PixelCounts:
-    """(C,) labelled pixels of each class in the `labelled` split."""
+    """Return the (C,) labelled pixels of each class in the `labelled` split."""
     counts = np.zeros(256)
     for frame in site.frames("labelled"):
         mask = read_site_frame(site, frame)[1]
@@ -94,7 +106,7 @@ def count_labelled_pixels(site: Site) -> PixelCounts:
     return counts[: len(site.config.classes)]
 
 
-def _predict(
+def _predict_frames(
     site: Site,
     run: Path,
     frames: Sequence[Frame],
@@ -102,43 +114,51 @@ def _predict(
     device: str,
     report: ProgressReporter,
 ) -> None:
+    """Write mask and entropy of every frame to `folder`.
+
+    Raises:
+        AdaptError: The run was trained on other classes.
+    """
     if not frames:
         return
     model = load_model(run)
     if [spec.name for spec in model.card.classes] != list(site.config.class_names):
         raise AdaptError(
-            f"{run} was trained on other classes than edgeseg.toml lists; train, distil and export anew"
+            f"{run} was trained on other classes than edgeseg.toml lists; train, distil and export "
+            "anew"
         )
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    model.module.to(place)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model.module.to(device)
     for frame in frames:
         image, _ = read_site_frame(site, frame)
-        masks, entropies = predict(
-            model.module, [resize_image(image, (model.card.height, model.card.width))], place
-        )
+        resized = resize_image(image, (model.card.height, model.card.width))
+        masks, entropies = predict(model.module, [resized], device)
+        mask = resize_mask(masks[0].numpy(), image.shape[:2])
         levels = (entropies[0].numpy().clip(0, 1) * LEVELS).round().astype(np.uint16)
         buffer = io.BytesIO()
-        np.savez_compressed(
-            buffer, mask=resize_mask(masks[0].numpy(), image.shape[:2]), entropy=levels
-        )
-        write_atomic(_prediction(folder, frame), buffer.getvalue())
+        np.savez_compressed(buffer, mask=mask, entropy=levels)
+        write_atomic(_prediction_path(folder, frame), buffer.getvalue())
         report.advance(1)
 
 
-def _gamma(entropies: Iterable[NDArray[np.uint16]], alpha: float) -> int:
-    """The least level with at most a share `alpha` of the pixels above it."""
+def _entropy_threshold(entropies: Iterable[EntropyLevels], alpha: float) -> int:
+    """Return the lowest level with at most a share `alpha` of the pixels above it.
+
+    For example, of 10 pixels at the levels 1 to 10 and alpha 0.2 it is 8: two lie above.
+    """
     counts = sum(
         (np.bincount(entropy.ravel(), minlength=LEVELS + 1) for entropy in entropies),
         np.zeros(LEVELS + 1),
     )
-    above = 1 - np.cumsum(counts) / counts.sum()
-    return int(np.argmax(above <= alpha + 1e-12))
+    above = 1 - np.cumsum(counts) / counts.sum()  # share of the pixels above each level
+    return int(np.argmax(above <= alpha + 1e-12))  # argmax: the first that fulfils it
 
 
-def _prediction(folder: Path, frame: Frame) -> Path:
+def _prediction_path(folder: Path, frame: Frame) -> Path:
     return folder / f"{frame.id}.npz"
 
 
-def _read(folder: Path, frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    with np.load(_prediction(folder, frame), allow_pickle=False) as arrays:
+def _load_prediction(folder: Path, frame: Frame) -> tuple[Mask, EntropyLevels]:
+    with np.load(_prediction_path(folder, frame), allow_pickle=False) as arrays:
         return arrays["mask"], arrays["entropy"]

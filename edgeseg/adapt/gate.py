@@ -1,5 +1,9 @@
-"""The judgement between champion and challenger on the `gate` frames: what a bundle must show to
-replace another.
+"""The gate between champion and challenger: what a round's bundle must show on the `gate` frames to
+replace the bundle in use.
+
+Not to be confused with the gates of an export (`edgeseg.export.evaluation.gates`): those compare
+the INT8 and FP16 files of one bundle with its own float graph and decide which of them it ships.
+This one compares two whole bundles, each by the file that it ships.
 
 The rule, in the order in which it is told; the challenger is promoted when every check passes:
 
@@ -23,23 +27,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.config import AdaptConfig
 from edgeseg.metrics import Counts, MiouGain, iou, miou, paired_bootstrap
 
-ENOUGH_PIXELS = 0.001
-FOUND, LOST = 1.0, 0.1
+MIN_PIXEL_SHARE = 0.001  # share of the judged pixels from which the IoU of a class counts
+FOUND_IOU, LOST_IOU = 1.0, 0.1  # percent
+ClassIoU = NDArray[np.float64]  # (C,) percent, NaN for a class that no frame shows
+ClassPixels = NDArray[np.int64]  # (C,) pixels of the truth
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateMeasurement:
-    """What one bundle did on the gate frames.
+    """The figures of one bundle on the gate frames.
 
     Attributes:
-        name: of the bundle.
-        artefact: the file that was run.
-        counts: (frames, C, C), rows are the truth.
-        fps: frames a second, one at a time.
+        name: The bundle's name.
+        artefact: The file that was run.
+        counts: Confusion matrices (frames, C, C); rows are the truth.
+        fps: Frames a second, one at a time.
     """
 
     name: str
@@ -50,7 +57,13 @@ class GateMeasurement:
 
 @dataclass(frozen=True)
 class GateCheck:
-    """One condition of the rule and whether it held."""
+    """One condition of the rule, under the keys of `decision.json`.
+
+    Attributes:
+        name: The condition, as in the list above.
+        passed: Whether it held.
+        says: The figures in words.
+    """
 
     name: str
     passed: bool
@@ -59,14 +72,18 @@ class GateCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class GateDecision:
-    """The verdict with everything it rests on.
+    """The decision with everything it rests on, under the keys of `decision.json`.
 
     Attributes:
-        promoted: every check passed.
-        reason: one sentence; names the checks that failed.
-        difference: challenger - champion, mIoU points.
+        promoted: Whether every check passed.
+        reason: One sentence; it names the checks that failed.
+        frames: The number of gate frames.
+        champion: Name, file, mIoU and FPS of the champion.
+        challenger: The same of the challenger.
+        difference: Challenger - champion in mIoU points.
         classes: IoU in percent of (champion, challenger) by class; None where the gate frames do
             not show it.
+        checks: The conditions in order.
     """
 
     promoted: bool
@@ -79,10 +96,10 @@ class GateDecision:
     checks: tuple[GateCheck, ...]
 
     def as_json(self) -> dict[str, Any]:  # Any: plain JSON values
-        """Everything as plain values; a figure that does not exist is null."""
+        """Return everything as plain values; a figure that does not exist is null."""
         table = asdict(self)
         table["difference"] = {
-            key: _number(value) for key, value in asdict(self.difference).items()
+            key: _finite_or_none(value) for key, value in asdict(self.difference).items()
         }
         return table
 
@@ -96,7 +113,7 @@ def judge_challenger(
     """Apply the rule of this module.
 
     Raises:
-        ValueError: the two were not measured on the same frames.
+        ValueError: The two were not measured on the same frames.
     """
     difference = paired_bootstrap(
         challenger.counts, champion.counts, draws=limits.draws, block=limits.block
@@ -105,12 +122,12 @@ def judge_challenger(
     pixels = old.sum(1)
     before, after = iou(old), iou(new)
     checks = (
-        _artefact(challenger, champion),
-        _mean(difference, limits.max_drop),
-        _chance(difference),
-        _classes(before, after, pixels, classes, limits.max_class_drop),
-        _lost(before, after, pixels, classes),
-        _speed(challenger.fps, limits.min_fps),
+        _check_artefact(challenger, champion),
+        _check_mean(difference, limits.max_drop),
+        _check_chance(difference),
+        _check_classes(before, after, pixels, classes, limits.max_class_drop),
+        _check_lost(before, after, pixels, classes),
+        _check_speed(challenger.fps, limits.min_fps),
     )
     failed = [check.says for check in checks if not check.passed]
     gain = f"{miou(old):.1f} -> {miou(new):.1f} mIoU on {len(challenger.counts)} gate frames"
@@ -118,25 +135,27 @@ def judge_challenger(
         promoted=not failed,
         reason=f"{gain}; " + ("; ".join(failed) if failed else "every check passed"),
         frames=len(challenger.counts),
-        champion=_side(champion),
-        challenger=_side(challenger),
+        champion=_summarize(champion),
+        challenger=_summarize(challenger),
         difference=difference,
-        classes={name: (_number(b), _number(a)) for name, b, a in zip(classes, before, after)},
+        classes={
+            name: (_finite_or_none(b), _finite_or_none(a))
+            for name, b, a in zip(classes, before, after)
+        },
         checks=checks,
     )
 
 
-def _artefact(challenger: GateMeasurement, champion: GateMeasurement) -> GateCheck:
-    same = challenger.artefact == champion.artefact or "int8" not in champion.artefact
-    says = f"{challenger.artefact} against {champion.artefact}"
-    return GateCheck(
-        "artefact",
-        same,
-        says if same else f"the challenger has no {champion.artefact}, which the champion ships",
-    )
+def _check_artefact(challenger: GateMeasurement, champion: GateMeasurement) -> GateCheck:
+    passed = challenger.artefact == champion.artefact or "int8" not in champion.artefact
+    if passed:
+        says = f"{challenger.artefact} against {champion.artefact}"
+    else:
+        says = f"the challenger has no {champion.artefact}, which the champion ships"
+    return GateCheck("artefact", passed, says)
 
 
-def _mean(difference: MiouGain, limit: float) -> GateCheck:
+def _check_mean(difference: MiouGain, limit: float) -> GateCheck:
     return GateCheck(
         "mean",
         difference.mean >= -limit,
@@ -144,7 +163,7 @@ def _mean(difference: MiouGain, limit: float) -> GateCheck:
     )
 
 
-def _chance(difference: MiouGain) -> GateCheck:
+def _check_chance(difference: MiouGain) -> GateCheck:
     interval = f"95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
     passed = difference.high >= 0
     return GateCheck(
@@ -152,11 +171,11 @@ def _chance(difference: MiouGain) -> GateCheck:
     )
 
 
-def _classes(
-    before: Any, after: Any, pixels: Any, names: Sequence[str], limit: float
-) -> GateCheck:  # Any: (C,) arrays
-    enough = pixels >= max(1, ENOUGH_PIXELS * pixels.sum())
-    worse = np.flatnonzero(enough & (before - after > limit))
+def _check_classes(
+    before: ClassIoU, after: ClassIoU, pixels: ClassPixels, names: Sequence[str], limit: float
+) -> GateCheck:
+    counted = pixels >= max(1, MIN_PIXEL_SHARE * pixels.sum())
+    worse = np.flatnonzero(counted & (before - after > limit))
     drops = [f"{names[int(index)]} {before[index]:.1f} -> {after[index]:.1f}" for index in worse]
     if drops:
         return GateCheck(
@@ -165,33 +184,28 @@ def _classes(
     return GateCheck("classes", True, f"no class loses more than {limit:g} points of IoU")
 
 
-def _lost(
-    before: Any, after: Any, pixels: Any, names: Sequence[str]
-) -> GateCheck:  # Any: (C,) arrays
-    gone = [
-        names[int(index)]
-        for index in np.flatnonzero((pixels > 0) & (before >= FOUND) & (after < LOST))
-    ]
-    return GateCheck(
-        "lost",
-        not gone,
-        f"{', '.join(gone)} is no longer found at all" if gone else "no class is lost",
-    )
+def _check_lost(
+    before: ClassIoU, after: ClassIoU, pixels: ClassPixels, names: Sequence[str]
+) -> GateCheck:
+    is_lost = (pixels > 0) & (before >= FOUND_IOU) & (after < LOST_IOU)
+    lost = [names[int(index)] for index in np.flatnonzero(is_lost)]
+    says = f"{', '.join(lost)} is no longer found at all" if lost else "no class is lost"
+    return GateCheck("lost", not lost, says)
 
 
-def _speed(fps: float, least: float) -> GateCheck:
-    return GateCheck("speed", fps >= least, f"{fps:.1f} FPS where at least {least:g} is asked")
+def _check_speed(fps: float, min_fps: float) -> GateCheck:
+    says = f"{fps:.1f} FPS where at least {min_fps:g} is asked"
+    return GateCheck("speed", fps >= min_fps, says)
 
 
-def _side(side: GateMeasurement) -> dict[str, Any]:  # Any: name, file and figures
-    figure = _number(miou(side.counts.sum(0)))
+def _summarize(measured: GateMeasurement) -> dict[str, Any]:  # Any: name, file and figures
     return {
-        "bundle": side.name,
-        "artefact": side.artefact,
-        "miou": figure,
-        "fps": round(side.fps, 2),
+        "bundle": measured.name,
+        "artefact": measured.artefact,
+        "miou": _finite_or_none(miou(measured.counts.sum(0))),
+        "fps": round(measured.fps, 2),
     }
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return round(float(value), 4) if math.isfinite(value) else None

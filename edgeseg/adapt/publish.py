@@ -18,15 +18,16 @@ from edgeseg.site import Site
 
 
 def open_champion(site: Site) -> Bundle:
-    """The bundle that `bundles/current` points at.
+    """Open the bundle that `bundles/current` points at.
 
     Raises:
-        AdaptError: the link is missing, or leads out of `bundles/`.
-        BundleError: it leads to something that is no bundle.
+        AdaptError: The link is missing, or leads out of `bundles/`.
+        BundleError: It leads to something that is no bundle.
     """
     if not site.current_bundle.is_symlink():
         raise AdaptError(
-            f"{site.current_bundle} does not exist, so there is no champion; run `edgeseg export` first"
+            f"{site.current_bundle} does not exist, so there is no champion; run `edgeseg export` "
+            "first"
         )
     bundle = Bundle.open(site.current_bundle)
     if bundle.path.parent != (site.root / "bundles").resolve():
@@ -37,29 +38,31 @@ def open_champion(site: Site) -> Bundle:
 
 
 def published_bundles(site: Site) -> list[Bundle]:
-    """Every readable bundle in `bundles/`, by `seq`."""
-    found = []
+    """Return every readable bundle in `bundles/`, by `seq`."""
+    bundles = []
     for path in sorted((site.root / "bundles").glob("*")):
         if path.is_dir() and not path.is_symlink() and not path.name.startswith("."):
             try:
-                found.append(Bundle.open(path))
+                bundles.append(Bundle.open(path))
             except BundleError:
                 continue  # a damaged bundle of the past must not block the next one
-    return sorted(found, key=lambda bundle: bundle.manifest.seq)
+    return sorted(bundles, key=lambda bundle: bundle.manifest.seq)
 
 
 def next_seq(site: Site) -> int:
-    """One above every bundle of the site: after a rollback the number of the rejected one is not
-    used again.
+    """Return one above the `seq` of every bundle of the site.
+
+    After a rollback the number of the bundle that was left is not used again.
     """
     return max((bundle.manifest.seq for bundle in published_bundles(site)), default=0) + 1
 
 
 def ancestry(site: Site) -> list[Bundle]:
-    """The champion, its parent, and so on as far as they can be read.
+    """Return the champion, its parent, and so on as far as they can be read.
 
     Raises:
-        AdaptError, BundleError: there is no champion, or it cannot be read.
+        AdaptError: There is no champion.
+        BundleError: The champion cannot be read.
     """
     line = [open_champion(site)]
     while True:
@@ -75,16 +78,20 @@ def ancestry(site: Site) -> list[Bundle]:
 def publish_bundle(
     site: Site, challenger: Path, name: str, parent: Bundle, notes: dict[str, Any]
 ) -> Bundle:
-    """Copy `challenger` to `bundles/<name>` and make it current; repeating it after a kill
-    completes it.
+    """Copy `challenger` to `bundles/<name>` and make it current.
+
+    Repeating it after a kill completes it.
 
     Args:
-        parent: the champion it was judged against; the place to go back to.
-        notes: added to the manifest's provenance.
+        site: The site.
+        challenger: The folder of the bundle.
+        name: Its name from now on.
+        parent: The champion it was judged against, and the place to go back to.
+        notes: What is added to the manifest's provenance; JSON values.
 
     Raises:
-        AdaptError: another bundle became current since the judgement.
-        BundleError: a file of the challenger is damaged.
+        AdaptError: Another bundle became current since the judgement.
+        BundleError: A file of the challenger is damaged.
     """
     target = site.root / "bundles" / name
     with lock_folder(site.root / "bundles", AdaptError):
@@ -92,7 +99,8 @@ def publish_bundle(
             return Bundle.open(target)
         if open_champion(site).path != parent.path:
             raise AdaptError(
-                f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge again"
+                f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge "
+                "again"
             )
         for leftover in target.parent.glob(f".{name}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -117,16 +125,16 @@ def restore_parent(site: Site) -> tuple[Bundle, Bundle]:
         The bundle that was current and the one that is now.
 
     Raises:
-        AdaptError: the champion has no parent here.
-        BundleError: the parent is damaged; the champion stays.
+        AdaptError: The champion has no parent here.
+        BundleError: The parent is damaged; the champion stays.
     """
     with lock_folder(site.root / "bundles", AdaptError):
         bundle = open_champion(site)
         parent = _open_parent(site, bundle)
         if parent is None:
             raise AdaptError(
-                f"{bundle.path.name} is the first bundle of its line, there is nothing to go back to; "
-                f"see the bundles with `edgeseg adapt --status`"
+                f"{bundle.path.name} is the first bundle of its line, there is nothing to go back "
+                "to; see the bundles with `edgeseg adapt --status`"
             )
         parent.verify()
         replace_link(site.current_bundle, parent.path.name)
@@ -142,6 +150,10 @@ def _is_intact(path: Path) -> bool:
 
 
 def _open_parent(site: Site, bundle: Bundle) -> Bundle | None:
+    """Return the bundle that the manifest names as its parent; None where there is none here.
+
+    The name comes from a file: one that leads out of `bundles/` is no parent.
+    """
     entry = bundle.manifest.provenance.get("parent")
     name = entry.get("name") if isinstance(entry, dict) else None
     if not isinstance(name, str) or Path(name).name != name or name.startswith("."):

@@ -1,5 +1,5 @@
-"""Records of device frame logs become unlabelled frames of the site, each once, whatever happens in
-between.
+"""Import of device frame logs: records become unlabelled frames of the site, each once, whatever
+happens in between.
 
 A frame's id is made from the digest of its image, so pulling the same log again, the same record
 from two folders, or after a kill half-way, changes nothing. What the devices said about a frame is
@@ -29,8 +29,13 @@ from edgeseg.site import HELD_OUT, Site
 
 @dataclass(frozen=True, kw_only=True)
 class RecordOrigin:
-    """What a device said about a frame: a line of `rounds/records.jsonl`; fields as in
-    `RecordMetadata`.
+    """What a device said about a frame: a line of `rounds/records.jsonl`.
+
+    The fields are those of `edgeseg.runtime.framelog.record_format.RecordMetadata`, and:
+
+    Attributes:
+        frame: The id of the frame at the site.
+        record: The name of the record on the device.
     """
 
     frame: str
@@ -50,15 +55,16 @@ class RecordOrigin:
 
 @dataclass(frozen=True, kw_only=True)
 class PullResult:
-    """What became of the records.
+    """Numbers of records by what was done with them, under the keys of `state.json`.
 
     Attributes:
-        seen: records found.
-        added: new frames of the site.
-        known: already there.
-        judged: left out because they are near-copies of val or gate frames, which must not train.
-        poor: left out because the device flagged the picture as black, saturated or frozen.
-        damaged: one sentence for each record that could not be used.
+        seen: Records found.
+        added: Those that are new frames of the site.
+        known: Those that were there already.
+        judged: Those left out because they are near-copies of val or gate frames, by which models
+            are judged and which must not train.
+        poor: Those left out because the device flagged the picture as black, saturated or frozen.
+        damaged: One sentence for each record that could not be used.
     """
 
     seen: int = 0
@@ -70,10 +76,10 @@ class PullResult:
 
 
 def check_log_folders(folders: Sequence[Path]) -> None:
-    """See that each is a folder.
+    """Check that each is a folder.
 
     Raises:
-        AdaptError: one is not.
+        AdaptError: One is not.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -86,62 +92,64 @@ def check_log_folders(folders: Sequence[Path]) -> None:
 def pull_records(site: Site, folders: Sequence[Path], report: ProgressReporter) -> PullResult:
     """Copy the records of `folders` into the site.
 
-    Order: images, then `records.jsonl`, then the index, so that a frame in the index always has the
-        others.
+    Images are written first, then `records.jsonl`, then the index, so that a frame in the index
+    always has the others.
 
     Raises:
-        AdaptError: a folder is missing, or `records.jsonl` is damaged.
-        FrameLogError: a folder is no frame log.
-        DataError: the site's index is damaged, or another process adds to the site.
+        AdaptError: A folder is missing, or `records.jsonl` is damaged.
+        FrameLogError: A folder is no frame log.
+        DataError: The site's index is damaged, or another process adds to the site.
     """
     check_log_folders(folders)
     paths = [path for folder in folders for path in iter_records(folder)]
     counts: Counter[str] = Counter(seen=len(paths))
     damaged: list[str] = []
     report.start("records", len(paths))
-    with open_site_writer(site) as store:
+    with open_site_writer(site) as writer:
         origins = load_origins(site)
-        judging = HashSet(
-            [int(frame.hash, 16) for frame in store.frames() if frame.split in HELD_OUT]
+        held_out = HashSet(
+            [int(frame.hash, 16) for frame in writer.frames() if frame.split in HELD_OUT]
         )
         for path in paths:
             report.advance(1)
             try:
-                counts[_import_record(store, path, judging, origins)] += 1
+                counts[_import_record(writer, path, held_out, origins)] += 1
             except FrameLogError as error:
-                if (
-                    path.exists()
-                ):  # else the log's own budget took it between the listing and the reading
+                # A record that is gone was evicted by the log between the listing and the reading.
+                if path.exists():
                     damaged.append(str(error))
                     report.say(f"skipped: {error}")
         if counts["added"]:
             lines = (json.dumps(dataclasses.asdict(origin)) + "\n" for origin in origins.values())
             write_atomic(_origins_path(site), "".join(lines).encode())
-            store.save()
+            writer.save()
     report.stop()
     return PullResult(**counts, damaged=tuple(damaged))
 
 
 def _import_record(
-    store: SiteWriter, path: Path, judging: HashSet, origins: dict[str, RecordOrigin]
+    writer: SiteWriter, path: Path, held_out: HashSet, origins: dict[str, RecordOrigin]
 ) -> str:
-    """Put one record into the store; the word for what became of it.
+    """Put one record into the site and its origin into `origins`.
+
+    Returns:
+        The field of `PullResult` under which it is counted.
 
     Raises:
-        FrameLogError: the record is damaged.
+        FrameLogError: The record is damaged.
     """
     record = read_record(path)
     header = record.header
     content = content_digest(record.parts["image"])
-    if store.find_by_content(content) is not None:
+    if writer.find_by_content(content) is not None:
         return "known"
     if header.flags:
         return "poor"
     image = record.image()
-    hashed = dhash(image)
-    if judging.has_within(hashed, store.site.config.data.near_duplicate):
+    image_hash = dhash(image)
+    if held_out.has_within(image_hash, writer.site.config.data.near_duplicate):
         return "judged"
-    frame = store.put_image(
+    frame = writer.put_image(
         image,
         record.parts["image"],
         camera=safe_camera_name(header.camera),
@@ -149,24 +157,24 @@ def _import_record(
         source=f"{header.device}:{header.boot:06d}",
         origin="log",
         digest=content,
-        image_hash=hashed,
+        image_hash=image_hash,
     )
-    facts = header.model_dump(include={field.name for field in dataclasses.fields(RecordOrigin)})
-    origins[frame.id] = RecordOrigin(frame=frame.id, record=record.name, **facts)
+    shared = header.model_dump(include={field.name for field in dataclasses.fields(RecordOrigin)})
+    origins[frame.id] = RecordOrigin(frame=frame.id, record=record.name, **shared)
     return "added"
 
 
 def safe_camera_name(text: str) -> str:
-    """What a device calls its camera, made safe as a part of file names."""
+    """Return a device's name of its camera, made safe as a part of file names."""
     name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:40]
     return name or DEFAULT_CAMERA
 
 
 def load_origins(site: Site) -> dict[str, RecordOrigin]:
-    """What devices said about frames, by frame id.
+    """Return what devices said about frames, by frame id.
 
     Raises:
-        AdaptError: the file is damaged.
+        AdaptError: The file is damaged.
     """
     path = _origins_path(site)
     try:

@@ -1,37 +1,30 @@
-"""What a round knows about itself: `rounds/NNNN/state.json`, replaced atomically after every step.
+"""The state of a round: `rounds/NNNN/state.json`, replaced atomically after every step.
 
-A step counts as done only while the files it vouches for are still there with the digests they had,
-so a folder that was cut off, half deleted or edited sends the round back to the first step whose
-result is gone.
+It is what a round goes on from after a kill: the first step that is not in it is the next one. A
+step counts as done only while the files it vouches for are still there with the digests they had
+(`drop_damaged_steps`), so a folder that was cut off, half deleted or edited sends the round back to
+the first step whose result is gone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationError
 
 from edgeseg.atomic_files import write_json
 from edgeseg.config import Section
+from edgeseg.digests import file_digest
 from edgeseg.errors import AdaptError
 from edgeseg.site import Site
 
+# In the order in which they run. "pseudo-label" is the drift check.
 StepName = Literal[
     "pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish"
 ]
-STEPS: tuple[StepName, ...] = (
-    "pull",
-    "select",
-    "pseudo-label",
-    "train",
-    "distill",
-    "export",
-    "gate",
-    "publish",
-)
+STEPS: tuple[StepName, ...] = get_args(StepName)
 Verdict = Literal["published", "rejected", "stopped", "abandoned"]
 
 
@@ -39,9 +32,10 @@ class FinishedStep(Section):
     """A finished step.
 
     Attributes:
-        output: what later steps and reports need.
-        files: sha256 by path relative to the round's folder.
-        seconds: how long it took, over the last start only.
+        output: What later steps and reports need.
+        files: The sha256 of each file that the step vouches for, by path relative to the round's
+            folder.
+        seconds: The time it took, over the last start only.
     """
 
     output: dict[str, Any]  # Any: JSON values, each step knows its own
@@ -50,13 +44,17 @@ class FinishedStep(Section):
 
 
 class RoundState(Section):
-    """`state.json`.
+    """The content of `state.json`.
 
     Attributes:
-        logs: folders that records are pulled from.
-        verdict: how the round ended; None while it has not. "stopped" by an alarm, "abandoned" by a
+        format: The version of the format.
+        number: The number of the round, from 1.
+        started: The time of its first start, ISO 8601 in UTC.
+        logs: Folders that records are pulled from.
+        steps: The finished steps in order.
+        verdict: How the round ended; None while it has not. "stopped" by an alarm, "abandoned" by a
             person.
-        reason: one sentence about the verdict.
+        reason: One sentence about the verdict.
     """
 
     format: Literal[1] = 1
@@ -75,7 +73,7 @@ class RoundState(Section):
         return next((name for name in STEPS if name not in self.steps), None)
 
     def before_step(self, name: StepName) -> RoundState:
-        """Without `name` and everything after it."""
+        """Return the state without `name` and everything after it."""
         kept = STEPS[: STEPS.index(name)]
         return self.model_copy(
             update={"steps": {step: done for step, done in self.steps.items() if step in kept}}
@@ -83,20 +81,20 @@ class RoundState(Section):
 
 
 def rounds_folder(site: Site) -> Path:
-    """Where the rounds of a site are."""
+    """Return the folder of all rounds of a site."""
     return site.root / "rounds"
 
 
 def round_folder(site: Site, number: int) -> Path:
-    """The folder of one round."""
+    """Return the folder of one round."""
     return rounds_folder(site) / f"{number:04d}"
 
 
 def load_rounds(site: Site) -> list[RoundState]:
-    """The rounds of a site in order; a folder whose state was never written is none yet.
+    """Return the rounds of a site in order; a folder whose state was never written is none yet.
 
     Raises:
-        AdaptError: a state file is damaged.
+        AdaptError: A state file is damaged.
     """
     folders = [path for path in rounds_folder(site).glob("[0-9]*") if path.name.isdigit()]
     states = (load_round(path) for path in sorted(folders, key=lambda path: int(path.name)))
@@ -104,10 +102,10 @@ def load_rounds(site: Site) -> list[RoundState]:
 
 
 def load_round(folder: Path) -> RoundState | None:
-    """The state in `folder`, or None where none was written yet.
+    """Return the state in `folder`, or None where none was written yet.
 
     Raises:
-        AdaptError: it is damaged.
+        AdaptError: It is damaged.
     """
     path = folder / "state.json"
     try:
@@ -121,7 +119,8 @@ def load_round(folder: Path) -> RoundState | None:
         ) from None
     if state.number != int(folder.name):
         raise AdaptError(
-            f"{path} belongs to round {state.number:04d}; move {folder} away or give it its own name back"
+            f"{path} belongs to round {state.number:04d}; move {folder} away or give it its own "
+            "name back"
         )
     return state
 
@@ -131,18 +130,9 @@ def save_round(site: Site, state: RoundState) -> None:
     write_json(round_folder(site, state.number) / "state.json", state.model_dump(mode="json"))
 
 
-def file_digest(path: Path) -> str:
-    """The sha256 of a file."""
-    summed = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            summed.update(chunk)
-    return summed.hexdigest()
-
-
 def drop_damaged_steps(site: Site, state: RoundState) -> RoundState:
-    """`state` without the steps whose files are gone or changed, and without what was built on
-    them.
+    """Return `state` without the steps whose files are gone or changed, and without what was built
+    on them.
     """
     folder = round_folder(site, state.number)
     for name in STEPS:

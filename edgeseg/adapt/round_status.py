@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.adapt import publish
+from edgeseg.adapt.publish import ancestry
 from edgeseg.adapt.round_state import RoundState, load_rounds
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
@@ -15,13 +15,21 @@ from edgeseg.site import Site
 
 @dataclass(frozen=True)
 class RoundStatus:
-    """One round.
+    """One round, under the keys of `edgeseg adapt --status --json`.
 
     Attributes:
-        verdict: published, rolled back, rejected, stopped, abandoned, or "open".
-        step: what an open round does next.
-        before, after: mIoU on the gate frames of the champion then and of the challenger; None
-        before the gate. low, high: 95 % interval of the difference.
+        number: The number of the round.
+        started: The time of its first start.
+        verdict: "published", "rolled back", "rejected", "stopped", "abandoned", or "open".
+        step: The next step of an open round.
+        reason: One sentence about the verdict.
+        records: The number of selected records; None before the selection.
+        before: mIoU of the champion of that time on the gate frames; None before the gate.
+        after: mIoU of the challenger likewise.
+        low: The lower end of the 95 % interval of their difference.
+        high: Its upper end.
+        fps: Frames a second of the challenger.
+        bundle: The name of the published bundle.
     """
 
     number: int
@@ -39,23 +47,25 @@ class RoundStatus:
 
 
 def list_rounds(site: Site) -> list[RoundStatus]:
-    """Every round, oldest first.
+    """Return every round, oldest first.
 
     Raises:
-        AdaptError: a state file is damaged.
+        AdaptError: A state file is damaged.
     """
     try:
-        line = {bundle.path.name for bundle in publish.ancestry(site)}
+        line = {bundle.path.name for bundle in ancestry(site)}
     except (AdaptError, BundleError):
-        line = set()
-    return [_status(state, line) for state in load_rounds(site)]
+        line = set()  # no champion: no round can be a part of it
+    return [_summarize(state, line) for state in load_rounds(site)]
 
 
-def _status(state: RoundState, line: set[str]) -> RoundStatus:
-    outputs: dict[str, dict[str, Any]] = {
-        name: done.output for name, done in state.steps.items()
-    }  # Any: JSON values
-    gate, difference = outputs.get("gate", {}), outputs.get("gate", {}).get("difference", {})
+def _summarize(state: RoundState, line: set[str]) -> RoundStatus:
+    """Return the status of a round; `line` holds the names of the champion and its ancestors."""
+    outputs: dict[str, dict[str, Any]] = {  # Any: JSON values
+        name: step.output for name, step in state.steps.items()
+    }
+    gate = outputs.get("gate", {})
+    difference = gate.get("difference", {})
     bundle = outputs.get("publish", {}).get("bundle")
     verdict = state.verdict or "open"
     return RoundStatus(

@@ -14,7 +14,7 @@ from edgeseg.compare.plan import ComparisonPlan, ComparisonSetup, claim_folder
 from edgeseg.compare.process_pool import run_jobs
 from edgeseg.compare.recommendation import Recommendation, recommend_method
 from edgeseg.compare.results import (
-    BASELINE,
+    SUPERVISED_ONLY,
     ComparedRun,
     MethodResult,
     group_by_method,
@@ -119,7 +119,7 @@ def _write_results(
 ) -> ComparisonResult:
     """Write the table as far as it goes."""
     found = group_by_method(results, failed, wanted.methods)
-    floor = next((each for each in found if each.method == BASELINE and each.runs), None)
+    floor = next((each for each in found if each.method == SUPERVISED_ONLY and each.runs), None)
     rare = rare_classes(facts.pixels)
     verdict = recommend_method(found, facts.causes)
     rows = [table_row(each, floor, rare) for each in found]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeseg.compare.plan import ComparisonSetup
 from edgeseg.compare.recommendation import Recommendation
-from edgeseg.compare.results import BASELINE, RARE_SHARE, MethodResult, rare_classes
+from edgeseg.compare.results import RARE_SHARE, SUPERVISED_ONLY, MethodResult, rare_classes
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.html_report import HtmlReport, Series
@@ -87,7 +87,7 @@ def table_cells(found: Sequence[MethodResult], rare: Sequence[str]) -> list[list
     """The table's rows for people; the last cell counts the seeds that failed, whose reasons are
     too long for it.
     """
-    floor = next((each for each in found if each.method == BASELINE and each.runs), None)
+    floor = next((each for each in found if each.method == SUPERVISED_ONLY and each.runs), None)
     rows = []
     for each in found:
         if not each.runs:
@@ -115,13 +115,15 @@ def table_cells(found: Sequence[MethodResult], rare: Sequence[str]) -> list[list
 
 def _headline(page: HtmlReport, able: Sequence[MethodResult], verdict: Recommendation) -> None:
     chosen = next((each for each in able if each.method == verdict.method), None)
-    floor = next((each for each in able if each.method == BASELINE), None)
+    floor = next((each for each in able if each.method == SUPERVISED_ONLY), None)
     if chosen is not None:
         tiles = [(chosen.method, "recommended"), (f"{chosen.mean:.1f}", "its mIoU on val")]
         best = next((each for each in able if each is not floor), None)
         if floor is not None and best is not None:
             shown = best if chosen is floor else chosen
-            tiles.append((f"{shown.mean - floor.mean:+.1f}", f"{shown.method} over {BASELINE}"))
+            tiles.append(
+                (f"{shown.mean - floor.mean:+.1f}", f"{shown.method} over {SUPERVISED_ONLY}")
+            )
         if verdict.noise is not None:
             tiles.append((f"{verdict.noise:.1f}", "points that chance alone may do"))
         page.tiles(tiles)
@@ -148,7 +150,7 @@ def _chance_of_frames(
     gain = mean_gain_interval(mine, theirs, block=block_length(mine.shape[1]))
     page.paragraph(
         f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors together, they "
-        f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {BASELINE} (95 %, mean over seeds)."
+        f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {SUPERVISED_ONLY} (95 %, mean over seeds)."
     )
 
 
@@ -162,7 +164,7 @@ def _table(page: HtmlReport, found: Sequence[MethodResult], facts: ComparisonSet
     )
     page.paragraph(
         "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
-        f"{BASELINE}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
+        f"{SUPERVISED_ONLY}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
         f"(below {100 * RARE_SHARE:.0f} % of the labelled pixels, or the rarest). GB: the most memory that a run has "
         "held. Kept: pseudo-labels used at the end."
     )

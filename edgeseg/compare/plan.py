@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.compare.recommendation import find_causes
-from edgeseg.compare.results import BASELINE
+from edgeseg.compare.results import SUPERVISED_ONLY
 from edgeseg.compare.worker import TrainingJob
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check_method
@@ -106,7 +106,7 @@ def plan_comparison(
         DataError: the site lacks labels or footage.
         TrainError: the network cannot be built, or a method cannot work here.
     """
-    chosen = tuple(dict.fromkeys([BASELINE, *(ALIASES.get(name, name) for name in methods)]))
+    chosen = tuple(dict.fromkeys([SUPERVISED_ONLY, *(ALIASES.get(name, name) for name in methods)]))
     unknown = [name for name in chosen if name not in METHOD_NAMES]
     if unknown:
         raise ConfigError(
@@ -139,7 +139,7 @@ def plan_comparison(
     share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
     spread = _gpus() if jobs > 1 and config.device != "cpu" else ()
     return ComparisonPlan(
-        config.model_copy(update={"method": BASELINE}), chosen, seeds, jobs, share, spread
+        config.model_copy(update={"method": SUPERVISED_ONLY}), chosen, seeds, jobs, share, spread
     )
 
 

@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgeseg.compare.results import BASELINE, MethodResult
+from edgeseg.compare.results import SUPERVISED_ONLY, MethodResult
 
 # spread over seeds where there is one seed: root mean square of eight methods on CamVid
 # (RESULTS.md)
@@ -52,7 +52,7 @@ class SeedNoise:
     @classmethod
     def estimate(cls, found: Sequence[MethodResult]) -> SeedNoise:
         """Pool the squared deviations of the runs from the means of their methods."""
-        rivals = max(1, sum(each.method != BASELINE for each in found))
+        rivals = max(1, sum(each.method != SUPERVISED_ONLY for each in found))
         spreads = {each.method: each.spread for each in found if each.spread is not None}
         if not spreads:
             return cls(None, MANY_DEGREES, frozenset(), rivals)
@@ -152,7 +152,7 @@ def recommend_method(found: Sequence[MethodResult], causes: Sequence[str] = ()) 
     able = sorted((each for each in found if each.runs), key=lambda each: -each.mean)
     if not able:
         return Recommendation(None, ("no run finished, so there is nothing to recommend",), None)
-    floor = next((each for each in able if each.method == BASELINE), None)
+    floor = next((each for each in able if each.method == SUPERVISED_ONLY), None)
     left_out = [each for each in able if each is not floor and each.failed]
     rivals = [each for each in able if each is not floor and not each.failed]
     gaps = [
@@ -161,12 +161,12 @@ def recommend_method(found: Sequence[MethodResult], causes: Sequence[str] = ()) 
         for each in left_out
     ]
     if floor is None:
-        text = f"the highest mean is that of {able[0].method}, but without {BASELINE} nobody knows whether the footage helped"
+        text = f"the highest mean is that of {able[0].method}, but without {SUPERVISED_ONLY} nobody knows whether the footage helped"
         return Recommendation(able[0].method, (text,), None)
     if not rivals:
         return Recommendation(
-            BASELINE,
-            (f"only {BASELINE} finished, so there is nothing to compare it with", *gaps),
+            SUPERVISED_ONLY,
+            (f"only {SUPERVISED_ONLY} finished, so there is nothing to compare it with", *gaps),
             None,
         )
 
@@ -176,7 +176,7 @@ def recommend_method(found: Sequence[MethodResult], causes: Sequence[str] = ()) 
     limit = noise.margin(best, floor)
     if not proven:
         return Recommendation(
-            BASELINE,
+            SUPERVISED_ONLY,
             (*_floor_wins(best, best.mean - floor.mean, limit, causes), *gaps, _rule(noise)),
             limit,
         )
@@ -186,7 +186,7 @@ def recommend_method(found: Sequence[MethodResult], causes: Sequence[str] = ()) 
         chosen = best
     mine = chosen.mean - floor.mean
     sentences = [
-        f"take {chosen.method}: {mine:+.1f} points over {BASELINE}, and {noise.margin(chosen, floor):.1f} could be chance"
+        f"take {chosen.method}: {mine:+.1f} points over {SUPERVISED_ONLY}, and {noise.margin(chosen, floor):.1f} could be chance"
     ]
     if chosen is not best:
         share = chosen.seconds_per_step / best.seconds_per_step
@@ -234,12 +234,12 @@ def find_causes(
 
 def _floor_wins(best: MethodResult, gain: float, limit: float, here: Sequence[str]) -> list[str]:
     if gain < -limit:
-        first = f"take {BASELINE}: the footage did not help here, even {best.method} is {-gain:.1f} points below it"
+        first = f"take {SUPERVISED_ONLY}: the footage did not help here, even {best.method} is {-gain:.1f} points below it"
     elif gain < 0:
-        first = f"take {BASELINE}: the footage did not help here, {best.method} comes nearest, {-gain:.1f} points below it"
+        first = f"take {SUPERVISED_ONLY}: the footage did not help here, {best.method} comes nearest, {-gain:.1f} points below it"
     else:
         first = (
-            f"take {BASELINE}: the footage did not help measurably here, {best.method} gains {gain:.1f} points and "
+            f"take {SUPERVISED_ONLY}: the footage did not help measurably here, {best.method} gains {gain:.1f} points and "
             f"{limit:.1f} could be chance"
         )
     typical = (

@@ -18,7 +18,7 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic
 from edgeseg.metrics import Counts
 
-BASELINE = "suponly"  # trained on labels alone: what every other method has to beat
+SUPERVISED_ONLY = "suponly"  # trained on labels alone: what every other method has to beat
 RARE_SHARE = 0.05  # share of the labelled pixels below which a class is rare
 MEMORY_FILE = "memory.json"  # beside the results of a run, written by the process that trained it
 COUNTS_FILE = "counts.npy"  # likewise: (frames, C, C) on val after the last step

@@ -53,7 +53,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def go(site: Site, stand: Stand | None = None, *logs: str, resume: bool = False) -> RoundResult:
     folders = [site.root.parent / name for name in logs or (() if resume else ("log",))]
-    return run_round(site, folders, resume=resume, steps=(stand or Stand()).steps())
+    return run_round(site, folders, resume=resume, training=(stand or Stand()).steps())
 
 
 def with_config(site: Site, **changes: dict[str, Any]) -> Site:
@@ -448,7 +448,7 @@ def killed_after(site: Site, replaces: int) -> bool:
 
         os.replace = replace  # type: ignore[assignment]
         try:
-            run_round(site, [site.root.parent / "log"], steps=Stand().steps())
+            run_round(site, [site.root.parent / "log"], training=Stand().steps())
         except BaseException:  # noqa: BLE001  # the child must not return into pytest
             os._exit(1)
         os._exit(0)

@@ -26,12 +26,12 @@ def stand() -> Stand:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: Stand) -> Site:
-    """A site with a champion and a log, heavy steps played by `stand`, and the shell inside it."""
+    """A site with a champion and a log, training played by `stand`, and the shell inside it."""
     site = make_site(tmp_path / "site")
     make_champion(site)
     make_log(tmp_path / "log", range(100, 105))
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # nobody cuts the power in these tests
-    monkeypatch.setattr(rounds, "_real", stand.steps)
+    monkeypatch.setattr(rounds, "real_training_steps", stand.steps)
     monkeypatch.chdir(site.root)
     return site
 

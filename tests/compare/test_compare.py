@@ -117,7 +117,7 @@ def gone(pid: int) -> bool:
 def test_a_process_that_dies_is_a_reason_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "work", play)
+    monkeypatch.setattr(pool, "run_job", play)
     watcher = Watcher()
     found = {job.config.seed: reason for job, reason in run_jobs(jobs(tmp_path, 4), 2, watcher)}
     assert found[0] is None and found[3] == "frame f1 is damaged"
@@ -135,7 +135,7 @@ def test_runs_at_a_time_are_spread_over_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], wanted: list[str]
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(pool, "work", look)
+    monkeypatch.setattr(pool, "run_job", look)
     ended = list(run_jobs(jobs(tmp_path, 4), 4, Watcher(), gpus))
     assert [reason for _, reason in ended] == [None] * 4
     assert [(tmp_path / str(seed) / "gpus").read_text() for seed in range(4)] == wanted
@@ -168,7 +168,7 @@ def test_gpus_are_those_that_the_command_sees(
 
 
 def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "work", play)
+    monkeypatch.setattr(pool, "run_job", play)
     order = [jobs(tmp_path, 5)[4], jobs(tmp_path, 1)[0]]
     ended = run_jobs(order, 2, Watcher())
     assert next(ended)[0].config.seed == 0
@@ -372,7 +372,7 @@ def test_only_methods_that_label_online_get_the_plugins(site: Site) -> None:
 def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "work", play)
+    monkeypatch.setattr(pool, "run_job", play)
     pid = site.root / "runs" / "compare" / "exp1" / "suponly-4" / "pid"
     survived: list[bool] = []
 

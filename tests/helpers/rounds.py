@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.adapt.gate import GateMeasurement
-from edgeseg.adapt.round_steps import TrainingSteps
+from edgeseg.adapt.round_context import TrainingSteps
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import FLAVOURS, Bundle, Manifest, write_bundle
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
