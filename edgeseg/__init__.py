@@ -15,7 +15,7 @@ from edgeseg.version import __version__
 if TYPE_CHECKING:
     from edgeseg.adapt.round_runner import run_round
     from edgeseg.bundle import Bundle
-    from edgeseg.compare.comparison import run_comparison
+    from edgeseg.compare.comparison import compare
     from edgeseg.errors import (
         AdaptError,
         BundleError,
@@ -55,7 +55,7 @@ __all__ = [
     "export",
     "infer",
     "open_runner",
-    "run_comparison",
+    "compare",
     "run_round",
     "train",
 ]

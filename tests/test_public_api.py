@@ -39,7 +39,7 @@ def test_all_errors_are_public() -> None:
 
 
 def test_packages_named_after_a_function_can_be_called_and_stay_packages() -> None:
-    for package in (edgeseg.export, edgeseg.run_comparison):
+    for package in (edgeseg.export, edgeseg.compare):
         assert isinstance(package, ModuleType) and callable(package)
     assert edgeseg.export.exporter.export is export  # type: ignore[attr-defined]  # the package
 

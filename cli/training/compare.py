@@ -13,7 +13,6 @@ from edgeseg.cli.shared import options
 if TYPE_CHECKING:
     from edgeseg.compare.comparison import ComparisonResult
 
-DEFAULT_SEEDS = 3
 Methods = Annotated[
     str | None,
     typer.Option(
@@ -68,30 +67,27 @@ def compare(
     _refuse_method_override(set_ or [])
     site, overrides = options.open_site("train", set_, flags)
 
-    from edgeseg.cli.shared.console import progress_bar, say
-    from edgeseg.compare.comparison import run_comparison as compare_methods
-    from edgeseg.compare.plan import method_obstacles, plan_comparison, stored_plan
-    from edgeseg.compare.results import SUPERVISED_ONLY
+    from edgeseg.cli.shared.console import progress_bar
+    from edgeseg.compare.comparison import compare as compare_methods
+    from edgeseg.compare.plan import method_obstacles
 
-    config = site.config.train
-    begun: tuple[str, ...] = ()
+    config, out = site.config.train, None
     if resume:
-        out = options.choose_run_folder(site, "compare", resume=True)
+        out = site.run_folder("compare", resume=True)
         config = options.run_configuration(config, out, "train", overrides, resume=True)
-        begun, stored_seeds = stored_plan(out)
-        if seeds is None:
-            seeds = stored_seeds or None
-    default_method = "" if begun else config.method
-    reasons = method_obstacles(config, len(site.config.classes))
-    names = [*begun, *choose_methods(methods, default_method, reasons)]
-    number = DEFAULT_SEEDS if seeds is None else seeds
-    planned = plan_comparison(site, config, names, number, jobs=jobs, threads=threads)
-    if SUPERVISED_ONLY not in names:
-        say(f"{SUPERVISED_ONLY} is added: it is the floor that the others have to beat")
-    if not resume:
-        out = options.choose_run_folder(site, "compare", resume=False)
+    names = choose_methods(methods, method_obstacles(config, len(site.config.classes)))
     with progress_bar() as bar:
-        result = compare_methods(site, planned, out, resume=resume, report=bar)
+        result = compare_methods(
+            site,
+            names,
+            seeds=seeds,
+            config=config,
+            out=out,
+            jobs=jobs,
+            threads=threads,
+            resume=resume,
+            report=bar,
+        )
     _print_result(result, as_json=as_json)
 
 
@@ -104,21 +100,20 @@ def _refuse_method_override(given: list[str]) -> None:
         )
 
 
-def choose_methods(text: str | None, default: str, reasons: dict[str, str]) -> list[str]:
-    """Return the methods asked for.
+def choose_methods(text: str | None, obstacles: dict[str, str]) -> list[str]:
+    """Return the methods asked for; none where the choice is left to the site.
 
     Args:
         text: Names with commas between, "all", or None.
-        default: The names that None stands for.
-        reasons: For every method the reason why it cannot work here, or an empty text.
+        obstacles: For every method the reason why it cannot work here, or an empty text.
     """
     from edgeseg.cli.shared.console import say
 
     if text == "all":
-        for reason in filter(None, reasons.values()):
+        for reason in filter(None, obstacles.values()):
             say(f"left out: {reason}")
-        return [name for name, reason in reasons.items() if not reason]
-    return [name.strip() for name in (default if text is None else text).split(",") if name.strip()]
+        return [name for name, reason in obstacles.items() if not reason]
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
@@ -130,7 +125,7 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
-    from edgeseg.compare.html_page import table_cells, table_header
+    from edgeseg.compare.result_table import table_cells, table_header
     from edgeseg.errors import TrainError
 
     if as_json:

@@ -10,232 +10,198 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgeseg.compare.plan import ComparisonSetup
+from edgeseg.compare.comparison_folder import ComparisonSetup
 from edgeseg.compare.recommendation import Recommendation
-from edgeseg.compare.results import RARE_SHARE, SUPERVISED_ONLY, MethodResult, rare_classes
+from edgeseg.compare.result_table import format_figure, table_cells, table_header
+from edgeseg.compare.results import (
+    RARE_SHARE,
+    SUPERVISED_ONLY,
+    MethodResult,
+    find_method,
+    rare_classes,
+)
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.html_report import HtmlReport, Series
+from edgeseg.html_report.galleries import Cell, class_legend, evenly_spaced, prediction_cell
+from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import paint_mask
 from edgeseg.imaging.resize import resize_image, resize_mask
-from edgeseg.metrics import block_length, confusion_matrix, iou_margins, mean_gain_interval, miou
+from edgeseg.metrics import Counts, block_length, iou_margins, mean_gain_interval
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import predict
 
-SHOWN = 4  # val frames
-ACROSS = 6  # pictures side by side at most
-DRIFT = 0.5  # divergence of pseudo-labels from labels beyond which something is wrong
-Cell = tuple[NDArray[np.uint8], str]
+SHOWN_FRAMES = 4  # of val
+MAX_COLUMNS = 6  # pictures side by side
+DRIFT_LIMIT = 0.5  # divergence of pseudo-labels from labels beyond which something is wrong
+BEST_TOLERANCE = 0.05  # percent; a class whose best IoU rounds to 0.0 has no best method
 
 
 def write_comparison_page(
     site: Site,
-    found: Sequence[MethodResult],
-    verdict: Recommendation,
-    facts: ComparisonSetup,
+    results: Sequence[MethodResult],
+    recommendation: Recommendation,
+    setup: ComparisonSetup,
     path: Path,
 ) -> None:
     """Write the report of a comparison whose runs are over."""
-    config = facts.config
+    config = setup.config
     page = HtmlReport(
-        f"{site.config.name}: {len(found)} methods compared",
-        f"{_number(facts.seeds, 'seed')} each, {config.steps} steps at {config.imgsz[0]}x{config.imgsz[1]} with "
-        f"{config.encoder}; {facts.frames['labelled']} labelled and {facts.frames['unlabelled']} unlabelled frames, "
-        f"measured on {facts.frames['val']} val frames.",
+        f"{site.config.name}: {len(results)} methods compared",
+        f"{_count(setup.seeds, 'seed')} each, {config.steps} steps at "
+        f"{config.imgsz[0]}x{config.imgsz[1]} with {config.encoder}; "
+        f"{setup.frames['labelled']} labelled and {setup.frames['unlabelled']} unlabelled frames, "
+        f"measured on {setup.frames['val']} val frames.",
     )
-    able = [each for each in found if each.runs]
-    _headline(page, able, verdict)
-    _table(page, found, facts)
-    if able:
-        page.heading("Training")
-        page.paragraph(
-            "mIoU on val of the averaged weights"
-            + (
-                ", mean over seeds; the band spans the lowest and the highest of them."
-                if facts.seeds > 1
-                else "."
-            )
-        )
-        page.curves([learning_curve(each) for each in able], "steps", "mIoU on val")
-        _classes(page, able, facts)
-        _pictures(page, site, able, config)
-    _settings(page, facts)
+    finished = [result for result in results if result.runs]
+    _add_headline(page, finished, recommendation)
+    _add_table(page, results, setup)
+    if finished:
+        _add_curves(page, finished, setup)
+        _add_classes(page, finished, setup)
+        _add_pictures(page, site, finished, config)
+    _add_settings(page, setup)
     page.write(path)
 
 
-def table_header(found: Sequence[MethodResult]) -> list[str]:
-    """Column heads of the table."""
-    on_gpu = any(run.on_gpu for each in found for run in each.runs)
-    return [
-        "method",
-        "mIoU",
-        "sd",
-        "gain",
-        "rare",
-        "s a step",
-        "GPU GB" if on_gpu else "GB",
-        "kept",
-        "seeds",
-    ]
-
-
-def table_cells(found: Sequence[MethodResult], rare: Sequence[str]) -> list[list[str]]:
-    """The table's rows for people; the last cell counts the seeds that failed, whose reasons are
-    too long for it.
-    """
-    floor = next((each for each in found if each.method == SUPERVISED_ONLY and each.runs), None)
-    rows = []
-    for each in found:
-        if not each.runs:
-            rows.append([each.method, *["-"] * 7, f"{len(each.failed)} failed"])
-            continue
-        gain = "-" if floor is None or each is floor else f"{each.mean - floor.mean:+.2f}"
-        memory = "-" if each.memory is None else f"{each.memory / 1e9:.2f}"
-        kept = "-" if each.kept is None else f"{100 * each.kept:.0f} %"
-        seeds = str(len(each.runs)) + (f", {len(each.failed)} failed" if each.failed else "")
-        rows.append(
-            [
-                each.method,
-                f"{each.mean:.2f}",
-                _figure(each.spread, 2),
-                gain,
-                _figure(each.mean_iou_of(rare)),
-                f"{each.seconds_per_step:.3f}",
-                memory,
-                kept,
-                seeds,
-            ]
-        )
-    return rows
-
-
-def _headline(page: HtmlReport, able: Sequence[MethodResult], verdict: Recommendation) -> None:
-    chosen = next((each for each in able if each.method == verdict.method), None)
-    floor = next((each for each in able if each.method == SUPERVISED_ONLY), None)
+def _add_headline(
+    page: HtmlReport, finished: Sequence[MethodResult], recommendation: Recommendation
+) -> None:
+    chosen = find_method(finished, recommendation.method)
+    baseline = find_method(finished, SUPERVISED_ONLY)
     if chosen is not None:
         tiles = [(chosen.method, "recommended"), (f"{chosen.mean:.1f}", "its mIoU on val")]
-        best = next((each for each in able if each is not floor), None)
-        if floor is not None and best is not None:
-            shown = best if chosen is floor else chosen
-            tiles.append(
-                (f"{shown.mean - floor.mean:+.1f}", f"{shown.method} over {SUPERVISED_ONLY}")
-            )
-        if verdict.noise is not None:
-            tiles.append((f"{verdict.noise:.1f}", "points that chance alone may do"))
+        best = next((result for result in finished if result is not baseline), None)
+        if baseline is not None and best is not None:
+            shown = best if chosen is baseline else chosen
+            gain = f"{shown.mean - baseline.mean:+.1f}"
+            tiles.append((gain, f"{shown.method} over {SUPERVISED_ONLY}"))
+        if recommendation.noise is not None:
+            tiles.append((f"{recommendation.noise:.1f}", "points that chance alone may do"))
         page.tiles(tiles)
-    texts = [f"{text[0].upper()}{text[1:]}." for text in verdict.sentences]
-    page.paragraph(texts[0])
-    if texts[1:]:
-        page.paragraph(" ".join(texts[1:]))
-    _chance_of_frames(page, able, chosen, floor)
+    first, *others = [f"{text[0].upper()}{text[1:]}." for text in recommendation.sentences]
+    page.paragraph(first)
+    if others:
+        page.paragraph(" ".join(others))
+    _add_frame_chance(page, finished, chosen, baseline)
 
 
-def _chance_of_frames(
+def _add_frame_chance(
     page: HtmlReport,
-    able: Sequence[MethodResult],
+    finished: Sequence[MethodResult],
     chosen: MethodResult | None,
-    floor: MethodResult | None,
+    baseline: MethodResult | None,
 ) -> None:
-    """What the verdict's rule leaves out: another set of val frames could say something else."""
-    rival = next((each for each in able if each is not floor), None) if chosen is floor else chosen
-    if rival is None or floor is None:
+    """Tell what the rule of the recommendation leaves out: another set of val frames could say
+    something else.
+    """
+    rival = chosen
+    if chosen is baseline:
+        rival = next((result for result in finished if result is not baseline), None)
+    if rival is None or baseline is None:
         return
-    mine, theirs = rival.counts(), floor.counts()
-    if mine is None or theirs is None:
+    rival_counts, baseline_counts = rival.counts(), baseline.counts()
+    if rival_counts is None or baseline_counts is None:
         return
-    gain = mean_gain_interval(mine, theirs, block=block_length(mine.shape[1]))
+    block = block_length(rival_counts.shape[1])
+    gain = mean_gain_interval(rival_counts, baseline_counts, block=block)
     page.paragraph(
-        f"So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors together, they "
-        f"put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points from {SUPERVISED_ONLY} (95 %, mean over seeds)."
+        "So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors "
+        f"together, they put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points "
+        f"from {SUPERVISED_ONLY} (95 %, mean over seeds)."
     )
 
 
-def _table(page: HtmlReport, found: Sequence[MethodResult], facts: ComparisonSetup) -> None:
-    rare = rare_classes(facts.pixels)
+def _add_table(page: HtmlReport, results: Sequence[MethodResult], setup: ComparisonSetup) -> None:
+    rare = rare_classes(setup.pixels)
     page.heading("Where the methods stand")
-    page.table(
-        table_header(found),
-        table_cells(found, rare),
-        best=[(0, 1)] if found and found[0].runs else [],
-    )
+    best = [(0, 1)] if results and results[0].runs else []
+    page.table(table_header(results), table_cells(results, rare), best=best)
     page.paragraph(
-        "mIoU is of the averaged weights after the last step, mean and standard deviation over seeds; gain is over "
-        f"{SUPERVISED_ONLY}, which has seen the labels alone. Rare: the mean IoU over {', '.join(rare)} "
-        f"(below {100 * RARE_SHARE:.0f} % of the labelled pixels, or the rarest). GB: the most memory that a run has "
-        "held. Kept: pseudo-labels used at the end."
+        "mIoU is of the averaged weights after the last step, mean and standard deviation over "
+        f"seeds; gain is over {SUPERVISED_ONLY}, which has seen the labels alone. Rare: the mean "
+        f"IoU over {', '.join(rare)} (below {100 * RARE_SHARE:.0f} % of the labelled pixels, or "
+        "the rarest). GB: the most memory that a run has held. Kept: pseudo-labels used at the end."
     )
-    for each in found:
-        for seed, reason in each.failed.items():
-            page.paragraph(f"{each.method} with seed {seed} failed: {reason}.")
+    for result in results:
+        for seed, reason in result.failed.items():
+            page.paragraph(f"{result.method} with seed {seed} failed: {reason}.")
 
 
-def learning_curve(each: MethodResult) -> Series:
-    """Mean over the seeds that were evaluated at a step, from the lowest to the highest."""
-    at: dict[float, list[float]] = {}
-    for run in each.runs:
-        for step, value in run.curve:
-            at.setdefault(step, []).append(value)
-    steps = sorted(at)
-    band = [(min(at[step]), max(at[step])) for step in steps] if len(each.runs) > 1 else []
-    return Series(each.method, steps, [statistics.mean(at[step]) for step in steps], band)
+def _add_curves(page: HtmlReport, finished: Sequence[MethodResult], setup: ComparisonSetup) -> None:
+    page.heading("Training")
+    band = ", mean over seeds; the band spans the lowest and the highest of them"
+    page.paragraph(f"mIoU on val of the averaged weights{band if setup.seeds > 1 else ''}.")
+    page.curves([learning_curve(result) for result in finished], "steps", "mIoU on val")
 
 
-def _classes(page: HtmlReport, able: Sequence[MethodResult], facts: ComparisonSetup) -> None:
+def learning_curve(result: MethodResult) -> Series:
+    """Return the mean over the seeds that were evaluated at a step, from the lowest to the
+    highest.
+    """
+    values: dict[float, list[float]] = {}
+    for run in result.runs:
+        for step, miou in run.curve:
+            values.setdefault(step, []).append(miou)
+    steps = sorted(values)
+    means = [statistics.mean(values[step]) for step in steps]
+    band = [(min(values[step]), max(values[step])) for step in steps]
+    return Series(result.method, steps, means, band if len(result.runs) > 1 else [])
+
+
+def _add_classes(
+    page: HtmlReport, finished: Sequence[MethodResult], setup: ComparisonSetup
+) -> None:
     page.heading("Every class")
-    total = max(1, sum(facts.pixels.values()))
-    drawn = [each.counts() for each in able]
-    margins = [
-        None if each is None else iou_margins(each, block=block_length(each.shape[1]))
-        for each in drawn
-    ]
+    total = max(1, sum(setup.pixels.values()))
+    margins = [_class_margins(result.counts()) for result in finished]
     rows, best = [], []
-    for place, (name, number) in enumerate(facts.pixels.items()):
-        values = [each.class_iou(name) for each in able]
-        known = [value for value in values if value is not None]
-        best += [
-            (place, 2 + n)
-            for n, value in enumerate(values)
-            if known and value == max(known) >= 0.05
+    for number, (name, pixels) in enumerate(setup.pixels.items()):
+        values = [result.class_iou(name) for result in finished]
+        highest = max((value for value in values if value is not None), default=0.0)
+        if highest >= BEST_TOLERANCE:
+            # The first two columns hold the class and its share of the labelled pixels.
+            best += [(number, 2 + n) for n, value in enumerate(values) if value == highest]
+        cells = [
+            _iou_cell(value, None if margin is None else float(margin[number]))
+            for value, margin in zip(values, margins)
         ]
-        rows.append(
-            [
-                name,
-                f"{100 * number / total:.2f} %",
-                *map(
-                    _cell,
-                    values,
-                    [None if each is None else float(each[place]) for each in margins],
-                ),
-            ]
-        )
-    page.table(["class", "labelled pixels", *(each.method for each in able)], rows, best)
+        rows.append([name, f"{100 * pixels / total:.2f} %", *cells])
+    methods = [result.method for result in finished]
+    page.table(["class", "labelled pixels", *methods], rows, best)
     page.paragraph(
-        "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val frames drawn anew, "
-        "neighbors together, for the frames of a video are near-copies. "
+        "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val "
+        "frames drawn anew, neighbors together, for the frames of a video are near-copies. "
         "A class that val does not have shows a dash."
     )
-    for each in able:
-        drift = max(
-            (pseudo_label_divergence(run.pseudo, facts.pixels) for run in each.runs), default=0.0
-        )
-        if drift > DRIFT:
+    for result in finished:
+        drifts = [pseudo_label_divergence(run.pseudo, setup.pixels) for run in result.runs]
+        drift = max(drifts, default=0.0)
+        if drift > DRIFT_LIMIT:
             page.paragraph(
-                f"The pseudo-labels of {each.method} have drifted from the labels (divergence {drift:.1f}, {DRIFT} is "
-                "much): look whether the footage shows another mix of classes than the labelled frames."
+                f"The pseudo-labels of {result.method} have drifted from the labels (divergence "
+                f"{drift:.1f}, {DRIFT_LIMIT} is much): look whether the footage shows another mix "
+                "of classes than the labelled frames."
             )
+
+
+def _class_margins(counts: Counts | None) -> Any:  # Any: (C,) float64 or None
+    """Return half the 95 % interval of every class; None where a run has not left its counts."""
+    return None if counts is None else iou_margins(counts, block=block_length(counts.shape[1]))
 
 
 def pseudo_label_divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:
-    """KL divergence of the pseudo-labels' classes from the labels'; 0 for a method without
-    pseudo-labels.
+    """Return the KL divergence of the pseudo-labels' classes from the labels', in nats.
+
+    It is 0 for a method without pseudo-labels.
+
+    Args:
+        pseudo: The share of each class among the pseudo-labels.
+        pixels: The labelled pixels of each class.
     """
-    total = sum(pixels.values()) + len(
-        pixels
-    )  # one pixel more of each: a class without labels stays finite
+    # One pixel more of each: the divergence stays finite for a class without labels.
+    total = sum(pixels.values()) + len(pixels)
     return sum(
         share * math.log(share * total / (pixels[name] + 1))
         for name, share in pseudo.items()
@@ -243,81 +209,74 @@ def pseudo_label_divergence(pseudo: Mapping[str, float], pixels: Mapping[str, in
     )
 
 
-def _pictures(
-    page: HtmlReport, site: Site, able: Sequence[MethodResult], config: TrainConfig
+def _add_pictures(
+    page: HtmlReport, site: Site, finished: Sequence[MethodResult], config: TrainConfig
 ) -> None:
     page.heading("The same frames")
-    seed = able[0].runs[0].seed
+    seed = finished[0].runs[0].seed
     page.paragraph(
-        f"Frames spread over val, seed {seed} of every method (its first finished one where that failed); the figure "
-        "is the mIoU on this frame alone."
+        f"Frames spread over val, seed {seed} of every method (its first finished one where that "
+        "failed); the figure is the mIoU on this frame alone."
     )
-    palette, classes = site.config.palette, len(site.config.classes)
-    page.legend([(spec.name, spec.color) for spec in site.config.classes])
-    frames = list(_frames(site, config.imgsz))
+    palette = site.config.palette
+    page.legend(class_legend(site.config.classes))
+    frames = list(_read_shown_frames(site, config.imgsz))
     rows: list[list[Cell]] = [
         [(image, "frame"), (paint_mask(truth, palette), "truth")] for image, truth in frames
     ]
-    for each in able:  # one model in memory at a time
-        module = load_model(each.runs[0].path, "last").module
-        for (image, truth), line in zip(frames, rows):
+    for result in finished:  # one model in memory at a time
+        module = load_model(result.runs[0].path, "last").module
+        for (image, truth), row in zip(frames, rows):
             mask = predict(module, [image])[0][0].numpy()
-            line.append(
-                (
-                    paint_mask(mask, palette),
-                    f"{each.method} {miou(confusion_matrix(truth, mask, classes)):.1f}",
-                )
-            )
-    for line in rows:
-        page.pictures([], list(even_rows(line)))
+            row.append(prediction_cell(truth, mask, palette, f"{result.method} "))
+    for row in rows:
+        page.pictures([], list(even_rows(row)))
 
 
-def _frames(
-    site: Site, size: tuple[int, int]
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Image and truth at training size of frames spread over val."""
+def _read_shown_frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[Image, Mask]]:
+    """Yield image and truth at training size of frames spread over val."""
     frames = site.frames("val")
-    for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2)[1:-1].round().astype(int)):
-        image, mask = read_site_frame(site, frames[place])
-        assert mask is not None, f"{frames[place].id} is a val frame without mask"
+    for index in evenly_spaced(len(frames), SHOWN_FRAMES):
+        image, mask = read_site_frame(site, frames[index])
+        assert mask is not None, f"{frames[index].id} is a val frame without mask"
         yield resize_image(image, size), resize_mask(mask, size)
 
 
 def even_rows(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:
-    """Rows of about the same length."""
-    rows = math.ceil(len(cells) / ACROSS)
-    width = math.ceil(len(cells) / rows)
+    """Yield rows of about the same length, MAX_COLUMNS at most: 13 cells make 5, 5 and 3."""
+    number = math.ceil(len(cells) / MAX_COLUMNS)
+    width = math.ceil(len(cells) / number)
     for start in range(0, len(cells), width):
         yield cells[start : start + width]
 
 
-def _settings(page: HtmlReport, facts: ComparisonSetup) -> None:
+def _add_settings(page: HtmlReport, setup: ComparisonSetup) -> None:
     page.heading("Configuration and machine")
-    page.table(["machine", ""], [[name, value] for name, value in facts.machine.items()])
+    page.table(["machine", ""], [[name, value] for name, value in setup.machine.items()])
     page.paragraph(
-        "Common to all runs; the file `config.toml` in the folder of each holds all of its configuration."
+        "Common to all runs; the file `config.toml` in the folder of each holds all of its "
+        "configuration."
     )
-    values = _flat(facts.config.model_dump(mode="json", exclude={"method", "seed"}))
+    values = _flatten(setup.config.model_dump(mode="json", exclude={"method", "seed"}), "train")
     page.table(["key", "value"], [[name, str(value)] for name, value in values])
 
 
-def _flat(
-    table: Mapping[str, Any], path: str = "train"
+def _flatten(
+    table: Mapping[str, Any], path: str
 ) -> Iterator[tuple[str, Any]]:  # Any: configuration values
+    """Yield the keys with dots between, such as "train.u2pl.alpha", and their values."""
     for name, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}.{name}")
+            yield from _flatten(value, f"{path}.{name}")
         else:
             yield f"{path}.{name}", value
 
 
-def _number(amount: int, word: str) -> str:
+def _count(amount: int, word: str) -> str:
     return f"{amount} {word}{'' if amount == 1 else 's'}"
 
 
-def _cell(value: float | None, margin: float | None) -> str:
-    return _figure(value) if value is None or margin is None else f"{value:.1f} ± {margin:.1f}"
-
-
-def _figure(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _iou_cell(value: float | None, margin: float | None) -> str:
+    if value is None or margin is None:
+        return format_figure(value)
+    return f"{value:.1f} ± {margin:.1f}"

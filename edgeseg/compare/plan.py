@@ -1,30 +1,23 @@
-"""What is compared: checked before anything is written, written down once, and never changed under
-way.
+"""The plan of a comparison: which methods with how many seeds, checked before anything is
+written.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
-from edgeseg.compare.recommendation import find_causes
 from edgeseg.compare.results import SUPERVISED_ONLY
 from edgeseg.compare.worker import TrainingJob
-from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, to_toml, validate_config
+from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check_method
-from edgeseg.data.frame_reader import SiteFrameReader
-from edgeseg.doctor import examine
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
-from edgeseg.site import Frame, Site
+from edgeseg.runtime.backends.open_runner import available_cores
+from edgeseg.site import Site
 from edgeseg.training.initial_weights import refuse_frozen_random_encoder
-
-PLAN_FILE = "comparison.json"
 
 
 @dataclass(frozen=True)
@@ -32,11 +25,13 @@ class ComparisonPlan:
     """What is compared: every method with the seeds `config.seed`, `config.seed + 1`, ...
 
     Attributes:
-        config: of every run; its method is of no account.
-        at_once: runs at a time.
+        config: The settings of every run; its method is of no account.
+        methods: Names of methods.
+        seeds: The number of runs of each.
+        parallel_runs: Runs at a time.
         threads: CPU threads of each run, 0 for torch's own choice.
-        gpus: what the runs are spread over, by the names of `CUDA_VISIBLE_DEVICES`; without any
-            they see them all.
+        gpus: The GPUs that the runs are spread over, as `CUDA_VISIBLE_DEVICES` names them; without
+            any, each run sees them all.
     """
 
     config: TrainConfig
@@ -47,42 +42,25 @@ class ComparisonPlan:
     gpus: tuple[str, ...] = ()
 
     def jobs(self, root: Path, out: Path) -> list[TrainingJob]:
-        """Seed by seed, so that every method has a figure early."""
-        base = self.config.model_dump(mode="json")
+        """Return the runs seed by seed, so that every method has a figure early.
+
+        Args:
+            root: The folder of the site.
+            out: The folder of the comparison.
+        """
+        seeds = range(self.config.seed, self.config.seed + self.seeds)
         return [
             TrainingJob(
-                root,
-                validate_config(
-                    TrainConfig,
-                    base
-                    | {"method": method, "seed": seed, "plugins": _plugins(self.config, method)},
-                    "the comparison",
-                ),
-                out / f"{method}-{seed}",
-                self.threads,
+                root, self._run_config(method, seed), out / f"{method}-{seed}", self.threads
             )
-            for seed in range(self.config.seed, self.config.seed + self.seeds)
+            for seed in seeds
             for method in self.methods
         ]
 
-
-@dataclass(frozen=True)
-class ComparisonSetup:
-    """What was compared, on what data, where.
-
-    Attributes:
-        pixels: labelled pixels of each class.
-        causes: what may have kept footage from helping here.
-        frames: number of frames in each split.
-    """
-
-    config: TrainConfig
-    methods: Sequence[str]
-    seeds: int
-    pixels: Mapping[str, int]
-    causes: Sequence[str]
-    frames: Mapping[str, int]
-    machine: Mapping[str, str]
+    def _run_config(self, method: str, seed: int) -> TrainConfig:
+        own = {"method": method, "seed": seed, "plugins": _plugins(self.config, method)}
+        table = self.config.model_dump(mode="json") | own
+        return validate_config(TrainConfig, table, "the comparison")
 
 
 def plan_comparison(
@@ -94,27 +72,60 @@ def plan_comparison(
     jobs: int = 1,
     threads: int = 0,
 ) -> ComparisonPlan:
-    """What is to be compared, before anything is written.
+    """Check and return what is to be compared; "suponly" is put first.
 
     Args:
-        jobs: runs at a time.
+        site: The site.
+        config: The settings of every run.
+        methods: Names or aliases of methods.
+        seeds: Runs of each method.
+        jobs: Runs at a time.
         threads: CPU threads of each run, 0 to share the cores among `jobs`.
 
     Raises:
-        ConfigError: a method is unknown, a number cannot be, or the configuration is none for a
+        ConfigError: A method is unknown, a number cannot be, or the configuration is none for a
             comparison.
-        DataError: the site lacks labels or footage.
-        TrainError: the network cannot be built, or a method cannot work here.
+        DataError: The site lacks labels or footage.
+        TrainError: The network cannot be built, or a method cannot work here.
     """
-    chosen = tuple(dict.fromkeys([SUPERVISED_ONLY, *(ALIASES.get(name, name) for name in methods)]))
-    unknown = [name for name in chosen if name not in METHOD_NAMES]
+    full_names = (ALIASES.get(name, name) for name in methods)
+    chosen = tuple(dict.fromkeys([SUPERVISED_ONLY, *full_names]))  # each once, in order
+    _check_numbers(config, chosen, seeds, jobs, threads)
+    classes = len(site.config.classes)
+    for name in chosen:
+        check_method(name, _plugins(config, name), classes)
+    refuse_frozen_random_encoder(config, None)
+    site.require("labelled")
+    site.require("val")
+    if len(chosen) > 1:
+        site.require("unlabelled")
+    # A network that cannot be built is told now and not by every run.
+    build_network(config.arch, config.encoder, classes, config.weights, size=config.imgsz)
+    if threads == 0 and jobs > 1:
+        threads = max(1, available_cores() // jobs)
+    gpus = _visible_gpus() if jobs > 1 and config.device != "cpu" else ()
+    without_method = config.model_copy(update={"method": SUPERVISED_ONLY})
+    return ComparisonPlan(without_method, chosen, seeds, jobs, threads, gpus)
+
+
+def _check_numbers(
+    config: TrainConfig, methods: Sequence[str], seeds: int, jobs: int, threads: int
+) -> None:
+    """Refuse names and numbers that make no comparison.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    unknown = [name for name in methods if name not in METHOD_NAMES]
     if unknown:
         raise ConfigError(
-            f"there is no method {' and no method '.join(unknown)}; choose among {', '.join(METHOD_NAMES)}"
+            f"there is no method {' and no method '.join(unknown)}; choose among "
+            f"{', '.join(METHOD_NAMES)}"
         )
     if seeds < 1:
         raise ConfigError(
-            f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to decide"
+            f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to "
+            "decide"
         )
     if jobs < 1 or threads < 0:
         raise ConfigError(
@@ -122,168 +133,39 @@ def plan_comparison(
         )
     if config.devices > 1 or config.nodes > 1:
         raise ConfigError(
-            f"train.devices is {config.devices} and train.nodes {config.nodes} but a comparison trains each run on one "
-            "device; leave both at 1, and have several runs at a time with --jobs"
+            f"train.devices is {config.devices} and train.nodes {config.nodes} but a comparison "
+            "trains each run on one device; leave both at 1, and have several runs at a time with "
+            "--jobs"
         )
-    for name in chosen:
-        check_method(name, _plugins(config, name), len(site.config.classes))
-    refuse_frozen_random_encoder(config, None)
-    site.require("labelled")
-    site.require("val")
-    if len(chosen) > 1:
-        site.require("unlabelled")
-    # Says now what every run would.
-    build_network(
-        config.arch, config.encoder, len(site.config.classes), config.weights, size=config.imgsz
-    )
-    share = threads or (max(1, _cores() // jobs) if jobs > 1 else 0)
-    spread = _gpus() if jobs > 1 and config.device != "cpu" else ()
-    return ComparisonPlan(
-        config.model_copy(update={"method": SUPERVISED_ONLY}), chosen, seeds, jobs, share, spread
-    )
 
 
 def method_obstacles(config: TrainConfig, classes: int) -> dict[str, str]:
-    """Every method, with the reason why it cannot work with so many classes and these plug-ins, or
-    nothing.
+    """Return for every method why it cannot work with so many classes and these plug-ins, or an
+    empty text.
     """
-    found = {}
+    obstacles = {}
     for name in METHOD_NAMES:
         try:
             check_method(name, _plugins(config, name), classes)
-            found[name] = ""
+            obstacles[name] = ""
         except TrainError as error:
-            found[name] = str(error)
-    return found
-
-
-def stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
-    """The methods and the number of seeds that the comparison in `out` was begun with; none in an
-    empty folder.
-    """
-    try:
-        begun = json.loads((out / PLAN_FILE).read_bytes())
-    except FileNotFoundError:
-        return (), 0
-    return tuple(begun["methods"]), int(begun["seeds"])
-
-
-def claim_folder(site: Site, wanted: ComparisonPlan, out: Path, *, resume: bool) -> ComparisonSetup:
-    """Refuse a folder that holds something else, write down what is compared, and look at the
-    labels.
-
-    Raises:
-        TrainError: it holds another comparison.
-        DataError: labelled frames are missing or damaged.
-    """
-    remove_leftovers(out)
-    data = _digest(site)
-    if (out / "config.toml").exists():
-        _refuse(wanted, out, data, resume=resume)
-    facts = _facts(site, wanted)
-    write_json(out / PLAN_FILE, {"methods": wanted.methods, "seeds": wanted.seeds, "data": data})
-    write_atomic(out / "config.toml", to_toml(wanted.config).encode())
-    return facts
-
-
-def _refuse(wanted: ComparisonPlan, out: Path, data: str, *, resume: bool) -> None:
-    """Make sure that the comparison in `out` can go on as `wanted`.
-
-    Raises:
-        TrainError: it cannot.
-    """
-    if not resume:
-        raise TrainError(
-            f"{out} already holds a comparison; choose another folder, or continue it with --resume"
-        )
-    keys = sorted(
-        set(to_toml(wanted.config).splitlines())
-        ^ set((out / "config.toml").read_text().splitlines())
-    )
-    if keys:
-        raise TrainError(
-            f"{out} was begun with another configuration ({'; '.join(keys[:4])}); "
-            "undo the change or start a new comparison"
-        )
-    methods, seeds = stored_plan(out)
-    if not set(methods) <= set(wanted.methods) or seeds > wanted.seeds:
-        raise TrainError(
-            f"{out} was begun with {', '.join(methods)} and {seeds} seeds; methods and seeds can be added to it but "
-            "not taken away"
-        )
-    if json.loads((out / PLAN_FILE).read_bytes())["data"] != data:
-        raise TrainError(
-            f"the site's frames have changed since {out} was begun, its runs could not be compared with new ones; "
-            "start a new comparison without --resume"
-        )
-
-
-def _facts(site: Site, wanted: ComparisonPlan) -> ComparisonSetup:
-    labelled = site.require("labelled")
-    counts = SiteFrameReader(site, labelled, wanted.config.imgsz, memory=0).class_pixels(
-        len(site.config.classes)
-    )
-    pixels = {name: int(number) for name, number in zip(site.config.class_names, counts)}
-    machine = examine(site.root)
-    versions = {package.name: package.version for package in machine.packages}
-    return ComparisonSetup(
-        config=wanted.config,
-        methods=wanted.methods,
-        seeds=wanted.seeds,
-        pixels=pixels,
-        causes=find_causes(
-            pixels,
-            len(labelled),
-            [f.camera for f in labelled],
-            [f.camera for f in site.frames("unlabelled")],
-        ),
-        frames={split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")},
-        machine={
-            "processor": f"{machine.processor}, {machine.cores} cores",
-            "GPU": "; ".join(machine.gpus) or "none",
-            "system": machine.system,
-            "python": machine.python,
-            "torch": versions.get("torch") or "-",
-            "edgeseg": machine.edgeseg,
-        },
-    )
-
-
-def _cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            obstacles[name] = str(error)
+    return obstacles
 
 
 def _plugins(config: TrainConfig, method: str) -> tuple[str, ...]:
-    """The plug-ins that the runs of a method have: the floor and others that do not label online
-    have none.
+    """Return the plug-ins that the runs of a method have: those that do not label online, suponly
+    among them, have none.
     """
     return config.plugins if CATALOGUE[method].plugins else ()
 
 
-def _gpus() -> tuple[str, ...]:
-    """The GPUs that this process sees, named so that one of its own can be told to see just one."""
+def _visible_gpus() -> tuple[str, ...]:
+    """Return the GPUs that this process sees, named so that a child can be told to see just one.
+
+    For example, with CUDA_VISIBLE_DEVICES=3,5 they are ("3", "5"), and without it ("0", "1", ...).
+    """
     import torch
 
-    number, named = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
-    return tuple(named.split(",")[:number] if named else map(str, range(number)))
-
-
-def _digest(site: Site) -> str:
-    """What the runs learn from and are judged by: the frames of three splits, the masks as they
-    are, the classes.
-    """
-    lines = [
-        f"{each.split} {each.id} {_mask(site, each)}"
-        for each in site.frames("labelled", "unlabelled", "val")
-    ]
-    return hashlib.sha256(
-        "\n".join([*sorted(lines), *site.config.class_names]).encode()
-    ).hexdigest()
-
-
-def _mask(site: Site, frame: Frame) -> str:
-    path = site.path(frame.mask) if frame.mask else None
-    if path is None or not path.exists():  # a missing one is told by those who read it
-        return ""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    number, visible = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return tuple(visible.split(",")[:number] if visible else map(str, range(number)))

@@ -17,63 +17,75 @@ from pathlib import Path
 from edgeseg.compare.worker import LOG_FILE, TrainingJob, run_job
 from edgeseg.progress import ProgressReporter
 
-PATIENCE = 5.0  # seconds a process has to end before it is killed
+GRACE_SECONDS = 5.0  # that a process has to end before it is killed
 
 
 @dataclass
-class _Running:
-    """A process, the line it reports on, and how far it has got (in steps of its budget)."""
+class _RunningJob:
+    """A process at work.
+
+    Attributes:
+        job: What it does.
+        process: The process.
+        pipe: Where it reports.
+        steps_done: How far it has got in the steps of its budget.
+        reason: Why it failed, if it said so.
+    """
 
     job: TrainingJob
     process: SpawnProcess
-    line: Connection
-    done: int = 0
+    pipe: Connection
+    steps_done: int = 0
     reason: str | None = None
 
 
 def run_jobs(
-    jobs: Sequence[TrainingJob], at_once: int, report: ProgressReporter, gpus: Sequence[str] = ()
+    jobs: Sequence[TrainingJob],
+    parallel_runs: int,
+    report: ProgressReporter,
+    gpus: Sequence[str] = (),
 ) -> Generator[tuple[TrainingJob, str | None]]:
-    """Do every job, in order, `at_once` of them at a time; yields each as it ends, with the reason
-    if it failed.
+    """Do every job, in order, `parallel_runs` of them at a time; yield each as it ends, with the
+    reason if it failed.
 
     Each gets the one of `gpus` that the fewest others use at that time; without any, what the
     machine shows it. Leaving the iteration early, Ctrl-C included, ends the processes; what they
     have saved stays.
     """
     waiting = list(jobs)
-    running: list[_Running] = []
+    running: list[_RunningJob] = []
     try:
         while waiting or running:
-            while waiting and len(running) < at_once:
-                gpu = min(gpus, key=[each.job.gpu for each in running].count, default="")
+            while waiting and len(running) < parallel_runs:
+                used_gpus = [other.job.gpu for other in running]
+                gpu = min(gpus, key=used_gpus.count, default="")
                 running.append(_start(replace(waiting.pop(0), gpu=gpu)))
-            for line in wait([each.line for each in running]):
-                each = next(each for each in running if each.line is line)
-                if _hear(each, report):
+            for pipe in wait([member.pipe for member in running]):
+                member = next(member for member in running if member.pipe is pipe)
+                if _receive(member, report):
                     continue
-                running.remove(each)
-                yield each.job, _end(each, report)
+                running.remove(member)
+                yield member.job, _finish(member, report)
     finally:
         _stop(running)
 
 
-def _start(job: TrainingJob) -> _Running:
+def _start(job: TrainingJob) -> _RunningJob:
     context = get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=run_job, args=(job, theirs), name=job.name)
-    with _ctrl_c_for_us_alone():
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=run_job, args=(job, sender), name=job.name)
+    with _sigint_blocked():
         process.start()
-    theirs.close()  # so that the line ends when the process does
-    return _Running(job, process, ours)
+    sender.close()  # the child's copy is then the last one: the pipe ends when the process does
+    return _RunningJob(job, process, receiver)
 
 
 @contextmanager
-def _ctrl_c_for_us_alone() -> Iterator[None]:
-    """A process started meanwhile never sees the terminal's Ctrl-C; we do, and end it in our own
-    time.
+def _sigint_blocked() -> Iterator[None]:
+    """Keep the terminal's Ctrl-C from a process started meanwhile; this one gets it, and ends the
+    other in its own time.
     """
-    # starting it with the first process would let SIGINT through again
+    # Starting the tracker with the first process would let SIGINT through again.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -82,44 +94,46 @@ def _ctrl_c_for_us_alone() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _hear(each: _Running, report: ProgressReporter) -> bool:
-    """Pass one message on; False when the line has ended."""
+def _receive(member: _RunningJob, report: ProgressReporter) -> bool:
+    """Pass one message on; return False when the pipe has ended."""
     try:
-        message = each.line.recv()
+        message = member.pipe.recv()
     except (EOFError, OSError):  # OSError: killed in the middle of a message
         return False
     kind, *rest = message
     if kind == "advance":
-        _advance(each, rest[0], f"{each.job.name} {rest[1]}".rstrip(), report)
+        _advance(member, rest[0], f"{member.job.name} {rest[1]}".rstrip(), report)
     elif kind == "say":
-        report.say(f"{each.job.name}: {rest[0]}")
+        report.say(f"{member.job.name}: {rest[0]}")
     elif kind == "failed":
-        each.reason = rest[0]
+        member.reason = rest[0]
     return True
 
 
-def _advance(each: _Running, amount: int, note: str, report: ProgressReporter) -> None:
-    """A method of several stages may count more steps than the budget: the bar never overtakes."""
-    amount = min(amount, each.job.config.steps - each.done)
-    each.done += amount
+def _advance(member: _RunningJob, amount: int, note: str, report: ProgressReporter) -> None:
+    """Advance the bar, but never beyond the budget: a method of several stages may count more."""
+    amount = min(amount, member.job.config.steps - member.steps_done)
+    member.steps_done += amount
     report.advance(amount, note)
 
 
-def _end(each: _Running, report: ProgressReporter) -> str | None:
-    """Wait for a process whose line has ended; the reason if it failed."""
-    each.process.join(PATIENCE)
-    if each.process.is_alive():
-        each.process.kill()
-        each.process.join()
-    code = each.process.exitcode
-    each.line.close()
-    each.process.close()
-    _advance(each, each.job.config.steps, "", report)
-    return each.reason or (None if code == 0 else _how(code, each.job.out / LOG_FILE))
+def _finish(member: _RunningJob, report: ProgressReporter) -> str | None:
+    """Wait for a process whose pipe has ended; return the reason if it failed."""
+    member.process.join(GRACE_SECONDS)
+    if member.process.is_alive():
+        member.process.kill()
+        member.process.join()
+    code = member.process.exitcode
+    member.pipe.close()
+    member.process.close()
+    _advance(member, member.job.config.steps, "", report)
+    if member.reason or code == 0:
+        return member.reason
+    return _explain_exit(code, member.job.out / LOG_FILE)
 
 
-def _how(code: int | None, log: Path) -> str:
-    """What an exit code tells."""
+def _explain_exit(code: int | None, log: Path) -> str:
+    """Return what an exit code tells; a negative one is the signal that ended the process."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         likely = ", most likely because memory ran out" if code == -signal.SIGKILL else ""
@@ -127,12 +141,12 @@ def _how(code: int | None, log: Path) -> str:
     return f"its process ended with exit code {code}; see {log}"
 
 
-def _stop(running: Sequence[_Running]) -> None:
-    for each in running:
-        each.process.terminate()
-    for each in running:
-        each.process.join(PATIENCE)
-        if each.process.is_alive() and each.process.pid is not None:
-            os.kill(each.process.pid, signal.SIGKILL)
-            each.process.join()
-        each.line.close()
+def _stop(running: Sequence[_RunningJob]) -> None:
+    for member in running:
+        member.process.terminate()
+    for member in running:
+        member.process.join(GRACE_SECONDS)
+        if member.process.is_alive() and member.process.pid is not None:
+            os.kill(member.process.pid, signal.SIGKILL)
+            member.process.join()
+        member.pipe.close()

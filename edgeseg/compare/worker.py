@@ -1,4 +1,6 @@
-"""One run in a process of its own: what happens in it, and what it tells its parent."""
+"""One run of a comparison in a process of its own: what happens in it, and what it tells its
+parent.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,11 @@ class TrainingJob:
     """One run to do.
 
     Attributes:
+        root: The folder of the site.
+        config: Its settings.
+        out: Its run folder.
         threads: CPU threads for torch, 0 for its own choice.
-        gpu: the one GPU that the run may see, as `CUDA_VISIBLE_DEVICES` names it; empty leaves that
+        gpu: The one GPU that the run may see, as `CUDA_VISIBLE_DEVICES` names it; empty leaves that
             variable alone.
     """
 
@@ -43,31 +48,35 @@ class TrainingJob:
 
     @property
     def name(self) -> str:
+        """The name of the run for people."""
         return f"{self.config.method} seed {self.config.seed}"
 
 
 class PipeReporter:
-    """A report that the parent draws; also notes the memory whenever a piece of work is over."""
+    """A progress reporter that sends everything to the parent, which draws it; it also notes the
+    memory whenever a piece of work is over.
+    """
 
-    def __init__(self, line: Connection, out: Path) -> None:
-        self._line, self._out = line, out
+    def __init__(self, pipe: Connection, out: Path) -> None:
+        self._pipe, self._out = pipe, out
 
     def start(self, title: str, total: int | None) -> None:
-        self._line.send(("start", title, total))
+        self._pipe.send(("start", title, total))
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        self._line.send(("advance", amount, note))
+        self._pipe.send(("advance", amount, note))
 
     def say(self, message: str) -> None:
-        self._line.send(("say", message))
+        self._pipe.send(("say", message))
 
     def stop(self) -> None:
         record_peak_memory(self._out)
 
 
-def run_job(job: TrainingJob, line: Connection) -> None:
-    """Train `job`; the entry point of the process. Sends `("failed", reason)` where it can still
-    say why.
+def run_job(job: TrainingJob, pipe: Connection) -> None:
+    """Train `job`; the entry point of the process.
+
+    Sends `("failed", reason)` where it can still say why.
     """
     end_with_parent()
     job.out.mkdir(parents=True, exist_ok=True)
@@ -76,14 +85,14 @@ def run_job(job: TrainingJob, line: Connection) -> None:
         os.dup2(log.fileno(), 2)
     set_environment(job)
     try:
-        _train(job, line)
+        _train_and_count(job, pipe)
     except EdgesegError as error:
-        line.send(("failed", str(error)))
+        pipe.send(("failed", str(error)))
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001  # a bug costs this run only, and its traceback is in the log
+    except Exception as error:  # noqa: BLE001  # a bug costs this run only, its traceback is logged
         traceback.print_exc()
         what = str(error).splitlines()[0] if str(error) else "no message"
-        line.send(
+        pipe.send(
             ("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG_FILE}")
         )
         sys.exit(1)
@@ -103,13 +112,16 @@ def record_peak_memory(out: Path) -> None:
     """
     torch = sys.modules.get("torch")  # the measurement must not be what loads it
     on_gpu = torch is not None and bool(torch.cuda.is_initialized())
-    peak = int(torch.cuda.max_memory_allocated()) if torch is not None and on_gpu else _peak()
+    if torch is not None and on_gpu:
+        peak = int(torch.cuda.max_memory_allocated())
+    else:
+        peak = _peak_process_memory()
     if peak > read_memory(out).get("bytes", 0):
         write_json(out / MEMORY_FILE, {"bytes": peak, "on_gpu": on_gpu})
 
 
-def _train(job: TrainingJob, line: Connection) -> None:
-    """Train, then count every val frame by itself: what the intervals over frames are drawn from."""
+def _train_and_count(job: TrainingJob, pipe: Connection) -> None:
+    """Train, then count every val frame by itself, for the intervals over frames."""
     import torch  # only now that the number of threads is set
 
     from edgeseg.models.model_files import load_model  # noqa: PLC0415
@@ -119,19 +131,19 @@ def _train(job: TrainingJob, line: Connection) -> None:
     if job.threads:
         torch.set_num_threads(job.threads)
     site = Site.open(job.root)
-    train(site, job.config, job.out, resume=True, report=PipeReporter(line, job.out))
-    line.send(("advance", 0, "counting"))
+    train(site, job.config, job.out, resume=True, report=PipeReporter(pipe, job.out))
+    pipe.send(("advance", 0, "counting"))
     device = "cuda" if read_memory(job.out).get("on_gpu") else "cpu"
     counts = evaluate_frames(load_model(job.out, "last"), site, site.frames("val"), device=device)
-    text = io.BytesIO()
-    np.save(text, counts)
-    write_atomic(job.out / COUNTS_FILE, text.getvalue())
+    buffer = io.BytesIO()
+    np.save(buffer, counts)
+    write_atomic(job.out / COUNTS_FILE, buffer.getvalue())
 
 
 def end_with_parent() -> None:
-    """A parent that is killed takes this process along, so that its runs are free to be resumed."""
+    """End this process when its parent is killed, so that its runs are free to be resumed."""
     parent = parent_process()
-    assert parent is not None, "work() runs in a child process"
+    assert parent is not None, "run_job() runs in a child process"
     sentinel = parent.sentinel
 
     def watch() -> None:
@@ -141,13 +153,12 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _peak() -> int:
-    """Bytes of memory this process has held at most."""
-    with suppress(
-        OSError
-    ):  # getrusage also counts the parent, as it was when it started this process
-        for text in Path("/proc/self/status").read_text().splitlines():
-            if text.startswith("VmHWM:"):
-                return int(text.split()[1]) * 1024
+def _peak_process_memory() -> int:
+    """Return the most bytes of memory that this process has held."""
+    # getrusage also counts the parent, as it was when it started this process: Linux knows better.
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,139 @@
+"""How far apart the means of two methods can lie by chance alone, from the spread over seeds.
+
+Two means differ when they lie further apart than t * sqrt(s^2/n + r^2/m) with n and m runs. s and r
+are the spreads of the two methods over their seeds: the one pooled over all methods, but for a
+method that scatters far more than the others. That one is left out of the pool and has a variance
+between its own and that of the pool (as Smyth, 2004, moderates them). t is the two-sided point of
+Student's distribution for 95 %, the 5 % divided by the number of rivals (Bonferroni), because the
+best of many is the luckiest, too. With one seed the spread has to be assumed.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgeseg.compare.results import SUPERVISED_ONLY, MethodResult
+
+# spread over seeds where there is one seed: root mean square of eight methods on CamVid
+# (benchmarks/RESULTS.md)
+ASSUMED_SPREAD = 1.5
+MANY_DEGREES = 10_000  # degrees of freedom of a spread that is assumed
+OUTLIER_FACTOR = 3.0  # a spread so many times the median one is left out of the pool
+# degrees of freedom that the pool has against an outlier's spread: what two methods of three seeds
+# would bring
+PRIOR_DEGREES = 4
+SIGNIFICANCE = 0.05
+NORMAL_DEGREES = 200  # degrees of freedom from which Student's distribution is taken as normal
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """The chance in a comparison.
+
+    Attributes:
+        spread: The pooled standard deviation over seeds; None where every method has one.
+        degrees_of_freedom: Runs less methods, of those in the pool.
+        outliers: Methods that scatter far more.
+        rivals: The number of methods that had the chance to be the best.
+    """
+
+    spread: float | None
+    degrees_of_freedom: int
+    outliers: frozenset[str]
+    rivals: int
+
+    @classmethod
+    def estimate(cls, results: Sequence[MethodResult]) -> SeedNoise:
+        """Pool the squared deviations of the runs from the means of their methods.
+
+        For example, three methods of three seeds each, deviating by -1, 0 and 1: the sum of squares
+        6 over 9 - 3 = 6 degrees of freedom gives a spread of 1.
+        """
+        rivals = max(1, sum(result.method != SUPERVISED_ONLY for result in results))
+        spreads = {result.method: result.spread for result in results if result.spread is not None}
+        if not spreads:
+            return cls(None, MANY_DEGREES, frozenset(), rivals)
+        median = statistics.median(spreads.values())
+        outliers = frozenset(
+            name
+            for name, spread in spreads.items()
+            if median > 0 and spread > OUTLIER_FACTOR * median
+        )
+        pool = [
+            result
+            for result in results
+            if result.method in spreads and result.method not in outliers
+        ]
+        degrees = sum(len(result.runs) - 1 for result in pool)
+        squares = sum((value - result.mean) ** 2 for result in pool for value in result.final_mious)
+        return cls(math.sqrt(squares / degrees), degrees, outliers, rivals)
+
+    def margin(self, first: MethodResult, second: MethodResult) -> float:
+        """Return the points beyond which the means of two methods differ by more than chance."""
+        total, degrees = 0.0, self.degrees_of_freedom
+        for result in (first, second):
+            variance = (ASSUMED_SPREAD if self.spread is None else self.spread) ** 2
+            if result.method in self.outliers and result.spread is not None:
+                own_degrees = len(result.runs) - 1
+                weight = PRIOR_DEGREES + own_degrees
+                variance = (PRIOR_DEGREES * variance + own_degrees * result.spread**2) / weight
+                degrees = min(degrees, weight)
+            total += variance / len(result.runs)
+        return student_t_quantile(SIGNIFICANCE / self.rivals, degrees) * math.sqrt(total)
+
+    def explain(self) -> str:
+        """Return the rule in a sentence."""
+        best = f", and the best of {self.rivals} is the luckiest, too" if self.rivals > 1 else ""
+        if self.spread is None:
+            return (
+                f"one seed each: two runs of one method are taken to scatter by {ASSUMED_SPREAD} "
+                f"points, as they do between seeds on CamVid{best}"
+            )
+        widened = ""
+        if self.outliers:
+            names = " and ".join(sorted(self.outliers))
+            widened = f"; {names} scatters far more, which widens its interval"
+        return (
+            "two methods differ when their means lie further apart than the 95 % interval of "
+            f"chance, taken from the spread over seeds of all methods (sd {self.spread:.2f} "
+            f"points, {self.degrees_of_freedom} degrees of freedom){best}{widened}"
+        )
+
+
+def student_t_quantile(probability: float, degrees: int) -> float:
+    """Return the value that Student's t exceeds in size with a probability.
+
+    It is found by bisection of the distribution function; the normal one is taken for many degrees
+    of freedom. For example, 0.05 and 4 degrees give 2.776.
+    """
+    if degrees >= NORMAL_DEGREES:
+        return statistics.NormalDist().inv_cdf(1 - probability / 2)
+    low, high = 0.0, 1e6
+    for _ in range(100):
+        middle = (low + high) / 2
+        if _two_sided_tail(middle, degrees) > probability:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _two_sided_tail(value: float, degrees: int) -> float:
+    """Return the probability that |t| exceeds `value`, by the finite series for whole degrees of
+    freedom (Abramowitz and Stegun, 26.7.3 for odd ones and 26.7.4 for even ones).
+
+    With a = atan(value / sqrt(degrees)), the sum for even degrees is 1 + 1/2 cos^2 a +
+    1*3/(2*4) cos^4 a + ..., and for odd ones cos a + 2/3 cos^3 a + 2*4/(3*5) cos^5 a + ...
+    """
+    angle = math.atan(value / math.sqrt(degrees))
+    odd = degrees % 2 == 1
+    term = series = math.cos(angle) if odd else 1.0
+    for step in range(3 if odd else 2, degrees - 1, 2):
+        term *= (step - 1) / step * math.cos(angle) ** 2
+        series += term
+    if not odd:
+        return 1 - math.sin(angle) * series
+    return 1 - 2 / math.pi * (angle + (math.sin(angle) * series if degrees > 1 else 0.0))

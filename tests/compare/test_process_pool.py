@@ -1,0 +1,75 @@
+"""Runs in processes of their own: crashes, GPUs, leaving early."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from edgeseg.compare import process_pool as pool
+from edgeseg.compare.process_pool import run_jobs
+from edgeseg.compare.worker import TrainingJob
+from tests.helpers.comparison import is_gone, note_visible_gpus, play_by_seed, tiny_config
+
+
+class Watcher:
+    """A report that remembers."""
+
+    def __init__(self) -> None:
+        self.done, self.notes, self.said = 0, list[str](), list[str]()
+
+    def start(self, title: str, total: int | None) -> None: ...
+    def stop(self) -> None: ...
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        self.notes.append(note)
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def jobs(out: Path, seeds: int) -> list[TrainingJob]:
+    return [
+        TrainingJob(out, tiny_config(seed=seed, method="suponly"), out / str(seed), 1)
+        for seed in range(seeds)
+    ]
+
+
+def test_a_process_that_dies_is_a_reason_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "run_job", play_by_seed)
+    watcher = Watcher()
+    found = {job.config.seed: reason for job, reason in run_jobs(jobs(tmp_path, 4), 2, watcher)}
+    assert found[0] is None and found[3] == "frame f1 is damaged"
+    assert "SIGKILL, most likely because memory ran out" in str(found[1]) and "exit code 3" in str(
+        found[2]
+    )
+    assert watcher.done == 4 * 4  # the budget of each, however it counted and ended
+    assert "suponly seed 0 mIoU 1.0" in watcher.notes
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wanted"), [(("1", "GPU-5"), ["1", "GPU-5"] * 2), ((), ["all"] * 4)]
+)
+def test_runs_at_a_time_are_spread_over_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], wanted: list[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(pool, "run_job", note_visible_gpus)
+    ended = list(run_jobs(jobs(tmp_path, 4), 4, Watcher(), gpus))
+    assert [reason for _, reason in ended] == [None] * 4
+    assert [(tmp_path / str(seed) / "gpus").read_text() for seed in range(4)] == wanted
+
+
+def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "run_job", play_by_seed)
+    order = [jobs(tmp_path, 5)[4], jobs(tmp_path, 1)[0]]
+    ended = run_jobs(order, 2, Watcher())
+    assert next(ended)[0].config.seed == 0
+    pid = tmp_path / "4" / "pid"
+    while not pid.exists():
+        time.sleep(0.02)
+    ended.close()
+    assert is_gone(int(pid.read_text()))
