@@ -69,7 +69,7 @@ class RoundResult:
 
 def run_round(
     site: Site,
-    logs: Sequence[Path] = (),
+    logs: Sequence[Path | str] = (),
     *,
     resume: bool = False,
     training: TrainingSteps | None = None,
@@ -103,9 +103,10 @@ def run_round(
             `ExportError`, ...). Once its cause is removed the round goes on where it was.
     """
     report = report or NullReporter()
-    check_log_folders(logs)
+    folders = [Path(log) for log in logs]
+    check_log_folders(folders)
     with lock_folder(rounds_folder(site), AdaptError):
-        state = _open_round(site, [path.resolve() for path in logs], resume, report)
+        state = _open_round(site, [folder.resolve() for folder in folders], resume, report)
         while (step := state.next_step) is not None:
             state = _run_step(site, state, step, training or real_training_steps(), report)
     return _result_of(site, state)

@@ -70,7 +70,7 @@ def compare(
     *,
     seeds: int | None = None,
     config: TrainConfig | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     jobs: int = 1,
     threads: int = 0,
     resume: bool = False,
@@ -112,9 +112,10 @@ def compare(
     settings = config or site.config.train
     earlier_methods: tuple[str, ...] = ()
     earlier_seeds = 0
+    folder = Path(out) if out else None
     if resume:
-        out = out or site.run_folder("compare", resume=True)
-        earlier_methods, earlier_seeds = load_stored_plan(out)
+        folder = folder or site.run_folder("compare", resume=True)
+        earlier_methods, earlier_seeds = load_stored_plan(folder)
     names = [*earlier_methods, *methods] or [settings.method]
     if seeds is None:
         seeds = earlier_seeds or DEFAULT_SEEDS
@@ -122,8 +123,8 @@ def compare(
     if SUPERVISED_ONLY not in names:
         report.say(f"{SUPERVISED_ONLY} is added: it is the floor that the others have to beat")
     # Only now that nothing is refused any more: a refused comparison leaves no folder behind.
-    out = out or site.run_folder("compare", resume=False)
-    return run_comparison(site, plan, out, resume=resume, report=report)
+    folder = folder or site.run_folder("compare", resume=False)
+    return run_comparison(site, plan, folder, resume=resume, report=report)
 
 
 def run_comparison(
