@@ -51,11 +51,11 @@ __all__ = [
     "SourceError",
     "TrainError",
     "__version__",
+    "compare",
     "distill",
     "export",
     "infer",
     "open_runner",
-    "compare",
     "run_round",
     "train",
 ]
