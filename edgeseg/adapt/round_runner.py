@@ -245,7 +245,7 @@ def _run_step(
 
 def _champion_changed(site: Site, state: RoundState) -> bool:
     """Return whether another bundle became current since the gate."""
-    return open_champion(site).path.name != state.steps["gate"].output["champion"]
+    return open_champion(site).path.name != str(state.steps["gate"].output["champion"])
 
 
 def _result_of(site: Site, state: RoundState) -> RoundResult:

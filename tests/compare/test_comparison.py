@@ -207,7 +207,7 @@ def test_left_out_arguments_mean_the_sites_method_three_seeds_and_a_new_folder(
     site: Site, planned: list[tuple[ComparisonPlan, Path]]
 ) -> None:
     tiny = Site(site.root, site.config.model_copy(update={"train": tiny_config(method="u2pl")}))
-    edgeseg.compare(tiny)  # type: ignore[operator]  # a package that can be called
+    edgeseg.compare(tiny)  # a package that can be called
     plan, out = planned[0]
     assert (plan.methods, plan.seeds, plan.parallel_runs) == (("suponly", "u2pl"), 3, 1)
     assert out == site.root / "runs" / "compare" / "exp1"
