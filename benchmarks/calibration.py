@@ -98,8 +98,9 @@ class Bench:
             }
             found[flavour]["sqnr"] = round(sqnr(logits, self.samples.logits), 2)
         cells = [
-            f"{one['agreement']:.2f} % {one['sqnr']:5.2f} dB {one['drop']:+.2f} {one['worst_class']['drop']:5.2f}"
-            for one in (found[flavour] for flavour in INT8_FLAVOURS)
+            f"{row['agreement']:.2f} % {row['sqnr']:5.2f} dB {row['drop']:+.2f} "
+            f"{row['worst_class']['drop']:5.2f}"
+            for row in (found[flavour] for flavour in INT8_FLAVOURS)
         ]
         print(f"{label:44} | {' | '.join(cells)}", flush=True)
         return found
@@ -145,7 +146,8 @@ def main() -> None:
     bench = Bench(site, run, options.imgsz, options.threads)
     frames = calibration_candidates(site, USUAL)
     print(
-        f"{len(frames)} frames to choose from, {len(bench.val.frames)} val frames, {bench.size[0]}x{bench.size[1]}"
+        f"{len(frames)} frames to choose from, {len(bench.val.frames)} val frames, "
+        f"{bench.size[0]}x{bench.size[1]}"
     )
     print(f"{'':44} | int8-cpu: agreement, SQNR, drop, worst class | int8-trt")
     seen = frame_statistics(
@@ -237,7 +239,8 @@ def _one_cost(site: Site, run: Path, size: tuple[int, int] | None, kind: str, nu
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = _peak() - before
     print(
-        f"{kind + ', ' + number + ' frames':28} {wall:7.1f} {cpu:12.1f} {peak:8.0f} more than {before:.0f}"
+        f"{kind + ', ' + number + ' frames':28} {wall:7.1f} {cpu:12.1f} "
+        f"{peak:8.0f} more than {before:.0f}"
     )
 
 

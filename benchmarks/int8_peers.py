@@ -98,8 +98,9 @@ def _cost(command: list[str]) -> dict[str, Any]:
         "import resource, subprocess, sys, time, json; t = time.perf_counter();"
         "p = subprocess.run(sys.argv[1:], capture_output=True, text=True);"
         "u = resource.getrusage(resource.RUSAGE_CHILDREN);"
-        "print(json.dumps({'seconds': round(time.perf_counter() - t, 1), 'cpu': round(u.ru_utime + u.ru_stime, 1),"
-        "'mb': round(u.ru_maxrss / 1024), 'fault': p.stderr.strip().splitlines()[-1:] if p.returncode else []}))"
+        "print(json.dumps({'seconds': round(time.perf_counter() - t, 1),"
+        "'cpu': round(u.ru_utime + u.ru_stime, 1), 'mb': round(u.ru_maxrss / 1024),"
+        "'fault': p.stderr.strip().splitlines()[-1:] if p.returncode else []}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *command], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""torch to ONNX: the bare network as torch's exporter writes it, quietly and the same every time."""
+"""torch to ONNX: the bare network, traced quietly and the same every time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from edgeseg.errors import ExportError
 
-EXPORTER_OPSET = (
-    18  # the lowest that torch's exporter writes; asked for 17 it writes 18 all the same
-)
+# the lowest that torch's exporter writes; asked for 17 it writes 18 all the same
+EXPORTER_OPSET = 18
 NOISY = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")
 
 
@@ -32,14 +31,14 @@ class _Logits(nn.Module):
 
 
 def export_network(network: nn.Module, height: int, width: int, batch: int = 1) -> onnx.ModelProto:
-    """Trace `network` on the CPU for one input size.
+    """Trace `network` on the CPU for one input size and return it in ONNX.
 
     Args:
-        network: its forward takes (B, 3, H, W) float32, normalized, and returns something with
+        network: Its forward takes (B, 3, H, W) float32, normalized, and returns something with
             `.logits` (B, C, h, w).
 
     Returns:
-        A model at opset 18 that takes `normalized` and gives `logits`; batch norms and constants
+        A model at opset 18 that takes `normalised` and gives `logits`; batch norms and constants
         are folded.
 
     Raises:
@@ -63,7 +62,8 @@ def export_network(network: nn.Module, height: int, width: int, batch: int = 1) 
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         what = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ExportError(
-            f"torch cannot write this network as ONNX at {width}x{height} ({what}); choose another arch or encoder"
+            f"torch cannot write this network as ONNX at {width}x{height} ({what}); "
+            "choose another arch or encoder"
         ) from None
     assert program is not None
     return program.model_proto

@@ -1,5 +1,5 @@
-"""The sensitivity of the logits to each quantized tensor: which ones an INT8 file should leave float,
-if it must.
+"""The sensitivity of the logits to each quantized tensor: a ranking of those that an INT8 file
+should leave float, if it must.
 
 As in NNCF's accuracy control, one tensor at a time is put back to float and the result is scored on
 the frames that suffer most. That takes a run for each tensor, so a guess from the histograms

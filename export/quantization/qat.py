@@ -1,5 +1,5 @@
-"""Quantization-aware training, the last recipe: the integers are trained for a short while to follow
-the float model, without any label.
+"""Quantization-aware training, the last recipe: the integers are trained for a short while to
+follow the float model, without any label.
 
 The student is the graph with its Q/DQ nodes as it ships (`edgeseg.export.quantization.qat_module`),
 the teacher the float network; frames are those of calibration or more of the same kind. What is

@@ -1,9 +1,9 @@
 """Calibration of the float network, and the two INT8 files that come of it: one for CPUs, one for
 TensorRT.
 
-No file suits both engines: ONNX Runtime wants unsigned integers on every tensor, TensorRT signed
-ones in front of convolutions and refuses zero points (`edgeseg.export.onnxruntime_cpu.qdq_placement`,
-`edgeseg.export.tensorrt.qdq_placement`). Both come from the same calibration: channels are
+No file suits both engines: ONNX Runtime wants unsigned integers on every tensor
+(`edgeseg.export.onnxruntime_cpu.qdq_placement`), TensorRT signed ones in front of convolutions, and
+it refuses zero points (`edgeseg.export.tensorrt.qdq_placement`). Both come from the same calibration: channels are
 equalized, frames run through once, weights are rounded so that outputs change least.
 """
 

@@ -181,7 +181,7 @@ def _tensor_scales(topology: GraphTopology, reads: set[Read], ranges: Ranges) ->
 
 
 def _insert_quantized_weights(builder: GraphBuilder, node: NodeProto, layer: QuantizedConv) -> None:
-    """Give a convolution FP32 weights that are multiples of their step, Q and DQ, and an FP32 bias."""
+    """Give a convolution FP32 weights that are whole steps, Q and DQ, and an FP32 bias."""
     name = f"{node.name}.int.weight"
     parameters = [f"{name}.scale", f"{name}.zero"]
     integers, given = f"{name}.codes", f"{name}.given"

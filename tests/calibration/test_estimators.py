@@ -102,8 +102,8 @@ def test_mse_is_the_least_error_that_trying_finds(values: Values, signed: bool) 
     steps = INT8_STEPS if signed or (values < 0).any() else UINT8_STEPS
 
     def error(high: float) -> float:
-        codes = np.clip(np.rint(values / high * steps), -steps, steps)
-        return float(np.mean((values - codes * high / steps) ** 2))
+        integers = np.clip(np.rint(values / high * steps), -steps, steps)
+        return float(np.mean((values - integers * high / steps) ** 2))
 
     found = collected(MSE(), values).range(signed=signed)[1]
     best = min(error(high) for high in np.linspace(1, 60, 600))

@@ -47,13 +47,15 @@ def test_outputs_change_less_than_by_rounding_to_the_nearest(kind: str) -> None:
     scales = (np.abs(weight.reshape(len(weight), -1)).max(1) / 20).astype(
         np.float32
     )  # coarse, so that it shows
-    codes, shifted = round_weights(weight, bias, scales, gram)
+    integers, shifted = round_weights(weight, bias, scales, gram)
     assert (
-        codes.dtype == np.int8 and codes.shape == shape and np.abs(codes.astype(int)).max() <= 127
+        integers.dtype == np.int8
+        and integers.shape == shape
+        and np.abs(integers.astype(int)).max() <= 127
     )
     steps = scales[:, None, None, None]
     wanted = outputs(weight, bias, patches)
-    ours = outputs(codes * steps, shifted, patches) - wanted
+    ours = outputs(integers * steps, shifted, patches) - wanted
     nearest = outputs(np.rint(weight / steps) * steps, bias, patches) - wanted
     assert np.mean(ours**2) < 0.5 * np.mean(nearest**2)
     assert (
@@ -62,12 +64,12 @@ def test_outputs_change_less_than_by_rounding_to_the_nearest(kind: str) -> None:
 
 
 def test_weights_that_lie_on_codes_stay_and_so_does_the_bias() -> None:
-    codes = np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
+    integers = np.random.default_rng(0).integers(-127, 128, (4, 3, 3, 3)).astype(np.int8)
     scales, bias = np.array([0.5, 1, 2, 4], np.float32), np.arange(4, dtype=np.float32)
-    gram = GramMatrix(codes.shape)
+    gram = GramMatrix(integers.shape)
     gram.collect(inputs(1, 27))
-    found, shifted = round_weights(codes * scales[:, None, None, None], bias, scales, gram)
-    np.testing.assert_array_equal(found, codes)
+    found, shifted = round_weights(integers * scales[:, None, None, None], bias, scales, gram)
+    np.testing.assert_array_equal(found, integers)
     np.testing.assert_allclose(shifted, bias, atol=1e-5)
 
 
@@ -77,8 +79,8 @@ def test_inputs_that_were_always_zero_or_never_seen_do_no_harm() -> None:
     for patches in (np.zeros((1, 50, 4), np.float32), np.zeros((1, 0, 4), np.float32)):
         gram = GramMatrix(weight.shape)
         gram.collect(patches)
-        codes, bias = round_weights(weight, np.zeros(3, np.float32), scales, gram)
-        assert np.abs(codes * 0.05 - weight).max() < 0.3 and np.isfinite(bias).all()
+        integers, bias = round_weights(weight, np.zeros(3, np.float32), scales, gram)
+        assert np.abs(integers * 0.05 - weight).max() < 0.3 and np.isfinite(bias).all()
 
 
 def test_wide_layers_are_split_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +91,9 @@ def test_wide_layers_are_split_into_blocks(monkeypatch: pytest.MonkeyPatch) -> N
     patches = inputs(1, 40)
     gram.collect(patches)
     scales = np.full(5, 0.1, np.float32)
-    codes, bias = round_weights(weight, np.zeros(5, np.float32), scales, gram)
+    integers, bias = round_weights(weight, np.zeros(5, np.float32), scales, gram)
     steps = scales[:, None, None, None]
     wanted = outputs(weight, np.zeros(5, np.float32), patches)
-    ours = outputs(codes * steps, bias, patches) - wanted
+    ours = outputs(integers * steps, bias, patches) - wanted
     nearest = outputs(np.rint(weight / steps) * steps, np.zeros(5, np.float32), patches) - wanted
     assert np.mean(ours**2) < 0.5 * np.mean(nearest**2)

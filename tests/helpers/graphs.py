@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.models import MEAN, STD
 from tests.helpers.exporting import HEIGHT, WIDTH
@@ -62,3 +63,8 @@ def resize(mode: str, **attributes: Any) -> NodeProto:
         keep_aspect_ratio_policy="stretch",
         **attributes,
     )
+
+
+def empty_network() -> AnalyzedNetwork:
+    """Return a network without nodes."""
+    return AnalyzedNetwork(ModelProto())

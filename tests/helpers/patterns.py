@@ -1,4 +1,4 @@
-"""Tables of where codes are in the INT8 files of the student networks: what `tests/golden/*.json`
+"""Tables of the Q/DQ nodes in the INT8 files of the student networks: what `tests/golden/*.json`
 hold.
 
 A pattern is what gives a node's inputs, the node, and what reads its outputs, as in "DQ,DQ -> Conv
@@ -82,9 +82,9 @@ def pretended(network: ModelProto, seed: int) -> CalibrationResult:
     layers = {}
     for name, node in analyzed.quantizable_convs.items():
         shape = analyzed.constants[node.input[1]].shape
-        codes = random.integers(-127, 128, shape).astype(np.int8)
+        integers = random.integers(-127, 128, shape).astype(np.int8)
         layers[name] = QuantizedConv(
-            codes, np.full(shape[0], 0.01, np.float32), np.zeros(shape[0], np.float32)
+            integers, np.full(shape[0], 0.01, np.float32), np.zeros(shape[0], np.float32)
         )
     return CalibrationResult(analyzed, histograms, layers)
 

@@ -1,4 +1,4 @@
-"""The small network that INT8 graphs are tested with, its frames, and plans to place Q/DQ nodes by."""
+"""The interface and the frames that INT8 graphs are tested with, and plans for Q/DQ placement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the CPU flavour says otherwise gives the codes of what the network says."""
+"""Rewrites for ONNX Runtime give the same integers as the network that they rewrite."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from edgeseg.export.onnxruntime_cpu.stem_widening import widen_stem
 from edgeseg.models import MEAN, STD
 from tests.helpers.quantization import plan_of
 
-STEP = 0.05  # between the codes of the logits
+STEP = 0.05  # between the integers of the logits
 RANGES = {"normalised": (-152.0, 152.0), "logits": (-127 * STEP, 127 * STEP)}
 HEIGHT = 12
 

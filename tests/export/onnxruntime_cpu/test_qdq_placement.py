@@ -1,4 +1,4 @@
-"""Q/DQ nodes of the CPU flavour: unsigned on every tensor, so that ONNX Runtime computes in integers."""
+"""Q/DQ nodes of the CPU flavour: on every tensor, so that ONNX Runtime computes in integers."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ def test_weights_are_signed_with_a_scale_per_channel_and_biases_have_32_bits(
         step = constants[producers[node.input[0]].input[1]]
         weight, bias = (producers[name] for name in node.input[1:])
         assert weight.op_type == bias.op_type == "DequantizeLinear"
-        codes, scale = constants[weight.input[0]], constants[weight.input[1]]
-        assert codes.dtype == np.int8 and len(scale) == len(codes)
+        integers, scale = constants[weight.input[0]], constants[weight.input[1]]
+        assert integers.dtype == np.int8 and len(scale) == len(integers)
         assert constants[bias.input[0]].dtype == np.int32
         np.testing.assert_array_equal(constants[bias.input[1]], scale * step)
 

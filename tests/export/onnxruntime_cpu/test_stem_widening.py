@@ -1,4 +1,4 @@
-"""The widened first convolution gives the very codes that the plain one gives."""
+"""The widened first convolution gives the same integers as the plain one."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ def layers(model: ModelProto) -> dict[str, QuantizedConv]:
     for name in ("stem", "head"):
         weight = values[f"{name}.weight"]
         scales = np.asarray(np.abs(weight).max((1, 2, 3)) / 127, np.float32)
-        codes = np.rint(weight / scales[:, None, None, None]).astype(np.int8)
+        integers = np.rint(weight / scales[:, None, None, None]).astype(np.int8)
         found[name] = QuantizedConv(
-            codes, scales, values["stem.bias"] if name == "stem" else np.zeros(3, np.float32)
+            integers, scales, values["stem.bias"] if name == "stem" else np.zeros(3, np.float32)
         )
     return found
 

@@ -19,7 +19,7 @@ from edgeseg.export.quantization.quantizer import CalibrationResult, quantize
 from edgeseg.progress import NullReporter
 
 SIDE = 8
-STEP = 16 / 127  # between codes of the logits
+STEP = 16 / 127  # between integers of the logits
 FLAVOURS: tuple[Int8Flavour, ...] = ("int8-cpu", "int8-trt")
 INTERFACE = Interface(height=SIDE, width=SIDE, classes=2, mean=(0, 0, 0), std=(1, 1, 1))
 
@@ -44,8 +44,8 @@ def calibration(shift: float, *, behind: str = "") -> CalibrationResult:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     scales = np.full(2, (8 + shift) / 127, np.float32)
-    codes = np.zeros(weight.shape, np.int8)
-    codes[0, 0] = 127
+    integers = np.zeros(weight.shape, np.int8)
+    integers[0, 0] = 127
     histograms = {}
     for name, most in (("normalised", 1.0), ("logits", 16.0)):
         histograms[name] = Histogram()
@@ -53,7 +53,7 @@ def calibration(shift: float, *, behind: str = "") -> CalibrationResult:
     return CalibrationResult(
         AnalyzedNetwork(model),
         histograms,
-        {"head": QuantizedConv(codes, scales, np.array([shift, 0], np.float32))},
+        {"head": QuantizedConv(integers, scales, np.array([shift, 0], np.float32))},
     )
 
 

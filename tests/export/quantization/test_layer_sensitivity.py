@@ -27,8 +27,8 @@ def test_ranking_names_tensors_that_hurt_in_int8(
     )
     assert ranked and set(ranked) <= set(calibrated.histograms)
     whole, without = (
-        quantize(calibrated, INTERFACE, "int8-cpu", "minmax", islands)
-        for islands in ([], ranked[:2])
+        quantize(calibrated, INTERFACE, "int8-cpu", "minmax", float_tensors)
+        for float_tensors in ([], ranked[:2])
     )
     truth = np.stack(run_logits(wrap_network(network, INTERFACE), IMAGES, 1))
     errors = [

@@ -1,4 +1,4 @@
-"""Trained codes: the module computes what ONNX Runtime computes, and training brings it nearer to
+"""Quantization-aware training: the module computes what ONNX Runtime computes, and training brings it nearer to
 the float network.
 """
 
@@ -35,7 +35,7 @@ IMAGES = [RANDOM.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8) for _ in ran
 
 
 def network() -> ModelProto:
-    """Every operator that the flavours have codes for, in 16x16."""
+    """Every operator that the flavours compute in integers, in 16x16."""
     weights = {
         "stem": (8, 3, 3, 3),
         "depthwise": (8, 1, 3, 3),
@@ -141,7 +141,7 @@ def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
         wanted = session.run(None, {"normalised": image})[0]
         with torch.no_grad():
             found = module(torch.from_numpy(image)).numpy()
-        # a value that lies between two codes may be rounded to either
+        # a value that lies between two integers may be rounded to either
         assert np.mean(np.abs(found - wanted) > 1e-4 * np.abs(wanted).max()) < (
             0.001 if flavour == "float" else 0.05
         )

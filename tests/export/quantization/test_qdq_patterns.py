@@ -1,5 +1,5 @@
-"""Where codes are in the INT8 files of the students, held to golden tables, which
-`tests/patternkit.py` renews.
+"""The Q/DQ nodes in the INT8 files of the students, held to golden tables, which
+`tests/helpers/patterns.py` renews.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The INT8 graphs of a whole network: close to the float one, with what is asked for left in float."""
+"""The INT8 graphs of a whole network: close to the float one, and float where that is asked."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def test_ranges_are_those_of_the_tensors(calibrated: CalibrationResult) -> None:
 def test_float_tensors_stay_float_with_their_neighbors_and_nothing_else(
     calibrated: CalibrationResult, int8_graphs: dict[Int8Flavour, ModelProto]
 ) -> None:
-    island = "add_0.out"
+    float_tensor = "add_0.out"
     for flavour in FLAVOURS:
-        model = quantize(calibrated, INTERFACE, flavour, float_tensors=[island])
+        model = quantize(calibrated, INTERFACE, flavour, float_tensors=[float_tensor])
         names = {name for node in model.graph.node for name in node.output}
-        assert f"{island}.codes" not in names
+        assert f"{float_tensor}.codes" not in names
         lost = integer_convolutions(int8_graphs[flavour]) - integer_convolutions(model)
         assert 1 <= lost <= 3
         if flavour == "int8-cpu":
