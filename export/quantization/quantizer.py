@@ -3,8 +3,9 @@ TensorRT.
 
 No file suits both engines: ONNX Runtime wants unsigned integers on every tensor
 (`edgeseg.export.onnxruntime_cpu.qdq_placement`), TensorRT signed ones in front of convolutions, and
-it refuses zero points (`edgeseg.export.tensorrt.qdq_placement`). Both come from the same calibration: channels are
-equalized, frames run through once, weights are rounded so that outputs change least.
+it refuses zero points (`edgeseg.export.tensorrt.qdq_placement`). Both come from the same
+calibration: channels are equalized, frames run through once, weights are rounded so that outputs
+change least.
 """
 
 from __future__ import annotations

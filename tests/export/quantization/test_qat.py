@@ -1,5 +1,5 @@
-"""Quantization-aware training: the module computes what ONNX Runtime computes, and training brings it nearer to
-the float network.
+"""Quantization-aware training: the module computes what ONNX Runtime computes, and training brings
+it nearer to the float network.
 """
 
 from __future__ import annotations
