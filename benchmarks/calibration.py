@@ -1,7 +1,7 @@
 """What calibration buys, and what it costs.
 
-    python benchmarks/calibration.py --site sites/camvid --run runs/train/exp1 [--sizes
-    16,32,64,128,256] [--cost]
+    python benchmarks/calibration.py --site sites/camvid --run runs/train/exp1 \\
+        [--sizes 16,32,64,128,256] [--cost]
 
 Without `--cost`: agreement, SQNR of the logits, mIoU and worst class of both INT8 flavours on the
 site's val frames, for each number of frames and strategy, and at 64 frames for each estimator with

@@ -37,8 +37,9 @@ from numpy.typing import NDArray
 from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.config import LogConfig
 from edgeseg.imaging.preprocessing import preprocess
+from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.base import Runner
-from edgeseg.runtime.backends.open_runner import available_cores, open_runner
+from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink

@@ -33,8 +33,8 @@ from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
 from edgeseg.imaging.resize import resize_image
 from edgeseg.models.student_networks import STUDENTS, Student
+from edgeseg.processor import available_cores
 from edgeseg.progress import NullReporter
-from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site
 from edgeseg.training.distill import distill
 from edgeseg.training.train import train

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import re
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import EdgesegError
+from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.tensorrt.build_worker import import_tensorrt
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
@@ -123,9 +123,7 @@ def examine(folder: Path) -> Findings:
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         processor=_processor(cpu),
-        cores=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
+        cores=available_cores(),
         features=_features(cpu),
         packages=[_package(name, extra) for extra, names in EXTRAS.items() for name in names],
         providers=_providers(),

@@ -35,8 +35,8 @@ from edgeseg.export.reporting.html_page import render_report
 from edgeseg.export.reporting.model_card import render_model_card
 from edgeseg.export.reporting.provenance import license_terms, provenance
 from edgeseg.models.model_files import LoadedModel, load_model
+from edgeseg.processor import available_cores
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.runtime.backends.open_runner import available_cores
 from edgeseg.site import Site
 
 MIN_VAL_FRAMES = 3  # fewer fit no threshold

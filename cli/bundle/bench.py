@@ -99,7 +99,8 @@ def _bench_bundle(
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.backends.open_runner import available_cores, resolve_backend
+    from edgeseg.processor import available_cores
+    from edgeseg.runtime.backends.open_runner import resolve_backend
     from edgeseg.runtime.benchmark import benchmark_bundle, timing_statistics
 
     for name, value in without.items():

@@ -49,7 +49,7 @@ def bench_students(
     from edgeseg.cli.shared.bundle_options import find_site, site_configuration
     from edgeseg.config import ClassSpec
     from edgeseg.errors import ConfigError
-    from edgeseg.runtime.backends.open_runner import available_cores
+    from edgeseg.processor import available_cores
 
     for option, value in without.items():
         if value is not None:

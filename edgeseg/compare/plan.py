@@ -15,7 +15,7 @@ from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check_method
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
-from edgeseg.runtime.backends.open_runner import available_cores
+from edgeseg.processor import available_cores
 from edgeseg.site import Site
 from edgeseg.training.initial_weights import refuse_frozen_random_encoder
 

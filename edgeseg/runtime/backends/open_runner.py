@@ -6,7 +6,6 @@ The file that runs is chosen in `flavour_choice`, its bytes are checked in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import Backend, Flavour
 from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
+from edgeseg.processor import available_cores
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import BackendChoice, PrecisionChoice, Runner
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
@@ -29,11 +29,6 @@ from edgeseg.runtime.backends.tensorrt import native_runner
 
 MAX_STREAMS = 4  # each holds the activations of a frame
 WARM_UP_CALLS = 2  # the first calls allocate memory
-
-
-def available_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

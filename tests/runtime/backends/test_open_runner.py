@@ -14,9 +14,10 @@ import pytest
 from edgeseg.bundle import MANIFEST, Bundle, write_bundle
 from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError, DependencyError
+from edgeseg.processor import available_cores
 from edgeseg.runtime.backends import open_runner as module
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
-from edgeseg.runtime.backends.open_runner import available_cores, open_runner
+from edgeseg.runtime.backends.open_runner import open_runner
 from tests.helpers.bundles import (
     CLASSES,
     HEIGHT,
