@@ -1,1 +1,5 @@
 """The command line: one file per command, each of which parses, calls the library and prints."""
+
+__all__: list[str] = []
+
+__all__ = ["app"]

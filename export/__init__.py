@@ -6,3 +6,5 @@ The package can be called: `edgeseg.export(site)` is `edgeseg.export.exporter.ex
 from edgeseg.lazy import callable_package
 
 callable_package(__name__, "edgeseg.export.exporter", "export")
+
+__all__ = ["exporter", "reporting", "student_benchmark", "tensorrt"]

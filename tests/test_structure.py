@@ -101,6 +101,35 @@ def test_no_folder_holds_too_many_modules() -> None:
     assert not too_full
 
 
+def public_names(package: Path) -> set[str]:
+    """The `__all__` of a package's `__init__.py`."""
+    for node in ast.parse((ROOT / package).read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == "__all__" for target in targets):
+            assert isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            return set(ast.literal_eval(node.value))
+    raise AssertionError(f"{package} has no __all__")
+
+
+def test_a_room_is_entered_by_its_public_names_only() -> None:
+    """A package's `__all__` names what other packages may import of it: modules, or names."""
+    packages = {name: path for name, path in modules().items() if path.name == "__init__.py"}
+    public = {name: public_names(path) for name, path in packages.items()}
+    entered: dict[str, set[str]] = {name: set() for name in packages}
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            for alias in node.names:
+                parts = f"{node.module}.{alias.name}".split(".")
+                for end in range(2, len(parts)):
+                    room = ".".join(parts[:end])
+                    if room in packages and not f"{name}.".startswith(f"{room}."):
+                        entered[room].add(parts[end])
+    hidden = {room: names - public[room] for room, names in entered.items()}
+    assert not {room: names for room, names in hidden.items() if names}
+
+
 def test_no_line_is_wide_and_nothing_escapes_the_formatter() -> None:
     faults = []
     for path in tracked(".py"):

@@ -1,1 +1,3 @@
 """Commands that make, judge and time bundles: export, build, bench, eval."""
+
+__all__ = ["bench", "build", "eval", "export"]

@@ -1,1 +1,3 @@
 """Commands that make and fill a site: init, add, status."""
+
+__all__ = ["add", "init", "status"]

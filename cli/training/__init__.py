@@ -1,1 +1,3 @@
 """Commands that train models: train, distill, compare, methods."""
+
+__all__ = ["compare", "distill", "methods", "train"]

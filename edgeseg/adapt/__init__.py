@@ -4,3 +4,5 @@ use, and publish it if it is no worse.
 `round_runner.run_round` runs a round; `gate` holds the rule by which champion and challenger are
 judged.
 """
+
+__all__ = ["publish", "round_runner", "round_status"]

@@ -6,3 +6,5 @@ The package can be called: `edgeseg.compare(site, ...)` is `edgeseg.compare.comp
 from edgeseg.lazy import callable_package
 
 callable_package(__name__, "edgeseg.compare.comparison", "compare")
+
+__all__ = ["comparison", "plan", "result_table"]

@@ -46,6 +46,9 @@ __all__ = [
     "apply_overrides",
     "load_config",
     "load_saved_config",
+    "method_catalogue",
+    "reference",
+    "template",
     "to_toml",
     "validate_config",
 ]

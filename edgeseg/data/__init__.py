@@ -1,1 +1,11 @@
 """Frames, masks and splits of a site, as training reads them; `ingest` takes them in."""
+
+__all__ = [
+    "augment",
+    "batch_loader",
+    "cutmix",
+    "frame_cache",
+    "frame_reader",
+    "ingest",
+    "site_summary",
+]

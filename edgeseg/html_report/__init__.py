@@ -3,4 +3,4 @@
 from edgeseg.html_report.report import HtmlReport
 from edgeseg.html_report.svg_charts import Series
 
-__all__ = ["HtmlReport", "Series"]
+__all__ = ["HtmlReport", "Series", "galleries"]

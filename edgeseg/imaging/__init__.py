@@ -17,10 +17,20 @@ if TYPE_CHECKING:
     from edgeseg.imaging.resize import resize_image, resize_mask
 
 __all__ = [
+    "array_types",
+    "drawing",
     "encode_palette_png",
+    "file_names",
+    "image_codec",
+    "mask_png",
+    "opencv",
+    "palette",
+    "perceptual_hash",
     "preprocess",
+    "preprocessing",
     "read_image",
     "read_mask",
+    "resize",
     "resize_image",
     "resize_mask",
 ]

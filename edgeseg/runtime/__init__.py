@@ -1,1 +1,12 @@
 """The device side, free of torch: sources of frames, back ends, outputs and the frame log."""
+
+__all__ = [
+    "backends",
+    "benchmark",
+    "bundle_evaluation",
+    "framelog",
+    "inference",
+    "outputs",
+    "pipeline",
+    "sources",
+]

@@ -1,1 +1,3 @@
 """Training of site models and distillation of edge models, with the loop that both share."""
+
+__all__ = ["distill", "initial_weights", "memory", "model_evaluation", "run_folder", "train"]

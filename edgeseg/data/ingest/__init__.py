@@ -1,1 +1,10 @@
 """`edgeseg add`: footage and labels, as people hand them in, become frames and masks of a site."""
+
+__all__ = [
+    "add_footage",
+    "add_labels",
+    "image_files",
+    "image_mask_pairs",
+    "mask_files",
+    "site_writer",
+]

@@ -1,1 +1,3 @@
 """renderer."""
+
+__all__ = ["camera_view", "lighting", "scene"]

@@ -1,1 +1,13 @@
 """The parts of training methods: base classes, targets, views, pixel selection and plug-ins."""
+
+__all__ = [
+    "ema",
+    "feature_perturbation",
+    "method",
+    "online_method",
+    "pixel_selection",
+    "plugin",
+    "pseudo_label_method",
+    "staged_method",
+    "views",
+]

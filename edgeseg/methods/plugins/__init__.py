@@ -27,3 +27,6 @@ def make_plugins(context: MethodContext, own: Sequence[str] = ()) -> list[Plugin
     """Make the plug-ins that a method brings along, then those that the user added."""
     names = dict.fromkeys([*own, *context.config.plugins])
     return [PLUGINS[name](context) for name in names]
+
+
+__all__ = ["ael", "augseg", "corrmatch", "fpl", "make_plugins", "prevmatch", "u2pl_contrast"]

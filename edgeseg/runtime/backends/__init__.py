@@ -1,1 +1,3 @@
 """Back ends, which run a bundle's graph: ONNX Runtime and native TensorRT, behind one interface."""
+
+__all__ = ["base", "cuda_runtime", "flavour_choice", "open_runner", "tensorrt"]

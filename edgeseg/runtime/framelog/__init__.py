@@ -3,3 +3,5 @@
 `frame_selection` says which frames are logged, `record_format` what a record looks like on the
 disk, `record_store` what happens when the disk is full, `reader` how a log is read.
 """
+
+__all__ = ["frame_log", "reader", "record_export", "record_format"]
