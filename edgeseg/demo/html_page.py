@@ -1,4 +1,4 @@
-"""The demo's report: the table, the curves, and what each model sees on frames that nobody
+"""The report of the demo: the table, the curves, and what each model sees on frames that nobody
 labelled.
 """
 
@@ -8,73 +8,70 @@ import csv
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from edgeseg.bundle import Bundle, Flavour
-from edgeseg.bundle.flavours import FP32, INT8_CPU
-from edgeseg.demo.measurement import Segmenter, bundle_model, read_test_frames, torch_model
+from edgeseg.bundle import Bundle
+from edgeseg.demo.demo_result import DemoResult, StepOutput
+from edgeseg.demo.measurement import (
+    BUNDLE_MODELS,
+    Segmenter,
+    bundle_segmenter,
+    model_segmenter,
+    read_test_frames,
+)
 from edgeseg.html_report import HtmlReport, Series
-from edgeseg.imaging.array_types import Image
+from edgeseg.html_report.galleries import Cell, class_legend, evenly_spaced, prediction_cell
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
-from edgeseg.metrics import confusion_matrix, miou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Site
 
-if TYPE_CHECKING:
-    from edgeseg.demo.demo_result import DemoResult
-
-SHOWN = 4  # test frames of each season
-LOGGED = 12
-Cell = tuple[Image, str]
-Done = dict[str, dict[str, Any]]  # Any: what json can hold
+SHOWN_FRAMES = 4  # test frames of each season
+SHOWN_RECORDS = 12  # of the frame log
+RECORD_COLUMNS = 4
+Done = dict[str, StepOutput]  # the outputs of the steps by name
 
 
 def write_demo_page(site: Site, done: Done, result: DemoResult, path: Path) -> None:
-    """Write the report of a demo whose steps are all `done`."""
+    """Write the report of a demo whose other steps are all `done`."""
     counts = done["site"]
     page = HtmlReport(
         "edgeseg demo: a summer at the river, and the autumn after it",
-        f"{counts['labelled']} labelled frames from a few fair mornings, {counts['unlabelled']} unlabelled ones from "
-        "all summer. Everything here was rendered, trained and measured on this machine's CPU.",
+        f"{counts['labelled']} labelled frames from a few fair mornings, {counts['unlabelled']} "
+        "unlabelled ones from all summer. Everything here was rendered, trained and measured on "
+        "this machine's CPU.",
     )
-    _headline(page, result)
-    _table(page, result)
-    page.heading("Training")
-    page.paragraph(
-        "mIoU on the validation split after every stretch of training (average weights). Both site models have had the "
-        "same labels and the same number of steps; one of them has also seen the footage."
-    )
-    page.curves(list(_curves(site.root, done)), "steps", "mIoU on val")
-    _summer(page, site, done)
-    _logged(page, site, done)
-    _autumn(page, site, done, result)
-    _gate(page, site, done, result)
-    _times(page, result)
+    _add_headline(page, result)
+    _add_table(page, result)
+    _add_training(page, site, done)
+    _add_summer(page, site, done)
+    _add_logged_frames(page, site, done)
+    _add_autumn(page, site, done, result)
+    _add_gate(page, site, done, result)
+    _add_times(page, result)
     page.write(path)
 
 
-def _headline(page: HtmlReport, result: DemoResult) -> None:
-    last = result.rows[-1]
+def _add_headline(page: HtmlReport, result: DemoResult) -> None:
+    shipped = result.rows[-1]
     tiles = [
-        (f"{last.summer:.1f}", f"mIoU of {last.model} in summer"),
-        (f"{last.autumn:.1f}", "in autumn, before the round"),
+        (f"{shipped.summer:.1f}", f"mIoU of {shipped.model} in summer"),
+        (f"{shipped.autumn:.1f}", "in autumn, before the round"),
     ]
-    if last.adapted is not None:
-        tiles.append((f"{last.adapted:.1f}", "in autumn, after one round"))
+    if shipped.adapted is not None:
+        tiles.append((f"{shipped.adapted:.1f}", "in autumn, after one round"))
     tiles += [
-        (f"{last.fps:.0f}", "frames a second here"),
+        (f"{shipped.fps:.0f}", "frames a second here"),
         (str(result.logged), "frames that the device sent home"),
     ]
     page.tiles(tiles)
 
 
 def result_table(result: DemoResult) -> tuple[list[str], list[list[str]]]:
-    """Head and rows of the one table."""
+    """Return head and rows of the one table."""
     head = [
         "model",
         "mIoU summer",
@@ -95,7 +92,7 @@ def result_table(result: DemoResult) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def _table(page: HtmlReport, result: DemoResult) -> None:
+def _add_table(page: HtmlReport, result: DemoResult) -> None:
     head, rows = result_table(result)
     figures = [(row.summer, row.autumn, row.adapted or 0.0, row.fps) for row in result.rows]
     best = [
@@ -103,144 +100,159 @@ def _table(page: HtmlReport, result: DemoResult) -> None:
     ]
     page.table(head, rows, best)
     page.paragraph(
-        "Measured on rendered frames that no model, threshold or gate has seen. FPS is one frame at a time, scaling "
-        "included; edge model and INT8 are the files of the bundle, run without torch. SupOnly has seen labels only."
+        "Measured on rendered frames that no model, threshold or gate has seen. FPS is one frame "
+        "at a time, scaling included; edge model and INT8 are the files of the bundle, run without "
+        "torch. SupOnly has seen labels only."
     )
-    groups = [row.model for row in result.rows]
-    values = [[row.summer, row.autumn, row.adapted] for row in result.rows]
     page.bars(
-        groups, ["summer", "autumn, before the round", "autumn, after the round"], values, "mIoU"
+        [row.model for row in result.rows],
+        ["summer", "autumn, before the round", "autumn, after the round"],
+        [[row.summer, row.autumn, row.adapted] for row in result.rows],
+        "mIoU",
     )
 
 
-def _curves(root: Path, done: Done) -> Iterator[Series]:
-    folders = {
+def _add_training(page: HtmlReport, site: Site, done: Done) -> None:
+    page.heading("Training")
+    page.paragraph(
+        "mIoU on the validation split after every stretch of training (average weights). Both site "
+        "models have had the same labels and the same number of steps; one of them has also seen "
+        "the footage."
+    )
+    page.curves(list(_training_curves(site.root, done)), "steps", "mIoU on val")
+
+
+def _training_curves(root: Path, done: Done) -> Iterator[Series]:
+    """Yield the curve of every training that has one; a round that was stopped has fewer."""
+    runs = {
         "SupOnly": done["suponly"]["run"],
         "semi-supervised": done["semi"]["run"],
         "edge model": done["distill"]["run"],
-    }
-    folders |= {
         "round, site model": f"{done['round']['folder']}/train",
         "round, edge model": f"{done['round']['folder']}/distill",
     }
-    for name, folder in folders.items():
-        source = root / folder / "results.csv"
+    for name, run in runs.items():
+        source = root / run / "results.csv"
         if source.exists():
             rows = list(csv.DictReader(source.read_text().splitlines()))
-            yield Series(
-                name, [float(row["step"]) for row in rows], [float(row["miou_ema"]) for row in rows]
-            )
+            steps = [float(row["step"]) for row in rows]
+            yield Series(name, steps, [float(row["miou_ema"]) for row in rows])
 
 
-def _summer(page: HtmlReport, site: Site, done: Done) -> None:
+def _add_summer(page: HtmlReport, site: Site, done: Done) -> None:
     page.heading("Summer: what footage adds to a few labels")
     page.paragraph(
         "Test frames, evenly spaced over the summer; under each prediction its own mIoU."
     )
     with ExitStack() as stack:
-        models = {"SupOnly": torch_model(site.root / done["suponly"]["run"])}
-        models["semi-supervised"] = torch_model(site.root / done["semi"]["run"])
-        models |= dict(_bundle_models(stack, site, site.root / done["export"]["bundle"]))
-        _gallery(page, site, "summer", models, [next(reversed(models))])
-    page.legend([(spec.name, spec.color) for spec in site.config.classes])
+        models = {
+            "SupOnly": model_segmenter(site.root / done["suponly"]["run"]),
+            "semi-supervised": model_segmenter(site.root / done["semi"]["run"]),
+            **dict(_open_bundle(stack, site, site.root / done["export"]["bundle"])),
+        }
+        _add_gallery(page, site, "summer", models, with_entropy=[next(reversed(models))])
+    page.legend(class_legend(site.config.classes))
 
 
-def _autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> None:
+def _add_autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> None:
     page.heading("Autumn: before and after the round")
     page.paragraph(
-        "Leaves have turned, the sun is low, the river high and brown, the mast leans and nobody has wiped the lens. "
-        "The round has learned from the frames above without a single new label for training."
+        "Leaves have turned, the sun is low, the river high and brown, the mast leans and nobody "
+        "has wiped the lens. The round has learned from the frames above without a single new "
+        "label for training."
     )
     with ExitStack() as stack:
-        before = dict(_bundle_models(stack, site, site.root / done["export"]["bundle"]))
-        name, model = next(reversed(before.items()))
-        models = {f"{name} before": model}
+        before = dict(_open_bundle(stack, site, site.root / done["export"]["bundle"]))
+        shipped, model = next(reversed(before.items()))
+        models = {f"{shipped} before": model}
         if done["round"]["bundle"] is not None:
-            after = dict(_bundle_models(stack, site, site.root / done["round"]["bundle"]))
-            models[f"{name} after"] = after[name]
-        _gallery(page, site, "autumn", models, list(models))
-    page.legend([(spec.name, spec.color) for spec in site.config.classes])
-    head = ["IoU in autumn", *(f"{spec.name}" for spec in site.config.classes)]
+            after = dict(_open_bundle(stack, site, site.root / done["round"]["bundle"]))
+            models[f"{shipped} after"] = after[shipped]
+        _add_gallery(page, site, "autumn", models, with_entropy=list(models))
+    page.legend(class_legend(site.config.classes))
     rows = []
+    name = result.rows[-1].model
     for label, step in (("before the round", "before"), ("after the round", "after")):
-        figures = done[step].get(result.rows[-1].model)
+        figures = done[step].get(name)
         if figures is not None:
-            rows.append(
-                [
-                    f"{result.rows[-1].model}, {label}",
-                    *(f"{value:.1f}" for value in figures["autumn"]["per_class"]),
-                ]
-            )
-    page.table(head, rows)
+            values = [f"{value:.1f}" for value in figures["autumn"]["per_class"]]
+            rows.append([f"{name}, {label}", *values])
+    page.table(["IoU in autumn", *site.config.class_names], rows)
 
 
-def _bundle_models(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[str, Segmenter]]:
-    """The bundle's graphs by name, INT8 last."""
+def _open_bundle(stack: ExitStack, site: Site, path: Path) -> Iterator[tuple[str, Segmenter]]:
+    """Yield the bundle's files by name, INT8 last; they are closed with `stack`."""
     bundle = Bundle.open(path)
-    flavours: tuple[tuple[str, Flavour], ...] = (("edge model", FP32), ("INT8", INT8_CPU))
-    for name, flavour in flavours:
+    for name, flavour in BUNDLE_MODELS:
         if bundle.holds(flavour):
             runner = open_runner(bundle, "cpu", flavour, site.config.infer.threads)
-            yield name, bundle_model(stack.enter_context(runner))
+            yield name, bundle_segmenter(stack.enter_context(runner))
 
 
-def _gallery(
-    page: HtmlReport, site: Site, season: str, models: dict[str, Segmenter], unsure: Sequence[str]
+def _add_gallery(
+    page: HtmlReport,
+    site: Site,
+    season: str,
+    models: dict[str, Segmenter],
+    *,
+    with_entropy: Sequence[str],
 ) -> None:
-    """Rows of frame, truth, predictions, and the entropy of the models named in `unsure`."""
+    """Add rows of frame, truth and predictions, and the entropy of some of the models."""
     frames = list(read_test_frames(site.root, season))
-    palette, classes = site.config.palette, len(site.config.classes)
+    palette = site.config.palette
     rows: list[list[Cell]] = []
-    for place in np.unique(np.linspace(0, len(frames) - 1, SHOWN + 2).round().astype(int)[1:-1]):
-        image, mask = frames[place]
-        row: list[Cell] = [(image, ""), (paint_mask(mask, palette), "")]
-        heats: list[Cell] = []
+    for index in evenly_spaced(len(frames), SHOWN_FRAMES):
+        image, truth = frames[index]
+        row: list[Cell] = [(image, ""), (paint_mask(truth, palette), "")]
+        entropy_cells: list[Cell] = []
         for name, model in models.items():
-            found, entropy = model(image)
-            row.append(
-                (paint_mask(found, palette), f"{miou(confusion_matrix(mask, found, classes)):.1f}")
-            )
-            if name in unsure:
-                grown = cv2.resize(
-                    entropy, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR
-                )
-                heats.append((paint_entropy(np.asarray(grown, np.float32)), ""))
-        rows.append(row + heats)
-    page.pictures(["frame", "truth", *models, *(f"entropy, {name}" for name in unsure)], rows)
+            mask, entropy = model(image)
+            row.append(prediction_cell(truth, mask, palette))
+            if name in with_entropy:
+                width_height = image.shape[1], image.shape[0]
+                full_size = cv2.resize(entropy, width_height, interpolation=cv2.INTER_LINEAR)
+                entropy_cells.append((paint_entropy(np.asarray(full_size, np.float32)), ""))
+        rows.append(row + entropy_cells)
+    entropy_heads = (f"entropy, {name}" for name in with_entropy)
+    page.pictures(["frame", "truth", *models, *entropy_heads], rows)
 
 
-def _logged(page: HtmlReport, site: Site, done: Done) -> None:
+def _add_logged_frames(page: HtmlReport, site: Site, done: Done) -> None:
     page.heading("What the device sent home")
     infer = done["infer"]
     page.paragraph(
-        f"The bundle ran over {infer['frames']} autumn frames at {infer['fps']:.0f} FPS, with decoding, overlay and "
-        f"frame log, and logged {infer['logged']} of them: those with a high share of unreliable pixels (the score), "
-        "and a random control stream. These have the highest scores:"
+        f"The bundle ran over {infer['frames']} autumn frames at {infer['fps']:.0f} FPS, with "
+        f"decoding, overlay and frame log, and logged {infer['logged']} of them: those with a high "
+        "share of unreliable pixels (the score), and a random control stream. These have the "
+        "highest scores:"
     )
     records = [read_record(path) for path in iter_records(site.root / "device" / "log")]
     records.sort(key=lambda record: -record.header.score)
     cells = [
         (record.image(), f"score {record.header.score:.2f}, {record.header.reason}")
-        for record in records[:LOGGED]
+        for record in records[:SHOWN_RECORDS]
     ]
-    page.pictures([], [cells[start : start + 4] for start in range(0, len(cells), 4)])
+    starts = range(0, len(cells), RECORD_COLUMNS)
+    page.pictures([], [cells[start : start + RECORD_COLUMNS] for start in starts])
 
 
-def _gate(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> None:
+def _add_gate(page: HtmlReport, site: Site, done: Done, result: DemoResult) -> None:
     page.heading("The gate")
-    gate = len(site.frames("gate"))
+    number = len(site.frames("gate"))
     page.paragraph(
-        f"The round was {result.verdict}: {result.reason}. The challenger is judged on {gate} frames of `gate`; "
-        f"{gate - done['site']['gate']} of them the owner has labelled in autumn. They judge bundles and never train."
+        f"The round was {result.verdict}: {result.reason}. The challenger is judged on {number} "
+        f"frames of `gate`; {number - done['site']['gate']} of them the owner has labelled in "
+        "autumn. They judge bundles and never train."
     )
     page.paragraph("To go back to the bundle before: `edgeseg adapt --rollback`.")
 
 
-def _times(page: HtmlReport, result: DemoResult) -> None:
+def _add_times(page: HtmlReport, result: DemoResult) -> None:
     page.heading("Where the time went")
     steps = [(name, spent) for name, spent in result.seconds.items() if spent]
     page.table(["step", "seconds"], [[name, f"{spent:.0f}"] for name, spent in steps])
     page.paragraph(
-        f"The site is `{result.folder}`; its overlay video of the autumn is `device/autumn.mp4`. Go into it and try "
-        "`edgeseg status`, `edgeseg log ls device/log`, `edgeseg bench` and `edgeseg adapt --status`."
+        f"The site is `{result.folder}`; its overlay video of the autumn is `device/autumn.mp4`. "
+        "Go into it and try `edgeseg status`, `edgeseg log ls device/log`, `edgeseg bench` and "
+        "`edgeseg adapt --status`."
     )

@@ -9,7 +9,8 @@ import pytest
 
 from edgeseg.demo.renderer.camera_view import Pose, camera_rays, reflect_rays
 from edgeseg.demo.renderer.lighting import Conditions, light_at
-from edgeseg.demo.renderer.scene import SKY, STRUCTURE, WATER, Scene
+from edgeseg.demo.renderer.materials import SKY_CLASS, STRUCTURE_CLASS, WATER_CLASS
+from edgeseg.demo.renderer.scene import Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
 
 
@@ -35,7 +36,7 @@ def test_same_conditions_same_frame_other_seed_other_noise(scene: Scene) -> None
 
 def test_the_river_rises_over_the_bank(scene: Scene) -> None:
     shares = [
-        float((scene.render(Conditions(level=level))[1] == WATER).mean())
+        float((scene.render(Conditions(level=level))[1] == WATER_CLASS).mean())
         for level in (-0.6, 0.2, 1.0)
     ]
     assert shares[0] < shares[1] < shares[2]
@@ -88,7 +89,7 @@ def test_another_pose_moves_the_mask(scene: Scene) -> None:
 def test_boats_are_structure_on_the_water(scene: Scene) -> None:
     masks = [scene.render(Conditions(seed=seed, wind=0.0))[1] for seed in range(12)]
     usual = np.median(np.stack(masks), 0)
-    boats = [(mask == STRUCTURE) & (usual == WATER) for mask in masks]
+    boats = [(mask == STRUCTURE_CLASS) & (usual == WATER_CLASS) for mask in masks]
     assert 1 <= sum(boat.sum() > 8 for boat in boats) <= 10
 
 
@@ -96,7 +97,7 @@ def test_boats_are_structure_on_the_water(scene: Scene) -> None:
 def test_sizes(size: tuple[int, int]) -> None:
     image, mask = Scene(*size).render(Conditions(level=0.5, seed=1))
     assert image.shape[:2] == mask.shape == size
-    assert (mask[: size[0] // 8] == SKY).mean() > 0.5
+    assert (mask[: size[0] // 8] == SKY_CLASS).mean() > 0.5
 
 
 def test_the_sun_moves_from_east_to_west_and_is_high_at_noon() -> None:

@@ -1,5 +1,5 @@
-"""What stands where at the synthetic site: the river's course, trees, boulders, bridge, quay and
-gauge; meters.
+"""The plan of the synthetic site: where the river runs, and where trees, boulders, bridge, quay and
+gauge stand; all in meters, see `camera_view` for the axes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SKY, EARTH, STONES, GRASS, FOREST, LEAF, REED, CONCRETE, WHITE, BLACK, STEEL, BRICK, ROOF = range(
-    13
-)
-BRANCH = (  # hangs into the picture: x, y, z, radius
+from edgeseg.demo.renderer.materials import BRICK, CONCRETE, LEAF, REED, ROOF, STEEL, STONES, WHITE
+
+# Balls of a branch that hangs into the picture: x, y, z, radius.
+BRANCH = (
     (-9.3, 8.0, 6.2, 0.55),
     (-8.7, 8.2, 6.6, 0.5),
     (-9.9, 7.5, 6.4, 0.5),
@@ -23,7 +23,15 @@ BRANCH = (  # hangs into the picture: x, y, z, radius
 
 @dataclass(frozen=True)
 class Box:
-    """Axis-aligned masonry; `gap` cuts it into posts of `post` meters along x."""
+    """Masonry or reed along the axes.
+
+    Attributes:
+        low: The corner of the lowest x, y, z.
+        high: The opposite corner.
+        material: A number of `materials`.
+        gap: The distance of posts along x into which it is cut; 0 leaves it whole.
+        post: The width of a post.
+    """
 
     low: tuple[float, float, float]
     high: tuple[float, float, float]
@@ -34,7 +42,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Crown:
-    """A ball of leaves, or a boulder; `hue` -1..1 tells the plants apart and orders their autumn."""
+    """A ball of leaves, or a boulder.
+
+    Attributes:
+        center: x, y, z.
+        radius: Its radius.
+        hue: -1..1; it tells the plants apart and orders their autumn.
+        material: A number of `materials`.
+    """
 
     center: tuple[float, float, float]
     radius: float
@@ -42,18 +57,19 @@ class Crown:
     material: int = LEAF
 
 
-def river(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The middle of the river and half its width, by distance upstream."""
-    return 3.0 + 5.0 * np.sin(z / 42 + 0.2) + np.square(
-        np.minimum(z, 300.0)
-    ) / 1500, 10.0 + 1.5 * np.sin(z / 23)
+def river_course(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x of the middle of the river and half its width, by distance upstream."""
+    bends = 3.0 + 5.0 * np.sin(z / 42 + 0.2)
+    middle = bends + np.square(np.minimum(z, 300.0)) / 1500
+    return middle, 10.0 + 1.5 * np.sin(z / 23)
 
 
 def crowns(random: np.random.Generator, ground: Callable[[float, float], float]) -> Iterator[Crown]:
-    """Every ball of leaves and every boulder.
+    """Yield every ball of leaves and every boulder.
 
     Args:
-        ground: height of the terrain at x, z.
+        random: The source of everything random.
+        ground: Returns the height of the terrain at x, z.
     """
     for x, z, size in _trees(random):
         hue = float(random.uniform(-1, 1))
@@ -69,7 +85,9 @@ def crowns(random: np.random.Generator, ground: Callable[[float, float], float])
 
 
 def _trees(random: np.random.Generator) -> Iterator[tuple[float, float, float]]:
-    """x, z and size of every tree and bush: some placed for the picture, the rest along the banks."""
+    """Yield x, z and size of every tree and bush: some placed for the picture, the rest along the
+    banks.
+    """
     yield from (
         (-13.2, 17.0, 1.1),
         (-11.6, 22.5, 0.8),
@@ -85,17 +103,17 @@ def _trees(random: np.random.Generator) -> Iterator[tuple[float, float, float]]:
         (-16.5, 13.5, 1.3),
     )
     far = np.arange(54, 200, 7.0)
-    for z, middle, half in zip(far, *river(far), strict=True):
+    for z, middle, half in zip(far, *river_course(far), strict=True):
         for side in (-1, 1):
             x = middle + side * (half + random.uniform(2.0, 9.0))
             yield float(x), float(z + random.uniform(-3, 3)), float(random.uniform(0.9, 3.4))
 
 
 def _boulders(random: np.random.Generator) -> Iterator[tuple[float, float, float]]:
-    """x, z and radius of the stones along the water's edge."""
+    """Yield x, z and radius of the stones along the water's edge."""
     for _ in range(90):
         z = random.uniform(8, 60)
-        middle, half = (float(value[0]) for value in river(np.array([z])))
+        middle, half = (float(value[0]) for value in river_course(np.array([z])))
         side = -1 if random.random() < 0.75 else 1
         yield (
             middle + side * (half + random.normal(0.8, 1.6)),
@@ -105,34 +123,53 @@ def _boulders(random: np.random.Generator) -> Iterator[tuple[float, float, float
 
 
 def boxes() -> Iterator[Box]:
-    """All masonry."""
-    yield Box(
-        (-70, 5.3, 47), (90, 6.4, 52), CONCRETE
-    )  # the bridge: deck, rail, posts, piers, abutment
+    """Yield all masonry, and the reed."""
+    yield from _bridge()
+    yield from _quay()
+    yield from _gauge()
+    yield from _reed()
+    yield from _house()
+
+
+def _bridge() -> Iterator[Box]:
+    """Yield deck, rails, posts, two piers and the abutment."""
+    yield Box((-70, 5.3, 47), (90, 6.4, 52), CONCRETE)
     yield Box((-70, 7.4, 47), (90, 7.55, 47.2), STEEL)
     yield Box((-70, 6.4, 47), (90, 7.4, 47.2), STEEL, gap=2.2, post=0.24)
     yield Box((0.6, -4, 47.6), (2.4, 5.3, 51.4), CONCRETE)
     yield Box((12.6, -4, 47.6), (14.4, 5.3, 51.4), CONCRETE)
     yield Box((-17, -4, 47.2), (-11.5, 5.3, 51.8), BRICK)
-    yield Box((12.5, -4, 25), (30, 2.5, 44), BRICK)  # the quay on the right bank and its rail
+
+
+def _quay() -> Iterator[Box]:
+    """Yield the quay on the right bank and its rail."""
+    yield Box((12.5, -4, 25), (30, 2.5, 44), BRICK)
     yield Box((12.6, 3.4, 25), (12.7, 3.5, 44), STEEL)
     for step in range(7):
         yield Box((12.6, 2.4, 26 + 3 * step), (12.75, 3.5, 26.15 + 3 * step), STEEL)
-    yield Box(
-        (-4.3, -4, 14.0), (-3.4, 3.0, 14.6), CONCRETE
-    )  # the gauge: pile, board, then mast and sensor arm
+
+
+def _gauge() -> Iterator[Box]:
+    """Yield pile and board, then mast and sensor arm."""
+    yield Box((-4.3, -4, 14.0), (-3.4, 3.0, 14.6), CONCRETE)
     yield Box((-4.15, -4, 13.9), (-3.55, 2.9, 14.0), WHITE)
     yield Box((-6.6, -1, 12.5), (-6.48, 6.9, 12.62), STEEL)
     yield Box((-6.6, 6.3, 12.5), (-4.9, 6.4, 12.62), STEEL)
     yield Box((-5.25, 6.05, 12.4), (-4.85, 6.3, 12.75), WHITE)
-    for x, z, wide in (
+
+
+def _reed() -> Iterator[Box]:
+    for x, z, width in (
         (-6.3, 18.0, 1.4),
         (-5.7, 21.0, 1.5),
         (-5.0, 26.5, 1.6),
         (-4.6, 33.0, 2.0),
         (-8.0, 9.6, 1.3),
     ):
-        yield Box((x, -2, z), (x + wide, 1.5, z + 0.1), REED)
-    yield Box((-32, 2, 66), (-24, 8.5, 74), BRICK)  # a house
+        yield Box((x, -2, z), (x + width, 1.5, z + 0.1), REED)
+
+
+def _house() -> Iterator[Box]:
+    yield Box((-32, 2, 66), (-24, 8.5, 74), BRICK)
     yield Box((-32.8, 8.5, 65.4), (-23.2, 9.6, 74.6), ROOF)
     yield Box((-31.6, 9.6, 67), (-24.4, 10.8, 73), ROOF)

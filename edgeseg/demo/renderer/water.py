@@ -9,9 +9,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edgeseg.demo.renderer.lighting import Conditions, Light, leaf_turning
+from edgeseg.demo.renderer.camera_view import Vectors
+from edgeseg.demo.renderer.lighting import LAMP, Conditions, Light
+from edgeseg.demo.renderer.materials import leaf_turning, rgb
 from edgeseg.demo.renderer.noise import Floats, sample_tile, smoothstep
 from edgeseg.demo.renderer.world import World
+
+# x, z and half the width of what breaks the water: two piers and the gauge's pile.
+OBSTACLES = ((1.5, 47.6, 1.1), (13.5, 47.6, 1.1), (-3.85, 13.9, 0.6))
 
 
 @dataclass(frozen=True)
@@ -19,152 +24,164 @@ class WaterPlane:
     """The water plane in the lower part of the picture, one entry a pixel; all (H, W).
 
     Attributes:
-        x, z: where each line of sight meets it.
-        distance: along the line of sight.
-        depth: of the ground below it, meters.
-        direction: of the line of sight, three arrays.
+        x, z: Where each line of sight meets it, meters.
+        distance: Along the line of sight.
+        depth: Of the ground below it, meters.
+        direction: Of the line of sight.
     """
 
     x: Floats
     z: Floats
     distance: Floats
     depth: Floats
-    direction: tuple[Floats, Floats, Floats]
+    direction: Vectors
 
 
 def paint_water(
     world: World,
-    sheet: WaterPlane,
+    plane: WaterPlane,
     mirrored: Floats,
-    bed: Floats,
-    shadow: Floats,
+    ground: Floats,
+    sunlit: Floats,
     conditions: Conditions,
-    shine: Light,
+    light: Light,
 ) -> Floats:
-    """Linear RGB (H, W, 3) of the surface.
+    """Paint the surface.
 
     Args:
-        mirrored: what still water would show, (H/2, W/2, 3).
-        bed: the ground seen through it, (H, W, 3).
-        shadow: (H, W), 1 where the sun reaches the surface.
+        world: The site, whose noise makes the waves.
+        plane: Where it is seen.
+        mirrored: What still water would show, (H/2, W/2, 3).
+        ground: The ground seen through it, (H, W, 3).
+        sunlit: (H, W), 1 where the sun reaches the surface.
+        conditions: The moment.
+        light: Its light.
+
+    Returns:
+        (H, W, 3) linear RGB.
     """
     random = np.random.default_rng((conditions.seed, 11))
-    across, along = _waves(world, sheet, conditions, random)
-    height, width = sheet.x.shape
+    across, along = _wave_slopes(world, plane, conditions, random)
+    height, width = plane.x.shape
+    # Waves bend the mirror image: each pixel looks it up a little to the side, above or below.
     columns = np.arange(width, dtype=np.float32)[None] + across * np.float32(width * 0.10)
     rows = np.arange(height, dtype=np.float32)[:, None] + along * np.float32(height * 0.22)
     mirror = cv2.remap(
         mirrored, columns / 2, rows / 2, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
 
-    dx, dy, dz = sheet.direction
+    dx, dy, dz = plane.direction
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
-    grazing = np.clip(-dy / length + along * np.float32(0.35), 0.02, 1)
-    share = (np.float32(0.04) + np.float32(0.80) * (1 - grazing) ** 4)[..., None]
-    body = _body(sheet, bed, shadow, conditions, shine)
-    color = body + (mirror - body) * share
-    if shine.elevation > 0.02:
-        tx, ty, tz = shine.toward
+    # Like Fresnel's law: the flatter the look, the more is mirrored.
+    steepness = np.clip(-dy / length + along * np.float32(0.35), 0.02, 1)
+    mirror_share = (np.float32(0.04) + np.float32(0.80) * (1 - steepness) ** 4)[..., None]
+    body = _paint_body(plane, ground, sunlit, conditions, light)
+    color = body + (mirror - body) * mirror_share
+    if light.elevation > 0.02:
+        tx, ty, tz = light.toward
+        # The mirrored line of sight, tilted by the waves, against the direction of the sun.
         rise = -dy + np.float32(1.6) * along
         glitter = np.clip(((dx + across) * tx + rise * ty + dz * tz) / length, 0, 1) ** 180
-        color += (glitter * shadow * np.float32(1.8))[..., None] * shine.sun
-    _paint_floating(color, world, sheet, shadow, conditions, shine, random)
+        color += (glitter * sunlit * np.float32(1.8))[..., None] * light.sun
+    _paint_floating(color, world, plane, sunlit, conditions, light, random)
     return np.asarray(color, np.float32)
 
 
-def _waves(
-    world: World, sheet: WaterPlane, conditions: Conditions, random: np.random.Generator
+def _wave_slopes(
+    world: World, plane: WaterPlane, conditions: Conditions, random: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Slopes of the surface across and along the view."""
-    run = np.float32(conditions.seconds * (0.5 + 0.5 * conditions.turbidity))
-    swell = sample_tile(world.large, sheet.x / 17, (sheet.z + run) / 26)
-    ripple = sample_tile(world.fine, (sheet.x + 0.3 * run) / 13, (sheet.z + 1.3 * run) / 19)
-    strength = np.float32(0.05 + 0.20 * conditions.wind) / (1 + sheet.distance / 45)
+    """Return the slopes of the surface across and along the view, smaller in the distance."""
+    run = np.float32(conditions.seconds * (0.5 + 0.5 * conditions.turbidity))  # meters downstream
+    swell = sample_tile(world.large, plane.x / 17, (plane.z + run) / 26)
+    ripple = sample_tile(world.fine, (plane.x + 0.3 * run) / 13, (plane.z + 1.3 * run) / 19)
+    strength = np.float32(0.05 + 0.20 * conditions.wind) / (1 + plane.distance / 45)
     across, along = strength * (0.5 * swell + ripple), strength * (0.4 * swell - 0.8 * ripple)
     if conditions.rain > 0:
         shift = random.random(2).astype(np.float32)
-        rings = sample_tile(world.fine, sheet.x / 5 + shift[0], sheet.z / 5 + shift[1]) ** 3
-        along = along + rings * np.float32(0.05 * conditions.rain) / (1 + sheet.distance / 25)
+        rings = sample_tile(world.fine, plane.x / 5 + shift[0], plane.z / 5 + shift[1]) ** 3
+        along = along + rings * np.float32(0.05 * conditions.rain) / (1 + plane.distance / 25)
     return across, along
 
 
-def _body(
-    sheet: WaterPlane, bed: Floats, shadow: Floats, conditions: Conditions, shine: Light
+def _paint_body(
+    plane: WaterPlane, ground: Floats, sunlit: Floats, conditions: Conditions, light: Light
 ) -> Floats:
-    """Light out of the water itself: silt and, where it is shallow, the ground."""
-    clear, brown = (
-        np.array([0.035, 0.06, 0.045], np.float32),
-        np.array([0.20, 0.145, 0.085], np.float32),
-    )
+    """Return the light out of the water itself: silt and, where it is shallow, the ground."""
+    clear, brown = rgb(0.035, 0.06, 0.045), rgb(0.20, 0.145, 0.085)
     silt = clear + (brown - clear) * np.float32(conditions.turbidity)
-    lit = (
-        shine.ambient * np.float32(0.9)
-        + (shadow * np.float32(max(shine.toward[1], 0.1)))[..., None] * shine.sun
-    )
-    through = np.exp(-np.maximum(sheet.depth, 0) * np.float32(1.6 + 7 * conditions.turbidity))[
-        ..., None
-    ]
+    sunlight = (sunlit * np.float32(max(light.toward[1], 0.1)))[..., None] * light.sun
+    lit = light.ambient * np.float32(0.9) + sunlight
+    density = np.float32(1.6 + 7 * conditions.turbidity)  # of the silt, per meter
+    ground_share = np.exp(-np.maximum(plane.depth, 0) * density)[..., None]
     color = silt * lit
-    if shine.lamp:
-        reach = np.square(sheet.x + 6.5) + np.square(sheet.z - 12.5) + 46
-        color += (
-            silt
-            * (shine.lamp * 16 / (18 + reach))[..., None]
-            * np.array([1.0, 0.82, 0.55], np.float32)
-        )
-    return np.asarray(color + (bed * np.float32(0.6) - color) * through, np.float32)
+    if light.lamp:
+        # 46 is the square of the lamp's height above the water, in meters.
+        square_distance = np.square(plane.x - LAMP[0]) + np.square(plane.z - LAMP[2]) + 46
+        from_lamp = (light.lamp * 16 / (18 + square_distance))[..., None]
+        color += silt * from_lamp * rgb(1.0, 0.82, 0.55)
+    return np.asarray(color + (ground * np.float32(0.6) - color) * ground_share, np.float32)
 
 
 def _paint_floating(
     color: Floats,
     world: World,
-    sheet: WaterPlane,
-    shadow: Floats,
+    plane: WaterPlane,
+    sunlit: Floats,
     conditions: Conditions,
-    shine: Light,
+    light: Light,
     random: np.random.Generator,
 ) -> None:
     """Lay on `color` what drifts: branches, swans, foam behind the piers, leaves in autumn."""
-    lit = shine.ambient + shadow[..., None] * shine.sun * np.float32(max(shine.toward[1], 0.15))
-    brown, white = (
-        np.array([0.12, 0.085, 0.05], np.float32),
-        np.array([0.75, 0.75, 0.72], np.float32),
-    )
+    sunlight = sunlit[..., None] * light.sun * np.float32(max(light.toward[1], 0.15))
+    lit = light.ambient + sunlight
+    brown, white = rgb(0.12, 0.085, 0.05), rgb(0.75, 0.75, 0.72)
     for _ in range(random.poisson(1.5 + 5 * conditions.turbidity)):
-        z, turn = random.uniform(9, 40), random.uniform(0, np.pi)
-        x = random.uniform(-8, 10)
-        east, north = sheet.x - np.float32(x), sheet.z - np.float32(z)
-        one = east * np.float32(np.cos(turn)) + north * np.float32(np.sin(turn))
-        two = north * np.float32(np.cos(turn)) - east * np.float32(np.sin(turn))
-        bird = random.random() < 0.3 * (1 - conditions.turbidity)
-        long, wide = (0.45, 0.3) if bird else (random.uniform(0.6, 2.2), random.uniform(0.12, 0.4))
-        inside = np.square(one / np.float32(long)) + np.square(two / np.float32(wide)) < 1
-        color[inside] = ((white if bird else brown) * lit)[inside]
-    run = np.float32(conditions.seconds * 0.8)
-    streaks = sample_tile(world.fine, sheet.x / 3.5, (sheet.z + run) / 30)
-    foam = smoothstep(
-        3.1 - 1.5 * conditions.turbidity,
-        4.2 - 1.5 * conditions.turbidity,
-        streaks + 1.2 * _wake(sheet),
-    )
+        inside, is_swan = _drifting_ellipse(plane, conditions.turbidity, random)
+        color[inside] = ((white if is_swan else brown) * lit)[inside]
+
+    run = np.float32(conditions.seconds * 0.8)  # meters downstream
+    streaks = sample_tile(world.fine, plane.x / 3.5, (plane.z + run) / 30)
+    start = 3.1 - 1.5 * conditions.turbidity
+    foam = smoothstep(start, 4.2 - 1.5 * conditions.turbidity, streaks + 1.2 * _wake(plane))
     color += (white * lit * np.float32(0.55) - color) * (foam * np.float32(0.7))[..., None]
-    fallen = leaf_turning(conditions.day)
-    if fallen > 0:
-        specks = sample_tile(
-            world.fine, sheet.x / 4 + 0.4, (sheet.z + run) / 4
-        ) + 0.6 * sample_tile(world.large, sheet.x / 30, sheet.z / 50)
-        leaves = smoothstep(2.5 - 0.7 * fallen, 2.8 - 0.7 * fallen, specks)
-        color += (np.array([0.36, 0.17, 0.03], np.float32) * lit - color) * (
-            leaves * np.float32(0.85)
-        )[..., None]
+
+    turned = leaf_turning(conditions.day)
+    if turned > 0:
+        specks = sample_tile(world.fine, plane.x / 4 + 0.4, (plane.z + run) / 4)
+        specks = specks + 0.6 * sample_tile(world.large, plane.x / 30, plane.z / 50)
+        leaves = smoothstep(2.5 - 0.7 * turned, 2.8 - 0.7 * turned, specks)
+        leaf_color = rgb(0.36, 0.17, 0.03) * lit
+        color += (leaf_color - color) * (leaves * np.float32(0.85))[..., None]
 
 
-def _wake(sheet: WaterPlane) -> Floats:
-    """1 in the broken water downstream of the piers and the gauge's pile, 0 elsewhere."""
-    wake = np.zeros_like(sheet.x)
-    for x, z, half in ((1.5, 47.6, 1.1), (13.5, 47.6, 1.1), (-3.85, 13.9, 0.6)):
-        behind = (sheet.z < z) & (sheet.z > z - 9 * half)
-        wake += np.where(
-            behind, np.clip(1 - np.abs(sheet.x - np.float32(x)) / np.float32(half), 0, 1), 0
-        )
+def _drifting_ellipse(
+    plane: WaterPlane, turbidity: float, random: np.random.Generator
+) -> tuple[Floats, bool]:
+    """Draw a branch or a swan: an ellipse somewhere on the water.
+
+    Returns:
+        (H, W), true inside it, and whether it is a swan.
+    """
+    z, turn = random.uniform(9, 40), random.uniform(0, np.pi)
+    x = random.uniform(-8, 10)
+    east, north = plane.x - np.float32(x), plane.z - np.float32(z)
+    sine, cosine = np.float32(np.sin(turn)), np.float32(np.cos(turn))
+    along, across = east * cosine + north * sine, north * cosine - east * sine
+    is_swan = random.random() < 0.3 * (1 - turbidity)
+    half_length, half_width = (
+        (0.45, 0.3) if is_swan else (random.uniform(0.6, 2.2), random.uniform(0.12, 0.4))
+    )
+    squares = np.square(along / np.float32(half_length)) + np.square(
+        across / np.float32(half_width)
+    )
+    return squares < 1, is_swan
+
+
+def _wake(plane: WaterPlane) -> Floats:
+    """Return 1 in the broken water downstream of the obstacles, 0 elsewhere, (H, W)."""
+    wake = np.zeros_like(plane.x)
+    for x, z, half in OBSTACLES:
+        behind = (plane.z < z) & (plane.z > z - 9 * half)
+        strength = np.clip(1 - np.abs(plane.x - np.float32(x)) / np.float32(half), 0, 1)
+        wake += np.where(behind, strength, 0)
     return wake.astype(np.float32)
