@@ -1,7 +1,7 @@
 """kill -9 at random moments of a real round of adaptation: nothing may be corrupt, and the next
 start must finish it.
 
-python benchmarks/kill_adapt.py [--kills 50] [--seed N]
+    python benchmarks/kill_adapt.py [--kills 50] [--seed N]
 
 A tiny site of the demo gets a champion and a frame log. Then `edgeseg adapt` is started and killed
 at a random moment of a random step, started again and killed again, until the step drawn is one
@@ -9,9 +9,8 @@ that is done already: then the round is left to finish, the site put back, and i
 (Moments drawn over the whole time would nearly all fall on training and export.) The round is the
 real one with networks that learn for a few steps; processes are forked from one that has torch
 imported already, so that the moments fall on the round and not on the imports. At the end of each
-round its networks and graphs must be, byte for byte, those of a round that nobody killed. kill -9
-cannot show a missing
-fsync: that takes a power cut.
+round its networks and graphs must be, byte for byte, those of a round that was never killed. kill
+-9 cannot show a missing fsync: that takes a power cut.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ import torch
 
 import edgeseg
 from edgeseg.adapt.publish import open_champion, published_bundles
+from edgeseg.adapt.round_context import real_training_steps
 from edgeseg.adapt.round_state import STEPS, load_rounds
 from edgeseg.atomic_files import replace_link
 from edgeseg.cli.app import app
@@ -75,7 +75,7 @@ SETTINGS = (
 )
 
 
-def in_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: nobody looks at it
+def fork_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: the result is not used
     """Fork, do the work, and return the child's process id."""
     child = os.fork()
     if child == 0:
@@ -99,12 +99,12 @@ def in_child(work: Callable[[], Any], quiet: bool = False) -> int:  # Any: nobod
     return child
 
 
-def ended(child: int) -> int:
-    """The exit code of the child, once it has come to its end."""
+def wait_for(child: int) -> int:
+    """Return the exit code of the child, once it has come to its end."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
+def kill_during(child: int, root: Path, step: str, seconds: float) -> int | None:
     """Kill the child `seconds` after its round reaches `step`; its exit code if it came to its end
     before that.
     """
@@ -113,7 +113,7 @@ def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if moment is None and where(root) == step:
+        if moment is None and current_step(root) == step:
             moment = time.monotonic() + seconds
         time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
@@ -121,18 +121,18 @@ def strike(child: int, root: Path, step: str, seconds: float) -> int | None:
     return None
 
 
-def prepare(root: Path) -> None:
-    """A site whose champion has hardly learned from a site model that has a little, and the log of
-    a device.
+def make_adaptable_site(root: Path) -> None:
+    """Make a site whose champion has hardly learned from a site model that has a little, and the
+    log of a device.
     """
     site = make_site(root, QUICK)
-    some, hardly_any = {"steps": 40, "eval_every": 40, "ema": 0.8}, {"steps": 1, "eval_every": 1}
+    few_steps, one_step = {"steps": 40, "eval_every": 40, "ema": 0.8}, {"steps": 1, "eval_every": 1}
     teacher = train(
-        site, site.config.train.model_copy(update=some), site.make_run_folder("train")
+        site, site.config.train.model_copy(update=few_steps), site.make_run_folder("train")
     ).path
     edge = distill(
         site,
-        site.config.distill.model_copy(update=hardly_any),
+        site.config.distill.model_copy(update=one_step),
         teacher,
         site.make_run_folder("distill"),
     ).path
@@ -143,7 +143,7 @@ def prepare(root: Path) -> None:
         seq=1,
     ).bundle
     replace_link(site.current_bundle, bundle.name)
-    chance = random.Random(0)
+    random_source = random.Random(0)
     config = validate_config(LogConfig, {"min_free_bytes": 0}, "benchmark")
     video = cv2.VideoCapture(str(root / "card" / "autumn.mp4"))
     with FrameLog.open(
@@ -154,7 +154,7 @@ def prepare(root: Path) -> None:
             log.put(
                 image,
                 camera="gauge",
-                score=chance.random(),
+                score=random_source.random(),
                 mask=None,
                 entropy=None,
                 monotonic_ns=number * 10**9,
@@ -163,7 +163,7 @@ def prepare(root: Path) -> None:
 
 
 def adapt(root: Path) -> None:
-    """`edgeseg adapt`, as typed."""
+    """Run `edgeseg adapt` as if it were typed."""
     os.chdir(root)
     app(
         [
@@ -174,8 +174,8 @@ def adapt(root: Path) -> None:
     )
 
 
-def faults(root: Path) -> list[str]:
-    """What is corrupt in the site."""
+def find_faults(root: Path) -> list[str]:
+    """Return what is corrupt in the site."""
     found: list[str] = []
     try:
         site = Site.open(root)
@@ -192,14 +192,14 @@ def faults(root: Path) -> list[str]:
     return found
 
 
-def where(root: Path) -> str:
-    """The step that the newest round stands at."""
+def current_step(root: Path) -> str:
+    """Return the step that the newest round stands at."""
     states = load_rounds(Site.open(root))
     return (states[-1].next_step or "over") if states else STEPS[0]
 
 
-def results(root: Path) -> dict[str, str]:
-    """Digests of what the round has made."""
+def result_digests(root: Path) -> dict[str, str]:
+    """Return digests of what the round has made."""
     folder = root / "rounds" / "0001"
     return {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -209,15 +209,19 @@ def results(root: Path) -> dict[str, str]:
 
 
 @dataclass
-class Tally:
-    """What was seen.
+class KillTally:
+    """The counts of the benchmark.
 
     Attributes:
-        struck: kills by the step that the round then stood at.
-        equal: rounds that ended byte for byte like one that nobody killed.
+        kills_by_step: Kills by the step that the round then stood at.
+        corrupt: Sentences on what was found corrupt.
+        rounds: Rounds that were begun.
+        equal: Rounds that ended byte for byte like one that was never killed.
+        failed: Starts that ended with an error.
+        leftovers: Temporary files left at the end of a round.
     """
 
-    struck: Counter[str] = field(default_factory=Counter)
+    kills_by_step: Counter[str] = field(default_factory=Counter)
     corrupt: list[str] = field(default_factory=list)
     rounds: int = 0
     equal: int = 0
@@ -229,45 +233,53 @@ class Tally:
         return not (self.corrupt or self.failed or self.leftovers) and self.equal == self.rounds
 
 
-def torment(
-    root: Path, seconds: dict[str, float], kills: int, chance: random.Random, tally: Tally
+def run_killed_round(
+    root: Path,
+    seconds: dict[str, float],
+    kills: int,
+    random_source: random.Random,
+    tally: KillTally,
 ) -> None:
-    """One round from its start to its end, killed again and again while kills are left."""
-    while (now := where(root)) != "over":
-        child = in_child(lambda: adapt(root), quiet=True)
-        step = chance.choice(STEPS)
-        if tally.struck.total() == kills or STEPS.index(step) < STEPS.index(now):
-            tally.failed += ended(child) != 0
+    """Run one round from its start to its end, killed again and again while kills are left."""
+    while (now := current_step(root)) != "over":
+        child = fork_child(lambda: adapt(root), quiet=True)
+        step = random_source.choice(STEPS)
+        if tally.kills_by_step.total() == kills or STEPS.index(step) < STEPS.index(now):
+            tally.failed += wait_for(child) != 0
             return
-        code = strike(child, root, step, chance.uniform(0, seconds[step]))
+        code = kill_during(child, root, step, random_source.uniform(0, seconds[step]))
         if code is not None:  # the round was over sooner than it was the first time
             tally.failed += code != 0
             return
-        tally.struck[where(root)] += 1
-        tally.corrupt += faults(root)
+        tally.kills_by_step[current_step(root)] += 1
+        tally.corrupt += find_faults(root)
 
 
-def measure(work: Path, kills: int, chance: random.Random) -> tuple[Tally, dict[str, float], str]:
-    """The tally, the seconds of each step when nobody kills, and how such a round ends."""
-    root, pristine, tally = work / "site", work / "pristine", Tally()
-    if ended(in_child(lambda: prepare(root))):
+def measure_kills(
+    work: Path, kills: int, random_source: random.Random
+) -> tuple[KillTally, dict[str, float], str]:
+    """Return the tally, the seconds of each step without kills, and how such a round ends."""
+    root, pristine, tally = work / "site", work / "pristine", KillTally()
+    if wait_for(fork_child(lambda: make_adaptable_site(root))):
         raise SystemExit("the site could not be made")
     shutil.copytree(root, pristine, symlinks=True)
-    if ended(in_child(lambda: adapt(root))):
+    if wait_for(fork_child(lambda: adapt(root))):
         raise SystemExit("a round that nobody killed has failed")
-    state, reference = load_rounds(Site.open(root))[-1], results(root)
+    state, reference = load_rounds(Site.open(root))[-1], result_digests(root)
     if state.verdict != "published":
         raise SystemExit(f"a round that nobody killed was {state.verdict}: {state.reason}")
     seconds: dict[str, float] = {
         name: max(0.05, done.seconds) for name, done in state.steps.items()
     }
-    while tally.struck.total() < kills:
+    while tally.kills_by_step.total() < kills:
         shutil.rmtree(root)
         shutil.copytree(pristine, root, symlinks=True)
-        torment(root, seconds, kills, chance, tally)
+        run_killed_round(root, seconds, kills, random_source, tally)
         tally.rounds += 1
-        tally.corrupt += faults(root)
-        tally.equal += results(root) == reference and len(published_bundles(Site.open(root))) == 2
+        tally.corrupt += find_faults(root)
+        tally.equal += (
+            result_digests(root) == reference and len(published_bundles(Site.open(root))) == 2
+        )
         tally.leftovers += len(list(root.rglob("*.tmp")))
     return tally, seconds, state.reason
 
@@ -280,33 +292,36 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
+    real_training_steps()  # everything a round needs is imported before the forks
     work = Path(tempfile.mkdtemp(prefix="kill_adapt-"))
     try:
-        tally, seconds, reason = measure(work, given.kills, random.Random(given.seed))
+        tally, seconds, reason = measure_kills(work, given.kills, random.Random(given.seed))
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    versions = f"edgeseg {edgeseg.__version__}, torch {torch.__version__}, Python {platform.python_version()}"
+    versions = (
+        f"edgeseg {edgeseg.__version__}, torch {torch.__version__}, Python "
+        f"{platform.python_version()}"
+    )
     print(
-        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; unkilled: {reason}\n"
+        f"{versions}, {platform.machine()}, {os.cpu_count()} cores, seed {given.seed}; "
+        f"unkilled: {reason}\n"
     )
     print("step             seconds   killed")
     for name in (*STEPS, "over"):
-        print(f"{name:<16} {seconds.get(name, 0):>7.2f} {tally.struck[name]:>8}")
-    kills = tally.struck.total()
+        print(f"{name:<16} {seconds.get(name, 0):>7.2f} {tally.kills_by_step[name]:>8}")
+    kills = tally.kills_by_step.total()
     print(
-        f"\n{kills} kills in {tally.rounds} rounds, {tally.equal} of which ended byte for byte as if nobody had killed"
+        f"\n{kills} kills in {tally.rounds} rounds, {tally.equal} of which ended byte for "
+        "byte as if nobody had killed"
     )
     print(
-        f"{len(tally.corrupt)} corrupt, {tally.failed} starts failed, {tally.leftovers} files left over"
+        f"{len(tally.corrupt)} corrupt, {tally.failed} starts failed, {tally.leftovers} "
+        "files left over"
     )
     for fault in tally.corrupt:
         print(f"corrupt: {fault}")
-    figures = {
-        **vars(tally),
-        "struck": dict(tally.struck),
-        "seconds": seconds,
-        "clean": tally.clean,
-    }
+    figures = {name: value for name, value in vars(tally).items() if name != "kills_by_step"}
+    figures |= {"struck": dict(tally.kills_by_step), "seconds": seconds, "clean": tally.clean}
     print(
         "\n"
         + json.dumps({"benchmark": "kill_adapt", "seed": given.seed, "kills": kills, **figures})

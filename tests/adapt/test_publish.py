@@ -4,7 +4,6 @@ themselves.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,6 @@ from edgeseg.bundle import Bundle
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
 from tests.helpers.rounds import make_bundle, make_champion, make_site
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)  # nobody cuts the power in these tests
 
 
 @pytest.fixture

@@ -16,22 +16,22 @@ from edgeseg.adapt import round_runner as rounds
 from edgeseg.adapt.publish import open_champion
 from edgeseg.cli.app import app
 from edgeseg.site import Site
-from tests.helpers.rounds import BAD, Stand, make_champion, make_log, make_site
+from tests.helpers.rounds import BAD, TrainingStandIns, make_champion, make_log, make_site
 
 
 @pytest.fixture
-def stand() -> Stand:
-    return Stand()
+def stand_ins() -> TrainingStandIns:
+    return TrainingStandIns()
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand: Stand) -> Site:
-    """A site with a champion and a log, training played by `stand`, and the shell inside it."""
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stand_ins: TrainingStandIns) -> Site:
+    """A site with a champion and a log, training played by `stand_ins`, and the shell inside it."""
     site = make_site(tmp_path / "site")
     make_champion(site)
     make_log(tmp_path / "log", range(100, 105))
     monkeypatch.setattr(os, "fsync", lambda handle: None)  # nobody cuts the power in these tests
-    monkeypatch.setattr(rounds, "real_training_steps", stand.steps)
+    monkeypatch.setattr(rounds, "real_training_steps", stand_ins.steps)
     monkeypatch.chdir(site.root)
     return site
 
@@ -69,18 +69,18 @@ def test_json_holds_the_verdict_and_the_figures(site: Site) -> None:
     assert table["figures"]["classes"]["sky"] == pytest.approx([66.6667, 81.8182])
 
 
-def test_a_rejection_says_why_and_is_no_error(site: Site, stand: Stand) -> None:
-    stand.challenger = BAD
+def test_a_rejection_says_why_and_is_no_error(site: Site, stand_ins: TrainingStandIns) -> None:
+    stand_ins.challenger = BAD
     result = adapt("../log")
     assert result.exit_code == 0
     assert "rejected, the champion stays" in result.stderr and "IoU lost in sky" in result.stderr
     assert open_champion(site).path.name == "first"
 
 
-def test_status_tells_the_history(site: Site, stand: Stand) -> None:
+def test_status_tells_the_history(site: Site, stand_ins: TrainingStandIns) -> None:
     adapt("../log")
     make_log(site.root.parent / "more", range(200, 204))
-    stand.challenger = BAD
+    stand_ins.challenger = BAD
     adapt("../more")
     table = read(adapt("--status", "--json"))
     assert [each["verdict"] for each in table["rounds"]] == ["published", "rejected"]
@@ -108,25 +108,27 @@ def test_rollback_and_what_status_makes_of_it(site: Site) -> None:
     assert refused.exit_code == 1 and "first is the first bundle of its line" in refused.stderr
 
 
-def test_a_round_that_was_cut_off_is_resumed_or_given_up(site: Site, stand: Stand) -> None:
+def test_a_round_that_was_cut_off_is_resumed_or_given_up(
+    site: Site, stand_ins: TrainingStandIns
+) -> None:
     def fail(step: str) -> None:
         if step == "distill":
             raise KeyboardInterrupt
 
-    stand.before = fail
+    stand_ins.before = fail
     assert adapt("../log").exit_code == 130
     assert read(adapt("--status", "--json"))["rounds"][0]["step"] == "distill"
     assert "--resume" in adapt("--status").stderr
     assert read(adapt("--abandon", "--json"))["verdict"] == "abandoned"
     assert adapt("../log").exit_code == 130
-    stand.before = lambda step: None
+    stand_ins.before = lambda step: None
     table = read(adapt("--resume", "--json"))
     assert (table["round"], table["verdict"]) == (2, "published")
 
 
-def test_overrides_reach_the_round(site: Site, stand: Stand) -> None:
+def test_overrides_reach_the_round(site: Site, stand_ins: TrainingStandIns) -> None:
     assert adapt("../log", "--set", "adapt.train_steps=7", "--set", "train.seed=3").exit_code == 0
-    assert dict(stand.calls)["train"]["steps"] == 7
+    assert dict(stand_ins.calls)["train"]["steps"] == 7
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A tiny site with a champion, a frame log, and stand-ins for the heavy steps of a round."""
+"""A tiny site with a champion, a frame log, and stand-ins for the trainings of a round."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from edgeseg.adapt.gate import GateMeasurement
 from edgeseg.adapt.round_context import TrainingSteps
+from edgeseg.adapt.round_runner import RoundResult, run_round
+from edgeseg.adapt.round_status import list_rounds
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import FLAVOURS, Bundle, Manifest, write_bundle
 from edgeseg.config import ClassSpec, LogConfig, SiteConfig, to_toml, validate_config
@@ -202,14 +204,16 @@ GOOD, FAIR, BAD = (
 
 
 @dataclass
-class Stand:
-    """Stand-ins for the heavy steps: they write what the real ones write, and note that they were
-    called.
+class TrainingStandIns:
+    """Stand-ins for the work that takes hours: they write what the real functions write, and note
+    that they were called.
 
     Attributes:
-        challenger: counts that the challenger is said to have; the champion has FAIR.
-        collapse: what the pseudo-labels are said to suffer from.
-        calls: step and the arguments worth looking at.
+        challenger: Counts that the challenger is said to have; the champion has FAIR.
+        collapse: What the pseudo-labels are said to suffer from.
+        int8: Whether the export makes an INT8 file.
+        calls: Step and the arguments worth looking at.
+        before: Called with the name of each step before it.
     """
 
     challenger: NDArray[np.int64] = field(default_factory=lambda: GOOD)
@@ -219,12 +223,14 @@ class Stand:
     before: Callable[[str], None] = lambda step: None
 
     def steps(self) -> TrainingSteps:
-        return TrainingSteps(self._label, self._train, self._distill, self._export, self._compare)
+        return TrainingSteps(
+            self._check_drift, self._train, self._distill, self._export, self._measure
+        )
 
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
 
-    def _label(self, site: Site, run: Path, frames: Any, out: Path, **rest: Any) -> Any:
+    def _check_drift(self, site: Site, run: Path, frames: Any, out: Path, **rest: Any) -> Any:
         self._note("pseudo-label", run=run, frames=[frame.id for frame in frames])
         write_json(out / "statistics.json", {"frames": len(frames)})
         return SimpleNamespace(
@@ -248,19 +254,25 @@ class Stand:
         make_bundle(out, run, seq=seq, int8=self.int8)
         return SimpleNamespace(refused=[] if self.int8 else ["INT8 loses 9.0 mIoU"])
 
-    def _compare(
+    def _measure(
         self, site: Site, challenger: Path, champion: Path, report: Any
     ) -> tuple[GateMeasurement, GateMeasurement]:
         self._note("compare", champion=champion.name)
-        file = FLAVOURS["int8-cpu"].file if self.int8 else FLAVOURS["fp32"].file
-        other = (
-            FLAVOURS["int8-cpu"].file
-            if FLAVOURS["int8-cpu"].file in Bundle.open(champion).manifest.files
-            else FLAVOURS["fp32"].file
-        )
+        int8_file, float_file = FLAVOURS["int8-cpu"].file, FLAVOURS["fp32"].file
+        champion_int8 = int8_file in Bundle.open(champion).manifest.files
         return (
-            GateMeasurement(name=challenger.name, artefact=file, counts=self.challenger, fps=20.0),
-            GateMeasurement(name=champion.name, artefact=other, counts=FAIR, fps=18.0),
+            GateMeasurement(
+                name=challenger.name,
+                artefact=int8_file if self.int8 else float_file,
+                counts=self.challenger,
+                fps=20.0,
+            ),
+            GateMeasurement(
+                name=champion.name,
+                artefact=int8_file if champion_int8 else float_file,
+                counts=FAIR,
+                fps=18.0,
+            ),
         )
 
     def _note(self, name: str, **what: Any) -> None:
@@ -270,3 +282,38 @@ class Stand:
 
 def read(path: Path) -> Any:
     return json.loads(path.read_bytes())
+
+
+def run_with(
+    site: Site, stand_ins: TrainingStandIns | None = None, *logs: str, resume: bool = False
+) -> RoundResult:
+    """Run a round on the logs beside the site, `log` if none is named."""
+    folders = [site.root.parent / name for name in logs or (() if resume else ("log",))]
+    training = (stand_ins or TrainingStandIns()).steps()
+    return run_round(site, folders, resume=resume, training=training)
+
+
+def with_config(site: Site, **changes: dict[str, Any]) -> Site:
+    """The site under another configuration, by section."""
+    table = CONFIG.model_dump()
+    for section, values in changes.items():
+        table[section].update(values)
+    return Site(site.root, validate_config(SiteConfig, table, "the test site"))
+
+
+def verdicts(site: Site) -> list[str]:
+    return [entry.verdict for entry in list_rounds(site)]
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a step."""
+
+
+def interrupt_at(step: str) -> Callable[[str], None]:
+    """Return a `before` of stand-ins that ends a step."""
+
+    def before(name: str) -> None:
+        if name == step:
+            raise Interrupted
+
+    return before

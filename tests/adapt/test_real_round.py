@@ -30,7 +30,7 @@ FAST = {"encoder_lr": 2e-3, "decoder_lr": 4e-3, "ema": 0.8, "eval_every": 20}
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """A site whose site model has learned a little and whose champion hardly anything, and a log."""
+    """A site whose site model has learned a little and its champion hardly anything, and a log."""
     table = {
         **SECTIONS,
         "train": {**SECTIONS["train"], **FAST, "steps": 20},

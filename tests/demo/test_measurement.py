@@ -1,0 +1,28 @@
+"""The measurement of the demo's models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgeseg.demo.measurement import measure_season, read_test_frames
+from edgeseg.imaging.array_types import Image
+from edgeseg.site import Site
+
+
+def test_measuring_counts_what_is_right(site: Site) -> None:
+    answers = [mask for _, mask in read_test_frames(site.root, "summer")]
+    entropy = np.zeros((4, 4), np.float32)
+    replies = iter(answers)
+
+    def perfect(image: Image) -> tuple[Image, NDArray[np.float32]]:
+        return next(replies), entropy
+
+    def water(image: Image) -> tuple[Image, NDArray[np.float32]]:
+        return np.ones(image.shape[:2], np.uint8), entropy
+
+    assert measure_season(perfect, site.root, "summer", 5).miou == 100.0
+    drowned = measure_season(water, site.root, "summer", 5)
+    assert drowned.per_class[1] == pytest.approx(100 * np.mean(np.stack(answers) == 1), abs=0.01)
+    assert drowned.miou == pytest.approx(drowned.per_class[1] / 5, abs=0.01)
