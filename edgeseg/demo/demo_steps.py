@@ -110,8 +110,8 @@ def _export(demo: DemoContext) -> StepOutput:
 def _run_device(demo: DemoContext) -> StepOutput:
     """Run the bundle over the autumn video, with overlay video and frame log."""
     from edgeseg.runtime.framelog.frame_log import FrameLog  # noqa: PLC0415
-    from edgeseg.runtime.outputs.frame_log_sink import LogSink  # noqa: PLC0415
-    from edgeseg.runtime.outputs.overlay_video import VideoSink  # noqa: PLC0415
+    from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink  # noqa: PLC0415
+    from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink  # noqa: PLC0415
     from edgeseg.runtime.pipeline import run_pipeline  # noqa: PLC0415
     from edgeseg.runtime.sources.open_source import open_source  # noqa: PLC0415
 
@@ -135,8 +135,8 @@ def _run_device(demo: DemoContext) -> StepOutput:
         )
         with log:
             sinks = [
-                VideoSink(device / "autumn.mp4", manifest.classes, VIDEO_FPS),
-                LogSink(log, wait=True),
+                OverlayVideoSink(device / "autumn.mp4", manifest.classes, VIDEO_FPS),
+                FrameLogSink(log, wait=True),
             ]
             summary = run_pipeline(
                 source, runner, sinks, queue=config.infer.queue, report=demo.report
