@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.adapt.publish import open_champion, restore_parent
-from edgeseg.adapt.record_import import check_log_folders
+from edgeseg.adapt.records.record_import import check_log_folders
 from edgeseg.adapt.round_context import RoundContext, TrainingSteps, real_training_steps
 from edgeseg.adapt.round_recovery import remove_half_written_files, settle_newest_round
 from edgeseg.adapt.round_state import (

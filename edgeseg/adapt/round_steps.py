@@ -18,8 +18,8 @@ from edgeseg.adapt.champion import (
     round_fingerprint,
 )
 from edgeseg.adapt.gate import GateDecision, judge_challenger
-from edgeseg.adapt.record_import import pull_records
-from edgeseg.adapt.record_selection import RecordSelection, find_candidates, select_records
+from edgeseg.adapt.records.record_import import pull_records
+from edgeseg.adapt.records.record_selection import RecordSelection, find_candidates, select_records
 from edgeseg.adapt.round_context import RoundContext, RoundStepResult
 from edgeseg.adapt.round_state import StepName, load_rounds
 from edgeseg.atomic_files import write_atomic, write_json

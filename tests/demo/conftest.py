@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from edgeseg.demo.demo_site import make_site
+from edgeseg.demo.demo_site import QUICK, DemoSize, make_site
 from edgeseg.site import Site
-from tests.helpers.demo import TINY_DEMO
+
+TINY = replace(QUICK, footage=8, labelled=2, val=2, gate=2, gate_autumn=2, video=6, truth=2)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> DemoSize:
+    """The smallest demo."""
+    return TINY
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A site of a few frames; tests leave it as it is."""
-    return make_site(tmp_path_factory.mktemp("demo") / "site", TINY_DEMO)
+    return make_site(tmp_path_factory.mktemp("demo") / "site", TINY)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeseg.demo.demo_site import label_autumn, make_site
+from edgeseg.demo.demo_site import DemoSize, label_autumn, make_site
 from edgeseg.errors import DataError
 from edgeseg.site import Site
-from tests.helpers.demo import TINY_DEMO
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -29,30 +28,30 @@ def test_the_site_has_its_splits_and_nothing_of_the_autumn(site: Site) -> None:
     assert (site.root / "card" / "autumn.mp4").stat().st_size > 1000
 
 
-def test_making_it_again_changes_nothing(site: Site) -> None:
+def test_making_it_again_changes_nothing(site: Site, tiny: DemoSize) -> None:
     before = _digests(site.root)
-    make_site(site.root, TINY_DEMO)
+    make_site(site.root, tiny)
     assert _digests(site.root) == before
 
 
-def test_a_cut_off_making_is_completed(tmp_path: Path, site: Site) -> None:
+def test_a_cut_off_making_is_completed(tmp_path: Path, site: Site, tiny: DemoSize) -> None:
     folder = tmp_path / "again"
     (folder / "card" / ".labels.tmp").mkdir(parents=True)
     (folder / "edgeseg.toml").write_bytes((site.root / "edgeseg.toml").read_bytes())
-    made = make_site(folder, TINY_DEMO)
+    made = make_site(folder, tiny)
     assert {frame.id for frame in made.frames()} == {frame.id for frame in site.frames()}
     assert not list(folder.rglob(".*.tmp"))
 
 
-def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
+def test_a_foreign_folder_is_left_alone(tmp_path: Path, tiny: DemoSize) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(DataError, match="not empty"):
-        make_site(tmp_path, TINY_DEMO)
+        make_site(tmp_path, tiny)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_autumn_labels_judge_and_never_train(tmp_path: Path, site: Site) -> None:
-    copy = make_site(tmp_path / "site", TINY_DEMO)
+def test_autumn_labels_judge_and_never_train(tmp_path: Path, site: Site, tiny: DemoSize) -> None:
+    copy = make_site(tmp_path / "site", tiny)
     label_autumn(copy)
     new = {
         frame.id: frame for frame in copy.frames() if frame.id not in {f.id for f in site.frames()}

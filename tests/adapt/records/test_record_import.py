@@ -10,7 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.adapt.record_import import PullResult, load_origins, pull_records, safe_camera_name
+from edgeseg.adapt.records.record_import import (
+    PullResult,
+    load_origins,
+    pull_records,
+    safe_camera_name,
+)
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.progress import NullReporter
 from edgeseg.runtime.framelog.record_format import read_record
@@ -112,7 +117,7 @@ def test_a_record_evicted_while_we_read_is_no_damage(
             path.unlink()
         return read_record(path)
 
-    monkeypatch.setattr("edgeseg.adapt.record_import.read_record", evict)
+    monkeypatch.setattr("edgeseg.adapt.records.record_import.read_record", evict)
     result = take(site, tmp_path / "log")
     assert (result.added, result.damaged) == (2, ())
 

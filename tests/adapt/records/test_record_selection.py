@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeseg.adapt.record_selection import RecordCandidate, select_records
+from edgeseg.adapt.records.record_selection import RecordCandidate, select_records
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.site import Frame
 from tests.helpers.rounds import scene

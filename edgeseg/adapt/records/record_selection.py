@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgeseg.adapt.champion import learned_frames
-from edgeseg.adapt.record_import import load_origins
+from edgeseg.adapt.records.record_import import load_origins
 from edgeseg.imaging.perceptual_hash import HashSet
 from edgeseg.site import Frame, Site
 
