@@ -6,14 +6,20 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tests.helpers.processes import CLASSES, Results, alone, inputs, together
+from tests.helpers.processes import (
+    CLASSES,
+    Results,
+    compute_in_one_process,
+    compute_in_processes,
+    make_inputs,
+)
 
 LOSSES = ("cross_entropy", "info_nce", "feature_matching", "directional")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, list[Results]]:
-    return alone(), together(2, tmp_path_factory.mktemp("world"))
+    return compute_in_one_process(), compute_in_processes(2, tmp_path_factory.mktemp("world"))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +41,7 @@ def test_banks_are_equal_and_hold_what_one_would(results: tuple[Results, list[Re
     for name in range(CLASSES):
         size = int(one["size"][name])
         if name == 1:  # two pushes of 60 out of more, so the draw decides which
-            allowed = F.normalize(inputs()["rep"][inputs()["mask"][:, 1]], dim=1)
+            allowed = F.normalize(make_inputs()["rep"][make_inputs()["mask"][:, 1]], dim=1)
             nearest = (two[0]["bank"][name, :size] @ allowed.T).amax(1)
             torch.testing.assert_close(nearest, torch.ones(size))
             continue

@@ -44,7 +44,7 @@ class StartingPoint:
 
     @property
     def int8(self) -> bool:
-        """Whether the champion ships its INT8 file."""
+        """True if the champion ships its INT8 file."""
         return INT8_FILE in self.bundle.manifest.files
 
 

@@ -1,4 +1,4 @@
-"""What the steps of a round are given, and what they hand back.
+"""The context that the steps of a round are given, and the result that they hand back.
 
 The training work is handed in (`TrainingSteps`), so that the order of the steps, the files and
 every place a kill can strike are tested in seconds with stand-ins. `real_training_steps` imports
@@ -95,7 +95,7 @@ class RoundContext:
 
 @dataclass(frozen=True)
 class RoundStepResult:
-    """What a step leaves behind.
+    """The result of a step.
 
     Attributes:
         output: Figures and names for later steps and reports.

@@ -1,4 +1,4 @@
-"""What the next start does after a kill: trust what is whole, remove what is not, and end a round
+"""Recovery after a kill: the next start trusts what is whole, removes what is not, and ends a round
 that was killed between publishing and saying so.
 """
 

@@ -25,7 +25,7 @@ PLAN_FILE = "comparison.json"
 
 @dataclass(frozen=True)
 class ComparisonSetup:
-    """What is compared, on what data, and where.
+    """The methods that are compared, on their data and machine.
 
     Attributes:
         config: The settings of every run.

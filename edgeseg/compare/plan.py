@@ -22,7 +22,7 @@ from edgeseg.training.initial_weights import refuse_frozen_random_encoder
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """What is compared: every method with the seeds `config.seed`, `config.seed + 1`, ...
+    """A comparison to make: every method with the seeds `config.seed`, `config.seed + 1`, ...
 
     Attributes:
         config: The settings of every run; its method is of no account.

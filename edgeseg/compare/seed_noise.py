@@ -1,4 +1,5 @@
-"""How far apart the means of two methods can lie by chance alone, from the spread over seeds.
+"""The distance by which the means of two methods can differ by chance alone, from the spread over
+seeds.
 
 Two means differ when they lie further apart than t * sqrt(s^2/n + r^2/m) with n and m runs. s and r
 are the spreads of the two methods over their seeds: the one pooled over all methods, but for a

@@ -34,7 +34,7 @@ FIRST_BUNDLE = "first"
 
 @dataclass(frozen=True)
 class DemoContext:
-    """What the steps are given.
+    """The context that the steps are given.
 
     Attributes:
         folder: The site.
@@ -49,6 +49,7 @@ class DemoContext:
     report: ProgressReporter
 
     def open_site(self) -> Site:
+        """Open the site as it is now."""
         return Site.open(self.folder)
 
 

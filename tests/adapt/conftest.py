@@ -1,4 +1,4 @@
-"""What tests of adaptation share."""
+"""Fixtures of the tests of adaptation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be there before a round starts."""
+"""A round that lacks something is refused before it starts."""
 
 from __future__ import annotations
 

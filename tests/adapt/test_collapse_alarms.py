@@ -23,15 +23,15 @@ def compare(predicted: tuple[float, ...], labelled: tuple[float, ...]) -> Pseudo
 
 
 def test_like_the_labels_raises_no_alarm() -> None:
-    found = compare((0.3, 0.5, 0.2), (0.35, 0.45, 0.2))
-    assert (found.alarms, found.collapse, found.kept) == ((), "", 0.8)
-    assert found.kl < 0.05
+    statistics = compare((0.3, 0.5, 0.2), (0.35, 0.45, 0.2))
+    assert (statistics.alarms, statistics.collapse, statistics.kept) == ((), "", 0.8)
+    assert statistics.kl < 0.05
 
 
 def test_a_drift_of_the_classes_is_told_but_does_not_stop() -> None:
-    found = compare((0.1, 0.1, 0.8), (0.5, 0.4, 0.1))
-    assert found.collapse == ""
-    assert len(found.alarms) == 1 and "bank" in found.alarms[0]
+    statistics = compare((0.1, 0.1, 0.8), (0.5, 0.4, 0.1))
+    assert statistics.collapse == ""
+    assert len(statistics.alarms) == 1 and "bank" in statistics.alarms[0]
 
 
 def test_kl_is_that_of_the_formula() -> None:
@@ -55,5 +55,5 @@ def test_a_site_that_is_nearly_one_class_is_judged_by_its_own_labels() -> None:
 
 
 def test_a_class_without_labels_is_no_infinity() -> None:
-    found = compare((0.3, 0.4, 0.3), (0.5, 0.5, 0.0))
-    assert np.isfinite(found.kl) and found.alarms
+    statistics = compare((0.3, 0.4, 0.3), (0.5, 0.5, 0.0))
+    assert np.isfinite(statistics.kl) and statistics.alarms

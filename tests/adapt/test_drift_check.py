@@ -45,17 +45,17 @@ def test_the_reliable_pixels_carry_the_models_classes(
     site: Site, run: Path, tmp_path: Path
 ) -> None:
     frames = site.frames("unlabelled")
-    found = check_drift(site, run, frames, tmp_path / "out", alpha=0.2)
+    statistics = check_drift(site, run, frames, tmp_path / "out", alpha=0.2)
     model = load_model(run)
     for frame in frames:
         mask = cv2.imread(str(tmp_path / "out" / f"{frame.id}.png"), cv2.IMREAD_UNCHANGED)
         seed = int(frame.id.rpartition("-")[2], 16)
-        wanted = predict(model.module, [scene(seed)[0]])[0][0].numpy()
-        assert mask is not None and mask.shape == wanted.shape
-        assert np.array_equal(mask[mask != 255], wanted[mask != 255])
-    assert found.frames == len(frames)
-    assert read(tmp_path / "out/statistics.json")["kl"] == found.kl
-    assert sum(found.predicted.values()) == pytest.approx(1, abs=1e-3)
+        expected = predict(model.module, [scene(seed)[0]])[0][0].numpy()
+        assert mask is not None and mask.shape == expected.shape
+        assert np.array_equal(mask[mask != 255], expected[mask != 255])
+    assert statistics.frames == len(frames)
+    assert read(tmp_path / "out/statistics.json")["kl"] == statistics.kl
+    assert sum(statistics.predicted.values()) == pytest.approx(1, abs=1e-3)
 
 
 def test_about_a_share_alpha_is_left_open(site: Site, run: Path, tmp_path: Path) -> None:

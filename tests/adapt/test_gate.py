@@ -44,7 +44,7 @@ def frames(
     return counts
 
 
-def verdict(
+def judge(
     new: Any,
     old: Any,
     *,
@@ -65,15 +65,15 @@ def failed(judgement: GateDecision) -> list[str]:
 
 
 def test_a_better_challenger_is_promoted() -> None:
-    found = verdict(frames((0.95, 0.95, 0.9)), frames((0.9, 0.9, 0.8)))
-    assert found.promoted
-    assert found.difference.low > 0
-    assert "every check passed" in found.reason
+    decision = judge(frames((0.95, 0.95, 0.9)), frames((0.9, 0.9, 0.8)))
+    assert decision.promoted
+    assert decision.difference.low > 0
+    assert "every check passed" in decision.reason
 
 
 def test_an_equal_challenger_is_promoted() -> None:
     same = frames((0.9, 0.9, 0.8), noise=0.05)
-    assert verdict(same, same).promoted
+    assert judge(same, same).promoted
 
 
 def test_the_figures_are_those_of_one_confusion_matrix() -> None:
@@ -81,9 +81,9 @@ def test_the_figures_are_those_of_one_confusion_matrix() -> None:
         frames((0.95, 0.9, 0.7), noise=0.1, seed=1),
         frames((0.9, 0.9, 0.8), noise=0.1, seed=2),
     )
-    found = verdict(new, old)
-    assert found.challenger["miou"] == pytest.approx(miou(new.sum(0)), abs=1e-3)
-    assert found.difference.mean == pytest.approx(miou(new.sum(0)) - miou(old.sum(0)))
+    decision = judge(new, old)
+    assert decision.challenger["miou"] == pytest.approx(miou(new.sum(0)), abs=1e-3)
+    assert decision.difference.mean == pytest.approx(miou(new.sum(0)) - miou(old.sum(0)))
 
 
 def test_a_loss_beyond_max_drop_is_rejected_even_when_it_may_be_chance() -> None:
@@ -91,90 +91,90 @@ def test_a_loss_beyond_max_drop_is_rejected_even_when_it_may_be_chance() -> None
     new = np.concatenate(
         [frames((0.98, 0.98, 0.9), number=10), frames((0.8, 0.8, 0.68), number=10)]
     )
-    found = verdict(new, old, max_class_drop=100)
-    assert found.difference.mean < -0.2 < 0 < found.difference.high
-    assert failed(found) == ["mean"]
+    decision = judge(new, old, max_class_drop=100)
+    assert decision.difference.mean < -0.2 < 0 < decision.difference.high
+    assert failed(decision) == ["mean"]
 
 
 def test_a_small_loss_is_forgiven_only_while_it_may_be_chance() -> None:
     old = frames((0.9, 0.9, 0.8), number=40)
     steady = frames((0.899, 0.899, 0.799), number=40)
-    assert -0.3 < verdict(steady, old, max_drop=0.3).difference.mean < 0
-    assert failed(verdict(steady, old, max_drop=0.3)) == ["chance"]
+    assert -0.3 < judge(steady, old, max_drop=0.3).difference.mean < 0
+    assert failed(judge(steady, old, max_drop=0.3)) == ["chance"]
     shaky = (
         old.copy()
     )  # the same loss in all, but from few frames: half of them gain, half lose a little more
     shaky[::2] = frames((0.910, 0.910, 0.81), number=20)
     shaky[1::2] = frames((0.8885, 0.8885, 0.789), number=20)
-    found = verdict(shaky, old, max_drop=0.3)
-    assert -0.3 < found.difference.mean < 0 < found.difference.high
-    assert found.promoted
+    decision = judge(shaky, old, max_drop=0.3)
+    assert -0.3 < decision.difference.mean < 0 < decision.difference.high
+    assert decision.promoted
 
 
 def test_a_class_that_falls_is_named() -> None:
-    found = verdict(frames((0.99, 0.99, 0.72)), frames((0.9, 0.9, 0.8)))
-    assert found.difference.mean > 0
-    assert failed(found) == ["classes"]
-    assert "pole" in found.reason
-    assert "sky" not in found.reason.split(";")[1]
+    decision = judge(frames((0.99, 0.99, 0.72)), frames((0.9, 0.9, 0.8)))
+    assert decision.difference.mean > 0
+    assert failed(decision) == ["classes"]
+    assert "pole" in decision.reason
+    assert "sky" not in decision.reason.split(";")[1]
 
 
 def test_a_class_of_a_few_pixels_may_move() -> None:
     tiny = (4000, 5000, 4)
-    found = verdict(
+    decision = judge(
         frames((0.99, 0.99, 0.5), pixels=tiny), frames((0.9, 0.9, 1.0), pixels=tiny), max_drop=100
     )
-    assert "classes" not in failed(found)
+    assert "classes" not in failed(decision)
 
 
 def test_a_class_that_is_lost_is_named_however_few_its_pixels() -> None:
     tiny = (4000, 5000, 4)
-    found = verdict(
+    decision = judge(
         frames((0.99, 0.99, 0.0), pixels=tiny), frames((0.99, 0.95, 1.0), pixels=tiny), max_drop=100
     )
-    assert "lost" in failed(found)
-    assert "pole is no longer found" in found.reason
+    assert "lost" in failed(decision)
+    assert "pole is no longer found" in decision.reason
 
 
 def test_a_class_that_the_champion_never_found_cannot_be_lost() -> None:
     nothing = frames((0.95, 0.95, 0.0))
-    assert verdict(nothing, frames((0.9, 0.9, 0.0))).promoted
+    assert judge(nothing, frames((0.9, 0.9, 0.0))).promoted
 
 
 def test_a_class_that_the_gate_frames_do_not_show_is_no_reason() -> None:
     empty = (4000, 5000, 0)
-    found = verdict(frames((0.95, 0.95, 0), pixels=empty), frames((0.9, 0.9, 0), pixels=empty))
-    assert found.promoted
+    decision = judge(frames((0.95, 0.95, 0), pixels=empty), frames((0.9, 0.9, 0), pixels=empty))
+    assert decision.promoted
 
 
 def test_a_missing_int8_file_is_rejected() -> None:
     better = frames((0.99, 0.99, 0.9)), frames((0.9, 0.9, 0.8))
-    assert failed(verdict(*better, new_file=FP32)) == ["artefact"]
-    assert verdict(*better, new_file=FP32, old_file=FP32).promoted
-    assert verdict(*better, old_file=FP32).promoted
+    assert failed(judge(*better, new_file=FP32)) == ["artefact"]
+    assert judge(*better, new_file=FP32, old_file=FP32).promoted
+    assert judge(*better, old_file=FP32).promoted
 
 
 def test_a_slow_challenger_is_rejected() -> None:
     better = frames((0.99, 0.99, 0.9)), frames((0.9, 0.9, 0.8))
-    assert failed(verdict(*better, fps=11.9, min_fps=12)) == ["speed"]
-    assert verdict(*better, fps=12.1, min_fps=12).promoted
+    assert failed(judge(*better, fps=11.9, min_fps=12)) == ["speed"]
+    assert judge(*better, fps=12.1, min_fps=12).promoted
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN")
 def test_gate_frames_without_any_label_promote_nobody() -> None:
     nothing = np.zeros((3, 3, 3), np.int64)
-    found = verdict(nothing, nothing)
-    assert not found.promoted
-    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["difference"]["mean"] is None
+    decision = judge(nothing, nothing)
+    assert not decision.promoted
+    assert json.loads(json.dumps(decision.as_json(), allow_nan=False))["difference"]["mean"] is None
 
 
 def test_other_frames_are_refused() -> None:
     with pytest.raises(ValueError, match="same frames"):
-        verdict(frames((0.9, 0.9, 0.9), number=3), frames((0.9, 0.9, 0.9), number=4))
+        judge(frames((0.9, 0.9, 0.9), number=3), frames((0.9, 0.9, 0.9), number=4))
 
 
 def test_the_judgement_is_plain_json() -> None:
-    table = verdict(frames((0.95, 0.9, 0.7)), frames((0.9, 0.9, 0.8))).as_json()
+    table = judge(frames((0.95, 0.9, 0.7)), frames((0.9, 0.9, 0.8))).as_json()
     assert json.loads(json.dumps(table, allow_nan=False))["classes"]["sky"][0] == pytest.approx(
         table["classes"]["sky"][0]
     )
@@ -192,4 +192,4 @@ def test_a_planted_regression_never_passes(seed: int, loss: float, place: int) -
     moved = (new[:, place, place] * loss / 100).astype(np.int64)
     new[:, place, place] -= moved
     new[:, place, (place + 1) % 3] += moved
-    assert not verdict(new, old, max_drop=0.0).promoted
+    assert not judge(new, old, max_drop=0.0).promoted

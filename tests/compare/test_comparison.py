@@ -192,7 +192,7 @@ def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(
 
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[ComparisonPlan, Path]]:
-    """What would be trained, and where; nothing is."""
+    """The plans and folders that would be trained; nothing is."""
     calls: list[tuple[ComparisonPlan, Path]] = []
 
     def note(site: Site, plan: ComparisonPlan, out: Path, **others: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the page of a comparison draws."""
+"""Curves and pictures on the page of a comparison."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compared, before anything is written."""
+"""The plan of a comparison, before anything is written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.helpers.comparison import tiny_config
 
 
 @pytest.mark.parametrize(
-    ("device", "at_once", "named", "wanted"),
+    ("device", "at_once", "named", "expected"),
     [
         ("auto", 2, None, ("0", "1")),
         ("cuda", 3, "3,GPU-5", ("3", "GPU-5")),
@@ -26,7 +26,7 @@ def test_gpus_are_those_that_the_command_sees(
     device: str,
     at_once: int,
     named: str | None,
-    wanted: tuple[str, ...],
+    expected: tuple[str, ...],
 ) -> None:
     """Two GPUs are pretended; there is none here."""
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -36,7 +36,7 @@ def test_gpus_are_those_that_the_command_sees(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
     assert (
         plan_comparison(site, tiny_config(device=device), ["suponly"], 1, jobs=at_once).gpus
-        == wanted
+        == expected
     )
 
 
@@ -57,8 +57,8 @@ def test_every_method_that_works_here_can_be_asked_for_at_once(
 
 
 def test_only_methods_that_label_online_get_the_plugins(site: Site) -> None:
-    wanted = plan_comparison(site, tiny_config(plugins=["ael"]), ["cutmix_mt", "st"], 1)
+    expected = plan_comparison(site, tiny_config(plugins=["ael"]), ["cutmix_mt", "st"], 1)
     found = {
-        job.config.method: job.config.plugins for job in wanted.jobs(site.root, site.root / "out")
+        job.config.method: job.config.plugins for job in expected.jobs(site.root, site.root / "out")
     }
     assert found == {"suponly": (), "cutmix_mt": ("ael",), "st": ()}

@@ -41,26 +41,26 @@ def test_a_process_that_dies_is_a_reason_and_the_others_go_on(
 ) -> None:
     monkeypatch.setattr(pool, "run_job", play_by_seed)
     watcher = Watcher()
-    found = {job.config.seed: reason for job, reason in run_jobs(jobs(tmp_path, 4), 2, watcher)}
-    assert found[0] is None and found[3] == "frame f1 is damaged"
-    assert "SIGKILL, most likely because memory ran out" in str(found[1]) and "exit code 3" in str(
-        found[2]
-    )
+    reasons = {job.config.seed: reason for job, reason in run_jobs(jobs(tmp_path, 4), 2, watcher)}
+    assert reasons[0] is None and reasons[3] == "frame f1 is damaged"
+    assert "SIGKILL, most likely because memory ran out" in str(
+        reasons[1]
+    ) and "exit code 3" in str(reasons[2])
     assert watcher.done == 4 * 4  # the budget of each, however it counted and ended
     assert "suponly seed 0 mIoU 1.0" in watcher.notes
 
 
 @pytest.mark.parametrize(
-    ("gpus", "wanted"), [(("1", "GPU-5"), ["1", "GPU-5"] * 2), ((), ["all"] * 4)]
+    ("gpus", "expected"), [(("1", "GPU-5"), ["1", "GPU-5"] * 2), ((), ["all"] * 4)]
 )
 def test_runs_at_a_time_are_spread_over_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], wanted: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: tuple[str, ...], expected: list[str]
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(pool, "run_job", note_visible_gpus)
     ended = list(run_jobs(jobs(tmp_path, 4), 4, Watcher(), gpus))
     assert [reason for _, reason in ended] == [None] * 4
-    assert [(tmp_path / str(seed) / "gpus").read_text() for seed in range(4)] == wanted
+    assert [(tmp_path / str(seed) / "gpus").read_text() for seed in range(4)] == expected
 
 
 def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,72 +10,79 @@ from tests.helpers.comparison import method_result
 
 
 def test_a_clear_winner_is_taken() -> None:
-    found = [
+    results = [
         method_result("suponly", [50, 51, 52]),
         method_result("a", [60, 61, 62]),
         method_result("b", [55, 56, 57]),
     ]
-    verdict = recommend_method(found)
-    assert verdict.method == "a" and verdict.sentences[0].startswith(
+    recommendation = recommend_method(results)
+    assert recommendation.method == "a" and recommendation.sentences[0].startswith(
         "take a: +10.0 points over suponly"
     )
-    assert "sd 1.00 points, 6 degrees of freedom" in verdict.sentences[-1]
-    assert verdict.noise == pytest.approx(student_t_quantile(0.025, 6) * (2 / 3) ** 0.5)
+    assert "sd 1.00 points, 6 degrees of freedom" in recommendation.sentences[-1]
+    assert recommendation.noise == pytest.approx(student_t_quantile(0.025, 6) * (2 / 3) ** 0.5)
 
 
-@pytest.mark.parametrize(("seconds", "wanted"), [(0.5, "b"), (0.95, "a"), (2.0, "a")])
-def test_a_cheaper_method_within_noise_is_preferred(seconds: float, wanted: str) -> None:
-    found = [
+@pytest.mark.parametrize(("seconds", "expected"), [(0.5, "b"), (0.95, "a"), (2.0, "a")])
+def test_a_cheaper_method_within_noise_is_preferred(seconds: float, expected: str) -> None:
+    results = [
         method_result("suponly", [50, 51, 52]),
         method_result("a", [60, 61, 62]),
         method_result("b", [59, 60, 61], seconds),
     ]
-    verdict = recommend_method(found)
-    assert verdict.method == wanted
+    recommendation = recommend_method(results)
+    assert recommendation.method == expected
     assert any(
-        "within noise" in text and "50 % of its time" in text for text in verdict.sentences
-    ) == (wanted == "b")
+        "within noise" in text and "50 % of its time" in text for text in recommendation.sentences
+    ) == (expected == "b")
 
 
 def test_a_cheaper_method_that_does_not_beat_the_floor_is_no_choice() -> None:
-    found = [
+    results = [
         method_result("suponly", [50, 52]),
         method_result("a", [60, 60.5]),
         method_result("b", [54, 60], 0.1),
     ]
-    noise = SeedNoise.estimate(found)
-    assert found[2].mean - found[0].mean < noise.margin(found[2], found[0])
-    assert recommend_method(found).method in ("suponly", "a")
+    noise = SeedNoise.estimate(results)
+    assert results[2].mean - results[0].mean < noise.margin(results[2], results[0])
+    assert recommend_method(results).method in ("suponly", "a")
 
 
 def test_a_tie_goes_to_the_floor_and_asks_for_more() -> None:
-    verdict = recommend_method(
+    recommendation = recommend_method(
         [method_result("suponly", [50, 53, 51]), method_result("a", [52, 50, 54])]
     )
-    assert verdict.method == "suponly"
+    assert recommendation.method == "suponly"
     assert (
-        "did not help measurably" in verdict.sentences[0] and "more seeds" in verdict.sentences[-2]
+        "did not help measurably" in recommendation.sentences[0]
+        and "more seeds" in recommendation.sentences[-2]
     )
 
 
 def test_a_floor_that_wins_is_said_with_the_typical_causes_and_those_of_the_site() -> None:
-    verdict = recommend_method(
+    recommendation = recommend_method(
         [method_result("suponly", [60, 61]), method_result("a", [50, 51])],
         ["wall in no labelled frame"],
     )
-    assert verdict.method == "suponly" and "even a is 10.0 points below" in verdict.sentences[0]
-    assert verdict.sentences[1].startswith("typical causes: a threshold too low")
-    assert verdict.sentences[2] == "this site shows: wall in no labelled frame"
-    assert not any("more seeds" in text for text in verdict.sentences)
+    assert (
+        recommendation.method == "suponly"
+        and "even a is 10.0 points below" in recommendation.sentences[0]
+    )
+    assert recommendation.sentences[1].startswith("typical causes: a threshold too low")
+    assert recommendation.sentences[2] == "this site shows: wall in no labelled frame"
+    assert not any("more seeds" in text for text in recommendation.sentences)
 
 
-@pytest.mark.parametrize(("value", "wanted"), [(54.1, "suponly"), (54.2, "a")])
-def test_with_one_seed_the_spread_is_assumed(value: float, wanted: str) -> None:
+@pytest.mark.parametrize(("value", "expected"), [(54.1, "suponly"), (54.2, "a")])
+def test_with_one_seed_the_spread_is_assumed(value: float, expected: str) -> None:
     assert student_t_quantile(0.05, 10_000) * ASSUMED_SPREAD * 2**0.5 == pytest.approx(
         4.158, abs=1e-3
     )
-    verdict = recommend_method([method_result("suponly", [50]), method_result("a", [value])])
-    assert verdict.method == wanted and "scatter by 1.5 points" in verdict.sentences[-1]
+    recommendation = recommend_method([method_result("suponly", [50]), method_result("a", [value])])
+    assert (
+        recommendation.method == expected
+        and "scatter by 1.5 points" in recommendation.sentences[-1]
+    )
 
 
 def test_the_best_of_many_must_be_better_than_the_best_of_one() -> None:
@@ -92,44 +99,50 @@ def test_the_best_of_many_must_be_better_than_the_best_of_one() -> None:
 def test_a_method_that_scatters_wildly_does_not_hide_what_the_others_show() -> None:
     good = [method_result("suponly", [50, 50.5, 49.5]), method_result("u2pl", [55, 55.5, 54.5])]
     assert recommend_method(good).method == "u2pl"
-    verdict = recommend_method([*good, method_result("gct", [30, 50, 10])])
-    assert verdict.method == "u2pl" and "gct scatters far more" in verdict.sentences[-1]
+    recommendation = recommend_method([*good, method_result("gct", [30, 50, 10])])
+    assert (
+        recommendation.method == "u2pl" and "gct scatters far more" in recommendation.sentences[-1]
+    )
     noise = SeedNoise.estimate([*good, method_result("gct", [30, 50, 10])])
     assert noise.spread == pytest.approx(0.5) and noise.degrees_of_freedom == 4
     assert noise.margin(good[0], method_result("gct", [30, 50, 10])) == pytest.approx(
         student_t_quantile(0.025, 4) * (((4 * 0.25 + 2 * 400) / 6 + 0.25) / 3) ** 0.5
     )
-    verdict = recommend_method([*good, method_result("gct", [80, 50, 110])])
+    recommendation = recommend_method([*good, method_result("gct", [80, 50, 110])])
     assert (
-        verdict.method == "u2pl"
-        and "a higher mean is that of gct, but its runs lie too far apart" in verdict.sentences[1]
+        recommendation.method == "u2pl"
+        and "a higher mean is that of gct, but its runs lie too far apart"
+        in recommendation.sentences[1]
     )
 
 
 def test_a_floor_that_scatters_wildly_does_not_win_by_it() -> None:
     """The demo's river: every run of the others is better than the best of the floor."""
-    found = [
+    results = [
         method_result("suponly", [62.5, 53.1, 64.8]),
         method_result("a", [70.0, 69.9, 70.9]),
         method_result("b", [69.5, 70.1, 70]),
     ]
     assert (
-        SeedNoise.estimate(found).outliers == {"suponly"} and recommend_method(found).method == "a"
+        SeedNoise.estimate(results).outliers == {"suponly"}
+        and recommend_method(results).method == "a"
     )
 
 
 def test_a_method_of_which_runs_failed_is_no_choice() -> None:
-    found = [
+    results = [
         method_result("suponly", [50, 51, 52]),
         method_result("cps", [58], failed={1: "x", 2: "x"}),
     ]
-    verdict = recommend_method(found)
+    recommendation = recommend_method(results)
     assert (
-        verdict.method == "suponly"
-        and "left out is cps: 2 of its 3 runs failed" in verdict.sentences[1]
+        recommendation.method == "suponly"
+        and "left out is cps: 2 of its 3 runs failed" in recommendation.sentences[1]
     )
-    verdict = recommend_method([*found, method_result("a", [60, 61, 62])])
-    assert verdict.method == "a" and any("left out is cps" in text for text in verdict.sentences)
+    recommendation = recommend_method([*results, method_result("a", [60, 61, 62])])
+    assert recommendation.method == "a" and any(
+        "left out is cps" in text for text in recommendation.sentences
+    )
 
 
 def test_what_is_missing_is_said() -> None:

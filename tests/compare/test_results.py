@@ -14,13 +14,17 @@ def test_rare_classes_are_labelled_and_below_the_share_or_the_rarest() -> None:
 
 def test_standings_are_sorted_and_keep_what_failed() -> None:
     runs = [*method_result("a", [50, 52]).runs, *method_result("b", [60]).runs]
-    found = group_by_method(runs, {("b", 1): "boom", ("c", 0): "bang"}, ["c", "a", "b", "d"])
-    assert [each.method for each in found] == ["b", "a", "c"]
-    line = table_row(found[0], found[1], ["c0", "c1"])
+    results = group_by_method(runs, {("b", 1): "boom", ("c", 0): "bang"}, ["c", "a", "b", "d"])
+    assert [each.method for each in results] == ["b", "a", "c"]
+    line = table_row(results[0], results[1], ["c0", "c1"])
     assert (line["gain"], line["rare_iou"], line["sd"], line["failed"]) == (
         9.0,
         60.0,
         None,
         {"1": "boom"},
     )
-    assert table_row(found[2], found[1], []) == {"method": "c", "seeds": 0, "failed": {"0": "bang"}}
+    assert table_row(results[2], results[1], []) == {
+        "method": "c",
+        "seeds": 0,
+        "failed": {"0": "bang"},
+    }

@@ -1,4 +1,4 @@
-"""What a comparison takes for chance."""
+"""The noise over seeds that a comparison takes for chance."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def test_methods_that_are_alike_are_told_apart_by_chance_as_rarely_as_the_rule_s
     draw = random.Random(0)
     wrong = 0
     for _ in range(400):
-        found = [
+        results = [
             method_result(name, [draw.gauss(50, 1.3) for _ in range(3)])
             for name in ["suponly", *map(str, range(rivals))]
         ]
-        wrong += recommend_method(found).method != "suponly"
+        wrong += recommend_method(results).method != "suponly"
     assert wrong <= 18  # 2.5 % of 400 are 10; 2.6 standard deviations more
 
 
 @pytest.mark.parametrize(
-    ("doubt", "degrees", "wanted"),
+    ("doubt", "degrees", "expected"),
     [
         (0.05, 1, 12.706),
         (0.05, 2, 4.303),
@@ -38,20 +38,20 @@ def test_methods_that_are_alike_are_told_apart_by_chance_as_rarely_as_the_rule_s
     ],
 )
 def test_the_points_of_student_s_distribution_are_those_of_tables(
-    doubt: float, degrees: int, wanted: float
+    doubt: float, degrees: int, expected: float
 ) -> None:
-    assert student_t_quantile(doubt, degrees) == pytest.approx(wanted, abs=6e-4)
+    assert student_t_quantile(doubt, degrees) == pytest.approx(expected, abs=6e-4)
 
 
 def test_noise_is_pooled_over_methods_with_any_number_of_runs() -> None:
-    found = [
+    results = [
         method_result("suponly", [50, 52]),
         method_result("a", [60]),
         method_result("b", [1, 2, 3]),
     ]
-    noise = SeedNoise.estimate(found)
+    noise = SeedNoise.estimate(results)
     assert noise.degrees_of_freedom == 3
     assert noise.spread == pytest.approx((4 / 3) ** 0.5)  # (1 + 1) + 0 + (1 + 0 + 1) over 1 + 0 + 2
-    assert noise.margin(found[0], found[1]) == pytest.approx(
+    assert noise.margin(results[0], results[1]) == pytest.approx(
         student_t_quantile(0.025, 3) * (4 / 3) ** 0.5 * 1.5**0.5
     )

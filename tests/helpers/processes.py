@@ -30,7 +30,7 @@ ANCHORS = [
 Results = dict[str, Tensor]
 
 
-def inputs() -> dict[str, Tensor]:
+def make_inputs() -> dict[str, Tensor]:
     """Four frames whose two halves differ: other classes, other numbers of ignored pixels."""
     draw = torch.Generator().manual_seed(0)
     pixels = FRAMES * SIZE * SIZE
@@ -71,27 +71,33 @@ def compute(data: dict[str, Tensor]) -> Results:
     )
     label, valid, probability = data["label"], data["label"] != 255, data["logits"].softmax(1)
     confidence = probability.amax(1)
-    found: Results = {"threshold": percentile_threshold(confidence, valid, 0.2)}
-    found["thresholds"] = class_percentile_thresholds(confidence, label, valid, 0.3, CLASSES)
-    found["prototypes"] = prototypes(data["rep"], data["anchors"])
+    results: Results = {"threshold": percentile_threshold(confidence, valid, 0.2)}
+    results["thresholds"] = class_percentile_thresholds(confidence, label, valid, 0.3, CLASSES)
+    results["prototypes"] = prototypes(data["rep"], data["anchors"])
     bank = MemoryBank(CLASSES, 500, WIDTH)
     for _ in range(2):
         bank.push(data["rep"], data["mask"], 60)
-    found |= {"bank": bank.store, "size": bank.size, "pointer": bank.pointer}
+    results |= {"bank": bank.store, "size": bank.size, "pointer": bank.pointer}
     confident = ConfidenceBank(CLASSES)
     confident.update(probability, label)
     confident.update(probability.flip(1), label)
-    found |= {"confidence": confident.value, "seen": confident.seen}
+    results |= {"confidence": confident.value, "seen": confident.seen}
     adaptive = AdaptiveThreshold(momentum=0.5)
     adaptive.update(confidence, label, valid)
-    found["adaptive"] = adaptive.value
+    results["adaptive"] = adaptive.value
 
-    here = data["anchors"].any(0)
+    present = data["anchors"].any(0)
     losses = {
         "cross_entropy": (cross_entropy(logits, label, data["weight"]), logits),
         "info_nce": (
             info_nce(
-                kinds[data["kind"]], data["anchors"], data["goal"], data["negative"], here, 8, 0.5
+                kinds[data["kind"]],
+                data["anchors"],
+                data["goal"],
+                data["negative"],
+                present,
+                8,
+                0.5,
             ),
             kinds,
         ),
@@ -113,12 +119,12 @@ def compute(data: dict[str, Tensor]) -> Results:
         ),
     }
     for name, (loss, source) in losses.items():
-        found[name] = loss.detach()
-        (found[name + " gradient"],) = torch.autograd.grad(loss, source)
-    return found
+        results[name] = loss.detach()
+        (results[name + " gradient"],) = torch.autograd.grad(loss, source)
+    return results
 
 
-def part(data: dict[str, Tensor], rank: int, world: int) -> dict[str, Tensor]:
+def share_of_process(data: dict[str, Tensor], rank: int, world: int) -> dict[str, Tensor]:
     """The part of process `rank` of `world`: its frames, and all that does not belong to frames."""
     mine = {
         name: data[name].chunk(world)[rank]
@@ -127,38 +133,42 @@ def part(data: dict[str, Tensor], rank: int, world: int) -> dict[str, Tensor]:
     return data | mine | {"sure": data["sure"].chunk(world, dim=1)[rank]}
 
 
-def worker(rank: int, world: int, folder: str) -> None:
+def run_process(rank: int, world: int, folder: str) -> None:
     """One process of `world`; leaves its results in the folder."""
     torch.set_num_threads(1)
     place = (Path(folder) / "meeting").as_uri()
     distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=world)
     try:
         torch.manual_seed(rank)
-        torch.save(compute(part(inputs(), rank, world)), Path(folder) / f"{rank}.pt")
+        torch.save(
+            compute(share_of_process(make_inputs(), rank, world)), Path(folder) / f"{rank}.pt"
+        )
     finally:
         distributed.destroy_process_group()
 
 
-def alone() -> Results:
+def compute_in_one_process() -> Results:
     """The same from one process that has all frames; for info_nce the mean over all anchors instead
     of over draws.
     """
-    data = inputs()
-    found = compute(data)
+    data = make_inputs()
+    results = compute(data)
     kinds = data["kinds"].clone().requires_grad_(True)
-    each = []
+    losses_of_draws = []
     for number, (name, _) in enumerate(ANCHORS):
         valid = torch.arange(CLASSES) == name
         mask = valid.expand(1, -1)
-        each.append(
+        losses_of_draws.append(
             info_nce(kinds[number, None], mask, data["goal"], data["negative"], valid, 1, 0.5)
         )
-    loss = (each[0] + (2 * each[1] + each[2]) / 3 + each[3]) / 3
+    loss = (
+        losses_of_draws[0] + (2 * losses_of_draws[1] + losses_of_draws[2]) / 3 + losses_of_draws[3]
+    ) / 3
     (gradient,) = torch.autograd.grad(loss, kinds)
-    return found | {"info_nce": loss.detach(), "info_nce gradient": gradient}
+    return results | {"info_nce": loss.detach(), "info_nce gradient": gradient}
 
 
-def together(world: int, folder: Path) -> list[Results]:
+def compute_in_processes(world: int, folder: Path) -> list[Results]:
     """The results of `world` processes."""
-    spawn(worker, (world, str(folder)), nprocs=world)  # type: ignore[no-untyped-call]
+    spawn(run_process, (world, str(folder)), nprocs=world)  # type: ignore[no-untyped-call]
     return [torch.load(folder / f"{rank}.pt") for rank in range(world)]

@@ -29,7 +29,7 @@ from edgeseg.site import HELD_OUT, Site
 
 @dataclass(frozen=True, kw_only=True)
 class RecordOrigin:
-    """What a device said about a frame: a line of `rounds/records.jsonl`.
+    """The account of a frame by its device: a line of `rounds/records.jsonl`.
 
     The fields are those of `edgeseg.runtime.framelog.record_format.RecordMetadata`, and:
 

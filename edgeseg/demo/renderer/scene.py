@@ -28,7 +28,7 @@ SHADOW_SCALE = 4  # shadows are computed for every fourth row and column
 
 @dataclass(frozen=True)
 class StaticView:
-    """What one camera sees whatever the light and the water.
+    """The view of one camera that no light and no water changes.
 
     Attributes:
         view: Its lines of sight.
@@ -45,7 +45,7 @@ class StaticView:
 
 @dataclass(frozen=True)
 class RiverView:
-    """What one camera sees of the river at one level; the rows below the horizon.
+    """The view of one camera on the river at one level: the rows below the horizon.
 
     Attributes:
         plane: The water plane.

@@ -1,4 +1,4 @@
-"""Where rays meet balls (plants, boulders) and boxes (masonry), and what they look like there."""
+"""Balls (plants, boulders) and boxes (masonry): where rays meet them, and their looks there."""
 
 from __future__ import annotations
 

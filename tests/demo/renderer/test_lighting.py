@@ -1,4 +1,4 @@
-"""Where the sun stands, and in which color it shines."""
+"""The place of the sun, and its color."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be true of every frame and its mask."""
+"""Properties of every frame and its mask."""
 
 from __future__ import annotations
 
