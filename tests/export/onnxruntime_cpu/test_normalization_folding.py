@@ -124,6 +124,7 @@ def test_no_pixel_is_multiplied_any_more(last: bool) -> None:
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.usefixtures("exact_sums")
 @pytest.mark.parametrize(("width", "kernel", "pads", "stride"), SHAPES)
 def test_pixels_go_in_as_they_are(
     width: int, kernel: int, pads: tuple[int, ...], stride: int

@@ -82,6 +82,7 @@ def outputs(
     return found
 
 
+@pytest.mark.usefixtures("exact_sums")
 @pytest.mark.parametrize("float_tensors", [[], ["logits"]])
 @pytest.mark.parametrize(
     ("kernel", "pad", "height", "width"),

@@ -154,6 +154,7 @@ def test_codes_that_were_not_trained_come_back_as_they_were() -> None:
         np.testing.assert_array_equal(layer.bias, CALIBRATED.layers[name].bias)
 
 
+@pytest.mark.usefixtures("exact_sums")
 @pytest.mark.parametrize("flavour", ["int8-cpu", "int8-trt"])
 def test_training_repairs_spoiled_codes(flavour: Int8Flavour) -> None:
     random = np.random.default_rng(1)
