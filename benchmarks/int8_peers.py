@@ -334,7 +334,8 @@ def measure(work: Path, threads: int) -> None:
                 runs[name] = _openvino(path.with_suffix(".xml"), threads)
             if name in runs:
                 runs[name](frames[0])
-        except Exception as error:  # noqa: BLE001  # what a tool's file does in an engine is what is being found out
+        # What a tool's file does in an engine is what is being found out.
+        except Exception as error:  # noqa: BLE001
             faults[name] = str(error).splitlines()[0][:160]
             runs.pop(name, None)
     wanted = np.stack([runs["float"](frame) for frame in frames])

@@ -101,7 +101,8 @@ def variant(method: Method, *, channels_last: bool, compiled: bool) -> Method:
     if channels_last:
         method.to(memory_format=torch.channels_last)
     else:  # the loop's own `normalize` would make the images channels_last
-        method.normalize = lambda images: (images - method.mean) / method.std  # type: ignore[method-assign]
+        mean, std = method.mean, method.std
+        method.normalize = lambda images: (images - mean) / std  # type: ignore[method-assign]
     if compiled:
         method.student.compile(dynamic=False)
         method.teacher.compile(dynamic=False)

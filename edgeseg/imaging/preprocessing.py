@@ -1,7 +1,7 @@
 """Pre-processing on the device: a decoded frame becomes the graph's input.
 
-This half resizes and turns BGR into RGB; pixels stay uint8. The other half, normalization, is inside
-the exported graph (export/graph/pre_post_processing.py).
+This half resizes and turns BGR into RGB; pixels stay uint8. The other half, normalization, is
+inside the exported graph (export/graph/pre_post_processing.py).
 """
 
 from __future__ import annotations

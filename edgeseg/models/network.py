@@ -93,7 +93,8 @@ class Network(nn.Module):
         parameterization).
         """
         copied = copy.deepcopy(self)
-        copied.encoder.model = reparameterize_model(copied.encoder.model, inplace=True)  # type: ignore[arg-type]
+        model = copied.encoder.model
+        copied.encoder.model = reparameterize_model(model, inplace=True)  # type: ignore[arg-type]
         return copied
 
     def trained_modules(self) -> Iterator[nn.Module]:

@@ -90,7 +90,8 @@ class Devices:
             return
         for name, module in list(method.named_children()):
             if any(parameter.requires_grad for parameter in module.parameters()):
-                setattr(method, name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]
+                convert = nn.SyncBatchNorm.convert_sync_batchnorm
+                setattr(method, name, convert(module))  # type: ignore[no-untyped-call]
 
 
 def trains_on_cuda(config: LoopConfig) -> bool:

@@ -40,7 +40,8 @@ def make_site(folder: Path, *, val: int = 5, unlabelled: int = 8) -> Site:
     create_site(folder, CLASSES)
     site = Site.open(folder)
     frames = []
-    splits: list[Split] = [*["labelled"] * 4, *["val"] * val, *["unlabelled"] * unlabelled]  # type: ignore[list-item]
+    numbers: dict[Split, int] = {"labelled": 4, "val": val, "unlabelled": unlabelled}
+    splits = [split for split, number in numbers.items() for _ in range(number)]
     for number, split in enumerate(splits):
         image, mask = picture(number)
         name = f"frame{number}"

@@ -34,7 +34,8 @@ def make(name: str, classes: int = 3, share: float = 0.6, **changes: object) -> 
     def network() -> torch.nn.Module:
         return build_network("deeplabv3plus", "mobilenetv2_035", classes)
 
-    context = MethodContext(network(), torch.ones(classes), config(**changes), network)  # type: ignore[arg-type]
+    settings, pixels = config(**changes), torch.ones(classes)
+    context = MethodContext(network(), pixels, settings, network)  # type: ignore[arg-type]
     if name == "dmt":
         return Mutual(context, context.new_network(), share)
     return DSBN(context) if name == "dsbn" else METHODS[name](context)

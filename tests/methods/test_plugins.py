@@ -269,7 +269,8 @@ def test_prevmatch_keeps_the_last_snapshots_of_the_teacher_and_has_none_in_the_w
         if int(plugin.taken) > len(taken):
             taken.append(step)
     for snapshot in plugin.snapshots:
-        marks.append(float(next(snapshot.classifier.parameters()).flatten()[0]))  # type: ignore[union-attr]
+        weight = next(snapshot.classifier.parameters())  # type: ignore[union-attr]
+        marks.append(float(weight.flatten()[0]))
     assert sorted(marks) == taken[-SNAPSHOTS:] and taken[0] >= 20
 
 
@@ -280,7 +281,12 @@ def test_a_plugin_s_labelled_frames_are_what_is_supervised() -> None:
     ).train()
     (plugin,) = method.plugins  # type: ignore[misc]
     inner = plugin.observe_labelled
-    plugin.observe_labelled = lambda logits, masks: (seen.append(masks), inner(logits, masks))  # type: ignore[func-returns-value]
+
+    def observe(logits: torch.Tensor, masks: torch.Tensor) -> None:
+        seen.append(masks)
+        inner(logits, masks)
+
+    plugin.observe_labelled = observe
     torch.manual_seed(0)
     frames = batch(4, CLASSES)
     method(frames, batch(4, CLASSES, labelled=False), 0.9)

@@ -119,6 +119,7 @@ def graph(learned: Network) -> ModelProto:
 INTERFACE = Interface(height=64, width=96, classes=3, mean=MEAN, std=UNIT_STD)
 
 
+@pytest.mark.usefixtures("exact_sums")
 def test_the_graph_agrees_with_torch_on_what_was_learned(
     learned: Network, graph: ModelProto
 ) -> None:
@@ -150,12 +151,10 @@ def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
     )
     kernels = inspect_kernels(cpu.SerializeToString())
     assert kernels.quantized == integer_convolutions(cpu) == convolutions + pools
-    assert kernels.conversions <= 4 + 2 * len(
-        resizes
-    )  # the image, and the logits, which three nodes read
-    assert (
-        integer_convolutions(trt) > 0.8 * convolutions
-    )  # TensorRT has no kernel for a mean, nor for 8 channels
+    # The image, and the logits, which three nodes read.
+    assert kernels.conversions <= 4 + 2 * len(resizes)
+    # TensorRT has no kernel for a mean, nor for 8 channels.
+    assert integer_convolutions(trt) > 0.8 * convolutions
     images = [picture(seed)[0][None] for seed in range(8)]
     masks = []
     for model in (wrap_network(graph, INTERFACE), cpu, trt):
@@ -163,9 +162,8 @@ def test_all_of_it_runs_on_codes(graph: ModelProto) -> None:
         masks.append(
             np.concatenate([session.run(["mask"], {"image": image})[0] for image in images])
         )
-    assert (
-        min(np.mean(masks[0] == mask) for mask in masks[1:]) > 0.9
-    )  # on pictures half of which it never saw
+    # On pictures half of which it never saw.
+    assert min(np.mean(masks[0] == mask) for mask in masks[1:]) > 0.9
 
 
 @pytest.mark.parametrize(

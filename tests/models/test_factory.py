@@ -56,7 +56,8 @@ def test_encoders_of_many_families_train(arch: str, encoder: str, stride: int) -
     network = build_network(arch, encoder, 3, size=(64, 96))
     logits = network(torch.rand(2, 3, 64, 96)).logits
     assert logits.shape == (2, 3, 64 // stride, 96 // stride)
-    F.cross_entropy(logits, torch.zeros(logits[:, 0].shape, dtype=torch.long)).backward()  # type: ignore[no-untyped-call]
+    loss = F.cross_entropy(logits, torch.zeros(logits[:, 0].shape, dtype=torch.long))
+    loss.backward()  # type: ignore[no-untyped-call]
     gradients = [
         parameter.grad for parameter in network.encoder.parameters() if parameter.grad is not None
     ]

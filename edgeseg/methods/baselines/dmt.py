@@ -2,7 +2,8 @@
 
 Two networks teach each other in five phases. In phase k the one labels, for the other, the k / 5
 most confident pixels of each class; how much a label counts depends on what the trained network
-itself predicts (`losses/baselines/dmt_weights.py`). A network goes on from where its last phase left it.
+itself predicts (`losses/baselines/dmt_weights.py`). A network goes on from where its last phase
+left it.
 
 Simplified: the networks differ in their heads, not in what they were pre-trained on, and a frozen
 peer labels every batch as it comes, so the most confident pixels are those of the batch instead of

@@ -1,7 +1,7 @@
 """The interface of every back end: a runner, which takes frames, and its prediction.
 
-Frames go in as uint8 RGB at the graph's size; they are resized to it by `edgeseg.imaging.preprocessing`
-and normalized inside the graph (`edgeseg.export.graph.pre_post_processing`).
+Frames go in as uint8 RGB at the graph's size; `edgeseg.imaging.preprocessing` resizes them to it,
+and they are normalized inside the graph (`edgeseg.export.graph.pre_post_processing`).
 """
 
 from __future__ import annotations

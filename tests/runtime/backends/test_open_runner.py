@@ -132,7 +132,8 @@ def test_each_back_end_takes_its_own_flavour(tmp_path: Path) -> None:
     ]
     for back_end, precision in refused:
         with pytest.raises(BundleError, match=f"cannot run {precision} on {back_end}"):
-            choose_flavour(bundle, back_end, precision)  # type: ignore[arg-type]  # names from a list
+            # Names from a list.
+            choose_flavour(bundle, back_end, precision)  # type: ignore[arg-type]
 
 
 def test_a_missing_int8_file_is_told_with_what_is_there_instead(tmp_path: Path) -> None:
