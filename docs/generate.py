@@ -115,7 +115,9 @@ def parameters(
             placeholder = name.upper() if required else f"[{name.upper()}]"
             arguments.append((f"`{info.metavar or placeholder}`", meaning))
             continue
-        flag = ", ".join(info.param_decls or [f"--{name.replace('_', '-')}"])
+        # Inside Annotated, Typer keeps the first name of an option where its default would be.
+        first = [info.default] if str(info.default).startswith("-") else []
+        flag = ", ".join([*first, *(info.param_decls or ())] or [f"--{name.replace('_', '-')}"])
         if kind is not bool:
             flag += f" {info.metavar or _placeholder(kind)}"
         free = required or parameter.default in (None, "", False)

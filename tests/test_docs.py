@@ -277,3 +277,11 @@ def test_the_python_page_runs_a_bundle(tmp_path: Path, monkeypatch: pytest.Monke
     names: dict[str, Any] = {}  # Any: as above
     exec(program, names)
     assert names["prediction"].mask.shape == (1, *names["frame"].shape[:2])
+
+
+def test_the_command_line_page_names_the_flags_that_there_are() -> None:
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    for words, command in paths(typer.main.get_command(app)):
+        section = page.split(f"## `edgeseg {' '.join(words)}`\n", 1)[1].split("\n## ", 1)[0]
+        named = set(re.findall(r"^\| `(--[\w-]+)", section, re.MULTILINE))
+        assert named <= flags(command), f"{words}: no such flag {named - flags(command)}"
