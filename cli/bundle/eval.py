@@ -141,8 +141,7 @@ def _load(
     from edgeseg.runtime.bundle_evaluation import read_labelled_frame
 
     for image, mask in pairs:
-        bgr, truth = read_labelled_frame(image, mask, read)
-        yield bgr[..., ::-1].copy(), truth
+        yield read_labelled_frame(image, mask, read)
         bar.advance()
 
 

@@ -37,8 +37,8 @@ class GoldenFrames:
 
     @property
     def images(self) -> list[Image]:
-        """The frames as a camera gives them, (H, W, 3) uint8 BGR each."""
-        return [np.ascontiguousarray(frame[..., ::-1]) for frame in self.frames]
+        """The frames as a camera gives them, (H, W, 3) uint8 RGB each."""
+        return list(self.frames)
 
     def agreement(self, predict_mask: Callable[[NDArray[np.uint8]], Mask]) -> float:
         """Return the percentage of all pixels that get the class that FP32 gave them at export.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]  # (H, W, 3) RGB, or BGR where a docstring says so
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Mask = NDArray[np.uint8]  # (H, W) class ids, IGNORE where nothing is labelled
 Palette = Sequence[tuple[int, int, int]]  # RGB of each class, by class id
 IGNORE = 255  # the class id of pixels that are not labelled: neither trained on nor counted

@@ -26,7 +26,7 @@ NO_FRAME_HEADER = (0xC4, 0xC8, 0xCC)
 
 
 def read_image(path: Path | str) -> Image | None:
-    """Decode a picture to (H, W, 3) uint8 BGR; None if it is missing, truncated or no picture."""
+    """Decode a picture to (H, W, 3) uint8 RGB; None if it is missing, truncated or no picture."""
     path = Path(path)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -38,7 +38,9 @@ def read_image(path: Path | str) -> Image | None:
     if not data or any(data.rfind(end) < 0 for end in end_marks):
         return None
     try:
-        return _decode(data, cv2.IMREAD_COLOR)
+        return np.asarray(
+            cv2.cvtColor(_decode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8
+        )
     except ValueError:  # among others, more pixels than OpenCV is willing to hold
         return None
 

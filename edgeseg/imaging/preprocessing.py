@@ -1,6 +1,6 @@
 """Pre-processing on the device: a decoded frame becomes the graph's input.
 
-This half resizes and turns BGR into RGB; pixels stay uint8. The other half, normalization, is
+This half resizes; pixels stay uint8 RGB. The other half, normalization, is
 inside the exported graph (export/graph/pre_post_processing.py).
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.resize import resize_image
 
 
@@ -17,10 +16,10 @@ def preprocess(image: Image, size: tuple[int, int]) -> Image:
     """Turn a decoded frame into the graph's input.
 
     Args:
-        image: (H, W, 3) uint8 BGR.
+        image: (H, W, 3) uint8 RGB.
         size: (height, width) of the graph's input.
 
     Returns:
         (height, width, 3) uint8 RGB.
     """
-    return np.asarray(cv2.cvtColor(resize_image(image, size), cv2.COLOR_BGR2RGB), np.uint8)
+    return np.ascontiguousarray(resize_image(image, size))

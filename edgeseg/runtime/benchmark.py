@@ -78,7 +78,7 @@ def benchmark_bundle(
 
     Args:
         bundle: The exported model.
-        images: (H, W, 3) uint8 BGR of any size, used in turn.
+        images: (H, W, 3) uint8 RGB of any size, used in turn.
         backend: Where the files run.
         frames: Number of frames timed for each file.
         threads: For inference, 0 for as many as there are cores.

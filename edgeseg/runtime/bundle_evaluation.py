@@ -65,7 +65,7 @@ def evaluate_runner(
 def read_labelled_frame(
     image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]
 ) -> tuple[Image, Mask]:
-    """Read a labelled frame: image, (H, W, 3) uint8 BGR, and mask, (H, W) uint8.
+    """Read a labelled frame: image, (H, W, 3) uint8 RGB, and mask, (H, W) uint8.
 
     Args:
         image_path: The image file.

@@ -21,7 +21,7 @@ from tests.helpers.footage import save_image, scene
 def test_truncated_files_are_no_pictures(tmp_path: Path, suffix: str) -> None:
     path = save_image(tmp_path / f"1{suffix}", scene(1))
     image = read_image(path)
-    assert image is not None and np.abs(image[..., ::-1].astype(int) - scene(1)).mean() < 8
+    assert image is not None and np.abs(image.astype(int) - scene(1)).mean() < 8
     path.write_bytes(path.read_bytes()[:-20])
     assert read_image(path) is None and read_image(tmp_path / "missing.png") is None
 

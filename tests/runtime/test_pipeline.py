@@ -55,7 +55,7 @@ class PatternSource:
                 return
             self.before(number)
             self.read += 1
-            image = painted(np.array([[number % len(CLASSES)]]), 48, 80)[..., ::-1]
+            image = painted(np.array([[number % len(CLASSES)]]), 48, 80)
             yield SourceFrame(
                 np.ascontiguousarray(image),
                 number,

@@ -45,7 +45,7 @@ class FrameLogSink(Sink):
     def write(self, frame: SourceFrame, prediction: Prediction) -> None:
         """Offer one frame."""
         self._log.offer(
-            frame.rgb,
+            frame.image,
             camera=frame.camera,
             score=float(prediction.score[0]),
             mask=prediction.mask[0],

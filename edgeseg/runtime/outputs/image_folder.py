@@ -45,7 +45,8 @@ class OverlayImageSink(Sink):
         size = frame.image.shape[:2]
         overlay = self._overlays.setdefault(size, Overlay(self._classes, *size))
         drawn = overlay.draw_prediction(frame, prediction)
-        _, data = cv2.imencode(self._suffix, drawn, ENCODING_OPTIONS[self._suffix])
+        bgr = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+        _, data = cv2.imencode(self._suffix, bgr, ENCODING_OPTIONS[self._suffix])
         write_output_file(self._folder / f"{frame.name}{self._suffix}", data.tobytes())
 
 

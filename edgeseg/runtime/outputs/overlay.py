@@ -43,14 +43,14 @@ class Overlay:
         scale = np.clip(longer, SMALLEST_SIDE, LARGEST_SIDE) / longer
         # Even numbers: video codecs store color for 2x2 pixels at once.
         self.height, self.width = (max(2, int(side * scale) // 2 * 2) for side in (height, width))
-        self._colors = color_table([spec.rgb[::-1] for spec in classes])
+        self._colors = color_table([spec.rgb for spec in classes])
         self._legend = _Legend(classes, self.height, self.width)
 
     def draw(self, image: Image, mask: Image, score: float, area: NDArray[np.float32]) -> Image:
-        """Return the picture of one frame, (height, width, 3) uint8 BGR.
+        """Return the picture of one frame, (height, width, 3) uint8 RGB.
 
         Args:
-            image: (h, w, 3) uint8 BGR of any size.
+            image: (h, w, 3) uint8 RGB of any size.
             mask: (h', w') uint8 class ids of any size.
             score: Share of unreliable pixels in the frame.
             area: (C,) share of each class.
@@ -87,7 +87,7 @@ class _Legend:
         self._thickness = 1 if self._row < 30 else 2
         self._rows = max(1, room // self._row - 1)  # of classes in a column; the score takes one
         self._names = [_to_ascii(spec.name) for spec in classes]
-        self._colors = [spec.rgb[::-1] for spec in classes]
+        self._colors = [spec.rgb for spec in classes]
         text_width = max(self._text_width(f"{name} 100%") for name in [*self._names, "score"])
         # The colored square takes one row's height, the gap to the next column half of it.
         self._column = self._row + text_width + self._row // 2

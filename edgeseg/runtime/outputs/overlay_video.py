@@ -56,7 +56,8 @@ class OverlayVideoSink(Sink):
         if self._overlay is None or self._writer is None:
             self._overlay = Overlay(self._classes, *frame.image.shape[:2])
             self._writer = self._open(self._overlay)
-        self._writer.write(self._overlay.draw_prediction(frame, prediction))
+        drawn = self._overlay.draw_prediction(frame, prediction)
+        self._writer.write(cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         self._frames += 1
 
     def _open(self, overlay: Overlay) -> cv2.VideoWriter:

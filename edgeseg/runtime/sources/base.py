@@ -15,7 +15,7 @@ class SourceFrame:
     """One image of a source.
 
     Attributes:
-        image: (H, W, 3) uint8 BGR, as OpenCV decodes it.
+        image: (H, W, 3) uint8 RGB.
         number: Counts the frames of the run from 0; frames that a live source dropped leave gaps.
         name: Unique in the source and safe as a file name.
         camera: The name of the camera that took it.
@@ -30,11 +30,6 @@ class SourceFrame:
     camera: str
     time: float | None
     monotonic_ns: int
-
-    @property
-    def rgb(self) -> Image:
-        """The image as (H, W, 3) uint8 RGB: a view, which costs nothing."""
-        return self.image[..., ::-1]
 
 
 @dataclass

@@ -149,13 +149,15 @@ class LiveCamera:
             read, image = capture.read()
             if not read:
                 break
+            moment = time.monotonic_ns()
+            rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
             if self._lost:
                 self._lost = False
                 self.statistics.reconnects += 1
                 self._on_message(f"{self.name} is back")
             with self._changed:
                 self.statistics.dropped += self._newest is not None
-                self._newest = np.asarray(image, np.uint8), number, time.monotonic_ns()
+                self._newest = rgb, number, moment
                 self._changed.notify()
             number += 1
         return number

@@ -160,7 +160,7 @@ class VideoFiles:
                 if not read:
                     return
                 yield SourceFrame(
-                    image=np.asarray(image, np.uint8),
+                    image=np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8),
                     number=first_number + index,
                     name=f"{prefix}{index:06d}",
                     camera=camera,

@@ -17,10 +17,10 @@ def test_the_log_is_offered_the_original_frame_in_rgb() -> None:
             offered.append({"image": image_rgb.copy(), **rest})
 
     shown = gray_frame()
-    shown.image[..., 0] = 7  # blue
+    shown.image[..., 0] = 7  # red
     FrameLogSink(Log()).write(shown, quarter_prediction())
     (record,) = offered
-    assert np.asarray(record["image"])[0, 0].tolist() == [128, 128, 7]
+    assert np.asarray(record["image"])[0, 0].tolist() == [7, 128, 128]
     assert (record["camera"], record["score"], record["monotonic_ns"]) == (
         "gate",
         0.25,

@@ -38,5 +38,5 @@ def test_class_borders_lie_where_every_other_part_puts_them() -> None:
     overlay = Overlay(classes, 480, 640)
     picture = overlay.draw(np.zeros((480, 640, 3), np.uint8), mask, 0.5, np.ones(2, np.float32))
     below_legend = slice(200, None)
-    is_bank = picture[below_legend, :, 2] > 0
+    is_bank = picture[below_legend, :, 0] > 0
     assert np.array_equal(is_bank, resize_mask(mask, (480, 640))[below_legend] == 1)

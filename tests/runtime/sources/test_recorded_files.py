@@ -29,7 +29,7 @@ def test_a_folder_gives_its_pictures_in_natural_order(tmp_path: Path) -> None:
     assert [frame.name for frame in frames] == ["f1", "f2", "f10"]
     assert [frame.number for frame in frames] == [0, 1, 2]
     assert {frame.camera for frame in frames} == {"yard"} and frames[0].time is None
-    assert np.array_equal(frames[0].rgb, scene(2))  # BGR inside, RGB on request
+    assert np.array_equal(frames[0].image, scene(2))
 
 
 def test_a_glob_and_a_single_picture(tmp_path: Path) -> None:
@@ -81,7 +81,9 @@ def test_a_video_gives_every_frame_with_its_time(tmp_path: Path) -> None:
     assert [frame.time for frame in frames] == pytest.approx(
         [number / 5 for number in range(7)], abs=0.21
     )
-    assert np.abs(frames[3].rgb.astype(int) - scene(3)).mean() < 12 and not source.statistics.notes
+    assert (
+        np.abs(frames[3].image.astype(int) - scene(3)).mean() < 12 and not source.statistics.notes
+    )
 
 
 def test_videos_of_a_folder_play_one_after_another(tmp_path: Path) -> None:
