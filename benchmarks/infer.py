@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.config import LogConfig
-from edgeseg.imaging.preprocessing import preprocess
+from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -57,7 +57,8 @@ def read_batches(clip: str, bundle: Bundle, number: int) -> Batches:
     size = bundle.manifest.height, bundle.manifest.width
     batches = []
     for frame in open_source(clip).frames(Event()):
-        batches.append(preprocess(frame.image, size)[None])
+        fit = fit_frame(bundle.manifest.fit, frame.image.shape[:2], size)
+        batches.append(fit.image(frame.image)[None])
         if len(batches) == number:
             break
     return batches

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TrainError,
     )
     from edgeseg.export.exporter import export
+    from edgeseg.runtime.backends.frame_prediction import predict_frame
     from edgeseg.runtime.backends.open_runner import open_runner
     from edgeseg.runtime.inference import infer
     from edgeseg.site import Site
@@ -56,6 +57,7 @@ __all__ = [
     "export",
     "infer",
     "open_runner",
+    "predict_frame",
     "run_round",
     "train",
 ]
@@ -69,6 +71,7 @@ _HOMES = {
     "export": "edgeseg.export",
     "infer": "edgeseg.runtime.inference",
     "open_runner": "edgeseg.runtime.backends.open_runner",
+    "predict_frame": "edgeseg.runtime.backends.frame_prediction",
     "run_round": "edgeseg.adapt.round_runner",
     "train": "edgeseg.training.train",
 } | {name: "edgeseg.errors" for name in __all__ if name.endswith("Error")}

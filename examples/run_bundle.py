@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import edgeseg
-from edgeseg.imaging import encode_palette_png, preprocess, read_image, resize_mask
+from edgeseg.imaging import encode_palette_png, read_image, resize_mask
 
 
 def main() -> None:
@@ -30,8 +30,7 @@ def main() -> None:
             if image is None:
                 print(f"{path} is no picture")
                 continue
-            frame = preprocess(image, (manifest.height, manifest.width))  # RGB, at the graph's size
-            prediction = run(frame[None])  # a batch of one
+            prediction = edgeseg.predict_frame(run, image)  # a batch of one
             mask = resize_mask(prediction.mask[0], image.shape[:2])
             (options.output / f"{path.stem}.png").write_bytes(encode_palette_png(mask, palette))
             shares = zip(manifest.classes, prediction.area[0], strict=True)

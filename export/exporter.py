@@ -180,7 +180,7 @@ def _start(
     return ExportContext(
         site=site,
         config=config,
-        val=ValFrames(site, val, size),
+        val=ValFrames(site, val, size, model.card.fit),
         network=network,
         interface=interface,
         report=report,
@@ -214,6 +214,7 @@ def _manifest(
         classes=model.card.classes,
         height=interface.height,
         width=interface.width,
+        fit=context.val.fit,
         entropy_height=height,
         entropy_width=width,
         gamma=interface.gamma,

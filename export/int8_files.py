@@ -49,9 +49,9 @@ def add_int8_files(context: ExportContext) -> None:
 
     Whether it may ship is decided by `edgeseg.export.bundle_files.apply_gates`.
     """
-    site, size = context.site, context.val.size
+    site, size, fit = context.site, context.val.size, context.val.fit
     frames = _calibration_frames(context)
-    images = CalibrationImages(site, frames, size)
+    images = CalibrationImages(site, frames, size, fit)
     entries = [_frame_entry(site, frame) for frame in frames]
     calibrated = _calibrate_once(context, images, [entry["sha256"] for entry in entries])
     search_context = SearchContext(
@@ -63,7 +63,7 @@ def add_int8_files(context: ExportContext) -> None:
         reference_evaluation=context.evaluations[FP32],
         reference_samples=context.samples,
         calibration_images=images,
-        training_images=CalibrationImages(site, site.frames("unlabelled") or frames, size),
+        training_images=CalibrationImages(site, site.frames("unlabelled") or frames, size, fit),
         threads=context.threads,
         report=context.report,
     )
@@ -130,7 +130,7 @@ def _calibration_frames(context: ExportContext) -> list[Frame]:
     statistics = frame_statistics(
         context.network,
         context.interface,
-        CalibrationImages(context.site, frames, context.val.size),
+        CalibrationImages(context.site, frames, context.val.size, context.val.fit),
         threads=context.threads,
         report=context.report,
     )

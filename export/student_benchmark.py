@@ -193,7 +193,7 @@ def benchmark_images(site: Site | None, size: tuple[int, int], seed: int = 0) ->
     if site is not None and site.frames("unlabelled", "labelled"):
         candidates = calibration_candidates(site, CALIBRATION_FRAMES, seed)
         frames = select_frames(candidates, CALIBRATION_FRAMES, "spread", seed=seed)
-        images = CalibrationImages(site, frames, size)
+        images = CalibrationImages(site, frames, size, site.config.data.fit)
         return [*images] * 2  # twice, since batch norms cannot do with a single one
     random = torch.Generator().manual_seed(seed)
     coarse = torch.rand(CALIBRATION_FRAMES, 3, 8, 8, generator=random)

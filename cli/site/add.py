@@ -45,6 +45,8 @@ def footage(
     with progress_bar() as bar:
         result = add_footage(site, paths, camera or None, bar)
     _print_footage(result)
+    if result.advice:
+        say(f"note: {result.advice}")
     has_labels = bool(site.frames("labelled"))
     say(f"frames are in {site.root / 'frames'}")
     say(f"next: {'edgeseg train' if has_labels else 'edgeseg add labels IMAGES MASKS'}")

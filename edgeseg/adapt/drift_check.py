@@ -25,8 +25,8 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.errors import AdaptError
 from edgeseg.imaging.array_types import IGNORE, Mask
+from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.imaging.image_codec import encode_png
-from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.models.model_files import load_model
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
@@ -77,7 +77,7 @@ def check_drift(
     predicted, kept = np.zeros(classes), np.zeros(classes)
     for frame in frames:
         mask, entropy = _load_prediction(predictions, frame)
-        predicted += np.bincount(mask.ravel(), minlength=classes)
+        predicted += np.bincount(mask[mask != IGNORE], minlength=classes)
         full_size = cv2.resize(entropy, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
         mask[full_size > gamma] = IGNORE
         kept += np.bincount(mask[mask != IGNORE], minlength=classes)
@@ -132,10 +132,12 @@ def _predict_frames(
     model.module.to(device)
     for frame in frames:
         image, _ = read_site_frame(site, frame)
-        resized = resize_image(image, (model.card.height, model.card.width))
-        masks, entropies = predict(model.module, [resized], device)
-        mask = resize_mask(masks[0].numpy(), image.shape[:2])
-        levels = (entropies[0].numpy().clip(0, 1) * LEVELS).round().astype(np.uint16)
+        size = model.card.height, model.card.width
+        fit = fit_frame(model.card.fit, (image.shape[0], image.shape[1]), size)
+        masks, entropies = predict(model.module, [fit.image(image)], device)
+        mask = fit.frame_mask(masks[0].numpy())
+        entropy = fit.restore_map(entropies[0].numpy())
+        levels = (entropy.clip(0, 1) * LEVELS).round().astype(np.uint16)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, mask=mask, entropy=levels)
         write_atomic(_prediction_path(folder, frame), buffer.getvalue())

@@ -156,7 +156,7 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bun
             for name, data in files.items()
         }
         complete = manifest.model_copy(update={"files": entries})
-        write_atomic(staging / MANIFEST, complete.model_dump_json(indent=2).encode())
+        write_atomic(staging / MANIFEST, complete.to_json())
         if path.exists():
             old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old.tmp")
             os.replace(path, old)

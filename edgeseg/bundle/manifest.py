@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edgeseg.bundle.flavours import FLAVOURS
-from edgeseg.config import ClassSpec, Section
+from edgeseg.bundle.flavours import FLAVOURS, Flavour
+from edgeseg.config import ClassSpec, FitMode, Section
 
 MANIFEST = "manifest.json"
 CALIBRATION, GOLDEN, CARD = "calibration.json", "golden.npz", "card.md"
 FILE_NAMES = (*(spec.file for spec in FLAVOURS.values()), CALIBRATION, GOLDEN, CARD)
+LATER_KEYS = ("fit",)  # of the manifest, since its first version
 MAX_FILE = 2_000_000_000  # bytes
 
 
@@ -33,6 +34,7 @@ class Manifest(Section):
         classes: The classes, by class id.
         height: Pixels of the graphs' input.
         width: Pixels of the graphs' input.
+        fit: How frames of another shape come to that size.
         entropy_height: Pixels of their entropy map, which has the stride of the logits.
         entropy_width: Pixels of their entropy map.
         gamma: The entropy above which a pixel counts as unreliable.
@@ -51,6 +53,7 @@ class Manifest(Section):
     classes: tuple[ClassSpec, ...] = Field(min_length=2, max_length=64)
     height: int = Field(ge=32, le=8192)
     width: int = Field(ge=32, le=8192)
+    fit: FitMode = "stretch"
     entropy_height: int = Field(ge=1, le=8192)
     entropy_width: int = Field(ge=1, le=8192)
     gamma: float = Field(ge=0, le=1)
@@ -59,3 +62,19 @@ class Manifest(Section):
     figures: dict[str, Any]  # Any: a table of numbers that only reports read
     provenance: dict[str, Any]  # Any: as figures
     files: dict[str, FileEntry]
+
+    def to_json(self) -> bytes:
+        """Return the content of the file.
+
+        Keys that came later are left out where they say nothing, so that devices with an older
+        edgeseg, which refuse keys that they do not know, still take the bundle.
+        """
+        fields = type(self).model_fields
+        unused = {name for name in LATER_KEYS if getattr(self, name) == fields[name].default}
+        return self.model_dump_json(indent=2, exclude=unused).encode()
+
+    def gamma_of(self, flavour: Flavour) -> float:
+        """Return the gamma inside one file; an INT8 file is fitted on its own."""
+        figures = self.figures.get(flavour)
+        own = figures.get("gamma") if isinstance(figures, dict) else None
+        return float(own) if isinstance(own, (int, float)) else self.gamma

@@ -26,7 +26,7 @@ from edgeseg.html_report import HtmlReport, Series
 from edgeseg.html_report.galleries import Cell, class_legend, evenly_spaced, prediction_cell
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import paint_mask
-from edgeseg.imaging.resize import resize_image, resize_mask
+from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.metrics import Counts, block_length, iou_margins, mean_gain_interval
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Site
@@ -239,7 +239,8 @@ def _read_shown_frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[Imag
     for index in evenly_spaced(len(frames), SHOWN_FRAMES):
         image, mask = read_site_frame(site, frames[index])
         assert mask is not None, f"{frames[index].id} is a val frame without mask"
-        yield resize_image(image, size), resize_mask(mask, size)
+        fit = fit_frame(site.config.data.fit, mask.shape, size)
+        yield fit.image(image), fit.mask(mask)
 
 
 def even_rows(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:

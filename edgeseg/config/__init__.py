@@ -3,7 +3,7 @@ writing, the template of a new site, and the catalogue of training methods.
 """
 
 from edgeseg.config.adapt import AdaptConfig
-from edgeseg.config.data import ClassSpec, DataConfig
+from edgeseg.config.data import ClassSpec, DataConfig, FitMode
 from edgeseg.config.device import EngineConfig, InferConfig, LogConfig
 from edgeseg.config.export import ExportConfig
 from edgeseg.config.loading import (
@@ -36,6 +36,7 @@ __all__ = [
     "DistillConfig",
     "EngineConfig",
     "ExportConfig",
+    "FitMode",
     "InferConfig",
     "LogConfig",
     "LoopConfig",

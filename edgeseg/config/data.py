@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from edgeseg.config.section import Section, Unit
+
+FitMode = Literal["stretch", "letterbox", "crop"]
 
 
 class ClassSpec(Section):
@@ -46,6 +48,13 @@ class DataConfig(Section):
         1280,
         ge=64,
         description="Frames whose longer side is larger are stored smaller, at this length.",
+    )
+    fit: FitMode = Field(
+        "stretch",
+        description="How frames of another shape than imgsz come to it, in training as on the "
+        "device: `stretch` scales their sides apart, `letterbox` keeps their shape with gray "
+        "beside them, `crop` takes their middle and leaves the rest unseen. `edgeseg status` "
+        "proposes an imgsz that fits, which is better than either.",
     )
     val_share: float = Field(
         0.2,

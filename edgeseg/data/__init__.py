@@ -6,6 +6,7 @@ __all__ = [
     "cutmix",
     "frame_cache",
     "frame_reader",
+    "frame_shapes",
     "ingest",
     "site_summary",
 ]

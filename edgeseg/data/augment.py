@@ -16,7 +16,7 @@ PADDING = 0.45  # a gray that normalizes to about 0
 
 
 def weak_augment(
-    images: Tensor, masks: Tensor, scale: tuple[float, float]
+    images: Tensor, masks: Tensor, scale: tuple[float, float], inside: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scale at random, crop to the same size and flip, image and mask alike.
 
@@ -24,6 +24,7 @@ def weak_augment(
         images: (B, H, W, 3) uint8 RGB.
         masks: (B, H, W) uint8.
         scale: Least and greatest enlargement; below 1 the rest is padding.
+        inside: (B, 4) as `RawBatch.inside` has it, where images have padding already.
 
     Returns:
         images (B, 3, H, W) float32 of 0 to 1, masks (B, H, W) int64 with 255 in the padding, and
@@ -44,6 +45,11 @@ def weak_augment(
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = flip / zoom, 1 / zoom, shift
     grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
     valid = (grid.abs() <= 1).all(-1)
+    if inside is not None:
+        # Shares 0..1 of a side are -1..1 in the grid, whose last axis is (x, y).
+        top, bottom, left, right = (2 * inside - 1)[:, None, None, :].unbind(-1)
+        valid &= (grid[..., 1] > top) & (grid[..., 1] < bottom)
+        valid &= (grid[..., 0] > left) & (grid[..., 0] < right)
     moved = F.grid_sample(
         images.permute(0, 3, 1, 2).float() / 255,
         grid,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from edgeseg.data.frame_reader import FrameReader
 from edgeseg.imaging.array_types import Image, Mask
+from edgeseg.imaging.frame_fit import Box
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class RawBatch:
         images: (B, H, W, 3) uint8 RGB.
         masks: (B, H, W) uint8, 255 = ignore; all 255 for unlabelled frames.
         names: The frames' ids, for error messages.
+        inside: (B, 4) float32: the first and last row, first and last column at which an image
+            shows its frame and no padding, as shares of its sides; None where there is no padding.
     """
 
     images: Tensor
     masks: Tensor
     names: tuple[str, ...]
+    inside: Tensor | None = None
 
 
 class BatchOrder:
@@ -119,9 +123,14 @@ class BatchLoader:
         pending = self._requested.pop(step, None) or self._request(step)
         self._requested = {step + 1: self._request(step + 1)}
         images, masks = zip(*(future.result() for future in pending))
-        names = tuple(self._reader.frames[index].id for index in self._own_indices(step))
+        indices = self._own_indices(step)
+        names = tuple(self._reader.frames[index].id for index in indices)
+        size = images[0].shape[:2]
         return RawBatch(
-            torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)), names
+            torch.from_numpy(np.stack(images)),
+            torch.from_numpy(np.stack(masks)),
+            names,
+            _shares_inside([self._reader.inside(index) for index in indices], size),
         )
 
     def close(self) -> None:
@@ -141,3 +150,23 @@ class BatchLoader:
             self._threads.submit(self._reader.__getitem__, index)
             for index in self._own_indices(step)
         ]
+
+
+def _shares_inside(boxes: Sequence[Box | None], size: tuple[int, ...]) -> Tensor | None:
+    """Return `RawBatch.inside`: rows 16 to 47 of 64 and all columns are 0.25, 0.75, 0, 1."""
+    if all(box is None for box in boxes):
+        return None
+    height, width = size
+    return torch.tensor(
+        [
+            (0.0, 1.0, 0.0, 1.0)
+            if box is None
+            else (
+                box.top / height,
+                (box.top + box.height) / height,
+                box.left / width,
+                (box.left + box.width) / width,
+            )
+            for box in boxes
+        ]
+    )

@@ -156,8 +156,10 @@ def _checksum(record: Image) -> int:
 
 
 def _files_digest(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> str:
+    fit = site.config.data.fit
+    shape = f"{size}" if fit == "stretch" else f"{size} {fit}"
     digest = hashlib.sha256(
-        f"{FORMAT} {cv2.__version__} {size} {len(site.config.classes)}\n".encode()
+        f"{FORMAT} {cv2.__version__} {shape} {len(site.config.classes)}\n".encode()
     )
     for frame in frames:
         stamps = [_stamp(site.root, name) for name in (frame.image, frame.mask) if name is not None]

@@ -17,9 +17,9 @@ from torch import Tensor
 from edgeseg.data.frame_cache import FrameCache, open_cache
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
+from edgeseg.imaging.frame_fit import Box, FrameFit, fit_frame
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 
@@ -69,6 +69,9 @@ class FrameReader(Protocol):
     def __getitem__(self, index: int) -> tuple[Image, Mask]:
         """Return image, (H, W, 3) uint8 RGB, and mask, (H, W) uint8; both are read-only."""
 
+    def inside(self, index: int) -> Box | None:
+        """Return the part of the image that shows the frame; None where that is all of it."""
+
 
 class SiteFrameReader:
     """The frames of a site's split, decoded once.
@@ -116,15 +119,23 @@ class SiteFrameReader:
         if known:
             return known
         image, mask = read_site_frame(self._site, self.frames[index])
-        image = resize_image(image, self._size)
-        mask = (
-            np.full(self._size, IGNORE, np.uint8) if mask is None else resize_mask(mask, self._size)
-        )
+        fit = self._fit(index)
+        image = fit.image(image)
+        mask = np.full(self._size, IGNORE, np.uint8) if mask is None else fit.mask(mask)
         size = image.nbytes + mask.nbytes
         if not self._put_into_cache(index, image, mask) and self._memory_left >= size:
             self._memory_left -= size
             self._in_memory[index] = image, mask
         return image, mask
+
+    def inside(self, index: int) -> Box | None:
+        """See `FrameReader`."""
+        fit = self._fit(index)
+        return fit.inside if fit.pads else None
+
+    def _fit(self, index: int) -> FrameFit:
+        frame = self.frames[index]
+        return fit_frame(self._site.config.data.fit, (frame.height, frame.width), self._size)
 
     def class_pixels(self, classes: int) -> Tensor:
         """Count the labelled pixels of each class over all frames, (C,) int64."""
@@ -172,6 +183,10 @@ class PseudoLabelReader:
         """See `FrameReader`."""
         image, _ = self._reader[self._indices[index]]
         return image, read_pseudo_label(self._folder, self.frames[index])
+
+    def inside(self, index: int) -> Box | None:
+        """See `FrameReader`."""
+        return self._reader.inside(self._indices[index])
 
 
 def read_pseudo_label(folder: Path, frame: Frame) -> Mask:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle import Bundle
 from edgeseg.data.class_pixels import frame_class_pixels
+from edgeseg.data.frame_shapes import shape_advice
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -206,6 +207,12 @@ def _warnings(
             "there is no unlabelled footage for semi-supervised training to gain from; "
             "use `edgeseg add footage`"
         )
+    if advice := shape_advice(
+        [frame for frame in frames if frame.split != "gate"],
+        site.config.train.imgsz,
+        site.config.data.fit,
+    ):
+        warnings.append(advice)
     if any(info.current and info.fault for info in summary.bundles):
         warnings.append(
             "the current bundle is damaged; "

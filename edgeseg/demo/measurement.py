@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Flavour
 from edgeseg.bundle.flavours import FP32, INT8_CPU
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.resize import resize_image, resize_mask
+from edgeseg.imaging.frame_fit import fit_frame
+from edgeseg.imaging.resize import resize_mask
 from edgeseg.metrics import Counts, confusion_matrix, iou, miou
 from edgeseg.runtime.backends.base import Runner
+from edgeseg.runtime.backends.frame_prediction import predict_frame
 
 Entropy = NDArray[np.float32]  # (h, w) at the stride of the logits
 Segmenter = Callable[[Image], tuple[Mask, Entropy]]  # the mask at the frame's size
@@ -58,21 +60,22 @@ def model_segmenter(run: Path) -> Segmenter:
     from edgeseg.training.model_evaluation import predict  # noqa: PLC0415
 
     model = load_model(run)
-    size = model.card.height, model.card.width
+    card = model.card
 
     def segment(image: Image) -> tuple[Mask, Entropy]:
-        masks, entropies = predict(model.module, [resize_image(image, size)])
-        return resize_mask(masks[0].numpy(), (image.shape[0], image.shape[1])), entropies[0].numpy()
+        size = image.shape[0], image.shape[1]
+        fit = fit_frame(card.fit, size, (card.height, card.width))
+        masks, entropies = predict(model.module, [fit.image(image)])
+        return fit.frame_mask(masks[0].numpy()), fit.restore_map(entropies[0].numpy())
 
     return segment
 
 
 def bundle_segmenter(runner: Runner) -> Segmenter:
     """Return an open bundle as the same kind of function."""
-    size = runner.bundle.manifest.height, runner.bundle.manifest.width
 
     def segment(image: Image) -> tuple[Mask, Entropy]:
-        prediction = runner(resize_image(image, size)[None])
+        prediction = predict_frame(runner, image)
         mask = resize_mask(prediction.mask[0], (image.shape[0], image.shape[1]))
         return mask, prediction.entropy[0]
 

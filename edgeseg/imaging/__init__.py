@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from edgeseg.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from edgeseg.imaging.frame_fit import fit_frame
     from edgeseg.imaging.image_codec import read_image
     from edgeseg.imaging.mask_png import encode_palette_png, read_mask
-    from edgeseg.imaging.preprocessing import preprocess
     from edgeseg.imaging.resize import resize_image, resize_mask
 
 __all__ = [
@@ -21,13 +21,13 @@ __all__ = [
     "drawing",
     "encode_palette_png",
     "file_names",
+    "fit_frame",
+    "frame_fit",
     "image_codec",
     "mask_png",
     "opencv",
     "palette",
     "perceptual_hash",
-    "preprocess",
-    "preprocessing",
     "read_image",
     "read_mask",
     "resize",
@@ -39,7 +39,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "encode_palette_png": "edgeseg.imaging.mask_png",
-        "preprocess": "edgeseg.imaging.preprocessing",
+        "fit_frame": "edgeseg.imaging.frame_fit",
         "read_image": "edgeseg.imaging.image_codec",
         "read_mask": "edgeseg.imaging.mask_png",
         "resize_image": "edgeseg.imaging.resize",

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.config import ClassSpec, Section
+from edgeseg.config import ClassSpec, FitMode, Section
 from edgeseg.errors import TrainError
 from edgeseg.models.factory import build_network
 from edgeseg.models.network import MEAN, STD, Network
@@ -34,6 +34,7 @@ class ModelCard(Section):
         arch, encoder, rep_dim: As `edgeseg.models.build_network` takes them.
         classes: Names and colors, by class id.
         height, width: Size that the network was trained and is evaluated at.
+        fit: How frames of another shape come to that size.
         mean, std: Normalization of RGB in 0..1.
     """
 
@@ -43,6 +44,7 @@ class ModelCard(Section):
     classes: tuple[ClassSpec, ...] = Field(min_length=2)
     height: int = Field(ge=32)
     width: int = Field(ge=32)
+    fit: FitMode = "stretch"
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
 

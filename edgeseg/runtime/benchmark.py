@@ -15,9 +15,9 @@ from edgeseg.bundle.flavours import Backend, flavours_of
 from edgeseg.bundle.golden_frames import GoldenFrames
 from edgeseg.config import EngineConfig
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.preprocessing import preprocess
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
+from edgeseg.runtime.backends.frame_prediction import fit_of_frame, restore_prediction
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.outputs.overlay import Overlay
 
@@ -118,11 +118,11 @@ def benchmark_bundle(
 
 
 def _time(runner: Runner, image: Image, overlay: Overlay, timing: FlavourTiming) -> None:
-    manifest = runner.bundle.manifest
     moments = [time.perf_counter()]
-    batch = preprocess(image, (manifest.height, manifest.width))[None]
+    fit = fit_of_frame(runner, image)
+    batch = fit.image(image)[None]
     moments.append(time.perf_counter())
-    prediction = runner(batch)
+    prediction = restore_prediction(runner, fit, runner(batch))
     moments.append(time.perf_counter())
     overlay.draw(image, prediction.mask[0], float(prediction.score[0]), prediction.area[0])
     moments.append(time.perf_counter())

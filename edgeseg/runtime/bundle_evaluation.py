@@ -11,11 +11,10 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.image_codec import read_image
 from edgeseg.imaging.mask_png import read_mask as read_mask_png
-from edgeseg.imaging.preprocessing import preprocess
-from edgeseg.imaging.resize import resize_mask
 from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Runner
+from edgeseg.runtime.backends.frame_prediction import fit_of_frame
 
 
 def evaluate_runner(
@@ -26,7 +25,7 @@ def evaluate_runner(
     read_mask: Callable[[Path], Mask] | None = None,
     report: ProgressReporter | None = None,
 ) -> Counts:
-    """Compare predictions with labels at the labels' own size.
+    """Compare predictions with labels at the labels' own size, as far as the graph sees them.
 
     Args:
         runner: The file and the back end to evaluate.
@@ -45,7 +44,6 @@ def evaluate_runner(
             id beyond the classes.
     """
     report = report or NullReporter()
-    size = runner.bundle.manifest.height, runner.bundle.manifest.width
     counts: list[Counts] = []
     for image_path, mask_path in pairs:
         image, truth = read_labelled_frame(image_path, mask_path, read_mask or read_mask_png)
@@ -55,9 +53,9 @@ def evaluate_runner(
                 f"{mask_path} holds class {highest}, but the classes are 0 to {classes - 1}; "
                 "correct the mask"
             )
-        prediction = runner(preprocess(image, size)[None])
-        predicted = resize_mask(prediction.mask[0], (truth.shape[0], truth.shape[1]))
-        counts.append(confusion_matrix(truth, predicted, classes))
+        fit = fit_of_frame(runner, image)
+        prediction = runner(fit.image(image)[None])
+        counts.append(confusion_matrix(*fit.seen_pair(truth, prediction.mask[0]), classes))
         report.advance()
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 

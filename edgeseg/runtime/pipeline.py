@@ -31,10 +31,11 @@ from typing import Literal
 import numpy as np
 
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.frame_fit import FrameFit
 from edgeseg.imaging.opencv import cv2
-from edgeseg.imaging.preprocessing import preprocess
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.base import Prediction, Runner
+from edgeseg.runtime.backends.frame_prediction import fit_of_frame, restore_prediction
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.sources.base import Source, SourceFrame, SourceStatistics
 
@@ -188,7 +189,6 @@ def _decode(
     limit: int | None,
 ) -> None:
     """Read, resize and submit frames until the source ends: the decode thread."""
-    size = runner.bundle.manifest.height, runner.bundle.manifest.width
     frames = source.frames(frame_queue.stop)
     number = 0
     try:
@@ -203,18 +203,20 @@ def _decode(
             if frame is None:
                 break
             decoded = time.perf_counter()
-            batch = preprocess(frame.image, size)[None]
+            fit = fit_of_frame(runner, frame.image)
+            batch = fit.image(frame.image)[None]
             times.add("decode", decoded - began)
             times.add("resize", time.perf_counter() - decoded)
-            frame_queue.waiting.put((frame, inference_pool.submit(_infer, runner, batch, times)))
+            promised = inference_pool.submit(_infer, runner, fit, batch, times)
+            frame_queue.waiting.put((frame, promised))
             number += 1
     finally:
         frame_queue.waiting.put(None)  # also after an error, or the writer would wait for ever
 
 
-def _infer(runner: Runner, batch: Image, times: StageTimes) -> Prediction:
+def _infer(runner: Runner, fit: FrameFit, batch: Image, times: StageTimes) -> Prediction:
     began = time.perf_counter()
-    prediction = runner(batch)
+    prediction = restore_prediction(runner, fit, runner(batch))
     times.add("infer", time.perf_counter() - began)
     return prediction
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from edgeseg.atomic_files import lock_folder
 from edgeseg.config import LoopConfig
 from edgeseg.data.frame_reader import FrameReader, SiteFrameReader
+from edgeseg.data.frame_shapes import shape_advice
 from edgeseg.errors import TrainError
 from edgeseg.methods import Method
-from edgeseg.models.model_files import ModelCard, save_card
+from edgeseg.models.model_files import ModelCard, read_card, save_card
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 from edgeseg.training.devices import Devices, share_batches
@@ -80,8 +81,13 @@ def _assemble(
 ) -> Trainer:
     """Build the parts of a training; each takes its settings from the configuration here."""
     site, config, classes = spec.site, spec.config, spec.site.config.classes
+    _require_same_fit(spec)
     labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
     validation = Validation(site, site.require("val"), config.imgsz)
+
+    footage = site.frames("labelled", "unlabelled")
+    if advice := shape_advice(footage, config.imgsz, site.config.data.fit):
+        report.say(advice)
 
     torch.manual_seed(config.seed)
     method = spec.make_method(labelled.class_pixels(len(classes))).to(
@@ -105,6 +111,7 @@ def _assemble(
             classes=classes,
             height=config.imgsz[0],
             width=config.imgsz[1],
+            fit=site.config.data.fit,
         ),
     )
     method.to(devices.device)
@@ -122,3 +129,17 @@ def _assemble(
         report=report,
         title=spec.title,
     )
+
+
+def _require_same_fit(spec: TrainingSpec) -> None:
+    """Check that a run that goes on sees its frames as it did before.
+
+    Raises:
+        TrainError: `data.fit` was changed since it began.
+    """
+    now = spec.site.config.data.fit
+    if (spec.out / "model.json").exists() and (began := read_card(spec.out).fit) != now:
+        raise TrainError(
+            f"{spec.out} was begun with data.fit {began!r}, not {now!r}; change it back in "
+            "edgeseg.toml to go on, or start a new run without --resume"
+        )

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edgeseg.config import FitMode
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.resize import resize_image, resize_mask
+from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.losses.entropy import entropy
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.metrics import Counts, confusion_matrix
@@ -39,7 +40,8 @@ def evaluate_frames(
     """
     card, module = model.card, model.module.to(device)
     size, classes = (card.height, card.width), len(card.classes)
-    return count_confusion(module, _pairs(site, frames), size, classes, device=device)
+    pairs = _pairs(site, frames)
+    return count_confusion(module, pairs, size, classes, fit=card.fit, device=device)
 
 
 def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Mask]]) -> Counts:
@@ -56,8 +58,9 @@ def evaluate_run(run: Path, pairs: Iterable[tuple[Image, Mask]]) -> Counts:
         TrainError: the run is unfinished or damaged.
     """
     model = load_model(run)
-    size, classes = (model.card.height, model.card.width), len(model.card.classes)
-    return count_confusion(model.module, pairs, size, classes)
+    card = model.card
+    size, classes = (card.height, card.width), len(card.classes)
+    return count_confusion(model.module, pairs, size, classes, fit=card.fit)
 
 
 def count_confusion(
@@ -66,6 +69,7 @@ def count_confusion(
     size: tuple[int, int],
     classes: int,
     *,
+    fit: FitMode = "stretch",
     device: torch.device | str = "cpu",
     batch: int = 4,
 ) -> Counts:
@@ -73,10 +77,11 @@ def count_confusion(
 
     Args:
         module: The network, in eval mode.
-        pairs: Image and truth at the frame's own size; the image is resized to `size`, the
-            prediction to the truth.
+        pairs: Image and truth at the frame's own size; the image is brought to `size`, the
+            prediction back to the truth's. What a crop does not see counts as not labelled.
         size: (height, width) that the network sees.
         classes: Their number C.
+        fit: How frames of another shape come to `size`.
         device: Where the network is.
         batch: Frames that go through the network at a time.
 
@@ -85,10 +90,11 @@ def count_confusion(
     """
     counts: list[Counts] = []
     for some in _batches(pairs, batch):
-        masks, _ = predict(module, [resize_image(image, size) for image, _ in some], device)
-        for (_, truth), mask in zip(some, masks.numpy()):
-            own_size = (truth.shape[0], truth.shape[1])
-            counts.append(confusion_matrix(truth, resize_mask(mask, own_size), classes))
+        fits = [fit_frame(fit, (truth.shape[0], truth.shape[1]), size) for _, truth in some]
+        inputs = [place.image(image) for place, (image, _) in zip(fits, some)]
+        masks, _ = predict(module, inputs, device)
+        for place, (_, truth), mask in zip(fits, some, masks.numpy()):
+            counts.append(confusion_matrix(*place.seen_pair(truth, mask), classes))
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 
 

@@ -101,5 +101,6 @@ class StepBatches:
     def _augmented_parts(self, raw: RawBatch) -> list[Batch]:
         """The weak augmentation of a batch on the device, split into parts of equal size."""
         images, masks = raw.images.to(self._device), raw.masks.to(self._device)
-        augmented = Batch(*weak_augment(images, masks, self._scale))
+        inside = None if raw.inside is None else raw.inside.to(self._device)
+        augmented = Batch(*weak_augment(images, masks, self._scale, inside))
         return [Batch(*part) for part in zip(*(tensor.chunk(self._parts) for tensor in augmented))]

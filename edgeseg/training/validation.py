@@ -17,7 +17,7 @@ import torch
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import class_legend, image_grid, paint_entropy, paint_mask, save_png
-from edgeseg.imaging.resize import resize_image, resize_mask
+from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.methods import Method
 from edgeseg.metrics import Counts, iou, miou
 from edgeseg.models import Network
@@ -86,14 +86,15 @@ class Validation:
 
     def _picture_row(self, module: Network, device: torch.device, frame: Frame) -> list[Image]:
         image, truth = self._read(frame)
-        small = resize_image(image, self._size)
+        fit = fit_frame(self._site.config.data.fit, (truth.shape[0], truth.shape[1]), self._size)
+        small = fit.image(image)
         mask, entropy = predict(module, [small], device)
         # OpenCV takes (width, height).
         entropy_map = np.asarray(cv2.resize(entropy[0].numpy(), self._size[::-1]), np.float32)
         palette = self._site.config.palette
         return [
             small,
-            paint_mask(resize_mask(truth, self._size), palette),
+            paint_mask(fit.mask(truth), palette),
             paint_mask(mask[0].numpy(), palette),
             paint_entropy(entropy_map),
         ]
@@ -111,7 +112,14 @@ class Validation:
         """(C, C) over all val frames; leaves the module in eval mode."""
         module.eval()
         classes = len(self._site.config.classes)
-        counts = count_confusion(module, self._pairs(), self._size, classes, device=device)
+        counts = count_confusion(
+            module,
+            self._pairs(),
+            self._size,
+            classes,
+            fit=self._site.config.data.fit,
+            device=device,
+        )
         return np.asarray(counts.sum(0))
 
     def _pairs(self) -> Iterable[tuple[Image, Mask]]:

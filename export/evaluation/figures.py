@@ -43,7 +43,7 @@ class EvaluationResult:
 
     Attributes:
         counts: (frames, C, C) pixels by true and predicted class, at the truth's own size.
-        masks: (H, W) uint8 of each frame, at the graph's size.
+        masks: (H, W) uint8 of each frame, at the graph's size, without padding.
         entropies: (h, w) float32 of each frame; none from torch.
     """
 

@@ -18,7 +18,7 @@ from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.evaluation.site_frames import ValFrames
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
-from edgeseg.imaging.resize import resize_mask
+from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.models.model_files import ModelCard
 from edgeseg.progress import ProgressReporter
@@ -86,6 +86,7 @@ class _LogitSampler:
     """Collects logits and labels of a regular sample of the labelled pixels."""
 
     def __init__(self, val: ValFrames) -> None:
+        self._fit = val.fit
         self._most_per_frame = max(1, MAX_SAMPLED_PIXELS // len(val.frames))
         self._sampled: list[tuple[Array, Mask]] = []
 
@@ -95,7 +96,9 @@ class _LogitSampler:
         With 10 000 labelled pixels and at most 4 000 wanted, n is ceil(2.5) = 3, which leaves
         3 334 of them.
         """
-        labels = resize_mask(truth, (logits.shape[1], logits.shape[2])).ravel()
+        size = logits.shape[1], logits.shape[2]
+        fit = fit_frame(self._fit, (truth.shape[0], truth.shape[1]), size)
+        labels = fit.mask(truth).ravel()
         labelled = np.flatnonzero(labels != IGNORE)
         step = max(1, -(-len(labelled) // self._most_per_frame))  # -(-a // b) rounds up
         pixels = labelled[::step]

@@ -9,10 +9,11 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeseg.config import FitMode
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.export.evaluation.figures import EvaluationResult
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.resize import resize_image, resize_mask
+from edgeseg.imaging.frame_fit import FrameFit, fit_frame
 from edgeseg.metrics import confusion_matrix
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
@@ -28,11 +29,13 @@ class ValFrames:
         site: Where they are.
         frames: The frames of the val split.
         size: (height, width) of the graph.
+        fit: How frames of another shape come to that size.
     """
 
     site: Site
     frames: list[Frame]
     size: tuple[int, int]
+    fit: FitMode = "stretch"
 
     @property
     def classes(self) -> int:
@@ -44,11 +47,23 @@ class ValFrames:
         for frame in self.frames:
             image, truth = read_site_frame(self.site, frame)
             assert truth is not None, f"{frame.id} is a val frame without a mask"
-            yield resize_image(image, self.size), truth
+            yield self.fit_of(truth).image(image), truth
 
     def image(self, index: int) -> Image:
         """Return the image of one frame, (H, W, 3) RGB at the graph's size."""
-        return resize_image(read_site_frame(self.site, self.frames[index])[0], self.size)
+        image = read_site_frame(self.site, self.frames[index])[0]
+        return self.fit_of(image).image(image)
+
+    def shown_image(self, index: int) -> Image:
+        """Return `image` without padding, as `EvaluationResult` has its masks."""
+        image = read_site_frame(self.site, self.frames[index])[0]
+        fit = self.fit_of(image)
+        return fit.image(image)[fit.inside.slices]
+
+    def fit_of(self, image_or_mask: NDArray[np.uint8]) -> FrameFit:
+        """Return how a frame, given by its image or its mask, lies in the graph's input."""
+        height, width = image_or_mask.shape[:2]
+        return fit_frame(self.fit, (height, width), self.size)
 
     def evaluate(
         self,
@@ -65,11 +80,11 @@ class ValFrames:
         counts, masks, entropies = [], [], []
         for image, truth in self.images_and_masks():
             mask, entropy = predict(image, truth)
-            full_size = resize_mask(mask, (truth.shape[0], truth.shape[1]))
-            counts.append(confusion_matrix(truth, full_size, self.classes))
-            masks.append(mask)
+            fit = self.fit_of(truth)
+            counts.append(confusion_matrix(*fit.seen_pair(truth, mask), self.classes))
+            masks.append(mask[fit.inside.slices])
             if entropy is not None:
-                entropies.append(entropy)
+                entropies.append(fit.inside_map(entropy))
             report.advance()
         return EvaluationResult(np.stack(counts), masks, entropies)
 
@@ -82,11 +97,13 @@ class CalibrationImages(Sequence[Image]):
         site: Where they are.
         frames: The frames.
         size: (height, width) of the graph.
+        fit: How frames of another shape come to that size.
     """
 
     site: Site
     frames: list[Frame]
     size: tuple[int, int]
+    fit: FitMode = "stretch"
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -99,4 +116,5 @@ class CalibrationImages(Sequence[Image]):
         indices = range(len(self))[index]
         if isinstance(indices, range):
             return [self[number] for number in indices]
-        return resize_image(read_site_frame(self.site, self.frames[indices])[0], self.size)
+        image = read_site_frame(self.site, self.frames[indices])[0]
+        return fit_frame(self.fit, (image.shape[0], image.shape[1]), self.size).image(image)

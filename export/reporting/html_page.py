@@ -126,9 +126,9 @@ def _add_worst_frames(
     page.legend([(spec.name, spec.color) for spec in val.site.config.classes])
     rows = []
     for index in map(int, np.argsort(agreements, kind="stable")[:SHOWN_FRAMES]):
-        image = val.image(index)
+        image = val.shown_image(index)
         mask, reference_mask = evaluation.masks[index], reference.masks[index]
-        entropy = _enlarge(reference.entropies[index], val.size)
+        entropy = _enlarge(reference.entropies[index], reference_mask.shape)
         rows.append(
             [
                 (image, val.frames[index].id),
@@ -141,7 +141,7 @@ def _add_worst_frames(
     page.pictures([], rows)
 
 
-def _enlarge(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+def _enlarge(values: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
     """Repeat values up to a size: three values become 0 0 1 1 2 2 for a side of six."""
     indices = (np.arange(side) * small // side for side, small in zip(size, values.shape))
     return values[np.ix_(*indices)]

@@ -7,17 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeseg.imaging.preprocessing import preprocess
 from edgeseg.imaging.resize import resize_image, resize_mask
-
-HEIGHT, WIDTH = 64, 96
-
-
-def test_preprocessing_resizes_as_training_does() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (90, 130, 3), dtype=np.uint8)
-    same_size = image[:HEIGHT, :WIDTH]
-    assert np.array_equal(preprocess(same_size, (HEIGHT, WIDTH)), same_size)
-    assert np.array_equal(preprocess(image, (HEIGHT, WIDTH)), resize_image(image, (HEIGHT, WIDTH)))
 
 
 def test_shrinking_averages_areas_and_masks_come_back() -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgeseg.data.frame_shapes import shape_advice
 from edgeseg.data.ingest.footage_files import list_footage
 from edgeseg.data.ingest.image_files import (
     content_digest,
@@ -41,6 +42,7 @@ class AddFootageResult:
         unreadable: "file: reason" for every file that could not be read.
         partial: "file: how much" for videos that end early.
         skipped: Files that are neither images nor videos.
+        advice: On frames whose shape `train.imgsz` does not have; empty if all is well.
     """
 
     read: int = 0
@@ -51,6 +53,7 @@ class AddFootageResult:
     unreadable: list[str] = field(default_factory=list)
     partial: list[str] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
+    advice: str = ""
 
 
 def add_footage(
@@ -78,6 +81,8 @@ def add_footage(
         for image_paths in files.folders:
             _add_images(writer, image_paths, camera, result, report)
         result.withheld = writer.save()
+        config = site.config
+        result.advice = shape_advice(writer.frames(), config.train.imgsz, config.data.fit)
     if not result.read:
         faults = result.unreadable or [f"{files.videos[0]}: has no frames"]
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""

@@ -1,6 +1,6 @@
 """The interface of every back end: a runner, which takes frames, and its prediction.
 
-Frames go in as uint8 RGB at the graph's size; `edgeseg.imaging.preprocessing` resizes them to it,
+Frames go in as uint8 RGB at the graph's size; `edgeseg.imaging.frame_fit` brings them to it,
 and they are normalized inside the graph (`edgeseg.export.graph.pre_post_processing`).
 """
 

@@ -1,0 +1,54 @@
+"""Frames whose shape networks do not have are told of, with a size that fits them."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgeseg.data.frame_shapes import distortion, fitting_size, shape_advice
+from edgeseg.site import Frame
+
+
+def frame(height: int, width: int) -> Frame:
+    return Frame(
+        id=f"camera-{height}x{width}",
+        camera="camera",
+        time=0.0,
+        source="x.mp4",
+        split="unlabelled",
+        image="frames/camera/x.jpg",
+        mask=None,
+        height=height,
+        width=width,
+        hash="0" * 16,
+        origin="footage",
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "imgsz"),
+    [((1920, 1080), (384, 512)), ((720, 1280), (384, 512)), ((300, 1000), (256, 256))],
+)
+def test_a_fitting_size_costs_the_same_and_hardly_distorts(
+    shape: tuple[int, int], imgsz: tuple[int, int]
+) -> None:
+    size = fitting_size(shape, imgsz)
+    assert size[0] % 32 == size[1] % 32 == 0
+    assert distortion(shape, size) < 1.1
+    assert 0.8 <= size[0] * size[1] / (imgsz[0] * imgsz[1]) <= 1.25
+
+
+def test_portrait_frames_in_a_landscape_input_are_told_of() -> None:
+    advice = shape_advice([frame(1920, 1080)] * 3, (384, 512), "stretch")
+    assert "1080x1920" in advice and "2.37 times" in advice and "imgsz = [576, 320]" in advice
+    assert "58 % of it gray" in shape_advice([frame(1920, 1080)], (384, 512), "letterbox")
+    assert "58 % of their pixels" in shape_advice([frame(1920, 1080)], (384, 512), "crop")
+
+
+def test_frames_of_several_shapes_are_letterboxed() -> None:
+    both = [frame(1080, 1920), frame(1920, 1080)]
+    assert 'data.fit = "letterbox"' in shape_advice(both, (384, 512), "stretch")
+    assert "no imgsz fits all" in shape_advice(both, (384, 512), "letterbox")
+
+
+def test_frames_that_nearly_fit_are_not_talked_about() -> None:
+    assert not shape_advice([frame(480, 640), frame(360, 480)], (384, 512), "stretch")
