@@ -135,6 +135,7 @@ def measure(
         TrainConfig,
         {
             "method": "suponly",
+            "encoder": "mobilenetv2_100",
             "weights": str(options.weights),
             "imgsz": size,
             "steps": options.steps,
