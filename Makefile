@@ -9,6 +9,9 @@ PYTHON ?= python3
 SUITABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))
 NEWS := (Downloading|Using cached) [^ ]+ \([0-9]{2,}(\.[0-9]+)? MB\)|Installing collected packages|Building editable for edgeseg
 
+# Where the environment forbids bytecode files, every process would compile all that it imports anew: twice the tests' time.
+export PYTHONDONTWRITEBYTECODE :=
+
 .NOTPARALLEL:
 .PHONY: help demo test lint style imports types tests docs clean
 
