@@ -23,9 +23,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sites import CAMVID
-
+from benchmarks.sites import CAMVID
 from edgeseg.atomic_files import write_json
 from edgeseg.config import FitMode, TrainConfig, validate_config
 from edgeseg.config.template import create_site
