@@ -22,7 +22,7 @@ from edgeseg.version import __version__
 
 EXTRAS = {
     "base": ("numpy", "typer", "pydantic", "tomli-w"),
-    "device": ("onnxruntime", "opencv-python-headless"),
+    "device": ("onnxruntime", "opencv-python-headless", "pillow"),
     "train": (
         "torch",
         "torchvision",
@@ -32,7 +32,6 @@ EXTRAS = {
         "torchmetrics",
         "tensorboard",
         "safetensors",
-        "pillow",
     ),
     "export": ("onnx", "onnxscript", "onnxslim"),
     "tensorrt": ("tensorrt",),

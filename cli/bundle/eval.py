@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -174,15 +173,9 @@ def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[t
 def _mask_reader(
     config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int]
 ) -> Callable[[Path], Mask]:
-    """Return a reader of masks: of every kind where Pillow is installed, else of class ids only."""
-    from edgeseg.errors import DependencyError
+    """Return a reader of masks of every kind that `edgeseg add labels` takes."""
+    from edgeseg.data.ingest.mask_files import MaskReader
 
-    try:
-        from edgeseg.data.ingest.mask_files import MaskReader
-    except DependencyError:
-        from edgeseg.imaging.mask_png import read_mask
-
-        return partial(read_mask, ignore=ignore)
     return MaskReader(config.model_copy(update={"classes": tuple(classes)}), ignore).read
 
 

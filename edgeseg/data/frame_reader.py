@@ -18,8 +18,8 @@ from edgeseg.data.frame_cache import FrameCache, open_cache
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.frame_fit import Box, FrameFit, fit_frame
+from edgeseg.imaging.image_codec import read_image
 from edgeseg.imaging.mask_png import read_mask
-from edgeseg.imaging.opencv import cv2
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Frame, Site
 
@@ -35,12 +35,11 @@ def read_site_frame(site: Site, frame: Frame) -> tuple[Image, Mask | None]:
             the site does not have.
     """
     image_path = site.path(frame.image)
-    image = cv2.imread(str(image_path), cv2.IMREAD_COLOR)
-    if image is None:
+    rgb = read_image(image_path)
+    if rgb is None:
         raise DataError(
             f"{image_path} is missing or damaged; add the footage again with `edgeseg add footage`"
         )
-    rgb: Image = np.ascontiguousarray(image[..., ::-1], np.uint8)
     if frame.mask is None:
         return rgb, None
     mask_path = site.path(frame.mask)

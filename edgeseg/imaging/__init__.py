@@ -1,7 +1,7 @@
 """Images and masks as arrays and as files: decoding, resizing, hashing and drawing.
 
-The one implementation that devices and training share, so nothing here needs more than numpy and
-OpenCV.
+The one implementation that devices and training share, so nothing here needs more than numpy,
+OpenCV and Pillow.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "array_types",
+    "decoding",
     "drawing",
     "encode_palette_png",
     "file_names",

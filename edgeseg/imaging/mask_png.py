@@ -1,7 +1,6 @@
 """Masks as PNG files of class ids: gray as edgeseg stores them, palette as people look at them.
 
-OpenCV neither writes palette PNGs nor reads their indices (it returns the colors), so their chunks
-are put together and taken apart here.
+OpenCV, which writes the other files, writes no palette PNGs, so their chunks are put together here.
 """
 
 from __future__ import annotations
@@ -15,13 +14,17 @@ import numpy as np
 
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Mask, Palette
-from edgeseg.imaging.opencv import cv2
+from edgeseg.imaging.decoding.picture import (
+    UnreadablePictureError,
+    load_picture,
+    open_picture,
+    read_picture_file,
+)
 from edgeseg.imaging.palette import color_table
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-HEADER_END = 33  # signature (8 bytes), then IHDR: length (4), kind (4), data (13), checksum (4)
-GRAY, PALETTE = 0, 3  # color types of PNG
-UNREADABLE = "is missing, damaged or no 8-bit PNG of class ids; for color masks pip install pillow"
+PALETTE = 3  # a color type of PNG
+UNREADABLE = "is missing, damaged or no 8-bit PNG of class ids; restore it or save it as one"
 
 
 def read_mask(path: Path, *, ignore: Collection[int] = (), fault: str = UNREADABLE) -> Mask:
@@ -38,13 +41,14 @@ def read_mask(path: Path, *, ignore: Collection[int] = (), fault: str = UNREADAB
         DataError: The file is missing, damaged or of another kind.
     """
     try:
-        data = np.frombuffer(palette_to_gray_png(path.read_bytes()), np.uint8)
-        mask = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    except (OSError, cv2.error):
-        mask = None
-    if mask is None or mask.ndim != 2 or mask.dtype != np.uint8:
-        raise DataError(f"{path} {fault}")
-    ids = np.array(mask, np.uint8)
+        data = read_picture_file(path)
+        image = open_picture(data, ("PNG",))
+        if image.mode not in ("L", "P") or data[24] != 8:
+            raise UnreadablePictureError("is no 8-bit PNG of class ids")
+        load_picture(image, data)
+    except UnreadablePictureError:
+        raise DataError(f"{path} {fault}") from None
+    ids = np.array(image)
     if ignore:
         ids[np.isin(ids, list(ignore))] = IGNORE
     return ids
@@ -69,25 +73,6 @@ def encode_palette_png(mask: Mask, palette: Palette) -> bytes:
             _chunk(b"IEND", b""),
         )
     )
-
-
-def palette_to_gray_png(data: bytes) -> bytes:
-    """Return an 8-bit palette PNG as a gray one of the same values; other files as they are.
-
-    Bytes 24 and 25 of a PNG are bit depth and color type. The header is written anew with color
-    type gray, the chunks PLTE and tRNS are left out, and all others are copied: a chunk with 10
-    bytes of data that starts at byte 33 ends at 33 + 12 + 10 = 55, where the next one starts.
-    """
-    if len(data) < HEADER_END or data[:8] != SIGNATURE or data[24:26] != bytes((8, PALETTE)):
-        return data
-    chunks = [SIGNATURE, _chunk(b"IHDR", data[16:25] + bytes((GRAY,)) + data[26:29])]
-    start = HEADER_END
-    while start + 12 <= len(data):
-        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        if data[start + 4 : start + 8] not in (b"PLTE", b"tRNS"):
-            chunks.append(data[start:end])
-        start = end
-    return b"".join(chunks)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

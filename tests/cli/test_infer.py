@@ -206,15 +206,8 @@ def labelled(folder: Path) -> list[object]:
     return ["--images", folder / "images", "--masks", folder / "masks"]
 
 
-@pytest.mark.parametrize("pillow", [True, False])
-def test_eval_of_a_bundle(
-    bundle_path: Path, tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch, pillow: bool
-) -> None:
+def test_eval_of_a_bundle(bundle_path: Path, tmp_path: Path, outside: Path) -> None:
     pairs = labelled(tmp_path)
-    if not pillow:  # as on a device
-        for name in [name for name in sys.modules if name.startswith(("PIL", "edgeseg.data"))]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, "PIL", None)
     found = json.loads(
         good("eval", bundle_path, *pairs, "--ignore", 99, "--precision", "int8", "--json").stdout
     )

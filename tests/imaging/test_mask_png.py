@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgeseg.errors import DataError
 from edgeseg.imaging.image_codec import encode_png
-from edgeseg.imaging.mask_png import encode_palette_png, palette_to_gray_png, read_mask
+from edgeseg.imaging.mask_png import encode_palette_png, read_mask
 from tests.helpers.bundles import CLASSES, COLORS
 from tests.helpers.predictions import QUARTERS
 
@@ -29,14 +29,6 @@ def test_masks_open_in_color_and_hold_ids(tmp_path: Path) -> None:
     assert np.array_equal(np.array(opened.convert("RGB"))[-1, -1], COLORS[3])
     assert np.array_equal(read_mask(path), mask)
     assert np.array_equal(read_mask(path, ignore=[2]) == 255, (mask == 2) | (mask == 255))
-
-
-def test_other_files_are_left_as_they_are() -> None:
-    assert palette_to_gray_png(b"anything else") == b"anything else"
-    gray = encode_png(QUARTERS)
-    assert palette_to_gray_png(gray) == gray
-    truncated = encode_palette_png(QUARTERS, PALETTE)[:40]
-    assert palette_to_gray_png(truncated)  # OpenCV refuses it later
 
 
 def test_gray_masks_come_back(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from edgeseg.data.ingest.image_files import (
     encode_image,
     read_file,
     shrink_to_max_side,
+    to_rgb,
 )
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
 from edgeseg.data.ingest.video_files import Video, open_video
@@ -166,18 +167,19 @@ def _add_images(
                 result.read += 1
                 result.present += 1
                 continue
-            image = decode_image(data, path)
+            picture = decode_image(data, path)
+            rgb = to_rgb(picture, path)
         except DataError as error:
             result.unreadable.append(str(error))
             continue
         result.read += 1
-        image_hash = dhash(image.rgb)
+        image_hash = dhash(rgb)
         if writer.has_near_duplicate(image_hash):
             result.duplicates += 1
             continue
         writer.put_image(
-            image.rgb,
-            data if image.plain else None,
+            rgb,
+            data if picture.plain else None,
             camera=camera,
             time=number / writer.site.config.data.fps,
             source=str(path),

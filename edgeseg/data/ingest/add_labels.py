@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.data.ingest.checked_pairs import CheckedPair, check_pairs, faults_message
-from edgeseg.data.ingest.image_files import decode_image, read_file
+from edgeseg.data.ingest.image_files import decode_image, read_file, to_rgb
 from edgeseg.data.ingest.image_mask_pairs import pair_files
 from edgeseg.data.ingest.mask_files import MaskReader
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
@@ -148,17 +148,18 @@ def _frame_of_pair(
         result.labelled += frame.split == "unlabelled"
         return frame
     data = read_file(pair.image)
-    image = decode_image(data, pair.image)
+    picture = decode_image(data, pair.image)
+    rgb = to_rgb(picture, pair.image)
     result.added += 1
     return writer.put_image(
-        image.rgb,
-        data if image.plain else None,
+        rgb,
+        data if picture.plain else None,
         camera=camera,
         time=pair.time,
         source=str(pair.image),
         origin="labels",
         digest=pair.digest,
-        image_hash=dhash(image.rgb),
+        image_hash=dhash(rgb),
         lossless=True,
     )
 

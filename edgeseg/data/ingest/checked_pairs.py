@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.data.class_pixels import count_class_pixels
-from edgeseg.data.ingest.image_files import content_digest, decode_image, read_file
+from edgeseg.data.ingest.image_files import content_digest, decode_image, read_file, to_rgb
 from edgeseg.data.ingest.mask_files import MaskReader
 from edgeseg.data.ingest.site_writer import SiteWriter
 from edgeseg.errors import DataError
@@ -70,7 +70,8 @@ def check_pairs(
         try:
             data = read_file(image)
             digest = content_digest(data)
-            shape = decode_image(data, image).rgb.shape[:2]
+            picture = decode_image(data, image)
+            shape = to_rgb(picture, image).shape[:2]
         except DataError as error:
             faults.append(str(error))
         try:

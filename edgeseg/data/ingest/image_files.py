@@ -1,69 +1,29 @@
-"""Image files as people hand them in, decoded by Pillow.
+"""Image files as people hand them in: read whole, told apart by their content, kept or encoded.
 
-They are refused by declared size before they are decoded, turned upright, and made RGB.
+They are decoded by `edgeseg.imaging.decoding`, as everywhere.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import struct
-import warnings
-import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from edgeseg.errors import DataError, DependencyError
+from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.decoding.depth_range import DepthRange
+from edgeseg.imaging.decoding.picture import (
+    Picture,
+    UnreadablePictureError,
+    decode_picture,
+    load_picture,
+    open_picture,
+    read_picture_file,
+)
+from edgeseg.imaging.decoding.pillow import FORMATS, PillowImage
 from edgeseg.imaging.image_codec import encode_jpeg, encode_png
 from edgeseg.imaging.resize import resize_image
 
-try:
-    from PIL import Image as PillowImage
-    from PIL import ImageOps
-except ImportError:
-    raise DependencyError(
-        "Pillow, which reads images and masks, is missing; run `pip install 'edgeseg[train]'`"
-    ) from None
-
-# Pillow knows more formats, some of which start other programs.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
-MAX_PIXELS = 100_000_000
-MAX_BYTES = 1_000_000_000
 JPEG_QUALITY = 95
-EXIF_ORIENTATION = 0x0112
-UPRIGHT = 1
-# The errors that Pillow was seen to raise on damaged files.
-DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    AttributeError,
-    struct.error,
-    zlib.error,
-    PillowImage.DecompressionBombError,
-)
-
-
-@dataclass(frozen=True)
-class DecodedImage:
-    """A decoded image file.
-
-    Attributes:
-        rgb: (H, W, 3) uint8.
-        plain: The file is an upright RGB JPEG, so its bytes can be kept as they are.
-    """
-
-    rgb: Image
-    plain: bool
 
 
 def content_digest(data: bytes) -> str:
@@ -78,16 +38,9 @@ def read_file(path: Path) -> bytes:
         DataError: It is no regular file, empty, unreadable or absurdly large.
     """
     try:
-        if not path.is_file():
-            raise DataError(f"{path}: is no file")
-        size = path.stat().st_size
-        if not size:
-            raise DataError(f"{path}: is empty")
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: is larger than {MAX_BYTES} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        return read_picture_file(path)
+    except UnreadablePictureError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def open_image(data: bytes, path: Path, formats: tuple[str, ...] = FORMATS) -> PillowImage.Image:
@@ -97,53 +50,46 @@ def open_image(data: bytes, path: Path, formats: tuple[str, ...] = FORMATS) -> P
         path: Names it in messages.
 
     Raises:
-        DataError: It is no image of these formats, damaged, truncated, or larger than `MAX_PIXELS`.
+        DataError: It is no image of these formats, damaged, truncated, or too large.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size warning and remarks about metadata
-            image = PillowImage.open(io.BytesIO(data), formats=formats)
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{path}: declares {image.width}x{image.height} pixels, more than {MAX_PIXELS}"
-                )
-            image.load()
-    except PillowImage.DecompressionBombError:
-        raise DataError(f"{path}: declares more than {MAX_PIXELS} pixels") from None
-    except DECODE_ERRORS as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "cannot identify" in reason:
-            reason = f"no {', '.join(formats)} image"
-        if reason.startswith("no "):
-            raise DataError(f"{path}: is damaged or {reason}") from None
-        raise DataError(f"{path}: is damaged ({reason})") from None
+        image = open_picture(data, formats)
+        load_picture(image, data)
+    except UnreadablePictureError as error:
+        raise DataError(f"{path}: {error}") from None
     return image
 
 
-def decode_image(data: bytes, path: Path) -> DecodedImage:
+def decode_image(data: bytes, path: Path) -> Picture:
     """Decode the content of an image file of any usual mode.
 
     Args:
         path: Names it in messages.
 
     Raises:
-        DataError: See `open_image`; or a floating-point image.
+        DataError: It is no image, damaged, truncated, or too large.
     """
-    image = open_image(data, path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            is_rgb_jpeg = image.format == "JPEG" and image.mode == "RGB"
-            plain = is_rgb_jpeg and image.getexif().get(EXIF_ORIENTATION, UPRIGHT) == UPRIGHT
-            if image.mode.startswith("I"):  # 16 bits; Pillow would clip them to white
-                high_bytes = np.asarray(image).astype(np.int64) >> 8
-                image = PillowImage.fromarray(high_bytes.clip(0, 255).astype(np.uint8))
-            elif image.mode == "F":
-                raise DataError(f"{path}: holds floating-point pixels; save it with 8 bits")
-            rgb = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except DECODE_ERRORS as error:
-        raise DataError(f"{path}: is damaged ({type(error).__name__})") from None
-    return DecodedImage(rgb, plain)
+        return decode_picture(data)
+    except UnreadablePictureError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def to_rgb(picture: Picture, path: Path, depth: DepthRange | None = None) -> Image:
+    """Return a picture as (H, W, 3) uint8 RGB.
+
+    Args:
+        path: Names it in messages.
+        depth: The site's range of deep pictures; the full one of the file if left out.
+
+    Raises:
+        DataError: It holds floats, and the range is for integers or unknown; or the other way
+            round.
+    """
+    try:
+        return picture.rgb(depth)
+    except UnreadablePictureError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def shrink_to_max_side(rgb: Image, max_side: int) -> Image:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.data.ingest.image_files import MAX_PIXELS
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.imaging.opencv import cv2, silence_opencv
 
 VIDEO_SUFFIXES = frozenset(

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from edgeseg.config import Section
-from edgeseg.imaging.image_codec import MAX_PIXELS, MAX_SIDE
+from edgeseg.imaging.decoding.pixel_limits import MAX_RECORD_PIXELS, MAX_RECORD_SIDE
 
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 
@@ -19,7 +19,7 @@ PartKind = Literal["image", "mask", "entropy"]
 LogReason = Literal["score", "random", "flagged"]
 QualityFlag = Literal["black", "saturated", "frozen"]
 Text = Annotated[str, Field(max_length=256)]
-Side = Annotated[int, Field(ge=1, le=MAX_SIDE)]
+Side = Annotated[int, Field(ge=1, le=MAX_RECORD_SIDE)]
 
 
 class RecordMetadata(Section):
@@ -65,8 +65,8 @@ class RecordMetadata(Section):
 
     @model_validator(mode="after")
     def _check_pixels(self) -> RecordMetadata:
-        if self.height * self.width > MAX_PIXELS:
-            raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_PIXELS}")
+        if self.height * self.width > MAX_RECORD_PIXELS:
+            raise ValueError(f"{self.width}x{self.height} pixels are more than {MAX_RECORD_PIXELS}")
         return self
 
 
