@@ -2,6 +2,7 @@
 
 edgeseg.toml      the configuration
 frames.jsonl      one line per frame, the only index
+depth.json        how pictures of more than 8 bits were scaled, where there are any
 frames/           images as JPEG or PNG, by camera
 masks/            8-bit PNGs of class ids, 255 = ignore
 runs/<verb>/expN  results of train, distill, infer, ...

@@ -26,7 +26,7 @@ def main() -> None:
         manifest = run.bundle.manifest
         palette = [spec.rgb for spec in manifest.classes]
         for path in options.pictures:
-            image = read_image(path)  # (H, W, 3) uint8 RGB, or None
+            image = read_image(path, manifest.depth_range)  # (H, W, 3) uint8 RGB, or None
             if image is None:
                 print(f"{path} is no picture")
                 continue

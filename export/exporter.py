@@ -17,9 +17,10 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle.bundle import Bundle, write_bundle
 from edgeseg.bundle.flavours import FLAVOURS, FP32
-from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
-from edgeseg.bundle.manifest import CARD, GOLDEN, MANIFEST, Manifest
+from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames, golden_frame_count
+from edgeseg.bundle.manifest import CARD, GOLDEN, MANIFEST, Manifest, ManifestDepth
 from edgeseg.config import ExportConfig, to_toml
+from edgeseg.data.site_depth import load_site_depth
 from edgeseg.errors import BundleError, DataError, ExportError
 from edgeseg.export.bundle_files import add_fp16_file, add_fp32_file, apply_gates, measure_latency
 from edgeseg.export.evaluation.ort_session import open_session
@@ -40,7 +41,6 @@ from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
 MIN_VAL_FRAMES = 3  # fewer fit no threshold
-GOLDEN_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,8 @@ def _start(
 def _golden_frames(context: ExportContext) -> GoldenFrames:
     """Return frames spread over val with the masks that the shipped FP32 file gives them."""
     last = len(context.val.frames) - 1
-    indices = np.unique(np.linspace(0, last, GOLDEN_FRAMES).round().astype(int))
+    count = golden_frame_count(*context.val.size)
+    indices = np.unique(np.linspace(0, last, count).round().astype(int))
     images = np.stack([context.val.image(int(index)) for index in indices])
     session = open_session(context.graph(FP32), context.threads)
     masks = [session.run(["mask"], {"image": image[None]})[0] for image in images]
@@ -223,7 +224,14 @@ def _manifest(
         figures=context.figures,
         provenance=origin,
         files={},  # filled in by `write_bundle`
+        depth=_depth(context.site),
     )
+
+
+def _depth(site: Site) -> ManifestDepth | None:
+    """Return how the site scaled pictures of more than 8 bits, so that devices do the same."""
+    depth = load_site_depth(site)
+    return depth and ManifestDepth(low=depth.low, high=depth.high, floating=depth.floating)
 
 
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:

@@ -17,6 +17,7 @@ from edgeseg.cli.shared.options import ImageSize, Json, Set, merge_overrides
 if TYPE_CHECKING:
     from edgeseg.bundle import Flavour
     from edgeseg.imaging.array_types import Image
+    from edgeseg.imaging.decoding.depth_range import DepthRange
 
 Frames = Annotated[
     int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")
@@ -115,7 +116,7 @@ def _bench_bundle(
     threads = config.infer.threads or available_cores()
     golden = read_golden_frames(opened)
     if source is not None:
-        images = _read_images(source, frames)
+        images = _read_images(source, frames, opened.manifest.depth_range)
     elif golden is not None:
         images = golden.images
     else:
@@ -187,7 +188,7 @@ def _print_table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
     table_console(120).print(table)
 
 
-def _read_images(source: str, frames: int) -> list[Image]:
+def _read_images(source: str, frames: int, depth: DepthRange | None) -> list[Image]:
     """Return up to 32 frames of a source to time on.
 
     Raises:
@@ -198,7 +199,7 @@ def _read_images(source: str, frames: int) -> list[Image]:
 
     from edgeseg.runtime.sources.open_source import open_source
 
-    opened = open_source(source)
+    opened = open_source(source, depth=depth)
     try:
         return [frame.image for frame in islice(opened.frames(Event()), min(frames, 32))]
     finally:

@@ -15,6 +15,7 @@ from edgeseg.cli.shared.options import Json, Set, merge_overrides
 if TYPE_CHECKING:
     from edgeseg.config import ClassSpec, SiteConfig
     from edgeseg.imaging.array_types import Image, Mask
+    from edgeseg.imaging.decoding.picture_reader import PictureReader
     from edgeseg.metrics import Counts
     from edgeseg.progress import ProgressReporter
     from edgeseg.site import Site
@@ -106,7 +107,7 @@ def _evaluate_run(
     from edgeseg.training.model_evaluation import evaluate_run
 
     bar.start("eval", len(pairs))
-    counts = evaluate_run(run, _load(pairs, read_mask, bar))
+    counts = evaluate_run(run, _load(pairs, read_mask, _picture_reader(site), bar))
     return Evaluation(str(run), counts, classes)
 
 
@@ -135,13 +136,24 @@ def _evaluate_bundle(
 
 
 def _load(
-    pairs: list[tuple[Path, Path]], read: Callable[[Path], Mask], bar: ProgressReporter
+    pairs: list[tuple[Path, Path]],
+    read: Callable[[Path], Mask],
+    images: PictureReader,
+    bar: ProgressReporter,
 ) -> Iterator[tuple[Image, Mask]]:
     from edgeseg.runtime.bundle_evaluation import read_labelled_frame
 
     for image, mask in pairs:
-        yield read_labelled_frame(image, mask, read)
+        yield read_labelled_frame(image, mask, read, images)
         bar.advance()
+
+
+def _picture_reader(site: Site | None) -> PictureReader:
+    from edgeseg.data.site_depth import load_site_depth
+    from edgeseg.imaging.decoding.picture_reader import PictureReader
+
+    depth = load_site_depth(site) if site else None
+    return PictureReader(depth.range if depth else None)
 
 
 def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[tuple[Path, Path]]:

@@ -81,7 +81,10 @@ def infer(
     stop, folder = Event(), None
     with progress_bar() as bar, stopping(stop):
         frames = open_source(
-            source, camera=safe_name(camera) if camera else None, on_message=bar.say
+            source,
+            camera=safe_name(camera) if camera else None,
+            on_message=bar.say,
+            depth=opened.manifest.depth_range,
         )
         if AUTO in (save, masks, log):
             folder = make_run_folder(site.root if site else Path.cwd(), "infer")

@@ -87,6 +87,8 @@ def _print_footage(result: AddFootageResult) -> None:
     say(f"read {result.read} frames: {counts}")
     _print_names("could not be read", result.unreadable)
     _print_names("ended early, what could be decoded was used", result.partial)
+    for note in result.notes:
+        say(f"note: {note}")
     _print_names("skipped, neither image nor video", [str(path) for path in result.skipped])
     _print_withheld(result.withheld)
 

@@ -8,6 +8,7 @@ checklist ask it.
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -20,7 +21,25 @@ from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.manifest import GOLDEN
 from edgeseg.errors import BundleError
 from edgeseg.imaging.array_types import Image, Mask
+from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.metrics import pixel_agreement
+
+# What `zipfile` and NumPy raise on damaged files; RuntimeError for encryption or unknown packing.
+GOLDEN_ERRORS = (
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+MAX_GOLDEN_BYTES = 3 * MAX_PIXELS  # of the frames, unpacked
+
+
+def golden_frame_count(height: int, width: int) -> int:
+    """Return how many golden frames of this size an export makes: 8, fewer where they are huge."""
+    return max(1, min(8, MAX_PIXELS // (height * width)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +80,7 @@ def read_golden_frames(bundle: Bundle) -> GoldenFrames | None:
     path, size = bundle.path / GOLDEN, (bundle.manifest.height, bundle.manifest.width)
     try:
         golden = load_golden_frames(bundle.read(GOLDEN))
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except GOLDEN_ERRORS as error:
         raise BundleError(f"{path} cannot be used ({error}); export the bundle again") from None
     frames, masks = golden.frames, golden.masks
     are_frames = frames.dtype == np.uint8 and frames.shape[1:] == (*size, 3) and len(frames) > 0
@@ -71,9 +90,27 @@ def read_golden_frames(bundle: Bundle) -> GoldenFrames | None:
 
 
 def load_golden_frames(data: bytes) -> GoldenFrames:
-    """Return what `golden.npz` holds, unchecked."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        return GoldenFrames(arrays["frames"], arrays["masks"])
+    """Return what `golden.npz` holds; shapes are bounded, nothing else is checked.
+
+    Raises:
+        ValueError: It is no such file, or unpacks to more than `MAX_GOLDEN_BYTES`.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return GoldenFrames(_read_array(archive, "frames"), _read_array(archive, "masks"))
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> NDArray[np.uint8]:
+    """Unpack one array, once its header was read and found to declare no more than it may."""
+    with archive.open(f"{name}.npy") as file:
+        # Version 1.0 is what NumPy writes for these; headers of later ones can be gigabytes long.
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{name} has an unknown layout")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype != np.uint8 or math.prod(shape) > MAX_GOLDEN_BYTES:
+        raise ValueError(f"{name} declares {shape} of {dtype}, more than {MAX_GOLDEN_BYTES} bytes")
+    with archive.open(f"{name}.npy") as file:
+        values: NDArray[np.uint8] = np.lib.format.read_array(file, allow_pickle=False)
+    return values
 
 
 def dump_golden_frames(golden: GoldenFrames) -> bytes:

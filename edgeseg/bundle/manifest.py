@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeseg.bundle.flavours import FLAVOURS, Flavour
 from edgeseg.config import ClassSpec, FitMode, Section
+from edgeseg.imaging.decoding.depth_range import DepthRange
 
 MANIFEST = "manifest.json"
 CALIBRATION, GOLDEN, CARD = "calibration.json", "golden.npz", "card.md"
 FILE_NAMES = (*(spec.file for spec in FLAVOURS.values()), CALIBRATION, GOLDEN, CARD)
-LATER_KEYS = ("fit",)  # of the manifest, since its first version
+LATER_KEYS = ("fit", "depth")  # of the manifest, since its first version
 MAX_FILE = 2_000_000_000  # bytes
 
 
@@ -21,6 +22,32 @@ class FileEntry(Section):
 
     size: int = Field(ge=0, le=MAX_FILE)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ManifestDepth(Section):
+    """The range of values that becomes 0 to 255 in pictures of more than 8 bits.
+
+    Value v becomes floor(256 * (v - low) / (high - low)), at least 0 and at most 255.
+
+    Attributes:
+        low: The lowest value that is told from lower ones.
+        high: The first value that is too high.
+        floating: Whether it is meant for floating-point pixels; else for integers.
+    """
+
+    low: float
+    high: float
+    floating: bool = False
+
+    @model_validator(mode="after")
+    def _is_range(self) -> ManifestDepth:
+        _ = self.range
+        return self
+
+    @property
+    def range(self) -> DepthRange:
+        """The range itself."""
+        return DepthRange(self.low, self.high, self.floating)
 
 
 class Manifest(Section):
@@ -44,6 +71,7 @@ class Manifest(Section):
             many times as fast as FP32 the file ran at its export.
         provenance: Method, run, configuration, digest of the data, and versions.
         files: The files of the bundle by name.
+        depth: How the site scaled pictures of more than 8 bits; left out where it has none.
     """
 
     format: Literal[1] = 1
@@ -62,6 +90,12 @@ class Manifest(Section):
     figures: dict[str, Any]  # Any: a table of numbers that only reports read
     provenance: dict[str, Any]  # Any: as figures
     files: dict[str, FileEntry]
+    depth: ManifestDepth | None = None
+
+    @property
+    def depth_range(self) -> DepthRange | None:
+        """The range of pictures of more than 8 bits, None where the site had none."""
+        return self.depth.range if self.depth else None
 
     def to_json(self) -> bytes:
         """Return the content of the file.

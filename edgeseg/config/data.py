@@ -78,6 +78,15 @@ class DataConfig(Section):
     ignore_colors: tuple[str, ...] = Field(
         (), description="Colors of color masks that mean that a pixel is not labelled, as #rrggbb."
     )
+    depth: Literal["auto", "full", "percentile", "8bit"] = Field(
+        "auto",
+        description="How pictures of more than 8 bits, such as those of thermal cameras, become 8 "
+        "bits. `full` maps the full range of the file; `percentile` what the footage of the first "
+        "`edgeseg add` uses, from its 0.1 % to its 99.9 % quantile and a quarter of that more at "
+        "both ends, for other hours and seasons; `auto` takes `full` where that uses at least 32 "
+        "of the 256 gray levels, else `percentile`; `8bit` refuses such pictures. The range is "
+        "kept in depth.json and in every bundle.",
+    )
     cache_bytes: Annotated[int, Unit("bytes")] = Field(
         20_000_000_000,
         ge=0,

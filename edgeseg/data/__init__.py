@@ -8,5 +8,6 @@ __all__ = [
     "frame_reader",
     "frame_shapes",
     "ingest",
+    "site_depth",
     "site_summary",
 ]

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +16,8 @@ from edgeseg.bundle import Flavour
 from edgeseg.bundle.flavours import FP32, INT8_CPU
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.frame_fit import fit_frame
+from edgeseg.imaging.image_codec import read_image
+from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.metrics import Counts, confusion_matrix, iou, miou
 from edgeseg.runtime.backends.base import Runner
@@ -48,10 +49,9 @@ def read_test_frames(folder: Path, season: str) -> Iterator[tuple[Image, Mask]]:
     """Yield frames (H, W, 3) RGB with their masks (H, W), by name."""
     truth = folder / "truth" / season
     for path in sorted((truth / "images").glob("*.jpg")):
-        image = cv2.imread(str(path))
-        mask = cv2.imread(str(truth / "masks" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        assert image is not None and mask is not None, f"{path} was made by this program"
-        yield np.ascontiguousarray(image[..., ::-1]).astype(np.uint8), mask.astype(np.uint8)
+        image = read_image(path)
+        assert image is not None, f"{path} was made by this program"
+        yield image, read_mask(truth / "masks" / f"{path.stem}.png")
 
 
 def model_segmenter(run: Path) -> Segmenter:

@@ -11,15 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.decoding.depth_range import DepthRange
-from edgeseg.imaging.decoding.picture import (
-    UnreadablePictureError,
-    decode_picture,
-    load_picture,
-    open_picture,
-    read_picture_file,
-)
+from edgeseg.imaging.decoding.picture_file import load_picture, open_picture
+from edgeseg.imaging.decoding.picture_reader import PictureReader
 from edgeseg.imaging.decoding.pixel_limits import MAX_RECORD_PIXELS, MAX_RECORD_SIDE
 from edgeseg.imaging.opencv import cv2
 
@@ -29,12 +25,13 @@ def read_image(path: Path | str, depth: DepthRange | None = None) -> Image | Non
 
     Args:
         path: The file.
-        depth: The range of values that becomes 0 to 255 where a picture has more than 8 bits, such
-            as `Manifest.depth_range` of a bundle; the full range of the file if left out.
+        depth: The range of values that becomes 0 to 255 where a picture has more than 8 bits:
+            `depth_range` of a bundle's manifest. Left out, it is the full range of the file, and
+            None is returned for pictures that would be nearly black.
     """
     try:
-        return decode_picture(read_picture_file(Path(path))).rgb(depth)
-    except UnreadablePictureError:
+        return PictureReader(depth).read(Path(path))
+    except DataError:
         return None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Mask, Palette
-from edgeseg.imaging.decoding.picture import (
+from edgeseg.imaging.decoding.picture_file import (
     UnreadablePictureError,
     load_picture,
     open_picture,

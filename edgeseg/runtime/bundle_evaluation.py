@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
-from edgeseg.imaging.image_codec import read_image
+from edgeseg.imaging.decoding.picture_reader import PictureReader
 from edgeseg.imaging.mask_png import read_mask as read_mask_png
 from edgeseg.metrics import Counts, confusion_matrix
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -44,9 +44,12 @@ def evaluate_runner(
             id beyond the classes.
     """
     report = report or NullReporter()
+    images = PictureReader(runner.bundle.manifest.depth_range)
     counts: list[Counts] = []
     for image_path, mask_path in pairs:
-        image, truth = read_labelled_frame(image_path, mask_path, read_mask or read_mask_png)
+        image, truth = read_labelled_frame(
+            image_path, mask_path, read_mask or read_mask_png, images
+        )
         highest = int(truth[truth != IGNORE].max(initial=0))
         if highest >= classes:
             raise DataError(
@@ -61,7 +64,10 @@ def evaluate_runner(
 
 
 def read_labelled_frame(
-    image_path: Path, mask_path: Path, read_mask: Callable[[Path], Mask]
+    image_path: Path,
+    mask_path: Path,
+    read_mask: Callable[[Path], Mask],
+    images: PictureReader | None = None,
 ) -> tuple[Image, Mask]:
     """Read a labelled frame: image, (H, W, 3) uint8 RGB, and mask, (H, W) uint8.
 
@@ -69,15 +75,16 @@ def read_labelled_frame(
         image_path: The image file.
         mask_path: The mask file.
         read_mask: Reads the mask file.
+        images: Reads the image file, by the range of a bundle or of a site where it is deep.
 
     Raises:
         DataError: A file is missing or damaged, or they differ in size.
     """
-    image, truth = read_image(image_path), read_mask(mask_path)
-    if image is None:
-        raise DataError(
-            f"{image_path} is missing, truncated or no picture; restore it or take it out"
-        )
+    try:
+        image = (images or PictureReader()).read(image_path)
+    except DataError as error:
+        raise DataError(f"{error}; restore it or take it out") from None
+    truth = read_mask(mask_path)
     if image.shape[:2] != truth.shape:
         shapes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (image.shape, truth.shape))
         raise DataError(

@@ -123,7 +123,8 @@ def infer(
             whole.
     """
     bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-    source = open_source(source) if isinstance(source, str) else source
+    if isinstance(source, str):
+        source = open_source(source, depth=bundle.manifest.depth_range)
     outputs, config = outputs or OutputTargets(), config or InferConfig()
     stop = stop or Event()
     classes = bundle.manifest.classes

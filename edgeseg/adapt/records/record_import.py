@@ -20,6 +20,7 @@ from edgeseg.atomic_files import write_atomic
 from edgeseg.data.ingest.image_files import content_digest
 from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, SiteWriter, open_site_writer
 from edgeseg.errors import AdaptError, FrameLogError
+from edgeseg.imaging.decoding.picture import UPRIGHT, declared_orientation
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.framelog.reader import iter_records
@@ -149,9 +150,10 @@ def _import_record(
     image_hash = dhash(image)
     if held_out.has_within(image_hash, writer.site.config.data.near_duplicate):
         return "judged"
+    stored = record.parts["image"]
     frame = writer.put_image(
         image,
-        record.parts["image"],
+        stored if declared_orientation(stored) == UPRIGHT else None,  # a record's is ignored
         camera=safe_camera_name(header.camera),
         time=max(0.0, header.monotonic_ns / 1e9),
         source=f"{header.device}:{header.boot:06d}",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.data.frame_shapes import shape_advice
+from edgeseg.data.ingest.deep_pictures import DeepPictures
 from edgeseg.data.ingest.footage_files import list_footage
 from edgeseg.data.ingest.image_files import (
     content_digest,
@@ -20,11 +21,11 @@ from edgeseg.data.ingest.image_files import (
     encode_image,
     read_file,
     shrink_to_max_side,
-    to_rgb,
 )
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
 from edgeseg.data.ingest.video_files import Video, open_video
 from edgeseg.errors import DataError
+from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
@@ -44,6 +45,8 @@ class AddFootageResult:
         partial: "file: how much" for videos that end early.
         skipped: Files that are neither images nor videos.
         advice: On frames whose shape `train.imgsz` does not have; empty if all is well.
+        with_more: Names of image files with more pages or frames than the first, which was used.
+        notes: Sentences the user should read.
     """
 
     read: int = 0
@@ -55,6 +58,8 @@ class AddFootageResult:
     partial: list[str] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
     advice: str = ""
+    with_more: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def add_footage(
@@ -77,13 +82,16 @@ def add_footage(
     files = list_footage(paths, site)
     result = AddFootageResult(skipped=files.skipped)
     with open_site_writer(site) as writer:
+        deep = DeepPictures(site)
+        deep.choose([path for image_paths in files.folders for path in image_paths])
         for video_path in files.videos:
             _add_video(writer, video_path, camera, result, report)
         for image_paths in files.folders:
-            _add_images(writer, image_paths, camera, result, report)
+            _add_images(writer, image_paths, camera, deep, result, report)
         result.withheld = writer.save()
         config = site.config
         result.advice = shape_advice(writer.frames(), config.train.imgsz, config.data.fit)
+    result.notes += note_on_pages(result.with_more) + deep.notes()
     if not result.read:
         faults = result.unreadable or [f"{files.videos[0]}: has no frames"]
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
@@ -153,6 +161,7 @@ def _add_images(
     writer: SiteWriter,
     paths: list[Path],
     camera: str,
+    deep: DeepPictures,
     result: AddFootageResult,
     report: ProgressReporter,
 ) -> None:
@@ -168,15 +177,18 @@ def _add_images(
                 result.present += 1
                 continue
             picture = decode_image(data, path)
-            rgb = to_rgb(picture, path)
+            rgb = deep.rgb(picture, path)
         except DataError as error:
             result.unreadable.append(str(error))
             continue
         result.read += 1
+        if picture.more:
+            result.with_more.append(path.name)
         image_hash = dhash(rgb)
         if writer.has_near_duplicate(image_hash):
             result.duplicates += 1
             continue
+        deep.save()
         writer.put_image(
             rgb,
             data if picture.plain else None,

@@ -15,12 +15,14 @@ import numpy as np
 
 from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.data.ingest.checked_pairs import CheckedPair, check_pairs, faults_message
-from edgeseg.data.ingest.image_files import decode_image, read_file, to_rgb
+from edgeseg.data.ingest.deep_pictures import DeepPictures
+from edgeseg.data.ingest.image_files import decode_image, read_file
 from edgeseg.data.ingest.image_mask_pairs import pair_files
 from edgeseg.data.ingest.mask_files import MaskReader
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
 from edgeseg.data.splits import assign_splits
 from edgeseg.errors import DataError
+from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.imaging.resize import resize_mask
@@ -50,6 +52,7 @@ class AddLabelsResult:
         moved: Frames that an explicit split took from another.
         splits: Frames of these labels by split.
         withheld: Unlabelled frames, in the whole site, too near val or gate to be trained on.
+        with_more: Names of images with more pages or frames than the first, which was used.
         notes: Sentences the user should read.
     """
 
@@ -60,6 +63,7 @@ class AddLabelsResult:
     moved: int = 0
     splits: dict[Split, int] = field(default_factory=dict)
     withheld: int = 0
+    with_more: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -97,16 +101,19 @@ def add_labels(
     reader = MaskReader(site.config, ignore)
     pairs, faults = pair_files(images, masks)
     with open_site_writer(site) as writer:
-        checked = check_pairs(writer, pairs, reader, report, faults)
+        deep = DeepPictures(site)
+        deep.choose([image for image, _ in pairs])
+        checked = check_pairs(writer, pairs, reader, deep, report, faults)
         if faults:
             raise DataError(faults_message(faults))
-        return _add_pairs(writer, checked, reader, SPLIT_CHOICES[split], camera, report)
+        return _add_pairs(writer, checked, reader, deep, SPLIT_CHOICES[split], camera, report)
 
 
 def _add_pairs(
     writer: SiteWriter,
     pairs: list[CheckedPair],
     reader: MaskReader,
+    deep: DeepPictures,
     split: SplitChoice,
     camera: str,
     report: ProgressReporter,
@@ -116,7 +123,7 @@ def _add_pairs(
     report.start("adding images", len(pairs))
     frames = []
     for pair in pairs:
-        frames.append(_frame_of_pair(writer, pair, camera, result))
+        frames.append(_frame_of_pair(writer, pair, deep, camera, result))
         report.advance()
     splits = _choose_splits(writer, frames, pairs, settled, split, result)
     report.start("adding masks", len(pairs))
@@ -135,12 +142,13 @@ def _add_pairs(
             f"with so few labels every one counts: {placed}; "
             "figures on so few val or gate frames mean little"
         )
+    result.notes += note_on_pages(result.with_more) + deep.notes()
     result.notes += _note_on_binary_masks(writer.site, pairs)
     return result
 
 
 def _frame_of_pair(
-    writer: SiteWriter, pair: CheckedPair, camera: str, result: AddLabelsResult
+    writer: SiteWriter, pair: CheckedPair, deep: DeepPictures, camera: str, result: AddLabelsResult
 ) -> Frame:
     """Return the site's frame of a pair, made now if it is new."""
     frame = writer.find_by_id(pair.image.stem) or writer.find_by_content(pair.digest)
@@ -149,8 +157,11 @@ def _frame_of_pair(
         return frame
     data = read_file(pair.image)
     picture = decode_image(data, pair.image)
-    rgb = to_rgb(picture, pair.image)
+    rgb = deep.rgb(picture, pair.image)
+    deep.save()
     result.added += 1
+    if picture.more:
+        result.with_more.append(pair.image.name)
     return writer.put_image(
         rgb,
         data if picture.plain else None,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.data.class_pixels import count_class_pixels
-from edgeseg.data.ingest.image_files import content_digest, decode_image, read_file, to_rgb
+from edgeseg.data.ingest.deep_pictures import DeepPictures
+from edgeseg.data.ingest.image_files import content_digest, decode_image, read_file
 from edgeseg.data.ingest.mask_files import MaskReader
 from edgeseg.data.ingest.site_writer import SiteWriter
 from edgeseg.errors import DataError
@@ -45,12 +46,14 @@ def check_pairs(
     writer: SiteWriter,
     pairs: Iterable[tuple[Path, Path]],
     reader: MaskReader,
+    deep: DeepPictures,
     report: ProgressReporter,
     faults: list[str],
 ) -> list[CheckedPair]:
     """Decode every image and mask, and see that they fit each other and the site.
 
     Args:
+        deep: Refuses pictures of more than 8 bits that the site cannot take.
         faults: "file: reason" is appended for each fault.
 
     Returns:
@@ -71,7 +74,8 @@ def check_pairs(
             data = read_file(image)
             digest = content_digest(data)
             picture = decode_image(data, image)
-            shape = to_rgb(picture, image).shape[:2]
+            deep.check(picture, image)
+            shape = picture.values.shape[:2]
         except DataError as error:
             faults.append(str(error))
         try:

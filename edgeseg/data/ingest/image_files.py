@@ -11,10 +11,9 @@ from pathlib import Path
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.decoding.depth_range import DepthRange
-from edgeseg.imaging.decoding.picture import (
-    Picture,
+from edgeseg.imaging.decoding.picture import Picture, decode_picture
+from edgeseg.imaging.decoding.picture_file import (
     UnreadablePictureError,
-    decode_picture,
     load_picture,
     open_picture,
     read_picture_file,

@@ -1,7 +1,15 @@
 """Pictures from bytes to pixels: the one decoder of training, calibration, evaluation and devices.
 
-`picture` decodes with Pillow, once `declared_size` and `pixel_limits` found the size bearable;
+`picture_file` opens files by Pillow and refuses sizes that nobody can bear, `picture` decodes them;
 `depth_range` makes 8 bits of what has more.
 """
 
-__all__ = ["declared_size", "depth_range", "picture", "pillow", "pixel_limits"]
+__all__ = [
+    "deep_pixels",
+    "depth_range",
+    "picture",
+    "picture_file",
+    "picture_reader",
+    "pillow",
+    "pixel_limits",
+]

@@ -22,6 +22,7 @@ LEVELS = 256
 ENOUGH_LEVELS = 32  # of 256; below it, "auto" takes the range that the footage uses
 LOWEST, HIGHEST = 0.1, 99.9  # percentiles of the values between which the range is stretched
 MARGIN = 0.25  # of that range is added below and above, for other hours and seasons
+SAMPLED_VALUES = 20_000  # of each picture
 BLOCK = 1 << 20  # values mapped at once, which bounds the memory for it
 
 DeepPixels = NDArray[Any]  # Any: unsigned or signed integers, or floats
@@ -73,6 +74,11 @@ class DepthRange:
         first, last = self._levels(np.array([lowest, highest], np.float64)).tolist()
         return int(last) - int(first) + 1
 
+    def share_outside(self, values: DeepPixels) -> float:
+        """Return the share of values that lie beyond the range, 0 to 1; what is no number does."""
+        is_inside = (values >= self.low) & (values < self.high)
+        return 1 - float(np.count_nonzero(is_inside)) / max(1, values.size)
+
     def __str__(self) -> str:
         if self.floating:
             return f"{self.low:g} to {self.high:g}"
@@ -88,6 +94,15 @@ class DepthRange:
         scaled = (values.astype(np.float64) - self.low) * LEVELS / (self.high - self.low)
         levels = np.clip(np.nan_to_num(np.floor(scaled), nan=0.0), 0, LEVELS - 1)
         return levels.astype(np.uint8)
+
+
+def sample_values(values: DeepPixels, most: int = SAMPLED_VALUES) -> DeepPixels:
+    """Return about `most` values of a picture of any shape, every n-th of all its channels.
+
+    n is odd and no multiple of 3, so that no channel and, in usual widths, no column is left out.
+    """
+    step = max(1, values.size // most) | 1
+    return values.reshape(-1)[:: step if step % 3 or step == 1 else step + 2].copy()
 
 
 def used_range(samples: Sequence[DeepPixels]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgeseg.errors import SourceError
+from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.file_names import is_image, natural_sort_key
 from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.sources.base import Source
@@ -37,6 +38,7 @@ def open_source(
     *,
     camera: str | None = None,
     on_message: Callable[[str], None] = lambda message: None,
+    depth: DepthRange | None = None,
 ) -> Source:
     """Open the source that `address` names.
 
@@ -44,6 +46,8 @@ def open_source(
         address: A camera, a stream, or files.
         camera: The name to give to the frames' camera; made from the address if left out.
         on_message: Is told, from another thread, when a camera is lost and when it is back.
+        depth: The range of values that becomes 0 to 255 in files of more than 8 bits:
+            `depth_range` of a bundle's manifest.
 
     Raises:
         SourceError: There is nothing of that name, or it cannot be opened.
@@ -58,7 +62,7 @@ def open_source(
         return _open_csi(rest, camera, on_message)
     if "://" in address and scheme != "file":
         return _open_stream(address, scheme, camera, on_message)
-    return _open_files(rest if scheme == "file" else address, camera)
+    return _open_files(rest if scheme == "file" else address, camera, depth)
 
 
 def _open_device(device: str, camera: str, on_message: Callable[[str], None]) -> Source:
@@ -97,27 +101,29 @@ def _open_stream(
     return LiveCamera(connect, shown, name, on_message=on_message)
 
 
-def _open_files(address: str, camera: str | None) -> Source:
+def _open_files(address: str, camera: str | None, depth: DepthRange | None) -> Source:
     path = Path(address).expanduser()
     if path.is_dir():
         entries = sorted(
             (entry for entry in path.iterdir() if entry.is_file()), key=natural_sort_key
         )
-        return _open_image_or_video_files(entries, address, camera)
+        return _open_image_or_video_files(entries, address, camera, depth)
     if path.is_file():
         if is_image(path):
-            return ImageFiles([path], address, camera)
+            return ImageFiles([path], address, camera, depth)
         return VideoFiles([str(path)], address, camera)
     if glob.has_magic(address):
         names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # as in a shell
         matches = [
             match for match in sorted(map(Path, names), key=natural_sort_key) if match.is_file()
         ]
-        return _open_image_or_video_files(matches, address, camera)
+        return _open_image_or_video_files(matches, address, camera, depth)
     raise SourceError(f"{redact(address)} does not exist; give {KNOWN_ADDRESSES}")
 
 
-def _open_image_or_video_files(paths: Sequence[Path], name: str, camera: str | None) -> Source:
+def _open_image_or_video_files(
+    paths: Sequence[Path], name: str, camera: str | None, depth: DepthRange | None
+) -> Source:
     images = [path for path in paths if is_image(path)]
     videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
     if images and videos:
@@ -128,5 +134,5 @@ def _open_image_or_video_files(paths: Sequence[Path], name: str, camera: str | N
     if not images and not videos:
         raise SourceError(f"{name} holds no picture or video; give {KNOWN_ADDRESSES}")
     if images:
-        return ImageFiles(images, name, camera)
+        return ImageFiles(images, name, camera, depth)
     return VideoFiles([str(path) for path in videos], name, camera)

@@ -10,8 +10,9 @@ from threading import Event
 
 import numpy as np
 
-from edgeseg.errors import SourceError
-from edgeseg.imaging.image_codec import read_image
+from edgeseg.errors import DataError, SourceError
+from edgeseg.imaging.decoding.depth_range import DepthRange
+from edgeseg.imaging.decoding.picture_reader import PictureReader
 from edgeseg.imaging.opencv import cv2, silence_opencv
 from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
 from edgeseg.runtime.sources.source_names import safe_name
@@ -32,6 +33,7 @@ VIDEO_SUFFIXES = frozenset(
         ".mjpeg",
     }
 )
+MOST_REASONS = 3  # files that are told why they could not be read
 # A video with fewer frames than EXPECTED_SHARE of what it claims, less EXPECTED_SLACK, is damaged.
 EXPECTED_SHARE, EXPECTED_SLACK = 0.97, 2
 
@@ -42,7 +44,13 @@ class ImageFiles:
     live = False
     fps: float | None = None
 
-    def __init__(self, paths: Sequence[Path], name: str, camera: str | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        name: str,
+        camera: str | None = None,
+        depth: DepthRange | None = None,
+    ) -> None:
         """Note the files; none is opened yet.
 
         Args:
@@ -50,11 +58,14 @@ class ImageFiles:
             name: What the user called them.
             camera: What frames call the camera; that of each frame is the name of its folder if
                 left out.
+            depth: The range of values that becomes 0 to 255 in pictures of more than 8 bits, as
+                the bundle brings it along.
         """
         silence_opencv()
         self.name = name
         self.statistics = SourceStatistics()
         self.total: int | None = len(paths)
+        self._reader = PictureReader(depth)
         self._paths = list(paths)
         self._names = _unique_names(self._paths)
         self._camera = camera
@@ -66,20 +77,26 @@ class ImageFiles:
             SourceError: Not one could be decoded.
         """
         number = 0
-        for path, name in zip(self._paths, self._names):
-            if stop.is_set():
-                return
-            image = read_image(path)
-            if image is None:
-                self.statistics.unreadable.append(path.name)
-                continue
-            camera = self._camera or safe_name(path.resolve().parent.name)
-            yield SourceFrame(image, number, name, camera, None, time.monotonic_ns())
-            number += 1
+        reasons: list[str] = []
+        try:
+            for path, name in zip(self._paths, self._names):
+                if stop.is_set():
+                    return
+                try:
+                    image = self._reader.read(path)
+                except DataError as error:
+                    self.statistics.unreadable.append(path.name)
+                    reasons.append(str(error))
+                    continue
+                camera = self._camera or safe_name(path.resolve().parent.name)
+                yield SourceFrame(image, number, name, camera, None, time.monotonic_ns())
+                number += 1
+        finally:  # also where the pipeline wants no more
+            self.statistics.notes += [*reasons[:MOST_REASONS], *self._reader.notes()]
         if not number:
             raise SourceError(
-                f"{self.name} holds no readable picture ({len(self._paths)} tried, "
-                f"{self._paths[0].name} first); check the files"
+                f"{self.name} holds no readable picture ({len(self._paths)} tried), the first is "
+                f"{reasons[0]}; check the files"
             )
 
     def close(self) -> None:
