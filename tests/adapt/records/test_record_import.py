@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 
 from edgeseg.adapt.records.record_import import (
     PullResult,
@@ -17,9 +19,11 @@ from edgeseg.adapt.records.record_import import (
     safe_camera_name,
 )
 from edgeseg.errors import AdaptError, FrameLogError
+from edgeseg.imaging.image_codec import read_image
 from edgeseg.progress import NullReporter
 from edgeseg.runtime.framelog.record_format import read_record
 from edgeseg.site import Frame, Site
+from tests.helpers.pictures import encoded
 from tests.helpers.rounds import make_log, make_site, scene
 
 
@@ -126,6 +130,21 @@ def test_pictures_that_the_device_flagged_stay_out(site: Site, tmp_path: Path) -
     make_log(tmp_path / "log", range(100, 102), reason="flagged", flags=("black",))
     result = take(site, tmp_path / "log")
     assert (result.poor, result.added) == (2, 0)
+
+
+def test_a_turned_jpeg_in_a_record_is_stored_as_the_device_saw_it(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def turned(image: NDArray[np.uint8], quality: int) -> bytes:
+        return encoded(Image.fromarray(image), "JPEG", 6, quality=quality)
+
+    monkeypatch.setattr("edgeseg.runtime.framelog.record_format.encode_jpeg", turned)
+    make_log(tmp_path / "log", range(100, 101))
+    assert take(site, tmp_path / "log").added == 1
+    [frame] = logged(site)
+    stored = read_image(site.path(frame.image))
+    assert stored is not None and stored.shape == (frame.height, frame.width, 3)
+    assert np.abs(stored.astype(int) - scene(100)[0]).mean() < 8
 
 
 def test_large_frames_are_stored_no_larger_than_the_site_says(tmp_path: Path) -> None:

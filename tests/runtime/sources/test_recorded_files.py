@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgeseg.errors import SourceError
+from edgeseg.imaging.decoding.depth_range import DepthRange
+from edgeseg.imaging.image_codec import read_image
 from edgeseg.runtime.sources.base import SourceFrame
 from edgeseg.runtime.sources.open_source import open_source
 from tests.helpers.footage import huge_png, save_image, save_video, scene
+from tests.helpers.pictures import deep_png, encoded, save_bytes, thermal
 
 
 def all_frames(address: str, camera: str | None = None) -> list[SourceFrame]:
@@ -65,9 +69,44 @@ def test_unreadable_pictures_are_named_and_left_out(tmp_path: Path) -> None:
     assert source.statistics.unreadable == ["2.jpg", "3.png", "4.jpg", "5.png"]
 
 
+def test_deep_pictures_are_scaled_by_the_range_of_the_bundle_or_told(tmp_path: Path) -> None:
+    depth = DepthRange(6500, 9000)
+    counts = thermal(1)
+    thermal_path = save_bytes(tmp_path / "1.png", deep_png(counts))
+    save_bytes(tmp_path / "2.png", deep_png(counts + np.uint16(30_000)))
+    save_bytes(tmp_path / "3.png", deep_png(scene(1)[..., 0].astype(np.uint16) << 8))
+    source = open_source(str(tmp_path), depth=depth)
+    frames = list(source.frames(threading.Event()))
+    assert np.array_equal(frames[0].image[..., 1], depth.to_8bit(counts))
+    [note] = source.statistics.notes
+    assert note.startswith("2.png, 3.png lie mostly beyond 6500 to 8999")
+    source = open_source(str(tmp_path))
+    frames = list(source.frames(threading.Event()))
+    assert [frame.name for frame in frames] == ["3"]
+    assert np.array_equal(frames[0].image[..., 0], scene(1)[..., 0])
+    assert source.statistics.unreadable == ["1.png", "2.png"]
+    notes = "; ".join(source.statistics.notes)
+    assert "1.png: has more than 8 bits and uses 70" in notes and "would be nearly black" in notes
+    assert "3.png hold more than 8 bits and the bundle brings no range" in notes
+    assert read_image(thermal_path) is None and read_image(thermal_path, depth) is not None
+
+
+def test_notes_are_there_when_the_pipeline_wants_no_more(tmp_path: Path) -> None:
+    pages = [Image.fromarray(scene(seed)) for seed in range(2)]
+    for name in ("1.tif", "2.tif"):
+        save_bytes(
+            tmp_path / name, encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+        )
+    source = open_source(str(tmp_path))
+    frames = source.frames(threading.Event())
+    assert np.array_equal(next(frames).image, scene(0))
+    frames.close()  # type: ignore[attr-defined]
+    assert source.statistics.notes == ["of 1.tif the first page or frame was used, there are more"]
+
+
 def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"x")
-    with pytest.raises(SourceError, match=r"no readable picture.*1\.png"):
+    with pytest.raises(SourceError, match=r"no readable picture.*1\.png: is damaged"):
         all_frames(str(tmp_path))
 
 
