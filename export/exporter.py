@@ -231,7 +231,9 @@ def _manifest(
 def _depth(site: Site) -> ManifestDepth | None:
     """Return how the site scaled pictures of more than 8 bits, so that devices do the same."""
     depth = load_site_depth(site)
-    return depth and ManifestDepth(low=depth.low, high=depth.high, floating=depth.floating)
+    if depth is None:
+        return None
+    return ManifestDepth(low=depth.low, high=depth.high, floating=depth.floating)
 
 
 def _default_target(site: Site, run: Path, files: dict[str, bytes]) -> Path:

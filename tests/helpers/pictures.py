@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def png(width: int, height: int, color_type: int, bits: int, raw: bytes, *more: 
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + png_chunk(b"IEND", b"")
 
 
-def tiff(values: Values, *, order: str = "<", **tags: int) -> bytes:
+def tiff(values: Values, *, order: Literal["<", ">"] = "<", **tags: int) -> bytes:
     """An uncompressed TIFF of one strip, gray of (H, W) or color of (H, W, 3).
 
     Args:

@@ -73,7 +73,7 @@ def _netpbm_highest(image: PillowImage.Image) -> int:
 
 
 def _numbers(value: int | Sequence[int]) -> Sequence[int]:
-    return value if isinstance(value, tuple) else (int(value),)  # type: ignore[call-overload]
+    return (value,) if isinstance(value, int) else value
 
 
 def deep_gray(image: PillowImage.Image) -> DeepPixels:
@@ -105,7 +105,8 @@ def deep_color(high: Image, data: bytes, formats: Collection[str]) -> DeepPixels
         (H, W, 3) uint16.
 
     Raises:
-        UnreadablePictureError: This Pillow lays the bytes out in another way.
+        UnreadablePictureError: This Pillow lays the bytes out in another way, or the colors are
+            multiplied by their transparency.
     """
     image = open_picture(data, formats)
     swapped = []
@@ -113,7 +114,7 @@ def deep_color(high: Image, data: bytes, formats: Collection[str]) -> DeepPixels
         rawmode = tile.args if isinstance(tile.args, str) else tile.args[0]
         if rawmode == "LA;16B":  # 4 bytes a pixel, which are read as if they were RGBA
             other = "RGBA"
-        elif rawmode[-4:] in (";16B", ";16L", ";16N"):
+        elif rawmode[-4:] in (";16B", ";16L", ";16N") and not rawmode.startswith("RGBa"):
             other = rawmode[:-1] + ("L" if rawmode[-1] == "B" else "B")
         else:
             raise UnreadablePictureError(
@@ -127,8 +128,8 @@ def deep_color(high: Image, data: bytes, formats: Collection[str]) -> DeepPixels
         pairs = np.array(image)
         gray = pairs[..., 0].astype(np.uint16) << 8 | pairs[..., 1]
         return np.repeat(gray[..., None], 3, axis=2)
-    low = np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return high.astype(np.uint16) << 8 | low
+    low: Image = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.asarray(high.astype(np.uint16) << 8 | low, np.uint16)
 
 
 def netpbm_values(image: PillowImage.Image, data: bytes) -> DeepPixels | None:

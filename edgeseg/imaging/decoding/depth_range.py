@@ -62,7 +62,7 @@ class DepthRange:
             values: Integers, or floats.
         """
         if values.dtype == np.uint16:
-            return np.take(self._table, values)
+            return np.asarray(np.take(self._table, values), np.uint8)
         mapped = np.empty(values.size, np.uint8)
         flat = values.reshape(-1)
         for start in range(0, values.size, BLOCK):
@@ -93,7 +93,7 @@ class DepthRange:
         # Exact for integers of up to 32 bits: 256 times one has 40 bits, a double 53.
         scaled = (values.astype(np.float64) - self.low) * LEVELS / (self.high - self.low)
         levels = np.clip(np.nan_to_num(np.floor(scaled), nan=0.0), 0, LEVELS - 1)
-        return levels.astype(np.uint8)
+        return np.asarray(levels, np.uint8)
 
 
 def sample_values(values: DeepPixels, most: int = SAMPLED_VALUES) -> DeepPixels:
@@ -102,7 +102,9 @@ def sample_values(values: DeepPixels, most: int = SAMPLED_VALUES) -> DeepPixels:
     n is odd and no multiple of 3, so that no channel and, in usual widths, no column is left out.
     """
     step = max(1, values.size // most) | 1
-    return values.reshape(-1)[:: step if step % 3 or step == 1 else step + 2].copy()
+    step = step if step % 3 else step + 2
+    sampled: DeepPixels = values.reshape(-1)[::step].copy()
+    return sampled
 
 
 def used_range(samples: Sequence[DeepPixels]) -> tuple[float, float]:

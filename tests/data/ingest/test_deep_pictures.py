@@ -83,7 +83,7 @@ def test_the_rule_can_be_chosen(tmp_path: Path) -> None:
     day = counts(tmp_path / "day", range(2))
     full = with_rule(new_site(tmp_path / "full"), "full")
     notes = add_footage(full, [day]).notes
-    assert "use 6 of 256 gray levels" in notes[1] and "percentile" in notes[1]
+    assert "use 7 of 256 gray levels" in notes[1] and "percentile" in notes[1]
     refusing = with_rule(new_site(tmp_path / "refusing"), "8bit")
     with pytest.raises(DataError, match=r'data\.depth = "8bit" refuses'):
         add_footage(refusing, [day])
