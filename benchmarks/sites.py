@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.atomic_files import write_atomic
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
+from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.site import Site
 
 Colors = tuple[tuple[str, str], ...]
@@ -143,7 +144,7 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
         staging / "masks",
         split="train",
         camera="train",
-        ignore=data_set.ignore,
+        rules=MaskRules(ignore=data_set.ignore),
     )
     if every != 1:
         add_footage(site, [staging / "footage"], camera="train")
@@ -153,7 +154,7 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
         data / "labels" / "val",
         split="val",
         camera="val",
-        ignore=data_set.ignore,
+        rules=MaskRules(ignore=data_set.ignore),
     )
     shutil.rmtree(staging)
     counts = {split: len(site.frames(split)) for split in ("labelled", "unlabelled", "val")}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.adapt.round_runner import RoundResult
@@ -82,7 +82,7 @@ def _run_round(site: Site, logs: list[Path], resume: bool, as_json: bool) -> Non
             "reason": result.reason,
             "bundle": bundle,
         }
-        print(json.dumps({**table, "folder": str(result.folder), "figures": result.figures}))
+        print(to_json({**table, "folder": str(result.folder), "figures": result.figures}))
     else:
         _print_figures(result)
     _print_verdict(result)
@@ -133,9 +133,7 @@ def _rollback(site: Site, as_json: bool) -> None:
 
     left, now = rollback(site)
     if as_json:
-        print(
-            json.dumps({"left": left.path.name, "current": now.path.name, "seq": now.manifest.seq})
-        )
+        print(to_json({"left": left.path.name, "current": now.path.name, "seq": now.manifest.seq}))
     say(f"bundles/current is {now.path.name} again; {left.path.name} stays in bundles/")
     say("Next: edgeseg adapt --status")
 
@@ -146,7 +144,7 @@ def _abandon(site: Site, as_json: bool) -> None:
 
     state = abandon(site)
     if as_json:
-        print(json.dumps({"round": state.number, "verdict": state.verdict, "reason": state.reason}))
+        print(to_json({"round": state.number, "verdict": state.verdict, "reason": state.reason}))
     say(f"round {state.number:04d} is {state.reason}; its records are free for the next")
     say("Next: edgeseg adapt LOGDIR")
 
@@ -161,7 +159,7 @@ def _print_status(site: Site, as_json: bool) -> None:
     current = site.current_bundle.resolve().name if site.current_bundle.is_symlink() else None
     if as_json:
         print(
-            json.dumps(
+            to_json(
                 {"current": current, "rounds": [dataclasses.asdict(entry) for entry in history]}
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 Folder = Annotated[
     Path, typer.Argument(help="Folder of the site; a demo that was stopped goes on there.")
@@ -34,7 +34,7 @@ def demo(
     with progress_bar() as bar:
         result = run_demo(folder, quick=quick, report=bar)
     if as_json:
-        print(json.dumps(asdict(result), default=str))
+        print(to_json(asdict(result), default=str))
     head, rows = result_table(result)
     table = Table(*head, title="mIoU on rendered test frames")
     for row in rows:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from edgeseg.cli.shared.options import Json
+from edgeseg.json_text import to_json
 
 
 def doctor(as_json: Json = False) -> None:
@@ -19,7 +19,7 @@ def doctor(as_json: Json = False) -> None:
 
     findings = examine(Path.cwd())
     if as_json:
-        print(json.dumps(findings.as_dict(), indent=2))
+        print(to_json(findings.as_dict(), indent=2))
         return
     facts = {
         "edgeseg": findings.edgeseg,

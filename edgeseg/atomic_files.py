@@ -5,7 +5,6 @@ folder.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import EdgesegError
+from edgeseg.json_text import to_json
 
 
 def fsync_dir(folder: Path) -> None:
@@ -52,7 +52,7 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 def write_json(path: Path, value: Any) -> None:  # Any: whatever json can hold
     """Replace `path` by `value` as indented JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=2, sort_keys=False) + "\n").encode())
+    write_atomic(path, (to_json(value, indent=2, sort_keys=False) + "\n").encode())
 
 
 def replace_link(link: Path, target: str) -> None:

@@ -23,6 +23,7 @@ from typing import Literal
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
 from edgeseg.errors import ConfigError, DataError, SiteNotFoundError
+from edgeseg.json_text import to_json
 
 Split = Literal["unlabelled", "labelled", "val", "gate"]
 FrameOrigin = Literal["footage", "labels", "log"]
@@ -132,7 +133,7 @@ class Site:
         ordered = sorted(
             frames, key=lambda frame: (frame.camera, frame.source, frame.time, frame.id)
         )
-        lines = (json.dumps(dataclasses.asdict(frame)) + "\n" for frame in ordered)
+        lines = (to_json(dataclasses.asdict(frame)) + "\n" for frame in ordered)
         write_atomic(self.index, "".join(lines).encode())
 
     def require(self, split: Split, minimum: int = 1) -> list[Frame]:

@@ -21,6 +21,7 @@ from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames, golde
 from edgeseg.bundle.manifest import CARD, GOLDEN, MANIFEST, Manifest, ManifestDepth
 from edgeseg.config import ExportConfig, to_toml
 from edgeseg.data.site_depth import load_site_depth
+from edgeseg.data.site_needs import MIN_EXPORT_VAL_FRAMES, require_labelled_pixels
 from edgeseg.errors import BundleError, DataError, ExportError
 from edgeseg.export.bundle_files import add_fp16_file, add_fp32_file, apply_gates, measure_latency
 from edgeseg.export.evaluation.ort_session import open_session
@@ -39,8 +40,6 @@ from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.processor import available_cores
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
-
-MIN_VAL_FRAMES = 3  # fewer fit no threshold
 
 
 @dataclass(frozen=True)
@@ -161,11 +160,12 @@ def _start(
         ExportError: The site has too few val frames, or the network cannot be exported.
     """
     val = site.frames("val")
-    if len(val) < MIN_VAL_FRAMES:
+    if len(val) < MIN_EXPORT_VAL_FRAMES:
         raise ExportError(
             f"the site has {len(val)} val frames but gamma and temperature need at least "
-            f"{MIN_VAL_FRAMES}; add some with `edgeseg add labels IMAGES MASKS --split val`"
+            f"{MIN_EXPORT_VAL_FRAMES}; add some with `edgeseg add labels IMAGES MASKS --split val`"
         )
+    require_labelled_pixels(site, "val")
     size = config.imgsz or (model.card.height, model.card.width)
     report.start("writing the graph", None)
     network = canonicalize_names(lower(export_network(model.module.reparameterized(), *size)))

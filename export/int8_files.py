@@ -6,7 +6,6 @@ Which recipe each is made by is found in `edgeseg.export.quantization.recipe_sea
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,7 @@ from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate
 from edgeseg.export.quantization.recipe import RecipeResult, SearchContext
 from edgeseg.export.quantization.recipe_search import search_recipe
 from edgeseg.export.tensorrt.checklist import checklist_summary, run_static_checks
+from edgeseg.json_text import to_json
 from edgeseg.site import Frame, Site
 
 Figures = dict[str, Any]  # Any: numbers and tables of them
@@ -92,7 +92,7 @@ def add_int8_files(context: ExportContext) -> None:
         context.evaluations[flavour] = best.evaluation
         context.add_latencies(search.times)
         record["flavours"][flavour] = _recipe_record(calibrated, best, flavour)
-    context.files[CALIBRATION] = (json.dumps(record, indent=1) + "\n").encode()
+    context.files[CALIBRATION] = (to_json(record, indent=1) + "\n").encode()
 
 
 def _metadata(result: RecipeResult, model: ModelProto, frames: int) -> dict[str, str]:
@@ -100,8 +100,8 @@ def _metadata(result: RecipeResult, model: ModelProto, frames: int) -> dict[str,
     return {
         CALIBRATION_KEY: result.recipe.name,
         CALIBRATION_FRAMES_KEY: str(frames),
-        FLOAT_TENSORS_KEY: json.dumps(result.recipe.float_tensors),
-        FLOAT_CONVOLUTIONS_KEY: json.dumps(float_convolutions(model)),
+        FLOAT_TENSORS_KEY: to_json(result.recipe.float_tensors),
+        FLOAT_CONVOLUTIONS_KEY: to_json(float_convolutions(model)),
     }
 
 

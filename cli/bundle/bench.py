@@ -4,7 +4,6 @@ run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 
 from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Threads
 from edgeseg.cli.shared.options import ImageSize, Json, Set, merge_overrides
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Flavour
@@ -146,7 +146,7 @@ def _bench_bundle(
             "threads": threads,
             "frames": frames,
         }
-        print(json.dumps({**facts, "files": figures, "agreement": agreement}))
+        print(to_json({**facts, "files": figures, "agreement": agreement}))
     else:
         _print_table(figures)
     skipped = [FLAVOURS[flavour].file for flavour in opened.flavours() if flavour not in timings]

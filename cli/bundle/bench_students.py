@@ -4,9 +4,10 @@ trained.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.export.student_benchmark import StudentSpeed, TrainedStudent
@@ -103,7 +104,7 @@ def bench_students(
             "threads": threads,
             "students": [_row(speed, trainings[speed.student]) for speed in speeds],
         }
-        print(json.dumps(facts))
+        print(to_json(facts))
     else:
         _print_table(speeds, trainings)
     what = f"{width}x{height}, {number_of_classes} classes, {threads} threads"

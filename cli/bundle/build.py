@@ -4,13 +4,13 @@ them.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.shared.bundle_options import BundleArgument
 from edgeseg.cli.shared.options import Json, Set, merge_overrides
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle, Flavour
@@ -51,7 +51,7 @@ def build(
         return
     engines, failures = _build_engines(opened, flavours, config.engine, force)
     if as_json:
-        print(json.dumps({flavour: engine.model_dump() for flavour, engine in engines.items()}))
+        print(to_json({flavour: engine.model_dump() for flavour, engine in engines.items()}))
     elif engines:
         _print_table(engines)
     for flavour, engine in engines.items():

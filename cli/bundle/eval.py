@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from edgeseg.cli.shared import mask_options
 from edgeseg.cli.shared.bundle_options import Backend, Precision, Threads
 from edgeseg.cli.shared.options import Json, Set, merge_overrides
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.config import ClassSpec, SiteConfig
+    from edgeseg.data.ingest.masks.mask_reader import MaskReader
+    from edgeseg.data.ingest.masks.mask_rules import MaskRules
+    from edgeseg.data.ingest.pair_names import PairNames
     from edgeseg.imaging.array_types import Image, Mask
     from edgeseg.imaging.decoding.picture_reader import PictureReader
     from edgeseg.metrics import Counts
@@ -31,10 +35,24 @@ Images = Annotated[
     Path | None, typer.Option(help="Folder of pictures; the site's val frames if left out.")
 ]
 Masks = Annotated[Path | None, typer.Option(help="Folder of masks with the same names.")]
-Ignore = Annotated[
-    list[int] | None,
-    typer.Option(help="Index in the masks that means not labelled, beside 255; repeatable."),
-]
+
+
+MOST_FAULTS = 5  # named in a message
+
+
+class Truth(NamedTuple):
+    """What predictions are compared with.
+
+    Attributes:
+        images, masks: The folders; None for the site's val frames.
+        rules: What the ids and colors of the masks stand for.
+        names: Which picture belongs to which mask.
+    """
+
+    images: Path | None
+    masks: Path | None
+    rules: MaskRules
+    names: PairNames
 
 
 class Evaluation(NamedTuple):
@@ -55,7 +73,13 @@ def evaluate(
     model: Model = None,
     images: Images = None,
     masks: Masks = None,
-    ignore: Ignore = None,
+    ignore: mask_options.Ignore = None,
+    mapping: mask_options.Map = None,
+    first_id: mask_options.FirstId = None,
+    palette: mask_options.Palette = "auto",
+    image_name: mask_options.ImageName = "{}",
+    mask_name: mask_options.MaskName = "{}",
+    any_folder: mask_options.AnyFolder = False,
     backend: Backend = None,
     precision: Precision = None,
     threads: Threads = None,
@@ -68,13 +92,19 @@ def evaluate(
     overrides = merge_overrides(
         "infer", set_, backend=backend, precision=precision, threads=threads
     )
+    truth = Truth(
+        images,
+        masks,
+        mask_options.mask_rules(ignore, mapping, first_id, palette),
+        mask_options.pair_names(image_name, mask_name, any_folder=any_folder),
+    )
     with progress_bar() as bar:
         if model is not None and (model / "model.json").is_file():
             _refuse_bundle_options(model, backend or precision or threads)
-            evaluation = _evaluate_run(model, images, masks, ignore or [], overrides, bar)
+            evaluation = _evaluate_run(model, truth, overrides, bar)
             next_command = "edgeseg export"
         else:
-            evaluation = _evaluate_bundle(model, images, masks, ignore or [], overrides, bar)
+            evaluation = _evaluate_bundle(model, truth, overrides, bar)
             next_command = "edgeseg bench"
     _print_result(evaluation, as_json=as_json)
     say(f"{evaluation.name} on {len(evaluation.counts)} frames; next: {next_command}")
@@ -90,19 +120,14 @@ def _refuse_bundle_options(run: Path, given: object) -> None:
 
 
 def _evaluate_run(
-    run: Path,
-    images: Path | None,
-    masks: Path | None,
-    ignore: list[int],
-    overrides: list[str],
-    bar: ProgressReporter,
+    run: Path, truth: Truth, overrides: list[str], bar: ProgressReporter
 ) -> Evaluation:
     from edgeseg.cli.shared.bundle_options import find_site, site_configuration
     from edgeseg.models.model_files import read_card
 
     classes, site = read_card(run).classes, find_site(overrides)
     config = site_configuration(site, classes, overrides)
-    pairs, read_mask = _pairs(site, images, masks), _mask_reader(config, classes, ignore)
+    pairs, read_mask = _pairs_and_reader(site, config, classes, truth, bar)
 
     from edgeseg.training.model_evaluation import evaluate_run
 
@@ -112,12 +137,7 @@ def _evaluate_run(
 
 
 def _evaluate_bundle(
-    path: Path | None,
-    images: Path | None,
-    masks: Path | None,
-    ignore: list[int],
-    overrides: list[str],
-    bar: ProgressReporter,
+    path: Path | None, truth: Truth, overrides: list[str], bar: ProgressReporter
 ) -> Evaluation:
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.runtime.backends.open_runner import open_runner
@@ -125,7 +145,7 @@ def _evaluate_bundle(
 
     site, bundle, config = open_bundle(path, overrides)
     classes, infer = bundle.manifest.classes, config.infer
-    pairs, read_mask = _pairs(site, images, masks), _mask_reader(config, classes, ignore)
+    pairs, read_mask = _pairs_and_reader(site, config, classes, truth, bar)
     bar.start("eval", len(pairs))
     with open_runner(
         bundle, infer.backend, infer.precision, infer.threads, engine=config.engine, report=bar
@@ -156,39 +176,69 @@ def _picture_reader(site: Site | None) -> PictureReader:
     return PictureReader(depth.range if depth else None)
 
 
-def _pairs(site: Site | None, images: Path | None, masks: Path | None) -> list[tuple[Path, Path]]:
-    """Return pictures with their masks: those named, or the site's val frames.
+def _pairs_and_reader(
+    site: Site | None,
+    config: SiteConfig,
+    classes: Sequence[ClassSpec],
+    truth: Truth,
+    bar: ProgressReporter,
+) -> tuple[list[tuple[Path, Path]], Callable[[Path], Mask]]:
+    """Return pictures with their masks, those named or the site's val frames, and a mask reader.
 
     Raises:
-        ConfigError: only one was named, or none outside a site.
-        DataError: files without partner, or no val frames.
+        ConfigError: only one folder was named, or none outside a site.
+        DataError: files without partner, no val frames, or masks that cannot be taken as they are.
     """
     from edgeseg.data.ingest.image_mask_pairs import pair_files
-    from edgeseg.errors import ConfigError, DataError
+    from edgeseg.data.ingest.masks.mask_reader import MaskReader
+    from edgeseg.errors import ConfigError
 
+    reader = MaskReader(config.model_copy(update={"classes": tuple(classes)}), truth.rules)
+    images, masks = truth.images, truth.masks
     if images is not None and masks is not None:
-        pairs, faults = pair_files(images, masks)
-        if faults:
-            raise DataError(
-                "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if len(faults) > 5 else "")
-            )
-        return pairs
+        paired = pair_files(images, masks, truth.names)
+        _refuse(paired.faults)
+        _survey(reader, [mask for _, mask in paired.pairs], bar)
+        return paired.pairs, reader.read
     if images is not None or masks is not None or site is None:
         raise ConfigError(
             "give both --images DIR and --masks DIR, or neither inside a site to use its val frames"
         )
-    return [
+    pairs = [
         (site.path(f.image), site.path(f.mask)) for f in site.require("val") if f.mask is not None
     ]
+    return pairs, reader.read
 
 
-def _mask_reader(
-    config: SiteConfig, classes: Sequence[ClassSpec], ignore: list[int]
-) -> Callable[[Path], Mask]:
-    """Return a reader of masks of every kind that `edgeseg add labels` takes."""
-    from edgeseg.data.ingest.mask_files import MaskReader
+def _survey(reader: MaskReader, masks: Sequence[Path], bar: ProgressReporter) -> None:
+    """Look at all masks before one of them is believed, as `edgeseg add labels` does.
 
-    return MaskReader(config.model_copy(update={"classes": tuple(classes)}), ignore).read
+    Raises:
+        DataError: the masks cannot be taken as they are.
+    """
+    from edgeseg.data.ingest.masks.mask_survey import MaskSurvey
+    from edgeseg.errors import DataError
+
+    survey, faults = MaskSurvey(reader.config, reader.rules), []
+    bar.start("checking masks", len(masks))
+    for path in masks:
+        try:
+            survey.add(reader.examine(path)[1])
+        except DataError as error:
+            faults.append(str(error))
+        bar.advance()
+    bar.stop()
+    _refuse(faults + survey.faults())
+    for note in survey.notes():
+        bar.say(f"note: {note}")
+
+
+def _refuse(faults: Sequence[str]) -> None:
+    from edgeseg.errors import DataError
+
+    if faults:
+        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        raise DataError("; ".join(faults[:MOST_FAULTS]) + more)
 
 
 def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
@@ -208,7 +258,7 @@ def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
             for spec, value in zip(classes, values)
         }
         print(
-            json.dumps(
+            to_json(
                 {
                     "model": name,
                     "frames": len(counts),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.export.exporter import ExportResult
@@ -165,7 +165,7 @@ def _print_result(result: ExportResult, *, as_json: bool) -> None:
             "refused": result.refused,
             "figures": result.figures,
         }
-        print(json.dumps(facts))
+        print(to_json(facts))
     table = Table(*PARITY_HEADER, title="the same val frames through every file")
     for cells in parity_rows(result.figures, interval=False):
         table.add_row(*cells)

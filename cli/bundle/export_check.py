@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
+
+from edgeseg.json_text import to_json
 
 
 def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) -> None:
@@ -34,7 +35,7 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
             {"point": point.number, "title": point.title, "findings": point.findings}
             for point in points
         ]
-        print(json.dumps({"bundle": str(opened.path), "points": rows}))
+        print(to_json({"bundle": str(opened.path), "points": rows}))
     table = Table(
         "", "point", "result", title="TensorRT 8.5 to 11, as far as it can be told without it"
     )

@@ -160,6 +160,8 @@ def print_result(result: InferenceResult, outputs: OutputTargets) -> None:
         )
         lines.append(f"{len(statistics.unreadable)} unreadable files left out: {shown}")
     lines += statistics.notes
+    if result.invalid_scores:
+        lines.append(f"{result.invalid_scores} frames have a score that is no number from 0 to 1")
     if result.logged is not None:
         reasons = ", ".join(
             f"{count} {reason}" for reason, count in sorted(result.log_counts.items())

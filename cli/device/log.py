@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli.shared.options import Json
+from edgeseg.json_text import to_json
 
 app = typer.Typer(
     no_args_is_help=True, help="List, show, export and verify the records of a frame log."
@@ -50,7 +51,7 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
             continue
         count += 1
         if as_json:
-            print(json.dumps({"path": str(path), **json.loads(header.canonical())}))
+            print(to_json({"path": str(path), **json.loads(header.canonical())}))
             continue
         when = datetime.fromtimestamp(header.time, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(
@@ -103,10 +104,10 @@ def show(
         "overlay": str(picture),
     }
     if as_json:
-        print(json.dumps(facts))
+        print(to_json(facts))
     else:
         for key, value in facts.items():
-            print(f"{key}: {json.dumps(value)}")
+            print(f"{key}: {to_json(value)}")
         say(
             f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT"
         )
@@ -128,7 +129,7 @@ def export(
     with progress_bar() as bar:
         result = export_records(folder, output, _palette(), bar)
     if as_json:
-        print(json.dumps({"output": str(output), "exported": result.good, "bad": result.reasons}))
+        print(to_json({"output": str(output), "exported": result.good, "bad": result.reasons}))
     images, masks = output / "images", output / "masks"
     next_command = (
         f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} "
@@ -150,7 +151,7 @@ def verify(directory: Newest = None, as_json: Json = False) -> None:
     with progress_bar() as bar:
         result = verify_log(folder, bar)
     if as_json:
-        print(json.dumps({"good": result.good, "bad": result.reasons}))
+        print(to_json({"good": result.good, "bad": result.reasons}))
     else:
         print(f"{result.good} records are good, {len(result.bad)} files are bad")
     if not result.bad:

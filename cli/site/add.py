@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgeseg.cli.shared import options
+from edgeseg.cli.shared import mask_options, options
 
 if TYPE_CHECKING:
     from edgeseg.data.ingest.add_footage import AddFootageResult
@@ -20,9 +20,12 @@ Camera = Annotated[
 Split = Annotated[
     str, typer.Option(metavar="auto|train|val|gate", help="Auto keeps neighboring frames together.")
 ]
-Ignore = Annotated[
-    list[int] | None,
-    typer.Option(help="Mask index that means not labelled, beside 255; repeatable."),
+MasksAsStored = Annotated[
+    bool,
+    typer.Option(
+        "--masks-as-stored",
+        help="The masks were drawn on images before their EXIF turn; turn them as well.",
+    ),
 ]
 app = typer.Typer(no_args_is_help=True, help="Add footage or labels to the site.")
 
@@ -60,7 +63,14 @@ def labels(
     ],
     split: Split = "auto",
     camera: Camera = "",
-    ignore: Ignore = None,
+    ignore: mask_options.Ignore = None,
+    mapping: mask_options.Map = None,
+    first_id: mask_options.FirstId = None,
+    palette: mask_options.Palette = "auto",
+    image_name: mask_options.ImageName = "{}",
+    mask_name: mask_options.MaskName = "{}",
+    any_folder: mask_options.AnyFolder = False,
+    masks_as_stored: MasksAsStored = False,
     set_: options.Set = None,
 ) -> None:
     """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colors of the classes."""
@@ -71,7 +81,15 @@ def labels(
     site = Site.open(overrides=set_)
     with progress_bar() as bar:
         result = add_labels(
-            site, images, masks, split, camera=camera or None, ignore=ignore or (), report=bar
+            site,
+            images,
+            masks,
+            split,
+            camera=camera or None,
+            rules=mask_options.mask_rules(ignore, mapping, first_id, palette),
+            names=mask_options.pair_names(image_name, mask_name, any_folder=any_folder),
+            masks_as_stored=masks_as_stored,
+            report=bar,
         )
     _print_labels(result)
     say(f"masks are in {site.root / 'masks'}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     with progress_bar() as bar:
         summary = summarize_site(site, bar)
     if as_json:
-        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        print(to_json(dataclasses.asdict(summary), indent=2))
         return
     _print_tables(summary, Console())
     if size := cache_bytes_used(site):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.compare.comparison import ComparisonResult
@@ -129,7 +129,7 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     from edgeseg.errors import TrainError
 
     if as_json:
-        print(json.dumps({"run": str(result.path), **result.metrics}))
+        print(to_json({"run": str(result.path), **result.metrics}))
     table = Table(*table_header(result.methods), title="val after the last step")
     table.columns[0].no_wrap = True
     for column in table.columns[1:-1]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,7 +22,7 @@ def methods(as_json: options.Json = False) -> None:
 
     if as_json:
         catalogue = {name: dataclasses.asdict(info) for name, info in CATALOGUE.items()}
-        print(json.dumps({"methods": catalogue, "plugins": PLUGINS}, indent=2))
+        print(to_json({"methods": catalogue, "plugins": PLUGINS}, indent=2))
         return
     console = Console()
     console.print(_method_table(_number_of_classes()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.training.run_folder import RunResult
@@ -69,7 +69,7 @@ def print_result(result: RunResult, *, as_json: bool, next_command: str) -> None
     if not result.metrics:
         return  # a child process of --devices
     if as_json:
-        print(json.dumps({"run": str(result.path), **result.metrics}))
+        print(to_json({"run": str(result.path), **result.metrics}))
     last, best = result.metrics["last"], result.metrics["best"]
     title = f"val after {last['step']} steps"
     table = Table("class", "IoU (EMA)", "IoU (student)", title=title)

@@ -19,12 +19,14 @@ from edgeseg.adapt.round_state import RoundState, load_rounds, round_folder
 from edgeseg.bundle import FLAVOURS, MANIFEST, Bundle
 from edgeseg.bundle.flavours import FP16, FP32, INT8_CPU
 from edgeseg.config import LoopConfig
+from edgeseg.data.site_needs import require_usable_labels
 from edgeseg.digests import file_digest
 from edgeseg.errors import AdaptError
+from edgeseg.json_text import to_json
 from edgeseg.site import Frame, Site, Split
 
 INT8_FILE, FP16_FILE = FLAVOURS[INT8_CPU].file, FLAVOURS[FP16].file
-REQUIRED_SPLITS: tuple[Split, ...] = ("labelled", "val", "gate")
+JUDGING_SPLITS: tuple[Split, ...] = ("val", "gate")
 START_OVER = "run train, distill and export once, then adapt"
 
 
@@ -60,12 +62,11 @@ def find_starting_point(site: Site) -> StartingPoint:
     Raises:
         AdaptError: There is no champion, its runs are gone, or they do not fit the configuration.
         BundleError: The champion is damaged.
-        DataError: A split is empty.
+        DataError: A split is empty, or its labels teach or judge nothing.
     """
     bundle = open_champion(site)
     bundle.verify()
-    for split in REQUIRED_SPLITS:
-        site.require(split)
+    require_usable_labels(site, *JUDGING_SPLITS)
     if bundle.manifest.classes != site.config.classes:
         raise AdaptError(
             f"{bundle.path.name} knows other classes than edgeseg.toml lists now; {START_OVER}"
@@ -161,7 +162,7 @@ def round_fingerprint(site: Site, start: StartingPoint, selected: Sequence[str])
     )
     masks = frames_digest(site, site.frames("labelled", "val", "gate"))
     parts = [sorted(selected), config, start.bundle.digest, masks]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hashlib.sha256(to_json(parts).encode()).hexdigest()
 
 
 def frames_digest(site: Site, frames: Sequence[Frame]) -> str:

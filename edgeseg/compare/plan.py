@@ -13,6 +13,7 @@ from edgeseg.compare.results import SUPERVISED_ONLY
 from edgeseg.compare.worker import TrainingJob
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check_method
+from edgeseg.data.site_needs import require_usable_labels
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
 from edgeseg.processor import available_cores
@@ -85,7 +86,7 @@ def plan_comparison(
     Raises:
         ConfigError: A method is unknown, a number cannot be, or the configuration is none for a
             comparison.
-        DataError: The site lacks labels or footage.
+        DataError: The site lacks labels or footage, or its labels teach or judge nothing.
         TrainError: The network cannot be built, or a method cannot work here.
     """
     full_names = (ALIASES.get(name, name) for name in methods)
@@ -95,8 +96,7 @@ def plan_comparison(
     for name in chosen:
         check_method(name, _plugins(config, name), classes)
     refuse_frozen_random_encoder(config, None)
-    site.require("labelled")
-    site.require("val")
+    require_usable_labels(site, "val")
     if len(chosen) > 1:
         site.require("unlabelled")
     # A network that cannot be built is told now and not by every run.

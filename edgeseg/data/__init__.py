@@ -9,5 +9,6 @@ __all__ = [
     "frame_shapes",
     "ingest",
     "site_depth",
+    "site_needs",
     "site_summary",
 ]

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Bundle
 from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.data.frame_shapes import shape_advice
+from edgeseg.data.site_needs import MIN_EXPORT_VAL_FRAMES, label_warnings, labels_refusal
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import HELD_OUT, SPLITS, Frame, Site, Split
-
-MIN_FRAMES: dict[Split, int] = {"val": 5, "gate": 5}  # below it a figure says little
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def summarize_site(site: Site, report: ProgressReporter | None = None) -> SiteSu
     summary.runs = _list_runs(site.root)
     summary.bundles = _list_bundles(site)
     summary.warnings += _warnings(site, frames, pixels, summary)
-    summary.next = _next_command(summary)
+    summary.next = _next_command(summary, labels_refusal(pixels, site.config.class_names))
     return summary
 
 
@@ -191,11 +190,8 @@ def _warnings(
         )
     with_mask = [frame for frame in frames if frame.split != "unlabelled"]
     if with_mask:
-        absent = {
-            split: [name for name, count in zip(site.config.class_names, split_pixels) if not count]
-            for split, split_pixels in pixels.items()
-        }
-        warnings += _warnings_about_labels(absent, summary)
+        numbers = {split: summary.total(split) for split in pixels}
+        warnings += label_warnings(pixels, numbers, site.config.class_names)
     similar = _held_out_like_labelled(with_mask, site.config.data.near_duplicate)
     if similar:
         warnings.append(
@@ -221,34 +217,6 @@ def _warnings(
     return warnings
 
 
-def _warnings_about_labels(absent: dict[Split, list[str]], summary: SiteSummary) -> list[str]:
-    """Warn of classes and frames that are missing.
-
-    Args:
-        absent: Names of the classes that no frame of a split shows.
-    """
-    warnings = []
-    if absent["labelled"]:
-        warnings.append(
-            f"no labelled frame shows {', '.join(absent['labelled'])}, "
-            "so it cannot be learned; label some that do"
-        )
-    for split, min_frames in MIN_FRAMES.items():
-        number = summary.total(split)
-        only_here = [name for name in absent[split] if name not in absent["labelled"]]
-        if number < min_frames:
-            warnings.append(
-                f"{split} has {number} frames, too few to rely on; "
-                f"use `edgeseg add labels --split {split}`"
-            )
-        elif only_here:
-            warnings.append(
-                f"no {split} frame shows {', '.join(only_here)}, "
-                "so how well it is found stays open; add some"
-            )
-    return warnings
-
-
 def _held_out_like_labelled(with_mask: list[Frame], near_duplicate: int) -> int:
     """Count the val and gate frames that are near-duplicates of labelled ones."""
     labelled = [int(frame.hash, 16) for frame in with_mask if frame.split == "labelled"]
@@ -260,13 +228,18 @@ def _held_out_like_labelled(with_mask: list[Frame], near_duplicate: int) -> int:
     )
 
 
-def _next_command(summary: SiteSummary) -> str:
+def _next_command(summary: SiteSummary, refusal: str) -> str:
+    """Return what to type now.
+
+    Args:
+        refusal: Why training would refuse the labels; empty if it would not.
+    """
     finished = {run.verb for run in summary.runs if run.finished}
     if not summary.frames:
         return "edgeseg add footage PATH"
-    if not summary.total("labelled"):
+    if not summary.total("labelled") or (refusal and summary.total("val")):
         return "edgeseg add labels IMAGES MASKS"
-    if not summary.total("val"):
+    if summary.total("val") < MIN_EXPORT_VAL_FRAMES:
         return "edgeseg add labels IMAGES MASKS --split val"
     if "train" not in finished:
         return "edgeseg train"

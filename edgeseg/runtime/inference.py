@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import Backend
 from edgeseg.config import ClassSpec, EngineConfig, InferConfig, LogConfig
-from edgeseg.progress import ProgressReporter
+from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
 from edgeseg.runtime.outputs.base import Sink
@@ -21,6 +21,7 @@ from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink
 from edgeseg.runtime.outputs.image_folder import MaskSink, OverlayImageSink
 from edgeseg.runtime.outputs.json_lines import JsonLinesSink
 from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink, is_video_path
+from edgeseg.runtime.outputs.score_check import ScoreCheck
 from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.open_source import open_source
@@ -56,6 +57,7 @@ class InferenceResult:
         logged: Number of records that the frame log acknowledged; None without one.
         log_counts: Numbers of frames by what the log did with them.
         log_problem: What the log's disk said last; empty while all is well.
+        invalid_scores: Number of frames whose score was no number from 0 to 1.
         reader_gone: Whether the reader of the JSON lines has closed the stream.
     """
 
@@ -66,6 +68,7 @@ class InferenceResult:
     logged: int | None = None
     log_counts: dict[str, int] = field(default_factory=dict)
     log_problem: str = ""
+    invalid_scores: int = 0
     reader_gone: bool = False
 
     def as_dict(self) -> dict[str, Any]:  # Any: what json can hold
@@ -89,6 +92,7 @@ class InferenceResult:
             "notes": statistics.notes,
             "logged": self.logged,
             "log_counts": self.log_counts,
+            "invalid_scores": self.invalid_scores,
         }
 
 
@@ -132,6 +136,8 @@ def infer(
         stack.callback(source.close)
         sinks = _open_image_sinks(outputs, classes, source.fps)
         json_sink, log = None, None
+        score_check = ScoreCheck(report or NullReporter())
+        sinks.append(score_check)
         if outputs.json_lines is not None:
             json_sink = JsonLinesSink(outputs.json_lines, classes, stop)
             sinks.append(json_sink)
@@ -157,6 +163,7 @@ def infer(
             source, runner, sinks, limit=limit, queue=config.queue, stop=stop, report=report
         )
         result = InferenceResult(summary, runner.flavour, runner.backend, runner.streams)
+        result.invalid_scores = score_check.invalid
     if log is not None:  # closed by now, so nothing waits any more
         result.logged, result.log_counts = log.records_written, log.counts
         result.log_problem = log.problem

@@ -13,6 +13,12 @@ from edgeseg.atomic_files import lock_folder
 from edgeseg.config import LoopConfig
 from edgeseg.data.frame_reader import FrameReader, SiteFrameReader
 from edgeseg.data.frame_shapes import shape_advice
+from edgeseg.data.site_needs import (
+    absent_classes_note,
+    later_needs,
+    require_labelled_pixels,
+    require_learnable,
+)
 from edgeseg.errors import TrainError
 from edgeseg.methods import Method
 from edgeseg.models.model_files import ModelCard, read_card, save_card
@@ -65,7 +71,7 @@ def fit(spec: TrainingSpec, *, resume: bool = False, report: ProgressReporter) -
 
     Raises:
         TrainError: the run cannot start or cannot go on.
-        DataError: frames are missing or damaged.
+        DataError: frames are missing or damaged, or their labels teach or judge nothing.
     """
     devices = Devices.launch(spec.config)
     with lock_folder(devices.lock_path(spec.out), TrainError):
@@ -84,15 +90,18 @@ def _assemble(
     _require_same_fit(spec)
     labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
     validation = Validation(site, site.require("val"), config.imgsz)
+    pixels = labelled.class_pixels(len(classes))
+    require_learnable(pixels.tolist(), site.config.class_names)
+    require_labelled_pixels(site, "val")
+    if devices.is_main and spec.step_range.first == 0:
+        _tell_shortcomings(site, pixels, report)
 
     footage = site.frames("labelled", "unlabelled")
     if advice := shape_advice(footage, config.imgsz, site.config.data.fit):
         report.say(advice)
 
     torch.manual_seed(config.seed)
-    method = spec.make_method(labelled.class_pixels(len(classes))).to(
-        memory_format=torch.channels_last
-    )
+    method = spec.make_method(pixels).to(memory_format=torch.channels_last)
     devices.synchronize_batch_norms(method)
     optimizer = make_optimizer(method, config)
 
@@ -143,3 +152,10 @@ def _require_same_fit(spec: TrainingSpec) -> None:
             f"{spec.out} was begun with data.fit {began!r}, not {now!r}; change it back in "
             "edgeseg.toml to go on, or start a new run without --resume"
         )
+
+
+def _tell_shortcomings(site: Site, pixels: Tensor, report: ProgressReporter) -> None:
+    """Say what the labels lack for a good result, or for the steps that come after."""
+    note = absent_classes_note(pixels.tolist(), site.config.class_names)
+    for sentence in filter(None, (note, *later_needs(site))):
+        report.say(f"note: {sentence}")

@@ -127,6 +127,10 @@ class RunFolder:
         write_json(self.path / "metrics.json", metrics)
         return RunResult(self.path, float(metrics["miou"]), metrics)
 
+    def has_best_weights(self) -> bool:
+        """Return whether an evaluation has left its weights."""
+        return (self.path / "weights" / "best.safetensors").is_file()
+
     def finished(self) -> RunResult | None:
         """Return the result, if the run is over."""
         path = self.path / "metrics.json"

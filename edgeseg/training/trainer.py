@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from edgeseg.config import LoopConfig
+from edgeseg.errors import TrainError
 from edgeseg.methods import Method
 from edgeseg.models.model_files import save_weights
 from edgeseg.progress import ProgressReporter
@@ -153,13 +154,22 @@ class Trainer:
             save_weights(self.folder.path, name, self.method.teacher)
 
     def finish(self) -> RunResult:
-        """Write the last weights, metrics.json and a picture of val; needs all processes."""
+        """Write the last weights, metrics.json and a picture of val; needs all processes.
+
+        Raises:
+            TrainError: no evaluation gave a number, so there are no best weights.
+        """
         self.report.stop()
         self.batches.close()
         self.devices.fabric.barrier()
         if not self.devices.is_main:
             return RunResult(self.folder.path, self.state.best, {})
         save_weights(self.folder.path, "last", self.method.teacher)
+        if not self.folder.has_best_weights():
+            raise TrainError(
+                f"{self.folder.path} has no evaluation on val whose mIoU is a number, so it has no "
+                "best weights; check the val frames with `edgeseg status`, then start a new run"
+            )
         metrics = self.validation.summary(self.method, self.state, self.devices.device)
         picture = self.folder.path / "val.png"
         self.validation.picture(self.method.teacher, self.devices.device, picture)

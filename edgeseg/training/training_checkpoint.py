@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +23,7 @@ from torch.optim import Optimizer
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic
 from edgeseg.errors import TrainError
+from edgeseg.json_text import to_json
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the disk damaged the newest
 Row = dict[str, float]
@@ -82,7 +85,7 @@ class CheckpointFolder:
             for name, value in values.items():
                 tensors[f"optimizer.{index}.{name}"] = torch.as_tensor(value)
         plain = {name: value.cpu().contiguous() for name, value in tensors.items()}
-        data = save(plain, {"progress": json.dumps(vars(state))})
+        data = save(plain, {"progress": to_json(vars(state))})
         name = f"step-{state.step:08d}-{_digest(data)}.safetensors"
         write_atomic(self._folder / name, data)
         for old in self._oldest_first()[:-KEPT]:
@@ -104,7 +107,7 @@ class CheckpointFolder:
                 continue
             try:
                 with safe_open(path, "pt") as file:
-                    state = TrainingState(**json.loads(file.metadata()["progress"]))
+                    state = TrainingState(**_nan_for_null(json.loads(file.metadata()["progress"])))
                 _load_tensors(load(data), module, optimizer)
             except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
                 what = str(error).splitlines()[0]
@@ -116,6 +119,15 @@ class CheckpointFolder:
 
     def _oldest_first(self) -> list[Path]:
         return sorted(self._folder.glob("step-*.safetensors"))
+
+
+def _nan_for_null(value: Any) -> Any:  # Any: numbers, and lists and tables of them
+    """Undo what `to_json` does to numbers that are none: a state holds nothing but numbers."""
+    if isinstance(value, dict):
+        return {key: _nan_for_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_nan_for_null(item) for item in value]
+    return math.nan if value is None else value
 
 
 def _digest(data: bytes) -> str:

@@ -25,6 +25,7 @@ from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.qdq_nodes import QuantizedConv
 from edgeseg.export.quantization.quantizer import CalibrationResult
+from edgeseg.json_text import to_json
 from edgeseg.version import __version__
 
 MAX_FILES = 4  # the oldest go first
@@ -39,7 +40,7 @@ def cache_key(network: ModelProto, interface: Interface, frames: Iterable[str]) 
         network: In float.
         frames: The digest of each frame's file.
     """
-    text = json.dumps([__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
+    text = to_json([__version__, repr(interface.with_thresholds(1, 0)), list(frames)])
     return hashlib.sha256(
         network.SerializeToString(deterministic=True) + text.encode()
     ).hexdigest()[:32]
@@ -80,7 +81,7 @@ def store_calibration(folder: Path, name: str, calibrated: CalibrationResult) ->
     names = [list(calibrated.histograms), list(calibrated.layers)]
     arrays: dict[str, Any] = {  # Any: arrays of several types
         "network": np.frombuffer(network, np.uint8),
-        "names": np.frombuffer(json.dumps(names).encode(), np.uint8),
+        "names": np.frombuffer(to_json(names).encode(), np.uint8),
     }
     for place, histogram in enumerate(calibrated.histograms.values()):
         edges = [histogram.upper_edge, histogram.minimum, histogram.maximum]

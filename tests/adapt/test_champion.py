@@ -6,10 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgeseg.errors import AdaptError, BundleError, DataError
-from edgeseg.site import Site
+from edgeseg.imaging.image_codec import encode_png
+from edgeseg.site import Site, Split
 from tests.helpers.rounds import (
     CONFIG,
     TrainingStandIns,
@@ -25,6 +27,13 @@ def test_a_site_without_a_champion_is_told_how_to_make_one(tmp_path: Path) -> No
     make_log(tmp_path / "log", range(100, 105))
     with pytest.raises(AdaptError, match=r"no champion; run `edgeseg export` first"):
         run_with(make_site(tmp_path / "site"))
+
+
+def void_masks(site: Site, split: Split) -> None:
+    """Leave no pixel of a split labelled."""
+    for frame in site.frames(split):
+        size = frame.height, frame.width
+        site.path(frame.mask or "").write_bytes(encode_png(np.full(size, 255, np.uint8)))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +68,11 @@ def test_a_site_without_a_champion_is_told_how_to_make_one(tmp_path: Path) -> No
             lambda site: site.save_frames(f for f in site.frames() if f.split != "gate"),
             DataError,
             "0 gate frames",
+        ),
+        (
+            lambda site: void_masks(site, "gate"),
+            DataError,
+            "no pixel of the 3 gate frames is labelled",
         ),
         (lambda site: shutil.rmtree(site.root.parent / "log"), AdaptError, "log does not exist"),
         (

@@ -89,7 +89,7 @@ def test_the_first_evening(here: Site, tmp_path: Path) -> None:
         mask[:2] = 9
         save_image(tmp_path / "masks" / f"{number}.png", mask)
     _, err = run("add", "labels", tmp_path / "images", tmp_path / "masks", code=1)
-    assert "there are 18 faults" in err and "--ignore 9" in err
+    assert "there are 18 faults" in err and "--map 9=ignore" in err
     _, err = run("add", "labels", tmp_path / "images", tmp_path / "masks", "--ignore", 9)
     assert "18 labelled footage" in err and "kept out of training" in err
 

@@ -74,6 +74,15 @@ def save_palette_png(path: Path, mask: MaskArray, bits: int = 8) -> Path:
     return path
 
 
+def save_palette(path: Path, indices: MaskArray, colors: NDArray[np.uint8], **options: int) -> Path:
+    """Indices with these (K, 3) RGB colors."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(indices).copy()
+    image.putpalette(colors.ravel().tolist())
+    image.save(path, None, **options)
+    return path
+
+
 def save_gray_png(path: Path, mask: MaskArray, depth: int) -> Path:
     """Gray of 1, 2 or 4 bits, which Pillow cannot write."""
     rows = b""

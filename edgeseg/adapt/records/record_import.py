@@ -22,6 +22,7 @@ from edgeseg.data.ingest.site_writer import DEFAULT_CAMERA, SiteWriter, open_sit
 from edgeseg.errors import AdaptError, FrameLogError
 from edgeseg.imaging.decoding.picture import UPRIGHT, declared_orientation
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
+from edgeseg.json_text import to_json
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.runtime.framelog.record_format import read_record
@@ -121,7 +122,7 @@ def pull_records(site: Site, folders: Sequence[Path], report: ProgressReporter) 
                     damaged.append(str(error))
                     report.say(f"skipped: {error}")
         if counts["added"]:
-            lines = (json.dumps(dataclasses.asdict(origin)) + "\n" for origin in origins.values())
+            lines = (to_json(dataclasses.asdict(origin)) + "\n" for origin in origins.values())
             write_atomic(_origins_path(site), "".join(lines).encode())
             writer.save()
     report.stop()

@@ -5,6 +5,7 @@ __all__ = [
     "add_labels",
     "image_files",
     "image_mask_pairs",
-    "mask_files",
+    "masks",
+    "pair_names",
     "site_writer",
 ]

@@ -6,7 +6,6 @@ All are checked before the first is added, and all faults are told at once.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,8 +17,11 @@ from edgeseg.data.ingest.checked_pairs import CheckedPair, check_pairs, faults_m
 from edgeseg.data.ingest.deep_pictures import DeepPictures
 from edgeseg.data.ingest.image_files import decode_image, read_file
 from edgeseg.data.ingest.image_mask_pairs import pair_files
-from edgeseg.data.ingest.mask_files import MaskReader
+from edgeseg.data.ingest.masks.mask_reader import MaskReader
+from edgeseg.data.ingest.masks.mask_rules import MaskRules
+from edgeseg.data.ingest.pair_names import PairNames
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
+from edgeseg.data.ingest.upright_masks import turn_mask
 from edgeseg.data.splits import assign_splits
 from edgeseg.errors import DataError
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
@@ -74,39 +76,66 @@ def add_labels(
     split: str = "auto",
     *,
     camera: str | None = None,
-    ignore: Collection[int] = (),
+    rules: MaskRules | None = None,
+    names: PairNames | None = None,
+    masks_as_stored: bool = False,
     report: ProgressReporter | None = None,
 ) -> AddLabelsResult:
     """Add labelled images to the site: all of them, or none if any has a fault.
 
-    Images and masks are folders, paired by the path below them without its suffix, or one file
-    each. An image that the site has as a frame (the same bytes, or a file named by the frame's id)
-    is not added twice: it gets the mask. JPEG files are kept byte for byte unless larger than
-    `data.max_side`.
+    Images and masks are folders, paired by the path below them without its suffix unless `names`
+    says otherwise, or one file each. An image that the site has as a frame (the same bytes, or a
+    file named by the frame's id) is not added twice: it gets the mask. JPEG files are kept byte for
+    byte unless larger than `data.max_side`.
 
     Args:
         split: "train" (which is labelled), "val", "gate", or "auto", which decides by
             `edgeseg.data.splits.assign_splits` and leaves frames that have a split where they are.
         camera: Camera of the frames that are new.
-        ignore: Indices of the masks that mean "not labelled", beside 255.
+        rules: What the ids and colors of the masks stand for.
+        names: Which image belongs to which mask.
+        masks_as_stored: Masks were drawn on the stored pixels of images that an EXIF tag turns.
 
     Raises:
-        ConfigError: An impossible `ignore` or `data.ignore_colors`.
+        ConfigError: An impossible rule or `data.ignore_colors`.
         DataError: With all faults by file name; or the disk is full.
     """
     report = report or NullReporter()
     camera = checked_camera_name(camera)
     if split not in SPLIT_CHOICES:
         raise DataError(f"there is no split {split!r} for labels; use auto, train, val or gate")
-    reader = MaskReader(site.config, ignore)
-    pairs, faults = pair_files(images, masks)
+    reader = MaskReader(site.config, rules)
+    paired = pair_files(images, masks, names)
     with open_site_writer(site) as writer:
         deep = DeepPictures(site)
-        deep.choose([image for image, _ in pairs])
-        checked = check_pairs(writer, pairs, reader, deep, report, faults)
-        if faults:
+        deep.choose([image for image, _ in paired.pairs])
+        checked = check_pairs(
+            writer,
+            paired.pairs,
+            reader,
+            deep,
+            report,
+            masks_as_stored=masks_as_stored,
+            has_first_class=_shows_first_class(writer),
+        )
+        if faults := paired.faults + checked.faults:
             raise DataError(faults_message(faults))
-        return _add_pairs(writer, checked, reader, deep, SPLIT_CHOICES[split], camera, report)
+        result = _add_pairs(
+            writer, checked.pairs, reader, deep, SPLIT_CHOICES[split], camera, report
+        )
+    result.notes += paired.notes + checked.notes
+    return result
+
+
+def _shows_first_class(writer: SiteWriter) -> bool:
+    """Return whether a mask of the site shows class 0; damaged ones do not."""
+    for frame in writer.frames():
+        try:
+            if frame_class_pixels(writer.site, frame)[0]:
+                return True
+        except DataError:
+            continue
+    return False
 
 
 def _add_pairs(
@@ -128,7 +157,8 @@ def _add_pairs(
     splits = _choose_splits(writer, frames, pairs, settled, split, result)
     report.start("adding masks", len(pairs))
     for frame, pair in zip(frames, pairs):
-        mask = resize_mask(reader.read(pair.mask), (frame.height, frame.width))
+        upright = turn_mask(reader.read(pair.mask), pair.mask_turn)
+        mask = resize_mask(upright, (frame.height, frame.width))
         _put_mask(writer, frame, encode_png(mask), splits[frame.id], result)
         report.advance()
     result.splits = dict(Counter(splits.values()))
@@ -143,7 +173,7 @@ def _add_pairs(
             "figures on so few val or gate frames mean little"
         )
     result.notes += note_on_pages(result.with_more) + deep.notes()
-    result.notes += _note_on_binary_masks(writer.site, pairs)
+    result.notes += _note_on_few_classes(writer.site, pairs)
     return result
 
 
@@ -224,13 +254,16 @@ def _put_mask(
     writer.put_mask(frame, data, split)
 
 
-def _note_on_binary_masks(site: Site, pairs: list[CheckedPair]) -> list[str]:
-    """Point out masks of one class and 255, which people write for two classes."""
+def _note_on_few_classes(site: Site, pairs: list[CheckedPair]) -> list[str]:
+    """Point out masks of one class or none: nothing can be learned from them alone."""
     total = np.sum([pair.pixels for pair in pairs], axis=0)
-    if np.count_nonzero(total) > 1 or not any(pair.has_ignored for pair in pairs):
-        return []
     present = [spec.name for spec, count in zip(site.config.classes, total) if count]
+    if len(present) > 1:
+        return []
+    if not present:
+        return ["no pixel of these masks is labelled, so nothing can be learned from them"]
+    rest = " and 255 (not labelled)" if any(pair.has_ignored for pair in pairs) else ""
     return [
-        f"these masks hold {present[0] if present else 'no class'} and 255 alone, "
-        "and 255 means not labelled; if it should be a class, write it as its id"
+        f"these masks hold {present[0]}{rest} alone; if more was labelled, say what its ids mean "
+        "with --map OLD=NEW"
     ]

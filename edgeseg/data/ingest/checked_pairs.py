@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgeseg.data.class_pixels import count_class_pixels
 from edgeseg.data.ingest.deep_pictures import DeepPictures
 from edgeseg.data.ingest.image_files import content_digest, decode_image, read_file
-from edgeseg.data.ingest.mask_files import MaskReader
+from edgeseg.data.ingest.masks.mask_reader import MaskReader
+from edgeseg.data.ingest.masks.mask_survey import MaskSurvey
 from edgeseg.data.ingest.site_writer import SiteWriter
+from edgeseg.data.ingest.upright_masks import SIDEWAYS, exif_orientation, turn_mask
 from edgeseg.errors import DataError
-from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.array_types import IGNORE, Mask
+from edgeseg.imaging.decoding.picture import UPRIGHT
 from edgeseg.progress import ProgressReporter
 
 MOST_REASONS = 20  # named in a message
@@ -32,6 +35,7 @@ class CheckedPair:
         digest: Digest of the image's content.
         pixels: (C,) pixels of each class.
         has_ignored: Whether pixels are not labelled.
+        mask_turn: EXIF orientation by which the mask has to be turned, 1 if by none.
     """
 
     image: Path
@@ -40,6 +44,22 @@ class CheckedPair:
     digest: str
     pixels: list[int]
     has_ignored: bool
+    mask_turn: int
+
+
+@dataclass
+class CheckedPairs:
+    """What was found when all images and masks were looked at.
+
+    Attributes:
+        pairs: The pairs without faults.
+        faults: "file: reason" for each fault, those of the set included.
+        notes: Sentences on how the masks were read.
+    """
+
+    pairs: list[CheckedPair] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def check_pairs(
@@ -48,46 +68,37 @@ def check_pairs(
     reader: MaskReader,
     deep: DeepPictures,
     report: ProgressReporter,
-    faults: list[str],
-) -> list[CheckedPair]:
+    *,
+    masks_as_stored: bool = False,
+    has_first_class: bool = False,
+) -> CheckedPairs:
     """Decode every image and mask, and see that they fit each other and the site.
 
     Args:
         deep: Refuses pictures of more than 8 bits that the site cannot take.
-        faults: "file: reason" is appended for each fault.
-
-    Returns:
-        The pairs without faults.
+        masks_as_stored: Masks were drawn on the stored pixels of images that an EXIF tag turns.
+        has_first_class: The site has masks that show class 0.
     """
-    checked: list[CheckedPair] = []
+    result = CheckedPairs()
+    faults = result.faults
+    survey = MaskSurvey(reader.config, reader.rules, has_first_class=has_first_class)
     image_of_frame: dict[str, Path] = {}  # by frame id, or by digest where the frame is new
     number_in_folder: Counter[Path] = Counter()
+    turns_unseen = 0
     pairs = list(pairs)
-    config = writer.site.config
     report.start("checking", len(pairs))
     for image, mask in pairs:
         report.advance(1, f"{len(faults)} faults" if faults else "")
         number = number_in_folder[image.parent]
         number_in_folder[image.parent] += 1
-        shape, digest, labels = None, "", None
-        try:
-            data = read_file(image)
-            digest = content_digest(data)
-            picture = decode_image(data, image)
-            deep.check(picture, image)
-            shape = picture.values.shape[:2]
-        except DataError as error:
-            faults.append(str(error))
-        try:
-            labels = reader.read(mask)
-        except DataError as error:
-            faults.append(str(error))
-        if shape is None or labels is None:
+        found = _examine_pair(image, mask, reader, deep, survey, faults, as_stored=masks_as_stored)
+        if found is None:
             continue
+        shape, labels = found.shape, found.labels
         frame = writer.find_by_id(image.stem)
-        identity = frame.id if frame else digest
+        identity = frame.id if frame else found.digest
         if labels.shape != shape:
-            faults.append(f"{mask}: is {_size(labels.shape)}, but {image.name} is {_size(shape)}")
+            faults.append(f"{mask}: {found.misfit(image.name)}")
         elif frame and shape != (frame.height, frame.width):
             faults.append(
                 f"{image}: is {_size(shape)}, but the frame of this name is "
@@ -98,18 +109,110 @@ def check_pairs(
             faults.append(f"{image}: is the same image as {same}; keep one of them")
         else:
             image_of_frame[identity] = image
-            checked.append(
+            turns_unseen += found.turn_is_unseen
+            result.pairs.append(
                 CheckedPair(
                     image=image,
                     mask=mask,
-                    time=number / config.data.fps,
-                    digest=digest,
-                    pixels=count_class_pixels(labels, len(config.classes)),
+                    time=number / reader.config.data.fps,
+                    digest=found.digest,
+                    pixels=count_class_pixels(labels, len(reader.config.classes)),
                     has_ignored=bool((labels == IGNORE).any()),
+                    mask_turn=found.mask_turn,
                 )
             )
     report.stop()
-    return checked
+    faults += survey.faults()
+    result.notes = survey.notes()
+    if turns_unseen:
+        result.notes.append(
+            f"{turns_unseen} image(s) have an EXIF turn that sizes do not show, and their masks "
+            "were taken as drawn upright; if the labelling tool ignores the turn, add them again "
+            "with --masks-as-stored"
+        )
+    return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ExaminedPair:
+    """An image and its mask, both readable.
+
+    Attributes:
+        shape: Height and width of the image, upright.
+        digest: Digest of the image's content.
+        labels: (H, W), turned by `mask_turn`.
+        orientation: EXIF orientation of the image.
+        mask_turn: EXIF orientation by which the mask was turned like its image.
+        has_own_turn: The mask was turned by an EXIF tag of its own.
+    """
+
+    shape: tuple[int, int]
+    digest: str
+    labels: Mask
+    orientation: int
+    mask_turn: int
+    has_own_turn: bool
+
+    @property
+    def turn_is_unseen(self) -> bool:
+        """Whether sizes cannot tell if the mask was drawn upright or as the image is stored."""
+        seen = self.orientation in SIDEWAYS and self.shape[0] != self.shape[1]
+        return self.orientation != UPRIGHT and self.mask_turn == UPRIGHT and not seen
+
+    def misfit(self, image: str) -> str:
+        """Say how the mask does not fit its image."""
+        sizes = f"is {_size(self.labels.shape)}, but {image} is {_size(self.shape)}"
+        if self.labels.shape != self.shape[::-1]:
+            return sizes
+        if self.has_own_turn:
+            return f"{sizes}; it has an EXIF turn of its own: save it without metadata"
+        if self.mask_turn in SIDEWAYS:
+            return f"{sizes}; it was drawn upright: leave --masks-as-stored out"
+        if self.orientation in SIDEWAYS:
+            return (
+                "fits its image only as stored, before the image's EXIF tag turns it upright, so "
+                "the labelling tool ignored the turn: add --masks-as-stored, which turns the masks "
+                "as well"
+            )
+        return sizes
+
+
+def _examine_pair(
+    image: Path,
+    mask: Path,
+    reader: MaskReader,
+    deep: DeepPictures,
+    survey: MaskSurvey,
+    faults: list[str],
+    *,
+    as_stored: bool,
+) -> _ExaminedPair | None:
+    """Decode an image and its mask; None with faults if one of them cannot be."""
+    shape, digest, orientation, labels = None, "", UPRIGHT, None
+    try:
+        data = read_file(image)
+        digest, orientation = content_digest(data), exif_orientation(data)
+        picture = decode_image(data, image)
+        deep.check(picture, image)
+        shape = picture.values.shape[0], picture.values.shape[1]
+    except DataError as error:
+        faults.append(str(error))
+    try:
+        labels, facts = reader.examine(mask)
+        survey.add(facts)
+    except DataError as error:
+        faults.append(str(error))
+    if shape is None or labels is None:
+        return None
+    turn = orientation if as_stored else UPRIGHT
+    return _ExaminedPair(
+        shape=shape,
+        digest=digest,
+        labels=turn_mask(labels, turn),
+        orientation=orientation,
+        mask_turn=turn,
+        has_own_turn=facts.turned,
+    )
 
 
 def faults_message(faults: list[str]) -> str:

@@ -5,18 +5,18 @@
 
 All on one line. `frame` counts from 0, gaps are frames that a live camera dropped; `name` is also
 the file name of the frame's mask or overlay; `time` is in seconds since the start of the video or
-of the run, null for image files; `score` is the share of unreliable pixels in 0..1; `area` is each
-class's share of the pixels in 0..1.
+of the run, null for image files; `score` is the share of unreliable pixels in 0..1, null where the
+bundle gave no number; `area` is each class's share of the pixels in 0..1.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from threading import Event
 from typing import TextIO
 
 from edgeseg.config import ClassSpec
+from edgeseg.json_text import to_json
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.sources.base import SourceFrame
@@ -56,7 +56,7 @@ class JsonLinesSink(Sink):
         }
         if not self.reader_gone:
             try:
-                print(json.dumps(line), file=self._stream, flush=True)
+                print(to_json(line), file=self._stream, flush=True)
             except BrokenPipeError:
                 self.reader_gone = True
                 self._stop.set()

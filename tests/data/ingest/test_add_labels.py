@@ -11,6 +11,7 @@ from PIL import Image
 
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import AddLabelsResult, add_labels
+from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.errors import DataError
 from edgeseg.site import Site
 from tests.helpers.footage import file_contents, new_site, save_image, save_palette_png, scene
@@ -215,7 +216,16 @@ def test_binary_masks_of_255_are_pointed_out(empty: Site, tmp_path: Path) -> Non
     mask = save_image(
         tmp_path / "one.png", np.where(scene(0)[..., 0] > 128, np.uint8(255), np.uint8(0))
     )
-    assert any("255 means not labelled" in note for note in add_labels(empty, image, mask).notes)
+    with pytest.raises(DataError, match=r"255 means not labelled; .* --map 255=ID; .* 255=ignore"):
+        add_labels(empty, image, mask)
+    [note] = [
+        note
+        for note in add_labels(empty, image, mask, rules=MaskRules(mapping=["255=ignore"])).notes
+        if "alone" in note
+    ]
+    assert "hold sky and 255 (not labelled) alone" in note
+    result = add_labels(empty, image, mask, rules=MaskRules(mapping=["255=bank"]))
+    assert result.updated == 1 and not any("alone" in note for note in result.notes)
 
 
 def test_labels_keep_neighboring_footage_out_of_training(empty: Site, tmp_path: Path) -> None:

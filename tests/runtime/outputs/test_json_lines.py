@@ -6,6 +6,9 @@ import io
 import json
 import threading
 
+import numpy as np
+import pytest
+
 from edgeseg.runtime.outputs.json_lines import JsonLinesSink
 from tests.helpers.bundles import CLASSES
 from tests.helpers.predictions import gray_frame, quarter_prediction
@@ -26,6 +29,16 @@ def test_json_lines_hold_score_and_area_by_class() -> None:
         "area": {spec.name: 0.25 for spec in CLASSES},
     }
     assert lines[1]["frame"] == 4 and not stop.is_set()
+
+
+def test_a_score_that_is_no_number_is_null() -> None:
+    stream = io.StringIO()
+    prediction = quarter_prediction()
+    prediction.score[:] = np.nan
+    prediction.area[:] = np.inf
+    JsonLinesSink(stream, CLASSES, threading.Event()).write(gray_frame(), prediction)
+    line = json.loads(stream.getvalue(), parse_constant=pytest.fail)
+    assert line["score"] is None and set(line["area"].values()) == {None}
 
 
 def test_a_reader_that_leaves_ends_the_run_quietly() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -24,6 +23,7 @@ from edgeseg.atomic_files import write_atomic
 from edgeseg.bundle.manifest import FileEntry
 from edgeseg.config import Section
 from edgeseg.errors import EngineError
+from edgeseg.json_text import to_json
 
 PLAN, ENTRY = "engine.plan", "engine.json"
 MAX_ENGINES = 8  # a device that gets a bundle a month would else fill its disk
@@ -83,7 +83,7 @@ class EngineEntry(Section):
 
 def engine_key(parts: dict[str, str]) -> str:
     """Return the name under which an engine with these parts lies."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(to_json(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class EngineCache:

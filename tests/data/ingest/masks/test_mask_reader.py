@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgeseg.data.ingest.mask_files import MaskReader, read_mask_file
+from edgeseg.data.ingest.masks.mask_reader import MaskReader, read_mask_file
+from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.site import Site
@@ -67,8 +68,8 @@ def test_colors_of_the_classes(empty: Site, tmp_path: Path) -> None:
 
 def test_an_index_can_be_ignored(empty: Site, tmp_path: Path) -> None:
     path = save_image(tmp_path / "mask.png", np.array([[0, 11, 1]], np.uint8))
-    assert read_mask_file(path, empty.config, ignore=[11]).tolist() == [[0, 255, 1]]
-    assert read_mask_file(path, empty.config, ignore=[11, 0]).tolist() == [[255, 255, 1]]
+    assert read_mask_file(path, empty.config, MaskRules(ignore=[11])).tolist() == [[0, 255, 1]]
+    assert read_mask_file(path, empty.config, MaskRules(ignore=[11, 0])).tolist() == [[255, 255, 1]]
 
 
 def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
@@ -88,6 +89,10 @@ def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
         (save_image(tmp_path / "colour.png", painted), r"#123456 \(1 pixels\)"),
         (save_image(tmp_path / "clear.png", clear), "transparent in places"),
         (save_image(tmp_path / "lossy.jpg", MASK), "is a JPEG"),
+        (save_image(tmp_path / "mask.tif", MASK), "is a TIFF; save masks as PNG"),
+        (save_image(tmp_path / "mask.bmp", MASK), "is a BMP; save masks as PNG"),
+        (save_image(tmp_path / "mask.gif", MASK), "is a GIF; save masks as PNG"),
+        (save_image(tmp_path / "mask.webp", MASK), "is a WebP; save masks as PNG"),
         (deep, "has mode I"),
         (tmp_path / "text.png", "no PNG image"),
         (tmp_path / "empty.png", "is empty"),
@@ -105,3 +110,11 @@ def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
 def test_ignored_colors_are_checked(empty: Site, colors: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.ignore_colors holds"):
         MaskReader(Site.open(empty.root, [f"data.ignore_colors={colors}"]).config)
+
+
+def test_a_mask_is_turned_by_its_own_exif_tag(empty: Site, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a quarter turn clockwise
+    Image.fromarray(MASK).save(tmp_path / "turned.png", exif=turned)
+    mask, facts = MaskReader(empty.config).examine(tmp_path / "turned.png")
+    assert facts.turned and mask.tolist() == [[2, 0], [255, 1], [0, 2]]
