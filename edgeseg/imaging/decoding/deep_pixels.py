@@ -5,7 +5,7 @@ All of them come as unsigned or signed integers or floats, with the range that t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,7 @@ def container_of(image: PillowImage.Image, data: bytes) -> DepthRange | None:
         return FLOATING
     is_gray = image.mode.startswith("I")
     if image.format == "TIFF":
-        tags: Any = image.tag_v2  # type: ignore[attr-defined]  # Any: of several types
-        bits = max(_numbers(tags.get(BITS_PER_SAMPLE, 8)))
-        signed = max(_numbers(tags.get(SAMPLE_FORMAT, 1))) == SIGNED
+        bits, signed = _tiff_samples(image)
         is_color = image.mode in ("RGB", "RGBA", "RGBX")
         return DepthRange.full(bits, signed=signed) if bits > 8 and (is_gray or is_color) else None
     is_deep_png = image.format == "PNG" and data[24] == 16
@@ -72,8 +70,18 @@ def _netpbm_highest(image: PillowImage.Image) -> int:
     return int(tile.args[-1]) if tile.codec_name == "ppm" else 0
 
 
-def _numbers(value: int | Sequence[int]) -> Sequence[int]:
-    return (value,) if isinstance(value, int) else value
+def _tiff_samples(image: PillowImage.Image) -> tuple[int, bool]:
+    """Return the bits of a TIFF's samples, and whether they are signed integers.
+
+    The first sample tells, which Pillow found to go with the mode; a file may list any number of
+    further ones that do not exist.
+    """
+    tags: Any = image.tag_v2  # type: ignore[attr-defined]  # Any: of several types
+    bits, kind = (
+        value if isinstance(value, int) else value[0]
+        for value in (tags.get(BITS_PER_SAMPLE, 8), tags.get(SAMPLE_FORMAT, 1))
+    )
+    return bits, kind == SIGNED
 
 
 def deep_gray(image: PillowImage.Image) -> DeepPixels:
@@ -84,8 +92,7 @@ def deep_gray(image: PillowImage.Image) -> DeepPixels:
         is_16_bit = image.mode != "F" and values.dtype != np.uint16
         return values.clip(0, 65535).astype(np.uint16) if is_16_bit else values
     tags: Any = image.tag_v2  # type: ignore[attr-defined]  # Any: of several types
-    bits = max(_numbers(tags.get(BITS_PER_SAMPLE, 8)))
-    signed = max(_numbers(tags.get(SAMPLE_FORMAT, 1))) == SIGNED
+    bits, signed = _tiff_samples(image)
     if values.dtype == np.int32 and not signed:
         values = values.view(np.uint32)  # Pillow keeps all 32 bits, as a signed number
     if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and image.mode != "F" and not signed:

@@ -89,6 +89,15 @@ def test_megabytes_of_text_in_a_png_cost_no_memory(kind: str) -> None:
     assert peak < 20_000_000
 
 
+def test_a_tiff_may_list_samples_that_it_does_not_have() -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (8, 8), np.uint16)
+    whole = tiff(values)
+    entry = struct.pack("<HHII", 258, 4, 1, 16)
+    listed = whole.replace(entry, struct.pack("<HHII", 258, 4, 2, len(whole)))
+    data = listed + struct.pack("<II", 16, 2**31)  # bits of two samples, of which there is one
+    assert entry in whole and np.array_equal(decode_picture(data).values, values)
+
+
 def test_headers_that_tell_two_sizes_are_refused() -> None:
     small = resized_jpeg(8)[FRAME_HEADER : FRAME_HEADER + 19]
     after = FRAME_HEADER + 19
