@@ -19,7 +19,8 @@ from tests.helpers.footage import save_image
 from tests.helpers.pictures import deep_png, save_bytes, thermal
 from tests.helpers.sites import TINY
 
-DISTILL = {key: value for key, value in TINY.items() if key not in ("rep_dim", "batch_unlabelled")}
+TRAIN = TINY | {"encoder": "test_resnet", "steps": 2}
+STUDENT = {key: value for key, value in TRAIN.items() if key not in ("rep_dim", "batch_unlabelled")}
 SIZE = 64, 96
 
 
@@ -47,8 +48,8 @@ def test_the_whole_job_on_16_bits(
     assert "4 pictures of more than 8 bits: values from" in capsys.readouterr().err
     for split in ("train", "val"):
         edgeseg("add", "labels", f"../{split}", f"../{split} masks", "--split", split)
-    edgeseg("train", "--method", "suponly", *settings("train", TINY))
-    edgeseg("distill", *settings("distill", DISTILL))
+    edgeseg("train", "--method", "suponly", *settings("train", TRAIN))
+    edgeseg("distill", *settings("distill", STUDENT))
     edgeseg("export", "--set", "export.threads=1")
     [bundle] = [path for path in Path("bundles").iterdir() if path.name != "current"]
 

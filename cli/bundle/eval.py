@@ -166,6 +166,8 @@ def _load(
     for image, mask in pairs:
         yield read_labelled_frame(image, mask, read, images)
         bar.advance()
+    for note in images.notes():
+        bar.say(note)
 
 
 def _picture_reader(site: Site | None) -> PictureReader:

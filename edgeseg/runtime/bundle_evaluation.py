@@ -60,6 +60,8 @@ def evaluate_runner(
         prediction = runner(fit.image(image)[None])
         counts.append(confusion_matrix(*fit.seen_pair(truth, prediction.mask[0]), classes))
         report.advance()
+    for note in images.notes():
+        report.say(note)
     return np.stack(counts) if counts else np.zeros((0, classes, classes), np.int64)
 
 
