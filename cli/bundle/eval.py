@@ -106,8 +106,19 @@ def evaluate(
         else:
             evaluation = _evaluate_bundle(model, truth, overrides, bar)
             next_command = "edgeseg bench"
+    _require_labelled_pixels(evaluation)
     _print_result(evaluation, as_json=as_json)
     say(f"{evaluation.name} on {len(evaluation.counts)} frames; next: {next_command}")
+
+
+def _require_labelled_pixels(evaluation: Evaluation) -> None:
+    from edgeseg.errors import DataError
+
+    if not evaluation.counts.sum():
+        raise DataError(
+            f"no pixel of the {len(evaluation.counts)} masks is labelled, so there is nothing to "
+            "measure; give other masks, or say with --map OLD=NEW what their ids mean"
+        )
 
 
 def _refuse_bundle_options(run: Path, given: object) -> None:

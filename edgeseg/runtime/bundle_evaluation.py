@@ -89,8 +89,8 @@ def read_labelled_frame(
     truth = read_mask(mask_path)
     if image.shape[:2] != truth.shape:
         shapes = " and ".join(f"{shape[1]}x{shape[0]}" for shape in (image.shape, truth.shape))
-        raise DataError(
-            f"{image_path} and {mask_path} differ in size ({shapes}); "
-            "label the image at its own size"
-        )
+        cure = "label the image at its own size"
+        if image.shape[1::-1] == truth.shape:
+            cure += ", or, if the labelling tool ignored an EXIF turn of it, turn the mask as well"
+        raise DataError(f"{image_path} and {mask_path} differ in size ({shapes}); {cure}")
     return image, truth

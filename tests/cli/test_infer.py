@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edgeseg.atomic_files import replace_link
@@ -218,6 +219,28 @@ def test_eval_of_a_bundle(bundle_path: Path, tmp_path: Path, outside: Path) -> N
     )
     assert "mean" in good("eval", bundle_path, *pairs, "--ignore", 99).stdout
     assert "99" in sentence("eval", bundle_path, *pairs)
+
+
+def test_eval_looks_at_the_whole_set_of_masks(
+    bundle_path: Path, tmp_path: Path, outside: Path
+) -> None:
+    labelled(tmp_path)
+    masks = tmp_path / "masks"
+    for name in ("1", "2"):
+        mask = np.array(Image.open(masks / f"{name}.png"))
+        mask[:5] = 255
+        (masks / f"{name}.png").unlink()
+        Image.fromarray(np.where(mask == 255, 255, mask + 1).astype(np.uint8)).save(
+            masks / f"{name}_mask.png"
+        )
+    pairs = ["--images", tmp_path / "images", "--masks", masks]
+    assert "2 would pair with --mask-name '{}_mask'" in sentence("eval", bundle_path, *pairs)
+    pairs += ["--mask-name", "{}_mask"]
+    assert "add --first-id 1" in sentence("eval", bundle_path, *pairs)
+    found = json.loads(good("eval", bundle_path, *pairs, "--first-id", 1, "--json").stdout)
+    assert found["miou"] > 97
+    void = [option for number in range(1, 5) for option in ("--ignore", number)]
+    assert "no pixel of the 2 masks is labelled" in sentence("eval", bundle_path, *pairs, *void)
 
 
 def test_eval_without_folders_uses_the_sites_val_frames(inside: Path, tmp_path: Path) -> None:

@@ -228,6 +228,23 @@ def test_binary_masks_of_255_are_pointed_out(empty: Site, tmp_path: Path) -> Non
     assert result.updated == 1 and not any("alone" in note for note in result.notes)
 
 
+def test_no_class_0_is_a_note_where_the_site_shows_it_and_else_a_refusal(
+    empty: Site, tmp_path: Path
+) -> None:
+    image = save_image(tmp_path / "one.jpg", scene(0))
+    mask = save_image(tmp_path / "one.png", (scene(0)[..., 0] // 128 + 1).astype(np.uint8))
+    with pytest.raises(DataError, match=r"holds id 0 \(sky\).* --first-id 1; .* --first-id 0"):
+        add_labels(empty, image, mask)
+    stated = add_labels(empty, image, mask, rules=MaskRules(first_id=0))
+    assert not any("id 0" in note for note in stated.notes)
+    add_labels(empty, *label(tmp_path / "first", [5]))
+    assert any(
+        "add them again with --first-id 1" in n for n in add_labels(empty, image, mask).notes
+    )
+    shifted = add_labels(empty, image, mask, rules=MaskRules(first_id=1))
+    assert shifted.updated == 1 and not any("id 0" in note for note in shifted.notes)
+
+
 def test_labels_keep_neighboring_footage_out_of_training(empty: Site, tmp_path: Path) -> None:
     for number in range(60):
         save_image(tmp_path / "all" / f"{number}.jpg", scene(number))

@@ -67,38 +67,38 @@ def unknown_ids_reason(
     return f"{found}; {_map_examples(unknown, names)}"
 
 
-def suspicious_ids_reason(
-    ids: set[int], names: Sequence[str], rules: ParsedRules, has_first_class: bool
-) -> str:
-    """Say why masks whose ids are all known are doubtful all the same; empty if they are not.
+def black_and_white_reason(ids: set[int], names: Sequence[str]) -> str:
+    """Say why masks of 0 and 255 alone are doubtful; empty for others.
 
     Args:
         ids: All ids of the set that no option gives a meaning, 255 among them.
         names: The classes.
-        rules: What the user said.
-        has_first_class: Earlier masks of the site show class 0.
     """
-    if ids == {0, IGNORE} and not rules.class_of_id:
-        other = "1" if len(names) == 2 else "ID"
-        meant = names[1] if len(names) == 2 else "a class (ID is its id or name)"
-        return (
-            f"these masks hold 0 and 255 alone, and 255 means not labelled; if 255 is {meant}, add "
-            f"--map 255={other}; if it is not labelled indeed, add --map 255=ignore"
-        )
+    if ids != {0, IGNORE}:
+        return ""
+    other = "1" if len(names) == 2 else "ID"
+    meant = names[1] if len(names) == 2 else "a class (ID is its id or name)"
+    return (
+        f"these masks hold 0 and 255 alone, and 255 means not labelled; if 255 is {meant}, add "
+        f"--map 255={other}; if it is not labelled indeed, add --map 255=ignore"
+    )
+
+
+def first_id_reason(ids: set[int], names: Sequence[str]) -> str:
+    """Say why masks that hold 1, 2 and so on, but never 0, are doubtful; empty for others.
+
+    Args:
+        ids: All ids of the set, 255 among them.
+        names: The classes.
+    """
     values = sorted(ids - {IGNORE})
-    counts_up_from_1 = len(values) > 1 and values == list(range(1, len(values) + 1))
-    if (
-        counts_up_from_1
-        and rules.first_id is None
-        and not rules.class_of_id
-        and not has_first_class
-    ):
-        return (
-            f"no mask of these holds id 0 ({names[0]}), they hold {_list(map(str, values))}; if "
-            f"their ids begin with 1, so that 1 is {names[0]}, add --first-id 1; if they begin "
-            f"with 0 and none shows {names[0]}, add --first-id 0"
-        )
-    return ""
+    if len(values) < 2 or values != list(range(1, len(values) + 1)):
+        return ""
+    return (
+        f"no mask of these holds id 0 ({names[0]}), they hold {_list(map(str, values))}; if their "
+        f"ids begin with 1, so that 1 is {names[0]}, add --first-id 1; if they begin with 0 and "
+        f"none shows {names[0]}, add --first-id 0"
+    )
 
 
 def color_reason(pixels: Mapping[int, int], names: Sequence[str]) -> str:

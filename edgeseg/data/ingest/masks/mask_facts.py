@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-MaskKind = Literal["gray", "agree", "index", "color", "rgb"]
+MaskKind = Literal["gray", "order", "agree", "index", "color", "rgb"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +15,9 @@ class MaskFacts:
 
     Attributes:
         path: The file.
-        kind: "gray"; a palette that says the same by index and color ("agree"), that was read by
-            index or by color; or "rgb".
+        kind: "gray"; a palette with all classes in their order ("order"), one that says the same
+            by index and color where pixels use it ("agree"), one that was read by index or by
+            color; or "rgb".
         ids: The indices or gray values that occur; none in a mask that was read by color.
         unknown_ids: Those of no class.
         unknown_colors: Pixels by color of no class, 0xRRGGBB.

@@ -32,12 +32,13 @@ class PaletteMeaning(NamedTuple):
     """What the indices of a palette file mean.
 
     Attributes:
-        kind: "agree" if index and color say the same, "index" if the colors are of no class,
-            "color" if the colors count, "unclear" if that cannot be told.
+        kind: "order" if the palette has all classes in their order, "agree" if index and color of
+            what is used say the same, "index" if the colors are of no class, "color" if the colors
+            count, "unclear" if that cannot be told.
         odd: The index that makes it unclear, else -1.
     """
 
-    kind: Literal["agree", "index", "color", "unclear"]
+    kind: Literal["order", "agree", "index", "color", "unclear"]
     odd: int = -1
 
 
@@ -57,7 +58,7 @@ def palette_meaning(
     known = by_color != UNKNOWN
     differs = known & (by_color != judged)
     if np.array_equal(class_of_index[:classes], np.arange(classes)):
-        return PaletteMeaning("agree")
+        return PaletteMeaning("order")
     if not known.all():
         if differs.any() and not is_ramp:
             return PaletteMeaning("unclear", int(judged[np.argmax(differs)]))

@@ -126,7 +126,7 @@ class MaskReader:
 
     def _palette_kind(
         self, raw: RawMask, used: NDArray[np.int64], path: Path
-    ) -> tuple[Literal["agree", "index", "color"], NDArray[np.int64]]:
+    ) -> tuple[Literal["order", "agree", "index", "color"], NDArray[np.int64]]:
         """Return how a palette file is meant, and the class of each index by its color.
 
         Raises:

@@ -8,18 +8,22 @@ something else, so they are refused with the option that mends them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from edgeseg.config import SiteConfig
 from edgeseg.data.ingest.masks.mask_advice import (
+    black_and_white_reason,
     color_reason,
-    suspicious_ids_reason,
+    first_id_reason,
     unknown_ids_reason,
 )
-from edgeseg.data.ingest.masks.mask_facts import MaskFacts
+from edgeseg.data.ingest.masks.mask_facts import MaskFacts, MaskKind
 from edgeseg.data.ingest.masks.mask_rules import ParsedRules
 from edgeseg.imaging.array_types import IGNORE
 
+DOUBTFUL: tuple[MaskKind, ...] = ("gray", "index")  # nothing but ids says what pixels are
+BARELY_CERTAIN: tuple[MaskKind, ...] = (*DOUBTFUL, "agree")  # black at 0 may be a coincidence
+BY_ID: tuple[MaskKind, ...] = (*BARELY_CERTAIN, "order")
 MOST_OWN_VALUES = 32  # unknown ids of one mask; more are shades of gray, not ids
 BLENDED = (
     "holds more values than ids can be, so it is a picture in shades of gray, perhaps with blended "
@@ -70,7 +74,7 @@ class MaskSurvey:
             notes.append(
                 f"{turned} mask(s) carry an EXIF turn and were turned by it, as viewers show them"
             )
-        ids = self._open_ids(certain=False)
+        ids = self._open_ids(DOUBTFUL)
         if len(ids - {0, IGNORE}) > 1 and 0 not in ids and not self._says_where_ids_begin():
             notes.append(
                 f"no mask of these holds id 0 ({self._config.class_names[0]}); if their ids begin "
@@ -87,11 +91,19 @@ class MaskSurvey:
             unknown = sorted({value for facts in faulty for value in facts.unknown_ids})
             reason = unknown_ids_reason(self._open_ids(), unknown, names, self._rules)
             return [f"{facts.path}: {reason}" for facts in faulty]
-        doubtful = self._open_ids(certain=False)
-        reason = suspicious_ids_reason(doubtful, names, self._rules, self._has_first_class)
-        if not reason:
+        if not self._rules.class_of_id:
+            reason = black_and_white_reason(self._open_ids(BARELY_CERTAIN), names)
+            if reason:
+                return self._of_kinds(BARELY_CERTAIN, reason)
+        if self._has_first_class or self._says_where_ids_begin():
             return []
-        return [f"{facts.path}: {reason}" for facts in self._facts if _is_doubtful(facts)]
+        return self._of_kinds(DOUBTFUL, first_id_reason(self._open_ids(DOUBTFUL), names))
+
+    def _of_kinds(self, kinds: Collection[MaskKind], reason: str) -> list[str]:
+        """Return a fault for each mask of some kinds; none without a reason."""
+        return [
+            f"{facts.path}: {reason}" for facts in self._facts if reason and facts.kind in kinds
+        ]
 
     def _color_faults(self) -> list[str]:
         faulty = [facts for facts in self._facts if facts.unknown_colors]
@@ -115,25 +127,10 @@ class MaskSurvey:
             if facts.kind == "index"
         ]
 
-    def _open_ids(self, *, certain: bool = True) -> set[int]:
-        """Return the ids that no option gives a meaning, 255 among them.
-
-        Args:
-            certain: Include those of palettes whose colors say the same as their indices.
-        """
-        ids = {
-            value for facts in self._facts if certain or _is_doubtful(facts) for value in facts.ids
-        }
+    def _open_ids(self, kinds: Collection[MaskKind] = BY_ID) -> set[int]:
+        """Return the ids in masks of some kinds that no option gives a meaning, 255 among them."""
+        ids = {value for facts in self._facts if facts.kind in kinds for value in facts.ids}
         return ids - self._rules.class_of_id.keys()
 
     def _says_where_ids_begin(self) -> bool:
-        return (
-            self._rules.first_id is not None
-            or bool(self._rules.class_of_id.keys() - {IGNORE})
-            or self._has_first_class
-        )
-
-
-def _is_doubtful(facts: MaskFacts) -> bool:
-    """Return whether nothing but the ids says what the pixels are."""
-    return facts.kind in ("gray", "index")
+        return self._rules.first_id is not None or bool(self._rules.class_of_id.keys() - {IGNORE})

@@ -74,7 +74,7 @@ def test_the_table_of_the_module() -> None:
     assert meaning([0, 1], {0: 2}) == "unclear"
     assert meaning([0, 1], {0: 2}, is_ramp=True) == "index"
     assert meaning([0, 255], {0: 0, 255: 2}) == "unclear"
-    assert meaning([0, 255], {0: 0, 1: 1, 2: 2, 255: 2}) == "agree"
+    assert meaning([0, 255], {0: 0, 1: 1, 2: 2, 255: 2}) == "order"
     assert meaning([0, 255], {0: 1, 255: 2}) == "color"
     assert meaning([7, 0, 255], {0: 0, 7: 1}) == "color"
     assert meaning([255], {}) == "agree"

@@ -12,12 +12,15 @@ from edgeseg.data.ingest.masks.mask_reader import MaskReader, read_mask_file
 from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.array_types import Mask
+from edgeseg.imaging.mask_png import encode_palette_png
+from edgeseg.imaging.palette import distinct_palette
 from edgeseg.site import Site
 from tests.helpers.footage import (
     huge_png,
     new_site,
     save_gray_png,
     save_image,
+    save_palette,
     save_palette_png,
     scene,
 )
@@ -110,6 +113,18 @@ def test_masks_that_cannot_be_used_say_why(empty: Site, tmp_path: Path) -> None:
 def test_ignored_colors_are_checked(empty: Site, colors: str) -> None:
     with pytest.raises(ConfigError, match=r"data\.ignore_colors holds"):
         MaskReader(Site.open(empty.root, [f"data.ignore_colors={colors}"]).config)
+
+
+def test_masks_in_the_colors_of_exported_records(empty: Site, tmp_path: Path) -> None:
+    """`edgeseg log export` outside a site has colors of its own, which an editor may reorder."""
+    mask = np.array([[0, 1, 2], [2, 2, 0]], np.uint8)
+    colors = np.array(distinct_palette()[:3], np.uint8)
+    in_order = tmp_path / "order.png"
+    in_order.write_bytes(encode_palette_png(mask, distinct_palette()))
+    order = np.array([2, 0, 1], np.uint8)  # the index of each class
+    reordered = save_palette(tmp_path / "edited.png", order[mask], colors[[1, 2, 0]])
+    for path in (in_order, reordered):
+        assert (read_mask_file(path, empty.config) == mask).all()
 
 
 def test_a_mask_is_turned_by_its_own_exif_tag(empty: Site, tmp_path: Path) -> None:

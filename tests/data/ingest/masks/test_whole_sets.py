@@ -20,6 +20,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
+from edgeseg.config import CONFIG_NAME
 from edgeseg.imaging.array_types import Mask
 from edgeseg.site import Site
 from tests.helpers.footage import new_site, save_gray_png, save_image, save_palette, scene
@@ -139,6 +140,11 @@ def black_white_palette(path: Path, mask: Mask, site: Site) -> None:
     save_palette(path, mask, np.array([(0, 0, 0), (255, 255, 255)], np.uint8))
 
 
+def ramp(path: Path, mask: Mask, site: Site) -> None:
+    """0 and 255 in a palette of grays, whose index 0 may look like class 0."""
+    save_palette(path, mask * 255, np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1))
+
+
 def one_converted_one_not(path: Path, mask: Mask, site: Site) -> None:
     (own_colors if int(path.stem) % 2 else in_another_order)(path, mask, site)
 
@@ -200,6 +206,7 @@ CASES: dict[str, tuple[Writer, int, bool, str]] = {
     "some converted": (one_converted_one_not, 3, False, "colors are of no class, while"),
     "palette unclear": (partly_own_colors, 3, False, "of unclear meaning: index 0"),
     "0 and 255": (by_ids(0, 255), 2, False, "add --map 255=1; if it is not labelled indeed"),
+    "0 and 255 by palette": (ramp, 2, False, "add --map 255=1; if it is not labelled indeed"),
     "255 and 0": (by_ids(255, 0), 2, False, "hold 0 and 255 alone"),
     "from 1": (by_ids(1, 2, 3), 3, True, "begin with 1: add --first-id 1"),
     "from 1, two classes": (by_ids(1, 2), 2, False, "begin with 1: add --first-id 1"),
@@ -225,6 +232,7 @@ MENDED_BY = {
     "some converted": None,  # no option makes one set of these
     "palette unclear": "--palette index",
     "0 and 255": "--map 255=1",
+    "0 and 255 by palette": "--map 255=1",
     "255 and 0": "--map 255=0 --map 0=1",
     "from 1": "--first-id 1",
     "from 1, two classes": "--first-id 1",
@@ -245,6 +253,10 @@ def test_the_set_is_right_or_its_refusal_names_the_cure(
 ) -> None:
     write, classes, has_void, words = CASES[name]
     site = new_site(tmp_path / "site", [f"c{index}" for index in range(classes)])
+    if write is ramp:
+        text = (site.root / CONFIG_NAME).read_text()
+        (site.root / CONFIG_NAME).write_text(text.replace(site.config.classes[0].color, "#000000"))
+        site = Site.open(site.root)
     monkeypatch.chdir(site.root)
     truth = {}
     for number in range(FILES):
