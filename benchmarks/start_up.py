@@ -20,7 +20,7 @@ import time
 import edgeseg
 
 RUNS = 15
-HELP = "import sys; sys.argv = ['edgeseg', '--help']; from edgeseg.cli.app import main; main()"
+HELP = "import sys; sys.argv = ['edgeseg', '--help']; from edgeseg.cli.start import main; main()"
 CASES = {  # name: (program, limit in seconds)
     "python": ("pass", None),
     "import edgeseg": ("import edgeseg", 0.1),

@@ -5,8 +5,9 @@ An EdgesegError becomes one sentence and exit code 1.
 
 from __future__ import annotations
 
-import errno
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -16,48 +17,50 @@ from edgeseg.cli import adapt, demo, doctor
 from edgeseg.cli.bundle import bench, build, export
 from edgeseg.cli.bundle import eval as evaluation
 from edgeseg.cli.device import infer, log
-from edgeseg.cli.shared.options import SettingsCommand
+from edgeseg.cli.shared.interruption import EXIT_CODE, INTERRUPTED
+from edgeseg.cli.shared.options import RUN_VARIABLE, SettingsCommand
+from edgeseg.cli.shared.terminal_text import never_fail_to_print, terminal_line
 from edgeseg.cli.site import add, init, status
 from edgeseg.cli.training import compare, distill, methods, train
+from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
 from edgeseg.errors import EdgesegError
 
-DISK_FAULTS = {
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.ENAMETOOLONG,
-}
+RESUMABLE = frozenset({"adapt", "compare", "distill", "train"})
 
 
 class Group(TyperGroup):
     """The group of all commands: whatever a user can cause ends in a sentence, not a traceback."""
 
     def invoke(self, ctx: Any) -> Any:  # Any: Typer's own context type is not public
+        never_fail_to_print(sys.stdout)
         try:
             return super().invoke(ctx)
         except EdgesegError as error:
-            print(f"error: {error}", file=sys.stderr)
+            _say(f"error: {error}")
             raise typer.Exit(1) from None
         except OSError as error:
-            if error.errno not in DISK_FAULTS:
+            if not is_disk_fault(error):
                 raise  # ours to mend, so it keeps its traceback
-            fault = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-            print(
-                f"error: cannot write {fault}; mend that and run the same command again, "
-                "nothing saved is lost",
-                file=sys.stderr,
-            )
+            fault = describe_disk_fault(error, Path.cwd())
+            command = _command_to_repeat(ctx.invoked_subcommand)
+            _say(f"error: {fault}, then {command}; nothing saved is lost")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            print(
-                "interrupted: nothing that was saved is lost; run the same command with "
-                "--resume where it has one",
-                file=sys.stderr,
-            )
-            raise typer.Exit(130) from None
+            _say(INTERRUPTED)
+            raise typer.Exit(EXIT_CODE) from None
+
+
+def _say(sentence: str) -> None:
+    print(terminal_line(sentence), file=sys.stderr)
+
+
+def _command_to_repeat(name: str | None) -> str:
+    """Return what to type once a fault of the disk is mended."""
+    run = os.environ.get(RUN_VARIABLE)
+    begun = name in ("adapt", "compare") or (run is not None and Path(run).is_dir())
+    if name in RESUMABLE and begun:
+        return f"run `edgeseg {name} --resume`"
+    return "run the same command again"
 
 
 app = typer.Typer(
@@ -89,7 +92,7 @@ app.command()(demo.demo)
 
 
 def main() -> None:
-    """Entry point of the `edgeseg` script."""
+    """Run the command that was asked for; the script enters through `edgeseg.cli.start`."""
     app()
 
 

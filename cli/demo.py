@@ -28,6 +28,7 @@ def demo(
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, progress_bar, say
+    from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.demo.demo_runner import run_demo
     from edgeseg.demo.html_page import result_table
 
@@ -46,4 +47,4 @@ def demo(
         f"{result.logged} frames home; all took {sum(result.seconds.values()) / 60:.1f} minutes"
     )
     say(f"Report saved to {result.report}")
-    say(f"Next: open the report, then `cd {folder}` and try `edgeseg status`")
+    say(f"Next: open the report, then `cd {shell_word(folder)}` and try `edgeseg status`")

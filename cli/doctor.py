@@ -42,7 +42,7 @@ def doctor(as_json: Json = False) -> None:
         table.add_row("" if number else "TensorRT engines", engine, "")
     for package in findings.packages:
         table.add_row(package.name, package.version or "not installed", package.extra)
-    out = table_console(160, highlight=False, markup=False)
+    out = table_console(160, highlight=False)
     out.print(table)
     for sentence in findings.advice:
         out.print(f"- {sentence}", soft_wrap=True)

@@ -114,7 +114,7 @@ class Site:
         if not self.index.exists():
             return []
         frames = []
-        for number, line in enumerate(self.index.read_text().splitlines(), 1):
+        for number, line in enumerate(self.index.read_text("utf-8").splitlines(), 1):
             try:
                 frames.append(Frame(**json.loads(line)))
             except (ValueError, TypeError):

@@ -6,6 +6,7 @@ Each file is measured on val and must pass its gates; the bundle is put in place
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeseg.atomic_files import write_atomic, write_json
+from edgeseg.atomic_files import temporary_siblings, write_atomic, write_json
 from edgeseg.bundle.bundle import Bundle, write_bundle
 from edgeseg.bundle.flavours import FLAVOURS, FP32
 from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames, golden_frame_count
-from edgeseg.bundle.manifest import CARD, GOLDEN, MANIFEST, Manifest, ManifestDepth
+from edgeseg.bundle.manifest import CARD, FILE_NAMES, GOLDEN, MANIFEST, Manifest, ManifestDepth
 from edgeseg.config import ExportConfig, to_toml
 from edgeseg.data.site_depth import load_site_depth
 from edgeseg.data.site_needs import MIN_EXPORT_VAL_FRAMES, require_labelled_pixels
@@ -37,6 +38,7 @@ from edgeseg.export.reporting.html_page import render_report
 from edgeseg.export.reporting.model_card import render_model_card
 from edgeseg.export.reporting.provenance import license_terms, provenance
 from edgeseg.models.model_files import LoadedModel, load_model
+from edgeseg.output_paths import Output, check_outputs
 from edgeseg.processor import available_cores
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
@@ -116,7 +118,7 @@ def export(
     if out is None:
         origin |= _parent(site, target)
     manifest = _manifest(context, model, origin, log_from, seq)
-    terms = license_terms(run, model.card)
+    terms = license_terms(site, run, model.card)
     card = render_model_card(manifest, len(context.val.frames), terms, context.refused)
     context.files[CARD] = card.encode()
     bundle = _write_bundle(target, manifest, context.files, keep_existing=out is None)
@@ -143,11 +145,17 @@ def _check_target(out: Path) -> None:
     Raises:
         ExportError: `out` is something else.
     """
-    is_bundle = (out / MANIFEST).is_file()
-    is_empty_folder = out.is_dir() and not any(out.iterdir())
-    if out.is_symlink() or (out.exists() and not is_bundle and not is_empty_folder):
+    check_outputs([Output(out, "--output", True)], in_site=("bundles", "rounds"))
+    names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
+    is_bundle = MANIFEST in names or not names
+    if out.is_symlink() or (os.path.lexists(out) and not (out.is_dir() and is_bundle)):
         raise ExportError(
             f"{out} exists and is no bundle, so it is not replaced; choose another --output"
+        )
+    if foreign := sorted(names - {MANIFEST, *FILE_NAMES}):
+        raise ExportError(
+            f"{out} holds more than a bundle ({', '.join(foreign[:3])}), which would be lost; "
+            "choose another --output"
         )
 
 
@@ -276,7 +284,7 @@ def _write_bundle(
         except BundleError:
             pass  # damaged: written anew
     bundle = write_bundle(target, manifest, files)
-    for leftover in target.parent.glob(f".{target.name}.*.tmp"):
+    for leftover in temporary_siblings(target):
         shutil.rmtree(leftover, ignore_errors=True)
     return bundle
 

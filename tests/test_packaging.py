@@ -99,4 +99,4 @@ def test_a_device_needs_no_training_package(wheel: zipfile.ZipFile) -> None:
 
 def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert "edgeseg = edgeseg.cli.app:main" in wheel.read(name).decode()
+    assert "edgeseg = edgeseg.cli.start:main" in wheel.read(name).decode()

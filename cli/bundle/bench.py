@@ -99,6 +99,7 @@ def _bench_bundle(
     from edgeseg.bundle.golden_frames import read_golden_frames
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.errors import ConfigError
     from edgeseg.processor import available_cores
     from edgeseg.runtime.backends.open_runner import resolve_backend
@@ -161,7 +162,7 @@ def _bench_bundle(
         [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
     )
     notes.append(
-        f"next: edgeseg infer {opened.path} --source ... does decoding, inference and "
+        f"next: edgeseg infer {shell_word(opened.path)} --source ... does decoding, inference and "
         "writing side by side"
     )
     for note in notes:

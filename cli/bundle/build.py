@@ -42,6 +42,7 @@ def build(
     """
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import say
+    from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.errors import EngineError
 
     _, opened, config = open_bundle(bundle, merge_overrides("engine", set_, dla=dla))
@@ -62,7 +63,7 @@ def build(
     best = min(engines, key=lambda flavour: engines[flavour].ms or float("inf"))
     say(
         f"{best} is the fastest here, so `--precision auto` takes it; next: edgeseg infer "
-        f"{opened.path} --source ..."
+        f"{shell_word(opened.path)} --source ..."
     )
 
 

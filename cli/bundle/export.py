@@ -81,10 +81,12 @@ def export(
         check_bundle(run, set_ or [], as_json=as_json)
         return
     site, _ = options.open_site("export", set_, flags)
+    _refuse_current_bundle(site, output)
     chosen_run = run if run is None or run.exists() else site.root / run
 
     from edgeseg.adapt.publish import next_seq
     from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.export.exporter import export as export_bundle
 
     with progress_bar() as bar:
@@ -110,7 +112,8 @@ def export(
     if result.refused:
         say("; ".join(result.refused), style="bold")
         raise typer.Exit(1)
-    say(f"Next: edgeseg infer {'' if current else f'{result.bundle} '}--source VIDEO")
+    named = "" if current else f"{shell_word(result.bundle)} "
+    say(f"Next: edgeseg infer {named}--source VIDEO")
 
 
 def _refuse_contradictions(
@@ -135,6 +138,22 @@ def _refuse_contradictions(
     if check and given:
         raise ConfigError(
             f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out"
+        )
+
+
+def _refuse_current_bundle(site: Site, output: Path | None) -> None:
+    """Refuse to replace the bundle in use: devices and `adapt --rollback` rely on it.
+
+    Raises:
+        ConfigError: --output is that bundle.
+    """
+    from edgeseg.errors import ConfigError
+
+    current = site.current_bundle
+    if output is not None and current.exists() and output.resolve() == current.resolve():
+        raise ConfigError(
+            f"--output {output} is the site's current bundle, which is never changed; leave "
+            "--output out, and --publish makes the new bundle the current one"
         )
 
 

@@ -22,7 +22,6 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
         BundleError: It cannot be used.
     """
     from rich.table import Table
-    from rich.text import Text
 
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import console, say
@@ -45,7 +44,7 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
             if point.findings is None
             else "\n".join(point.findings)
         )
-        table.add_row(str(point.number), point.title, Text(result or "passed"))
+        table.add_row(str(point.number), point.title, result or "passed")
     console.print(table)
     failed = [str(point.number) for point in points if not point.passed]
     if failed:

@@ -15,6 +15,7 @@ import typer
 
 from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Precision, Threads
 from edgeseg.cli.shared.options import Set, merge_overrides
+from edgeseg.cli.shared.terminal_text import shell_word
 
 if TYPE_CHECKING:
     from edgeseg.runtime.inference import InferenceResult, OutputTargets
@@ -176,8 +177,8 @@ def print_result(result: InferenceResult, outputs: OutputTargets) -> None:
 
 def _next_command(outputs: OutputTargets, bundle: Path | None) -> str:
     if outputs.log is not None:
-        return f"edgeseg log ls {outputs.log}"
-    named = f" {bundle}" if bundle else ""
+        return f"edgeseg log ls {shell_word(outputs.log)}"
+    named = f" {shell_word(bundle)}" if bundle else ""
     if outputs.save is not None:
         return f"edgeseg infer{named} --source ... --log auto keeps the frames worth labelling"
     return f"edgeseg infer{named} --source ... --save auto draws the predictions"

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli.shared.options import Json
+from edgeseg.cli.shared.terminal_text import shell_word
 from edgeseg.json_text import to_json
 
 app = typer.Typer(
@@ -33,7 +34,6 @@ Folder = Annotated[
 @app.command()
 def ls(directory: Newest = None, as_json: Json = False) -> None:
     """List the records in the order in which they were logged."""
-    from rich.markup import escape
     from rich.table import Table
 
     from edgeseg.cli.shared.console import say, table_console
@@ -57,7 +57,7 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
         table.add_row(
             str(header.boot),
             str(header.seq),
-            escape(_plain(header.camera)),
+            header.camera,
             when if header.clock_synced else f"{when} ?",
             f"{header.score:.3f}",
             header.reason,
@@ -68,7 +68,7 @@ def ls(directory: Newest = None, as_json: Json = False) -> None:
     if count and not as_json:
         table_console(160).print(table)
         say("? = the device did not know whether its clock was right")
-    say(f"{count} records in {folder}; next: edgeseg log show {folder} DIGEST")
+    say(f"{count} records in {folder}; next: edgeseg log show {shell_word(folder)} DIGEST")
     _print_faults(faults)
 
 
@@ -89,13 +89,15 @@ def show(
 ) -> None:
     """Print one record's header and write its frame with the predicted mask over it."""
     from edgeseg.cli.shared.console import say
+    from edgeseg.output_paths import Output, check_outputs
     from edgeseg.runtime.framelog.reader import find_record
     from edgeseg.runtime.framelog.record_export import write_record_overlay
     from edgeseg.runtime.framelog.record_format import read_record
 
     path = find_record(folder, record)
-    content = read_record(path)
     picture = output or Path(f"{path.stem}.png")
+    check_outputs([Output(picture, "--output", is_folder=False)], [path, folder])
+    content = read_record(path)
     write_record_overlay(content, _palette(), picture)
     facts = {
         "path": str(path),
@@ -109,7 +111,8 @@ def show(
         for key, value in facts.items():
             print(f"{key}: {to_json(value)}")
         say(
-            f"wrote {picture}; all of them as plain files: edgeseg log export {folder} --output OUT"
+            f"wrote {picture}; all of them as plain files: edgeseg log export "
+            f"{shell_word(folder)} --output OUT"
         )
 
 
@@ -130,13 +133,13 @@ def export(
         result = export_records(folder, output, _palette(), bar)
     if as_json:
         print(to_json({"output": str(output), "exported": result.good, "bad": result.reasons}))
-    images, masks = output / "images", output / "masks"
+    images, masks = shell_word(output / "images"), shell_word(output / "masks")
     next_command = (
         f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} "
         f"{masks}"
     )
     if not result.good:
-        next_command = f"edgeseg log ls {folder}"
+        next_command = f"edgeseg log ls {shell_word(folder)}"
     say(f"exported {result.good} records to {output}; next: {next_command}")
     _print_faults(result.reasons)
 
@@ -155,18 +158,18 @@ def verify(directory: Newest = None, as_json: Json = False) -> None:
     else:
         print(f"{result.good} records are good, {len(result.bad)} files are bad")
     if not result.bad:
-        say(f"next: edgeseg log ls {folder}")
+        say(f"next: edgeseg log ls {shell_word(folder)}")
     _print_faults(result.reasons)
 
 
 def _newest_log() -> Path:
     """Return the log of the newest run that wrote one, in the site or else here."""
-    from edgeseg.errors import ConfigError, FrameLogError
+    from edgeseg.errors import FrameLogError, SiteNotFoundError
     from edgeseg.site import Site
 
     try:
         root = Site.open().root
-    except ConfigError:
+    except SiteNotFoundError:
         root = Path.cwd()
     logs = list(root.glob("runs/infer/exp*/log/ready"))
     if not logs:
@@ -179,25 +182,20 @@ def _newest_log() -> Path:
 
 def _palette() -> Sequence[tuple[int, int, int]]:
     """Return the classes' colors inside a site, others elsewhere, as on a device."""
-    from edgeseg.errors import ConfigError
+    from edgeseg.errors import SiteNotFoundError
     from edgeseg.imaging.palette import distinct_palette
     from edgeseg.site import Site
 
     try:
         return Site.open().config.palette
-    except ConfigError:
+    except SiteNotFoundError:
         return distinct_palette()
-
-
-def _plain(text: str) -> str:
-    """Return `text` without control characters, by which a record could command the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _print_faults(faults: list[str]) -> None:
     from edgeseg.cli.shared.console import say
 
     for fault in faults:
-        say(f"bad: {_plain(fault)}")
+        say(f"bad: {fault}")
     if faults:
         raise typer.Exit(1)

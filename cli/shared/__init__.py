@@ -1,3 +1,3 @@
 """What several commands share: their options, the site and bundle they use, and the console."""
 
-__all__ = ["bundle_options", "console", "mask_options", "options"]
+__all__ = ["bundle_options", "console", "interruption", "mask_options", "options", "terminal_text"]

@@ -224,13 +224,13 @@ def choose_run_folder(site: Site, verb: str, *, resume: bool) -> Path:
 
 @contextmanager
 def discard_if_refused(out: Path, *, resume: bool) -> Iterator[None]:
-    """Remove the folder of a run that is refused before it trained anything.
+    """Remove the folder of a run that is refused, or stopped by the disk, before it trained.
 
     Otherwise the next `--resume` would find a run that cannot go on.
     """
     try:
         yield
-    except EdgesegError:
+    except (EdgesegError, OSError):
         if not resume and next(out.rglob("model.json"), None) is None:
             shutil.rmtree(out, ignore_errors=True)
         raise

@@ -20,6 +20,7 @@ def init(
 ) -> None:
     """Make a folder a site: write a commented edgeseg.toml into it."""
     from edgeseg.cli.shared.console import say
+    from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.config.template import DEFAULT_CLASSES, create_site
 
     class_names = classes.split(",") if classes else DEFAULT_CLASSES
@@ -27,4 +28,4 @@ def init(
     print(path)
     if not classes:
         say(f"now name the classes in {path}")
-    say(f"next: cd {folder} && edgeseg add footage PATH")
+    say(f"next: cd {shell_word(folder)} && edgeseg add footage PATH")

@@ -9,8 +9,7 @@ from edgeseg.cli.shared import options
 from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from edgeseg.cli.shared.console import PlainConsole
     from edgeseg.data.site_summary import SiteSummary
 
 
@@ -18,9 +17,7 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     """Show frames, classes, splits, runs and bundles of the site, with warnings and the next
     command.
     """
-    from rich.console import Console
-
-    from edgeseg.cli.shared.console import progress_bar, say
+    from edgeseg.cli.shared.console import progress_bar, say, table_console
     from edgeseg.data.frame_cache import cache_bytes_used
     from edgeseg.data.site_summary import summarize_site
     from edgeseg.site import Site
@@ -31,7 +28,7 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     if as_json:
         print(to_json(dataclasses.asdict(summary), indent=2))
         return
-    _print_tables(summary, Console())
+    _print_tables(summary, table_console())
     if size := cache_bytes_used(site):
         print(f"cache/ takes {size / 1e9:.2f} GB and may be deleted at any time")
     for warning in summary.warnings:
@@ -39,17 +36,16 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     say(f"next: {summary.next}")
 
 
-def _print_tables(summary: SiteSummary, out: Console) -> None:
-    from rich.markup import escape
+def _print_tables(summary: SiteSummary, out: PlainConsole) -> None:
     from rich.table import Table
 
-    out.print(f"{summary.name} in {summary.root}", highlight=False, markup=False)
+    out.print(f"{summary.name} in {summary.root}", highlight=False)
     columns = ("labelled", "unlabelled", "val", "gate", "withheld")
     frames = Table("camera", title="frames", title_justify="left")
     for column in columns:
         frames.add_column(column, justify="right")
     for camera, counts in summary.frames.items():
-        frames.add_row(escape(camera), *(str(counts[column]) for column in columns))
+        frames.add_row(camera, *(str(counts[column]) for column in columns))
     if len(summary.frames) != 1:
         frames.add_row("all", *(str(summary.total(column)) for column in columns))
     out.print(frames)
@@ -61,7 +57,7 @@ def _print_tables(summary: SiteSummary, out: Console) -> None:
         cells = (
             "-" if share is None else f"{share:.2f}" if share else "0" for share in shares.values()
         )
-        classes.add_row(str(index), escape(name), *cells)
+        classes.add_row(str(index), name, *cells)
     out.print(classes)
 
     if summary.runs:
@@ -70,16 +66,13 @@ def _print_tables(summary: SiteSummary, out: Console) -> None:
             figure = (
                 f"{run.miou:.2f}" if run.miou is not None else "" if run.finished else "unfinished"
             )
-            runs.add_row(escape(f"{run.verb}/{run.name}"), figure)
+            runs.add_row(f"{run.verb}/{run.name}", figure)
         out.print(runs)
     if summary.bundles:
         bundles = Table("bundle", "seq", "made", "", title="bundles", title_justify="left")
         for info in summary.bundles:
             remark = "damaged" if info.fault else "current" if info.current else ""
             bundles.add_row(
-                escape(info.name),
-                "" if info.seq is None else str(info.seq),
-                escape(info.created),
-                remark,
+                info.name, "" if info.seq is None else str(info.seq), info.created, remark
             )
         out.print(bundles)

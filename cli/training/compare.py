@@ -125,6 +125,7 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
+    from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.compare.result_table import table_cells, table_header
     from edgeseg.errors import TrainError
 
@@ -143,7 +144,7 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
         say(sentence)
     say(f"Results saved to {result.path} (look at {result.path / 'report.html'})")
     if result.chosen is not None:
-        say(f"Next: edgeseg distill {_relative_to_here(result.chosen.path)}")
+        say(f"Next: edgeseg distill {shell_word(_relative_to_here(result.chosen.path))}")
     if result.failed:
         names = ", ".join(result.failed)
         raise TrainError(

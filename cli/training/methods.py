@@ -16,15 +16,14 @@ def methods(as_json: options.Json = False) -> None:
     """List the training methods and plug-ins: what each does, needs and costs, and which this site
     cannot use.
     """
-    from rich.console import Console
-
+    from edgeseg.cli.shared.console import table_console
     from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
 
     if as_json:
         catalogue = {name: dataclasses.asdict(info) for name, info in CATALOGUE.items()}
         print(to_json({"methods": catalogue, "plugins": PLUGINS}, indent=2))
         return
-    console = Console()
+    console = table_console()
     console.print(_method_table(_number_of_classes()))
     console.print(_plugin_table())
     console.print(
@@ -38,17 +37,18 @@ def methods(as_json: options.Json = False) -> None:
 
 def _number_of_classes() -> int:
     """Return how many classes the site here has; 0 outside a site, where nothing is refused."""
-    from edgeseg.errors import ConfigError
+    from edgeseg.errors import SiteNotFoundError
     from edgeseg.site import Site
 
     try:
         return len(Site.open().config.classes)
-    except ConfigError:
+    except SiteNotFoundError:
         return 0
 
 
 def _method_table(classes: int) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     from edgeseg.config import ALIASES
     from edgeseg.config.method_catalogue import CATALOGUE
@@ -64,17 +64,17 @@ def _method_table(classes: int) -> Table:
         groups.setdefault(f"{info.family}{', baselines' if info.baseline else ''}", []).append(name)
     for heading, names in groups.items():
         table.add_section()
-        table.add_row("", f"[bold]{heading}[/bold]")
+        table.add_row("", Text(heading, style="bold"))
         for name in names:
             info = CATALOGUE[name]
             aliases = [alias for alias, method in ALIASES.items() if method == name]
-            also = f" [dim](also {', '.join(aliases)})[/dim]" if aliases else ""
-            does = f"{info.does}{also}"
+            does = Text()
             if 0 < classes < info.classes:
-                does = (
-                    f"[red]not here: needs {info.classes} classes, this site has "
-                    f"{classes}[/red]; {does}"
-                )
+                needs = f"needs {info.classes} classes, this site has {classes}"
+                does.append(f"not here: {needs}", style="red").append("; ")
+            does.append(info.does)
+            if aliases:
+                does.append(f" (also {', '.join(aliases)})", style="dim")
             table.add_row(name, does, info.cost, f"{info.memory:g}x", info.paper)
     return table
 

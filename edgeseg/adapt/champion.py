@@ -21,6 +21,7 @@ from edgeseg.bundle.flavours import FP16, FP32, INT8_CPU
 from edgeseg.config import LoopConfig
 from edgeseg.data.site_needs import require_usable_labels
 from edgeseg.digests import file_digest
+from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import AdaptError
 from edgeseg.json_text import to_json
 from edgeseg.site import Frame, Site, Split
@@ -87,19 +88,13 @@ def find_starting_point(site: Site) -> StartingPoint:
 def _find_run(site: Site, name: Any, what: str) -> str:  # Any: a value from a JSON file
     """Return the run as a path relative to the site, or absolute where it lies elsewhere.
 
-    A site may have been moved since the path was noted: its last three parts are then looked for
-    inside the site.
-
     Raises:
         AdaptError: There is no such run.
     """
     if isinstance(name, str) and name:
-        inside_site = Path(*Path(name).parts[-3:])  # runs/<verb>/expN or rounds/NNNN/<step>
-        for path in (site.root / name, site.root / inside_site):
-            if (path / "weights" / "best.safetensors").is_file():
-                if path.resolve().is_relative_to(site.root.resolve()):
-                    return str(path.resolve().relative_to(site.root.resolve()))
-                return str(path)
+        path = find_stored_path(site.root, name)
+        if (path / "weights" / "best.safetensors").is_file():
+            return store_path(site.root, path)
     raise AdaptError(f"{what} is not at {name or 'a known place'}; {START_OVER}")
 
 
@@ -143,16 +138,38 @@ def learned_frames(site: Site) -> set[str]:
     """Return the ids of the frames that the champion has learned from: those selected by the rounds
     in its line.
 
-    What a rejected or rolled-back round selected is new again.
+    What a rejected or rolled-back round selected is new again, and so is what a round selected
+    whose list is gone (`lost_selections`): to learn from a frame twice does no harm, while a site
+    that could never adapt again would.
     """
-    line = {bundle.path.name for bundle in ancestry(site)}
     learned: set[str] = set()
-    for state in load_rounds(site):
-        publication = state.steps.get("publish")
-        if publication is not None and publication.output["bundle"] in line:
-            selected = round_folder(site, state.number) / "selected.json"
-            learned |= set(json.loads(selected.read_bytes())["frames"])
+    for path in _selections(site):
+        learned |= _selected_frames(path) or set()
     return learned
+
+
+def lost_selections(site: Site) -> list[Path]:
+    """Return the lists of selected frames that are missing or damaged, of rounds in the champion's
+    line.
+    """
+    return [path for path in _selections(site) if _selected_frames(path) is None]
+
+
+def _selections(site: Site) -> list[Path]:
+    line = {bundle.path.name for bundle in ancestry(site)}
+    published = [
+        state
+        for state in load_rounds(site)
+        if "publish" in state.steps and state.steps["publish"].output["bundle"] in line
+    ]
+    return [round_folder(site, state.number) / "selected.json" for state in published]
+
+
+def _selected_frames(path: Path) -> set[str] | None:
+    try:
+        return set(json.loads(path.read_bytes())["frames"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def round_fingerprint(site: Site, start: StartingPoint, selected: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from edgeseg.atomic_files import lock_folder, replace_link
+from edgeseg.atomic_files import lock_folder, replace_link, temporary_siblings
 from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
@@ -102,9 +102,9 @@ def publish_bundle(
                 f"bundles/current left {parent.path.name}; run `edgeseg adapt --resume` to judge "
                 "again"
             )
-        for leftover in target.parent.glob(f".{name}.*.tmp"):
+        for leftover in temporary_siblings(target):
             shutil.rmtree(leftover, ignore_errors=True)
-        for link in target.parent.glob(f".{site.current_bundle.name}.*.tmp"):
+        for link in temporary_siblings(site.current_bundle):
             link.unlink(missing_ok=True)
         if not _is_intact(target):
             bundle = Bundle.open(challenger)

@@ -10,7 +10,6 @@ notices.
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,12 +35,11 @@ from edgeseg.atomic_files import lock_folder
 from edgeseg.bundle import Bundle
 from edgeseg.config import load_config
 from edgeseg.digests import file_digest
+from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
+from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import AdaptError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
-
-# Faults of the disk, which a person mends; the round then goes on.
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def run_round(
     folders = [Path(log) for log in logs]
     check_log_folders(folders)
     with lock_folder(rounds_folder(site), AdaptError):
-        state = _open_round(site, [folder.resolve() for folder in folders], resume, report)
+        state = _open_round(site, folders, resume, report)
         while (step := state.next_step) is not None:
             state = _run_step(site, state, step, training or real_training_steps(), report)
     return _result_of(site, state)
@@ -157,7 +155,7 @@ def _open_round(site: Site, logs: list[Path], resume: bool, report: ProgressRepo
     remove_half_written_files(site)
     was_open = any(state.next_step is not None for state in load_rounds(site)[-1:])
     state = settle_newest_round(site)
-    folders = tuple(map(str, logs))
+    folders = tuple(store_path(site.root, folder) for folder in logs)
     if state is not None and was_open and state.next_step is None:
         return state  # all that was missing was to say that it had published
     if state is None or state.next_step is None:
@@ -212,17 +210,16 @@ def _run_step(
         state = state.before_step("gate")
         save_round(site, state)
         return state
-    logs = tuple(map(Path, state.logs))
+    logs = tuple(find_stored_path(site.root, log) for log in state.logs)
     began = time.monotonic()
     try:
         result = STEP_FUNCTIONS[name](RoundContext(site, state, logs, training, report))
     except OSError as error:
-        if error.errno not in DISK_ERRORS:
+        if not is_disk_fault(error):
             raise
-        what = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
         raise AdaptError(
-            f"round {state.number:04d} cannot go on with {name} ({what}); mend that, then run "
-            "`edgeseg adapt --resume`"
+            f"round {state.number:04d} cannot go on with {name}: "
+            f"{describe_disk_fault(error, folder)}, then run `edgeseg adapt --resume`"
         ) from None
     finally:
         report.stop()

@@ -14,6 +14,7 @@ from edgeseg.adapt.champion import (
     StartingPoint,
     find_starting_point,
     frames_digest,
+    lost_selections,
     published_name,
     round_fingerprint,
 )
@@ -51,6 +52,11 @@ def _pull(round: RoundContext) -> RoundStepResult:
 def _select(round: RoundContext) -> RoundStepResult:
     site, adapt = round.site, round.site.config.adapt
     start = find_starting_point(site)
+    for path in lost_selections(site):
+        round.report.say(
+            f"{path} is gone or damaged, so the frames that its round learned from count as new; "
+            "put it back from a copy if there is one"
+        )
     selection = select_records(
         find_candidates(site), adapt.max_records, site.config.data.near_duplicate
     )

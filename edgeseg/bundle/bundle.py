@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgeseg.atomic_files import fsync_dir, write_atomic
+from edgeseg.atomic_files import fsync_dir, temporary_path, write_atomic
 from edgeseg.bundle.flavours import FLAVOURS, FP32, Flavour
 from edgeseg.bundle.manifest import FILE_NAMES, MANIFEST, FileEntry, Manifest
 from edgeseg.errors import BundleError, DamagedBundleError
@@ -146,7 +145,7 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bun
         files: The content by file name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    staging = temporary_path(path)
     staging.mkdir()
     try:
         for name, data in files.items():
@@ -158,7 +157,7 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, bytes]) -> Bun
         complete = manifest.model_copy(update={"files": entries})
         write_atomic(staging / MANIFEST, complete.to_json())
         if path.exists():
-            old = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.old.tmp")
+            old = temporary_path(path, ".old.tmp")
             os.replace(path, old)
             os.replace(staging, path)
             shutil.rmtree(old)

@@ -85,7 +85,7 @@ def _refuse_other_comparison(plan: ComparisonPlan, out: Path, data: str, *, resu
         raise TrainError(
             f"{out} already holds a comparison; choose another folder, or continue it with --resume"
         )
-    stored_lines = set((out / "config.toml").read_text().splitlines())
+    stored_lines = set((out / "config.toml").read_text("utf-8").splitlines())
     changed_lines = sorted(set(to_toml(plan.config).splitlines()) ^ stored_lines)
     if changed_lines:
         raise TrainError(

@@ -69,7 +69,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:  # Any: 
     for row in rows:
         reasons = "; ".join(f"seed {seed}: {reason}" for seed, reason in row["failed"].items())
         writer.writerow({**row, "failed": reasons})
-    write_atomic(path, text.getvalue().encode())
+    write_atomic(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def table_header(results: Sequence[MethodResult]) -> list[str]:

@@ -100,7 +100,14 @@ def validate_config(
         ConfigError: With all mistakes in one sentence.
     """
     try:
-        return model.model_validate(values)
+        config = model.model_validate(values)
+        to_toml(config).encode()
+    except UnicodeEncodeError as error:
+        lines = error.object[: error.end].splitlines()  # the last one is the key's
+        raise ConfigError(
+            f"{source} has a value that is no UTF-8, {lines[-1]}...; give that file or class "
+            "another name"
+        ) from None
     except ValidationError as error:
         mistakes = []
         for fault in error.errors():
@@ -110,6 +117,7 @@ def validate_config(
             f"{source} has {error.error_count()} mistake(s): {'; '.join(mistakes)}; "
             "correct them and run again"
         ) from None
+    return config
 
 
 def to_toml(config: BaseModel) -> str:

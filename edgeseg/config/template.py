@@ -5,6 +5,7 @@ defaults commented out.
 from __future__ import annotations
 
 import colorsys
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -138,9 +139,10 @@ def create_site(
         ConfigError: The folder is a site already, cannot be written, or the classes cannot be.
     """
     path = folder / CONFIG_NAME
-    if path.exists():
+    if os.path.lexists(path):
         raise ConfigError(f"{path} exists; edit it, or choose another folder")
-    site_name = name or folder.resolve().name or "site"
+    # A folder's name may hold bytes that are no UTF-8, which the configuration may not.
+    site_name = name or folder.resolve().name.encode(errors="replace").decode() or "site"
     text = render_template(site_name, [class_name.strip() for class_name in classes])
     try:
         write_atomic(path, text.encode())

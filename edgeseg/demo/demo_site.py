@@ -31,6 +31,7 @@ from edgeseg.demo.renderer.lighting import Conditions
 from edgeseg.demo.renderer.materials import CLASSES
 from edgeseg.demo.renderer.scene import Scene
 from edgeseg.demo.seasons import AUTUMN_POSE, autumn, mornings, summer
+from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -257,18 +258,20 @@ def _render_video(
         return
     staging = path.with_name(f".{path.stem}.tmp.mp4")
     codec = cv2.VideoWriter.fourcc(*"mp4v")
-    writer = cv2.VideoWriter(str(staging), codec, VIDEO_FPS, (scene.width, scene.height))
-    if not writer.isOpened():
-        raise DataError(
-            f"{path} cannot be written; make room, or install OpenCV with its video codecs"
-        )
-    report.start("filming an autumn", len(moments))
-    for moment in moments:
-        image, _ = scene.render(moment, AUTUMN_POSE)
-        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-        report.advance()
-    writer.release()
-    report.stop()
+    with library_path(path.parent) as folder:
+        size = (scene.width, scene.height)
+        writer = cv2.VideoWriter(f"{folder}/{staging.name}", codec, VIDEO_FPS, size)
+        if not writer.isOpened():
+            raise DataError(
+                f"{path} cannot be written; make room, or install OpenCV with its video codecs"
+            )
+        report.start("filming an autumn", len(moments))
+        for moment in moments:
+            image, _ = scene.render(moment, AUTUMN_POSE)
+            writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            report.advance()
+        writer.release()
+        report.stop()
     staging.rename(path)
 
 

@@ -134,7 +134,7 @@ def _training_curves(root: Path, done: Done) -> Iterator[Series]:
     for name, run in runs.items():
         source = root / run / "results.csv"
         if source.exists():
-            rows = list(csv.DictReader(source.read_text().splitlines()))
+            rows = list(csv.DictReader(source.read_text("utf-8").splitlines()))
             steps = [float(row["step"]) for row in rows]
             yield Series(name, steps, [float(row["miou_ema"]) for row in rows])
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgeseg.html_report.style import COLORS
+
+NOT_IN_HTML = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,11 @@ class Series:
 
 
 def escape_text(value: str) -> str:
-    """Escape a text for HTML, within and outside of attributes."""
-    return html.escape(value, quote=True)
+    """Escape a text for HTML, within and outside of attributes.
+
+    What no page may hold (control characters, bytes of a name that are no UTF-8) becomes U+FFFD.
+    """
+    return html.escape(NOT_IN_HTML.sub("\ufffd", value), quote=True)
 
 
 def axis_ticks(low: float, high: float, number: int = 5) -> list[float]:

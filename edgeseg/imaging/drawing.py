@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,10 +54,25 @@ def image_grid(rows: Sequence[Sequence[Image]], titles: Sequence[str]) -> Image:
     return np.concatenate(strips)
 
 
+def drawable_names(names: Sequence[str]) -> list[str]:
+    """Return the names of classes in the letters that OpenCV's fonts have, which is ASCII.
+
+    "Größe" becomes "Grosse"; a name without a letter that can be drawn, such as "路面" as class 3,
+    becomes "class 3".
+    """
+    drawable = []
+    for number, name in enumerate(names):
+        decomposed = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
+        letters = "".join(each for each in decomposed if each.isascii() and each.isprintable())
+        has_word = any(each.isalnum() for each in letters)
+        drawable.append(letters.strip() if has_word else f"class {number}")
+    return drawable
+
+
 def class_legend(names: Sequence[str], palette: Palette, width: int) -> Image:
     """Draw colored squares with the classes' names, in as many lines as `width` pixels ask for."""
     entries, x, y = [], 4, 0
-    for name, color in zip(names, palette):
+    for name, color in zip(drawable_names(names), palette):
         needed = 24 + 9 * len(name)  # pixels: the square, then about 9 for a letter
         if x + needed > width and x > 4:
             x, y = 4, y + 22

@@ -20,6 +20,7 @@ from torch import nn
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config import ClassSpec, FitMode, Section
+from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
 from edgeseg.models.factory import build_network
 from edgeseg.models.network import MEAN, STD, Network
@@ -118,7 +119,9 @@ def load_weights(module: nn.Module, path: Path, *, strict: bool = True) -> None:
         TrainError: it is missing, damaged, or made for another network.
     """
     try:
-        module.load_state_dict(load_file(path), strict=strict)
+        with library_path(path) as name:
+            state = load_file(name)
+        module.load_state_dict(state, strict=strict)
     except FileNotFoundError:
         raise TrainError(
             f"{path} does not exist, the run has not got that far; run it again with --resume"

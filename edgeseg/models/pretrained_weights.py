@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
 from edgeseg.models.vit import StateDict, ViTEncoder
 
@@ -30,7 +31,8 @@ def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
     model = encoder.model
     assert isinstance(model, nn.Module)
     try:
-        state = load_file(path)
+        with library_path(path) as file_name:
+            state = load_file(file_name)
     except FileNotFoundError:
         raise TrainError(
             f"the weights file {path} does not exist; correct `weights`, or set it to none"

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import Backend
 from edgeseg.config import ClassSpec, EngineConfig, InferConfig, LogConfig
+from edgeseg.output_paths import Output, check_disjoint, check_outputs, hold_output
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
@@ -24,6 +25,7 @@ from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink, is_video_pat
 from edgeseg.runtime.outputs.score_check import ScoreCheck
 from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
+from edgeseg.runtime.sources.continued_names import ContinuedNames, next_free_number
 from edgeseg.runtime.sources.open_source import open_source
 from edgeseg.runtime.sources.recorded_files import ImageFiles
 
@@ -134,6 +136,10 @@ def infer(
     classes = bundle.manifest.classes
     with ExitStack() as stack:
         stack.callback(source.close)
+        for output in _checked_outputs(outputs, [bundle.path, *source.reads]):
+            stack.enter_context(hold_output(output))
+        if source.live and (first := next_free_number(_image_folders(outputs))):
+            source = ContinuedNames(source, first)
         sinks = _open_image_sinks(outputs, classes, source.fps)
         json_sink, log = None, None
         score_check = ScoreCheck(report or NullReporter())
@@ -169,6 +175,33 @@ def infer(
         result.log_problem = log.problem
     result.reader_gone = json_sink is not None and json_sink.reader_gone
     return result
+
+
+def _checked_outputs(targets: OutputTargets, reads: Sequence[Path]) -> list[Output]:
+    """Return the places of overlay and masks, once no output can replace what is read.
+
+    Raises:
+        EdgesegError: One could.
+    """
+    outputs = []
+    if targets.save is not None:
+        outputs.append(Output(targets.save, "--save", not is_video_path(targets.save)))
+    if targets.masks is not None:
+        outputs.append(Output(targets.masks, "--masks", True))
+    if targets.log is None:
+        check_outputs(outputs, reads)
+    else:
+        log = Output(targets.log, "--log", True)
+        check_outputs([*outputs, log], reads)
+        check_disjoint(outputs, log)
+    return outputs
+
+
+def _image_folders(targets: OutputTargets) -> list[Path]:
+    """Return the folders that get one image for each frame."""
+    save = targets.save
+    folders = [] if save is None or is_video_path(save) else [save]
+    return [*folders, *([] if targets.masks is None else [targets.masks])]
 
 
 def _open_image_sinks(

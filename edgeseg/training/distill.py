@@ -59,7 +59,8 @@ def distill(
     settings = config or site.config.distill
     folder = out or site.run_folder("distill", resume=resume)
     teacher = teacher if teacher or resume else site.newest_finished_run("train")
-    origins = remember_origins(folder, {"teacher": teacher, "init": init}, resume=resume)
+    given = {"teacher": teacher, "init": init}
+    origins = remember_origins(site.root, folder, given, resume=resume, report=report)
     teacher, init = origins["teacher"], origins["init"]
     if teacher is None:
         raise TrainError(f"{folder} does not say which site model it learns from; name that run")
@@ -72,7 +73,7 @@ def distill(
         )
 
     def make_method(pixels: Tensor) -> Method:
-        student = build_initial_network(settings, len(site.config.classes), init)
+        student = build_initial_network(settings, len(site.config.classes), init, root=site.root)
         return Distillation(student, pixels, settings, site_model.module)
 
     spec = TrainingSpec(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.config import LoopConfig
+from edgeseg.disk.stored_paths import find_stored_path
 from edgeseg.errors import TrainError
 from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import load_weights, read_card
 
 
 def build_initial_network(
-    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0
+    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0, *, root: Path
 ) -> Network:
     """Build a network to train, with its first weights and its savings of memory.
 
@@ -20,16 +21,25 @@ def build_initial_network(
         classes: Their number.
         init: A run whose best weights are the start instead.
         rep_dim: Width of the representation head, 0 without.
+        root: The folder of the site, where a weights file is looked for as well.
 
     Raises:
         TrainError: the network cannot be built, or the weights cannot be had.
     """
-    weights = "none" if init else config.weights
+    weights = "none" if init else _find_weights(config.weights, root)
     network = build_network(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
     if init:
         load_initial_weights(network, init, config)
     network.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
     return network
+
+
+def _find_weights(weights: str, root: Path) -> str:
+    """Return a weights file as it is found here: from the working directory, or in the site."""
+    if weights in ("imagenet", "none") or Path(weights).exists():
+        return weights
+    inside = find_stored_path(root, weights)
+    return str(inside) if inside.exists() else weights
 
 
 def load_initial_weights(student: Network, run: Path, config: LoopConfig) -> None:

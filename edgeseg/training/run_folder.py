@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from torch.utils.tensorboard import SummaryWriter
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.config import LoopConfig, to_toml
+from edgeseg.disk.faults import named
+from edgeseg.disk.library_paths import library_path
+from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import TrainError
+from edgeseg.progress import ProgressReporter
 from edgeseg.training.training_checkpoint import CheckpointFolder, Row
 
 
@@ -33,29 +38,45 @@ class RunResult:
 
 
 def remember_origins(
-    out: Path, given: dict[str, Path | None], *, resume: bool
+    root: Path,
+    out: Path,
+    given: dict[str, Path | None],
+    *,
+    resume: bool,
+    report: ProgressReporter | None = None,
 ) -> dict[str, Path | None]:
     """Remember which runs `out` starts from, and recall them when it is resumed.
+
+    Args:
+        root: The folder of the site; runs inside it are remembered relative to it.
+        out: The run folder.
+        given: The runs by their role, such as "teacher".
+        resume: Whether `out` is resumed.
+        report: Is told when a run that has been moved is found elsewhere.
 
     Raises:
         TrainError: other ones are given than the run was begun with.
     """
     stored = out / "origin.json"
     if resume and stored.exists():
-        begun_with = {
-            name: value and Path(value) for name, value in json.loads(stored.read_bytes()).items()
-        }
+        texts = {name: value for name, value in json.loads(stored.read_bytes()).items() if value}
+        begun_with = {name: find_stored_path(root, text) for name, text in texts.items()}
+        for name, path in begun_with.items():
+            was_moved = Path(texts[name]).is_absolute() and path != Path(texts[name])
+            if was_moved and report is not None:
+                report.say(f"the {name} {texts[name]} is gone; taken instead: {path}")
         for name, value in given.items():
-            if value is not None and value.resolve() != begun_with.get(name):
+            begun = begun_with.get(name)
+            if value is not None and (begun is None or value.resolve() != begun.resolve()):
                 raise TrainError(
-                    f"{out} was begun with {name} {begun_with.get(name)}, not {value}; "
+                    f"{out} was begun with {name} {begun}, not {value}; "
                     "leave it out or start a new run"
                 )
-        return begun_with
+        return {name: begun_with.get(name) for name in given}
     resolved = {name: value and value.resolve() for name, value in given.items()}
     if not resume and (out / "config.toml").exists():
         return resolved  # somebody else's run, which RunFolder is about to refuse
-    write_json(stored, {name: value and str(value) for name, value in resolved.items()})
+    write_json(stored, {name: value and store_path(root, value) for name, value in given.items()})
     return resolved
 
 
@@ -86,6 +107,7 @@ class RunFolder:
         self.checkpoints = CheckpointFolder(path / "checkpoint")
         self._config = config
         self._tensorboard: SummaryWriter | None = None
+        self._open_paths = ExitStack()
         if not is_main:
             return
         remove_leftovers(path)
@@ -94,17 +116,21 @@ class RunFolder:
         text = to_toml(config)
         stored = path / "config.toml"
         if stored.exists():
-            _require_same_run(path, text, stored.read_text(), resume=resume)
+            _require_same_run(path, text, stored.read_text("utf-8"), resume=resume)
         write_atomic(stored, text.encode())
 
     def log_to_tensorboard(self, row: Row) -> None:
         """Add a line of results to TensorBoard."""
         step = int(row["step"])
         if self._tensorboard is None:
-            self._tensorboard = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
-        for name, value in row.items():
-            if name != "step":
-                self._tensorboard.add_scalar(name, value, step)
+            folder = self.path / "tensorboard"
+            folder.mkdir(exist_ok=True)
+            name = self._open_paths.enter_context(library_path(folder))
+            self._tensorboard = SummaryWriter(name, purge_step=step)
+        with named(self.path / "tensorboard"):  # a thread writes, and its faults name no file
+            for name, value in row.items():
+                if name != "step":
+                    self._tensorboard.add_scalar(name, value, step)
 
     def write_rows(self, rows: list[Row]) -> None:
         """Replace results.csv; its columns are the step, then all names in alphabetical order."""
@@ -122,7 +148,9 @@ class RunFolder:
     ) -> RunResult:  # Any: numbers, lists and tables of them
         """Write metrics.json with the configuration, which marks the run as finished."""
         if self._tensorboard is not None:
-            self._tensorboard.close()
+            with named(self.path / "tensorboard"):
+                self._tensorboard.close()
+            self._open_paths.close()
         metrics = metrics | {"config": self._config.model_dump(mode="json")}
         write_json(self.path / "metrics.json", metrics)
         return RunResult(self.path, float(metrics["miou"]), metrics)

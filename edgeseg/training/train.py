@@ -50,14 +50,15 @@ def train(
     """
     settings = config or site.config.train
     folder = out or site.run_folder("train", resume=resume)
-    init = remember_origins(folder, {"init": init}, resume=resume)["init"]
+    origins = remember_origins(site.root, folder, {"init": init}, resume=resume, report=report)
+    init = origins["init"]
     classes = len(site.config.classes)
     check_method(settings.method, settings.plugins, classes)
     refuse_frozen_random_encoder(settings, init)
     rep_dim = settings.rep_dim if needs_representation(settings) else 0
 
     def make_student() -> Network:
-        return build_initial_network(settings, classes, init, rep_dim)
+        return build_initial_network(settings, classes, init, rep_dim, root=site.root)
 
     def make_second_network() -> Network:
         torch.manual_seed(settings.seed + SECOND_NETWORK_SEED)

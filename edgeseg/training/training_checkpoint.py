@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic
+from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
 from edgeseg.json_text import to_json
 
@@ -106,7 +107,7 @@ class CheckpointFolder:
                 path.unlink()  # damaged on disk; the one before still stands
                 continue
             try:
-                with safe_open(path, "pt") as file:
+                with library_path(path) as name, safe_open(name, "pt") as file:
                     state = TrainingState(**_nan_for_null(json.loads(file.metadata()["progress"])))
                 _load_tensors(load(data), module, optimizer)
             except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:

@@ -7,6 +7,8 @@ from typing import Any
 
 import onnxruntime
 
+from edgeseg.runtime.backends.onnxruntime_backend import DISABLED_OPTIMIZERS
+
 ERRORS_ONLY = 3  # errors only
 
 
@@ -29,4 +31,9 @@ def open_session(
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if optimized is not None:
         options.optimized_model_filepath = str(optimized)
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        data,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=DISABLED_OPTIMIZERS,  # as on devices
+    )

@@ -11,6 +11,7 @@ import onnx
 from onnx import ModelProto
 
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.graph_view import CHANNEL_AXIS
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,22 @@ def inspect_kernels(data: bytes) -> KernelReport:
 def integer_convolutions(model: ModelProto) -> int:
     """Return the number of convolutions of an INT8 file that are meant to run in integers."""
     dequantized = _dequantized_tensors(model)
-    return sum(node.op_type == "Conv" and node.input[1] in dequantized for node in model.graph.node)
+    return sum(
+        node.op_type in CHANNEL_AXIS and node.input[1] in dequantized for node in model.graph.node
+    )
 
 
 def float_convolutions(model: ModelProto) -> list[str]:
-    """Return the names of the convolutions of an INT8 file that are meant to run in float."""
+    """Return the names of the convolutions of an INT8 file that are meant to run in float.
+
+    Transposed ones are among them: ONNX Runtime has no kernel for them in integers, and for
+    TensorRT they are left float as well (docs/int8.md).
+    """
     dequantized = _dequantized_tensors(model)
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "Conv" and node.input[1] not in dequantized
+        if node.op_type in CHANNEL_AXIS and node.input[1] not in dequantized
     ]
 
 

@@ -17,6 +17,7 @@ from edgeseg.calibration.histogram import Histogram
 from edgeseg.calibration.weight_rounding import GramMatrix
 from edgeseg.errors import ExportError
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+from edgeseg.export.graph.graph_view import CHANNEL_AXIS
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.topology import GraphTopology
 from edgeseg.export.quantization.probe_graph import ConvInputSampler, ProbeGraph, add_sample
@@ -153,6 +154,6 @@ def _deepest_map(network: AnalyzedNetwork) -> str:
 def _source_conv(topology: GraphTopology, name: str) -> str:
     """Return the name of the convolution that a tensor comes from, by the first inputs."""
     producer = topology.producers.get(name)
-    while producer is not None and producer.op_type != "Conv":
+    while producer is not None and producer.op_type not in CHANNEL_AXIS:
         producer = topology.producers.get(producer.input[0])
     return producer.name if producer is not None else ""

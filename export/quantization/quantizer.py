@@ -29,6 +29,7 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_mean
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.quantization.activation_statistics import channel_peaks, collect_statistics
 from edgeseg.export.quantization.channel_equalization import equalize_channels
+from edgeseg.export.tensorrt.layer_normalization import write_out_layer_norms
 from edgeseg.export.tensorrt.qdq_placement import place_qdq_tensorrt
 from edgeseg.progress import NullReporter, ProgressReporter
 
@@ -146,4 +147,5 @@ def quantize(
     if flavour == INT8_CPU:
         plan = fold_mean(rewrite_for_cpu(plan), interface)
         return wrap_network(place_qdq_cpu(plan), interface, channels_last=True)
-    return wrap_network(place_qdq_tensorrt(plan), interface)
+    placed = write_out_layer_norms(place_qdq_tensorrt(plan), plan.network.shapes)
+    return wrap_network(placed, interface)

@@ -68,6 +68,28 @@ def _pool(kind: str) -> Callable[[Inputs, Attributes], Tensor]:
     return run
 
 
+def _transposed_conv(inputs: Inputs, attributes: Attributes) -> Tensor:
+    """Run a transposed convolution, which stays float.
+
+    ONNX's pads are taken off its result at the top, left, bottom and right, torch's at both sides
+    alike; the difference is cut off here, and `output_padding` added.
+    """
+    bias = inputs[2] if len(inputs) > 2 else None
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    below, beside = attributes.get("output_padding", (0, 0))
+    whole = F.conv_transpose2d(
+        inputs[0],
+        inputs[1],
+        bias,
+        attributes.get("strides", (1, 1)),
+        0,
+        (below, beside),
+        attributes.get("group", 1),
+        attributes.get("dilations", (1, 1)),
+    )
+    return whole[:, :, top : whole.shape[2] - bottom, left : whole.shape[3] - right]
+
+
 def _slice(inputs: Inputs, _: Attributes) -> Tensor:
     value, starts, ends = inputs[:3]
     axes = inputs[3].tolist() if len(inputs) > 3 and inputs[3] is not None else range(len(starts))
@@ -86,6 +108,7 @@ OPERATORS: dict[str, Callable[[Inputs, Attributes], Any]] = {
         *(None if bound is None else float(bound) for bound in inputs[1:3])
     ),
     "Concat": lambda inputs, attributes: torch.cat(inputs, attributes["axis"]),
+    "ConvTranspose": _transposed_conv,
     "DequantizeLinear": _dequantize,
     "GlobalAveragePool": lambda inputs, _: inputs[0].mean((2, 3), keepdim=True),
     "HardSigmoid": lambda inputs, attributes: (

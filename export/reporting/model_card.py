@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_CPU, INT8_FLAVOURS
 from edgeseg.bundle.manifest import Manifest
 
+# That would begin a link, emphasis, code, a tag or the next cell; inside a word "_" does nothing.
+MARKDOWN_SIGNS = re.compile(r"[\\`*|<\[\]~&]|(?<!\w)_|_(?!\w)")
 Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
 STEP_TITLES: dict[str, str] = {"torch": "torch"} | {
     name: spec.title for name, spec in FLAVOURS.items()
@@ -28,14 +31,14 @@ def render_model_card(
     origin, classes, figures = manifest.provenance, manifest.classes, manifest.figures
     has_int8 = INT8_CPU in figures and "refused" not in figures[INT8_CPU]
     lines = [
-        f"# {manifest.site}",
+        f"# {_markdown_text(manifest.site)}",
         "",
         f"A segmentation model for one site: {origin['arch']} on {origin['encoder']}, made by "
-        f"{origin['method']} in `{origin['run']}`, exported {manifest.created} by edgeseg "
-        f"{origin['edgeseg']}.",
+        f"{origin['method']} in {_markdown_code(origin['run'])}, exported {manifest.created} by "
+        f"edgeseg {origin['edgeseg']}.",
         "",
         f"- Input: one {manifest.width}x{manifest.height} RGB frame, uint8.",
-        f"- Classes ({len(classes)}): {', '.join(spec.name for spec in classes)}.",
+        f"- Classes ({len(classes)}): {', '.join(_markdown_text(spec.name) for spec in classes)}.",
         f"- Entropy: {manifest.entropy_width}x{manifest.entropy_height}, with temperature "
         f"{manifest.temperature:.3f}. A pixel is unreliable above {manifest.gamma:.4f}; a frame is "
         f"worth keeping from a score of {manifest.log_threshold:.4f}.",
@@ -61,8 +64,8 @@ def render_model_card(
         lines += ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy."]
     lines += [""]
     if refused:
-        lines += ["## Refused", "", *(f"- {sentence}" for sentence in refused), ""]
-    lines += ["## Terms", "", *(f"- {sentence}" for sentence in terms), ""]
+        lines += ["## Refused", "", *(f"- {_markdown_text(sentence)}" for sentence in refused), ""]
+    lines += ["## Terms", "", *(f"- {_markdown_text(sentence)}" for sentence in terms), ""]
     return "\n".join(lines)
 
 
@@ -141,5 +144,23 @@ def class_table(figures: Figures) -> list[str]:
 
 
 def _markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
-    lines = [header, ("---",) * len(header), *rows]
+    escaped = [tuple(map(_markdown_text, cells)) for cells in rows]
+    lines = [header, ("---",) * len(header), *escaped]
     return [f"| {' | '.join(cells)} |" for cells in lines]
+
+
+def _markdown_text(text: str) -> str:
+    r"""Return a text that Markdown shows as it is: "car|van" becomes r"car\|van"."""
+    return MARKDOWN_SIGNS.sub(r"\\\g<0>", _printable(text))
+
+
+def _markdown_code(text: str) -> str:
+    """Return a text as code, between more backticks than it holds in a row."""
+    printable = _printable(text)
+    fence = "`" * (1 + max([0, *map(len, re.findall("`+", printable))]))
+    space = " " if len(fence) > 1 else ""
+    return f"{fence}{space}{printable}{space}{fence}"
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)

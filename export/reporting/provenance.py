@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from edgeseg.disk.stored_paths import find_stored_path
 from edgeseg.models.model_files import ModelCard
 from edgeseg.site import Site
 from edgeseg.version import __version__
@@ -50,17 +51,19 @@ def run_name(site: Site, run: Path) -> str:
     The last two, that is; a path of this machine is never written into a bundle.
     """
     try:
-        return run.resolve().relative_to(site.root.resolve()).as_posix()
+        name = run.resolve().relative_to(site.root.resolve()).as_posix()
     except ValueError:
-        return "/".join(run.resolve().parts[-2:])
+        name = "/".join(run.resolve().parts[-2:])
+    return name.encode(errors="replace").decode()  # a manifest holds UTF-8 alone
 
 
-def license_terms(run: Path, card: ModelCard) -> list[str]:
+def license_terms(site: Site, run: Path, card: ModelCard) -> list[str]:
     """Return one sentence for each thing the model was made from, as far as the run says."""
     teacher = _read_json(run / "origin.json").get("teacher")
     subjects = [(run, "The edge model's encoder" if teacher else "The encoder")]
     if isinstance(teacher, str):
-        subjects.append((Path(teacher), "The site model's encoder" if teacher else "The encoder"))
+        teacher_run = find_stored_path(site.root, teacher)
+        subjects.append((teacher_run, "The site model's encoder" if teacher else "The encoder"))
     sentences = []
     for path, subject in subjects:
         config = _read_config(path)
@@ -115,7 +118,7 @@ def _method(run: Path) -> str:
 
 def _read_config(run: Path) -> dict[str, Any]:  # Any: TOML values
     try:
-        return tomllib.loads((run / "config.toml").read_text())
+        return tomllib.loads((run / "config.toml").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
 

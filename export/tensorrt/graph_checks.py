@@ -17,7 +17,7 @@ from edgeseg.export.graph.onnx_helpers import IR_VERSION, OPSET, infer_shapes
 ALLOWED_OPERATORS = frozenset(
     """
     Abs Add ArgMax AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose
-    DepthToSpace DequantizeLinear Div Equal Exp Expand Flatten Gather Gemm GlobalAveragePool
+    DepthToSpace DequantizeLinear Div Equal Erf Exp Expand Flatten Gather Gemm GlobalAveragePool
     GlobalMaxPool Greater HardSigmoid HardSwish Identity InstanceNormalization LeakyRelu Less
     Log LogSoftmax MatMul Max MaxPool Min Mul Neg PRelu Pad Pow QuantizeLinear ReduceMax
     ReduceMean ReduceMin ReduceSum Relu Reshape Resize Sigmoid Slice Softmax SpaceToDepth Split

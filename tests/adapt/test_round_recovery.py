@@ -110,7 +110,9 @@ def test_a_full_disk_is_one_sentence_and_the_round_goes_on_later(
             raise OSError(errno.ENOSPC, "No space left on device", "model.onnx")
 
     with pytest.raises(
-        AdaptError, match=r"cannot go on with export \(No space left on device: model.onnx\)"
+        AdaptError,
+        match=r"cannot go on with export: model.onnx cannot be written \(No space left on "
+        r"device\); make room on its disk, then run `edgeseg adapt --resume`",
     ):
         run_with(site, TrainingStandIns(before=full))
     assert run_with(site, resume=True).verdict == "published"

@@ -170,3 +170,30 @@ def test_damaged_records_are_named_and_do_not_stop_the_round(site: Site) -> None
     result = adapt("../log")
     assert result.exit_code == 0
     assert path.name in "".join(result.stderr.splitlines()), "named, wrapped or not"
+
+
+def test_a_lost_list_of_what_a_round_chose_does_not_end_adaptation(site: Site) -> None:
+    assert adapt("../log").exit_code == 0
+    (site.root / "rounds/0001/selected.json").unlink()
+    make_log(site.root.parent / "more", range(200, 204))
+    done = adapt("../more")
+    assert done.exit_code == 0, done.output
+    assert "rounds/0001/selected.json is gone or damaged" in done.stderr
+    chosen = json.loads((site.root / "rounds/0002/selected.json").read_bytes())["frames"]
+    assert len(chosen) == 9, "those of the first round count as new"
+
+
+def test_a_round_that_waits_for_records_goes_on_after_a_move(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its frame log lies in the site, as `edgeseg infer --log auto` writes it."""
+    make_log(site.root / "runs/infer/exp1/log", range(300, 302))
+    waiting = adapt("runs/infer/exp1/log")
+    assert waiting.exit_code == 1 and "2 new records" in waiting.stderr
+    state = site.root / "rounds/0001/state.json"
+    assert json.loads(state.read_bytes())["logs"] == ["runs/infer/exp1/log"]
+    moved = site.root.parent / "moved [x]"
+    site.root.rename(moved)
+    monkeypatch.chdir(moved)
+    done = adapt("--resume", "--set", "adapt.min_records=2")
+    assert done.exit_code == 0, done.output

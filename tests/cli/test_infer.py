@@ -263,7 +263,7 @@ MISTAKES = [
     (["infer", "nothing", "--source", "CLIP"], "is no bundle"),
     (["infer", "--source", "CLIP"], "name the bundle"),
     (["infer", "BUNDLE", "--source", "CLIP", "--save", "out.xyz"], "end its name in"),
-    (["infer", "BUNDLE", "--source", "CLIP", "--masks", "CLIP"], "cannot be made"),
+    (["infer", "BUNDLE", "--source", "CLIP", "--masks", "CLIP"], "would be replaced"),
     (["infer", "BUNDLE", "--source", "CLIP", "--precision", "int4"], "infer.precision"),
     (["infer", "BUNDLE", "--source", "CLIP", "--precision", "fp16"], "cannot run fp16 on cpu"),
     (["infer", "BUNDLE", "--source", "CLIP", "--backend", "tensorrt"], "cannot use tensorrt"),

@@ -67,10 +67,12 @@ def make_site(folder: Path, *, val: int = 5, unlabelled: int = 8) -> Site:
     return site
 
 
-def make_run(site: Site, steps: int = 30) -> Path:
+def make_run(
+    site: Site, steps: int = 30, arch: str = "deeplabv3plus", encoder: str = ENCODER
+) -> Path:
     """`runs/distill/exp1` of the site with a network trained for a few seconds."""
     torch.manual_seed(0)
-    network = build_network("deeplabv3plus", ENCODER, 3)
+    network = build_network(arch, encoder, 3, size=(HEIGHT, WIDTH))
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     network.train()
@@ -79,7 +81,7 @@ def make_run(site: Site, steps: int = 30) -> Path:
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
         logits = network((batch - mean) / std).logits
         target = torch.from_numpy(np.stack(masks)).long()
-        loss = F.cross_entropy(F.interpolate(logits, scale_factor=4, mode="bilinear"), target)
+        loss = F.cross_entropy(F.interpolate(logits, (HEIGHT, WIDTH), mode="bilinear"), target)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -87,15 +89,11 @@ def make_run(site: Site, steps: int = 30) -> Path:
     save_card(
         run,
         ModelCard(
-            arch="deeplabv3plus",
-            encoder=ENCODER,
-            classes=site.config.classes,
-            height=HEIGHT,
-            width=WIDTH,
+            arch=arch, encoder=encoder, classes=site.config.classes, height=HEIGHT, width=WIDTH
         ),
     )
     save_weights(run, "best", network.eval())
-    (run / "config.toml").write_text(f'encoder = "{ENCODER}"\nweights = "none"\n')
+    (run / "config.toml").write_text(f'encoder = "{encoder}"\nweights = "none"\n')
     (run / "origin.json").write_text(
         json.dumps({"teacher": str(site.root / "runs" / "train" / "exp1"), "init": None})
     )

@@ -181,7 +181,9 @@ def load_origins(site: Site) -> dict[str, RecordOrigin]:
     """
     path = _origins_path(site)
     try:
-        origins = [RecordOrigin(**json.loads(line)) for line in path.read_text().splitlines()]
+        origins = [
+            RecordOrigin(**json.loads(line)) for line in path.read_text("utf-8").splitlines()
+        ]
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError):

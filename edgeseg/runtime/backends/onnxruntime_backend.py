@@ -21,6 +21,9 @@ PROVIDERS: dict[Backend, str] = {
     "cuda": "CUDAExecutionProvider",
     "ort-tensorrt": "TensorrtExecutionProvider",
 }
+# It would give transposed convolutions between integers, which are float in the file, INT8 weights
+# with one scale for all channels, and compute them in float all the same.
+DISABLED_OPTIMIZERS = ["WeightBiasQuantization"]
 ERRORS_ONLY = 3  # errors only: ONNX Runtime warns about things that a user cannot change
 
 try:
@@ -106,7 +109,10 @@ class OnnxRuntimeRunner:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
             self._session = onnxruntime.InferenceSession(
-                data, options, providers=_providers(backend, flavour, data)
+                data,
+                options,
+                providers=_providers(backend, flavour, data),
+                disabled_optimizers=DISABLED_OPTIMIZERS,
             )
         except ENGINE_ERRORS as error:
             raise BundleError(

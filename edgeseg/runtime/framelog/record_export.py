@@ -11,9 +11,12 @@ from edgeseg.imaging.array_types import Image, Mask, Palette
 from edgeseg.imaging.drawing import overlay_mask, save_png
 from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.imaging.resize import resize_mask
+from edgeseg.output_paths import Output, check_outputs
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.framelog.reader import VerifyResult, iter_records
 from edgeseg.runtime.framelog.record_format import RECORD_SUFFIX, Record, read_record
+
+EXPORT_FOLDERS = ("images", "masks", "entropy", "records")
 
 
 def export_records(
@@ -34,7 +37,10 @@ def export_records(
 
     Raises:
         FrameLogError: `folder` is no frame log, or `output` cannot be written.
+        EdgesegError: `output` lies in the log, or is a site's own folder.
     """
+    places = [output, *(output / name for name in EXPORT_FOLDERS)]
+    check_outputs([Output(place, "--output", is_folder=True) for place in places], [folder])
     paths = list(iter_records(folder))
     result = VerifyResult()
     report = report or NullReporter()

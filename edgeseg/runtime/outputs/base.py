@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from edgeseg.atomic_files import write_atomic
+from edgeseg.atomic_files import MAX_NAME_BYTES, shorten_name, write_atomic
 from edgeseg.errors import EdgesegError
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.sources.base import SourceFrame
@@ -42,6 +42,11 @@ def make_output_folder(folder: Path) -> None:
         raise EdgesegError(
             f"the folder {folder} cannot be made ({error.strerror}); choose another place"
         ) from None
+
+
+def output_name(frame: SourceFrame) -> str:
+    """Return the name of a frame's files, without suffix; cut where no file could be so named."""
+    return shorten_name(frame.name, MAX_NAME_BYTES - len(".jpg"))
 
 
 def write_output_file(path: Path, data: bytes) -> None:

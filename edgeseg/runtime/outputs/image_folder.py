@@ -10,7 +10,7 @@ from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.runtime.backends.base import Prediction
-from edgeseg.runtime.outputs.base import Sink, make_output_folder, write_output_file
+from edgeseg.runtime.outputs.base import Sink, make_output_folder, output_name, write_output_file
 from edgeseg.runtime.outputs.overlay import Overlay
 from edgeseg.runtime.sources.base import SourceFrame
 
@@ -47,7 +47,7 @@ class OverlayImageSink(Sink):
         drawn = overlay.draw_prediction(frame, prediction)
         bgr = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
         _, data = cv2.imencode(self._suffix, bgr, ENCODING_OPTIONS[self._suffix])
-        write_output_file(self._folder / f"{frame.name}{self._suffix}", data.tobytes())
+        write_output_file(self._folder / f"{output_name(frame)}{self._suffix}", data.tobytes())
 
 
 class MaskSink(Sink):
@@ -67,5 +67,5 @@ class MaskSink(Sink):
         """Write one mask."""
         mask = resize_mask(prediction.mask[0], (frame.image.shape[0], frame.image.shape[1]))
         write_output_file(
-            self._folder / f"{frame.name}.png", encode_palette_png(mask, self._palette)
+            self._folder / f"{output_name(frame)}.png", encode_palette_png(mask, self._palette)
         )

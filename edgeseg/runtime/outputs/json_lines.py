@@ -18,7 +18,7 @@ from typing import TextIO
 from edgeseg.config import ClassSpec
 from edgeseg.json_text import to_json
 from edgeseg.runtime.backends.base import Prediction
-from edgeseg.runtime.outputs.base import Sink
+from edgeseg.runtime.outputs.base import Sink, output_name
 from edgeseg.runtime.sources.base import SourceFrame
 
 
@@ -48,7 +48,7 @@ class JsonLinesSink(Sink):
         }
         line = {
             "frame": frame.number,
-            "name": frame.name,
+            "name": output_name(frame),
             "camera": frame.camera,
             "time": None if frame.time is None else round(frame.time, 3),
             "score": round(float(prediction.score[0]), 5),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgeseg.config import ClassSpec
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.drawing import drawable_names
 from edgeseg.imaging.opencv import cv2
 from edgeseg.imaging.palette import color_table
 from edgeseg.imaging.resize import resize_mask
@@ -86,7 +86,7 @@ class _Legend:
         self._scale = self._row / FONT_HEIGHT
         self._thickness = 1 if self._row < 30 else 2
         self._rows = max(1, room // self._row - 1)  # of classes in a column; the score takes one
-        self._names = [_to_ascii(spec.name) for spec in classes]
+        self._names = drawable_names([spec.name for spec in classes])
         self._colors = [spec.rgb for spec in classes]
         text_width = max(self._text_width(f"{name} 100%") for name in [*self._names, "score"])
         # The colored square takes one row's height, the gap to the next column half of it.
@@ -120,9 +120,3 @@ class _Legend:
 
     def _text_width(self, text: str) -> int:
         return int(cv2.getTextSize(text, FONT, self._scale, self._thickness)[0][0])
-
-
-def _to_ascii(name: str) -> str:
-    """Return `name` in the letters that OpenCV's fonts have: "Größe" gives "Grosse"."""
-    decomposed = unicodedata.normalize("NFKD", name.replace("ß", "ss"))
-    return decomposed.encode("ascii", "ignore").decode() or "class"

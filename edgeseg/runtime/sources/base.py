@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 from typing import Protocol
 
@@ -58,6 +59,7 @@ class Source(Protocol):
         live: Whether frames arrive at their own pace and old ones are dropped.
         total: Number of frames, None where it cannot be known.
         fps: Frames a second of a video, None for image files.
+        reads: Files that it reads, and folders that it lists; none of a camera.
         statistics: Numbers of frames that were not given, complete once the source has ended.
     """
 
@@ -65,6 +67,7 @@ class Source(Protocol):
     live: bool
     total: int | None
     fps: float | None
+    reads: Sequence[Path]
     statistics: SourceStatistics
 
     def frames(self, stop: Event) -> Iterator[SourceFrame]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,6 +47,7 @@ class LiveCamera:
 
     live = True
     total: int | None = None
+    reads: Sequence[Path] = ()
 
     def __init__(
         self,

@@ -107,7 +107,7 @@ def _open_files(address: str, camera: str | None, depth: DepthRange | None) -> S
         entries = sorted(
             (entry for entry in path.iterdir() if entry.is_file()), key=natural_sort_key
         )
-        return _open_image_or_video_files(entries, address, camera, depth)
+        return _open_image_or_video_files(entries, address, camera, depth, listed=[path])
     if path.is_file():
         if is_image(path):
             return ImageFiles([path], address, camera, depth)
@@ -117,13 +117,21 @@ def _open_files(address: str, camera: str | None, depth: DepthRange | None) -> S
         matches = [
             match for match in sorted(map(Path, names), key=natural_sort_key) if match.is_file()
         ]
-        return _open_image_or_video_files(matches, address, camera, depth)
+        # "photos/**/*.jpg" walks through all of photos.
+        walked = [Path(str(path).partition("**")[0] or ".")] if "**" in address else []
+        return _open_image_or_video_files(matches, address, camera, depth, listed=walked)
     raise SourceError(f"{redact(address)} does not exist; give {KNOWN_ADDRESSES}")
 
 
 def _open_image_or_video_files(
-    paths: Sequence[Path], name: str, camera: str | None, depth: DepthRange | None
+    paths: Sequence[Path],
+    name: str,
+    camera: str | None,
+    depth: DepthRange | None,
+    *,
+    listed: Sequence[Path],
 ) -> Source:
+    """Open files as one source; `listed` are the folders in which they were found."""
     images = [path for path in paths if is_image(path)]
     videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
     if images and videos:
@@ -133,6 +141,10 @@ def _open_image_or_video_files(
         )
     if not images and not videos:
         raise SourceError(f"{name} holds no picture or video; give {KNOWN_ADDRESSES}")
-    if images:
-        return ImageFiles(images, name, camera, depth)
-    return VideoFiles([str(path) for path in videos], name, camera)
+    source = (
+        ImageFiles(images, name, camera, depth)
+        if images
+        else VideoFiles([str(path) for path in videos], name, camera)
+    )
+    source.reads = [*source.reads, *listed]
+    return source

@@ -67,6 +67,7 @@ class ImageFiles:
         self.total: int | None = len(paths)
         self._reader = PictureReader(depth)
         self._paths = list(paths)
+        self.reads: Sequence[Path] = self._paths
         self._names = _unique_names(self._paths)
         self._camera = camera
 
@@ -125,6 +126,7 @@ class VideoFiles:
         self._camera = camera
         self._clips: list[tuple[str, int]] = []  # path and number of frames, 0 if not known
         self.fps: float | None = None
+        self.reads: Sequence[Path] = [Path(path) for path in paths if "://" not in path]
         for path in paths:
             capture = _open_capture(path)
             if not capture.isOpened():
