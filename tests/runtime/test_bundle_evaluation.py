@@ -53,7 +53,7 @@ def test_faulty_pairs_are_named(bundle_path: Path, tmp_path: Path) -> None:
         for bad, what in (
             ((small, mask), "differ in size (32x32 and 96x64)"),
             ((image, high), "high.png holds class 4"),
-            ((tmp_path / "text.png", mask), "no picture"),
+            ((tmp_path / "text.png", mask), "text.png: is damaged or no JPEG, PNG"),
             ((image, tmp_path / "text.png"), "damaged"),
             ((image, tmp_path / "missing.png"), "missing"),
             ((image, image), "no 8-bit PNG of class ids"),
