@@ -9,7 +9,7 @@ from typing import Any
 
 from edgeseg.imaging.decoding.declared_size import jpeg_size, webp_size
 from edgeseg.imaging.decoding.pillow import DECODE_ERRORS, FORMATS, PillowImage
-from edgeseg.imaging.decoding.pixel_limits import MAX_FILE_BYTES, MAX_PIXELS, is_bearable
+from edgeseg.imaging.decoding.pixel_limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of a TIFF
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND"
@@ -83,12 +83,12 @@ def load_picture(image: PillowImage.Image, data: bytes) -> None:
 def _check_size(width: object, height: object) -> None:
     if not isinstance(width, int) or not isinstance(height, int):
         raise UnreadablePictureError("is damaged (its size is no number)")
-    if not is_bearable(width, height):
-        raise UnreadablePictureError(
-            f"declares {width}x{height} pixels, more than {MAX_PIXELS}"
-            if width > 0 and height > 0
-            else "has no pixels"
-        )
+    if min(width, height) < 1:
+        raise UnreadablePictureError("has no pixels")
+    if max(width, height) > MAX_SIDE:
+        raise UnreadablePictureError(f"declares {width}x{height} pixels, a side of over {MAX_SIDE}")
+    if width * height > MAX_PIXELS:
+        raise UnreadablePictureError(f"declares {width}x{height} pixels, more than {MAX_PIXELS}")
 
 
 def refusal(error: Exception, formats: Collection[str]) -> UnreadablePictureError:

@@ -12,8 +12,3 @@ MAX_FILE_BYTES = 1_000_000_000
 # Of the pictures in a record of the frame log; a part of that format.
 MAX_RECORD_SIDE = 16_384
 MAX_RECORD_PIXELS = 50_000_000
-
-
-def is_bearable(width: int, height: int) -> bool:
-    """Return whether a picture of this size may be decoded."""
-    return 0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS
