@@ -103,6 +103,8 @@ def _print_footage(result: AddFootageResult) -> None:
         f"kept {result.kept}, near-duplicates {result.duplicates}, already there {result.present}"
     )
     say(f"read {result.read} frames: {counts}")
+    if result.restored:
+        say(f"restored {result.restored} image files that were gone")
     _print_names("could not be read", result.unreadable)
     _print_names("ended early, what could be decoded was used", result.partial)
     for note in result.notes:
@@ -121,6 +123,7 @@ def _print_labels(result: AddLabelsResult) -> None:
         "new": result.added,
         "labelled footage": result.labelled,
         "changed masks": result.updated,
+        "images restored": result.restored,
         "moved from another split": result.moved,
         "already there": result.present,
     }

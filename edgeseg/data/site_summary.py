@@ -185,8 +185,7 @@ def _warnings(
     lost = sum(not (site.root / frame.image).is_file() for frame in frames)
     if lost:
         warnings.append(
-            f"{lost} image files are gone; restore them, "
-            "or delete their lines in frames.jsonl and add them again"
+            f"{lost} image files are gone; restore them, or add the same footage or labels again"
         )
     with_mask = [frame for frame in frames if frame.split != "unlabelled"]
     if with_mask:

@@ -39,6 +39,7 @@ class AddFootageResult:
         read: Samples looked at.
         kept: New frames of the site.
         present: Samples that the site had already.
+        restored: Those among them whose image file was gone and is there again.
         duplicates: Samples dropped because a near-duplicate is in the site.
         withheld: Unlabelled frames, in the whole site, too near val or gate to be trained on.
         unreadable: "file: reason" for every file that could not be read.
@@ -52,6 +53,7 @@ class AddFootageResult:
     read: int = 0
     kept: int = 0
     present: int = 0
+    restored: int = 0
     duplicates: int = 0
     withheld: int = 0
     unreadable: list[str] = field(default_factory=list)
@@ -137,7 +139,11 @@ def _add_samples(
         image_hash = dhash(rgb)
         small = shrink_to_max_side(rgb, config.max_side)
         data = encode_image(small, ".jpg")
-        if writer.was_present(content_digest(data)):
+        digest = content_digest(data)
+        if writer.was_present(digest):
+            if writer.is_lost(digest):
+                writer.restore_image(digest, small, data)
+                result.restored += 1
             result.present += 1
             continue
         if writer.has_near_duplicate(image_hash):
@@ -172,7 +178,8 @@ def _add_images(
         try:
             data = read_file(path)
             digest = content_digest(data)
-            if writer.was_present(digest):
+            is_present = writer.was_present(digest)
+            if is_present and not writer.is_lost(digest):
                 result.read += 1
                 result.present += 1
                 continue
@@ -182,6 +189,11 @@ def _add_images(
             result.unreadable.append(str(error))
             continue
         result.read += 1
+        if is_present:
+            writer.restore_image(digest, rgb, data if picture.plain else None)
+            result.restored += 1
+            result.present += 1
+            continue
         if picture.more:
             result.with_more.append(path.name)
         image_hash = dhash(rgb)

@@ -51,6 +51,7 @@ class AddLabelsResult:
         labelled: Frames that were in the site as footage and now have a mask.
         updated: Frames whose mask changed.
         present: Frames that had this very mask.
+        restored: Frames whose image file was gone and is there again.
         moved: Frames that an explicit split took from another.
         splits: Frames of these labels by split.
         withheld: Unlabelled frames, in the whole site, too near val or gate to be trained on.
@@ -62,6 +63,7 @@ class AddLabelsResult:
     labelled: int = 0
     updated: int = 0
     present: int = 0
+    restored: int = 0
     moved: int = 0
     splits: dict[Split, int] = field(default_factory=dict)
     withheld: int = 0
@@ -183,6 +185,13 @@ def _frame_of_pair(
     """Return the site's frame of a pair, made now if it is new."""
     frame = writer.find_by_id(pair.image.stem) or writer.find_by_content(pair.digest)
     if frame:
+        digest = frame.id.rpartition("-")[2]
+        if writer.is_lost(digest):
+            data = read_file(pair.image)
+            picture = decode_image(data, pair.image)
+            rgb = deep.rgb(picture, pair.image)
+            writer.restore_image(digest, rgb, data if picture.plain else None)
+            result.restored += 1
         result.labelled += frame.split == "unlabelled"
         return frame
     data = read_file(pair.image)

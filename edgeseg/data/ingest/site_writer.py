@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from edgeseg.atomic_files import lock_folder, remove_leftovers, write_atomic
 from edgeseg.data.ingest.image_files import content_digest, encode_image, shrink_to_max_side
@@ -18,6 +19,7 @@ from edgeseg.data.leakage import mark_withheld
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.perceptual_hash import HashSet, dhash
+from edgeseg.imaging.resize import resize_image
 from edgeseg.site import Frame, FrameOrigin, Site, Split
 
 DEFAULT_CAMERA = "camera"
@@ -67,6 +69,28 @@ class SiteWriter:
     def was_present(self, digest: str) -> bool:
         """Return whether the site held a frame of this content before it was opened."""
         return self._id_of_digest.get(digest) in self._ids_at_start
+
+    def is_lost(self, digest: str) -> bool:
+        """Return whether the frame of this content has lost its image file."""
+        frame = self.find_by_content(digest)
+        return frame is not None and not (self.site.root / frame.image).is_file()
+
+    def restore_image(self, digest: str, rgb: Image, data: bytes | None) -> None:
+        """Write a lost image file again, as it was; nothing else of the frame changes.
+
+        Args:
+            digest: That of its content.
+            rgb: (H, W, 3) uint8.
+            data: The image as a plain JPEG file, kept byte for byte if it has the frame's size.
+
+        Raises:
+            DataError: The disk does not take it.
+        """
+        frame = self._frames[self._id_of_digest[digest]]
+        size, suffix = (frame.height, frame.width), Path(frame.image).suffix
+        if data is None or suffix != ".jpg" or rgb.shape[:2] != size:
+            data = encode_image(rgb if rgb.shape[:2] == size else resize_image(rgb, size), suffix)
+        self.write(frame.image, data)
 
     def has_near_duplicate(self, image_hash: int) -> bool:
         """Return whether the site holds a near-duplicate of a frame with this dHash.

@@ -17,6 +17,7 @@ from PIL import Image
 
 from edgeseg.atomic_files import lock_folder
 from edgeseg.data.ingest.add_footage import add_footage
+from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.errors import DataError
 from edgeseg.site import Site
 from tests.helpers.footage import file_contents, huge_png, new_site, save_image, save_video, scene
@@ -204,6 +205,29 @@ def test_adding_again_changes_nothing(empty: Site, tmp_path: Path) -> None:
     second = add_footage(empty, paths)
     assert first.kept == 14
     assert (second.kept, second.present + second.duplicates) == (0, first.read)
+    assert file_contents(empty.root) == before
+
+
+def test_lost_images_come_back_with_the_same_footage(empty: Site, tmp_path: Path) -> None:
+    clip = save_video(tmp_path / "clip.avi", [scene(number // 10) for number in range(30)])
+    small = Site.open(empty.root, ["data.max_side=64"])
+    paths = [
+        clip,
+        save_image(tmp_path / "day" / "plain.jpg", scene(8)),
+        save_image(tmp_path / "day" / "other.png", scene(9)),
+    ]
+    add_footage(small, paths)
+    mask = save_image(tmp_path / "mask.png", (scene(8)[..., 0] // 86).astype(np.uint8))
+    add_labels(small, paths[1], mask, "val")
+    before = file_contents(empty.root)
+    for frame in empty.frames():
+        empty.path(frame.image).unlink()
+    again = add_footage(small, paths)
+    assert (again.restored, again.kept, again.present) == (5, 0, 5)
+    assert file_contents(empty.root) == before
+    [labelled] = empty.frames("val")
+    empty.path(labelled.image).unlink()
+    assert add_labels(small, paths[1], mask).restored == 1
     assert file_contents(empty.root) == before
 
 
