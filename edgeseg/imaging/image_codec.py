@@ -16,6 +16,7 @@ from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.decoding.picture_file import load_picture, open_picture
 from edgeseg.imaging.decoding.picture_reader import PictureReader
+from edgeseg.imaging.decoding.pillow import PillowImage
 from edgeseg.imaging.decoding.pixel_limits import MAX_RECORD_PIXELS, MAX_RECORD_SIDE
 from edgeseg.imaging.opencv import cv2
 
@@ -67,11 +68,25 @@ def decode_jpeg(data: bytes, height: int, width: int) -> Image:
     Raises:
         ValueError: It is not, or is damaged.
     """
+    image = _open_jpeg(data, height, width)
+    load_picture(image, data)
+    return np.array(image.convert("RGB"))
+
+
+def check_jpeg(data: bytes, height: int, width: int) -> None:
+    """See that a JPEG declares the given size, without decoding it.
+
+    Raises:
+        ValueError: It does not, or is none.
+    """
+    _open_jpeg(data, height, width)
+
+
+def _open_jpeg(data: bytes, height: int, width: int) -> PillowImage.Image:
     image = open_picture(data, ("JPEG",))
     if (image.height, image.width) != (height, width):
         raise ValueError(f"is no JPEG of {width}x{height}")
-    load_picture(image, data)
-    return np.array(image.convert("RGB"))
+    return image
 
 
 def decode_gray(data: bytes) -> Image:

@@ -48,6 +48,7 @@ def export_records(
     for path in paths:
         try:
             record = read_record(path)
+            record.check_image()
             mask = full_size_mask(record)
         except FrameLogError as error:
             result.add_bad(path, error)

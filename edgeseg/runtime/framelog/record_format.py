@@ -77,7 +77,13 @@ from pydantic import ValidationError
 
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.image_codec import decode_gray, decode_jpeg, encode_jpeg, encode_png
+from edgeseg.imaging.image_codec import (
+    check_jpeg,
+    decode_gray,
+    decode_jpeg,
+    encode_jpeg,
+    encode_png,
+)
 from edgeseg.runtime.framelog.record_header import (
     MAX_RECORD_BYTES,
     PartKind,
@@ -126,7 +132,18 @@ class Record:
         try:
             return decode_jpeg(self.parts["image"], self.header.height, self.header.width)
         except ValueError as error:
-            raise FrameLogError(f"the image of {self.name} {error}; delete the record") from None
+            raise self._unusable("image", error) from None
+
+    def check_image(self) -> None:
+        """See that the frame declares the size that the record's header gives; decode nothing.
+
+        Raises:
+            FrameLogError: It does not, or is no JPEG.
+        """
+        try:
+            check_jpeg(self.parts["image"], self.header.height, self.header.width)
+        except ValueError as error:
+            raise self._unusable("image", error) from None
 
     def mask(self) -> Mask | None:
         """Return the predicted class ids, (h, w) uint8, or None where none were logged.
@@ -151,7 +168,10 @@ class Record:
         try:
             return decode_gray(self.parts[kind])
         except ValueError as error:
-            raise FrameLogError(f"the {kind} of {self.name} {error}; delete the record") from None
+            raise self._unusable(kind, error) from None
+
+    def _unusable(self, kind: PartKind, error: ValueError) -> FrameLogError:
+        return FrameLogError(f"the {kind} of {self.name} {error}; delete the record")
 
 
 def encode_parts(

@@ -50,6 +50,17 @@ def test_exported_masks_are_the_stored_ones_resized(
     assert np.array_equal(read_mask(exported), resize_mask(mask, frame_size))
 
 
+def test_a_picture_of_another_size_than_the_header_says_is_not_passed_on(tmp_path: Path) -> None:
+    parts = encode_parts(np.full((40, 60, 3), 90, np.uint8), None, None, quality=95)
+    name, data = encode_record(record_metadata(height=32, width=32), parts)
+    path = tmp_path / "log" / "ready" / "0" / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    result = export_records(tmp_path / "log", tmp_path / "out", PALETTE)
+    assert result.good == 0 and "is no JPEG of 32x32" in str(result.bad)
+    assert not (tmp_path / "out" / "images").exists()
+
+
 @pytest.mark.parametrize(
     ("frame_size", "moved"),
     [((360, 480), 294), ((480, 640), 388), ((720, 960), 625), ((1080, 1920), 1021)],
