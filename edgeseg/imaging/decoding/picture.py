@@ -98,7 +98,7 @@ def decode_picture(data: bytes, formats: Collection[str] = FORMATS) -> Picture:
             values = deep_color(np.array(image.convert("RGB")), data, formats)
         orientation = _orientation(image)  # Pillow turns a TIFF itself
     except DECODE_ERRORS as error:
-        raise refusal(error, ()) from None
+        raise refusal(error) from None
     return Picture(
         values=_upright(values, orientation),
         container=container,

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.imaging.decoding.declared_size import jpeg_size, webp_size
-from edgeseg.imaging.decoding.pillow import DECODE_ERRORS, FORMATS, PillowImage
+from edgeseg.imaging.decoding.file_kinds import why_unreadable
+from edgeseg.imaging.decoding.pillow import (
+    DECODE_ERRORS,
+    FORMATS,
+    PillowImage,
+    UnidentifiedImageError,
+)
 from edgeseg.imaging.decoding.pixel_limits import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of a TIFF
@@ -54,7 +60,9 @@ def open_picture(data: bytes, formats: Collection[str] = FORMATS) -> PillowImage
             tags: Any = image.tag_v2  # type: ignore[attr-defined]  # Any: of several types
             _check_size(tags.get(TILE_WIDTH, 1), tags.get(TILE_LENGTH, 1))
     except DECODE_ERRORS as error:
-        raise refusal(error, formats) from None
+        if isinstance(error, UnidentifiedImageError):
+            raise UnreadablePictureError(why_unreadable(data, formats)) from None
+        raise refusal(error) from None
     if image.format in ("JPEG", "MPO") and jpeg_size(data) != (image.height, image.width):
         raise UnreadablePictureError("is damaged (its headers do not agree about its size)")
     return image
@@ -73,10 +81,10 @@ def load_picture(image: PillowImage.Image, data: bytes) -> None:
     try:
         image.load()
     except DECODE_ERRORS as error:
-        raise refusal(error, ()) from None
+        raise refusal(error) from None
     if image.size != declared:
         raise UnreadablePictureError("is damaged (it decodes to another size than it declares)")
-    if data.startswith(PNG_START) and PNG_END not in data[-4096:]:
+    if data.startswith(PNG_START) and PNG_END not in data:
         raise UnreadablePictureError("is damaged (truncated)")
 
 
@@ -91,13 +99,11 @@ def _check_size(width: object, height: object) -> None:
         raise UnreadablePictureError(f"declares {width}x{height} pixels, more than {MAX_PIXELS}")
 
 
-def refusal(error: Exception, formats: Collection[str]) -> UnreadablePictureError:
+def refusal(error: Exception) -> UnreadablePictureError:
     """Return the reason that Pillow's error stands for."""
     if isinstance(error, UnreadablePictureError):
         return error
     if isinstance(error, PillowImage.DecompressionBombError):
         return UnreadablePictureError(f"declares more than {MAX_PIXELS} pixels")
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if "cannot identify" in reason:
-        return UnreadablePictureError(f"is damaged or no {', '.join(formats)} image")
     return UnreadablePictureError(f"is damaged ({reason})")

@@ -16,6 +16,7 @@ try:
         PngImagePlugin,
         PpmImagePlugin,
         TiffImagePlugin,
+        UnidentifiedImageError,
         WebPImagePlugin,
     )
     from PIL import Image as PillowImage
@@ -25,7 +26,7 @@ except ImportError:
         "run `pip install 'edgeseg[device]'`, or `pip install pillow`"
     ) from None
 
-__all__ = ["DECODE_ERRORS", "FORMATS", "PillowImage"]
+__all__ = ["DECODE_ERRORS", "FORMATS", "PillowImage", "UnidentifiedImageError"]
 
 # Pillow knows more formats, some of which start other programs.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")

@@ -185,4 +185,30 @@ def test_only_the_formats_that_are_asked_for() -> None:
     with pytest.raises(UnreadablePictureError, match="no PNG image"):
         decode_picture(files["JPEG"], ("PNG",))
     with pytest.raises(UnreadablePictureError, match="no JPEG, PNG, BMP"):
-        decode_picture(encoded(Image.new("RGB", (4, 4)), "GIF"))
+        decode_picture(b"hello")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (encoded(Image.new("RGB", (4, 4)), "GIF"), "is a GIF file, whatever its name"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC picture, whatever its name; save it as JPEG"),
+        (encoded(Image.new("RGB", (4, 4)), "JPEG2000"), "is a JPEG 2000 file"),
+        (tiff(np.zeros((4, 4)), t339=3), "a TIFF of a kind that is not read"),
+        (tiff(np.zeros((4, 4, 3), np.float32)), "a TIFF of a kind that is not read"),
+        (tiff(np.zeros((4, 4, 7), np.uint16)), "a TIFF of a kind that is not read"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(data: bytes, words: str) -> None:
+    with pytest.raises(UnreadablePictureError, match=words):
+        decode_picture(data)
+
+
+def test_12_bits_packed_into_bytes() -> None:
+    values = np.array([[0x123, 0x456, 0xFFF, 0]], np.uint16)
+    packed = bytes.fromhex("123456fff000")
+    data = tiff(np.frombuffer(packed, np.uint8)[None], t256=4, t258=12, t279=6)
+    picture = decode_picture(data)
+    assert picture.values.tolist() == values.tolist()
+    assert picture.container == DepthRange.full(12)
+    assert picture.rgb()[0, :, 0].tolist() == [0x12, 0x45, 0xFF, 0]
