@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-OWN = {
+OWN: dict[str, bytes | tuple[bytes, ...]] = {
     "JPEG": b"\xff\xd8\xff",
     "PNG": b"\x89PNG\r\n\x1a\n",
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),  # the latter two of BigTIFF
 }
-FOREIGN = {
+FOREIGN: dict[str, bytes | tuple[bytes, ...]] = {
     "GIF": b"GIF8",
     "JPEG 2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
     "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL "),
