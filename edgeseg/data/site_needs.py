@@ -17,6 +17,10 @@ NEEDED_BY: dict[Split, tuple[str, int]] = {
     "val": ("edgeseg export", MIN_EXPORT_VAL_FRAMES),
     "gate": ("edgeseg adapt", 1),
 }
+NO_FOOTAGE = (
+    "the site has no unlabelled frames to train on, and `edgeseg distill` needs some; add footage "
+    "with `edgeseg add footage PATH`"
+)
 ClassPixels = Mapping[Split, NDArray[np.int64]]  # labelled pixels of each class, (C,), by split
 MIN_CLASSES = 2  # that labelled frames must show: a model of one class learns nothing
 STATUS_HINT = "`edgeseg status` shows the pixels of each class"
@@ -91,7 +95,7 @@ def absent_classes_note(pixels: Iterable[int], names: Sequence[str]) -> str:
 
 def later_needs(site: Site) -> list[str]:
     """Return a sentence for each later step that would refuse this site."""
-    needs = []
+    needs = [] if site.frames("unlabelled") else [NO_FOOTAGE]
     for split, (command, least) in NEEDED_BY.items():
         number = len(site.frames(split))
         if number < least:

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from edgeseg.bundle import Bundle
 from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.data.frame_shapes import shape_advice
-from edgeseg.data.site_needs import MIN_EXPORT_VAL_FRAMES, label_warnings, labels_refusal
+from edgeseg.data.site_needs import (
+    MIN_EXPORT_VAL_FRAMES,
+    NO_FOOTAGE,
+    label_warnings,
+    labels_refusal,
+)
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import hamming_distances
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -198,10 +203,7 @@ def _warnings(
             "which flatters figures; label other times too"
         )
     if with_mask and not summary.total("unlabelled"):
-        warnings.append(
-            "there is no unlabelled footage for semi-supervised training to gain from; "
-            "use `edgeseg add footage`"
-        )
+        warnings.append(NO_FOOTAGE)
     if advice := shape_advice(
         [frame for frame in frames if frame.split != "gate"],
         site.config.train.imgsz,
@@ -240,6 +242,8 @@ def _next_command(summary: SiteSummary, refusal: str) -> str:
         return "edgeseg add labels IMAGES MASKS"
     if summary.total("val") < MIN_EXPORT_VAL_FRAMES:
         return "edgeseg add labels IMAGES MASKS --split val"
+    if not summary.total("unlabelled"):
+        return "edgeseg add footage PATH"
     if "train" not in finished:
         return "edgeseg train"
     if "distill" not in finished:

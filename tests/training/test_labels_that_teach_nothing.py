@@ -137,6 +137,18 @@ def test_status_sends_nobody_to_hours_that_end_in_a_refusal(site: Site) -> None:
     assert any("`edgeseg adapt` needs 1" in warning for warning in summary.warnings)
 
 
+def test_a_site_without_footage_is_told_before_a_supervised_training(
+    site: Site, tmp_path: Path
+) -> None:
+    site.save_frames([frame for frame in site.frames() if frame.split != "unlabelled"])
+    summary = summarize_site(site)
+    assert summary.next == "edgeseg add footage PATH"
+    assert any("`edgeseg distill` needs some" in warning for warning in summary.warnings)
+    said = Said()
+    train(site, config(method="suponly", steps=2, eval_every=2), tmp_path / "run", report=said)
+    assert any("`edgeseg distill` needs some" in sentence for sentence in said.sentences)
+
+
 def test_a_judging_split_must_have_frames_and_labels(site: Site) -> None:
     require_usable_labels(site, "val")
     with pytest.raises(DataError, match="0 gate frames"):
