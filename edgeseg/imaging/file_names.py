@@ -1,4 +1,4 @@
-"""File names: which ones are images, and the order in which people number them."""
+"""File names: which ones are images and videos, and the order in which people number them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ from pathlib import Path
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
+VIDEO_SUFFIXES = frozenset(
+    # MPEG-4 and QuickTime, Matroska and WebM, AVI, Windows Media, Flash, Ogg
+    ".mp4 .m4v .mov .qt .3gp .3g2 .f4v .mkv .webm .avi .divx .wmv .asf .flv .ogv .ogm "
+    # program and transport streams: discs, camcorders, receivers, network recorders
+    ".mpg .mpeg .mpe .m1v .m2v .vob .ts .m2t .mts .m2ts .trp "
+    # studio formats, and bare streams without a container
+    ".mxf .dv .y4m .nut .ivf .obu .mjpg .mjpeg .h264 .264 .avc .h265 .265 .hevc".split()
+)
 
 
 def is_image(path: Path) -> bool:
     """Return whether the file's name is that of an image."""
     return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def is_video(path: Path) -> bool:
+    """Return whether the file's name is that of a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def natural_sort_key(path: Path) -> list[tuple[int, str]]:

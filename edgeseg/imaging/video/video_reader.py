@@ -1,0 +1,266 @@
+"""Decodes a video from its first frame to its last, over whatever is damaged in between.
+
+FFmpeg reports a bad packet and can go on with the next; so does this reader, which counts what it
+loses. It gives up where nothing comes any more, and then says what there was.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from edgeseg.imaging.decoding.picture import Picture
+from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
+from edgeseg.imaging.video.frame_clock import FrameClock
+from edgeseg.imaging.video.frame_pixels import frame_picture
+from edgeseg.imaging.video.pyav import av
+
+CURE = "convert it with `ffmpeg -i IN -c:v libx264 OUT.mp4`"
+ASSUMED_FPS = 25.0  # of a video that tells neither its rate nor any times
+LEAST_FPS, MOST_FPS = 0.0001, 1000.0  # rates beyond are mistakes of the container
+MOST_FAILURES = 50  # reads in a row that give no packet, before the rest is given up
+MOST_FRUITLESS = 2000  # packets without a first frame, before the codec is called undecodable
+# A video with fewer packets than EXPECTED_SHARE of what it claims, less EXPECTED_SLACK, is cut off.
+EXPECTED_SHARE, EXPECTED_SLACK = 0.97, 2
+SECONDS_SLACK = 2.0  # likewise, in containers that tell their length in seconds only
+SMALL_SHARE = 0.01  # so few of the frames, lost before the first one, are no damage
+READ_ERRORS = (av.FFmpegError, OSError)
+
+
+class UnreadableVideoError(ValueError):
+    """A video that gives no frame; the message is a reason that follows the name of the file."""
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """One decoded frame.
+
+    Attributes:
+        time: Seconds since the first frame of the video; more than that of the frame before.
+        damaged: Whether the decoder had to make up parts of it.
+        frame: As FFmpeg decoded it.
+    """
+
+    time: float
+    damaged: bool
+    frame: av.VideoFrame
+
+    def picture(self) -> Picture:
+        """Convert the frame to a picture, upright.
+
+        Raises:
+            UnreadableVideoError: FFmpeg cannot convert its pixels.
+        """
+        try:
+            return frame_picture(self.frame)
+        except (av.FFmpegError, ValueError):
+            raise UnreadableVideoError(
+                f"has pixels ({self.frame.format.name}) that cannot be converted to RGB; {CURE}"
+            ) from None
+
+
+class VideoReader:
+    """The first good video stream of an open container.
+
+    Attributes:
+        expected: Frames by the container's own account, 0 if it does not say.
+        fps: Frames a second, None if the container does not say or cannot be believed.
+        decoded: Frames decoded so far.
+        lost: Packets that could not be decoded so far.
+    """
+
+    def __init__(
+        self, container: Any, *, threads: int = 0, most_failures: int = MOST_FAILURES
+    ) -> None:  # Any: av.container.InputContainer
+        """Choose the stream.
+
+        Args:
+            container: Is closed by `close`.
+            threads: Number of threads that decode, 0 for as many as there are cores.
+            most_failures: Reads in a row that may fail before the rest is given up.
+
+        Raises:
+            UnreadableVideoError: There is no video in the container, or no decoder for it.
+        """
+        self._container, self._most_failures = container, most_failures
+        self._stream = video_stream(container)
+        self._codec = self._stream.codec_context
+        if self._codec is None:
+            raise UnreadableVideoError(f"holds video for which there is no decoder here; {CURE}")
+        self._codec.thread_type = "AUTO"
+        self._codec.thread_count = threads or os.cpu_count() or 1
+        self._codec.options = {"max_pixels": str(MAX_PIXELS)}
+        self.fps = plausible_fps(self._stream)
+        self._packets_expected = self._index_length()
+        self.expected = self._packets_expected or self._frames_by_duration()
+        self.decoded = self.lost = 0
+        self._packets = self._lost_before_first = self._shown_damage = 0
+        self._seconds = 0.0  # of the last packet's end since the first one's start
+        self._read_failed = False
+
+    @property
+    def codec_name(self) -> str:
+        """What FFmpeg calls the codec, such as h264."""
+        return str(self._codec.codec.canonical_name)
+
+    def frames(self) -> Iterator[TimedFrame]:
+        """Yield every frame that can be decoded, in the order in which they are shown.
+
+        Raises:
+            UnreadableVideoError: There is not one.
+        """
+        clock = FrameClock(1 / (self.fps or ASSUMED_FPS), may_jump=self._clock_may_jump())
+        base = float(self._stream.time_base or 0)
+        duration = 0.0
+        for frame in self._decoded_frames():
+            stamp = frame.pts if frame.pts is not None else frame.dts
+            time = clock.time(None if stamp is None else stamp * base, duration)
+            duration = (frame.duration or 0) * base
+            self.decoded += 1
+            self._shown_damage += frame.is_corrupt
+            yield TimedFrame(time, frame.is_corrupt, frame)
+        if not self.decoded:
+            raise UnreadableVideoError(self._why_nothing())
+
+    def losses(self) -> list[str]:
+        """Return a sentence without subject for each kind of loss; complete after the last frame.
+
+        "ended after 300 of 600 frames: the file is truncated or damaged"
+        """
+        found = []
+        if self._packets_expected and _is_less(self._packets, self._packets_expected):
+            found.append(f"ended after {self.decoded} of {self._packets_expected} frames")
+        elif (seconds := self._seconds_expected()) and (
+            self._seconds < EXPECTED_SHARE * seconds - SECONDS_SLACK
+        ):
+            found.append(f"ended after {self._seconds:.0f} of {seconds:.0f} seconds")
+        elif self._read_failed:
+            found.append(f"ended after {self.decoded} frames, where it cannot be read any further")
+        found = [f"{ended}: the file is truncated or damaged" for ended in found]
+        inside = self.lost - self._lost_before_first
+        if inside or self._lost_before_first > SMALL_SHARE * self._packets:
+            damage = f", and {self._shown_damage} more show damage" if self._shown_damage else ""
+            found.append(f"has {self.lost} damaged frames, which are left out{damage}")
+        return found
+
+    def close(self) -> None:
+        """Close the container."""
+        self._container.close()
+
+    def _decoded_frames(self) -> Iterator[av.VideoFrame]:
+        for packet in self._demuxed_packets():
+            yield from self._decode(packet)
+            if not self.decoded and self._packets >= MOST_FRUITLESS:
+                break
+        yield from self._decode(None)  # what the decoder still holds
+
+    def _demuxed_packets(self) -> Iterator[av.Packet]:
+        """Yield the packets of the stream, over failed reads."""
+        failures, first = 0, None
+        while failures < self._most_failures:
+            try:
+                for packet in self._container.demux(self._stream):
+                    # At the end PyAV adds a packet that would drain the decoder; some containers
+                    # hold empty ones in the middle, which would do the same.
+                    if not packet.size:
+                        continue
+                    failures = 0
+                    self._packets += 1
+                    if packet.dts is not None:
+                        first = packet.dts if first is None else first
+                        ends = packet.dts - first + (packet.duration or 0)
+                        self._seconds = max(self._seconds, float(ends * self._stream.time_base))
+                    yield packet
+                return
+            except READ_ERRORS:
+                failures += 1
+        self._read_failed = True
+
+    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+        try:
+            return list(self._codec.decode(packet))
+        except EOFError:
+            return []
+        except (*READ_ERRORS, ValueError, MemoryError):
+            self.lost += 1
+            self._lost_before_first += not self.decoded
+            return []
+
+    def _why_nothing(self) -> str:
+        if not self._packets:
+            return "holds no frames: it was cut off or never finished when it was recorded"
+        return (
+            f"holds {self.codec_name} video of which no frame can be decoded here; "
+            f"if it plays elsewhere, {CURE}"
+        )
+
+    def _index_length(self) -> int:
+        """Return the number of packets by the container's index or header, 0 if it has none.
+
+        In a fragmented file the index grows while it is read, so what it holds at the start is no
+        length; but such a file tells no number of frames either.
+        """
+        frames = int(self._stream.frames)
+        if not 0 < frames < 1e9:
+            return 0
+        # An edit list hides some of the frames that the header of a MOV or MP4 file counts.
+        is_mov = "mov" in self._container.format.name.split(",")
+        return min(frames, len(self._stream.index_entries) or frames) if is_mov else frames
+
+    def _frames_by_duration(self) -> int:
+        stream, container = self._stream.duration, self._container.duration
+        seconds = 0.0
+        if stream is not None and self._stream.time_base:
+            seconds = float(stream * self._stream.time_base)
+        elif container is not None:
+            seconds = container / av.time_base
+        frames = seconds * (self.fps or 0.0)
+        return round(frames) if 0 < frames < 1e9 else 0
+
+    def _seconds_expected(self) -> float:
+        """Return the length that a Matroska file claims for its video, 0 if it does not.
+
+        Of the whole file's length it is the video's only where nothing else is in the file.
+        """
+        if "matroska" not in self._container.format.name:
+            return 0.0
+        hours, _, rest = self._stream.metadata.get("DURATION", "").partition(":")
+        minutes, _, seconds = rest.partition(":")
+        try:
+            return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        except ValueError:
+            pass
+        alone = len(self._container.streams) == 1
+        return (self._container.duration or 0) / av.time_base if alone else 0.0
+
+    def _clock_may_jump(self) -> bool:
+        return bool(self._container.format.flags & av.format.Flags.ts_discont)
+
+
+def plausible_fps(stream: Any) -> float | None:  # Any: av.video.stream.VideoStream
+    """Return the frames a second of a stream, None where none are told that can be."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and LEAST_FPS <= rate <= MOST_FPS:
+            return float(rate)
+    return None
+
+
+def video_stream(container: Any) -> Any:  # Any: av.video.stream.VideoStream
+    """Return the stream that FFmpeg would choose, but no cover of a piece of music.
+
+    Raises:
+        UnreadableVideoError: There is none.
+    """
+    cover = av.stream.Disposition.attached_pic
+    videos = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not videos:
+        sound = "sound, but " if container.streams.audio else ""
+        raise UnreadableVideoError(f"holds {sound}no video")
+    best = container.streams.best("video")
+    return best if best in videos else videos[0]
+
+
+def _is_less(found: int, expected: int) -> bool:
+    return found < EXPECTED_SHARE * expected - EXPECTED_SLACK
