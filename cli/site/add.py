@@ -106,7 +106,7 @@ def _print_footage(result: AddFootageResult) -> None:
     if result.restored:
         say(f"restored {result.restored} image files that were gone")
     _print_names("could not be read", result.unreadable)
-    _print_names("ended early, what could be decoded was used", result.partial)
+    _print_names("damaged or cut off, what could be decoded was used", result.partial)
     for note in result.notes:
         say(f"note: {note}")
     _print_names("skipped, neither image nor video", [str(path) for path in result.skipped])

@@ -22,6 +22,7 @@ __all__ = [
     "drawing",
     "encode_palette_png",
     "file_names",
+    "footage_walk",
     "fit_frame",
     "frame_fit",
     "image_codec",
@@ -34,6 +35,7 @@ __all__ = [
     "resize",
     "resize_image",
     "resize_mask",
+    "video",
 ]
 
 __getattr__ = lazy_names(

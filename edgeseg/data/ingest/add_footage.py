@@ -8,7 +8,6 @@ it ended or was killed, changes nothing that is there and ends in the same site.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +22,12 @@ from edgeseg.data.ingest.image_files import (
     shrink_to_max_side,
 )
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
-from edgeseg.data.ingest.video_files import Video, open_video
+from edgeseg.data.ingest.video_files import deep_samples, sampled_frames
 from edgeseg.errors import DataError
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.perceptual_hash import dhash
+from edgeseg.imaging.video.recorded_video import open_recorded_video
+from edgeseg.imaging.video.video_reader import UnreadableVideoError, VideoReader
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 
@@ -43,7 +44,7 @@ class AddFootageResult:
         duplicates: Samples dropped because a near-duplicate is in the site.
         withheld: Unlabelled frames, in the whole site, too near val or gate to be trained on.
         unreadable: "file: reason" for every file that could not be read.
-        partial: "file: how much" for videos that end early.
+        partial: "file: how much" for videos that end early or are damaged inside.
         skipped: Files that are neither images nor videos.
         advice: On frames whose shape `train.imgsz` does not have; empty if all is well.
         with_more: Names of image files with more pages or frames than the first, which was used.
@@ -87,7 +88,7 @@ def add_footage(
         deep = DeepPictures(site)
         deep.choose([path for image_paths in files.folders for path in image_paths])
         for video_path in files.videos:
-            _add_video(writer, video_path, camera, result, report)
+            _add_video(writer, video_path, camera, deep, result, report)
         for image_paths in files.folders:
             _add_images(writer, image_paths, camera, deep, result, report)
         result.withheld = writer.save()
@@ -105,36 +106,43 @@ def add_footage(
 
 
 def _add_video(
-    writer: SiteWriter, path: Path, camera: str, result: AddFootageResult, report: ProgressReporter
+    writer: SiteWriter,
+    path: Path,
+    camera: str,
+    deep: DeepPictures,
+    result: AddFootageResult,
+    report: ProgressReporter,
 ) -> None:
-    with ExitStack() as stack:
-        try:
-            video = stack.enter_context(open_video(path))
-        except DataError as error:
-            result.unreadable.append(str(error))
-            return
-        report.start(path.name, video.expected or None)
-        _add_samples(writer, video, path, camera, result, report)
+    try:
+        with open_recorded_video(path) as video:
+            report.start(path.name, video.expected or None)
+            _add_samples(writer, video, path, camera, deep, result, report)
+            result.partial += [f"{path}: {loss}" for loss in video.losses()]
+    except UnreadableVideoError as error:
+        result.unreadable.append(f"{path}: {error}")
+    finally:
         report.stop()
-        if not video.decoded:
-            result.unreadable.append(f"{path}: has no frame that can be decoded")
-        elif video.cut_short:
-            result.partial.append(
-                f"{path}: ends or breaks after {video.decoded} of {video.expected} frames"
-            )
 
 
 def _add_samples(
     writer: SiteWriter,
-    video: Video,
+    video: VideoReader,
     path: Path,
     camera: str,
+    deep: DeepPictures,
     result: AddFootageResult,
     report: ProgressReporter,
 ) -> None:
     config = writer.site.config.data
     kept_before = result.kept
-    for time, rgb in video.samples(config.fps, report.advance):
+    for frame in sampled_frames(video, config.fps, report.advance):
+        picture = frame.picture()
+        if picture.container is not None and deep.range is None:
+            deep.choose_by(deep_samples(path, config.fps))
+        try:
+            rgb = deep.rgb(picture, path)
+        except DataError as error:
+            raise UnreadableVideoError(str(error).removeprefix(f"{path}: ")) from None
         result.read += 1
         image_hash = dhash(rgb)
         small = shrink_to_max_side(rgb, config.max_side)
@@ -149,11 +157,12 @@ def _add_samples(
         if writer.has_near_duplicate(image_hash):
             result.duplicates += 1
             continue
+        deep.save()
         writer.put_image(
             small,
             data,
             camera=camera,
-            time=time,
+            time=frame.time,
             source=str(path),
             origin="footage",
             image_hash=image_hash,

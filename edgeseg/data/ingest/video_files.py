@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
 
+from edgeseg.imaging.decoding.depth_range import DeepPixels, DepthRange
+from edgeseg.imaging.video.recorded_video import open_recorded_video
 from edgeseg.imaging.video.video_reader import TimedFrame, VideoReader
 
+DEEP_SAMPLES = 100  # frames by which a range of more than 8 bits is chosen
 TIME_TOLERANCE = 1e-3  # of a sampling interval: containers round the times of frames
 
 
@@ -34,3 +39,16 @@ def sampled_frames(
         if interval > last_interval and not frame.damaged:
             last_interval = interval
             yield frame
+
+
+def deep_samples(path: Path, fps: float) -> Iterator[tuple[DeepPixels, DepthRange]]:
+    """Yield values and full range of the first samples of a video with more than 8 bits.
+
+    Raises:
+        UnreadableVideoError: It cannot be opened.
+    """
+    with open_recorded_video(path) as video:
+        for frame in islice(sampled_frames(video, fps, lambda count: None), DEEP_SAMPLES):
+            picture = frame.picture()
+            if picture.container is not None:
+                yield picture.values, picture.container

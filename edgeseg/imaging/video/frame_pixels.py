@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.decoding.depth_range import DeepPixels, DepthRange
 from edgeseg.imaging.decoding.picture import Picture
 from edgeseg.imaging.video.pyav import av
@@ -23,22 +25,55 @@ UNTURNED = (1, 0, 0, 1)  # how columns and rows of the stored picture run in the
 DEGREES_OFF = 1.0  # from a right angle, which is as good as one
 
 
-def frame_picture(frame: av.VideoFrame) -> Picture:
-    """Convert a frame to a picture, upright: gray of more than 8 bits as it is, all else to RGB.
+class FrameConverter:
+    """Makes pictures of the frames of one video.
 
-    Raises:
-        av.FFmpegError: FFmpeg cannot convert this pixel format.
+    FFmpeg's filters do it, as they do for `ffmpeg -i`: they alone know where the colors of a frame
+    lie between its pixels. They are set up anew when frames change their size or kind.
     """
-    values, container = _deep_gray(frame)
-    if container is None:
-        values = frame.to_ndarray(format="rgb24", interpolation="BICUBIC", threads=1)
-    return Picture(
-        values=turned(values, orientation(frame)),
-        container=container,
-        orientation=1,
-        plain=False,
-        more=False,
+
+    def __init__(self) -> None:
+        self._kind: tuple[object, ...] = ()
+        self._graph: Any = None  # Any: av.filter.Graph
+
+    def picture(self, frame: av.VideoFrame) -> Picture:
+        """Convert a frame, upright: gray of more than 8 bits as it is, all else to RGB.
+
+        Raises:
+            av.FFmpegError: FFmpeg cannot convert this pixel format.
+        """
+        values, container = _deep_gray(frame)
+        if container is None:
+            values = self._rgb(frame)
+        return Picture(
+            values=turned(values, orientation(frame)),
+            container=container,
+            orientation=1,
+            plain=False,
+            more=False,
+        )
+
+    def _rgb(self, frame: av.VideoFrame) -> Image:
+        kind = frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range
+        if kind != self._kind:
+            self._graph = _rgb_graph(frame)
+            self._kind = kind
+        self._graph.vpush(frame)
+        return np.asarray(self._graph.vpull().to_ndarray(), np.uint8)
+
+
+def _rgb_graph(frame: av.VideoFrame) -> Any:  # Any: av.filter.Graph
+    """Return FFmpeg filters that turn frames of this size and kind into RGB."""
+    graph = av.filter.Graph()
+    graph.threads = 1
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
     )
+    rgb, sink = graph.add("format", "rgb24"), graph.add("buffersink")
+    source.link_to(rgb)
+    rgb.link_to(sink)
+    graph.configure()
+    return graph
 
 
 def _deep_gray(frame: av.VideoFrame) -> tuple[DeepPixels, DepthRange | None]:

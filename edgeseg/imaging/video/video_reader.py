@@ -14,7 +14,7 @@ from typing import Any
 from edgeseg.imaging.decoding.picture import Picture
 from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.imaging.video.frame_clock import FrameClock
-from edgeseg.imaging.video.frame_pixels import frame_picture
+from edgeseg.imaging.video.frame_pixels import FrameConverter
 from edgeseg.imaging.video.pyav import av
 
 CURE = "convert it with `ffmpeg -i IN -c:v libx264 OUT.mp4`"
@@ -41,11 +41,13 @@ class TimedFrame:
         time: Seconds since the first frame of the video; more than that of the frame before.
         damaged: Whether the decoder had to make up parts of it.
         frame: As FFmpeg decoded it.
+        converter: Of the video, which makes pictures of its frames.
     """
 
     time: float
     damaged: bool
     frame: av.VideoFrame
+    converter: FrameConverter
 
     def picture(self) -> Picture:
         """Convert the frame to a picture, upright.
@@ -54,7 +56,7 @@ class TimedFrame:
             UnreadableVideoError: FFmpeg cannot convert its pixels.
         """
         try:
-            return frame_picture(self.frame)
+            return self.converter.picture(self.frame)
         except (av.FFmpegError, ValueError):
             raise UnreadableVideoError(
                 f"has pixels ({self.frame.format.name}) that cannot be converted to RGB; {CURE}"
@@ -113,14 +115,14 @@ class VideoReader:
         """
         clock = FrameClock(1 / (self.fps or ASSUMED_FPS), may_jump=self._clock_may_jump())
         base = float(self._stream.time_base or 0)
-        duration = 0.0
+        duration, converter = 0.0, FrameConverter()
         for frame in self._decoded_frames():
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = clock.time(None if stamp is None else stamp * base, duration)
             duration = (frame.duration or 0) * base
             self.decoded += 1
             self._shown_damage += frame.is_corrupt
-            yield TimedFrame(time, frame.is_corrupt, frame)
+            yield TimedFrame(time, frame.is_corrupt, frame, converter)
         if not self.decoded:
             raise UnreadableVideoError(self._why_nothing())
 
@@ -141,8 +143,9 @@ class VideoReader:
         found = [f"{ended}: the file is truncated or damaged" for ended in found]
         inside = self.lost - self._lost_before_first
         if inside or self._lost_before_first > SMALL_SHARE * self._packets:
-            damage = f", and {self._shown_damage} more show damage" if self._shown_damage else ""
-            found.append(f"has {self.lost} damaged frames, which are left out{damage}")
+            are = "frame, which is" if self.lost == 1 else "frames, which are"
+            damage = f"; {self._shown_damage} more show damage" if self._shown_damage else ""
+            found.append(f"has {self.lost} damaged {are} left out{damage}")
         return found
 
     def close(self) -> None:
@@ -236,7 +239,7 @@ class VideoReader:
         return (self._container.duration or 0) / av.time_base if alone else 0.0
 
     def _clock_may_jump(self) -> bool:
-        return bool(self._container.format.flags & av.format.Flags.ts_discont)
+        return bool(self._container.format.flags & av.format.Flags.ts_discont.value)
 
 
 def plausible_fps(stream: Any) -> float | None:  # Any: av.video.stream.VideoStream

@@ -1,8 +1,7 @@
 """Live cameras: only the newest frame counts, and a lost camera is opened again until it returns.
 
-USB cameras, CSI sensors and network streams (RTSP, HTTP and the like) alike. The time-outs of a
-silent network stream are `TIMEOUT_MS`, the pauses between attempts to reconnect `FIRST_PAUSE` to
-`LONGEST_PAUSE`.
+USB cameras, CSI sensors and network streams (RTSP, HTTP and the like) alike. The pauses between
+attempts to reconnect are `FIRST_PAUSE` to `LONGEST_PAUSE`.
 """
 
 from __future__ import annotations
@@ -11,28 +10,30 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.opencv import cv2, silence_opencv
+from edgeseg.imaging.video.video_reader import UnreadableVideoError
 from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back
-# For opening a network stream and for each read of it; FFmpeg's own default waits half a minute on
-# a frozen stream.
-TIMEOUT_MS = 5_000
 STOP_CHECK_SECONDS = 0.2  # a reader that waits for a frame checks so often whether it should stop
 
 
 class VideoCapture(Protocol):
-    """The part of cv2.VideoCapture that is used."""
+    """An open device or stream.
 
-    def read(self) -> tuple[bool, Any]:  # Any: an image, or None
-        """Return whether there is a next image, and the image."""
+    Attributes:
+        fps: Frames a second, None if it does not say.
+    """
+
+    fps: float | None
+
+    def read(self) -> Image | None:
+        """Wait for the next image, (H, W, 3) uint8 RGB; None once the camera is lost."""
 
     def release(self) -> None:
         """Let go of the device."""
@@ -66,23 +67,28 @@ class LiveCamera:
             name: What messages call the source.
             camera: What frames call the camera.
             on_message: Is told, from another thread, when the camera is lost and when it is back.
-            fps: Frames a second of an overlay video made from this camera.
+            fps: Frames a second; what the device itself says if left out.
             pauses: The first and the longest pause, in seconds, between attempts to connect.
 
         Raises:
             SourceError: The first attempt fails.
         """
-        capture = connect()
+        try:
+            capture = connect()
+        except UnreadableVideoError as error:
+            raise SourceError(f"{name} {error}") from None
         if capture is None:
             raise SourceError(
                 f"{name} cannot be opened; check that it is switched on and connected, that "
                 "address, user and password are right, and that no other program uses it"
             )
-        self.name, self.fps, self.statistics = name, fps, SourceStatistics()
+        self.name, self.statistics = name, SourceStatistics()
+        self.fps = capture.fps if fps is None else fps
         self._connect, self._camera = connect, camera
         self._on_message, self._pauses = on_message, pauses
         # Image, number and time of the newest frame, None once it was taken; guarded by `_changed`.
         self._newest: tuple[Image, int, int] | None = None
+        self._number = 0  # of the next frame
         self._lost = False
         self._changed = threading.Condition()
         self._stop = threading.Event()
@@ -93,9 +99,15 @@ class LiveCamera:
         self._thread.start()
 
     def frames(self, stop: threading.Event) -> Iterator[SourceFrame]:
-        """Yield the newest frame each time, until `stop` is set."""
+        """Yield the newest frame each time, until `stop` is set.
+
+        Raises:
+            SourceError: The thread that reads has ended, which nothing should make it do.
+        """
         began = time.monotonic_ns()
         while not stop.is_set():
+            if not self._thread.is_alive() and not self._stop.is_set():
+                raise SourceError(f"{self.name} is not read any more; start again")
             with self._changed:
                 if self._newest is None:
                     self._changed.wait(STOP_CHECK_SECONDS)
@@ -114,55 +126,60 @@ class LiveCamera:
     def _read_until_stopped(self, capture: VideoCapture | None) -> None:
         """Read, and connect again after each failure: the reader thread.
 
+        Nothing that a driver, a decoder or `on_message` raises ends it: with it would end the only
+        way back to the camera.
+
         Args:
             capture: The open camera; None between a failed attempt to connect and the next.
         """
-        number, pauses = 0, reconnect_pauses(*self._pauses)
+        pauses = reconnect_pauses(*self._pauses)
         while not self._stop.is_set():
             if capture is not None:
-                first_number = number
-                number = self._read_until_lost(capture, number)
-                capture.release()
-                if number > first_number:
+                first_number = self._number
+                with suppress(Exception):
+                    self._read_until_lost(capture)
+                with suppress(Exception):
+                    capture.release()
+                if self._number > first_number:
                     # It worked meanwhile. A camera that opens but gives no frame counts as a failed
                     # attempt, so its pauses go on growing.
                     pauses = reconnect_pauses(*self._pauses)
                 if not self._lost and not self._stop.is_set():
                     self._lost = True
-                    self._on_message(
-                        f"{self.name} was lost after {number} frames; trying again until it returns"
+                    self._say(
+                        f"{self.name} was lost after {self._number} frames; "
+                        "trying again until it returns"
                     )
             self._stop.wait(next(pauses))
-            capture = None if self._stop.is_set() else self._connect()
+            capture = None
+            if not self._stop.is_set():
+                with suppress(Exception):
+                    capture = self._connect()
         if capture is not None:
-            capture.release()
+            with suppress(Exception):
+                capture.release()
 
-    def _read_until_lost(self, capture: VideoCapture, number: int) -> int:
-        """Read until the camera fails or is closed.
-
-        Args:
-            capture: The open camera.
-            number: The number of the next frame.
-
-        Returns:
-            The number of the frame that would have been next.
-        """
+    def _read_until_lost(self, capture: VideoCapture) -> None:
+        """Read until the camera fails or is closed."""
         while not self._stop.is_set():
-            read, image = capture.read()
-            if not read:
-                break
+            image = capture.read()
+            if image is None:
+                return
             moment = time.monotonic_ns()
-            rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
             if self._lost:
                 self._lost = False
                 self.statistics.reconnects += 1
-                self._on_message(f"{self.name} is back")
+                self._say(f"{self.name} is back")
             with self._changed:
                 self.statistics.dropped += self._newest is not None
-                self._newest = rgb, number, moment
+                self._newest = image, self._number, moment
                 self._changed.notify()
-            number += 1
-        return number
+            self._number += 1
+
+    def _say(self, message: str) -> None:
+        """Tell a message, if whoever takes it still can: standard error may be a full disk."""
+        with suppress(Exception):
+            self._on_message(message)
 
 
 def reconnect_pauses(first: float, longest: float) -> Iterator[float]:
@@ -175,27 +192,3 @@ def reconnect_pauses(first: float, longest: float) -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.75, 1.25)
         pause = min(2 * pause, longest)
-
-
-def opencv_connector(
-    device: int | str, backend: int, *, timeouts: bool = False
-) -> Callable[[], VideoCapture | None]:
-    """Return a function that opens a device, an address or a GStreamer pipeline with OpenCV.
-
-    Args:
-        device: Camera number, device file, address or pipeline.
-        backend: One of cv2.CAP_*.
-        timeouts: Whether to give up on a silent stream after `TIMEOUT_MS`; only the FFmpeg back end
-            takes such options.
-    """
-    silence_opencv()
-    options: list[int] = []
-    if timeouts:
-        options += [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS]
-        options += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
-
-    def connect() -> VideoCapture | None:
-        capture = cv2.VideoCapture(device, backend, options)
-        return capture if capture.isOpened() else None
-
-    return connect

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
-from edgeseg.imaging.video.frame_pixels import frame_picture
+from edgeseg.imaging.video.frame_pixels import FrameConverter
 from edgeseg.imaging.video.pyav import av
 from edgeseg.imaging.video.video_reader import (
     READ_ERRORS,
@@ -18,11 +20,13 @@ from edgeseg.imaging.video.video_reader import (
     plausible_fps,
     video_stream,
 )
+from edgeseg.runtime.sources.source_names import redact
 
 OPEN_SECONDS = 5.0  # for connecting, and as much again for the first packets
 READ_SECONDS = 8.0  # for each packet; some cameras send a picture every few seconds
 BLIND_SECONDS = 10.0  # with packets but without a picture, after which a camera is lost
 MOST_BAD_READS = 50  # in a row: more are no disturbance
+AFTER_QUESTION_SECONDS = 1.0  # until a server has noticed that a client is gone
 LARGE = 1920 * 1200  # pixels of a frame beyond which one core may be too slow to decode it
 # FFmpeg asks RTSP servers for UDP otherwise, whose packets get lost on busy networks.
 LIVE_OPTIONS = {"rtsp_flags": "prefer_tcp", "max_pixels": str(MAX_PIXELS)}
@@ -52,6 +56,27 @@ def open_stream(address: str, *, live: bool = True) -> Any:  # Any: av.container
     )
 
 
+def is_finished_playlist(address: str) -> bool:
+    """Return whether a playlist (HLS) has an end; one of a live camera grows for ever.
+
+    Raises:
+        SourceError: It is of a kind that this FFmpeg cannot read.
+    """
+    if address.partition("?")[0].lower().endswith(".mpd") and "dash" not in av.formats_available:
+        raise SourceError(
+            f"{redact(address)} is a DASH playlist, for which there is no reader here; "
+            "give the camera's HLS (.m3u8) or RTSP address"
+        )
+    try:
+        container = open_stream(address, live=False)
+    except READ_ERRORS:
+        return False  # the attempt to open it as a camera says so
+    try:
+        return container.duration is not None
+    finally:
+        container.close()
+
+
 class NetworkCapture:
     """A live network stream, one picture at a time.
 
@@ -59,13 +84,18 @@ class NetworkCapture:
         fps: Frames a second, None if the stream does not say.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, depth: DepthRange | None = None) -> None:
         """Open the stream.
+
+        Args:
+            address: Of a camera or a server.
+            depth: The range of gray pictures of more than 8 bits; all they can hold if left out.
 
         Raises:
             av.FFmpegError: It cannot be opened.
             UnreadableVideoError: It holds no video.
         """
+        self._depth = depth
         self._container = open_stream(address)
         self._stream = video_stream(self._container)
         self._codec = self._stream.codec_context
@@ -78,6 +108,7 @@ class NetworkCapture:
         self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         has_rate = self._container.format.name not in WITHOUT_RATE
         self.fps = plausible_fps(self._stream) if has_rate else None
+        self._converter = FrameConverter()
         self._packets = self._demuxed_packets()
         self._frames: deque[av.VideoFrame] = deque()
 
@@ -96,7 +127,7 @@ class NetworkCapture:
                     self._frames.extend(self._codec.decode(packet))
                     if time.monotonic() - began > BLIND_SECONDS:
                         return None
-                return frame_picture(self._frames.popleft()).rgb()
+                return self._converter.picture(self._frames.popleft()).rgb(self._depth)
             except (*READ_ERRORS, ValueError):
                 continue
         return None
@@ -119,3 +150,27 @@ class NetworkCapture:
                 bad_reads += 1
             except READ_ERRORS:
                 return
+
+
+def network_connector(
+    address: str, depth: DepthRange | None = None, *, was_asked: bool = False
+) -> Callable[[], NetworkCapture | None]:
+    """Return a function that opens an address; what it returns is None if that fails.
+
+    Args:
+        address: Of a camera or a server.
+        depth: See `NetworkCapture`.
+        was_asked: Whether the server was asked a question before. A camera that serves one client
+            at a time may not have noticed yet that this client is gone: it gets a second attempt.
+    """
+
+    def connect() -> NetworkCapture | None:
+        for pause in (0.0, AFTER_QUESTION_SECONDS) if was_asked else (0.0,):
+            time.sleep(pause)
+            try:
+                return NetworkCapture(address, depth)
+            except READ_ERRORS:
+                continue
+        return None
+
+    return connect

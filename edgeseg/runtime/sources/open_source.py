@@ -6,20 +6,27 @@ The addresses are those that users of NVIDIA's jetson-inference know.
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeseg.errors import SourceError
 from edgeseg.imaging.decoding.depth_range import DepthRange
-from edgeseg.imaging.file_names import is_image, natural_sort_key
+from edgeseg.imaging.file_names import is_image, is_video
+from edgeseg.imaging.footage_walk import is_named, named_files
 from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.sources.base import Source
-from edgeseg.runtime.sources.live_camera import LiveCamera, opencv_connector
-from edgeseg.runtime.sources.recorded_files import VIDEO_SUFFIXES, ImageFiles, VideoFiles
+from edgeseg.runtime.sources.http_answer import ask_server, is_recording
+from edgeseg.runtime.sources.live_camera import LiveCamera
+from edgeseg.runtime.sources.network_stream import is_finished_playlist, network_connector
+from edgeseg.runtime.sources.opencv_capture import opencv_connector
+from edgeseg.runtime.sources.recorded_files import ImageFiles
 from edgeseg.runtime.sources.source_names import redact, safe_name
+from edgeseg.runtime.sources.video_files import VideoFiles
 
 STREAM_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtp", "udp", "tcp", "http", "https"})
+DEVICE_FOLDERS = ("/dev/video", "/dev/v4l/")
 KNOWN_ADDRESSES = (
     "a camera number, /dev/videoN, csi://N, rtsp://..., a video, a folder of pictures "
     "or a quoted glob"
@@ -52,17 +59,18 @@ def open_source(
     Raises:
         SourceError: There is nothing of that name, or it cannot be opened.
     """
-    scheme, _, rest = address.partition("://")
+    before, mark, rest = address.partition("://")
+    scheme = before.lower() if mark else ""
     if not address:
         raise SourceError(f"the source is empty; give {KNOWN_ADDRESSES}")
-    if address.isdecimal() or address.startswith("/dev/video") or scheme == "v4l2":
+    if address.isdecimal() or address.startswith(DEVICE_FOLDERS) or scheme == "v4l2":
         device = rest if scheme == "v4l2" else address
         return _open_device(device, camera or safe_name(device), on_message)
     if scheme == "csi":
         return _open_csi(rest, camera, on_message)
-    if "://" in address and scheme != "file":
-        return _open_stream(address, scheme, camera, on_message)
-    return _open_files(rest if scheme == "file" else address, camera, depth)
+    if scheme and scheme != "file":
+        return _open_stream(address, scheme, camera, on_message, depth)
+    return _open_files(rest if scheme else address, camera, depth)
 
 
 def _open_device(device: str, camera: str, on_message: Callable[[str], None]) -> Source:
@@ -84,7 +92,11 @@ def _open_csi(sensor: str, camera: str | None, on_message: Callable[[str], None]
 
 
 def _open_stream(
-    address: str, scheme: str, camera: str | None, on_message: Callable[[str], None]
+    address: str,
+    scheme: str,
+    camera: str | None,
+    on_message: Callable[[str], None],
+    depth: DepthRange | None,
 ) -> Source:
     shown = redact(address)  # nothing below may say the address itself: it may hold a password
     if scheme not in STREAM_SCHEMES:
@@ -95,56 +107,60 @@ def _open_stream(
     # "rtsp://bob:***@10.0.0.7:554/live?x=1" gives the place "10.0.0.7:554/live".
     place = shown.partition("://")[2].rpartition("@")[2].partition("?")[0]
     name = camera or safe_name(place)
-    if scheme.startswith("http") and Path(place).suffix.lower() in VIDEO_SUFFIXES:
-        return VideoFiles([address], shown, name)  # a file on a server, of which no frame is lost
-    connect = opencv_connector(address, cv2.CAP_FFMPEG, timeouts=True)
+    was_asked = scheme.startswith("http")
+    if was_asked and _is_recording_on_server(address):
+        return VideoFiles([address], shown, name, depth=depth)  # of which no frame is lost
+    connect = network_connector(address, depth, was_asked=was_asked)
     return LiveCamera(connect, shown, name, on_message=on_message)
 
 
+def _is_recording_on_server(address: str) -> bool:
+    answer = ask_server(address)
+    if answer is None:
+        return False
+    if answer.is_playlist:
+        return is_finished_playlist(address)
+    return is_recording(address, answer)
+
+
 def _open_files(address: str, camera: str | None, depth: DepthRange | None) -> Source:
-    path = Path(address).expanduser()
-    if path.is_dir():
-        entries = sorted(
-            (entry for entry in path.iterdir() if entry.is_file()), key=natural_sort_key
-        )
-        return _open_image_or_video_files(entries, address, camera, depth, listed=[path])
-    if path.is_file():
-        if is_image(path):
-            return ImageFiles([path], address, camera, depth)
-        return VideoFiles([str(path)], address, camera)
-    if glob.has_magic(address):
-        names = glob.glob(str(path), recursive=True)  # noqa: PTH207  # as in a shell
-        matches = [
-            match for match in sorted(map(Path, names), key=natural_sort_key) if match.is_file()
-        ]
-        # "photos/**/*.jpg" walks through all of photos.
-        walked = [Path(str(path).partition("**")[0] or ".")] if "**" in address else []
-        return _open_image_or_video_files(matches, address, camera, depth, listed=walked)
-    raise SourceError(f"{redact(address)} does not exist; give {KNOWN_ADDRESSES}")
-
-
-def _open_image_or_video_files(
-    paths: Sequence[Path],
-    name: str,
-    camera: str | None,
-    depth: DepthRange | None,
-    *,
-    listed: Sequence[Path],
-) -> Source:
-    """Open files as one source; `listed` are the folders in which they were found."""
+    try:
+        paths = named_files(address)
+        exists = bool(paths) or is_named(address)
+        is_named_file = exists and len(paths) == 1 and paths[0] == Path(address)
+    except OSError as error:
+        raise SourceError(
+            f"{redact(address)} cannot be opened ({error.strerror}); "
+            "check its name and permissions"
+        ) from None
+    if not exists and not glob.has_magic(address):
+        raise SourceError(f"{redact(address)} does not exist; give {KNOWN_ADDRESSES}")
     images = [path for path in paths if is_image(path)]
-    videos = [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
+    videos = [path for path in paths if is_video(path)]
+    if is_named_file and not images:
+        videos = paths  # whoever names one file knows what it is: its suffix need not say it
     if images and videos:
         raise SourceError(
-            f"{name} holds both pictures and videos; "
-            f"name one kind with a glob such as '{name.rstrip('/')}/*.jpg'"
+            f"{address} holds both pictures and videos; name one kind with a glob such as "
+            f"'{address.rstrip('/')}/**/*{images[0].suffix}'"
         )
     if not images and not videos:
-        raise SourceError(f"{name} holds no picture or video; give {KNOWN_ADDRESSES}")
-    source = (
-        ImageFiles(images, name, camera, depth)
+        raise SourceError(f"{address} holds no picture or video; give {KNOWN_ADDRESSES}")
+    source: ImageFiles | VideoFiles = (
+        ImageFiles(images, address, camera, depth)
         if images
-        else VideoFiles([str(path) for path in videos], name, camera)
+        else VideoFiles(videos, address, camera, depth=depth)
     )
-    source.reads = [*source.reads, *listed]
+    source.reads = [*source.reads, *_walked(address)]
     return source
+
+
+def _walked(address: str) -> list[Path]:
+    """Return the folders in which all files are looked for."""
+    path = Path(address)
+    if not path.exists():
+        path = Path(os.path.expanduser(address))  # noqa: PTH111  # pathlib fails on unknown users
+    if path.is_dir():
+        return [path]
+    # "photos/**/*.jpg" walks through all of photos.
+    return [Path(address.partition("**")[0] or ".")] if "**" in address else []

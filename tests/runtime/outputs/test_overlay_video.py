@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import subprocess
 import sys
@@ -59,14 +61,26 @@ def test_an_older_video_is_replaced_only_by_a_whole_one(tmp_path: Path) -> None:
     assert len(read_video(tmp_path / "out.mp4")) == 1
 
 
-def test_a_video_that_did_not_reach_the_disk_is_an_error(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_what_there_is_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class FullDisk(io.FileIO):
+        def write(self, data: object) -> int:
+            if self.tell() > 20_000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)  # type: ignore[arg-type]
+
+    def open_full(path: Path, mode: str) -> io.BufferedWriter:
+        return io.BufferedWriter(FullDisk(path, mode))
+
+    monkeypatch.setattr("edgeseg.runtime.outputs.overlay_video.open", open_full, raising=False)
     sink = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 5)
-    for number in range(3):
-        sink.write(gray_frame(number), quarter_prediction())
-    sink._frames += 2  # as if OpenCV had quietly lost two
-    with pytest.raises(EdgesegError, match="3 of 5 frames"):
-        sink.finish()
-    assert not (tmp_path / "out.mp4").exists()
+    with pytest.raises(EdgesegError, match=r"out\.partial\.mp4 cannot be written \(No space left"):
+        for number in range(100):
+            sink.write(gray_frame(number), quarter_prediction())
+    sink.abort()
+    assert os.listdir(tmp_path) == ["out.partial.mp4"]
+    assert len(read_video(tmp_path / "out.partial.mp4")) > 3
 
 
 def test_a_place_that_cannot_take_a_video_is_named_before_the_run(tmp_path: Path) -> None:

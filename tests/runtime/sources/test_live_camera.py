@@ -21,15 +21,17 @@ from tests.helpers.footage import scene
 class FakeCapture:
     """Gives `number` pictures, one whenever `ready` allows, then fails."""
 
+    fps: float | None = 12.5
+
     def __init__(self, number: int, ready: Callable[[], object] = lambda: None) -> None:
         self.left, self.ready, self.released = number, ready, False
 
-    def read(self) -> tuple[bool, NDArray[np.uint8] | None]:
+    def read(self) -> NDArray[np.uint8] | None:
         self.ready()
         if not self.left:
-            return False, None
+            return None
         self.left -= 1
-        return True, np.full((4, 4, 3), self.left, np.uint8)
+        return np.full((4, 4, 3), self.left, np.uint8)
 
     def release(self) -> None:
         self.released = True
@@ -57,6 +59,7 @@ def test_the_newest_frame_wins_and_dropped_ones_are_counted() -> None:
     (frame,) = islice(source.frames(threading.Event()), 1)
     source.close()
     assert frame.number == 49 and source.statistics.dropped == 49 and source.live
+    assert source.fps == 12.5  # as the device says
 
 
 def test_a_lost_camera_comes_back() -> None:

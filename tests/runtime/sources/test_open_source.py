@@ -31,7 +31,7 @@ def test_what_is_no_source_gets_a_sentence(address: str, what: str) -> None:
 
 def test_a_file_that_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"nonsense" * 500)
-    with pytest.raises(SourceError, match="cannot be opened as a video"):
+    with pytest.raises(SourceError, match=r"clip\.mp4 holds text, no video"):
         open_source(str(tmp_path / "clip.mp4"))
 
 
