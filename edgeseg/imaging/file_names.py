@@ -8,14 +8,22 @@ from pathlib import Path
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
-VIDEO_SUFFIXES = frozenset(
-    # MPEG-4 and QuickTime, Matroska and WebM, AVI, Windows Media, Flash, Ogg
-    ".mp4 .m4v .mov .qt .3gp .3g2 .f4v .mkv .webm .avi .divx .wmv .asf .flv .ogv .ogm "
-    # program and transport streams: discs, camcorders, receivers, network recorders
-    ".mpg .mpeg .mpe .m1v .m2v .vob .ts .m2t .mts .m2ts .trp "
-    # studio formats, and bare streams without a container
-    ".mxf .dv .y4m .nut .ivf .obu .mjpg .mjpeg .h264 .264 .avc .h265 .265 .hevc".split()
+# MPEG-4 and QuickTime, Matroska and WebM, AVI, Windows Media, Flash, Ogg.
+CONTAINERS = (
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".webm"),
+    *(".avi", ".divx", ".wmv", ".asf", ".flv", ".ogv", ".ogm"),
 )
+# Program and transport streams: discs, camcorders, receivers, network recorders.
+STREAMS = (
+    *(".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".vob"),
+    *(".ts", ".m2t", ".mts", ".m2ts", ".trp"),
+)
+# Studio formats, and bare streams without a container.
+BARE = (
+    *(".mxf", ".dv", ".y4m", ".nut", ".ivf", ".obu", ".mjpg", ".mjpeg"),
+    *(".h264", ".264", ".avc", ".h265", ".265", ".hevc"),
+)
+VIDEO_SUFFIXES = frozenset((*CONTAINERS, *STREAMS, *BARE))
 
 
 def is_image(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures made of decoded frames: RGB by FFmpeg's own conversion, turned as the display matrix says.
+"""Pictures made of decoded frames: RGB by FFmpeg, turned as the display matrix says.
 
 Pixels are as FFmpeg gives them: the matrix (BT.601, BT.709, BT.2020) and the range that the frame
 names, BT.601 and the limited range where it names none. Interlaced frames stay woven, transparency
@@ -86,7 +86,7 @@ def _deep_gray(frame: av.VideoFrame) -> tuple[DeepPixels, DepthRange | None]:
         return np.zeros(0, np.uint16), None
     plane = frame.planes[0]
     order = "<u2" if match[2] == "le" else ">u2"
-    rows = np.frombuffer(plane, order).reshape(-1, abs(plane.line_size) // 2)
+    rows = np.frombuffer(memoryview(plane), order).reshape(-1, abs(plane.line_size) // 2)
     if plane.line_size < 0:  # from the lowest row to the highest
         rows = rows[::-1]
     values = rows[: frame.height, : frame.width].astype(np.uint16)
@@ -102,7 +102,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     ones are no orientation; such a frame is shown as it is stored, as most players do.
     """
     try:
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")  # Any: a buffer, or None
     except ValueError:  # side data of a kind that this PyAV has no name for
         turn = math.radians(-frame.rotation)
         a, b = math.cos(turn), math.sin(turn)
@@ -110,7 +110,7 @@ def orientation(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     else:
         if matrix is None:
             return UNTURNED
-        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(float)
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(float)
     slack = math.tan(math.radians(DEGREES_OFF))
     if abs(b) <= slack * abs(a) and abs(c) <= slack * abs(d) and a and d:
         return int(math.copysign(1, a)), 0, 0, int(math.copysign(1, d))

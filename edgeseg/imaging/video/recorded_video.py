@@ -7,16 +7,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.imaging.video.pyav import av
 from edgeseg.imaging.video.salvaged_file import SalvagedFile
-from edgeseg.imaging.video.video_reader import (
-    CURE,
-    READ_ERRORS,
-    UnreadableVideoError,
-    VideoReader,
-)
+from edgeseg.imaging.video.video_reader import CURE, READ_ERRORS, UnreadableVideoError, VideoReader
 
 # A file brings all its bytes itself: one that names others, as playlists do, opens none of them.
 FILE_OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
@@ -60,7 +56,7 @@ def open_recorded_video(path: Path, *, threads: int = 0) -> Iterator[VideoReader
         file.close()
 
 
-def _reader(container: av.container.InputContainer, path: Path, threads: int) -> VideoReader:
+def _reader(container: Any, path: Path, threads: int) -> VideoReader:  # Any: as av.open returns it
     try:
         return VideoReader(container, threads=threads)
     except UnreadableVideoError as error:
@@ -103,7 +99,7 @@ def _boxes(path: Path) -> list[bytes]:
     Each begins with its length, 4 bytes, and its kind. Length 1 means that 8 more bytes hold it,
     length 0 that the part goes on to the end of the file.
     """
-    kinds = []
+    kinds: list[bytes] = []
     with open(path, "rb") as file:
         while len(header := file.read(BOX_HEADER)) == BOX_HEADER and len(kinds) < 1000:
             kinds.append(header[4:])

@@ -159,7 +159,7 @@ class VideoReader:
                 break
         yield from self._decode(None)  # what the decoder still holds
 
-    def _demuxed_packets(self) -> Iterator[av.Packet]:
+    def _demuxed_packets(self) -> Iterator[Any]:  # Any: av.Packet
         """Yield the packets of the stream, over failed reads."""
         failures, first = 0, None
         while failures < self._most_failures:
@@ -181,7 +181,7 @@ class VideoReader:
                 failures += 1
         self._read_failed = True
 
-    def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
+    def _decode(self, packet: Any) -> list[av.VideoFrame]:  # Any: av.Packet, or None
         try:
             return list(self._codec.decode(packet))
         except EOFError:

@@ -27,7 +27,7 @@ FORMATS = {
 TICKS_PER_SECOND = 60_000
 LONGEST_STILL = 6 * 3600 * TICKS_PER_SECOND  # ticks for one frame; MP4 has 31 bits for them
 MOST_RATE_PARTS = 65_535  # numerator and denominator of a rate
-KEY_FRAME_EVERY = 50  # frames
+KEY_FRAME_EVERY = 25  # frames
 OPTIONS: dict[str, dict[str, str]] = {
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "crf": "23"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "4M"},

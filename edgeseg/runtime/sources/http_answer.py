@@ -100,7 +100,7 @@ def _ask(address: str, method: str) -> HttpAnswer | None:
     except ValueError:
         return None
     passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-    passwords.add_password(None, url, user, password)  # type: ignore[arg-type]  # any realm
+    passwords.add_password(None, url, user, password)
     opener = urllib.request.build_opener(
         urllib.request.HTTPSHandler(context=_lenient_tls()),
         urllib.request.HTTPBasicAuthHandler(passwords),

@@ -49,10 +49,7 @@ def open_stream(address: str, *, live: bool = True) -> Any:  # Any: av.container
     """
     options = LIVE_OPTIONS if live else RECORDING_OPTIONS
     return av.open(
-        address,
-        options=options,
-        timeout=(OPEN_SECONDS, READ_SECONDS),
-        metadata_errors="replace",
+        address, options=options, timeout=(OPEN_SECONDS, READ_SECONDS), metadata_errors="replace"
     )
 
 
@@ -136,7 +133,7 @@ class NetworkCapture:
         """Close the stream."""
         self._container.close()
 
-    def _demuxed_packets(self) -> Iterator[av.Packet]:
+    def _demuxed_packets(self) -> Iterator[Any]:  # Any: av.Packet
         """Yield packets until the server ends the stream, falls silent, or sends rubbish only."""
         bad_reads = 0
         while bad_reads < MOST_BAD_READS:

@@ -130,8 +130,7 @@ def _open_files(address: str, camera: str | None, depth: DepthRange | None) -> S
         is_named_file = exists and len(paths) == 1 and paths[0] == Path(address)
     except OSError as error:
         raise SourceError(
-            f"{redact(address)} cannot be opened ({error.strerror}); "
-            "check its name and permissions"
+            f"{redact(address)} cannot be opened ({error.strerror}); check its name and permissions"
         ) from None
     if not exists and not glob.has_magic(address):
         raise SourceError(f"{redact(address)} does not exist; give {KNOWN_ADDRESSES}")

@@ -64,7 +64,7 @@ def _shortened(name: str) -> str:
     if len(whole) <= MOST_NAME_BYTES:
         return name
     digest = hashlib.sha256(whole).hexdigest()[:12]
-    return f"{whole[:MOST_NAME_BYTES - 13].decode('utf-8', 'ignore')}~{digest}"
+    return f"{whole[: MOST_NAME_BYTES - 13].decode('utf-8', 'ignore')}~{digest}"
 
 
 def redact(text: str) -> str:

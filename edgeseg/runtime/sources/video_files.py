@@ -12,11 +12,7 @@ from threading import Event
 from edgeseg.errors import SourceError
 from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import (
-    READ_ERRORS,
-    UnreadableVideoError,
-    VideoReader,
-)
+from edgeseg.imaging.video.video_reader import READ_ERRORS, UnreadableVideoError, VideoReader
 from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
 from edgeseg.runtime.sources.network_stream import open_stream
 from edgeseg.runtime.sources.source_names import unique_safe_names

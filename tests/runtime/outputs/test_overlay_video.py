@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import os
@@ -66,7 +67,7 @@ def test_a_full_disk_is_told_and_what_there_is_stays(
 ) -> None:
     class FullDisk(io.FileIO):
         def write(self, data: object) -> int:
-            if self.tell() > 20_000:
+            if self.tell() > 300_000:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return super().write(data)  # type: ignore[arg-type]
 
@@ -74,10 +75,12 @@ def test_a_full_disk_is_told_and_what_there_is_stays(
         return io.BufferedWriter(FullDisk(path, mode))
 
     monkeypatch.setattr("edgeseg.runtime.outputs.overlay_video.open", open_full, raising=False)
-    sink = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 5)
+    sink, noise = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 5), np.random.default_rng(0)
     with pytest.raises(EdgesegError, match=r"out\.partial\.mp4 cannot be written \(No space left"):
-        for number in range(100):
-            sink.write(gray_frame(number), quarter_prediction())
+        for number in range(60):
+            blocks = np.kron(noise.integers(0, 256, (12, 16, 3), np.uint8), np.ones((20, 20, 1)))
+            frame = dataclasses.replace(gray_frame(number), image=blocks.astype(np.uint8))
+            sink.write(frame, quarter_prediction())
     sink.abort()
     assert os.listdir(tmp_path) == ["out.partial.mp4"]
     assert len(read_video(tmp_path / "out.partial.mp4")) > 3
