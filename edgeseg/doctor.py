@@ -22,7 +22,7 @@ from edgeseg.version import __version__
 
 EXTRAS = {
     "base": ("numpy", "typer", "pydantic", "tomli-w"),
-    "device": ("onnxruntime", "opencv-python-headless", "pillow"),
+    "device": ("onnxruntime", "opencv-python-headless", "pillow", "av"),
     "train": (
         "torch",
         "torchvision",

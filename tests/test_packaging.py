@@ -94,7 +94,7 @@ def test_a_device_needs_no_training_package(wheel: zipfile.ZipFile) -> None:
     base = {item.split(">")[0].split(";")[0].strip() for item in wanted if "extra ==" not in item}
     device = {item.split(">")[0].strip() for item in wanted if 'extra == "device"' in item}
     assert base == {"numpy", "typer", "pydantic", "tomli", "tomli-w"}
-    assert device == {"onnxruntime", "opencv-python-headless", "pillow"}
+    assert device == {"av", "onnxruntime", "opencv-python-headless", "pillow"}
 
 
 def test_the_command_is_installed(wheel: zipfile.ZipFile) -> None:
