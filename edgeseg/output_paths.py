@@ -68,6 +68,8 @@ def check_outputs(
     }
     for output in outputs:
         _refuse_own_files(output, in_site)
+        if output.is_folder and output.path.is_file() and _identity(output.path) not in files:
+            raise _refusal(output, "is a file, and files are to be written into it")
         identity = _identity(output.path)
         if identity in files:
             raise _refusal(output, f"is {files[identity]}, which is read and would be replaced")

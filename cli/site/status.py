@@ -39,7 +39,10 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
 def _print_tables(summary: SiteSummary, out: PlainConsole) -> None:
     from rich.table import Table
 
-    out.print(f"{summary.name} in {summary.root}", highlight=False)
+    from edgeseg.cli.shared.terminal_text import terminal_line
+
+    where = terminal_line(f"{summary.name} in {summary.root}")
+    out.print(where, highlight=False, soft_wrap=True)
     columns = ("labelled", "unlabelled", "val", "gate", "withheld")
     frames = Table("camera", title="frames", title_justify="left")
     for column in columns:

@@ -31,8 +31,9 @@ def library_path(path: Path) -> Iterator[str]:
     Raises:
         OSError: There is nothing at a path that is no UTF-8.
     """
+    path = path.absolute()
     if is_utf8(path):
-        yield str(path.absolute())
+        yield str(path)
         return
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -30,6 +30,17 @@ def test_safetensors_reads_what_it_refuses_by_name(tmp_path: Path) -> None:
         pass
 
 
+def test_a_relative_path_is_as_odd_as_the_folder_that_it_starts_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "caf\udce9").mkdir()
+    monkeypatch.chdir(tmp_path / "caf\udce9")
+    Path("12:30.txt").write_text("x")
+    with library_path(Path("12:30.txt")) as name:
+        name.encode()
+        assert Path(name).read_text() == "x"
+
+
 def test_a_site_whose_folder_is_no_utf8_trains_and_resumes(tmp_path: Path) -> None:
     make_site(tmp_path / "site").root.rename(tmp_path / "caf\udce9")
     site = Site.open(tmp_path / "caf\udce9")
