@@ -8,6 +8,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from edgeseg.errors import EdgesegError
 from edgeseg.json_text import to_json
 
 MAX_NAME_BYTES = 255  # of one name, in Linux's and all other usual file systems
+TEMPORARY_NAME = re.compile(r"\..*\.[0-9a-f]{8}\.tmp", re.DOTALL)
 MARK_BYTES = 24  # that are added to a name, at most: ".", ".1f0a9c3d.old.tmp"
 
 
@@ -111,9 +113,11 @@ def replace_link(link: Path, target: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a killed writer left in `folder`."""
+    """Delete the temporary files that a killed writer left in `folder`, and no others."""
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        is_folder = path.is_dir() and not path.is_symlink()
+        if TEMPORARY_NAME.fullmatch(path.name) and not is_folder:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -79,6 +79,8 @@ def infer(
         "infer", set_, backend=backend, precision=precision, threads=threads
     )
     site, opened, config = open_bundle(bundle, overrides)
+    # "--save=~/out" reaches us as it is: shells expand ~ only at the beginning of a word.
+    save, masks, log = (path and path.expanduser() for path in (save, masks, log))
     stop, folder = Event(), None
     with progress_bar() as bar, stopping(stop):
         frames = open_source(

@@ -84,13 +84,15 @@ def merge_overrides(section: str, given: list[str] | None, **flags: object) -> l
     An explicit --set of the same key comes last and wins. For example, `steps=10` in the section
     "train" becomes "train.steps=10".
     """
+    from edgeseg.config.reference import toml_value
+
     overrides = []
     for name, value in flags.items():
         if value is None or value is False:
             continue
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if isinstance(value, Path):
-            text = f'"{value.resolve()}"'
+            text = toml_value(str(value.expanduser().resolve()))
         overrides.append(f"{section}.{name}={text}")
     return [*overrides, *(given or [])]
 

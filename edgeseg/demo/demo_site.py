@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic
-from edgeseg.config import CONFIG_NAME, SiteConfig, to_toml, validate_config
+from edgeseg.config import CONFIG_NAME, SiteConfig, load_config, to_toml, validate_config
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.demo.renderer.camera_view import Pose
@@ -147,8 +147,7 @@ def make_site(
     """
     size, report = size or DemoSize(), report or NullReporter()
     stored, card = folder / CONFIG_NAME, folder / "card"
-    is_demo = stored.exists() and card.exists()
-    if folder.exists() and any(folder.iterdir()) and not is_demo:
+    if folder.exists() and any(folder.iterdir()) and not _is_demo(stored, card):
         raise DataError(f"{folder} is not empty and no demo; name an empty folder")
     card.mkdir(parents=True, exist_ok=True)
     if not stored.exists():
@@ -161,6 +160,14 @@ def make_site(
             site, card / name / "images", card / name / "masks", split, camera=CAMERA, report=report
         )
     return site
+
+
+def _is_demo(stored: Path, card: Path) -> bool:
+    """Return whether a folder is a demo's, by its classes: a site of somebody may have a card/."""
+    if not (stored.exists() and card.exists()):
+        return False
+    specs = load_config(stored).classes
+    return [(spec.name, spec.color) for spec in specs] == list(CLASSES)
 
 
 def label_autumn(site: Site, report: ProgressReporter | None = None) -> None:

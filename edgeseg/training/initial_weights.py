@@ -36,9 +36,10 @@ def build_initial_network(
 
 def _find_weights(weights: str, root: Path) -> str:
     """Return a weights file as it is found here: from the working directory, or in the site."""
-    if weights in ("imagenet", "none") or Path(weights).exists():
+    if weights in ("imagenet", "none"):
         return weights
-    inside = find_stored_path(root, weights)
+    path = Path(weights).expanduser()  # no shell sees what stands in a file or behind --set
+    inside = path if path.exists() else find_stored_path(root, str(path))
     return str(inside) if inside.exists() else weights
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.config.template import create_site
 from edgeseg.demo.demo_site import DemoSize, label_autumn, make_site
 from edgeseg.errors import DataError
 from edgeseg.site import Site
@@ -48,6 +49,13 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path, tiny: DemoSize) -> None:
     with pytest.raises(DataError, match="not empty"):
         make_site(tmp_path, tiny)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_site_of_somebody_is_no_demo(tmp_path: Path, tiny: DemoSize) -> None:
+    (tmp_path / "card").mkdir()
+    create_site(tmp_path, ["a", "b"])
+    with pytest.raises(DataError, match="no demo"):
+        make_site(tmp_path, tiny)
 
 
 def test_autumn_labels_judge_and_never_train(tmp_path: Path, site: Site, tiny: DemoSize) -> None:

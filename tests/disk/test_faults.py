@@ -13,6 +13,7 @@ import pytest
 from edgeseg.atomic_files import (
     MAX_NAME_BYTES,
     lock_folder,
+    remove_leftovers,
     replace_link,
     shorten_name,
     temporary_path,
@@ -101,3 +102,11 @@ def test_leftovers_are_those_of_this_file_alone(tmp_path: Path) -> None:
     for each in (mine, temporary_path(tmp_path / "other"), temporary_path(tmp_path / "out 1x")):
         each.touch()
     assert temporary_siblings(path) == [mine]
+
+
+def test_only_what_writers_left_is_removed(tmp_path: Path) -> None:
+    for name in (".notes.tmp", ".a.png.1f0a9c3d.tmp", "b.1f0a9c3d.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.1f0a9c3d.tmp").mkdir()
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".folder.1f0a9c3d.tmp", ".notes.tmp", "b.1f0a9c3d.tmp"]
