@@ -44,7 +44,7 @@ def color_masks(draw: st.DrawFn) -> tuple[SiteConfig, np.ndarray, Image.Image]:
     return config, ids, picture
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(color_masks())
 def test_colors_in_any_order_come_back_as_classes_or_are_refused(
     case: tuple[SiteConfig, np.ndarray, Image.Image],

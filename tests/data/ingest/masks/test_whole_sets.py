@@ -10,17 +10,22 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
 from edgeseg.config import CONFIG_NAME
+from edgeseg.data.ingest.add_labels import add_labels
+from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.site import Site
 from tests.helpers.footage import new_site, save_gray_png, save_image, save_palette, scene
@@ -288,3 +293,61 @@ def test_all_void_masks_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     void(tmp_path / "m.png", labels(0), site)
     result = CliRunner().invoke(app, ["add", "labels", str(image), str(tmp_path / "m.png")])
     assert result.exit_code == 0 and "no pixel of these masks is labelled" in result.output
+
+
+def shuffled(path: Path, mask: Mask, site: Site) -> None:
+    """The colors of the classes at random indices among random other colors."""
+    random = np.random.default_rng(len(path.parts))
+    order = random.permutation(256)[: len(site.config.classes)].astype(np.uint8)
+    colors = random.integers(0, 256, (256, 3)).astype(np.uint8)
+    colors[order] = site.config.palette
+    save_palette(path, order[mask], colors)
+
+
+def from_1(path: Path, mask: Mask, site: Site) -> None:
+    save_image(path, np.where(mask == VOID, VOID, mask + 1).astype(np.uint8))
+
+
+def spread(path: Path, mask: Mask, site: Site) -> None:
+    save_image(path, (mask * (254 // (len(site.config.classes) - 1))).astype(np.uint8))
+
+
+WITHOUT_VOID = [rgb, rgba, shuffled, quantized, spread]
+WITH_VOID = [gray, from_1, in_order, own_colors]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_sets_of_any_kind_are_right_or_refused_or_told(data: st.DataObject) -> None:
+    """Whichever classes they show, however they are written."""
+    classes = data.draw(st.integers(2, 5))
+    shown = data.draw(st.sets(st.integers(0, classes - 1), min_size=1))
+    write = data.draw(st.sampled_from([*WITH_VOID, *WITHOUT_VOID]))
+    has_void = write in WITH_VOID and data.draw(st.booleans())
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        site = new_site(root / "site", [f"c{index}" for index in range(classes)])
+        truth = {}
+        for number in range(data.draw(st.integers(1, 3))):
+            lookup = np.array(sorted(shown), np.uint8)
+            mask = lookup[labels(number, len(shown))]
+            if has_void:
+                mask[:2] = VOID
+            truth[str(number)] = mask
+            save_image(root / "images" / f"{number}.png", scene(number, *SIZE))
+            (root / "masks").mkdir(exist_ok=True)
+            write(root / "masks" / f"{number}.png", mask, site)
+        try:
+            result = add_labels(site, root / "images", root / "masks")
+        except DataError as error:
+            assert "--map" in str(error) or "--first-id" in str(error)
+            assert write in (gray, from_1, own_colors, spread) and site.frames() == []
+            return
+        is_right = all(
+            (
+                np.asarray(Image.open(site.path(frame.mask or "")))
+                == truth[Path(frame.source).stem]
+            ).all()
+            for frame in site.frames()
+        )
+        assert is_right or any("--first-id" in note or "--map" in note for note in result.notes)
