@@ -282,7 +282,7 @@ def judge(path: Path, site: Site, bundle: Path, drawn: dict[str, Any]) -> dict[s
         found["fault"] = f"{found['frames']} frames of {counted}, and not a word"
     if not found["frames"] and not found["said"]:
         found["fault"] = "nothing came, and nothing was said"
-    if bool(found["frames"]) != bool(found["kept"]):
+    if bool(found["frames"]) != bool(found["kept"]) and not found["said"]:
         found["fault"] = f"add took {found['kept']} frames, infer {found['frames']}"
     found["said"] = [ascii(text) for text in found["said"]]
     return found
@@ -290,7 +290,7 @@ def judge(path: Path, site: Site, bundle: Path, drawn: dict[str, Any]) -> dict[s
 
 def run_child(first: int, end: int, bundle: Path) -> None:
     """Judge the files of these numbers; print a line before and behind each."""
-    os.fsync = lambda handle: None  # no power will be cut
+    os.fsync = lambda fd: None  # no power will be cut
     with tempfile.TemporaryDirectory() as folder:
         site_root = Path(folder) / "site"
         create_site(site_root, ["a", "b"])
@@ -345,7 +345,7 @@ def main() -> None:
     parser.add_argument("--child", type=int, nargs=2)
     arguments = parser.parse_args()
     if arguments.child:
-        run_child(*arguments.child, arguments.bundle)
+        run_child(arguments.child[0], arguments.child[1], arguments.bundle)
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     record = arguments.out / "results.jsonl"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeseg.imaging.decoding.depth_range import DeepPixels, DepthRange
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import TimedFrame, VideoReader
+from edgeseg.imaging.video.video_reader import TimedFrame, UnreadableVideoError, VideoReader
 
 DEEP_SAMPLES = 100  # frames by which a range of more than 8 bits is chosen
 TIME_TOLERANCE = 1e-3  # of a sampling interval: containers round the times of frames
@@ -30,15 +30,20 @@ def sampled_frames(
         advance: Told how many more frames were decoded.
 
     Raises:
-        UnreadableVideoError: The video has no frame that can be decoded.
+        UnreadableVideoError: The video has no frame that can be decoded, or only damaged ones.
     """
     last_interval = -1
+    has_damage = False
     for frame in video.frames():
+        has_damage |= frame.damaged
         advance(1)
         interval = math.floor(frame.time * fps + TIME_TOLERANCE)
         if interval > last_interval and not frame.damaged:
             last_interval = interval
             yield frame
+    if last_interval < 0 and has_damage:
+        frames = "one frame, which is" if video.decoded == 1 else f"{video.decoded} frames, all"
+        raise UnreadableVideoError(f"holds {frames} damaged")
 
 
 def deep_samples(path: Path, fps: float) -> Iterator[tuple[DeepPixels, DepthRange]]:

@@ -70,7 +70,8 @@ class VideoReader:
         expected: Frames by the container's own account, 0 if it does not say.
         fps: Frames a second, None if the container does not say or cannot be believed.
         decoded: Frames decoded so far.
-        lost: Packets that could not be decoded so far.
+        errors: Packets that could not be decoded so far. After one of them a decoder may leave out
+            further frames without a word, up to the next that needs no others.
     """
 
     def __init__(
@@ -97,8 +98,9 @@ class VideoReader:
         self.fps = plausible_fps(self._stream)
         self._packets_expected = self._index_length()
         self.expected = self._packets_expected or self._frames_by_duration()
-        self.decoded = self.lost = 0
-        self._packets = self._lost_before_first = self._shown_damage = 0
+        self.decoded = self.errors = 0
+        self._packets = self._errors_before_first = self._shown_damage = 0
+        self._missing = 0  # frames for which there was time between the two frames around an error
         self._seconds = 0.0  # of the last packet's end since the first one's start
         self._read_failed = False
 
@@ -113,12 +115,17 @@ class VideoReader:
         Raises:
             UnreadableVideoError: There is not one.
         """
-        clock = FrameClock(1 / (self.fps or ASSUMED_FPS), may_jump=self._clock_may_jump())
+        step = 1 / (self.fps or ASSUMED_FPS)
+        clock = FrameClock(step, may_jump=self._clock_may_jump())
         base = float(self._stream.time_base or 0)
         duration, converter = 0.0, FrameConverter()
+        last_time, last_errors = 0.0, 0
         for frame in self._decoded_frames():
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = clock.time(None if stamp is None else stamp * base, duration)
+            if self.decoded and self.errors > last_errors:
+                self._missing += max(0, round((time - last_time) / (duration or step)) - 1)
+            last_time, last_errors = time, self.errors
             duration = (frame.duration or 0) * base
             self.decoded += 1
             self._shown_damage += frame.is_corrupt
@@ -141,11 +148,15 @@ class VideoReader:
         elif self._read_failed:
             found.append(f"ended after {self.decoded} frames, where it cannot be read any further")
         found = [f"{ended}: the file is truncated or damaged" for ended in found]
-        inside = self.lost - self._lost_before_first
-        if inside or self._lost_before_first > SMALL_SHARE * self._packets:
-            are = "frame, which is" if self.lost == 1 else "frames, which are"
-            damage = f"; {self._shown_damage} more show damage" if self._shown_damage else ""
-            found.append(f"has {self.lost} damaged {are} left out{damage}")
+        inside = self.errors - self._errors_before_first
+        if inside or self._errors_before_first > SMALL_SHARE * self._packets:
+            lost = max(self.errors, self._missing)
+            are = "frame, which is" if lost == 1 else "frames, which are"
+            more = f"; {self._shown_damage} more show damage" if self._shown_damage else ""
+            found.append(f"has {lost} damaged {are} left out{more}")
+        elif self._shown_damage:
+            shows = "frame that shows" if self._shown_damage == 1 else "frames that show"
+            found.append(f"has {self._shown_damage} {shows} damage")
         return found
 
     def close(self) -> None:
@@ -187,8 +198,8 @@ class VideoReader:
         except EOFError:
             return []
         except (*READ_ERRORS, ValueError, MemoryError):
-            self.lost += 1
-            self._lost_before_first += not self.decoded
+            self.errors += 1
+            self._errors_before_first += not self.decoded
             return []
 
     def _why_nothing(self) -> str:

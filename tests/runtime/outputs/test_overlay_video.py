@@ -16,6 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeseg.errors import EdgesegError
+from edgeseg.imaging.video.recorded_video import open_recorded_video
 from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink
 from tests.helpers.bundles import CLASSES, COLORS
 from tests.helpers.predictions import gray_frame, quarter_prediction
@@ -44,6 +45,27 @@ def test_a_video_appears_whole_or_not_at_all(tmp_path: Path, name: str) -> None:
         frames[0][-60:-20, -60:-20].reshape(-1, 3).mean(0)[::-1]
     )  # of the last class, far from the legend
     assert corner == pytest.approx(0.55 * 128 + 0.45 * COLORS[3], abs=12)
+
+
+def test_frames_keep_their_times_and_the_next_video_goes_on(tmp_path: Path) -> None:
+    sink = OverlayVideoSink(tmp_path / "out.mp4", CLASSES, 25)
+    for time in (0.0, 0.033, 0.5, 3.0, 0.0, 0.04):  # the fifth begins another file
+        sink.write(dataclasses.replace(gray_frame(), time=time), quarter_prediction())
+    sink.finish()
+    with open_recorded_video(tmp_path / "out.mp4") as video:
+        times = [frame.time for frame in video.frames()]
+    assert times == pytest.approx([0, 0.033, 0.5, 3.0, 3.04, 3.08], abs=1e-3)
+
+
+def test_pictures_have_no_times_and_other_sizes_are_scaled(tmp_path: Path) -> None:
+    sink = OverlayVideoSink(tmp_path / "out.mkv", CLASSES, None)
+    for size in ((120, 160), (300, 200), (15, 11)):
+        sink.write(dataclasses.replace(gray_frame(0, *size), time=None), quarter_prediction())
+    sink.finish()
+    with open_recorded_video(tmp_path / "out.mkv") as video:
+        frames = list(video.frames())
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2])
+    assert {(frame.frame.height, frame.frame.width) for frame in frames} == {(480, 640)}
 
 
 def test_an_aborted_video_stays_under_its_partial_name(tmp_path: Path) -> None:

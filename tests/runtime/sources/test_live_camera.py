@@ -111,6 +111,38 @@ def test_a_waiting_camera_stops_at_once_and_a_hanging_driver_holds_nobody() -> N
     hang.set()
 
 
+def test_nothing_that_is_raised_ends_the_reader() -> None:
+    """Standard error on a full disk, a driver that throws, a close that fails."""
+
+    class Throws(FakeCapture):
+        def read(self) -> NDArray[np.uint8] | None:
+            if not self.left:
+                raise MemoryError
+            return super().read()
+
+        def release(self) -> None:
+            raise cv2.error("gone")
+
+    def full_disk(message: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    gave_up = threading.Event()
+    line: Iterator[FakeCapture | None] = iter([Throws(1), None, Throws(2)])
+
+    def connect() -> FakeCapture | None:
+        try:
+            return next(line)
+        except StopIteration:
+            gave_up.set()
+            raise RuntimeError("the driver is gone") from None
+
+    source = LiveCamera(connect, "fake", "fake", on_message=full_disk, pauses=(0.001, 0.004))
+    assert gave_up.wait(10)
+    (frame,) = islice(source.frames(threading.Event()), 1)
+    assert frame.number == 2 and source._thread.is_alive()
+    source.close()
+
+
 def test_a_network_camera_is_read_and_read_again_after_it_was_lost() -> None:
     """Through FFmpeg and a real socket: a server that hangs up after ten pictures."""
     data = cv2.imencode(".jpg", scene(1))[1].tobytes()
