@@ -88,7 +88,7 @@ def open_raw_mask(path: Path) -> RawMask:
         if image.mode != "RGB" and pixels[..., -1].min() < 255:
             raise DataError(
                 f"{path}: is transparent in places, so its classes are unclear; "
-                "save it without an alpha channel"
+                "fill these with the color of their class and save it without an alpha channel"
             )
         if image.mode == "LA":
             return RawMask(ids=np.ascontiguousarray(pixels[..., 0]), turned=turned)
