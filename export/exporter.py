@@ -145,13 +145,13 @@ def _check_target(out: Path) -> None:
     Raises:
         ExportError: `out` is something else.
     """
-    check_outputs([Output(out, "--output", True)], in_site=("bundles", "rounds"))
     names = {entry.name for entry in out.iterdir()} if out.is_dir() else set()
     is_bundle = MANIFEST in names or not names
     if out.is_symlink() or (os.path.lexists(out) and not (out.is_dir() and is_bundle)):
         raise ExportError(
             f"{out} exists and is no bundle, so it is not replaced; choose another --output"
         )
+    check_outputs([Output(out, "--output", True)], in_site=("bundles", "rounds"))
     if foreign := sorted(names - {MANIFEST, *FILE_NAMES}):
         raise ExportError(
             f"{out} holds more than a bundle ({', '.join(foreign[:3])}), which would be lost; "

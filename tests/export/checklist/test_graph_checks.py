@@ -30,7 +30,7 @@ def weights_elsewhere(model: ModelProto) -> None:
 
 
 def unknown_operator(model: ModelProto) -> None:
-    node_of(model, "Exp").op_type = "Erf"
+    node_of(model, "Exp").op_type = "Softplus"
 
 
 def doubles(model: ModelProto) -> None:
@@ -85,7 +85,7 @@ PLANTED: list[tuple[int, Plant, str]] = [
     (1, newer_ir, "IR version 10"),
     (1, foreign_domain, "domain com.microsoft"),
     (1, weights_elsewhere, "another file"),
-    (2, unknown_operator, "Erf after.exp"),
+    (2, unknown_operator, "Softplus after.exp"),
     (2, doubles, "DOUBLE"),
     (2, foreign_domain, "Relu relu_0"),
     (3, open_batch, "image is not fixed"),
