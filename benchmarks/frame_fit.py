@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--frames", type=int, default=92)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     results = options.out / "results.json"
@@ -133,6 +133,7 @@ def measure(
         TrainConfig,
         {
             "method": "suponly",
+            "arch": "lraspp",
             "encoder": "mobilenetv2_100",
             "weights": str(options.weights),
             "imgsz": size,
