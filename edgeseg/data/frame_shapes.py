@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from edgeseg.config import FitMode
 from edgeseg.site import Frame
@@ -54,26 +53,38 @@ def shape_advice(frames: Sequence[Frame], imgsz: Size, fit: FitMode) -> str:
         imgsz: (height, width) of the networks.
         fit: How frames come to it.
     """
-    shapes = Counter((frame.height, frame.width) for frame in frames)
-    off = {shape for shape in shapes if distortion(shape, imgsz) > TOLERANCE}
-    if not off:
+    shapes = {(frame.height, frame.width) for frame in frames}
+    if not shapes:
         return ""
-    (most, _), worst = shapes.most_common(1)[0], max(off, key=lambda one: distortion(one, imgsz))
-    fitting = fitting_size(most, imgsz)
-    fits_all = all(distortion(shape, fitting) <= TOLERANCE for shape in shapes)
+    worst = max(shapes, key=lambda shape: distortion(shape, imgsz))
+    factor = distortion(worst, imgsz)
+    if factor <= TOLERANCE:
+        return ""
+    lost = f"{100 * (1 - 1 / factor):.0f} %"
+    consequence = {
+        "stretch": f"with one side stretched {factor:.2f} times",
+        "letterbox": f"with {lost} of it gray",
+        "crop": f"without {lost} of their pixels",
+    }[fit]
     text = (
         f"frames of {worst[1]}x{worst[0]} come to imgsz {imgsz[1]}x{imgsz[0]} (width x height) "
-        + {
-            "stretch": f"with one side stretched {distortion(worst, imgsz):.2f} times",
-            "letterbox": f"with {100 * (1 - 1 / distortion(worst, imgsz)):.0f} % of it gray",
-            "crop": f"without {100 * (1 - 1 / distortion(worst, imgsz)):.0f} % of their pixels",
-        }[fit]
+        f"{consequence}"
     )
-    if fits_all:
-        return (
-            f"{text}; imgsz = [{fitting[0]}, {fitting[1]}] in [train] and [distill] of "
-            "edgeseg.toml fits them at the same cost"
-        )
-    if fit == "stretch":
-        return f'{text}, and they differ in shape; data.fit = "letterbox" keeps their shapes'
-    return f"{text}, and they differ in shape, so that no imgsz fits all"
+    nearest = fitting_size(_middle_shape(shapes), imgsz)
+    left = max(distortion(shape, nearest) for shape in shapes)
+    if left > 0.95 * factor:
+        return f"{text}; they differ in shape, and no imgsz fits them much better"
+    fits = "fits them" if left <= TOLERANCE else f"comes nearest to all of them ({left:.2f})"
+    return (
+        f"{text}; imgsz = [{nearest[0]}, {nearest[1]}] in [train] and [distill] of edgeseg.toml "
+        f"{fits} at the same cost"
+    )
+
+
+def _middle_shape(shapes: Collection[Size]) -> Size:
+    """Return a shape whose aspect is as far from the widest as from the narrowest.
+
+    Of 16:9 (1.78) and 4:3 (1.33) that is an aspect of sqrt(1.78 * 1.33) = 1.54.
+    """
+    aspects = [width / height for height, width in shapes]
+    return 1000, round(1000 * math.sqrt(min(aspects) * max(aspects)))

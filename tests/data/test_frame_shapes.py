@@ -44,10 +44,12 @@ def test_portrait_frames_in_a_landscape_input_are_told_of() -> None:
     assert "58 % of their pixels" in shape_advice([frame(1920, 1080)], (384, 512), "crop")
 
 
-def test_frames_of_several_shapes_are_letterboxed() -> None:
-    both = [frame(1080, 1920), frame(1920, 1080)]
-    assert 'data.fit = "letterbox"' in shape_advice(both, (384, 512), "stretch")
-    assert "no imgsz fits all" in shape_advice(both, (384, 512), "letterbox")
+def test_frames_of_several_shapes_get_the_size_that_is_nearest_to_all() -> None:
+    advice = shape_advice([frame(540, 960), frame(360, 480)], (512, 384), "stretch")
+    assert "fits them" not in advice and "comes nearest to all of them (1.1" in advice
+    upright_too = [frame(1080, 1920), frame(1920, 1080)]
+    assert "comes nearest to all of them (1.7" in shape_advice(upright_too, (384, 512), "stretch")
+    assert "no imgsz fits" in shape_advice(upright_too, (448, 448), "letterbox")
 
 
 def test_frames_that_nearly_fit_are_not_talked_about() -> None:
