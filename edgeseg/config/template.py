@@ -8,8 +8,10 @@ import colorsys
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config.loading import validate_config
@@ -23,6 +25,7 @@ else:
     import tomli as tomllib
 
 DEFAULT_CLASSES = ("background", "object")
+NO_VALUES: Mapping[str, Any] = MappingProxyType({})  # Any: values of settings
 WIDTH = 100
 COLORS = (
     "#4d4d4d",
@@ -62,8 +65,15 @@ def _color_distance(first: str, second: str) -> int:
     return sum(abs(int(first[i : i + 2], 16) - int(second[i : i + 2], 16)) for i in (1, 3, 5))
 
 
-def render_template(name: str, classes: Sequence[str]) -> str:
+def render_template(
+    name: str, classes: Sequence[str], values: Mapping[str, Any] = NO_VALUES
+) -> str:  # Any: values of settings
     """Return a complete `edgeseg.toml`.
+
+    Args:
+        name: Name of the site.
+        classes: Names of the classes.
+        values: Settings other than the defaults, such as `{"train.imgsz": (320, 576)}`.
 
     Raises:
         ConfigError: The names are empty, too few, too many, or given twice.
@@ -91,20 +101,25 @@ def render_template(name: str, classes: Sequence[str]) -> str:
     ]
     explained: dict[str, str] = {}
     for table in tables():
-        lines += _table_lines(table, explained)
+        lines += _table_lines(table, explained, values)
     text = "\n".join(lines) + "\n"
     validate_config(SiteConfig, tomllib.loads(text), "the new site")
     return text
 
 
-def _table_lines(table: Table, explained: dict[str, str]) -> list[str]:
+def _table_lines(
+    table: Table, explained: dict[str, str], values: Mapping[str, Any]
+) -> list[str]:  # Any: as above
     """Return the lines of one table; `explained` holds the meanings of the keys told before."""
     lines = ["", "", *_comment(table.meaning), f"[{table.path}]"]
     for setting in table.settings:
+        line = _default_line(setting)
+        if setting.path in values:
+            line = f"{setting.key} = {toml_value(values[setting.path])}"
         if explained.get(setting.key) == setting.meaning:
-            lines.append(_default_line(setting))
+            lines.append(line)
         else:
-            lines += ["", *_comment(setting.meaning), _default_line(setting)]
+            lines += ["", *_comment(setting.meaning), line]
         explained[setting.key] = setting.meaning
     return lines
 
@@ -124,13 +139,17 @@ def _comment(text: str) -> list[str]:
 
 
 def create_site(
-    folder: Path, classes: Sequence[str] = DEFAULT_CLASSES, name: str | None = None
+    folder: Path,
+    classes: Sequence[str] = DEFAULT_CLASSES,
+    name: str | None = None,
+    values: Mapping[str, Any] = NO_VALUES,  # Any: values of settings
 ) -> Path:
     """Make `folder` a site.
 
     Args:
         classes: Names of the classes; the ids follow this order.
         name: Name of the site; the folder's without any.
+        values: Settings other than the defaults, see `render_template`.
 
     Returns:
         The path of the new `edgeseg.toml`.
@@ -143,7 +162,7 @@ def create_site(
         raise ConfigError(f"{path} exists; edit it, or choose another folder")
     # A folder's name may hold bytes that are no UTF-8, which the configuration may not.
     site_name = name or folder.resolve().name.encode(errors="replace").decode() or "site"
-    text = render_template(site_name, [class_name.strip() for class_name in classes])
+    text = render_template(site_name, [class_name.strip() for class_name in classes], values)
     try:
         write_atomic(path, text.encode())
     except OSError as error:

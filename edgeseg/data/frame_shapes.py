@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from threading import Event
 
 from edgeseg.config import FitMode
+from edgeseg.errors import SourceError
+from edgeseg.runtime.sources.open_source import open_source
 from edgeseg.site import Frame
 
 TOLERANCE = 1.15  # a side scaled so much more than the other is hardly seen and learnt around
 MULTIPLES = (32, 14)  # of both sides: of most networks, of DINOv2
 LARGEST_SIDE = 2048
 Size = tuple[int, int]
+
+
+def first_frame_size(address: str) -> Size:
+    """Return (height, width) of the first frame of a camera, a stream, a video or pictures.
+
+    Raises:
+        SourceError: There is none.
+    """
+    source = open_source(address)
+    try:
+        frame = next(source.frames(Event()), None)
+    finally:
+        source.close()
+    if frame is None:
+        raise SourceError(f"{source.name} gives no frame; name a picture or a video that has some")
+    return frame.image.shape[0], frame.image.shape[1]
 
 
 def distortion(frame: Size, imgsz: Size) -> float:

@@ -54,6 +54,16 @@ def test_init_makes_a_site_that_loads(tmp_path: Path) -> None:
     assert load_config(tmp_path / "plain" / CONFIG_NAME).name == "plain"
 
 
+def test_init_takes_the_shape_of_a_picture_or_video(tmp_path: Path) -> None:
+    picture = save_image(tmp_path / "1.png", scene(1, 160, 90))
+    out, err = run("init", tmp_path / "upright", "--like", picture)
+    config = load_config(Path(out.strip()))
+    assert config.train.imgsz == config.distill.imgsz == (576, 320)
+    assert "imgsz is 576x320 (height x width), for frames of 160x90" in err
+    _, err = run("init", tmp_path / "none", "--like", tmp_path / "no.mp4", code=1)
+    assert "no.mp4 does not exist" in err and not (tmp_path / "none").exists()
+
+
 def test_init_overwrites_nothing(tmp_path: Path) -> None:
     path = create_site(tmp_path)
     path.write_text("mine")
