@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import literal
 from edgeseg.losses import ael_adaptive
-from tests.helpers.loss_inputs import class_probabilities, every_number, some_labels
+from tests.losses.loss_inputs import class_probabilities, every_number, some_labels
 
 
 @every_number

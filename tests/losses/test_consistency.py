@@ -6,7 +6,7 @@ import torch
 
 from benchmarks import literal
 from edgeseg.losses import consistency
-from tests.helpers.loss_inputs import normal
+from tests.losses.loss_inputs import normal
 
 
 def test_disagreement_weight_is_one_for_equals_and_carries_no_gradient() -> None:

@@ -15,7 +15,7 @@ from edgeseg.losses.entropy import (
     unreliable_share,
 )
 from edgeseg.losses.u2pl_contrastive import class_ranks
-from tests.helpers.loss_inputs import class_probabilities
+from tests.losses.loss_inputs import class_probabilities
 
 SEED_PIXEL = torch.tensor([[0.60, 0.18, 0.14, 0.03, 0.03, 0.02]], dtype=torch.float64)
 

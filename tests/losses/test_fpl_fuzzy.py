@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from benchmarks import literal
 from edgeseg.losses import fpl_fuzzy
-from tests.helpers.loss_inputs import class_probabilities, every_number, normal
+from tests.losses.loss_inputs import class_probabilities, every_number, normal
 
 
 @every_number

@@ -21,7 +21,7 @@ from edgeseg.losses.baselines import adversarial, dmt_weights, gct_flaw
 from edgeseg.losses.baselines.cac_directional import directional_contrast
 from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.losses.u2pl_contrastive import info_nce
-from tests.helpers.loss_inputs import class_probabilities, every_number, normal, some_labels
+from tests.losses.loss_inputs import class_probabilities, every_number, normal, some_labels
 
 Inputs = tuple[Tensor, ...]
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import literal
 from edgeseg.losses import stpp_ranking
-from tests.helpers.loss_inputs import every_number
+from tests.losses.loss_inputs import every_number
 
 
 @every_number

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from edgeseg.losses.baselines.cac_directional import directional_contrast
-from tests.helpers.loss_inputs import normal
+from tests.losses.loss_inputs import normal
 
 
 def test_directional_contrast_only_moves_the_less_confident_side() -> None:

@@ -6,7 +6,7 @@ import torch
 
 from benchmarks import literal
 from edgeseg.losses.baselines import dmt_weights
-from tests.helpers.loss_inputs import class_probabilities, every_number, some_labels
+from tests.losses.loss_inputs import class_probabilities, every_number, some_labels
 
 
 @every_number
