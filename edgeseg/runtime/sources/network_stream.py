@@ -22,7 +22,7 @@ from edgeseg.imaging.video.video_reader import (
 )
 from edgeseg.runtime.sources.source_names import redact
 
-OPEN_SECONDS = 5.0  # for connecting, and as much again for the first packets
+OPEN_SECONDS = 9.0  # for connecting, and as much again for the first three pictures or so
 READ_SECONDS = 8.0  # for each packet; some cameras send a picture every few seconds
 BLIND_SECONDS = 10.0  # with packets but without a picture, after which a camera is lost
 MOST_BAD_READS = 50  # in a row: more are no disturbance
@@ -138,10 +138,15 @@ class NetworkCapture:
         bad_reads = 0
         while bad_reads < MOST_BAD_READS:
             try:
+                asked = time.monotonic()
                 for packet in self._container.demux(self._stream):
+                    # What arrives at the very time-out is what FFmpeg still held.
+                    if time.monotonic() - asked >= READ_SECONDS:
+                        return
                     if packet.size:  # an empty one would drain the decoder
                         bad_reads = 0
                         yield packet
+                    asked = time.monotonic()
                 return
             except av.InvalidDataError:
                 bad_reads += 1

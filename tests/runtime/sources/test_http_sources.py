@@ -103,7 +103,7 @@ class Camera(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data[start : end + 1])
 
     def parts(self, with_body: bool) -> None:
-        """Ten pictures, then the camera hangs up; the fifth is damaged."""
+        """Ten pictures, then the camera hangs up, or is silent; the fifth is damaged."""
         self.send_response(200)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self.end_headers()
@@ -112,6 +112,8 @@ class Camera(http.server.BaseHTTPRequestHandler):
             data = b"\xff\xd8" + bytes(500) if number == 4 else data
             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
             self.wfile.write(head.encode() + data + b"\r\n")
+        if with_body and "frozen" in self.path:
+            time.sleep(3)
 
     def log_message(self, *arguments: object) -> None:
         return None
@@ -176,6 +178,16 @@ def test_a_camera_is_called_again_and_not_dropped_for_a_damaged_picture(server: 
     source.close()
     assert said[0].endswith("was lost after 9 frames; trying again until it returns")
     assert said[1].endswith("is back") and "abc" not in "".join(said)
+
+
+def test_a_camera_that_falls_silent_is_noticed(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_stream, "READ_SECONDS", 0.4)
+    lost = threading.Event()
+    source = open_source(f"http://{server}/frozen.mjpeg", on_message=lambda message: lost.set())
+    assert lost.wait(2)
+    source.close()
 
 
 def test_a_password_lets_in_and_is_never_said(server: str) -> None:
