@@ -47,14 +47,26 @@ class PictureReader:
         """
         try:
             picture = decode_picture(read_picture_file(path))
-            if picture.container is not None:
-                self._check_range(picture, picture.container, path)
-            rgb = picture.rgb(self._depth)
+            rgb = self.rgb(picture, path)
         except UnreadablePictureError as error:
             raise DataError(f"{path}: {error}") from None
         if picture.more:
             self._with_more.append(path.name)
         return rgb
+
+    def rgb(self, picture: Picture, path: Path) -> Image:
+        """Convert a decoded picture, or the first frame of a video, to (H, W, 3) uint8 RGB.
+
+        Args:
+            path: Names it in notes.
+
+        Raises:
+            UnreadablePictureError: The range is for pictures of another kind, or there is none and
+                it would be nearly black.
+        """
+        if picture.container is not None:
+            self._check_range(picture, picture.container, path)
+        return picture.rgb(self._depth)
 
     def notes(self) -> list[str]:
         """Return what the user should see at the end."""

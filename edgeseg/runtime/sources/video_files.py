@@ -11,6 +11,8 @@ from threading import Event
 
 from edgeseg.errors import SourceError
 from edgeseg.imaging.decoding.depth_range import DepthRange
+from edgeseg.imaging.decoding.picture_file import UnreadablePictureError
+from edgeseg.imaging.decoding.picture_reader import PictureReader
 from edgeseg.imaging.video.recorded_video import open_recorded_video
 from edgeseg.imaging.video.video_reader import READ_ERRORS, UnreadableVideoError, VideoReader
 from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
@@ -18,6 +20,7 @@ from edgeseg.runtime.sources.network_stream import open_stream
 from edgeseg.runtime.sources.source_names import unique_safe_names
 
 LOOKED_INTO = 50  # files that are opened beforehand for their length; more would take long
+MOST_REASONS = 3  # files that are told why they could not be read
 MOST_NETWORK_FAILURES = 3  # reads in a row, each of which waits for the server
 
 
@@ -48,7 +51,7 @@ class VideoFiles:
         self.name = name
         self.statistics = SourceStatistics()
         self.reads: Sequence[Path] = [path for path in paths if isinstance(path, Path)]
-        self._camera, self._depth = camera, depth
+        self._camera, self._depth, self._reader = camera, depth, PictureReader(depth)
         self._several = len(paths) > 1
         self.fps: float | None = None
         files = [path if isinstance(path, Path) else Path(_file_name(path)) for path in paths]
@@ -78,31 +81,40 @@ class VideoFiles:
             SourceError: There is no frame in any.
         """
         number = 0
-        for clip in list(self._clips):
-            try:
-                with _open(clip[0]) as video:
-                    for frame in self._clip_frames(video, clip[1], number, stop):
-                        yield frame
-                        number += 1
-                    if stop.is_set():
-                        return
-                    name = _file_name(clip[0])
-                    self.statistics.notes += [f"{name} {loss}" for loss in video.losses()]
-            except UnreadableVideoError as error:
-                self._leave_out(clip, error)
+        try:
+            for clip in list(self._clips):
+                try:
+                    with _open(clip[0]) as video:
+                        for frame in self._clip_frames(video, clip, number, stop):
+                            yield frame
+                            number += 1
+                        if stop.is_set():
+                            return
+                        name = _file_name(clip[0])
+                        self.statistics.notes += [f"{name} {loss}" for loss in video.losses()]
+                except (UnreadableVideoError, UnreadablePictureError) as error:
+                    self._leave_out(clip, error)
+        finally:  # also where the pipeline wants no more
+            self.statistics.notes += self._reader.notes()
+            if number:
+                self.statistics.notes += self._reasons[:MOST_REASONS]
         if not number:
             raise SourceError(self._why_nothing())
-        self.statistics.notes += self._reasons
 
     def _clip_frames(
-        self, video: VideoReader, name: str, first_number: int, stop: Event
+        self, video: VideoReader, clip: tuple[Path | str, str], first_number: int, stop: Event
     ) -> Iterator[SourceFrame]:
+        path, name = clip
         prefix = f"{name}-" if self._several else ""
         for index, frame in enumerate(video.frames()):
             if stop.is_set():
                 return
+            picture = frame.picture()
             yield SourceFrame(
-                image=frame.picture().rgb(self._depth),
+                # The first frame tells for all whether the range of deep ones fits.
+                image=picture.rgb(self._depth)
+                if index
+                else self._reader.rgb(picture, Path(_file_name(path))),
                 number=first_number + index,
                 name=f"{prefix}{index:06d}",
                 camera=self._camera or name,
@@ -110,7 +122,7 @@ class VideoFiles:
                 monotonic_ns=time.monotonic_ns(),
             )
 
-    def _leave_out(self, clip: tuple[Path | str, str], error: UnreadableVideoError) -> None:
+    def _leave_out(self, clip: tuple[Path | str, str], error: ValueError) -> None:
         """Note a file that gives nothing, and why."""
         self._clips.remove(clip)
         name = _file_name(clip[0])
