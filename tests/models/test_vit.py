@@ -16,10 +16,14 @@ from torch.nn import functional as F
 from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.config import DistillConfig, validate_config
 from edgeseg.export.evaluation.ort_session import open_session
+from edgeseg.export.graph.graph_view import GraphView
 from edgeseg.export.graph.lowering import lower
 from edgeseg.export.graph.naming import canonicalize_names
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.torch_export import export_network
+from edgeseg.export.onnxruntime_cpu.kernel_report import float_convolutions, integer_convolutions
+from edgeseg.export.quantization.quantizer import calibrate, quantize
+from edgeseg.export.tensorrt.graph_checks import check_operators
 from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.model_files import ModelCard, load_model, save_card, save_weights
 from edgeseg.site import Site
@@ -27,6 +31,7 @@ from edgeseg.training.distill import distill
 from edgeseg.training.train import train
 from tests.helpers.exporting import make_site
 from tests.helpers.methods import LANDSCAPE, landscape_config
+from tests.helpers.quantization import FLAVOURS
 
 VIT = "vit_tiny_patch16_224"
 DINO = "vit_small_patch14_dinov2"
@@ -111,6 +116,16 @@ def test_an_exported_transformer_has_constant_positions_and_agrees_at_another_si
     np.testing.assert_allclose(
         found[2][0], np.bincount(mask.ravel(), minlength=3) / mask.size, atol=0.05
     )
+    if name != VIT:
+        return  # one transformer is enough for what follows
+    calibrated = calibrate(graph, interface, list(image), threads=1)
+    for flavour in FLAVOURS:
+        model = quantize(calibrated, interface, flavour)
+        transposed = {node.name for node in model.graph.node if node.op_type == "ConvTranspose"}
+        assert transposed and transposed <= set(float_convolutions(model))
+        assert integer_convolutions(model) > 0
+        open_session(model.SerializeToString(), 1).run(None, {"image": image})
+    assert check_operators(GraphView(model.SerializeToString())) == [], "TensorRT 8.5 knows all"
 
 
 def test_positions_are_those_of_the_trained_grid_resampled(tmp_path: Path, site: Site) -> None:
