@@ -45,6 +45,8 @@ CODECS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "gray"),
         ("mp4", "mov", "matroska", "avi", "mpegts", "flv", "3gp", "h264", "frag", "nut"),
     ),
+    "libx265": (("yuv420p", "yuv420p10le"), ("mp4", "mov", "matroska", "mpegts", "hevc")),
+    "libsvtav1": (("yuv420p", "yuv420p10le"), ("mp4", "matroska", "webm", "ivf")),
     "mpeg4": (("yuv420p",), ("mp4", "mov", "matroska", "avi", "3gp", "nut")),
     "mjpeg": (("yuvj420p", "yuvj422p", "yuvj444p"), ("avi", "mov", "matroska", "mjpeg")),
     "mpeg2video": (("yuv420p", "yuv422p"), ("mpeg", "mpegts", "vob", "mxf")),
@@ -135,7 +137,8 @@ def _encoded(drawn: dict[str, Any], generator: np.random.Generator, draw: random
         container_format, options = "mp4", {"movflags": "frag_keyframe+empty_moov"}
     rate = Fraction(drawn["fps"]).limit_denominator(1001)
     output = av.open(file, "w", format=container_format, container_options=options)
-    stream: Any = output.add_stream(drawn["codec"], rate=rate)
+    options = {"x265-params": "log-level=none"} if drawn["codec"] == "libx265" else {}
+    stream: Any = output.add_stream(drawn["codec"], rate=rate, options=options)
     stream.width, stream.height, stream.pix_fmt = width, height, drawn["pixels"]
     stream.codec_context.gop_size = draw.choice((1, 12, 30))
     has_times = container_format in ("mp4", "mov", "matroska", "webm", "nut")
@@ -290,6 +293,7 @@ def judge(path: Path, site: Site, bundle: Path, drawn: dict[str, Any]) -> dict[s
 
 def run_child(first: int, end: int, bundle: Path) -> None:
     """Judge the files of these numbers; print a line before and behind each."""
+    os.environ["SVT_LOG"] = "0"
     os.fsync = lambda fd: None  # no power will be cut
     with tempfile.TemporaryDirectory() as folder:
         site_root = Path(folder) / "site"

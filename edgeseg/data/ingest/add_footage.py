@@ -22,7 +22,7 @@ from edgeseg.data.ingest.image_files import (
     shrink_to_max_side,
 )
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
-from edgeseg.data.ingest.video_files import deep_samples, sampled_frames
+from edgeseg.data.ingest.video_files import deep_samples, sampled_pictures
 from edgeseg.errors import DataError
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.perceptual_hash import dhash
@@ -135,8 +135,7 @@ def _add_samples(
 ) -> None:
     config = writer.site.config.data
     kept_before = result.kept
-    for frame in sampled_frames(video, config.fps, report.advance):
-        picture = frame.picture()
+    for time, picture in sampled_pictures(video, config.fps, report.advance):
         if picture.container is not None and deep.range is None:
             deep.choose_by(deep_samples(path, config.fps))
         try:
@@ -162,7 +161,7 @@ def _add_samples(
             small,
             data,
             camera=camera,
-            time=frame.time,
+            time=time,
             source=str(path),
             origin="footage",
             image_hash=image_hash,

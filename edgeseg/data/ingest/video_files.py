@@ -8,17 +8,18 @@ from itertools import islice
 from pathlib import Path
 
 from edgeseg.imaging.decoding.depth_range import DeepPixels, DepthRange
+from edgeseg.imaging.decoding.picture import Picture
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import TimedFrame, UnreadableVideoError, VideoReader
+from edgeseg.imaging.video.video_reader import UnreadableVideoError, VideoReader
 
 DEEP_SAMPLES = 100  # frames by which a range of more than 8 bits is chosen
 TIME_TOLERANCE = 1e-3  # of a sampling interval: containers round the times of frames
 
 
-def sampled_frames(
+def sampled_pictures(
     video: VideoReader, fps: float, advance: Callable[[int], None]
-) -> Iterator[TimedFrame]:
-    """Yield the first undamaged frame of every 1/fps seconds.
+) -> Iterator[tuple[float, Picture]]:
+    """Yield the first undamaged frame of every 1/fps seconds, and its time in seconds.
 
     At 0.5 frames a second, the intervals are 2 s long and a frame at time t is in interval
     floor(0.5 t): of frames at 0.0, 0.8, 1.6, 2.4, 3.2 and 4.0 s, in the intervals 0 0 0 1 1 2,
@@ -32,16 +33,19 @@ def sampled_frames(
     Raises:
         UnreadableVideoError: The video has no frame that can be decoded, or only damaged ones.
     """
-    last_interval = -1
-    has_damage = False
+    last_interval, found = -1, 0
     for frame in video.frames():
-        has_damage |= frame.damaged
         advance(1)
         interval = math.floor(frame.time * fps + TIME_TOLERANCE)
-        if interval > last_interval and not frame.damaged:
+        if interval <= last_interval or frame.damaged:
+            continue
+        picture = video.picture(frame)
+        if picture is not None:
             last_interval = interval
-            yield frame
-    if last_interval < 0 and has_damage:
+            found += 1
+            yield frame.time, picture
+    video.check_pictures(found)
+    if not found:
         frames = "one frame, which is" if video.decoded == 1 else f"{video.decoded} frames, all"
         raise UnreadableVideoError(f"holds {frames} damaged")
 
@@ -53,7 +57,7 @@ def deep_samples(path: Path, fps: float) -> Iterator[tuple[DeepPixels, DepthRang
         UnreadableVideoError: It cannot be opened.
     """
     with open_recorded_video(path) as video:
-        for frame in islice(sampled_frames(video, fps, lambda count: None), DEEP_SAMPLES):
-            picture = frame.picture()
+        samples = sampled_pictures(video, fps, lambda count: None)
+        for _, picture in islice(samples, DEEP_SAMPLES):
             if picture.container is not None:
                 yield picture.values, picture.container

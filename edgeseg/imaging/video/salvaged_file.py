@@ -75,8 +75,15 @@ class SalvagedFile:
         return range(position, min(self._size, position // SECTOR * SECTOR + length))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position and return it."""
-        return os.lseek(self._file, offset, whence)
+        """Move to a position and return it; a negative number says that there is no such one.
+
+        FFmpeg follows wrong pointers of damaged files to nowhere and can go on from there, which it
+        could not if this raised.
+        """
+        try:
+            return os.lseek(self._file, offset, whence)
+        except (OSError, OverflowError):
+            return -errno.EINVAL
 
     def tell(self) -> int:
         """Return the position."""

@@ -100,6 +100,8 @@ class VideoReader:
         self.expected = self._packets_expected or self._frames_by_duration()
         self.decoded = self.errors = 0
         self._packets = self._errors_before_first = self._shown_damage = 0
+        self._disturbances = 0  # places that could not be read, with packets behind them
+        self._fault: UnreadableVideoError | None = None  # of the first frame without a picture
         self._missing = 0  # frames for which there was time between the two frames around an error
         self._seconds = 0.0  # of the last packet's end since the first one's start
         self._read_failed = False
@@ -119,19 +121,41 @@ class VideoReader:
         clock = FrameClock(step, may_jump=self._clock_may_jump())
         base = float(self._stream.time_base or 0)
         duration, converter = 0.0, FrameConverter()
-        last_time, last_errors = 0.0, 0
+        last_time, last_events = 0.0, 0
         for frame in self._decoded_frames():
             stamp = frame.pts if frame.pts is not None else frame.dts
             time = clock.time(None if stamp is None else stamp * base, duration)
-            if self.decoded and self.errors > last_errors:
+            events = self.errors + self._disturbances
+            if self.decoded and events > last_events:
                 self._missing += max(0, round((time - last_time) / (duration or step)) - 1)
-            last_time, last_errors = time, self.errors
+            last_time, last_events = time, events
             duration = (frame.duration or 0) * base
             self.decoded += 1
             self._shown_damage += frame.is_corrupt
             yield TimedFrame(time, frame.is_corrupt, frame, converter)
         if not self.decoded:
             raise UnreadableVideoError(self._why_nothing())
+
+    def picture(self, frame: TimedFrame) -> Picture | None:
+        """Convert a frame to a picture; None, and one more error, if its pixels cannot be."""
+        try:
+            return frame.picture()
+        except UnreadableVideoError as error:
+            self.errors += 1
+            self._fault = self._fault or error
+            return None
+
+    def check_pictures(self, found: int) -> None:
+        """See, after the last frame, that there was a picture.
+
+        Args:
+            found: Number of pictures that `picture` gave.
+
+        Raises:
+            UnreadableVideoError: There was none; it is the reason of the first frame.
+        """
+        if not found and self._fault is not None:
+            raise self._fault
 
     def losses(self) -> list[str]:
         """Return a sentence without subject for each kind of loss; complete after the last frame.
@@ -149,8 +173,8 @@ class VideoReader:
             found.append(f"ended after {self.decoded} frames, where it cannot be read any further")
         found = [f"{ended}: the file is truncated or damaged" for ended in found]
         inside = self.errors - self._errors_before_first
-        if inside or self._errors_before_first > SMALL_SHARE * self._packets:
-            lost = max(self.errors, self._missing)
+        if inside or self._disturbances or self._errors_before_first > SMALL_SHARE * self._packets:
+            lost = max(self.errors, self._missing, 1)
             are = "frame, which is" if lost == 1 else "frames, which are"
             more = f"; {self._shown_damage} more show damage" if self._shown_damage else ""
             found.append(f"has {lost} damaged {are} left out{more}")
@@ -180,6 +204,7 @@ class VideoReader:
                     # hold empty ones in the middle, which would do the same.
                     if not packet.size:
                         continue
+                    self._disturbances += failures > 0
                     failures = 0
                     self._packets += 1
                     if packet.dts is not None:

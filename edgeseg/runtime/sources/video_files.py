@@ -106,10 +106,13 @@ class VideoFiles:
     ) -> Iterator[SourceFrame]:
         path, name = clip
         prefix = f"{name}-" if self._several else ""
-        for index, frame in enumerate(video.frames()):
+        index = 0
+        for frame in video.frames():
             if stop.is_set():
                 return
-            picture = frame.picture()
+            picture = video.picture(frame)
+            if picture is None:
+                continue
             yield SourceFrame(
                 # The first frame tells for all whether the range of deep ones fits.
                 image=picture.rgb(self._depth)
@@ -121,6 +124,8 @@ class VideoFiles:
                 time=frame.time,
                 monotonic_ns=time.monotonic_ns(),
             )
+            index += 1
+        video.check_pictures(index)
 
     def _leave_out(self, clip: tuple[Path | str, str], error: ValueError) -> None:
         """Note a file that gives nothing, and why."""
