@@ -52,6 +52,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str, dict[str, str]]] = {
     "a video onto itself": (spoil_none, "v.mp4", {"save": "v.mp4"}),
     "a video by a link": (link("w.mp4", "v.mp4"), "w.mp4", {"save": "v.mp4"}),
     "a video by its hard link": (hard_link("w.mp4", "v.mp4"), "v.mp4", {"save": "w.mp4"}),
+    "a video that a killed run left": (link("w.partial.mp4", "v.mp4"), "v.mp4", {"save": "w.mp4"}),
     "into a folder of videos": (spoil_none, "videos", {"save": "videos/o.mp4"}),
     "masks beside the videos of a folder": (spoil_none, "videos", {"masks": "videos"}),
     "a log in the footage": (spoil_none, "photos", {"log": "photos/log"}),
@@ -220,3 +221,12 @@ def test_a_live_run_goes_on_behind_the_names_of_the_one_before(tmp_path: Path) -
 
     assert [frame.name for frame in source.frames(Event())] == ["00000042"]
     source.close()
+
+
+def test_a_video_of_the_longest_name_is_written(
+    place: dict[Path, bytes], tmp_path: Path, bundle_path: Path
+) -> None:
+    name = "é" * 125 + "a.mp4"
+    assert len(name.encode()) == 255
+    infer(bundle_path, "v.mp4", targets({"save": name}))
+    assert files_of(tmp_path).keys() - place.keys() == {tmp_path / name}

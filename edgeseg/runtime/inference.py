@@ -21,7 +21,7 @@ from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink
 from edgeseg.runtime.outputs.image_folder import MaskSink, OverlayImageSink
 from edgeseg.runtime.outputs.json_lines import JsonLinesSink
-from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink, is_video_path
+from edgeseg.runtime.outputs.overlay_video import OverlayVideoSink, is_video_path, partial_path
 from edgeseg.runtime.outputs.score_check import ScoreCheck
 from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
@@ -188,6 +188,9 @@ def _checked_outputs(targets: OutputTargets, reads: Sequence[Path]) -> list[Outp
         outputs.append(Output(targets.save, "--save", not is_video_path(targets.save)))
     if targets.masks is not None:
         outputs.append(Output(targets.masks, "--masks", True))
+    if targets.save is not None and is_video_path(targets.save):
+        # What a killed run has left under this name may be what is read now.
+        check_outputs([Output(partial_path(targets.save), "--save", False)], reads)
     if targets.log is None:
         check_outputs(outputs, reads)
     else:

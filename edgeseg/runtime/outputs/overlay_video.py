@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from edgeseg.atomic_files import MAX_NAME_BYTES, shorten_name
 from edgeseg.config import ClassSpec
 from edgeseg.errors import EdgesegError
 from edgeseg.imaging.video.frame_clock import FrameClock
@@ -44,7 +45,7 @@ class OverlayVideoSink(Sink):
                 f"{path} cannot be written as a video; end its name in one of {', '.join(FORMATS)}"
             )
         make_output_folder(path.parent)
-        self.path, self._partial = path, path.with_suffix(f".partial{path.suffix}")
+        self.path, self._partial = path, partial_path(path)
         self._classes, self._fps = classes, fps or DEFAULT_FPS
         self._clock = FrameClock(1 / self._fps)
         self._overlay: Overlay | None = None
@@ -113,6 +114,12 @@ class OverlayVideoSink(Sink):
             self._writer.abort()
         elif self._file is not None:
             self._file.close()
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name of a video until it is whole, "out.partial.mp4" for "out.mp4"."""
+    end = f".partial{path.suffix}"
+    return path.with_name(f"{shorten_name(path.stem, MAX_NAME_BYTES - len(end))}{end}")
 
 
 def is_video_path(path: Path) -> bool:
