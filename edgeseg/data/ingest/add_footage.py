@@ -27,7 +27,8 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import UnreadableVideoError, VideoReader
+from edgeseg.imaging.video.timed_frame import UnreadableVideoError
+from edgeseg.imaging.video.video_reader import VideoReader
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from edgeseg.imaging.decoding.depth_range import DeepPixels, DepthRange
 from edgeseg.imaging.decoding.picture import Picture
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import UnreadableVideoError, VideoReader
+from edgeseg.imaging.video.timed_frame import UnreadableVideoError
+from edgeseg.imaging.video.video_reader import VideoReader
 
 DEEP_SAMPLES = 100  # frames by which a range of more than 8 bits is chosen
 TIME_TOLERANCE = 1e-3  # of a sampling interval: containers round the times of frames

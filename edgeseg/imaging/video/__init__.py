@@ -11,6 +11,8 @@ __all__ = [
     "pyav",
     "recorded_video",
     "salvaged_file",
+    "stream_facts",
+    "timed_frame",
     "video_reader",
     "video_writer",
 ]

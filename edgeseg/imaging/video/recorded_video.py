@@ -12,7 +12,8 @@ from typing import Any
 from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.imaging.video.pyav import av
 from edgeseg.imaging.video.salvaged_file import SalvagedFile
-from edgeseg.imaging.video.video_reader import CURE, READ_ERRORS, UnreadableVideoError, VideoReader
+from edgeseg.imaging.video.timed_frame import CURE, UnreadableVideoError
+from edgeseg.imaging.video.video_reader import READ_ERRORS, VideoReader
 
 # A file brings all its bytes itself: one that names others, as playlists do, opens none of them.
 FILE_OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from edgeseg.imaging.decoding.picture import Picture
@@ -16,10 +15,16 @@ from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.imaging.video.frame_clock import FrameClock
 from edgeseg.imaging.video.frame_pixels import FrameConverter
 from edgeseg.imaging.video.pyav import av
+from edgeseg.imaging.video.stream_facts import (
+    clock_may_jump,
+    frames_by_duration,
+    packets_by_index,
+    plausible_fps,
+    seconds_expected,
+)
+from edgeseg.imaging.video.timed_frame import CURE, TimedFrame, UnreadableVideoError
 
-CURE = "convert it with `ffmpeg -i IN -c:v libx264 OUT.mp4`"
 ASSUMED_FPS = 25.0  # of a video that tells neither its rate nor any times
-LEAST_FPS, MOST_FPS = 0.0001, 1000.0  # rates beyond are mistakes of the container
 MOST_FAILURES = 50  # reads in a row that give no packet, before the rest is given up
 MOST_FRUITLESS = 2000  # packets without a first frame, before the codec is called undecodable
 # A video with fewer packets than EXPECTED_SHARE of what it claims, less EXPECTED_SLACK, is cut off.
@@ -27,40 +32,6 @@ EXPECTED_SHARE, EXPECTED_SLACK = 0.97, 2
 SECONDS_SLACK = 2.0  # likewise, in containers that tell their length in seconds only
 SMALL_SHARE = 0.01  # so few of the frames, lost before the first one, are no damage
 READ_ERRORS = (av.FFmpegError, OSError)
-
-
-class UnreadableVideoError(ValueError):
-    """A video that gives no frame; the message is a reason that follows the name of the file."""
-
-
-@dataclass(frozen=True)
-class TimedFrame:
-    """One decoded frame.
-
-    Attributes:
-        time: Seconds since the first frame of the video; more than that of the frame before.
-        damaged: Whether the decoder had to make up parts of it.
-        frame: As FFmpeg decoded it.
-        converter: Of the video, which makes pictures of its frames.
-    """
-
-    time: float
-    damaged: bool
-    frame: av.VideoFrame
-    converter: FrameConverter
-
-    def picture(self) -> Picture:
-        """Convert the frame to a picture, upright.
-
-        Raises:
-            UnreadableVideoError: FFmpeg cannot convert its pixels.
-        """
-        try:
-            return self.converter.picture(self.frame)
-        except (av.FFmpegError, ValueError):
-            raise UnreadableVideoError(
-                f"has pixels ({self.frame.format.name}) that cannot be converted to RGB; {CURE}"
-            ) from None
 
 
 class VideoReader:
@@ -96,8 +67,10 @@ class VideoReader:
         self._codec.thread_count = threads or os.cpu_count() or 1
         self._codec.options = {"max_pixels": str(MAX_PIXELS)}
         self.fps = plausible_fps(self._stream)
-        self._packets_expected = self._index_length()
-        self.expected = self._packets_expected or self._frames_by_duration()
+        self._packets_expected = packets_by_index(container, self._stream)
+        self.expected = self._packets_expected or frames_by_duration(
+            container, self._stream, self.fps
+        )
         self.decoded = self.errors = 0
         self._packets = self._errors_before_first = self._shown_damage = 0
         self._disturbances = 0  # places that could not be read, with packets behind them
@@ -118,7 +91,7 @@ class VideoReader:
             UnreadableVideoError: There is not one.
         """
         step = 1 / (self.fps or ASSUMED_FPS)
-        clock = FrameClock(step, may_jump=self._clock_may_jump())
+        clock = FrameClock(step, may_jump=clock_may_jump(self._container))
         base = float(self._stream.time_base or 0)
         duration, converter = 0.0, FrameConverter()
         last_time, last_events = 0.0, 0
@@ -165,7 +138,7 @@ class VideoReader:
         found = []
         if self._packets_expected and _is_less(self._packets, self._packets_expected):
             found.append(f"ended after {self.decoded} of {self._packets_expected} frames")
-        elif (seconds := self._seconds_expected()) and (
+        elif (seconds := seconds_expected(self._container, self._stream)) and (
             self._seconds < EXPECTED_SHARE * seconds - SECONDS_SLACK
         ):
             found.append(f"ended after {self._seconds:.0f} of {seconds:.0f} seconds")
@@ -234,56 +207,6 @@ class VideoReader:
             f"holds {self.codec_name} video of which no frame can be decoded here; "
             f"if it plays elsewhere, {CURE}"
         )
-
-    def _index_length(self) -> int:
-        """Return the number of packets by the container's index or header, 0 if it has none.
-
-        In a fragmented file the index grows while it is read, so what it holds at the start is no
-        length; but such a file tells no number of frames either.
-        """
-        frames = int(self._stream.frames)
-        if not 0 < frames < 1e9:
-            return 0
-        # An edit list hides some of the frames that the header of a MOV or MP4 file counts.
-        is_mov = "mov" in self._container.format.name.split(",")
-        return min(frames, len(self._stream.index_entries) or frames) if is_mov else frames
-
-    def _frames_by_duration(self) -> int:
-        stream, container = self._stream.duration, self._container.duration
-        seconds = 0.0
-        if stream is not None and self._stream.time_base:
-            seconds = float(stream * self._stream.time_base)
-        elif container is not None:
-            seconds = container / av.time_base
-        frames = seconds * (self.fps or 0.0)
-        return round(frames) if 0 < frames < 1e9 else 0
-
-    def _seconds_expected(self) -> float:
-        """Return the length that a Matroska file claims for its video, 0 if it does not.
-
-        Of the whole file's length it is the video's only where nothing else is in the file.
-        """
-        if "matroska" not in self._container.format.name:
-            return 0.0
-        hours, _, rest = self._stream.metadata.get("DURATION", "").partition(":")
-        minutes, _, seconds = rest.partition(":")
-        try:
-            return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        except ValueError:
-            pass
-        alone = len(self._container.streams) == 1
-        return (self._container.duration or 0) / av.time_base if alone else 0.0
-
-    def _clock_may_jump(self) -> bool:
-        return bool(self._container.format.flags & av.format.Flags.ts_discont.value)
-
-
-def plausible_fps(stream: Any) -> float | None:  # Any: av.video.stream.VideoStream
-    """Return the frames a second of a stream, None where none are told that can be."""
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and LEAST_FPS <= rate <= MOST_FPS:
-            return float(rate)
-    return None
 
 
 def video_stream(container: Any) -> Any:  # Any: av.video.stream.VideoStream

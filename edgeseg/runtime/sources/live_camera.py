@@ -16,7 +16,7 @@ from typing import Protocol
 
 from edgeseg.errors import SourceError
 from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.video.video_reader import UnreadableVideoError
+from edgeseg.imaging.video.timed_frame import UnreadableVideoError
 from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to get a lost camera back

@@ -14,12 +14,9 @@ from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.decoding.pixel_limits import MAX_PIXELS
 from edgeseg.imaging.video.frame_pixels import FrameConverter
 from edgeseg.imaging.video.pyav import av
-from edgeseg.imaging.video.video_reader import (
-    READ_ERRORS,
-    UnreadableVideoError,
-    plausible_fps,
-    video_stream,
-)
+from edgeseg.imaging.video.stream_facts import plausible_fps
+from edgeseg.imaging.video.timed_frame import UnreadableVideoError
+from edgeseg.imaging.video.video_reader import READ_ERRORS, video_stream
 from edgeseg.runtime.sources.source_names import redact
 
 OPEN_SECONDS = 9.0  # for connecting, and as much again for the first three pictures or so

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2, silence_opencv
-from edgeseg.imaging.video.video_reader import LEAST_FPS, MOST_FPS
+from edgeseg.imaging.video.stream_facts import LEAST_FPS, MOST_FPS
 
 MOST_BAD_READS = 10  # in a row, after which the device is lost
 

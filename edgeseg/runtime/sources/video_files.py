@@ -14,7 +14,8 @@ from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.decoding.picture_file import UnreadablePictureError
 from edgeseg.imaging.decoding.picture_reader import PictureReader
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import READ_ERRORS, UnreadableVideoError, VideoReader
+from edgeseg.imaging.video.timed_frame import UnreadableVideoError
+from edgeseg.imaging.video.video_reader import READ_ERRORS, VideoReader
 from edgeseg.runtime.sources.base import SourceFrame, SourceStatistics
 from edgeseg.runtime.sources.network_stream import open_stream
 from edgeseg.runtime.sources.source_names import unique_safe_names

@@ -14,7 +14,7 @@ import pytest
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.video.frame_pixels import turned
 from edgeseg.imaging.video.recorded_video import open_recorded_video
-from edgeseg.imaging.video.video_reader import UnreadableVideoError
+from edgeseg.imaging.video.timed_frame import UnreadableVideoError
 from tests.helpers.videos import (
     HEIGHT,
     WIDTH,
