@@ -17,7 +17,7 @@ from edgeseg.cli import adapt, demo, doctor
 from edgeseg.cli.bundle import bench, build, export
 from edgeseg.cli.bundle import eval as evaluation
 from edgeseg.cli.device import infer, log
-from edgeseg.cli.shared.interruption import EXIT_CODE, INTERRUPTED
+from edgeseg.cli.shared.interruption import EXIT_CODE, INTERRUPTED, raise_on_interrupt
 from edgeseg.cli.shared.options import RUN_VARIABLE, SettingsCommand
 from edgeseg.cli.shared.terminal_text import never_fail_to_print, terminal_line
 from edgeseg.cli.site import add, init, status
@@ -34,6 +34,7 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # Any: Typer's own context type is not public
         never_fail_to_print(sys.stdout)
         try:
+            raise_on_interrupt()
             return super().invoke(ctx)
         except EdgesegError as error:
             _say(f"error: {error}")
