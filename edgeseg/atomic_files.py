@@ -9,6 +9,7 @@ import glob
 import hashlib
 import os
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -139,7 +140,7 @@ def lock_folder(folder: Path, error: type[EdgesegError] = EdgesegError) -> Itera
             with named(folder):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = _lock_holder(handle)
             raise error(
                 f"{folder} is in use by another edgeseg process (pid {holder}); "
                 "wait for it, stop it, or choose another folder"
@@ -150,3 +151,12 @@ def lock_folder(folder: Path, error: type[EdgesegError] = EdgesegError) -> Itera
         yield
     finally:
         os.close(handle)
+
+
+def _lock_holder(handle: int) -> str:
+    """Return the process that holds a lock; it writes its number right after it got the lock."""
+    for _ in range(20):
+        if holder := os.pread(handle, 32, 0).decode(errors="replace").strip():
+            return holder
+        time.sleep(0.01)
+    return "unknown"

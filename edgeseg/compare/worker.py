@@ -21,6 +21,7 @@ import numpy as np
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.compare.results import COUNTS_FILE, MEMORY_FILE, read_memory
 from edgeseg.config import TrainConfig
+from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
 from edgeseg.errors import EdgesegError
 from edgeseg.site import Site
 
@@ -91,11 +92,16 @@ def run_job(job: TrainingJob, pipe: Connection) -> None:
         sys.exit(1)
     except Exception as error:  # noqa: BLE001  # a bug costs this run only, its traceback is logged
         traceback.print_exc()
-        what = str(error).splitlines()[0] if str(error) else "no message"
-        pipe.send(
-            ("failed", f"{type(error).__name__}: {what}; the traceback is in {job.out / LOG_FILE}")
-        )
+        pipe.send(("failed", _reason(error, job.out)))
         sys.exit(1)
+
+
+def _reason(error: Exception, out: Path) -> str:
+    """Return why a run failed: what a person can mend, or a fault of edgeseg."""
+    if isinstance(error, OSError) and is_disk_fault(error):
+        return describe_disk_fault(error, out)
+    what = str(error).splitlines()[0] if str(error) else "no message"
+    return f"{type(error).__name__}: {what}; the traceback is in {out / LOG_FILE}"
 
 
 def set_environment(job: TrainingJob) -> None:

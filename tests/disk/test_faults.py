@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,9 @@ from edgeseg.atomic_files import (
     temporary_siblings,
     write_atomic,
 )
+from edgeseg.compare import worker
 from edgeseg.disk.faults import CURES, describe_disk_fault, fault_path, is_disk_fault, named
+from edgeseg.errors import EdgesegError
 
 
 @pytest.mark.parametrize("number", sorted(CURES), ids=lambda number: errno.errorcode[number])
@@ -110,3 +114,22 @@ def test_only_what_writers_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".folder.1f0a9c3d.tmp").mkdir()
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".folder.1f0a9c3d.tmp", ".notes.tmp", "b.1f0a9c3d.tmp"]
+
+
+def test_who_holds_a_folder_is_named_even_right_after_it_was_taken(tmp_path: Path) -> None:
+    """Between taking the lock and writing its number a process is nameless for a moment."""
+    handle = os.open(tmp_path / ".lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    writer = threading.Timer(0.03, os.pwrite, (handle, b"4711\n", 0))
+    writer.start()
+    with pytest.raises(EdgesegError, match="pid 4711"), lock_folder(tmp_path):
+        pass
+    writer.join()
+    os.close(handle)
+
+
+def test_a_run_of_a_comparison_tells_a_full_disk(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x"))
+    assert worker._reason(full, tmp_path) == describe_disk_fault(full, tmp_path)
+    bug = worker._reason(ValueError("odd\nvalue"), tmp_path)
+    assert bug.startswith("ValueError: odd; the traceback is in")
