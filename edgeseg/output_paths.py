@@ -174,7 +174,7 @@ def _refuse_own_files(output: Output, in_site: Sequence[str]) -> None:
 
 
 def _refusal(output: Output, reason: str) -> EdgesegError:
-    return EdgesegError(f"{output.option} {output.path} {reason}; choose another place")
+    return EdgesegError(f"{output.option} {output.path} {reason}; choose another {output.option}")
 
 
 def _identity(path: Path) -> Identity | None:

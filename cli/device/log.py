@@ -82,8 +82,7 @@ def show(
         ),
     ],
     output: Annotated[
-        Path | None,
-        typer.Option(help="The picture to write; beside you under the record's name if left out."),
+        Path | None, typer.Option(help="The picture to write; RECORD-overlay.png here if left out.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -95,7 +94,7 @@ def show(
     from edgeseg.runtime.framelog.record_format import read_record
 
     path = find_record(folder, record)
-    picture = output or Path(f"{path.stem}.png")
+    picture = output or Path(f"{path.stem}-overlay.png")
     check_outputs([Output(picture, "--output", is_folder=False)], [path, folder])
     content = read_record(path)
     write_record_overlay(content, _palette(), picture)

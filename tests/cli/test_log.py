@@ -135,7 +135,7 @@ def test_show_writes_beside_you_and_uses_the_colors_of_the_site(
     result = run("show", log, "0000000000")
     assert result.exit_code == 0, result.output
     assert 'reason: "score"' in result.stdout
-    picture = cv2.imread(f"{path.stem}.png")
+    picture = cv2.imread(f"{path.stem}-overlay.png")
     assert picture is not None
     darkened = read_record(path).image() // 2
     np.testing.assert_array_equal(
