@@ -79,7 +79,6 @@ def quiet(codec: str) -> dict[str, str]:
     """Options that keep an encoder from printing, and make it quick."""
     return {
         "libx264": {"preset": "ultrafast", "crf": "12"},
-        "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
         "libsvtav1": {"preset": "12", "crf": "5"},
     }.get(codec, {})
 

@@ -31,6 +31,8 @@ MOST_FRUITLESS = 2000  # packets without a first frame, before the codec is call
 EXPECTED_SHARE, EXPECTED_SLACK = 0.97, 2
 SECONDS_SLACK = 2.0  # likewise, in containers that tell their length in seconds only
 SMALL_SHARE = 0.01  # so few of the frames, lost before the first one, are no damage
+# Codecs of which some packets give no frame by design: hidden references, placeholders.
+HIDDEN_FRAMES = ("vp8", "vp9", "av1", "mpeg4", "h263", "vc1", "wmv3")
 READ_ERRORS = (av.FFmpegError, OSError)
 
 
@@ -73,10 +75,11 @@ class VideoReader:
         )
         self.decoded = self.errors = 0
         self._packets = self._errors_before_first = self._shown_damage = 0
+        self._hidden = 0  # packets that an edit list hides
         self._disturbances = 0  # places that could not be read, with packets behind them
         self._fault: UnreadableVideoError | None = None  # of the first frame without a picture
         self._missing = 0  # frames for which there was time between the two frames around an error
-        self._seconds = 0.0  # of the last packet's end since the first one's start
+        self._seconds = 0.0  # of the last packet's end
         self._read_failed = False
 
     @property
@@ -145,16 +148,32 @@ class VideoReader:
         elif self._read_failed:
             found.append(f"ended after {self.decoded} frames, where it cannot be read any further")
         found = [f"{ended}: the file is truncated or damaged" for ended in found]
+        silent = self._silent_losses()
         inside = self.errors - self._errors_before_first
         if inside or self._disturbances or self._errors_before_first > SMALL_SHARE * self._packets:
-            lost = max(self.errors, self._missing, 1)
+            lost = max(self.errors + silent, self._missing, 1)
             are = "frame, which is" if lost == 1 else "frames, which are"
             more = f"; {self._shown_damage} more show damage" if self._shown_damage else ""
             found.append(f"has {lost} damaged {are} left out{more}")
+        elif silent:
+            found.append(f"gave no frame for {silent} of its {self._packets} packets")
         elif self._shown_damage:
             shows = "frame that shows" if self._shown_damage == 1 else "frames that show"
             found.append(f"has {self._shown_damage} {shows} damage")
         return found
+
+    def _silent_losses(self) -> int:
+        """Return the number of packets for which the decoder gave neither frame nor error.
+
+        A few are usual, at the beginning of a recording that was cut out of a longer one; and where
+        each packet is one field of a frame, one in two.
+        """
+        packets = self._packets - self._hidden
+        silent = packets - self.decoded - self.errors
+        are_fields = abs(2 * self.decoded - packets) <= SMALL_SHARE * packets + 1
+        if self.codec_name in HIDDEN_FRAMES or are_fields:
+            return 0
+        return silent if silent > SMALL_SHARE * packets else 0
 
     def close(self) -> None:
         """Close the container."""
@@ -180,8 +199,10 @@ class VideoReader:
                     self._disturbances += failures > 0
                     failures = 0
                     self._packets += 1
+                    self._hidden += packet.is_discard
                     if packet.dts is not None:
-                        first = packet.dts if first is None else first
+                        # Some clocks begin late, and some lengths are told from zero.
+                        first = min(packet.dts, 0) if first is None else first
                         ends = packet.dts - first + (packet.duration or 0)
                         self._seconds = max(self._seconds, float(ends * self._stream.time_base))
                     yield packet
