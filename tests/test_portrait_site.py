@@ -117,7 +117,9 @@ def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
     site = make_site(tmp_path, "letterbox")
     config = TrainConfig(**TINY | {"steps": 2, "eval_every": 2}, method="suponly", rep_dim=16)
     run = edgeseg.train(site, config).path
-    (run / "metrics.json").unlink()
     changed = open_site(site.root, "crop")
+    with pytest.raises(TrainError, match=r"begun with data\.fit 'letterbox'"):
+        edgeseg.train(changed, config, out=run, resume=True)
+    (run / "metrics.json").unlink()
     with pytest.raises(TrainError, match=r"begun with data\.fit 'letterbox'"):
         edgeseg.train(changed, config, out=run, resume=True)

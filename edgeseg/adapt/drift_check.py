@@ -72,7 +72,7 @@ def check_drift(
     report.start("pseudo-labels", len(frames))
     missing = [frame for frame in frames if not _prediction_path(predictions, frame).exists()]
     _predict_frames(site, run, missing, predictions, device, report)
-    gamma = _entropy_threshold((_load_prediction(predictions, frame)[1] for frame in frames), alpha)
+    gamma = _entropy_threshold((_load_seen(predictions, frame) for frame in frames), alpha)
     classes = len(site.config.classes)
     predicted, kept = np.zeros(classes), np.zeros(classes)
     for frame in frames:
@@ -136,10 +136,10 @@ def _predict_frames(
         fit = fit_frame(model.card.fit, (image.shape[0], image.shape[1]), size)
         masks, entropies = predict(model.module, [fit.image(image)], device)
         mask = fit.frame_mask(masks[0].numpy())
-        entropy = fit.restore_map(entropies[0].numpy())
-        levels = (entropy.clip(0, 1) * LEVELS).round().astype(np.uint16)
+        levels = (entropies[0].numpy().clip(0, 1) * LEVELS).round().astype(np.uint16)
+        entropy, seen = fit.restore_map(levels), fit.inside_map(levels)
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, mask=mask, entropy=levels)
+        np.savez_compressed(buffer, mask=mask, entropy=entropy, seen=seen)
         write_atomic(_prediction_path(folder, frame), buffer.getvalue())
         report.advance(1)
 
@@ -164,3 +164,11 @@ def _prediction_path(folder: Path, frame: Frame) -> Path:
 def _load_prediction(folder: Path, frame: Frame) -> tuple[Mask, EntropyLevels]:
     with np.load(_prediction_path(folder, frame), allow_pickle=False) as arrays:
         return arrays["mask"], arrays["entropy"]
+
+
+def _load_seen(folder: Path, frame: Frame) -> EntropyLevels:
+    """Return the entropy of what the network saw of a frame, without what a crop leaves out."""
+    with np.load(_prediction_path(folder, frame), allow_pickle=False) as arrays:
+        # a round that an older version began has no such part
+        levels: EntropyLevels = arrays["seen" if "seen" in arrays else "entropy"]
+        return levels

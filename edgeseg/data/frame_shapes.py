@@ -12,7 +12,7 @@ from edgeseg.runtime.sources.open_source import open_source
 from edgeseg.site import Frame
 
 TOLERANCE = 1.15  # a side scaled so much more than the other is hardly seen and learnt around
-MULTIPLES = (32, 14)  # of both sides: of most networks, of DINOv2
+PATCH = 14  # pixels of DINOv2's patches, of which sides are multiples; elsewhere it is 32
 LARGEST_SIDE = 2048
 Size = tuple[int, int]
 
@@ -42,15 +42,19 @@ def distortion(frame: Size, imgsz: Size) -> float:
     return max(ratio, 1 / ratio)
 
 
-def fitting_size(frame: Size, imgsz: Size) -> Size:
+def fitting_size(frame: Size, imgsz: Size, encoder: str = "") -> Size:
     """Return the input for frames of a shape that costs about as much as `imgsz`.
 
-    Of all sizes whose sides are multiples of 32, as those of `imgsz` are, and whose pixels are
-    within a quarter of those of `imgsz`, the one that distorts least; of several, the one nearest
-    in pixels. For frames of 1920 x 1080 (height x width) and 384 x 512 it is 576 x 320.
+    Of all sizes whose sides are multiples of 32, or of 14 where the network wants that, and whose
+    pixels are within a quarter of those of `imgsz`, the one that distorts least; of several, the
+    one nearest in pixels. For frames of 1920 x 1080 (height x width) and 384 x 512 it is 576 x 320.
+
+    Args:
+        frame: (height, width) of the frames.
+        imgsz: (height, width) to compare with.
+        encoder: Name of the encoder, if known: DINOv2 and others have patches of 14 pixels.
     """
-    wanted = imgsz[0] * imgsz[1]
-    step = next((step for step in MULTIPLES if all(side % step == 0 for side in imgsz)), 32)
+    wanted, step = imgsz[0] * imgsz[1], _side_step(imgsz, encoder)
     best, best_cost = imgsz, (math.inf, math.inf)
     for height in range(step, LARGEST_SIDE + 1, step):
         for width in range(step, LARGEST_SIDE + 1, step):
@@ -64,13 +68,14 @@ def fitting_size(frame: Size, imgsz: Size) -> Size:
     return best
 
 
-def shape_advice(frames: Sequence[Frame], imgsz: Size, fit: FitMode) -> str:
+def shape_advice(frames: Sequence[Frame], imgsz: Size, fit: FitMode, encoder: str = "") -> str:
     """Return a sentence about frames whose shape `imgsz` does not have; empty if all is well.
 
     Args:
         frames: All that are trained on.
         imgsz: (height, width) of the networks.
         fit: How frames come to it.
+        encoder: As for `fitting_size`.
     """
     shapes = {(frame.height, frame.width) for frame in frames}
     if not shapes:
@@ -89,15 +94,28 @@ def shape_advice(frames: Sequence[Frame], imgsz: Size, fit: FitMode) -> str:
         f"frames of {worst[1]}x{worst[0]} come to imgsz {imgsz[1]}x{imgsz[0]} (width x height) "
         f"{consequence}"
     )
-    nearest = fitting_size(_middle_shape(shapes), imgsz)
+    middle = _middle_shape(shapes)
+    nearest = fitting_size(middle, imgsz, encoder)
     left = max(distortion(shape, nearest) for shape in shapes)
     if left > 0.95 * factor:
+        if all(distortion(shape, worst) <= TOLERANCE for shape in shapes):
+            return f"{text}; only a larger imgsz fits them better"
         return f"{text}; they differ in shape, and no imgsz fits them much better"
     fits = "fits them" if left <= TOLERANCE else f"comes nearest to all of them ({left:.2f})"
+    where = "[train] and [distill]"
+    if _side_step(imgsz, encoder) == PATCH:  # which few networks for devices have
+        small = fitting_size(middle, (imgsz[0] // 32 * 32, imgsz[1] // 32 * 32))
+        where = f"[train] and imgsz = [{small[0]}, {small[1]}] in [distill]"
     return (
-        f"{text}; imgsz = [{nearest[0]}, {nearest[1]}] in [train] and [distill] of edgeseg.toml "
-        f"{fits} at the same cost"
+        f"{text}; imgsz = [{nearest[0]}, {nearest[1]}] in {where} of edgeseg.toml {fits} at the "
+        "same cost"
     )
+
+
+def _side_step(imgsz: Size, encoder: str) -> int:
+    """Return what the sides of a network's input are multiples of."""
+    is_patched = any(side % 32 for side in imgsz) and not any(side % PATCH for side in imgsz)
+    return PATCH if "patch14" in encoder or is_patched else 32
 
 
 def _middle_shape(shapes: Collection[Size]) -> Size:

@@ -208,6 +208,7 @@ def _warnings(
         [frame for frame in frames if frame.split != "gate"],
         site.config.train.imgsz,
         site.config.data.fit,
+        site.config.train.encoder,
     ):
         warnings.append(advice)
     if any(info.current and info.fault for info in summary.bundles):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from edgeseg.config import FitMode
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.resize import resize_image, resize_mask
 
+Level = TypeVar("Level", np.float32, np.uint16)  # of a map of the entropy
 PADDING = 115  # the gray beside a letterboxed frame: it normalizes to about 0
 
 
@@ -112,7 +114,7 @@ class FrameFit:
         predicted = resize_mask(mask[self.inside.slices], self.seen.size)
         return truth[self.seen.slices], predicted
 
-    def inside_map(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def inside_map(self, values: NDArray[Level]) -> NDArray[Level]:
         """Return the part of a map of the input, at any scale, that shows the frame.
 
         A cell counts to the frame when its center does: of an input of 64 rows with the frame in
@@ -126,7 +128,7 @@ class FrameFit:
             _cells(self.inside.left, self.inside.width, self.size[1], values.shape[1]),
         ]
 
-    def restore_map(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def restore_map(self, values: NDArray[Level]) -> NDArray[Level]:
         """Return a map of the input, at any scale, as one of the whole frame; 0 where not seen."""
         inside = self.inside_map(values)
         if not self.cuts:
@@ -135,7 +137,7 @@ class FrameFit:
         top, left = round(self.seen.top * down), round(self.seen.left * right)
         height, width = round(self.frame[0] * down), round(self.frame[1] * right)
         canvas = np.zeros(
-            (max(height, top + inside.shape[0]), max(width, left + inside.shape[1])), np.float32
+            (max(height, top + inside.shape[0]), max(width, left + inside.shape[1])), values.dtype
         )
         canvas[top : top + inside.shape[0], left : left + inside.shape[1]] = inside
         return canvas

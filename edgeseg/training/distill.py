@@ -71,6 +71,12 @@ def distill(
             f"{teacher} was trained with other classes than edgeseg.toml has now; "
             "train the site model again"
         )
+    report = report or NullReporter()
+    if site_model.card.fit != (fit_now := site.config.data.fit):
+        report.say(
+            f"note: {teacher} was trained with data.fit {site_model.card.fit!r} and teaches with "
+            f"{fit_now!r}, pixels that it has not learnt; `edgeseg train` makes one that has"
+        )
 
     def make_method(pixels: Tensor) -> Method:
         student = build_initial_network(settings, len(site.config.classes), init, root=site.root)
@@ -79,7 +85,7 @@ def distill(
     spec = TrainingSpec(
         site=site, config=settings, out=folder, make_method=make_method, focus=focus, title="distil"
     )
-    return fit(spec, resume=resume, report=report or NullReporter())
+    return fit(spec, resume=resume, report=report)
 
 
 class Distillation(Method):

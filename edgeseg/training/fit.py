@@ -76,6 +76,7 @@ def fit(spec: TrainingSpec, *, resume: bool = False, report: ProgressReporter) -
     devices = Devices.launch(spec.config)
     with lock_folder(devices.lock_path(spec.out), TrainError):
         folder = RunFolder(spec.out, spec.config, resume=resume, is_main=devices.is_main)
+        _require_same_fit(spec)
         finished = folder.finished()
         if finished is not None and resume:
             return finished
@@ -87,7 +88,6 @@ def _assemble(
 ) -> Trainer:
     """Build the parts of a training; each takes its settings from the configuration here."""
     site, config, classes = spec.site, spec.config, spec.site.config.classes
-    _require_same_fit(spec)
     labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
     validation = Validation(site, site.require("val"), config.imgsz)
     pixels = labelled.class_pixels(len(classes))
@@ -97,7 +97,7 @@ def _assemble(
         _tell_shortcomings(site, pixels, report)
 
     footage = site.frames("labelled", "unlabelled")
-    if advice := shape_advice(footage, config.imgsz, site.config.data.fit):
+    if advice := shape_advice(footage, config.imgsz, site.config.data.fit, config.encoder):
         report.say(advice)
 
     torch.manual_seed(config.seed)

@@ -67,6 +67,14 @@ def test_about_a_share_alpha_is_left_open(site: Site, run: Path, tmp_path: Path)
     assert kept == pytest.approx([0.9, 0.7, 0.5], abs=0.06)
 
 
+def test_what_a_crop_does_not_see_counts_for_nothing(site: Site, run: Path, tmp_path: Path) -> None:
+    card = load_model(run).card
+    save_card(run, card.model_copy(update={"width": HEIGHT // 2, "fit": "crop"}))
+    frames = site.frames("unlabelled")
+    statistics = check_drift(site, run, frames, tmp_path / "out", alpha=0.3)
+    assert statistics.kept == pytest.approx(0.7, abs=0.08)
+
+
 def test_a_start_after_a_kill_predicts_only_what_is_missing(
     site: Site, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,3 +54,21 @@ def test_frames_of_several_shapes_get_the_size_that_is_nearest_to_all() -> None:
 
 def test_frames_that_nearly_fit_are_not_talked_about() -> None:
     assert not shape_advice([frame(480, 640), frame(360, 480)], (384, 512), "stretch")
+
+
+def test_frames_of_one_shape_are_not_said_to_differ() -> None:
+    strip = [frame(100, 1000)]
+    advice = shape_advice(strip, (256, 256), "letterbox")
+    assert "imgsz = [96, 832]" in advice and "differ" not in advice
+    assert "larger imgsz" in shape_advice(strip, (32, 32), "crop")
+
+
+@pytest.mark.parametrize("imgsz", [(518, 518), (448, 448)])
+def test_sizes_for_patches_of_14_pixels_are_multiples_of_14(imgsz: tuple[int, int]) -> None:
+    encoder = "vit_small_patch14_dinov2"
+    size = fitting_size((1080, 1920), imgsz, encoder)
+    assert not size[0] % 14 and not size[1] % 14
+    advice = shape_advice([frame(1080, 1920)], imgsz, "stretch", encoder)
+    assert f"[{size[0]}, {size[1]}] in [train]" in advice
+    height, width = advice.split("] in [distill]")[0].split("[")[-1].split(",")
+    assert int(height) % 32 == int(width) % 32 == 0

@@ -94,7 +94,9 @@ def add_footage(
             _add_images(writer, image_paths, camera, deep, result, report)
         result.withheld = writer.save()
         config = site.config
-        result.advice = shape_advice(writer.frames(), config.train.imgsz, config.data.fit)
+        result.advice = shape_advice(
+            writer.frames(), config.train.imgsz, config.data.fit, config.train.encoder
+        )
     result.notes += note_on_pages(result.with_more) + deep.notes()
     if not result.read:
         faults = result.unreadable or [f"{files.videos[0]}: has no frames"]

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.data.frame_reader import FrameReader
-from edgeseg.imaging.array_types import Image, Mask
+from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.models import Network
@@ -38,7 +38,7 @@ def write_pseudo_labels(
 ) -> None:
     """Write the masks of `frames` that are not in the folder yet.
 
-    They are `<frame id>.png` at training size.
+    They are `<frame id>.png` at training size, `IGNORE` in the padding.
 
     Args:
         network: In eval mode on `device`.
@@ -55,6 +55,10 @@ def write_pseudo_labels(
         if frame.id in missing:
             image, _ = reader[index]
             mask = predict_views(network, image, views, device)
+            if (box := reader.inside(index)) is not None:
+                shown = mask[box.slices]
+                mask = np.full_like(mask, IGNORE)
+                mask[box.slices] = shown
             write_atomic(folder / f"{frame.id}.png", encode_png(mask), sync=False)
             report.advance(1)
 
