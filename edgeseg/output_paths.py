@@ -60,7 +60,12 @@ def check_outputs(
     identities = {path: identity for path in reads if (identity := _identity(path)) is not None}
     folders = {identity: path for path, identity in identities.items() if path.is_dir()}
     files = {identity: path for path, identity in identities.items() if identity not in folders}
-    pictures = {path.parent: path for path in files.values() if is_image(path)}
+    pictures = {
+        folder: path
+        for path in files.values()
+        if is_image(path)
+        for folder in (path.parent, Path(os.path.realpath(path)).parent)  # a link's, and its file's
+    }
     beside = {
         identity: path
         for folder, path in pictures.items()

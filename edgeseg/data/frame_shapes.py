@@ -71,13 +71,18 @@ def fitting_size(frame: Size, imgsz: Size, encoder: str = "") -> Size:
 def shape_advice(frames: Sequence[Frame], imgsz: Size, fit: FitMode, encoder: str = "") -> str:
     """Return a sentence about frames whose shape `imgsz` does not have; empty if all is well.
 
+    Of the frames in order of their aspect, one in twenty at either end is not looked at: a few odd
+    pictures must not shape the input of all.
+
     Args:
         frames: All that are trained on.
         imgsz: (height, width) of the networks.
         fit: How frames come to it.
         encoder: As for `fitting_size`.
     """
-    shapes = {(frame.height, frame.width) for frame in frames}
+    by_aspect = sorted((frame.width / frame.height, frame.height, frame.width) for frame in frames)
+    odd = len(frames) // 20
+    shapes = {(height, width) for _, height, width in by_aspect[odd : len(frames) - odd]}
     if not shapes:
         return ""
     worst = max(shapes, key=lambda shape: distortion(shape, imgsz))
@@ -124,4 +129,4 @@ def _middle_shape(shapes: Collection[Size]) -> Size:
     Of 16:9 (1.78) and 4:3 (1.33) that is an aspect of sqrt(1.78 * 1.33) = 1.54.
     """
     aspects = [width / height for height, width in shapes]
-    return 1000, round(1000 * math.sqrt(min(aspects) * max(aspects)))
+    return 1000, max(1, round(1000 * math.sqrt(min(aspects) * max(aspects))))

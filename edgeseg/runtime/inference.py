@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 from edgeseg.bundle import Bundle, Flavour
 from edgeseg.bundle.flavours import Backend
 from edgeseg.config import ClassSpec, EngineConfig, InferConfig, LogConfig
+from edgeseg.errors import EdgesegError
 from edgeseg.output_paths import Output, check_disjoint, check_outputs, hold_output
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -191,6 +193,10 @@ def _checked_outputs(targets: OutputTargets, reads: Sequence[Path]) -> list[Outp
     if targets.save is not None and is_video_path(targets.save):
         # What a killed run has left under this name may be what is read now.
         check_outputs([Output(partial_path(targets.save), "--save", False)], reads)
+    if len({os.path.realpath(output.path) for output in outputs}) < len(outputs):
+        raise EdgesegError(
+            f"--save and --masks are both {targets.save}; give each a place of its own"
+        )
     if targets.log is None:
         check_outputs(outputs, reads)
     else:

@@ -94,11 +94,7 @@ def _assemble(
     require_learnable(pixels.tolist(), site.config.class_names)
     require_labelled_pixels(site, "val")
     if devices.is_main and spec.step_range.first == 0:
-        _tell_shortcomings(site, pixels, report)
-
-    footage = site.frames("labelled", "unlabelled")
-    if advice := shape_advice(footage, config.imgsz, site.config.data.fit, config.encoder):
-        report.say(advice)
+        _tell_shortcomings(spec, pixels, report)
 
     torch.manual_seed(config.seed)
     method = spec.make_method(pixels).to(memory_format=torch.channels_last)
@@ -154,8 +150,12 @@ def _require_same_fit(spec: TrainingSpec) -> None:
         )
 
 
-def _tell_shortcomings(site: Site, pixels: Tensor, report: ProgressReporter) -> None:
-    """Say what the labels lack for a good result, or for the steps that come after."""
+def _tell_shortcomings(spec: TrainingSpec, pixels: Tensor, report: ProgressReporter) -> None:
+    """Say what labels and settings lack for a good result, or for the steps that come after."""
+    site, config = spec.site, spec.config
     note = absent_classes_note(pixels.tolist(), site.config.class_names)
     for sentence in filter(None, (note, *later_needs(site))):
         report.say(f"note: {sentence}")
+    footage = site.frames("labelled", "unlabelled")
+    if advice := shape_advice(footage, config.imgsz, site.config.data.fit, config.encoder):
+        report.say(f"note: {advice}")

@@ -72,3 +72,9 @@ def test_sizes_for_patches_of_14_pixels_are_multiples_of_14(imgsz: tuple[int, in
     assert f"[{size[0]}, {size[1]}] in [train]" in advice
     height, width = advice.split("] in [distill]")[0].split("[")[-1].split(",")
     assert int(height) % 32 == int(width) % 32 == 0
+
+
+def test_a_few_odd_pictures_do_not_shape_the_input_of_all() -> None:
+    frames = [frame(384, 512)] * 38 + [frame(3, 1000), frame(9000, 1)]
+    assert not shape_advice(frames, (384, 512), "letterbox")
+    assert "1x9000" in shape_advice([frame(9000, 1)], (384, 512), "letterbox")
