@@ -84,6 +84,15 @@ def black_and_white_reason(ids: set[int], names: Sequence[str]) -> str:
     )
 
 
+def odd_black_and_white_reason(names: Sequence[str]) -> str:
+    """Say why a mask of 0 and 255 alone is doubtful among those of 0 and 1 alone."""
+    return (
+        "holds 0 and 255 alone, where other masks hold 0 and 1 alone, and 255 means not labelled; "
+        f"if 255 is {names[1]} here, add --map 255=1; if it is not labelled indeed, add "
+        "--map 255=ignore"
+    )
+
+
 def first_id_reason(ids: set[int], names: Sequence[str]) -> str:
     """Say why masks that hold 1, 2 and so on, but never 0, are doubtful; empty for others.
 

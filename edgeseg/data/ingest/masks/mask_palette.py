@@ -13,6 +13,8 @@ With the classes 0 red, 1 green, 2 blue, by the entries that pixels use:
     0 red, 255 blue             255 would be class 2, or not labelled: unclear, refused
     0 red, 255 blue and, used   the palette has the classes in their order, so 255 is
     or not, 1 green, 2 blue     "not labelled": ids
+    0 red, 1 green, 2 blue,     3 is no id of a class, but has the color of one:
+    3 red                       unclear, refused
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ def palette_meaning(
     by_color = class_of_index[judged]
     known = by_color != UNKNOWN
     differs = known & (by_color != judged)
+    is_beyond = judged >= classes
     if np.array_equal(class_of_index[:classes], np.arange(classes)):
+        if is_beyond.any() and known.all() and not is_ramp:
+            return PaletteMeaning("unclear", int(judged[np.argmax(is_beyond)]))
         return PaletteMeaning("order")
     if not known.all():
         if differs.any() and not is_ramp:

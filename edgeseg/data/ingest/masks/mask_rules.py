@@ -21,7 +21,6 @@ from edgeseg.errors import ConfigError
 from edgeseg.imaging.array_types import IGNORE
 
 IGNORE_WORD = "ignore"
-HIGHEST_FIRST_ID = 254
 PALETTE_CHOICES = ("auto", "index", "color")
 PaletteChoice = Literal["auto", "index", "color"]
 
@@ -79,7 +78,7 @@ def parse_rules(rules: MaskRules, config: SiteConfig) -> ParsedRules:
     """
     if rules.palette not in PALETTE_CHOICES:
         raise ConfigError(f"--palette {rules.palette!r} is unknown; give index, color or auto")
-    if rules.first_id is not None and not 0 <= rules.first_id <= HIGHEST_FIRST_ID:
+    if rules.first_id is not None and not 0 <= rules.first_id <= IGNORE - len(config.classes):
         raise ConfigError(
             f"--first-id {rules.first_id} is no id of a class in an 8-bit mask; give 0 or 1"
         )

@@ -15,6 +15,7 @@ from edgeseg.data.ingest.masks.mask_advice import (
     black_and_white_reason,
     color_reason,
     first_id_reason,
+    odd_black_and_white_reason,
     unknown_ids_reason,
 )
 from edgeseg.data.ingest.masks.mask_facts import MaskFacts, MaskKind
@@ -95,9 +96,20 @@ class MaskSurvey:
             reason = black_and_white_reason(self._open_ids(BARELY_CERTAIN), names)
             if reason:
                 return self._of_kinds(BARELY_CERTAIN, reason)
+            if odd := self._odd_black_and_white():
+                return [f"{facts.path}: {odd_black_and_white_reason(names)}" for facts in odd]
         if self._has_first_class or self._says_where_ids_begin():
             return []
         return self._of_kinds(DOUBTFUL, first_id_reason(self._open_ids(DOUBTFUL), names))
+
+    def _odd_black_and_white(self) -> list[MaskFacts]:
+        """Return masks of 0 and 255 among those of 0 and 1; none where 1 and 255 meet in a mask."""
+        by_ids = [facts for facts in self._facts if facts.kind in BARELY_CERTAIN]
+        if len(self._config.classes) != 2 or any({1, IGNORE} <= facts.ids for facts in by_ids):
+            return []
+        if not any(1 in facts.ids for facts in by_ids):
+            return []
+        return [facts for facts in by_ids if facts.ids == {0, IGNORE}]
 
     def _of_kinds(self, kinds: Collection[MaskKind], reason: str) -> list[str]:
         """Return a fault for each mask of some kinds; none without a reason."""

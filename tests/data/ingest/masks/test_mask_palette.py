@@ -73,6 +73,9 @@ def test_the_table_of_the_module() -> None:
     assert meaning([0, 1], {}) == "index"
     assert meaning([0, 1], {0: 2}) == "unclear"
     assert meaning([0, 1], {0: 2}, is_ramp=True) == "index"
+    in_order = {0: 0, 1: 1, 2: 2}
+    assert meaning([0, 1, 3], in_order) == "order", "3 is an unknown id"
+    assert meaning([0, 1, 3], in_order | {3: 0}) == "unclear", "3 may be class 0 by its color"
     assert meaning([0, 255], {0: 0, 255: 2}) == "unclear"
     assert meaning([0, 255], {0: 0, 1: 1, 2: 2, 255: 2}) == "order"
     assert meaning([0, 255], {0: 1, 255: 2}) == "color"

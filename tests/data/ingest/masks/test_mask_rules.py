@@ -64,6 +64,7 @@ def test_an_id_before_the_first_is_told(empty: Site, tmp_path: Path) -> None:
         (MaskRules(mapping=["4=1"], ignore=[4]), "two options give 4 two meanings"),
         (MaskRules(ignore=[300]), "--ignore 300"),
         (MaskRules(first_id=255), "--first-id 255"),
+        (MaskRules(first_id=253), "--first-id 253"),  # the last of three classes would be 255
         (MaskRules(palette="colour"), "--palette 'colour' is unknown"),
     ],
 )

@@ -131,6 +131,17 @@ def optimized(path: Path, mask: Mask, site: Site) -> None:
     writers[int(path.stem) % len(writers)](path, mask, site)
 
 
+def one_black_and_white(path: Path, mask: Mask, site: Site) -> None:
+    (by_ids(0, 255) if path.stem == "2" else gray)(path, mask, site)
+
+
+def one_color_twice(path: Path, mask: Mask, site: Site) -> None:
+    """The palette has the classes in order, and class 0 once more behind them."""
+    ids = mask.copy()
+    ids[::2][mask[::2] == 0] = 3
+    save_palette(path, ids, table(site)[[0, 1, 2, 0, *range(4, 256)]])
+
+
 def own_colors(path: Path, mask: Mask, site: Site) -> None:
     """Ids in the colors of a labelling tool, none of them a color of the site."""
     save_palette(path, mask, np.array([(i, 255 - i, 7) for i in range(256)], np.uint8))
@@ -211,6 +222,8 @@ CASES: dict[str, tuple[Writer, int, bool, str]] = {
     "some converted": (one_converted_one_not, 3, False, "colors are of no class, while"),
     "palette unclear": (partly_own_colors, 3, False, "of unclear meaning: index 0"),
     "0 and 255": (by_ids(0, 255), 2, False, "add --map 255=1; if it is not labelled indeed"),
+    "0 and 255 in one file": (one_black_and_white, 2, False, "other masks hold 0 and 1 alone"),
+    "a color twice": (one_color_twice, 3, False, "of unclear meaning: index 3"),
     "0 and 255 by palette": (ramp, 2, False, "add --map 255=1; if it is not labelled indeed"),
     "255 and 0": (by_ids(255, 0), 2, False, "hold 0 and 255 alone"),
     "from 1": (by_ids(1, 2, 3), 3, True, "begin with 1: add --first-id 1"),
@@ -237,6 +250,8 @@ MENDED_BY = {
     "some converted": None,  # no option makes one set of these
     "palette unclear": "--palette index",
     "0 and 255": "--map 255=1",
+    "0 and 255 in one file": "--map 255=1",
+    "a color twice": "--palette color",
     "0 and 255 by palette": "--map 255=1",
     "255 and 0": "--map 255=0 --map 0=1",
     "from 1": "--first-id 1",
