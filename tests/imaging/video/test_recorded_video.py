@@ -161,6 +161,23 @@ def test_a_varying_rate_keeps_its_times(tmp_path: Path) -> None:
         assert read(path)[1] == pytest.approx(wanted, abs=0.002)
 
 
+def test_a_clock_that_begins_late_is_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "late.mkv"
+    times = [5 + number / 10 for number in range(12)]
+    pictures = [plain_picture(number) for number in range(12)]
+    path.write_bytes(encode_video(pictures, "matroska", times=times))
+    images, found, losses = read(path)
+    assert len(images) == 12 and found[0] == 0 and losses == []
+
+
+def test_frames_that_a_decoder_leaves_out_in_silence_are_told(tmp_path: Path) -> None:
+    whole = encode_video([plain_picture(number) for number in range(60)], "mpegts")
+    path = tmp_path / "clip.ts"
+    path.write_bytes(whole[len(whole) // 10 // 188 * 188 :])  # from the middle of a group on
+    images, _, losses = read(path)
+    assert 40 < len(images) < 60 and losses != []
+
+
 def test_a_size_that_changes_inside_goes_on(tmp_path: Path) -> None:
     parts = [
         encode_video([plain_picture(number, *size) for number in range(12)], "mpegts")
