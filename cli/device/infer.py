@@ -69,6 +69,7 @@ def infer(
     from edgeseg.cli.shared.bundle_options import open_bundle
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.config import to_toml
+    from edgeseg.disk.stored_paths import home_path
     from edgeseg.runtime.inference import OutputTargets, default_overlay_path
     from edgeseg.runtime.inference import infer as run_inference
     from edgeseg.runtime.sources.open_source import open_source
@@ -80,7 +81,7 @@ def infer(
     )
     site, opened, config = open_bundle(bundle, overrides)
     # "--save=~/out" reaches us as it is: shells expand ~ only at the beginning of a word.
-    save, masks, log = (path and path.expanduser() for path in (save, masks, log))
+    save, masks, log = (path and home_path(path) for path in (save, masks, log))
     stop, folder = Event(), None
     with progress_bar() as bar, stopping(stop):
         frames = open_source(

@@ -85,6 +85,7 @@ def merge_overrides(section: str, given: list[str] | None, **flags: object) -> l
     "train" becomes "train.steps=10".
     """
     from edgeseg.config.reference import toml_value
+    from edgeseg.disk.stored_paths import home_path
 
     overrides = []
     for name, value in flags.items():
@@ -92,7 +93,7 @@ def merge_overrides(section: str, given: list[str] | None, **flags: object) -> l
             continue
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if isinstance(value, Path):
-            text = toml_value(str(value.expanduser().resolve()))
+            text = toml_value(str(home_path(value).resolve()))
         overrides.append(f"{section}.{name}={text}")
     return [*overrides, *(given or [])]
 

@@ -36,3 +36,13 @@ def find_stored_path(root: Path, stored: str) -> Path:
             if inside.exists():
                 return inside
     return path
+
+
+def home_path(path: Path) -> Path:
+    """Return a path with `~` replaced, which no shell has seen in a file or behind `--save=`.
+
+    A folder that is really called so is taken as it is, as is the home of an unknown user, for
+    which pathlib has no answer.
+    """
+    is_literal = not path.parts or Path(path.parts[0]).exists()
+    return path if is_literal else Path(os.path.expanduser(path))  # noqa: PTH111

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeseg.config import LoopConfig
-from edgeseg.disk.stored_paths import find_stored_path
+from edgeseg.disk.stored_paths import find_stored_path, home_path
 from edgeseg.errors import TrainError
 from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import load_weights, read_card
@@ -38,7 +38,7 @@ def _find_weights(weights: str, root: Path) -> str:
     """Return a weights file as it is found here: from the working directory, or in the site."""
     if weights in ("imagenet", "none"):
         return weights
-    path = Path(weights).expanduser()  # no shell sees what stands in a file or behind --set
+    path = home_path(Path(weights))  # no shell sees what stands in a file or behind --set
     inside = path if path.exists() else find_stored_path(root, str(path))
     return str(inside) if inside.exists() else weights
 

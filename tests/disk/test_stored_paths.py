@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeseg.disk.stored_paths import find_stored_path, store_path
+import pytest
+
+from edgeseg.disk.stored_paths import find_stored_path, home_path, store_path
 
 
 def test_a_path_inside_is_relative_however_it_is_reached(tmp_path: Path) -> None:
@@ -31,3 +33,14 @@ def test_it_is_found_again_after_a_move(tmp_path: Path) -> None:
     assert find_stored_path(root, str(tmp_path)) == tmp_path, "what is still there is that"
     gone = tmp_path / "gone" / "exp9"
     assert find_stored_path(root, str(gone)) == gone
+
+
+def test_a_home_is_found_and_an_unknown_one_is_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert home_path(Path("~/out")) == tmp_path / "home/out"
+    assert home_path(Path("~nobody-of-this-name/out")) == Path("~nobody-of-this-name/out")
+    (tmp_path / "~").mkdir()
+    assert home_path(Path("./~/out")) == Path("~/out"), "a folder that is really called ~"
