@@ -40,6 +40,11 @@ def read_site_frame(site: Site, frame: Frame) -> tuple[Image, Mask | None]:
         raise DataError(
             f"{image_path} is missing or damaged; add the footage again with `edgeseg add footage`"
         )
+    if rgb.shape[:2] != (frame.height, frame.width):
+        raise DataError(
+            f"{image_path} is {rgb.shape[1]}x{rgb.shape[0]} and was {frame.width}x{frame.height} "
+            "when it was added; restore it, or delete it and add the footage again"
+        )
     if frame.mask is None:
         return rgb, None
     mask_path = site.path(frame.mask)

@@ -76,6 +76,14 @@ def test_status_shows_what_the_cache_takes(site: Site, monkeypatch: pytest.Monke
     )
 
 
+def test_a_frame_that_was_replaced_by_one_of_another_size_is_refused(site: Site) -> None:
+    frame = site.frames("unlabelled")[0]
+    cv2.imwrite(str(site.path(frame.image)), np.zeros((frame.height * 2, frame.width, 3), np.uint8))
+    reader = SiteFrameReader(site, [frame], CACHED_SIZE)
+    with pytest.raises(DataError, match="when it was added"):
+        reader[0]
+
+
 def test_unlabelled_frames_are_kept_without_masks(site: Site) -> None:
     frames = site.frames("unlabelled")
     for _ in range(2):
