@@ -60,9 +60,13 @@ def load_site_depth(site: Site) -> SiteDepth | None:
         return SiteDepth.model_validate(json.loads(path.read_bytes()))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        if isinstance(error, ValidationError):
+            fault = error.errors()[0]
+            reason = ": ".join([*map(str, fault["loc"]), fault["msg"]])
         raise DataError(
-            f"{path} cannot be used ({str(error).splitlines()[0]}); restore it, it says how "
+            f"{path} cannot be used ({reason}); restore it, it says how "
             "pictures of more than 8 bits were scaled for this site"
         ) from None
 

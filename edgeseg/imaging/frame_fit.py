@@ -133,6 +133,9 @@ class FrameFit:
         inside = self.inside_map(values)
         if not self.cuts:
             return inside
+        # A map finer than the frame would make a canvas larger than it: of 16 cells for one row of
+        # pixels the middle one stays.
+        inside = inside[np.ix_(*map(_at_most, inside.shape, self.seen.size))]
         down, right = (shown / seen for shown, seen in zip(inside.shape, self.seen.size))
         top, left = round(self.seen.top * down), round(self.seen.left * right)
         height, width = round(self.frame[0] * down), round(self.frame[1] * right)
@@ -182,3 +185,12 @@ def _cells(start: int, length: int, side: int, cells: int) -> slice:
     end = int(np.ceil((start + length) / pitch - 0.5))
     first = min(max(first, 0), cells - 1)
     return slice(first, min(max(end, first + 1), cells))
+
+
+def _at_most(cells: int, most: int) -> NDArray[np.intp]:
+    """Return the indices of `most` cells spread over all of them, or of all where they are fewer.
+
+    Of 16 cells and at most 2 they are 4 and 12.
+    """
+    number = min(cells, most)
+    return ((np.arange(number) + 0.5) * cells / number).astype(np.intp)
