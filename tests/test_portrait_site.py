@@ -35,8 +35,8 @@ TINY = {
     "encoder": "mobilenetv2_035",
     "weights": "none",
     "imgsz": IMGSZ,
-    "steps": 8,
-    "eval_every": 8,
+    "steps": 2,
+    "eval_every": 2,
     "batch": 2,
     "batch_unlabelled": 2,
     "workers": 1,
@@ -115,7 +115,7 @@ def test_the_whole_job_sees_the_same_part_of_every_frame(tmp_path: Path, fit: Fi
 
 def test_a_run_goes_on_only_as_it_began(tmp_path: Path) -> None:
     site = make_site(tmp_path, "letterbox")
-    config = TrainConfig(**TINY | {"steps": 2, "eval_every": 2}, method="suponly", rep_dim=16)
+    config = TrainConfig(**TINY, method="suponly", rep_dim=16)
     run = edgeseg.train(site, config).path
     changed = open_site(site.root, "crop")
     with pytest.raises(TrainError, match=r"begun with data\.fit 'letterbox'"):

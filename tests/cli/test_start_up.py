@@ -105,6 +105,8 @@ def test_ctrl_c_while_modules_load_is_quiet(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # who starts tests in the background of a script has them ignore SIGINT
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None and process.stdout.readline() == "loading\n"
     time.sleep(0.1)

@@ -243,7 +243,7 @@ def test_onnx_runtimes_provider_gets_the_flavour_its_flags_and_a_folder_of_ours(
 
     class Session:
         def __init__(
-            self, data: bytes, options: object, providers: list[Any]
+            self, data: bytes, options: object, providers: list[Any], **rest: object
         ) -> None:  # Any: as above
             asked.extend(providers)
 

@@ -137,6 +137,9 @@ class MaskReader:
         choice = self.rules.palette
         if choice != "auto":
             return choice, class_of_index
+        # An index that an option names is an id, whatever color fills its place in the palette.
+        named = np.isin(used, list(self.rules.class_of_id))
+        used = used if named.all() else used[~named]
         shades = used * 0x010101  # index 2 in the gray #020202
         is_ramp = bool((raw.palette[used] == shades).all())
         meaning = palette_meaning(used, class_of_index, self._classes, is_ramp=is_ramp)
