@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from edgeseg.disk.stored_paths import home_path
 from edgeseg.imaging.file_names import natural_sort_key
 
 
@@ -31,9 +32,7 @@ def named_files(text: str | Path, *, leave_out: Collection[Path] = ()) -> list[P
     Raises:
         OSError: A folder cannot be listed; `filename` names it.
     """
-    path = Path(text)
-    if not path.exists():
-        path = Path(os.path.expanduser(text))  # noqa: PTH111  # pathlib fails on unknown users
+    path = home_path(Path(text))
     if path.exists():
         matches = [path]
     else:
@@ -45,7 +44,7 @@ def named_files(text: str | Path, *, leave_out: Collection[Path] = ()) -> list[P
 
 def is_named(text: str | Path) -> bool:
     """Return whether there is a file or folder of exactly this name."""
-    return Path(text).exists() or Path(os.path.expanduser(text)).exists()  # noqa: PTH111
+    return home_path(Path(text)).exists()
 
 
 def _walk(path: Path, seen: set[str]) -> Iterator[Path]:

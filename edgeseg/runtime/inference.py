@@ -28,8 +28,8 @@ from edgeseg.runtime.outputs.score_check import ScoreCheck
 from edgeseg.runtime.pipeline import PipelineSummary, run_pipeline
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.continued_names import ContinuedNames, next_free_number
+from edgeseg.runtime.sources.image_files import ImageFiles
 from edgeseg.runtime.sources.open_source import open_source
-from edgeseg.runtime.sources.recorded_files import ImageFiles
 
 
 @dataclass(frozen=True, kw_only=True)

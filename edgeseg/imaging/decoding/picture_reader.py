@@ -73,13 +73,13 @@ class PictureReader:
         notes = note_on_pages(self._with_more)
         if self._by_full_range:
             notes.append(
-                f"{named(self._by_full_range)} hold more than 8 bits and the bundle brings no "
+                f"{join_names(self._by_full_range)} hold more than 8 bits and the bundle brings no "
                 "range for such pictures: the full range of the files became 0 to 255"
             )
         if self._beyond_range:
             notes.append(
-                f"{named(self._beyond_range)} lie mostly beyond {self._depth}, the values of more "
-                "than 8 bits that the bundle was trained on: they came out nearly black or white"
+                f"{join_names(self._beyond_range)} lie mostly beyond {self._depth}, the values of "
+                "more than 8 bits that the bundle was trained on: they came out nearly black or white"
             )
         return notes
 
@@ -105,10 +105,10 @@ def note_on_pages(names: list[str]) -> list[str]:
     """Return a note about files with more than one page or frame, if there are any."""
     if not names:
         return []
-    return [f"of {named(names)} the first page or frame was used, there are more"]
+    return [f"of {join_names(names)} the first page or frame was used, there are more"]
 
 
-def named(names: list[str]) -> str:
+def join_names(names: list[str]) -> str:
     """Return names with commas between them; capped, the rest counted."""
     more = f" and {len(names) - MOST_NAMES} more files" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more

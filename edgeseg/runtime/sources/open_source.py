@@ -6,11 +6,11 @@ The addresses are those that users of NVIDIA's jetson-inference know.
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from edgeseg.disk.stored_paths import home_path
 from edgeseg.errors import SourceError
 from edgeseg.imaging.decoding.depth_range import DepthRange
 from edgeseg.imaging.file_names import is_image, is_video
@@ -18,10 +18,10 @@ from edgeseg.imaging.footage_walk import is_named, named_files
 from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.sources.base import Source
 from edgeseg.runtime.sources.http_answer import ask_server, is_recording
+from edgeseg.runtime.sources.image_files import ImageFiles
 from edgeseg.runtime.sources.live_camera import LiveCamera
 from edgeseg.runtime.sources.network_stream import is_finished_playlist, network_connector
 from edgeseg.runtime.sources.opencv_capture import opencv_connector
-from edgeseg.runtime.sources.recorded_files import ImageFiles
 from edgeseg.runtime.sources.source_names import redact, safe_name
 from edgeseg.runtime.sources.video_files import VideoFiles
 
@@ -156,9 +156,7 @@ def _open_files(address: str, camera: str | None, depth: DepthRange | None) -> S
 
 def _walked(address: str) -> list[Path]:
     """Return the folders in which all files are looked for."""
-    path = Path(address)
-    if not path.exists():
-        path = Path(os.path.expanduser(address))  # noqa: PTH111  # pathlib fails on unknown users
+    path = home_path(Path(address))
     if path.is_dir():
         return [path]
     # "photos/**/*.jpg" walks through all of photos.
