@@ -79,7 +79,8 @@ class PictureReader:
         if self._beyond_range:
             notes.append(
                 f"{join_names(self._beyond_range)} lie mostly beyond {self._depth}, the values of "
-                "more than 8 bits that the bundle was trained on: they came out nearly black or white"
+                "more than 8 bits that the bundle was trained on: they came out nearly black or "
+                "white"
             )
         return notes
 
