@@ -31,6 +31,7 @@ def doctor(as_json: Json = False) -> None:
         "CUDA driver": findings.cuda or "none",
         "CUDA runtime": findings.cudart,
         "TensorRT": findings.tensorrt or "no Python module",
+        "TensorRT for RTX": findings.tensorrt_rtx or "no Python module",
         "Jetson": findings.jetson or "no",
         "ONNX Runtime runs on": ", ".join(findings.providers) or "-",
         "free disk": f"{findings.free_bytes / 1e9:.1f} GB",

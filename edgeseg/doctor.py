@@ -16,8 +16,10 @@ from typing import Any
 from edgeseg.errors import EdgesegError
 from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
-from edgeseg.runtime.backends.tensorrt.build_worker import import_tensorrt
+from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
+from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, TensorRTLibrary
+from edgeseg.runtime.backends.tensorrt.version_differences import compute_capabilities
 from edgeseg.version import __version__
 
 EXTRAS = {
@@ -35,8 +37,10 @@ EXTRAS = {
     ),
     "export": ("onnx", "onnxscript", "onnxslim"),
     "tensorrt": ("tensorrt",),
+    "tensorrt-rtx": ("tensorrt-rtx-cu13",),
 }
 STAND_INS = {
+    "tensorrt-rtx-cu13": ("tensorrt-rtx-cu12", "tensorrt-rtx"),
     "onnxruntime": ("onnxruntime-gpu",),
     "opencv-python-headless": (
         "opencv-python",
@@ -44,9 +48,10 @@ STAND_INS = {
         "opencv-contrib-python-headless",
     ),
 }
-MODULES = {
-    "opencv-python-headless": "cv2"
-}  # a Jetson's own OpenCV and TensorRT are no pip packages
+MODULES = {  # a Jetson's own OpenCV and TensorRT are no pip packages
+    "opencv-python-headless": "cv2",
+    "tensorrt-rtx-cu13": "tensorrt_rtx",
+}
 FEATURES = {
     "x86": ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),
     "arm": ("asimd", "asimddp", "i8mm", "bf16", "sve"),
@@ -83,6 +88,7 @@ class Findings:
         cuda: CUDA version of the driver, None where there is none.
         jetson: Model and release of a Jetson, None elsewhere.
         tensorrt: Version of the module, or why it does not load; None where there is none.
+        tensorrt_rtx: The same for TensorRT for RTX, with the GPUs that it serves.
         cudart: CUDA's runtime library and the device it shows, or why there is none.
         engines: Engines that this user's devices built, the newest first, and refused ones.
         free_bytes: Free space of the disk.
@@ -101,6 +107,7 @@ class Findings:
     cuda: str | None
     jetson: str | None
     tensorrt: str | None
+    tensorrt_rtx: str | None
     cudart: str
     engines: list[str]
     free_bytes: int
@@ -129,7 +136,8 @@ def examine(folder: Path) -> Findings:
         gpus=_gpus(),
         cuda=_cuda(),
         jetson=_jetson(),
-        tensorrt=_tensorrt(),
+        tensorrt=_tensorrt(LIBRARIES["tensorrt"]),
+        tensorrt_rtx=_tensorrt(LIBRARIES["tensorrt-rtx"]),
         cudart=_cudart(),
         engines=_engines(),
         free_bytes=shutil.disk_usage(folder).free,
@@ -211,13 +219,16 @@ def _jetson() -> str | None:
     return f"{model} {release}".strip() if release or "jetson" in model.lower() else None
 
 
-def _tensorrt() -> str | None:
-    if importlib.util.find_spec("tensorrt") is None:
+def _tensorrt(library: TensorRTLibrary) -> str | None:
+    if not library.is_installed():
         return None
     try:
-        return str(import_tensorrt().__version__)
+        trt = libraries.import_library(library)
     except (ImportError, OSError) as error:
         return f"does not load ({error})"
+    served = compute_capabilities(trt)
+    targets = f", for compute capability {', '.join(served)}" if served else ""
+    return f"{trt.__version__}{targets}"
 
 
 def _cudart() -> str:
@@ -237,9 +248,14 @@ def _engines() -> list[str]:
         return []
     for record in records:
         parts = record.parts
+        versions = [
+            f"{library.title} {parts[library.backend]}"
+            for library in LIBRARIES.values()
+            if library.backend in parts
+        ]
         what = (
-            f"{parts.get('flavour')} {parts.get('onnx', '')[:12]}, TensorRT "
-            f"{parts.get('tensorrt')}, {record.built}"
+            f"{parts.get('flavour')} {parts.get('onnx', '')[:12]}, "
+            f"{', '.join(versions)}, {record.built}"
         )
         if record.plan is None:
             found.append(f"{what}: refused (tries so far: {record.tries}), {record.refused}")
@@ -250,19 +266,28 @@ def _engines() -> list[str]:
     return found
 
 
+def _useful_library(report: Findings) -> str | None:
+    """Return the extra of the TensorRT that this GPU should have; None if it needs no other."""
+    if report.tensorrt or report.tensorrt_rtx or not (report.gpus or report.jetson):
+        return None
+    rtx = not report.jetson and any("RTX" in gpu for gpu in report.gpus)
+    return "tensorrt-rtx" if rtx else "tensorrt"
+
+
 def _advice(report: Findings) -> list[str]:
     advice = []
     missing: dict[str, list[str]] = {}
+    native = _useful_library(report)
     for package in report.packages:
-        if package.version is None and not (
-            package.extra == "tensorrt" and not report.gpus and report.jetson is None
-        ):
+        wanted = package.extra == native or package.extra not in LIBRARIES
+        if package.version is None and wanted:
             missing.setdefault(package.extra, []).append(package.name)
     purposes = {
         "device": "to run bundles",
         "train": "to train",
         "export": "to export bundles",
         "tensorrt": "for TensorRT",
+        "tensorrt-rtx": "for TensorRT on this RTX card",
     }
     for extra, names in missing.items():
         command = "pip install edgeseg" if extra == "base" else f"pip install 'edgeseg[{extra}]'"

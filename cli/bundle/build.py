@@ -15,10 +15,19 @@ from edgeseg.json_text import to_json
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle, Flavour
     from edgeseg.config import EngineConfig
+    from edgeseg.runtime.backends.base import BackendChoice
     from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
+    from edgeseg.runtime.backends.tensorrt.libraries import NativeBackend
 
 Precision = Annotated[
     str | None, typer.Option(help="int8, fp16 or fp32; INT8 and FP16 where held if left out.")
+]
+Library = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        help="tensorrt or tensorrt-rtx: the library that builds; the installed one if left out.",
+    ),
 ]
 Dla = Annotated[int | None, typer.Option(min=0, help="{engine.dla}")]
 Force = Annotated[bool, typer.Option("--force", help="Build even where a good engine is kept.")]
@@ -31,6 +40,7 @@ DryRun = Annotated[
 def build(
     bundle: BundleArgument = None,
     precision: Precision = None,
+    backend: Library = None,
     dla: Dla = None,
     force: Force = False,
     dry_run: DryRun = False,
@@ -46,11 +56,12 @@ def build(
     from edgeseg.errors import EngineError
 
     _, opened, config = open_bundle(bundle, merge_overrides("engine", set_, dla=dla))
-    flavours = _choose_flavours(opened, precision)
+    library = _choose_library(backend, config.infer.backend)
+    flavours = _choose_flavours(opened, library, precision)
     if dry_run:
         _print_commands(opened, flavours, config.engine)
         return
-    engines, failures = _build_engines(opened, flavours, config.engine, force)
+    engines, failures = _build_engines(opened, library, flavours, config.engine, force)
     if as_json:
         print(to_json({flavour: engine.model_dump() for flavour, engine in engines.items()}))
     elif engines:
@@ -67,7 +78,30 @@ def build(
     )
 
 
-def _choose_flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
+def _choose_library(named: str | None, configured: BackendChoice) -> NativeBackend:
+    """Return the library to build with: the named one, the site's, or the first installed one.
+
+    Raises:
+        ConfigError: There is no such library.
+    """
+    from edgeseg.errors import ConfigError
+    from edgeseg.runtime.backends.tensorrt import libraries
+
+    for library in libraries.LIBRARIES.values():
+        if library.backend == (named or configured):
+            return library.backend
+    if named is not None:
+        raise ConfigError(
+            f"--backend {named!r} builds no engines; choose {' or '.join(libraries.LIBRARIES)}, or leave it "
+            "out"
+        )
+    installed = libraries.installed_backends()
+    return installed[0] if installed else "tensorrt"
+
+
+def _choose_flavours(
+    bundle: Bundle, library: NativeBackend, precision: str | None
+) -> list[Flavour]:
     """Return the flavours to build.
 
     Raises:
@@ -79,7 +113,7 @@ def _choose_flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
     from edgeseg.runtime.backends.flavour_choice import choose_flavour
 
     by_precision: dict[str, Flavour] = {
-        FLAVOURS[flavour].precision: flavour for flavour in flavours_of("tensorrt")
+        FLAVOURS[flavour].precision: flavour for flavour in flavours_of(library)
     }
     if precision is None:
         held = [flavour for flavour in by_precision.values() if bundle.holds(flavour)]
@@ -91,11 +125,15 @@ def _choose_flavours(bundle: Bundle, precision: str | None) -> list[Flavour]:
             f"--precision {precision!r} is none of {', '.join(by_precision)}; choose one, "
             "or leave it out"
         )
-    return [choose_flavour(bundle, "tensorrt", by_precision[precision])]
+    return [choose_flavour(bundle, library, by_precision[precision])]
 
 
 def _build_engines(
-    bundle: Bundle, flavours: list[Flavour], config: EngineConfig, force: bool
+    bundle: Bundle,
+    library: NativeBackend,
+    flavours: list[Flavour],
+    config: EngineConfig,
+    force: bool,
 ) -> tuple[dict[Flavour, EngineEntry], list[str]]:
     """Return the engines that passed, and the sentences of those that did not."""
     from edgeseg.bundle.verification import read_verified_graph
@@ -109,7 +147,7 @@ def _build_engines(
     engines: dict[Flavour, EngineEntry] = {}
     failures = []
     with progress_bar() as bar:
-        environment = TensorRTEnvironment.detect()
+        environment = TensorRTEnvironment.detect(library)
         for flavour in flavours:
             data = read_verified_graph(bundle, flavour)
             try:
@@ -156,7 +194,8 @@ def _print_table(engines: dict[Flavour, EngineEntry]) -> None:
         )
     table_console(160).print(table)
     first = next(iter(engines.values()))
-    where = {name: first.parts[name] for name in ("device", "tensorrt", "cuda")}
+    shown = ("device", "tensorrt", "tensorrt-rtx", "cuda")
+    where = {name: first.parts[name] for name in shown if name in first.parts}
     described = ", ".join(f"{name} {value}" for name, value in where.items())
     print(described + (f", power mode {first.power}" if first.power else ""))
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 Flavour = Literal["fp32", "int8-cpu", "int8-trt", "fp16"]
 Int8Flavour = Literal["int8-cpu", "int8-trt"]
 Precision = Literal["fp32", "fp16", "int8"]
-Backend = Literal["cpu", "cuda", "tensorrt", "ort-tensorrt"]
+Backend = Literal["cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"]
 Gate = Literal["accuracy", "speed", "kernels", "checklist"]
 
 # Where code is about one certain flavour, it names it by these.
@@ -66,7 +66,7 @@ FLAVOURS: dict[Flavour, FlavourSpec] = {
             file="model.onnx",
             title="FP32",
             precision="fp32",
-            backends=("cpu", "cuda", "tensorrt", "ort-tensorrt"),
+            backends=("cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"),
             preference=2,
         ),
         FlavourSpec(
@@ -86,7 +86,7 @@ FLAVOURS: dict[Flavour, FlavourSpec] = {
             file="model.int8-trt.onnx",
             title="INT8 (TensorRT)",
             precision="int8",
-            backends=("tensorrt", "ort-tensorrt"),
+            backends=("tensorrt", "tensorrt-rtx", "ort-tensorrt"),
             preference=0,
             auto_needs_speedup=True,
             must_be_marked=True,
@@ -98,7 +98,7 @@ FLAVOURS: dict[Flavour, FlavourSpec] = {
             file="model.fp16.onnx",
             title="FP16",
             precision="fp16",
-            backends=("cuda", "tensorrt", "ort-tensorrt"),
+            backends=("cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"),
             preference=1,
             export_option="--half",
             gates=("accuracy",),

@@ -19,7 +19,8 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
-from edgeseg.runtime.backends.tensorrt import build_process, build_worker, native_runner
+from edgeseg.runtime.backends.tensorrt import libraries, native_runner
+from edgeseg.runtime.backends.tensorrt.building import build_process, build_worker
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
@@ -113,9 +114,10 @@ def install(
     """Make this process believe that it runs on a device with `version`."""
     box = Box(version, faults or set(), FakeCuda(**device))
     monkeypatch.setattr(cuda_runtime, "find_libraries", lambda: iter([box.cuda]))
-    monkeypatch.setattr(build_worker, "import_tensorrt", lambda: box.trt)
+    monkeypatch.setattr(libraries, "import_library", lambda library: box.trt)
     monkeypatch.setattr(build_process, "_run_child", box.run_child)
-    monkeypatch.setattr(native_runner, "is_available", lambda: True)
+    monkeypatch.setattr(native_runner, "has_gpu", lambda: True)
+    monkeypatch.setattr(libraries, "installed_backends", lambda: ("tensorrt",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return box
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import Backend, Flavour
 
-BackendChoice = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt"]
+BackendChoice = Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"]
 PrecisionChoice = Literal["auto", "fp32", "int8", "fp16"]
 
 

@@ -107,8 +107,11 @@ class CudaRuntime:
         self.device = self._examine()
 
     @classmethod
-    def open(cls) -> CudaRuntime:
+    def open(cls, purpose: str = "CUDA") -> CudaRuntime:
         """Return the first library that finds a device; one newer than the driver finds none.
+
+        Args:
+            purpose: What it is for, in errors.
 
         Raises:
             DependencyError: There is no such library.
@@ -120,8 +123,8 @@ class CudaRuntime:
             except (EngineError, AttributeError) as error:
                 reason = str(error).partition(";")[0]  # without the advice behind it
         raise DependencyError(
-            f"this machine cannot use tensorrt: CUDA shows no GPU ({reason}); `edgeseg doctor` "
-            "shows what is there, --backend cpu runs without it"
+            f"this machine cannot use {purpose}: CUDA shows no GPU ({reason}); install NVIDIA's "
+            "driver (`edgeseg doctor` shows what is there), or use --backend cpu"
         )
 
     def _examine(self) -> CudaDevice:

@@ -48,8 +48,8 @@ def open_runner(
     Args:
         bundle: The bundle, or its folder.
         backend: "auto" takes TensorRT where it works, else ONNX Runtime on CUDA, else on the CPU.
-            "tensorrt" is native, "ort-tensorrt" ONNX Runtime's provider. The first run on TensorRT
-            builds an engine, which takes minutes.
+            "tensorrt" and "tensorrt-rtx" are native, "ort-tensorrt" is ONNX Runtime's provider. The
+            first run on TensorRT builds an engine, which takes minutes.
         precision: "auto" takes INT8 where the bundle holds the back end's flavour and its own
             figures do not call it slower than FP32; on TensorRT what was fastest here. The name of
             a flavour picks that file.
@@ -71,7 +71,7 @@ def open_runner(
     opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
     with ExitStack() as stack:
         runner: Runner | None = None
-        if backend in ("auto", "tensorrt"):
+        if backend in ("auto", "tensorrt", "tensorrt-rtx"):
             request = native_runner.RunnerRequest(
                 bundle=opened,
                 precision=precision,
@@ -80,9 +80,11 @@ def open_runner(
                 report=report or NullReporter(),
                 stopped=stop.is_set if stop is not None else lambda: False,
             )
-            required = backend == "tensorrt"
-            opener = native_runner.open_native if required else native_runner.try_open_native
-            native = opener(request)
+            native = (
+                native_runner.open_native(request, backend)
+                if backend == "tensorrt" or backend == "tensorrt-rtx"
+                else native_runner.try_open_native(request)
+            )
             if native is not None:
                 stack.callback(native.close)
                 runner = native
@@ -125,9 +127,10 @@ def resolve_backend(backend: BackendChoice) -> Backend:
     """
     from edgeseg.runtime.backends import onnxruntime_backend  # noqa: PLC0415  # see above
 
-    if backend == "tensorrt" or (backend == "auto" and native_runner.is_available()):
-        return "tensorrt"
+    if backend in ("tensorrt", "tensorrt-rtx"):
+        return backend
     if backend == "auto":
-        return onnxruntime_backend.fastest_backend()
+        native = native_runner.available_backends()
+        return native[0] if native else onnxruntime_backend.fastest_backend()
     onnxruntime_backend.require_backend(backend)
     return backend

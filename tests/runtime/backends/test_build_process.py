@@ -22,7 +22,7 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt import build_process, build_worker
+from edgeseg.runtime.backends.tensorrt.building import build_process, build_worker
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import get_or_build_engine
 from tests.helpers.bundles import painted

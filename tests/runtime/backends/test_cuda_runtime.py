@@ -102,9 +102,9 @@ def test_a_library_newer_than_the_driver_is_passed_over(monkeypatch: pytest.Monk
 def test_no_gpu_is_a_sentence(libraries: list[object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_runtime, "find_libraries", lambda: iter(libraries))
     with pytest.raises(
-        DependencyError, match=r"cannot use tensorrt: CUDA shows no GPU .*edgeseg doctor"
+        DependencyError, match=r"cannot use tensorrt-rtx: CUDA shows no GPU .*edgeseg doctor"
     ):
-        CudaRuntime.open()
+        CudaRuntime.open("tensorrt-rtx")
 
 
 def test_real_libraries_of_this_machine_have_every_function_and_take_our_types() -> None:

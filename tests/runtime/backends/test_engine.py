@@ -17,10 +17,10 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.engine_builder import build_engine
+from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine import Engine, EngineNotLoadable, TensorRTRunner
-from edgeseg.runtime.backends.tensorrt.engine_builder import build_engine
-from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import HEIGHT, WIDTH, manifest, painted

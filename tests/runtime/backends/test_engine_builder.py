@@ -12,9 +12,9 @@ from edgeseg.bundle import Flavour
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
-from edgeseg.runtime.backends.tensorrt.engine_builder import BuiltEngine, build_engine
-from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
+from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.engine_builder import BuiltEngine, build_engine
+from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from tests.fakes.cudart_fake import FakeCuda
 from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
 from tests.helpers.bundles import manifest, network

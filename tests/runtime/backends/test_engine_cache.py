@@ -151,7 +151,7 @@ def test_the_second_of_two_builders_waits_and_takes_the_firsts_engine(
         return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgeseg.runtime.backends.tensorrt.build_process._run_child", slow)
+        patch.setattr("edgeseg.runtime.backends.tensorrt.building.build_process._run_child", slow)
         threads = [
             threading.Thread(target=lambda: found.append(get_engine(box, bundle)[0]))
             for _ in range(2)

@@ -15,6 +15,7 @@ from edgeseg import doctor
 from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import EngineConfig
+from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
 from tests.helpers.bundles import painted
@@ -111,6 +112,7 @@ def test_build_without_tensorrt_says_what_to_install(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(libraries, "installed_backends", lambda: ())
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     done = edgeseg("build", bundle.path)
     assert (
@@ -193,7 +195,7 @@ def test_doctor_tells_tensorrt_cuda_and_engines(
     edgeseg("build", bundle.path, "--precision", "int8")
     box.trt.faults.add("build")
     edgeseg("build", bundle.path, "--precision", "fp16")
-    monkeypatch.setattr(doctor, "import_tensorrt", lambda: box.trt)
+    monkeypatch.setattr(libraries, "import_library", lambda library: box.trt)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     found = doctor.examine(tmp_path)
     assert (
@@ -211,10 +213,10 @@ def test_doctor_tells_tensorrt_cuda_and_engines(
 def test_doctor_tells_why_tensorrt_does_not_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(library: object) -> None:
         raise ImportError("libnvinfer.so.10: cannot open shared object file")
 
-    monkeypatch.setattr(doctor, "import_tensorrt", broken)
+    monkeypatch.setattr(libraries, "import_library", broken)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert (
         doctor.examine(tmp_path).tensorrt

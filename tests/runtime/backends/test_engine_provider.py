@@ -14,7 +14,7 @@ from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt import build_worker
+from edgeseg.runtime.backends.tensorrt.building import build_worker
 from edgeseg.runtime.backends.tensorrt.engine_cache import (
     PLAN,
     EngineCache,
@@ -234,6 +234,8 @@ def test_the_handed_over_graph_is_checked_again(
         (folder / build_worker.GRAPH).write_bytes(b"something else")
         return original(folder, *rest)
 
-    monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.build_process._run_child", meddle)
+    monkeypatch.setattr(
+        "edgeseg.runtime.backends.tensorrt.building.build_process._run_child", meddle
+    )
     with pytest.raises(EngineError, match="changed while it was handed over"):
         get_engine(box, bundle)

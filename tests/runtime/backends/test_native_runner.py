@@ -16,7 +16,7 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
-from edgeseg.runtime.backends.tensorrt import build_worker, native_runner
+from edgeseg.runtime.backends.tensorrt import libraries, native_runner
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
@@ -92,14 +92,14 @@ def test_auto_keeps_to_the_precision_asked_for(box: Box, bundle: Bundle, bundle_
 def test_auto_without_the_module_is_silent_and_with_a_broken_one_says_why(
     box: Box, bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(library: object) -> None:
         raise ImportError("libnvinfer.so.10: cannot open shared object file")
 
-    monkeypatch.setattr(build_worker, "import_tensorrt", broken)
+    monkeypatch.setattr(libraries, "import_library", broken)
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1 and "libnvinfer.so.10" in box.said[0]
-    monkeypatch.setattr(native_runner, "is_available", lambda: False)
+    monkeypatch.setattr(native_runner, "available_backends", lambda: ())
     with open_runner(bundle_path, report=box) as run:
         assert run.backend == "cpu"
     assert len(box.said) == 1
@@ -122,7 +122,7 @@ def test_auto_with_a_folder_that_cannot_be_used_says_so_once(
 
 def test_a_machine_without_a_gpu_looks_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native_runner, "has_gpu", lambda: False)
-    assert not native_runner.is_available() and isinstance(cuda_runtime.has_gpu(), bool)
+    assert native_runner.available_backends() == () and isinstance(cuda_runtime.has_gpu(), bool)
 
 
 def test_tools_are_found_or_named(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_resolving_auto_names_tensorrt_where_it_is(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert resolve_backend("auto") == resolve_backend("tensorrt") == "tensorrt"
-    monkeypatch.setattr(native_runner, "is_available", lambda: False)
+    monkeypatch.setattr(native_runner, "available_backends", lambda: ())
     assert resolve_backend("auto") == "cpu"
     with pytest.raises(DependencyError, match="cannot use ort-tensorrt"):
         resolve_backend("ort-tensorrt")

@@ -19,7 +19,11 @@ from edgeseg.bundle.graph_signature import INPUT, OUTPUTS, GraphSignature
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime, TensorMemory
-from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
+from edgeseg.runtime.backends.tensorrt.libraries import full_name
+from edgeseg.runtime.backends.tensorrt.version_differences import (
+    TensorRTModule,
+    compiles_at_first_run,
+)
 
 DATA_TYPES = {"uint8": "UINT8", "float32": "FLOAT"}
 
@@ -94,6 +98,7 @@ class Engine:
         graphs: bool = True,
         mapped: bool = True,
         dla: int | None = None,
+        kernels: bytes = b"",
     ) -> None:
         """Load `plan`.
 
@@ -105,6 +110,8 @@ class Engine:
             graphs: Replay frames as CUDA graphs.
             mapped: Make no copies where CPU and GPU share their memory.
             dla: The core of the deep-learning accelerator that the plan was built for.
+            kernels: What `kernels` of an earlier engine of this plan returned, where the library
+                compiles at the first run; what does not fit this machine is not used.
 
         Raises:
             EngineError: It cannot be loaded, takes or gives something else than `signature`, or
@@ -114,6 +121,8 @@ class Engine:
         self._trt, self._cuda, self._logger = trt, cuda, logger
         self._runtime: Any = None  # Any: a Runtime of `trt`
         self._engine: Any = None  # Any: an ICudaEngine
+        self._runtime_config: Any = None  # Any: an IRuntimeConfig, where kernels are kept
+        self._kernels: Any = None  # Any: an IRuntimeCache
         self._lanes: list[_ExecutionLane] = []
         self._idle: SimpleQueue[_ExecutionLane] = SimpleQueue()
         with ExitStack() as stack:
@@ -123,6 +132,8 @@ class Engine:
             ]
             stack.callback(self._drop)
             self._load(plan, signature, dla)
+            if compiles_at_first_run(trt):
+                self._use_kernels(kernels)
             for lane in self._lanes:
                 self._connect(lane)
                 # the first run allocates, which a capture may not
@@ -140,7 +151,7 @@ class Engine:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineNotLoadable(
-                f"TensorRT {trt.__version__} cannot load the engine built here; "
+                f"{full_name(trt)} cannot load the engine built here; "
                 "`edgeseg build --force` builds it again"
             )
         actual = {}
@@ -170,8 +181,16 @@ class Engine:
                 "export the bundle again"
             )
 
+    def _use_kernels(self, kernels: bytes) -> None:
+        self._runtime_config = self._engine.create_runtime_config()
+        self._kernels = self._runtime_config.create_runtime_cache()
+        if kernels:
+            self._kernels.deserialize(kernels)  # of another driver or GPU it is refused: no loss
+        self._runtime_config.set_runtime_cache(self._kernels)
+
     def _connect(self, lane: _ExecutionLane) -> None:
-        lane.context = self._engine.create_execution_context()
+        settings = () if self._runtime_config is None else (self._runtime_config,)
+        lane.context = self._engine.create_execution_context(*settings)
         if lane.context is None:
             raise EngineError(
                 "TensorRT has no memory left to run the engine; end other programs on the GPU, or "
@@ -218,6 +237,13 @@ class Engine:
         finally:
             self._idle.put(lane)
 
+    def kernels(self) -> bytes:
+        """Return the kernels that this machine compiled so far; empty where nothing is kept."""
+        if self._kernels is None:
+            return b""
+        serialized = self._kernels.serialize()
+        return b"" if serialized is None else bytes(serialized)
+
     def inspect(self) -> str:
         """Return what the engine inspector says, as JSON; empty where it fails."""
         inspector = self._engine.create_engine_inspector()
@@ -231,6 +257,7 @@ class Engine:
     def _drop(self) -> None:
         for lane in self._lanes:
             lane.context = None
+        self._runtime_config = self._kernels = None
         self._engine = None
         self._runtime = None
 
@@ -238,10 +265,15 @@ class Engine:
 class TensorRTRunner:
     """An engine as a back end; see `edgeseg.runtime.backends.base.Runner`."""
 
-    backend: Backend = "tensorrt"
-
-    def __init__(self, bundle: Bundle, flavour: Flavour, engine: Engine, streams: int) -> None:
-        self.bundle, self.flavour, self.streams = bundle, flavour, streams
+    def __init__(
+        self,
+        bundle: Bundle,
+        flavour: Flavour,
+        engine: Engine,
+        streams: int,
+        backend: Backend = "tensorrt",
+    ) -> None:
+        self.bundle, self.flavour, self.streams, self.backend = bundle, flavour, streams, backend
         self._engine = engine
 
     def close(self) -> None:

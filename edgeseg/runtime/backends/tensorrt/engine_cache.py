@@ -1,8 +1,9 @@
 """The cache of engines that this device built, each valid under one key only.
 
 A folder per engine holds `engine.plan` and `engine.json`, which is written last and holds the
-digest of the engine. Engines are code: the folder must belong to this user, and nothing in a bundle
-or from elsewhere ever gets into it.
+digest of the engine. Where the library compiles kernels when an engine first runs, they lie beside
+it in `kernels.cache`, which the library checks before it uses them. Engines are code: the folder
+must belong to this user, and nothing in a bundle or from elsewhere ever gets into it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,9 @@ from edgeseg.config import Section
 from edgeseg.errors import EngineError
 from edgeseg.json_text import to_json
 
-PLAN, ENTRY = "engine.plan", "engine.json"
+PLAN, ENTRY, KERNELS = "engine.plan", "engine.json", "kernels.cache"
+# What kernels were timed with; a key holds one of the two libraries.
+TIMED_ON = ("tensorrt", "tensorrt-rtx", "cuda", "device", "compute", "multiprocessors", "system")
 MAX_ENGINES = 8  # a device that gets a bundle a month would else fill its disk
 POLL_SECONDS = 0.2
 MAX_ENTRY_SIZE = 1_000_000  # bytes
@@ -148,6 +151,7 @@ class EngineCache:
             if plan is None:
                 (folder / PLAN).unlink(missing_ok=True)
             else:
+                (folder / KERNELS).unlink(missing_ok=True)  # of an engine that was here before
                 write_atomic(folder / PLAN, plan)
             write_atomic(folder / ENTRY, entry.model_dump_json(indent=1).encode())
             self._prune()
@@ -160,12 +164,22 @@ class EngineCache:
         entries = (_read_entry(path) for path in self._by_age())
         return [entry for entry in entries if entry is not None]
 
+    def kernels(self, parts: dict[str, str]) -> bytes:
+        """Return the kernels that were compiled for an engine; empty if there are none."""
+        try:
+            return (self._engine_folder(parts) / KERNELS).read_bytes()
+        except OSError:
+            return b""
+
+    def keep_kernels(self, parts: dict[str, str], kernels: bytes) -> None:
+        """Keep compiled kernels beside their engine; without them the next start is only slower."""
+        if kernels:
+            with suppress(OSError):
+                write_atomic(self._engine_folder(parts) / KERNELS, kernels)
+
     def timing_file(self, parts: dict[str, str]) -> Path:
         """Return the file of kernel timings of this TensorRT on this device."""
-        device = {
-            name: parts[name]
-            for name in ("tensorrt", "cuda", "device", "compute", "multiprocessors", "system")
-        }
+        device = {name: parts[name] for name in TIMED_ON if name in parts}
         return self.folder / f"timing-{engine_key(device)}.cache"
 
     @contextmanager

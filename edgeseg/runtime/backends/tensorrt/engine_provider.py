@@ -16,16 +16,25 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import DependencyError, EngineError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
-from edgeseg.runtime.backends.tensorrt import build_worker
-from edgeseg.runtime.backends.tensorrt.build_process import (
+from edgeseg.runtime.backends.tensorrt import libraries
+from edgeseg.runtime.backends.tensorrt.building.build_process import (
     BuildJob,
     StopCheck,
     build_in_child_process,
 )
-from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
-from edgeseg.runtime.backends.tensorrt.engine_acceptance import accept_engine, utc_now
+from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.engine_acceptance import accept_engine, utc_now
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, EngineEntry
-from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
+from edgeseg.runtime.backends.tensorrt.libraries import (
+    LIBRARIES,
+    NativeBackend,
+    TensorRTLibrary,
+    full_name,
+)
+from edgeseg.runtime.backends.tensorrt.version_differences import (
+    TensorRTModule,
+    compute_capabilities,
+)
 
 FORMAT = 1  # of what this builder makes; a higher one makes every older engine invalid
 MAX_TRIES = 3  # failed builds, after which only `edgeseg build` tries again
@@ -36,30 +45,39 @@ class TensorRTEnvironment:
     """The parts of the machine that building and running need.
 
     Attributes:
-        trt: The `tensorrt` module.
+        trt: The module of `library`.
         cuda: The runtime library on the device.
+        library: Which of NVIDIA's libraries builds and runs.
     """
 
     trt: TensorRTModule
     cuda: CudaRuntime
+    library: TensorRTLibrary = LIBRARIES["tensorrt"]
 
     @classmethod
-    def detect(cls) -> TensorRTEnvironment:
+    def detect(cls, backend: NativeBackend = "tensorrt") -> TensorRTEnvironment:
         """Return what this machine has.
 
         Raises:
-            DependencyError: TensorRT, CUDA or a GPU is missing.
+            DependencyError: The library, CUDA or a GPU that it serves is missing.
         """
+        library = LIBRARIES[backend]
         try:
-            trt = build_worker.import_tensorrt()
+            trt = libraries.import_library(library)
         except (ImportError, OSError) as error:
             raise DependencyError(
-                "this machine cannot use tensorrt: its Python module does not load "
-                f"({error}); on a Jetson run `sudo apt install python3-libnvinfer` and make the "
-                "venv with --system-site-packages, elsewhere `pip install 'edgeseg[tensorrt]'`, or "
-                "use --backend cpu"
+                f"this machine cannot use {backend}: its Python module does not load "
+                f"({error}); {library.install}, or use --backend cpu"
             ) from None
-        return cls(trt, CudaRuntime.open())
+        cuda = CudaRuntime.open(backend)
+        served, device = compute_capabilities(trt), cuda.device
+        if served and device.compute not in served:
+            raise DependencyError(
+                f"this machine cannot use {backend}: {full_name(trt)} serves GPUs of compute "
+                f"capability {', '.join(served)}, and {device.name} has {device.compute}; use "
+                "--backend tensorrt, cuda or cpu"
+            )
+        return cls(trt, cuda, library)
 
 
 def engine_parts(
@@ -80,7 +98,7 @@ def engine_parts(
     return {
         "format": str(FORMAT),
         "onnx": digest,
-        "tensorrt": str(environment.trt.__version__),
+        environment.library.backend: str(environment.trt.__version__),
         "cuda": device.runtime,
         "device": device.name,
         "compute": device.compute,
@@ -126,7 +144,7 @@ def get_or_build_engine(
     """
     cache, report = cache or EngineCache(), report or NullReporter()
     parts = engine_parts(environment, flavour, config, hashlib.sha256(data).hexdigest())
-    file = FLAVOURS[flavour].file
+    file, name = FLAVOURS[flavour].file, full_name(environment.trt)
     cache.open()
     kept = None if force else cache.find(parts)
     if kept is not None:
@@ -153,21 +171,23 @@ def get_or_build_engine(
         if kept is not None:
             return kept
         report.say(
-            f"building a TensorRT {parts['tensorrt']} engine of {file} for {parts['device']}, "
+            f"building a {name} engine of {file} for {parts['device']}, "
             f"once; this takes minutes on a small board, and is kept in {cache.folder}"
         )
         began = time.monotonic()
         recipe = BuildRecipe.of(environment.trt, flavour, config)
-        job = BuildJob(data, recipe, GraphSignature.of(bundle.manifest), golden, config)
+        job = BuildJob(
+            environment.library, data, recipe, GraphSignature.of(bundle.manifest), golden, config
+        )
         try:
-            measured, plan = build_in_child_process(
-                job, cache.folder, cache.timing_file(parts), stopped
-            )
-            entry = accept_engine(bundle, flavour, parts, measured)
+            built = build_in_child_process(job, cache.folder, cache.timing_file(parts), stopped)
+            entry = accept_engine(bundle, flavour, parts, built.facts)
         except EngineError as error:
             refused = EngineEntry(parts=parts, refused=str(error), tries=tries + 1, built=utc_now())
             with suppress(EngineError):  # a full disk must not hide why there is no engine
                 cache.store(refused, None)
             raise
         entry = entry.model_copy(update={"seconds": round(time.monotonic() - began, 1)})
-        return cache.store(entry, plan), plan
+        entry = cache.store(entry, built.plan)
+        cache.keep_kernels(parts, built.kernels)
+        return entry, built.plan

@@ -1,4 +1,4 @@
-"""All that differs between the TensorRT versions that are supported: 8.6, 10 and 11.
+"""All that differs between the TensorRT versions that are supported: 8.6, 10, 11, and for RTX.
 
 No version number is compared. What the installed module has decides, so that a version between
 them works too. TensorRT is handed in as a module.
@@ -12,11 +12,19 @@ them works too. TensorRT is handed in as a module.
 | trtexec, polygraphy | --int8, --fp16, --useCudaGraph | --strongly-typed |
 
 The lines of the last row are in `equivalent_commands`, which runs without TensorRT.
+
+TensorRT for RTX is as 11 is, and differs in this:
+
+| subject | TensorRT | TensorRT for RTX |
+| --- | --- | --- |
+| GPUs an engine is for | the one at hand | those that are named; the one at hand is "CURRENT" |
+| kernels | timed and chosen at the build | compiled at the first run, and kept in a cache |
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from edgeseg.bundle.flavours import Precision
@@ -35,6 +43,43 @@ PRECISION_FLAGS: dict[Precision, tuple[str, ...]] = {
 TENSOR_TYPE_KEYS = ("Format/Datatype", "Datatype", "DataType", "Format")
 
 
+@dataclass(frozen=True)
+class ParserFault:
+    """One thing that a parser did not like.
+
+    Attributes:
+        reason: The parser's words.
+        node: The index of the node in the graph; -1 where it names none.
+        operator: The operator of the node; empty where the parser does not tell (8.6).
+        name: The name of the node; empty where the parser does not tell (8.6).
+        code: The number of the parser's error code.
+    """
+
+    reason: str
+    node: int
+    operator: str
+    name: str
+    code: int
+
+    @classmethod
+    def of(cls, error: Any) -> ParserFault:  # Any: a ParserError
+        """Return what an error of the parser says."""
+        named = hasattr(error, "node_name")
+        return cls(
+            reason=" ".join(error.desc().split()),
+            node=int(error.node()),
+            operator=str(error.node_operator()) if named else "",
+            name=str(error.node_name()) if named else "",
+            code=int(error.code()),
+        )
+
+    def __str__(self) -> str:
+        place = f"node {self.node}"
+        if self.operator or self.name:
+            place = f"{self.operator} {self.name!r}, {place}"
+        return f"{self.reason} at {place}, code {self.code}"
+
+
 def typing_of(trt: TensorRTModule) -> Typing:
     """Return whether flags ("weak") or the graph ("strong") decide about the types of layers."""
     return "weak" if hasattr(trt.BuilderFlag, "INT8") else "strong"
@@ -51,19 +96,44 @@ def precision_flags(trt: TensorRTModule, precision: Precision) -> tuple[str, ...
     return PRECISION_FLAGS[precision] if typing_of(trt) == "weak" else ()
 
 
+def compute_capabilities(trt: TensorRTModule) -> tuple[str, ...]:
+    """Return the compute capabilities that engines can be built for, such as ("7.5", "8.6").
+
+    Empty where a build is always for the GPU at hand.
+    """
+    offered = getattr(trt, "ComputeCapability", None)
+    names = offered.__members__ if offered is not None else ()
+    return tuple(f"{name[2:-1]}.{name[-1]}" for name in names if name.startswith("SM"))
+
+
+def set_target(trt: TensorRTModule, config: Any, compute: str | None) -> None:  # Any: as below
+    """Choose the GPUs that an engine is for, where this module offers a choice.
+
+    Args:
+        config: An IBuilderConfig.
+        compute: A compute capability, such as "8.6"; None for the GPU at hand.
+    """
+    if hasattr(trt, "ComputeCapability"):
+        name = "CURRENT" if compute is None else f"SM{compute.replace('.', '')}"
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+
+
+def keeps_timings(trt: TensorRTModule) -> bool:
+    """Return whether builds time kernels, and a timing cache saves time."""
+    return not compiles_at_first_run(trt)
+
+
+def compiles_at_first_run(trt: TensorRTModule) -> bool:
+    """Return whether kernels are compiled when an engine first runs, and can be kept."""
+    return hasattr(trt, "IRuntimeCache")
+
+
 def set_where_known(config: Any, **settings: int) -> None:  # Any: an IBuilderConfig
     """Set those attributes of a builder's configuration that this version has."""
     for name, value in settings.items():
         if hasattr(config, name):
             setattr(config, name, value)
-
-
-def parser_error_text(error: Any) -> str:  # Any: a ParserError
-    """Return what the parser did not like, and at which node."""
-    place = f"node {error.node()}"
-    if hasattr(error, "node_name"):
-        place = f"{error.node_operator()} {error.node_name()!r}, {place}"
-    return f"{' '.join(error.desc().split())} at {place}, code {int(error.code())}"
 
 
 def tensor_type_texts(tensor: dict[str, Any]) -> Iterator[str]:  # Any: what the inspector writes

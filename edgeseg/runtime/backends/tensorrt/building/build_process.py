@@ -23,9 +23,10 @@ from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt import build_worker
-from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
-from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, POLL_SECONDS
+from edgeseg.runtime.backends.tensorrt.building import build_worker
+from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN, POLL_SECONDS
+from edgeseg.runtime.backends.tensorrt.libraries import TensorRTLibrary
 
 StopCheck: TypeAlias = Callable[[], bool]
 Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `build_worker.build_and_measure`
@@ -36,6 +37,7 @@ class BuildJob:
     """One build.
 
     Attributes:
+        library: The library that builds.
         data: The graph, already verified.
         recipe: How it is built.
         signature: What the engine must take and give.
@@ -43,6 +45,7 @@ class BuildJob:
         config: The other settings of engines.
     """
 
+    library: TensorRTLibrary
     data: bytes
     recipe: BuildRecipe
     signature: GraphSignature
@@ -50,18 +53,30 @@ class BuildJob:
     config: EngineConfig
 
 
+@dataclass(frozen=True)
+class FinishedBuild:
+    """What a build brought.
+
+    Attributes:
+        facts: What was found out about the engine.
+        plan: The serialized engine.
+        kernels: What its first runs compiled; empty where the library compiles at the build.
+    """
+
+    facts: Facts
+    plan: bytes
+    kernels: bytes
+
+
 def build_in_child_process(
     job: BuildJob, parent: Path, timing: Path, stopped: StopCheck
-) -> tuple[Facts, bytes]:
+) -> FinishedBuild:
     """Build an engine and measure it.
 
     Args:
         parent: Where a private folder may be made.
         timing: The file of what earlier builds learned; written anew.
         stopped: Asked while the build is under way.
-
-    Returns:
-        What was found out about the engine, and the serialized engine.
 
     Raises:
         EngineError: It cannot be built.
@@ -74,7 +89,7 @@ def build_in_child_process(
             facts = _run_child(
                 folder, FLAVOURS[job.recipe.flavour].file, job.config.timeout, stopped
             )
-            plan = (folder / PLAN).read_bytes()
+            plan, kernels = (folder / PLAN).read_bytes(), (folder / KERNELS).read_bytes()
             if hashlib.sha256(plan).hexdigest() != facts["digest"]:
                 raise EngineError(
                     f"the new engine was damaged on its way to {parent}; check the disk, then try "
@@ -90,11 +105,12 @@ def build_in_child_process(
             f"the engine cannot be built in {parent} ({error.strerror}); fix that, or set "
             "XDG_CACHE_HOME to a folder that this user may write to"
         ) from None
-    return facts, plan
+    return FinishedBuild(facts, plan, kernels)
 
 
 def _write_job(job: BuildJob, folder: Path, timing: Path) -> None:
     facts = {
+        "library": job.library.backend,
         "recipe": asdict(job.recipe),
         "signature": asdict(job.signature),
         "digest": hashlib.sha256(job.data).hexdigest(),
@@ -119,7 +135,7 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> F
         EngineError: It refused, crashed, was killed or took too long.
         KeyboardInterrupt: `stopped` ended it.
     """
-    root = str(Path(__file__).parents[4])  # the folder that holds the package
+    root = str(Path(__file__).parents[5])  # the folder that holds the package
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", build_worker.__name__, str(folder)]
     with open(folder / build_worker.OUTPUT, "wb") as output:

@@ -1,4 +1,4 @@
-"""Makes a TensorRT engine of an ONNX graph, by one path for TensorRT 8.6, 10 and 11.
+"""Makes a TensorRT engine of an ONNX graph, by one path for TensorRT 8.6, 10, 11, and for RTX.
 
 What these versions offer differently is in `version_differences`.
 """
@@ -11,11 +11,14 @@ from typing import Any
 from edgeseg.bundle.flavours import FLAVOURS
 from edgeseg.bundle.graph_signature import INPUT, GraphSignature
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
-from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
+from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
+from edgeseg.runtime.backends.tensorrt.libraries import full_name
 from edgeseg.runtime.backends.tensorrt.version_differences import (
+    ParserFault,
     TensorRTModule,
-    parser_error_text,
+    keeps_timings,
+    set_target,
     set_where_known,
 )
 
@@ -26,7 +29,7 @@ class BuiltEngine:
 
     Attributes:
         plan: The engine.
-        timing: The timing cache.
+        timing: The timing cache; empty where the library keeps none.
     """
 
     plan: bytes
@@ -53,24 +56,14 @@ def build_engine(
         EngineError: TensorRT refuses; the error says why.
     """
     file = FLAVOURS[recipe.flavour].file
-    try:
-        builder = trt.Builder(logger)
-    except TypeError:
-        raise EngineError(
-            f"TensorRT {trt.__version__} cannot start on this machine ({messages.reason()}); "
-            "`edgeseg doctor` shows the GPU and driver, --backend cpu runs without"
-        ) from None
-
-    flags = 0
-    for flag in recipe.network_flags:
-        flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, flag))
-    network = builder.create_network(flags)
+    builder = _builder(trt, messages, logger)
+    network = builder.create_network(_network_flags(trt, recipe))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse(data):
-        errors = [parser_error_text(parser.get_error(index)) for index in range(parser.num_errors)]
-        reason = "; ".join(errors) or messages.reason()
+    faults = parse_graph(parser, data)
+    if faults is not None:
+        reason = "; ".join(map(str, faults)) or messages.reason()
         raise EngineError(
-            f"TensorRT {trt.__version__} cannot read {file} ({reason}); export the bundle again, "
+            f"{full_name(trt)} cannot read {file} ({reason}); export the bundle again, "
             "or use --backend cpu"
         )
     _check_network(network, signature, file)
@@ -86,21 +79,55 @@ def build_engine(
     if recipe.dla is not None:
         if recipe.dla >= builder.num_DLA_cores:
             raise EngineError(
-                f"this device has {builder.num_DLA_cores} DLA cores as TensorRT "
-                f"{trt.__version__} sees it, so there is no core {recipe.dla}; leave out --dla"
+                f"this device has {builder.num_DLA_cores} DLA cores as "
+                f"{full_name(trt)} sees it, so there is no core {recipe.dla}; leave out --dla"
             )
         config.default_device_type = trt.DeviceType.DLA
         config.DLA_core = recipe.dla
-    _use_timing_cache(config, timing)
+    set_target(trt, config, recipe.compute)
+    if keeps_timings(trt):
+        _use_timing_cache(config, timing)
 
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise EngineError(
-            f"TensorRT {trt.__version__} cannot build {file} ({messages.reason()}); give it more "
+            f"{full_name(trt)} cannot build {file} ({messages.reason()}); give it more "
             "with --set engine.workspace_mb=1024, or use --backend cuda or cpu"
         )
-    learned = config.get_timing_cache()
+    learned = config.get_timing_cache() if keeps_timings(trt) else None
     return BuiltEngine(bytes(plan), b"" if learned is None else bytes(learned.serialize()))
+
+
+def _builder(
+    trt: TensorRTModule,
+    messages: TensorRTMessages,
+    logger: Any,  # Any: an ILogger of `trt`
+) -> Any:  # Any: a Builder
+    try:
+        return trt.Builder(logger)
+    except TypeError:  # the factory returned nothing
+        raise EngineError(
+            f"{full_name(trt)} cannot start on this machine ({messages.reason()}); "
+            "`edgeseg doctor` shows the GPU and driver, --backend cpu runs without"
+        ) from None
+
+
+def _network_flags(trt: TensorRTModule, recipe: BuildRecipe) -> int:
+    flags = 0
+    for flag in recipe.network_flags:
+        flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, flag))
+    return flags
+
+
+def parse_graph(parser: Any, data: bytes) -> list[ParserFault] | None:  # Any: an OnnxParser
+    """Read a graph into the parser's network.
+
+    Returns:
+        None if it was read; else what the parser named, which may be nothing.
+    """
+    if parser.parse(data):
+        return None
+    return [ParserFault.of(parser.get_error(index)) for index in range(parser.num_errors)]
 
 
 def _check_network(

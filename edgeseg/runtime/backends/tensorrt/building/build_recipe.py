@@ -29,6 +29,8 @@ class BuildRecipe:
         workspace_mb: The scratch memory that a layer may use.
         level: How long TensorRT searches, 0 to 5.
         dla: The core of the deep-learning accelerator, None for the GPU alone.
+        compute: The compute capability that the engine is for, such as "8.6", where the library
+            builds for other GPUs as well; None for the GPU at hand.
     """
 
     flavour: Flavour
@@ -38,9 +40,12 @@ class BuildRecipe:
     workspace_mb: int
     level: int
     dla: int | None
+    compute: str | None = None
 
     @classmethod
-    def of(cls, trt: TensorRTModule, flavour: Flavour, config: EngineConfig) -> BuildRecipe:
+    def of(
+        cls, trt: TensorRTModule, flavour: Flavour, config: EngineConfig, compute: str | None = None
+    ) -> BuildRecipe:
         """Return the recipe under `config`.
 
         Raises:
@@ -63,6 +68,7 @@ class BuildRecipe:
             config.workspace_mb,
             config.level,
             config.dla,
+            compute,
         )
 
     @classmethod

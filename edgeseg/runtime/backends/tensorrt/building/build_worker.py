@@ -1,9 +1,9 @@
 """The child process that builds an engine and measures it, where a crash hurts nothing else.
 
-It is started as `python -m edgeseg.runtime.backends.tensorrt.build_worker FOLDER` by
+It is started as `python -m edgeseg.runtime.backends.tensorrt.building.build_worker FOLDER` by
 `build_process`. TensorRT is native code that at times aborts, or is killed because memory ran out.
 The job lies in FOLDER, and what the child makes goes there too: `log.txt` line by line,
-`engine.plan`, and last of all `result.json`.
+`engine.plan`, `kernels.cache`, and last of all `result.json`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from edgeseg.bundle.golden_frames import load_golden_frames
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
-from edgeseg.runtime.backends.tensorrt import layer_inspection
-from edgeseg.runtime.backends.tensorrt.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt import layer_inspection, libraries
+from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.engine_builder import build_engine
+from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine import Engine
-from edgeseg.runtime.backends.tensorrt.engine_builder import build_engine
-from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN
-from edgeseg.runtime.backends.tensorrt.messages import TensorRTMessages
+from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
 JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"
@@ -86,6 +86,7 @@ def build_and_measure(
             ) from None
         try:
             measured = _measure(folder, engine)
+            write_atomic(folder / KERNELS, engine.kernels(), sync=False)
         finally:
             engine.close()
     return {"digest": hashlib.sha256(built.plan).hexdigest(), **measured}
@@ -107,17 +108,6 @@ def _measure(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: what json 
     }
 
 
-def import_tensorrt() -> TensorRTModule:
-    """Return the `tensorrt` module.
-
-    Raises:
-        ImportError: It is not installed, or cannot load its libraries.
-    """
-    import tensorrt  # noqa: PLC0415  # it is optional, large, and on a device comes from the system
-
-    return tensorrt
-
-
 def _yield_to_others() -> None:
     """End with the parent, and be the first to lose the processor and the memory."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
@@ -131,8 +121,10 @@ def _yield_to_others() -> None:
 def main(folder: Path) -> None:
     """Do the job in `folder`, and write down how it went."""
     _yield_to_others()
+    job = json.loads((folder / JOB).read_bytes())
     try:
-        result = build_and_measure(folder, import_tensorrt(), CudaRuntime.open())
+        trt = libraries.import_library(libraries.LIBRARIES[job["library"]])
+        result = build_and_measure(folder, trt, CudaRuntime.open())
     except EdgesegError as error:
         result = {"error": str(error)}
     write_json(folder / RESULT, result)
