@@ -92,8 +92,8 @@ def _choose_library(named: str | None, configured: BackendChoice) -> NativeBacke
             return library.backend
     if named is not None:
         raise ConfigError(
-            f"--backend {named!r} builds no engines; choose {' or '.join(libraries.LIBRARIES)}, or leave it "
-            "out"
+            f"--backend {named!r} builds no engines; choose {' or '.join(libraries.LIBRARIES)}, "
+            "or leave it out"
         )
     installed = libraries.installed_backends()
     return installed[0] if installed else "tensorrt"
