@@ -55,6 +55,7 @@ class FakeCuda:
         calls: how often each function was called.
         live: handles that were not released, by kind.
         faults: what was done wrongly, such as freeing twice.
+        compute: the compute capability.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class FakeCuda:
         self._fail = fail or {}
         self._numbers = itertools.count(0x1000, 0x10)
         self._captures: dict[int, list[Work]] = {}
+        self.compute = compute
         self._devices, self._version = devices, version
         self._properties = name.encode().ljust(256, b"\0")
         self._attributes = {

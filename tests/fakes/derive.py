@@ -1,11 +1,15 @@
-"""Derives `trt_api.json` from a listing of TensorRT's bindings: what our code touches, and its
-neighbors.
+"""Derives the facts that stand-ins are made of from listings of TensorRT modules.
 
-    python -m tests.fakes.derive LISTING.json
+    python -m tests.fakes.derive rtx_api.json LISTING.json
 
-The listing holds, for each version, names of classes, members, enum values and the signatures that
-pybind11 writes into docstrings. What is kept are facts alone: names, the versions that have them,
-argument names, enum integers.
+A listing holds names of classes, members, enum values and the signatures that pybind11 writes into
+docstrings, of one version (see record.py) or several. Its versions come after those that the file
+has, or take their places. What is kept are facts alone, of what our
+code touches and its neighbors: names, argument names and types, enum integers.
+
+A table `{"0": ..., "3": ...}` says what holds from a version on, by its place in `versions`; null
+is "not there". A method's entry is its overloads, a property's `{"set": TYPE}`: null where it
+cannot be set, and without `set` where the listing does not tell.
 """
 
 from __future__ import annotations
@@ -13,10 +17,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TARGET = Path(__file__).with_name("trt_api.json")
 CLASSES = (
     "Builder",
     "IBuilderConfig",
@@ -27,6 +31,8 @@ CLASSES = (
     "Runtime",
     "ICudaEngine",
     "IExecutionContext",
+    "IRuntimeConfig",
+    "IRuntimeCache",
     "ITimingCache",
     "IHostMemory",
     "EngineInspector",
@@ -48,13 +54,30 @@ ENUMS = (
     "ProfilingVerbosity",
     "LayerInformationFormat",
     "TensorFormat",
+    "ErrorCode",
+    "ExecutionContextAllocationStrategy",
+    "ComputeCapability",
+    "CudaGraphStrategy",
+    "EngineValidity",
+    "EngineInvalidityDiagnostics",
 )
-SIGNATURE = re.compile(r"^\w+\((.*)\) -> (.*)$")
+TYPES = {"SupportsInt": "int", "buffer": "Buffer", "IParserError": "ParserError"}
+INTERFACE = re.compile(r"^I[A-Z]\w+$")  # a class, whether or not it is recorded
+SIGNATURE = re.compile(r"^\w+\((.*)\) -> .*$")
+Facts = dict[str, Any]  # Any: what json holds
+
+
+def plain_type(text: str) -> str:
+    """The name of a type that can be checked, or nothing."""
+    name = re.split(r"::|\.", text.strip())[-1]
+    name = TYPES.get(name, name)
+    known = name in (*CLASSES, *ENUMS, "int", "str", "bool", "Buffer") or INTERFACE.match(name)
+    return name if known else ""
 
 
 def arguments(signature: str) -> list[str]:
-    """The names after `self`, with a `?` where there is a default, and `:type` where it is one that
-    can be checked.
+    """The arguments after `self`: a `?` where there is a default, `?None` where that is None, and
+    `:type` where it is one that can be checked.
     """
     found = SIGNATURE.match(signature)
     if found is None:
@@ -68,61 +91,143 @@ def arguments(signature: str) -> list[str]:
         else:
             current += letter
     parts.append(current)
-    found_names = []
-    for name, _, kind in [part.partition(":") for part in parts if part.strip()][1:]:
-        plain = kind.partition("=")[0].strip().rpartition("::")[2]
-        checked = f":{plain}" if plain in (*ENUMS, "int", "str", "bool") else ""
-        found_names.append(name.strip() + ("?" if "=" in kind else "") + checked)
-    return found_names
+    specifications = []
+    for name, _, rest in [part.partition(":") for part in parts if part.strip()][1:]:
+        kind, _, default = rest.partition("=")
+        mark = ("?None" if default.strip() == "None" else "?") if default else ""
+        checked = plain_type(kind)
+        specifications.append(f"{name.strip()}{mark}" + (f":{checked}" if checked else ""))
+    return specifications
 
 
-def member(facts: dict[str, Any], versions: list[str]) -> dict[str, Any]:  # Any: what json holds
-    """`in`: versions, absent for all; `property` or `calls`: argument lists by the version they
-    start with.
-    """
-    found: dict[str, Any] = (
-        {} if facts["present"] == "all" else {"in": [versions.index(v) for v in facts["present"]]}
-    )
-    texts = facts.get("signature", {})
-    if any(text == "property" for overloads in texts.values() for text in overloads):
-        return {**found, "property": True}
-    calls: dict[str, Any] = {}
-    for version, overloads in texts.items():
-        lists = [arguments(text) for text in overloads if SIGNATURE.match(text)]
-        if lists and lists != next(reversed(calls.values()), None):
-            calls[str(versions.index(version))] = lists
-    return {**found, "calls": calls} if calls else found
+def entry(lines: list[str]) -> Any:  # Any: what json holds
+    """What is kept of a member: its overloads, or `{"set": TYPE}` of a property."""
+    if "property" not in lines:
+        return [arguments(line) for line in lines if SIGNATURE.match(line)]
+    functions = [line for line in lines if line.startswith(("get(", "set("))]
+    if not functions:
+        return {"property": True}
+    setters = [arguments(line) for line in functions if line.startswith("set(")]
+    return {"property": True, "set": setters[0][0].partition(":")[2] if setters else None}
 
 
-def derive(listing: dict[str, Any]) -> dict[str, Any]:  # Any: what json holds
+def starting(table: Facts, index: int) -> Any:  # Any: what json holds
+    """What holds at the version with that index."""
+    fitting = [int(since) for since in table if int(since) <= index]
+    return table[str(max(fitting))] if fitting else None
+
+
+def has(present: Any, version: str) -> bool:  # Any: what json holds
+    return present == "all" or version in present
+
+
+def latest(table: Facts, versions: list[str], version: str) -> Any:  # Any: what json holds
+    """What holds at `version` in a table of a listing, which says from which version on."""
+    known = [name for name in versions[: versions.index(version) + 1] if name in table]
+    return table[known[-1]] if known else []
+
+
+def versions_of(listing: Facts) -> Iterator[tuple[str, Facts]]:
+    """Yield each version of a listing with what is kept of it."""
     versions: list[str] = listing["versions"]
+    for version in versions:
+        yield (
+            version,
+            {
+                "classes": {
+                    name: {
+                        item: entry(latest(facts.get("signature", {}), versions, version))
+                        for item, facts in listing["classes"][name]["members"].items()
+                        if has(facts["present"], version)
+                        and not (name == "INetworkDefinition" and item.startswith("add_"))
+                    }
+                    for name in CLASSES
+                    if name in listing["classes"]
+                    and has(listing["classes"][name]["present"], version)
+                },
+                "enums": {
+                    name: values
+                    for name in ENUMS
+                    if name in listing["enums"] and has(listing["enums"][name]["present"], version)
+                    for values in [latest(listing["enums"][name]["values_from"], versions, version)]
+                },
+                "names": {
+                    name: True
+                    for name, present in listing["module_names"].items()
+                    if has(present, version)
+                    and (
+                        name[0].isupper() or name in ("nptype", "volume", "init_libnvinfer_plugins")
+                    )
+                },
+            },
+        )
+
+
+def table_of(values: list[Any]) -> Facts:  # Any: what json holds
+    """What each version has, as a table that tells changes alone."""
+    table: Facts = {}
+    for index, value in enumerate(values):
+        if value != (starting(table, index) if table else None):
+            table[str(index)] = value
+    return table
+
+
+def recorded_versions(recorded: Facts) -> Iterator[tuple[str, Facts]]:
+    """Yield each version of what `derive` returned, as `versions_of` does."""
+
+    def now(tables: Facts, index: int) -> Facts:
+        found = {name: starting(table, index) for name, table in tables.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    for index, version in enumerate(recorded["versions"]):
+        names = now(recorded["names"], index)
+        classes = {kind: now(tables, index) for kind, tables in recorded["classes"].items()}
+        yield (
+            version,
+            {
+                "classes": {kind: members for kind, members in classes.items() if kind in names},
+                "enums": now(recorded["enums"], index),
+                "names": names,
+            },
+        )
+
+
+def derive(versions: dict[str, Facts]) -> Facts:
+    """The facts of some versions, oldest first, each as `versions_of` yields it."""
+    several = list(versions.values())
+
+    def tables(*path: str) -> Facts:
+        parts = []
+        for facts in several:
+            for name in path:
+                facts = facts.get(name, {})
+            parts.append(facts)
+        return {
+            name: table_of([part.get(name) for part in parts])
+            for name in sorted({name for part in parts for name in part})
+        }
+
+    kinds = sorted({kind for facts in several for kind in facts["classes"]})
     return {
         "about": "names, arguments and enum values of TensorRT's Python bindings; "
         "made by tests/fakes/derive.py",
-        "versions": versions,
-        "classes": {
-            name: {
-                item: member(facts, versions)
-                for item, facts in listing["classes"][name]["members"].items()
-                if not (name == "INetworkDefinition" and item.startswith("add_"))
-            }
-            for name in CLASSES
-        },
-        "enums": {
-            name: {
-                str(versions.index(v)): values
-                for v, values in listing["enums"][name]["values_from"].items()
-            }
-            for name in ENUMS
-        },
-        "module": {
-            name: None if present == "all" else [versions.index(v) for v in present]
-            for name, present in listing["module_names"].items()
-            if name[0].isupper() or name in ("nptype", "volume", "init_libnvinfer_plugins")
-        },
+        "versions": list(versions),
+        "classes": {kind: tables("classes", kind) for kind in kinds},
+        "enums": tables("enums"),
+        "names": tables("names"),
     }
 
 
+def written(facts: Any) -> str:  # Any: what json holds
+    """JSON with one table to a line."""
+    if not isinstance(facts, dict) or all(name.isdigit() for name in facts):
+        return json.dumps(facts, sort_keys=True)
+    lines = [f"{json.dumps(name)}: {written(value)}" for name, value in facts.items()]
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
 if __name__ == "__main__":
-    facts = derive(json.loads(Path(sys.argv[1]).read_text()))
-    TARGET.write_text(json.dumps(facts, separators=(",", ":"), sort_keys=True) + "\n")
+    target = Path(__file__).with_name(sys.argv[1])
+    known = dict(recorded_versions(json.loads(target.read_text()))) if target.exists() else {}
+    given = dict(versions_of(json.loads(Path(sys.argv[2]).read_text())))
+    target.write_text(written(derive(known | given)) + "\n")

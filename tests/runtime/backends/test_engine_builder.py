@@ -1,5 +1,5 @@
-"""The builder against nine stand-ins for TensorRT: what is called, in which order, and how each
-failure reads.
+"""The builder against stand-ins for nine versions of TensorRT and four of TensorRT for RTX: what is
+called, in which order, and how each failure reads. `stand_ins/test_builds.py` has the real one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.building.engine_builder import BuiltEngine, build_engine
 from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from tests.fakes.cudart_fake import FakeCuda
-from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
+from tests.fakes.tensorrt_fake import RTX_VERSIONS, VERSIONS, FakeTensorRT
 from tests.helpers.bundles import manifest, network
 from tests.helpers.engines import JETSON, NEW, OLD, int8_trt
 
 FLAVOURS: list[Flavour] = ["fp32", "fp16", "int8-trt"]
 SIGNATURE = GraphSignature.of(manifest())
+ALL = [*VERSIONS, *RTX_VERSIONS]
 
 
 def made(
@@ -30,6 +31,7 @@ def made(
     *faults: str,
     data: bytes | None = None,
     timing: bytes = b"",
+    compute: str | None = None,
     **config: Any,  # Any: as EngineConfig
 ) -> tuple[BuiltEngine, FakeTensorRT, list[str]]:
     """Build with a stand-in; also what it was asked, and what its logger said."""
@@ -37,7 +39,7 @@ def made(
     said: list[str] = []
     messages = TensorRTMessages(said.append)
     data = data or (int8_trt() if flavour == "int8-trt" else network().SerializeToString())
-    recipe = BuildRecipe.of(trt, flavour, EngineConfig(**config))
+    recipe = BuildRecipe.of(trt, flavour, EngineConfig(**config), compute)
     return (
         build_engine(trt, data, recipe, SIGNATURE, messages, messages.logger(trt), timing),
         trt,
@@ -58,6 +60,29 @@ def test_every_version_builds_every_flavour(version: str, flavour: Flavour) -> N
     assert (
         "Builder.create_network(1)" in trt.log
     )  # bit 0: EXPLICIT_BATCH up to 10, STRONGLY_TYPED in 11
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("version", RTX_VERSIONS)
+def test_rtx_builds_every_flavour_for_the_gpu_at_hand_or_a_named_one(
+    version: str, flavour: Flavour
+) -> None:
+    built, trt, _ = made(version, flavour)
+    assert built.plan and built.timing == b"" and not any("timing" in line for line in trt.log)
+    assert not any("set_flag" in line for line in trt.log)  # 1.4 has INT8 and FP16, and takes none
+    target = trt.log.index("IBuilderConfig.set_compute_capability(CURRENT, 0)")
+    assert trt.log[target - 1] == "IBuilderConfig.num_compute_capabilities = 1"
+    assert target < trt.log.index("Builder.build_serialized_network()")
+    _, trt, _ = made(version, flavour, compute="8.9")
+    assert "IBuilderConfig.set_compute_capability(SM89, 0)" in trt.log
+
+
+def test_rtx_without_a_driver_builds_for_a_named_gpu_alone() -> None:
+    assert made(RTX_VERSIONS[-1], "int8-trt", "no-driver", compute="12.0")[0].plan
+    with pytest.raises(
+        EngineError, match=r"TensorRT for RTX 1\.7.* cannot build .*CUDA driver version is insuff"
+    ):
+        made(RTX_VERSIONS[-1], "int8-trt", "no-driver")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -116,7 +141,7 @@ def test_dla_that_is_not_there_or_cannot_is_refused() -> None:
         made(JETSON, "fp32", "dla", dla=0)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", ALL)
 def test_what_the_parser_refuses_is_told_in_full(version: str) -> None:
     with pytest.raises(EngineError) as caught:
         made(version, "fp32", "parse")
@@ -147,7 +172,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("fault", "sentence"), FAILURES)
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", ALL)
 def test_a_refusal_is_one_sentence_with_the_loggers_reason(
     version: str, fault: str, sentence: str
 ) -> None:
@@ -174,12 +199,13 @@ def test_verbose_messages_are_not_kept() -> None:
 
 def test_a_graph_of_other_sizes_is_refused_before_anything_is_built() -> None:
     model = network()
-    model.graph.output[1].type.tensor_type.shape.dim[1].dim_value += 1
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value *= 2
     trt = FakeTensorRT(JETSON, FakeCuda())
     messages = TensorRTMessages(lambda text: None)
     recipe = BuildRecipe.of(trt, "fp32", EngineConfig())
     with pytest.raises(
-        EngineError, match=r"reads entropy of model\.onnx differently from its manifest"
+        EngineError,
+        match=r"reads entropy, image, mask of model\.onnx differently from its manifest",
     ):
         build_engine(
             trt, model.SerializeToString(), recipe, SIGNATURE, messages, messages.logger(trt)

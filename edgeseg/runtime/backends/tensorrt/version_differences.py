@@ -82,7 +82,9 @@ class ParserFault:
 
 def typing_of(trt: TensorRTModule) -> Typing:
     """Return whether flags ("weak") or the graph ("strong") decide about the types of layers."""
-    return "weak" if hasattr(trt.BuilderFlag, "INT8") else "strong"
+    # TensorRT for RTX 1.4 has the flags, and builds nothing where one is set
+    weak = hasattr(trt.BuilderFlag, "INT8") and not compiles_at_first_run(trt)
+    return "weak" if weak else "strong"
 
 
 def network_flags(trt: TensorRTModule) -> tuple[str, ...]:
