@@ -22,7 +22,7 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.open_runner import open_runner
-from edgeseg.runtime.backends.tensorrt.building import build_process, build_worker
+from edgeseg.runtime.backends.tensorrt.building import build_process, child_process
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import get_or_build_engine
 from tests.helpers.bundles import painted
@@ -160,7 +160,7 @@ def test_kill_during_a_build_leaves_no_half_engine_and_no_child(
     start(monkeypatch, tmp_path, faults="hang")
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(bundle.path)], cwd=tmp_path)
     deadline = time.monotonic() + 30
-    while not any(path.stat().st_size for path in tmp_path.rglob(build_worker.LOG)):
+    while not any(path.stat().st_size for path in tmp_path.rglob(child_process.LOG)):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     (folder,) = tmp_path.rglob(".build-*")

@@ -4,6 +4,7 @@ __all__ = [
     "build_process",
     "build_recipe",
     "build_worker",
+    "child_process",
     "engine_acceptance",
     "engine_builder",
     "messages",

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,10 +19,10 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.tensorrt.building import build_worker
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
-from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN, POLL_SECONDS
+from edgeseg.runtime.backends.tensorrt.building.child_process import StopCheck, run_child
+from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt.libraries import TensorRTLibrary
 
-StopCheck: TypeAlias = Callable[[], bool]
 Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `build_worker.build_and_measure`
 
 
@@ -135,61 +129,20 @@ def _run_child(folder: Path, name: str, timeout: float, stopped: StopCheck) -> F
         EngineError: It refused, crashed, was killed or took too long.
         KeyboardInterrupt: `stopped` ended it.
     """
-    root = str(Path(__file__).parents[5])  # the folder that holds the package
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", build_worker.__name__, str(folder)]
-    with open(folder / build_worker.OUTPUT, "wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "PYTHONPATH": path},
-            cwd=folder,  # Python looks for modules here first, and nobody else can put any
-        )
-        try:
-            code = _wait(process, timeout, stopped)
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    last_line = _last_line(folder / build_worker.LOG) or _last_line(folder / build_worker.OUTPUT)
-    last_words = f"; the last it said: {last_line}" if last_line else ""
-    if code is None:
+    end = run_child(build_worker.__name__, folder, timeout=timeout, stopped=stopped)
+    if end.reason == "time":
         raise EngineError(
-            f"building an engine of {name} took longer than {timeout} s and was ended{last_words}; "
-            "allow more with --set engine.timeout=7200, or search less with --set engine.level=1"
+            f"building an engine of {name} {end.told()}; allow more with "
+            "--set engine.timeout=7200, or search less with --set engine.level=1"
         )
     result: Any = None  # Any: what json can hold
     with suppress(OSError, ValueError):
         result = json.loads((folder / build_worker.RESULT).read_bytes())
     if not isinstance(result, dict):
-        how = (
-            f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        )
         raise EngineError(
-            f"building an engine of {name} {how}{last_words}; free memory or lower "
+            f"building an engine of {name} {end.told()}; free memory or lower "
             "engine.workspace_mb if it was killed, else report it with `edgeseg doctor`"
         )
     if "error" in result:
         raise EngineError(str(result["error"]))
     return result
-
-
-def _wait(process: subprocess.Popen[bytes], timeout: float, stopped: StopCheck) -> int | None:
-    """Return the exit code, None where it takes too long."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if stopped():
-            raise KeyboardInterrupt
-        with suppress(subprocess.TimeoutExpired):
-            return process.wait(POLL_SECONDS)
-    return None
-
-
-def _last_line(path: Path) -> str:
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

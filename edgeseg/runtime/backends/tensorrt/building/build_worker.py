@@ -8,12 +8,8 @@ The job lies in FOLDER, and what the child makes goes there too: `log.txt` line 
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import hashlib
 import json
-import os
-import signal
 import sys
 import time
 from dataclasses import asdict
@@ -29,6 +25,7 @@ from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.tensorrt import layer_inspection, libraries
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.child_process import LOG, yield_to_others
 from edgeseg.runtime.backends.tensorrt.building.engine_builder import build_engine
 from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine import Engine
@@ -36,10 +33,8 @@ from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
 JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"
-LOG, OUTPUT, RESULT = "log.txt", "output.txt", "result.json"
+RESULT = "result.json"
 TIMED_FRAMES = 30  # after those that warmed up
-NICENESS = 10  # what runs on the device meanwhile comes first
-DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def build_and_measure(
@@ -108,19 +103,9 @@ def _measure(folder: Path, engine: Engine) -> dict[str, Any]:  # Any: what json 
     }
 
 
-def _yield_to_others() -> None:
-    """End with the parent, and be the first to lose the processor and the memory."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    with contextlib.suppress(OSError):
-        os.nice(NICENESS)
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
 def main(folder: Path) -> None:
     """Do the job in `folder`, and write down how it went."""
-    _yield_to_others()
+    yield_to_others()
     job = json.loads((folder / JOB).read_bytes())
     try:
         trt = libraries.import_library(libraries.LIBRARIES[job["library"]])

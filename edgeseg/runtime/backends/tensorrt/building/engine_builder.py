@@ -56,9 +56,9 @@ def build_engine(
         EngineError: TensorRT refuses; the error says why.
     """
     file = FLAVOURS[recipe.flavour].file
-    builder = _builder(trt, messages, logger)
-    network = builder.create_network(_network_flags(trt, recipe))
-    parser = trt.OnnxParser(network, logger)
+    builder = start_builder(trt, messages, logger)
+    network = create_network(trt, builder, recipe)
+    parser = trt.OnnxParser(network, logger)  # it owns the weights until the engine is built
     faults = parse_graph(parser, data)
     if faults is not None:
         reason = "; ".join(map(str, faults)) or messages.reason()
@@ -68,6 +68,72 @@ def build_engine(
         )
     _check_network(network, signature, file)
 
+    built = build_network(trt, builder, network, recipe, timing)
+    if built is None:
+        raise EngineError(
+            f"{full_name(trt)} cannot build {file} ({messages.reason()}); give it more "
+            "with --set engine.workspace_mb=1024, or use --backend cuda or cpu"
+        )
+    return built
+
+
+def start_builder(
+    trt: TensorRTModule,
+    messages: TensorRTMessages,
+    logger: Any,  # Any: an ILogger of `trt`
+) -> Any:  # Any: a Builder
+    """Return a builder.
+
+    Args:
+        messages: What `logger` writes to.
+
+    Raises:
+        EngineError: The library needs a GPU or a driver that is not there.
+    """
+    try:
+        return trt.Builder(logger)
+    except TypeError:  # the factory returned nothing
+        raise EngineError(
+            f"{full_name(trt)} cannot start on this machine ({messages.reason()}); "
+            "`edgeseg doctor` shows the GPU and driver, --backend cpu runs without"
+        ) from None
+
+
+def create_network(
+    trt: TensorRTModule,
+    builder: Any,  # Any: a Builder
+    recipe: BuildRecipe,
+) -> Any:  # Any: an INetworkDefinition
+    """Return an empty network for `parse_graph`."""
+    flags = 0
+    for flag in recipe.network_flags:
+        flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, flag))
+    return builder.create_network(flags)
+
+
+def parse_graph(parser: Any, data: bytes) -> list[ParserFault] | None:  # Any: an OnnxParser
+    """Read a graph into the parser's network.
+
+    Returns:
+        None if it was read; else what the parser named, which may be nothing.
+    """
+    if parser.parse(data):
+        return None
+    return [ParserFault.of(parser.get_error(index)) for index in range(parser.num_errors)]
+
+
+def build_network(
+    trt: TensorRTModule,
+    builder: Any,  # Any: a Builder
+    network: Any,  # Any: an INetworkDefinition that a graph was read into
+    recipe: BuildRecipe,
+    timing: bytes = b"",
+) -> BuiltEngine | None:
+    """Build an engine of a network; None if TensorRT refuses, which its messages explain.
+
+    Raises:
+        EngineError: The device lacks what the recipe asks for.
+    """
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, recipe.workspace_mb << 20)
     # with less the inspector could not tell INT8 from float
@@ -90,44 +156,9 @@ def build_engine(
 
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise EngineError(
-            f"{full_name(trt)} cannot build {file} ({messages.reason()}); give it more "
-            "with --set engine.workspace_mb=1024, or use --backend cuda or cpu"
-        )
+        return None
     learned = config.get_timing_cache() if keeps_timings(trt) else None
     return BuiltEngine(bytes(plan), b"" if learned is None else bytes(learned.serialize()))
-
-
-def _builder(
-    trt: TensorRTModule,
-    messages: TensorRTMessages,
-    logger: Any,  # Any: an ILogger of `trt`
-) -> Any:  # Any: a Builder
-    try:
-        return trt.Builder(logger)
-    except TypeError:  # the factory returned nothing
-        raise EngineError(
-            f"{full_name(trt)} cannot start on this machine ({messages.reason()}); "
-            "`edgeseg doctor` shows the GPU and driver, --backend cpu runs without"
-        ) from None
-
-
-def _network_flags(trt: TensorRTModule, recipe: BuildRecipe) -> int:
-    flags = 0
-    for flag in recipe.network_flags:
-        flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, flag))
-    return flags
-
-
-def parse_graph(parser: Any, data: bytes) -> list[ParserFault] | None:  # Any: an OnnxParser
-    """Read a graph into the parser's network.
-
-    Returns:
-        None if it was read; else what the parser named, which may be nothing.
-    """
-    if parser.parse(data):
-        return None
-    return [ParserFault.of(parser.get_error(index)) for index in range(parser.num_errors)]
 
 
 def _check_network(

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
-MAX_ERRORS = 20  # kept
+MAX_KEPT = 20  # errors, and as many warnings
 SHOWN_ERRORS = 3  # in a sentence
 
 
@@ -16,6 +16,7 @@ class TensorRTMessages:
 
     Attributes:
         errors: The last messages that were errors.
+        warnings: The last messages that were warnings.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -24,13 +25,20 @@ class TensorRTMessages:
         """
         self._tell = tell
         self.errors: list[str] = []
+        self.warnings: list[str] = []
 
-    def add(self, text: str, is_error: bool) -> None:
+    def add(self, text: str, is_error: bool, is_warning: bool = False) -> None:
         """Take in one message."""
         text = " ".join(text.split())
         if is_error:
-            self.errors = [*self.errors, text][-MAX_ERRORS:]
+            self.errors = [*self.errors, text][-MAX_KEPT:]
+        if is_warning:
+            self.warnings = [*self.warnings, text][-MAX_KEPT:]
         self._tell(text)
+
+    def forget(self) -> None:
+        """Begin anew: what was said so far belongs to another graph or build."""
+        self.errors, self.warnings = [], []
 
     def reason(self) -> str:
         """Return the errors as part of a sentence."""
@@ -44,6 +52,6 @@ class TensorRTMessages:
             def log(self, severity: Any, msg: str) -> None:  # Any: an enum of `trt`
                 if severity != trt.ILogger.VERBOSE:
                     errors = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR)
-                    messages.add(msg, severity in errors)
+                    messages.add(msg, severity in errors, severity == trt.ILogger.WARNING)
 
         return Logger()
