@@ -37,6 +37,7 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.reporting.html_page import render_report
 from edgeseg.export.reporting.model_card import render_model_card
 from edgeseg.export.reporting.provenance import license_terms, provenance
+from edgeseg.export.tensorrt.library_check import add_verdicts
 from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.output_paths import Output, check_outputs
 from edgeseg.processor import available_cores
@@ -53,12 +54,15 @@ class ExportResult:
         folder: The folder with `report.html` and `metrics.json`, if one was asked for.
         figures: The figures of each step of the parity chain, and of files that were refused.
         refused: One sentence for each file that was asked for and left out.
+        remarks: One sentence for each library of NVIDIA that could not be asked about the files, or
+            that none is installed.
     """
 
     bundle: Path
     folder: Path | None
     figures: dict[str, Any]  # Any: numbers and tables of them
     refused: list[str]
+    remarks: list[str]
 
 
 def export(
@@ -69,6 +73,7 @@ def export(
     *,
     seq: int = 0,
     record: bool = False,
+    check: bool = False,
     report: ProgressReporter | None = None,
 ) -> ExportResult:
     """Export the best weights of a run as a bundle.
@@ -84,6 +89,8 @@ def export(
         seq: The bundle's number, which rises with every published bundle of a site.
         record: Also write a report to look at, the figures and the configuration to
             `runs/export/expN`.
+        check: Have NVIDIA's builder, where it is installed, build each file for every compute
+            capability that it offers; for one if left out.
         report: Shows the progress.
 
     Raises:
@@ -110,6 +117,7 @@ def export(
     if config.half:
         add_fp16_file(context)
     measure_latency(context)
+    remarks = add_verdicts(context, every=check) if config.ask_tensorrt or check else []
     apply_gates(context)
     context.files[GOLDEN] = dump_golden_frames(_golden_frames(context))
 
@@ -124,7 +132,7 @@ def export(
     bundle = _write_bundle(target, manifest, context.files, keep_existing=out is None)
     folder = _write_record(context, bundle) if record else None
     report.stop()
-    return ExportResult(bundle.path, folder, context.figures, context.refused)
+    return ExportResult(bundle.path, folder, context.figures, context.refused, remarks)
 
 
 def newest_model_run(site: Site) -> Path:

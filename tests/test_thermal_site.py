@@ -50,7 +50,7 @@ def test_the_whole_job_on_16_bits(
         edgeseg("add", "labels", f"../{split}", f"../{split} masks", "--split", split)
     edgeseg("train", "--method", "suponly", *settings("train", TRAIN))
     edgeseg("distill", *settings("distill", STUDENT))
-    edgeseg("export", "--set", "export.threads=1")
+    edgeseg("export", "--set=export.threads=1", "--set=export.ask_tensorrt=false")
     [bundle] = [path for path in Path("bundles").iterdir() if path.name != "current"]
 
     site, depth = Site.open(), Bundle.open(bundle).manifest.depth_range

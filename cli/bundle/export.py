@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,19 +13,23 @@ from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
     from edgeseg.export.exporter import ExportResult
+    from edgeseg.export.tensorrt.checklist import ChecklistPoint
     from edgeseg.site import Site
 
 Run = Annotated[
     Path | None,
     typer.Argument(
         help="The run to export; the newest distill run, else train run, if left out. With "
-        "--check a bundle; the site's current one if left out."
+        "--check alone a bundle; the site's current one if left out."
     ),
 ]
 Check = Annotated[
     bool,
     typer.Option(
-        "--check", help="Export nothing, but check the INT8 files of a bundle for TensorRT."
+        "--check",
+        help="Check a bundle for TensorRT: thirteen points about its INT8 files, and what NVIDIA's "
+        "own parser and builder say where they are installed. Alone it exports nothing; with "
+        "options of an export, such as --int8, it checks what was exported.",
     ),
 ]
 Int8 = Annotated[bool, typer.Option("--int8", help="{export.int8}")]
@@ -74,8 +78,12 @@ def export(
         "min_speedup": min_speedup,
         "qat": qat,
     }
-    _refuse_contradictions(check, publish, output, flags)
-    if check:
+    exporting = [
+        f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)
+    ]
+    exporting += [name for name, value in (("--output", output), ("--publish", publish)) if value]
+    _refuse_contradictions(publish, output, run, exporting if check else [])
+    if check and not exporting:
         from edgeseg.cli.bundle.export_check import check_bundle
 
         check_bundle(run, set_ or [], as_json=as_json)
@@ -85,6 +93,7 @@ def export(
     chosen_run = run if run is None or run.exists() else site.root / run
 
     from edgeseg.adapt.publish import next_seq
+    from edgeseg.cli.bundle.export_check import check_exported, say_failures
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.export.exporter import export as export_bundle
@@ -97,12 +106,18 @@ def export(
             output,
             seq=next_seq(site),
             record=True,
+            check=check,
             report=bar,
         )
+    points = check_exported(result.bundle) if check else []
+    _print_result(result, points, as_json=as_json)
+    passed = say_failures(result.bundle, points, result.figures) or not check
     current = (
-        output is None and not result.refused and _make_current(site, result.bundle, always=publish)
+        output is None
+        and passed
+        and not result.refused
+        and _make_current(site, result.bundle, always=publish)
     )
-    _print_result(result, as_json=as_json)
     assert result.folder is not None
     say(f"Pictures and figures: {result.folder / 'report.html'}")
     if current:
@@ -111,19 +126,24 @@ def export(
         say("bundles/current was left as it is; --publish makes this bundle the current one")
     if result.refused:
         say("; ".join(result.refused), style="bold")
+    if result.refused or not passed:
         raise typer.Exit(1)
     named = "" if current else f"{shell_word(result.bundle)} "
     say(f"Next: edgeseg infer {named}--source VIDEO")
 
 
 def _refuse_contradictions(
-    check: bool, publish: bool, output: Path | None, flags: Mapping[str, object]
+    publish: bool, output: Path | None, run: Path | None, checked_export: Sequence[str]
 ) -> None:
     """Refuse options that exclude each other.
+
+    Args:
+        checked_export: The options of an export that were given beside --check.
 
     Raises:
         ConfigError: Two of them were given.
     """
+    from edgeseg.bundle.manifest import MANIFEST
     from edgeseg.errors import ConfigError
 
     if publish and output is not None:
@@ -131,13 +151,10 @@ def _refuse_contradictions(
             "--publish and --output disagree: only a bundle in the site's bundles/ can be "
             "current; leave one out"
         )
-    given = [
-        f"--{name.replace('_', '-')}" for name, value in flags.items() if value not in (None, False)
-    ]
-    given += [name for name, value in (("--output", output), ("--publish", publish)) if value]
-    if check and given:
+    if checked_export and run is not None and (run / MANIFEST).exists():
         raise ConfigError(
-            f"--check exports nothing, so it disagrees with {', '.join(given)}; leave one out"
+            f"{run} is a bundle, which --check alone checks, but {', '.join(checked_export)} "
+            "exports a run; leave out one or the other"
         )
 
 
@@ -167,16 +184,15 @@ def _make_current(site: Site, bundle: Path, *, always: bool) -> bool:
     return True
 
 
-def _print_result(result: ExportResult, *, as_json: bool) -> None:
-    from rich.table import Table
+def _print_result(result: ExportResult, points: Sequence[ChecklistPoint], *, as_json: bool) -> None:
+    """Print what came out.
 
-    from edgeseg.cli.shared.console import console, say
-    from edgeseg.export.reporting.model_card import (
-        PARITY_HEADER,
-        RECIPE_HEADER,
-        parity_rows,
-        recipe_rows,
-    )
+    Args:
+        points: Of the checklist, where one was asked for.
+    """
+    from edgeseg.cli.bundle.export_check import points_as_json
+    from edgeseg.cli.bundle.export_tables import print_figures, print_library_verdicts, print_points
+    from edgeseg.cli.shared.console import say
 
     if as_json:
         facts: dict[str, Any] = {  # Any: what json can hold
@@ -184,14 +200,11 @@ def _print_result(result: ExportResult, *, as_json: bool) -> None:
             "refused": result.refused,
             "figures": result.figures,
         }
-        print(to_json(facts))
-    table = Table(*PARITY_HEADER, title="the same val frames through every file")
-    for cells in parity_rows(result.figures, interval=False):
-        table.add_row(*cells)
-    console.print(table)
-    for flavour, attempts in recipe_rows(result.figures).items():
-        history = Table(*RECIPE_HEADER, title=f"how {flavour} was made; the last one counts")
-        for cells in attempts:
-            history.add_row(*cells)
-        console.print(history)
+        print(to_json(facts | (points_as_json(points) if points else {})))
+    print_figures(result.figures)
+    if points:
+        print_points(points)
+    print_library_verdicts(result.figures)
+    for remark in result.remarks:
+        say(remark)
     say(f"Bundle saved to {result.bundle} (read {result.bundle / 'card.md'})")

@@ -14,7 +14,7 @@ Flavour = Literal["fp32", "int8-cpu", "int8-trt", "fp16"]
 Int8Flavour = Literal["int8-cpu", "int8-trt"]
 Precision = Literal["fp32", "fp16", "int8"]
 Backend = Literal["cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"]
-Gate = Literal["accuracy", "speed", "kernels", "checklist"]
+Gate = Literal["accuracy", "speed", "kernels", "checklist", "library"]
 
 # Where code is about one certain flavour, it names it by these.
 FP32: Final = "fp32"
@@ -91,7 +91,7 @@ FLAVOURS: dict[Flavour, FlavourSpec] = {
             auto_needs_speedup=True,
             must_be_marked=True,
             export_option="--int8",
-            gates=("accuracy", "kernels", "checklist"),
+            gates=("accuracy", "kernels", "checklist", "library"),
         ),
         FlavourSpec(
             name=FP16,

@@ -66,3 +66,15 @@ class ExportConfig(Section):
         0, ge=0, description="CPU threads of the timing; 0 takes as many as there are cores."
     )
     seed: int = Field(0, description="Seed of the choice of calibration frames.")
+    ask_tensorrt: bool = Field(
+        True,
+        description="Ask NVIDIA's own parser and builder about the files that TensorRT is to run, "
+        "where TensorRT for RTX or TensorRT is installed; an INT8 file that they refuse is left "
+        "out of the bundle.",
+    )
+    ask_timeout: Annotated[int, Unit("seconds")] = Field(
+        600, ge=1, description="Time that they may take to read a file, or for one build of it."
+    )
+    ask_memory_mb: Annotated[int, Unit("MB")] = Field(
+        4096, ge=256, description="Memory that they may take, which Linux alone can tell."
+    )

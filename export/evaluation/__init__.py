@@ -1,3 +1,12 @@
 """Evaluation of an export on the val frames: parity with torch, thresholds, latency and gates."""
 
-__all__ = ["figures", "gates", "latency", "ort_session", "parity", "site_frames", "thresholds"]
+__all__ = [
+    "figures",
+    "gates",
+    "latency",
+    "library_verdicts",
+    "ort_session",
+    "parity",
+    "site_frames",
+    "thresholds",
+]

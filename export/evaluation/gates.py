@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 from edgeseg.bundle.flavours import FLAVOURS, Flavour, Gate
 from edgeseg.config import ExportConfig
+from edgeseg.export.evaluation.library_verdicts import verdicts_of
 
 Figures = dict[str, Any]  # Any: see edgeseg.export.evaluation.figures.accuracy_metrics
+
+OTHER_NETWORK = "choose another arch or encoder, or report this network as a fault of edgeseg"
 
 
 class Fault(NamedTuple):
@@ -97,10 +100,25 @@ def kernel_faults(figures: Figures, config: ExportConfig | None = None) -> list[
 def checklist_faults(figures: Figures, config: ExportConfig | None = None) -> list[Fault]:
     """Return whether TensorRT would refuse the file or run it in float, as the checklist tells."""
     findings = figures.get("checklist", {}).get("findings", {})
-    remedy = "choose another arch or encoder, or report this network as a fault of edgeseg"
     return [
-        Fault(f"fails point {number} of the TensorRT checklist ({sentences[0]})", remedy)
+        Fault(f"fails point {number} of the TensorRT checklist ({sentences[0]})", OTHER_NETWORK)
         for number, sentences in findings.items()
+    ]
+
+
+def library_faults(figures: Figures, config: ExportConfig | None = None) -> list[Fault]:
+    """Return whether a library of NVIDIA that was asked takes the file; for no target, that is.
+
+    A child process that broke off while it asked is no verdict.
+    """
+    if config is not None and not config.ask_tensorrt:
+        return []
+    remedy = f"{OTHER_NETWORK}, or ship it unasked with --set export.ask_tensorrt=false"
+    return [
+        Fault(problem, remedy)
+        for verdict in verdicts_of(figures)
+        if verdict.refused
+        for problem in list(verdict.problems())[:1]
     ]
 
 
@@ -109,4 +127,5 @@ GATES: dict[Gate, Callable[[Figures, ExportConfig], list[Fault]]] = {
     "speed": speed_faults,
     "kernels": kernel_faults,
     "checklist": checklist_faults,
+    "library": library_faults,
 }

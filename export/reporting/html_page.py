@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from edgeseg.bundle.flavours import FLAVOURS, FP32, GATED, Flavour
 from edgeseg.export.evaluation.figures import EvaluationResult
+from edgeseg.export.evaluation.library_verdicts import problem_sentences
 from edgeseg.export.evaluation.site_frames import ValFrames
+from edgeseg.export.reporting.library_table import TABLE_LEGEND, library_remarks, library_tables
 from edgeseg.export.reporting.model_card import (
     PARITY_HEADER,
     RECIPE_HEADER,
@@ -70,6 +72,7 @@ def render_report(
     page.table(PARITY_HEADER, parity_rows(figures))
     for sentence in refused:
         page.paragraph(sentence)
+    _add_library_verdicts(page, figures)
     page.heading("What else the files share, and what not")
     page.paragraph(
         "Borders are pixels within two of a change of class. Calibration error is how far "
@@ -95,6 +98,20 @@ def render_report(
             title = FLAVOURS[flavour].title
             _add_worst_frames(page, title, val, evaluations[FP32], evaluations[flavour])
     return page
+
+
+def _add_library_verdicts(page: HtmlReport, figures: Figures) -> None:
+    """Show what NVIDIA's parser and builder said, where they were asked."""
+    tables = library_tables(figures)
+    if not tables:
+        return
+    page.heading("NVIDIA's own parser and builder")
+    page.paragraph(TABLE_LEGEND)
+    for title, (header, rows) in tables.items():
+        page.paragraph(title)
+        page.table(header, rows)
+    for sentence in (*problem_sentences(figures), *library_remarks(figures)):
+        page.paragraph(sentence)
 
 
 def _format_iou(value: float | None) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_CPU, INT8_FLAVOURS
 from edgeseg.bundle.manifest import Manifest
+from edgeseg.export.evaluation.library_verdicts import problem_sentences
+from edgeseg.export.reporting.library_table import TABLE_LEGEND, library_remarks, library_tables
 
 # That would begin a link, emphasis, code, a tag or the next cell; inside a word "_" does nothing.
 MARKDOWN_SIGNS = re.compile(r"[\\`*|<\[\]~&]|(?<!\w)_|_(?!\w)")
@@ -63,10 +65,24 @@ def render_model_card(
     if has_int8:
         lines += ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy."]
     lines += [""]
+    lines += library_section(figures)
     if refused:
         lines += ["## Refused", "", *(f"- {_markdown_text(sentence)}" for sentence in refused), ""]
     lines += ["## Terms", "", *(f"- {_markdown_text(sentence)}" for sentence in terms), ""]
     return "\n".join(lines)
+
+
+def library_section(figures: Figures) -> list[str]:
+    """Return the lines about NVIDIA's parser and builder; none where they were not asked."""
+    tables = library_tables(figures)
+    if not tables:
+        return []
+    lines = ["## NVIDIA's own parser and builder", "", TABLE_LEGEND, ""]
+    for title, (header, rows) in tables.items():
+        cells = [tuple(row) for row in rows]
+        lines += [_markdown_text(title), "", *_markdown_table(tuple(header), cells), ""]
+    sentences = (*problem_sentences(figures), *library_remarks(figures))
+    return [*lines, *(f"- {_markdown_text(sentence)}" for sentence in sentences), ""]
 
 
 def parity_rows(figures: Figures, *, interval: bool = True) -> list[tuple[str, ...]]:

@@ -1,3 +1,3 @@
-"""The TensorRT flavour: where it has Q/DQ nodes, and the checklist that it must pass."""
+"""The TensorRT flavour: where it has Q/DQ nodes, its checklist, and what NVIDIA's parser says."""
 
-__all__ = ["checklist", "layer_normalization", "qdq_placement"]
+__all__ = ["checklist", "layer_normalization", "library_check", "qdq_placement"]

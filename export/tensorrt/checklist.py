@@ -24,7 +24,7 @@ from edgeseg.bundle.graph_metadata import (
     SOURCE_KEY,
 )
 from edgeseg.bundle.onnx_scan import scan_onnx
-from edgeseg.errors import BundleError, ExportError
+from edgeseg.errors import BundleError
 from edgeseg.export.graph.graph_view import GraphView
 from edgeseg.export.onnxruntime_cpu.kernel_checks import check_cpu_kernels
 from edgeseg.export.tensorrt.execution_checks import check_execution
@@ -122,7 +122,6 @@ class CheckedFiles:
         """Return the files of a bundle.
 
         Raises:
-            ExportError: It holds no INT8 file.
             BundleError: A file is damaged.
         """
         held = {
@@ -130,10 +129,6 @@ class CheckedFiles:
             for flavour in CHECKED_FLAVOURS
             if bundle.holds(flavour)
         }
-        if not held:
-            raise ExportError(
-                f"{bundle.path} holds no INT8 file to check; make one with `edgeseg export --int8`"
-            )
         calibration = {}
         for flavour in held:
             figures = bundle.manifest.figures.get(flavour) or {}
@@ -157,11 +152,12 @@ def run_checklist(files: CheckedFiles) -> list[ChecklistPoint]:
     else:
         points = [ChecklistPoint(number, None) for number in range(1, 11)]
     in_cpu_file = check_cpu_kernels(files.cpu, source) if files.cpu is not None else None
-    in_metadata: list[str] = []
+    in_metadata: list[str] | None = None
     for flavour, data in zip(CHECKED_FLAVOURS, (files.trt, files.cpu)):
         if data is not None:
             calibration = files.calibration.get(flavour)
-            in_metadata += check_metadata(data, flavour, files.fp32, calibration)
+            found = check_metadata(data, flavour, files.fp32, calibration)
+            in_metadata = (in_metadata or []) + found
     return [
         *points,
         _point(11, _execution_findings(files, can_run=all(point.passed for point in points[:3]))),

@@ -42,7 +42,9 @@ CONFIG = ExportConfig(
     min_speedup=0,
     calibration_frames=6,
     threads=1,
+    ask_tensorrt=False,
 )
+UNASKED = "--set=export.ask_tensorrt=false"  # tests/export/checklist has them asked
 LENIENT = ["--max-drop", "100", "--max-class-drop", "100", "--min-speedup", "0"]
 TRACED: dict[tuple[int, int], ModelProto] = {}
 
@@ -309,7 +311,7 @@ def test_another_size_is_exported_and_measured_at_the_frames_own(
     copy: tuple[Site, Path], tmp_path: Path
 ) -> None:
     site, run = copy
-    export(site, ExportConfig(imgsz=(32, 64), threads=1), run, tmp_path / "out")
+    export(site, ExportConfig(imgsz=(32, 64), threads=1, ask_tensorrt=False), run, tmp_path / "out")
     manifest = Bundle.open(tmp_path / "out").manifest
     assert (manifest.height, manifest.width, manifest.entropy_height) == (32, 64, 8)
     assert set(manifest.figures) == {"torch", "fp32"}
@@ -353,7 +355,7 @@ def test_an_export_that_dies_while_writing_leaves_nothing_or_the_old_bundle(
     copy: tuple[Site, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site, run = copy
-    quick = ExportConfig(threads=1)
+    quick = ExportConfig(threads=1, ask_tensorrt=False)
 
     def die(path: Path, data: bytes) -> None:
         if path.name == "manifest.json":
@@ -375,7 +377,7 @@ def test_the_command_publishes_the_first_bundle_and_says_where_it_is(
 ) -> None:
     site, _ = copy
     monkeypatch.chdir(site.root)
-    arguments = ["export", "--json", "--set", "export.threads=1"]
+    arguments = ["export", "--json", "--set=export.threads=1", UNASKED]
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0, first.output
     found = json.loads(first.stdout)
@@ -402,7 +404,9 @@ def test_the_command_fails_when_a_file_is_refused(
 ) -> None:
     site, _ = copy
     monkeypatch.chdir(site.root)
-    result = CliRunner().invoke(app, ["export", "--int8", *LENIENT[:4], "--min-speedup", "1000"])
+    result = CliRunner().invoke(
+        app, ["export", "--int8", *LENIENT[:4], "--min-speedup=1000", UNASKED]
+    )
     assert result.exit_code == 1 and "model.int8-cpu.onnx was refused" in result.stderr.replace(
         "\n", " "
     )

@@ -45,6 +45,7 @@ def test_a_run_of_train_is_exported_without_its_representation_head(
     ]
     command += ["--max-class-drop", "100"]
     command += ["--set", "export.calibration_frames=2", "--set", "export.threads=1"]
+    command += ["--set", "export.ask_tensorrt=false"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(site.root)
         result = CliRunner().invoke(app, command)

@@ -28,7 +28,13 @@ from edgeseg.models import Network
 from tests.helpers.exporting import make_run, make_site
 
 CONFIG = ExportConfig(
-    int8=True, max_drop=100, max_class_drop=100, min_speedup=0, calibration_frames=3, threads=1
+    int8=True,
+    max_drop=100,
+    max_class_drop=100,
+    min_speedup=0,
+    calibration_frames=3,
+    threads=1,
+    ask_tensorrt=False,
 )
 
 

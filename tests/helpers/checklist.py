@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
@@ -14,7 +16,17 @@ from edgeseg.config import ExportConfig
 from edgeseg.export.tensorrt.checklist import CheckedFiles, run_checklist, run_static_checks
 
 CONFIG = ExportConfig(
-    int8=True, max_drop=100, max_class_drop=100, min_speedup=0, calibration_frames=2, threads=1
+    int8=True,
+    half=True,
+    max_drop=100,
+    max_class_drop=100,
+    min_speedup=0,
+    calibration_frames=2,
+    threads=1,
+)
+needs_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None,
+    reason="TensorRT for RTX is not installed: pip install 'edgeseg[tensorrt-rtx]'",
 )
 EXECUTION_POINTS = (11, 12)  # they run a file
 Plant = Callable[[ModelProto], None]

@@ -53,6 +53,7 @@ SECTIONS: dict[str, Any] = {
         "min_speedup": 0,
         "calibration_frames": 4,
         "threads": 1,
+        "ask_tensorrt": False,
     },
     "adapt": {
         "min_records": 3,

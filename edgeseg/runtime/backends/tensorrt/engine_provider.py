@@ -19,10 +19,10 @@ from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.building.build_process import (
     BuildJob,
-    StopCheck,
     build_in_child_process,
 )
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
+from edgeseg.runtime.backends.tensorrt.building.child_process import StopCheck
 from edgeseg.runtime.backends.tensorrt.building.engine_acceptance import accept_engine, utc_now
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt.libraries import (
