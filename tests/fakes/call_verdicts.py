@@ -85,7 +85,8 @@ def _scope(trt: Any, graph: bytes) -> Scope:  # Any: as above
     builder = trt.Builder(logger)
     config, network = builder.create_builder_config(), builder.create_network(1)
     parsed = builder.create_network(1)
-    trt.OnnxParser(parsed, logger).parse(graph)
+    reader = trt.OnnxParser(parsed, logger)
+    reader.parse(graph)
     scope = {
         "trt": trt,
         "np": np,
@@ -97,6 +98,7 @@ def _scope(trt: Any, graph: bytes) -> Scope:  # Any: as above
         "network": network,
         "parser": trt.OnnxParser(network, logger),
         "parsed": parsed,
+        "reader": reader,
         "runtime": trt.Runtime(logger),
         "cache": config.create_timing_cache(b""),
         "graph": graph,

@@ -26,14 +26,16 @@ from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
     get_or_build_engine,
 )
+from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, NativeBackend
 from tests.fakes.cudart_fake import FakeCuda
-from tests.fakes.tensorrt_fake import VERSIONS, FakeTensorRT
+from tests.fakes.tensorrt_fake import RTX_VERSIONS, VERSIONS, FakeTensorRT
 from tests.helpers.bundles import make_bundle, marked, network
 
 FAKES = (
     Path(__file__).parents[1] / "fakes" / "site"
 )  # on PYTHONPATH it brings `tensorrt` to child processes
 OLD, JETSON, NEW = VERSIONS[0], VERSIONS[2], VERSIONS[-1]
+RTX = RTX_VERSIONS[-1]
 
 
 def int8_trt() -> bytes:
@@ -81,7 +83,11 @@ class Box:
 
     @property
     def environment(self) -> TensorRTEnvironment:
-        return TensorRTEnvironment(self.trt, CudaRuntime(self.cuda))
+        return TensorRTEnvironment(self.trt, CudaRuntime(self.cuda), LIBRARIES[self.backend])
+
+    @property
+    def backend(self) -> NativeBackend:
+        return "tensorrt-rtx" if self.trt.is_rtx else "tensorrt"
 
     def run_child(
         self, folder: Path, name: str, timeout: float, stopped: object
@@ -117,7 +123,7 @@ def install(
     monkeypatch.setattr(libraries, "import_library", lambda library: box.trt)
     monkeypatch.setattr(build_process, "_run_child", box.run_child)
     monkeypatch.setattr(native_runner, "has_gpu", lambda: True)
-    monkeypatch.setattr(libraries, "installed_backends", lambda: ("tensorrt",))
+    monkeypatch.setattr(libraries, "installed_backends", lambda: (box.backend,))
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return box
 

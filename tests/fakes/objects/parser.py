@@ -49,7 +49,7 @@ class OnnxParser(Strict):
     _kind = "OnnxParser"
 
     def __init__(self, network: Network, logger: ILogger) -> None:
-        assert not network._read_by, "the real library crashes with a second parser of a network"
+        assert not network._read_by, "with two parsers of a network the real library crashes"
         self._network, self._logger = network, logger
         network._read_by.append(type(self).__name__)
         self._errors: list[ParserError] = []
