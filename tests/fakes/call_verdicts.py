@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.fakes.call_table import CALLS, WITHOUT_DRIVER
+from tests.fakes.call_table import CALLS, LEAN_CALLS, WITHOUT_DRIVER
 
 Scope = dict[str, Any]  # Any: the modules bring no types
 
@@ -28,11 +28,14 @@ def ask(trt: Any, graph: bytes, calls: Iterable[str]) -> dict[str, str]:  # Any:
     """What a module says to each call: an exception's type, or what came back, and `, said` where
     its logger got an error.
     """
-    scope = _scope(trt, graph)
-    plan = scope["builder"].build_serialized_network(
+    plan = _plan(_scope(trt, graph)) if hasattr(trt, "Builder") else None
+    return {call: _verdict(_scope(trt, graph) | {"plan": plan}, call) for call in calls}
+
+
+def _plan(scope: Scope) -> Any:  # Any: an IHostMemory
+    return scope["builder"].build_serialized_network(
         scope["parsed"], scope["target"](scope["config"])
     )
-    return {call: _verdict(_scope(trt, graph) | {"plan": plan}, call) for call in calls}
 
 
 def _verdict(scope: Scope, call: str) -> str:
@@ -82,36 +85,44 @@ def _scope(trt: Any, graph: bytes) -> Scope:  # Any: as above
         return [found.node(), found.node_name(), found.node_operator(), int(found.code())]
 
     logger = Listener()
-    builder = trt.Builder(logger)
-    config, network = builder.create_builder_config(), builder.create_network(1)
-    parsed = builder.create_network(1)
-    reader = trt.OnnxParser(parsed, logger)
-    reader.parse(graph)
     scope = {
         "trt": trt,
         "np": np,
         "Path": Path,
         "said": said,
         "logger": logger,
-        "builder": builder,
-        "config": config,
-        "network": network,
-        "parser": trt.OnnxParser(network, logger),
-        "parsed": parsed,
-        "reader": reader,
-        "runtime": trt.Runtime(logger),
-        "cache": config.create_timing_cache(b""),
         "graph": graph,
         "one": one,
         "target": target,
         "fault": fault,
     }
+    if hasattr(trt, "Builder"):
+        scope |= _builder_scope(trt, graph, logger)
     return scope
+
+
+def _builder_scope(trt: Any, graph: bytes, logger: Any) -> Scope:  # Any: as above
+    builder = trt.Builder(logger)
+    config, network = builder.create_builder_config(), builder.create_network(1)
+    parsed = builder.create_network(1)
+    reader = trt.OnnxParser(parsed, logger)
+    reader.parse(graph)
+    return {
+        "builder": builder,
+        "runtime": trt.Runtime(logger),
+        "config": config,
+        "network": network,
+        "parser": trt.OnnxParser(network, logger),
+        "parsed": parsed,
+        "reader": reader,
+        "cache": config.create_timing_cache(b""),
+    }
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     module = importlib.import_module(sys.argv[1])
-    verdicts = ask(module, Path(sys.argv[3]).read_bytes(), CALLS + WITHOUT_DRIVER)
+    calls = CALLS + WITHOUT_DRIVER if hasattr(module, "Builder") else LEAN_CALLS
+    verdicts = ask(module, Path(sys.argv[3]).read_bytes(), calls)
     answer = {"version": module.__version__, "verdicts": verdicts}
     Path(sys.argv[2]).write_text(json.dumps(answer, indent=1))

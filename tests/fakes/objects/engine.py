@@ -34,9 +34,9 @@ class Runtime(Strict):
 
     def __init__(self, logger: ILogger) -> None:
         self._logger = logger
+        usable = self._trt.has_driver or self._trt.is_rtx
+        assert usable, "the real library crashes when such a runtime is used or released"
         self._trt._register(self, logger)
-        if not (self._trt.has_driver or self._trt.is_rtx):
-            log_error(logger, "CUDA initialization failure with error: 35")
         self._have(DLA_core=-1, engine_host_code_allowed=False)
 
     def _accepted(self, name: str, value: Any) -> Any:  # Any: as `Strict`
@@ -45,7 +45,6 @@ class Runtime(Strict):
         return value
 
     def deserialize_cuda_engine(self, serialized_engine: Any) -> Engine | None:  # Any: a buffer
-        assert self._trt.has_driver or self._trt.is_rtx, "here the real library crashes"
         data = bytes(serialized_engine)
         reason = self._refusal(data)
         if reason:
