@@ -18,7 +18,8 @@ def stand_in(module: str) -> None:
     Raises:
         ImportError: The version is one of another module.
     """
-    cuda = FakeCuda(integrated="integrated" in os.environ.get("EDGESEG_FAKE_CUDA", ""))
+    integrated = "integrated" in os.environ.get("EDGESEG_FAKE_CUDA", "")
+    cuda = FakeCuda(integrated=integrated, compute=(8, 6))  # which both libraries serve
     trt = FakeTensorRT(
         os.environ["EDGESEG_FAKE_TENSORRT"],
         cuda,

@@ -25,8 +25,9 @@ from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt.building import build_process, child_process
 from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import get_or_build_engine
+from edgeseg.runtime.backends.tensorrt.libraries import NativeBackend
 from tests.helpers.bundles import painted
-from tests.helpers.engines import FAKES, JETSON, NEW, Box, engine_bundle, install
+from tests.helpers.engines import FAKES, JETSON, NEW, RTX, Box, engine_bundle, install
 
 ROOT = Path(__file__).parents[3]
 REAL = build_process._run_child
@@ -40,8 +41,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def start(
     monkeypatch: pytest.MonkeyPatch, cache: Path, version: str = JETSON, faults: str = ""
 ) -> Box:
-    """As `install`, but with real child processes, which find the stand-in as `tensorrt`."""
-    box = install(monkeypatch, cache, version)
+    """As `install`, but with real child processes, which find the stand-in."""
+    box = install(monkeypatch, cache, version, compute=(8, 6))  # which both libraries serve
     monkeypatch.setattr(build_process, "_run_child", REAL)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAKES), str(ROOT)]))
     monkeypatch.setenv("EDGESEG_FAKE_TENSORRT", version)
@@ -64,14 +65,19 @@ def get(
     )
 
 
+@pytest.mark.parametrize(("backend", "version"), [("tensorrt", NEW), ("tensorrt-rtx", RTX)])
 def test_an_engine_of_the_child_runs_here(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: NativeBackend,
+    version: str,
+    bundle: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start(monkeypatch, tmp_path, NEW)
+    start(monkeypatch, tmp_path, version)
     monkeypatch.chdir(bundle.path)  # where a numpy.py or tensorrt.py of somebody else might lie
     frame = painted(np.array([[0, 1], [2, 3]]))[None]
     with (
-        open_runner(bundle, "tensorrt", "fp16") as run,
+        open_runner(bundle, backend, "fp16") as run,
         open_runner(bundle, "cpu", "fp32") as reference,
     ):
         assert np.array_equal(run(frame).mask, reference(frame).mask)
