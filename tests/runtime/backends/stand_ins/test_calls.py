@@ -38,12 +38,22 @@ def put_to(module: str, folder: Path) -> tuple[str, dict[str, str], bytes]:
     return answer["version"], answer["verdicts"], graph.read_bytes()
 
 
+def compare(real: dict[str, str], stand_in: dict[str, str]) -> None:
+    """Hold a stand-in's answers against those of its module, which may have been asked more."""
+    differences = [
+        f"{call}\n    real: {real[call]}\n    stand-in: {answer}"
+        for call, answer in stand_in.items()
+        if answer != real[call]
+    ]
+    assert not differences, "\n".join(differences)
+
+
 def test_the_stand_in_answers_each_call_as_tensorrt_for_rtx_does(tmp_path: Path) -> None:
     version, real, graph = put_to(RTX, tmp_path)
     if version not in RTX_VERSIONS:
         pytest.skip(f"{RTX} {version} is not recorded, see test_recorded_api.py")
     trt = FakeTensorRT(version, FakeCuda(), set() if has_gpu() else {"no-driver"})
-    assert {call: real[call] for call in TABLE} == ask(trt, graph, TABLE)
+    compare(real, ask(trt, graph, TABLE))
     kinds = [verdict.removesuffix(", said") for verdict in real.values()]
     assert kinds.count("TypeError") > 50 and kinds.count("AttributeError") > 5
     assert sum(not kind.endswith("Error") for kind in kinds) > 100
@@ -53,4 +63,5 @@ def test_the_stand_in_answers_each_call_as_tensorrt_for_rtx_does(tmp_path: Path)
 def test_the_stand_in_answers_as_the_lean_runtime_does(tmp_path: Path) -> None:
     version, real, _ = put_to(LEAN, tmp_path)
     trt = FakeLean(version if version in VERSIONS else VERSIONS[-1])
-    assert real == ask(trt, b"", LEAN_CALLS) and len(real) > 20
+    compare(real, ask(trt, b"", LEAN_CALLS))
+    assert len(real) > 20

@@ -30,7 +30,8 @@ def test_the_recorded_api_is_that_of_the_installed_module(tmp_path: Path) -> Non
             "to rtx_api.json with tests/fakes/record.py and derive.py; against the newest:\n"
             + difference(RTX_VERSIONS[-1], lines_of(facts))
         )
-    assert difference(version, lines_of(facts)) == ""
+    found = difference(version, lines_of(facts))
+    assert not found, f"the module that is installed differs from its record:\n{found}"
     assert len(lines_of(facts)) > 500
 
 
