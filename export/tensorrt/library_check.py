@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle.bundle import Bundle
@@ -20,12 +20,14 @@ from edgeseg.bundle.flavours import FLAVOURS, Flavour
 from edgeseg.config import EngineConfig, ExportConfig
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.library_verdicts import TENSORRT, BuildVerdict, Figures, FileVerdict
-from edgeseg.export.export_context import ExportContext
 from edgeseg.export.tensorrt import library_worker
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.tensorrt.building.child_process import ChildEnd, run_child
 from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, TensorRTLibrary
 from edgeseg.runtime.backends.tensorrt.version_differences import ParserFault
+
+if TYPE_CHECKING:  # it brings torch, which a bundle can be checked without
+    from edgeseg.export.export_context import ExportContext
 
 HOW_TO_INSTALL = (
     "NVIDIA's own parser and builder were not asked, since neither TensorRT nor TensorRT for RTX "
