@@ -65,7 +65,8 @@ PACKAGES = ("torch", "timm", "onnx", "onnxruntime", "numpy", "opencv-python-head
 
 # Keys that are taken out of every JSON.
 TIMES = {"seconds", "seconds_per_step", "ms", "ms_median", "speedup", "fps", "created", "started"}
-VERSIONS = {"edgeseg", "torch", "onnx", "onnxruntime", "machine", "threads"}
+# "tensorrt" is what a library of NVIDIA said, where one is installed
+VERSIONS = {"edgeseg", "torch", "onnx", "onnxruntime", "tensorrt", "machine", "threads"}
 DIGESTS = {"config_sha256", "data_sha256", "fingerprint", "inputs", "files", "card.md"}
 DROPPED = TIMES | VERSIONS | DIGESTS
 LOG_DROPPED = {

@@ -122,6 +122,8 @@ def export(
     say(f"Pictures and figures: {result.folder / 'report.html'}")
     if current:
         say("bundles/current points at it now")
+    elif output is None and (result.refused or not passed):
+        say("bundles/current was left as it is, since not everything passed")
     elif output is None:
         say("bundles/current was left as it is; --publish makes this bundle the current one")
     if result.refused:
