@@ -113,23 +113,23 @@ def _table_lines(
     """Return the lines of one table; `explained` holds the meanings of the keys told before."""
     lines = ["", "", *_comment(table.meaning), f"[{table.path}]"]
     for setting in table.settings:
-        line = _default_line(setting)
+        setting_lines = _default_lines(setting)
         if setting.path in values:
-            line = f"{setting.key} = {toml_value(values[setting.path])}"
-        if explained.get(setting.key) == setting.meaning:
-            lines.append(line)
-        else:
-            lines += ["", *_comment(setting.meaning), line]
+            setting_lines = [f"{setting.key} = {toml_value(values[setting.path])}"]
+        if explained.get(setting.key) != setting.meaning:
+            setting_lines = ["", *_comment(setting.meaning), *setting_lines]
+        lines += setting_lines
         explained[setting.key] = setting.meaning
     return lines
 
 
-def _default_line(setting: Setting) -> str:
+def _default_lines(setting: Setting) -> list[str]:
     if setting.default is None:
-        return f"#{setting.key} is unset"
+        return [f"#{setting.key} is unset"]
     line = f"#{setting.key} = {toml_value(setting.default)}"
     remark = setting.choices or setting.unit
-    return f"{line:<34}  # {remark}" if remark else line
+    remarked = f"{line:<34}  # {remark}" if remark else line
+    return [remarked] if len(remarked) <= WIDTH else [*_comment(f"One of {remark}."), line]
 
 
 def _comment(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -53,23 +54,24 @@ def test_names_are_the_same_everywhere() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_overfits_four_images(name: str) -> None:
-    method = made(name, 3, ema=0.8, steps=20, warmup=0.3, ramp=0.2)
-    optimizer = torch.optim.AdamW([parameter for _, parameter in trainable(method)], lr=6e-3)
+    steps = 14
+    method = made(name, 3, ema=0.8, steps=steps, warmup=0.3, ramp=0.2)
+    optimizer = torch.optim.AdamW([parameter for _, parameter in trainable(method)], lr=8e-3)
     frames = batch(4, 3)
     supervised = []
-    for step in range(20):
+    for step in range(steps):
         torch.manual_seed(step)
         result = method(
             frames,
             Batch(frames.images, torch.full_like(frames.masks, 255), frames.valid),
-            step / 20,
+            step / steps,
         )
         optimizer.zero_grad()
         result.loss.backward()
         optimizer.step()
         method.after_step(step)
         supervised.append(float(result.logs["supervised"]))
-    assert sum(supervised[-5:]) < 0.8 * sum(supervised[:5])
+    assert sum(supervised[-4:]) < 0.8 * sum(supervised[:4])
     method.eval()
     with torch.no_grad():
         found = upsample(method.student(method.normalize(frames.images)).logits, (64, 64)).argmax(1)
@@ -86,7 +88,7 @@ def test_the_loss_reaches_all_that_is_trained(name: str) -> None:
     assert [n for n, parameter in trainable(method) if parameter.grad is None] == []
 
 
-@pytest.mark.parametrize("classes", [2, 3, 4, 21])
+@pytest.mark.parametrize("classes", [2, 3, 21])
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_works_at_its_limits(name: str, classes: int) -> None:
     if classes < CATALOGUE[name].classes:
@@ -120,6 +122,24 @@ def test_one_unlabelled_frame_a_step_is_enough(name: str) -> None:
     assert torch.isfinite(result.loss)
 
 
+def decoder_gradient(host: str, *plugins: str) -> torch.Tensor:
+    """The summed gradient of the student's decoder, (n,), over three steps."""
+    method = made(
+        host, 4, plugins=[*plugins], steps=4, warmup=0.0, ramp=0.0, confidence=0.0, cutmix=1.0
+    )
+    for step in range(3):
+        torch.manual_seed(step)
+        result = method(batch(2, 4), batch(2, 4, seed=step, labelled=False), (step + 1) / 4)
+        result.loss.backward()
+        method.after_step(step)
+    assert torch.isfinite(result.loss)
+    slopes = [p.grad for p in method.student.decoder.parameters() if p.grad is not None]
+    return torch.cat([slope.flatten() for slope in slopes])
+
+
+gradient_without_plugins = functools.cache(decoder_gradient)
+
+
 @pytest.mark.parametrize(
     "host", ["mean_teacher", "cutmix_mt", "u2pl", "cps", "cps_cutmix", "unimatch", "unimatch_v2"]
 )
@@ -132,20 +152,7 @@ def test_every_plugin_works_on_every_kind_of_host_and_changes_its_loss(
         pytest.skip("has it already")
     if plugin == "augseg" and host in ("mean_teacher", "cps"):
         pytest.skip("refused, see below")
-    gradients = []
-    for plugins in ([], [plugin]):
-        method = made(
-            host, 4, plugins=plugins, steps=4, warmup=0.0, ramp=0.0, confidence=0.0, cutmix=1.0
-        )
-        for step in range(3):
-            torch.manual_seed(step)
-            result = method(batch(2, 4), batch(2, 4, seed=step, labelled=False), (step + 1) / 4)
-            result.loss.backward()
-            method.after_step(step)
-        assert torch.isfinite(result.loss)
-        slopes = [p.grad for p in method.student.decoder.parameters() if p.grad is not None]
-        gradients.append(torch.cat([slope.flatten() for slope in slopes]))
-    assert not torch.allclose(gradients[0], gradients[1])
+    assert not torch.allclose(gradient_without_plugins(host), decoder_gradient(host, plugin))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -190,7 +197,7 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(
     site: Site, tmp_path: Path, method: str
 ) -> None:
     staged = method in STAGED
-    settings = config(method=method, steps=12 if staged else 4, warmup=0.3, ramp=0.2)
+    settings = config(method=method, steps=12 if staged else 4, eval_every=4, warmup=0.3, ramp=0.2)
     whole = train(site, settings, tmp_path / "whole")
     first = 5 if staged else 3
     for after in (5, 3) if staged else (3,):
@@ -218,7 +225,7 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(
 @pytest.mark.parametrize("method", ["st", "naive_student", "noisy_student"])
 def test_staged_methods_learn(site: Site, tmp_path: Path, method: str) -> None:
     settings = config(
-        method=method, steps=140, eval_every=70, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.8
+        method=method, steps=80, eval_every=80, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.8
     )
     assert train(site, settings, tmp_path / "run").miou > 35  # a constant answer gives 20
 
