@@ -285,7 +285,7 @@ class _Record:
         elif "build" in answer:
             build = BuildVerdict(**answer["build"])
             verdict = replace(verdict, builds=(*verdict.builds, build))
-            self._report.advance(note=f"{build.target}: {build.seconds:.1f} s")
+            self._report.advance(note=f"{build.compute or 'this GPU'}: {build.seconds:.1f} s")
         elif "warnings" in answer:
             verdict = replace(verdict, warnings=tuple(answer["warnings"]))
             self.ended.add(flavour)

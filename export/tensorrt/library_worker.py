@@ -45,6 +45,7 @@ NO_DRIVER = re.compile(
     r"\s*\[[\w.]+::catchCudaError::\d+\] Error Code \d+: Cuda Runtime \(.*?cudaError \d+: [^()]*\)+"
 )
 ABOUT_THE_MACHINE = re.compile(r"cudaError|CUDA (driver|initialization)|lazy loading", re.I)
+SOURCE_LINE = re.compile(r"^\w+\.cpp:\d+: ")  # of NVIDIA's code, in front of a message
 Answer: TypeAlias = dict[str, Any]  # Any: JSON
 
 
@@ -131,7 +132,8 @@ def without_driver(fault: ParserFault) -> ParserFault:
 
 def worth_showing(warnings: list[str]) -> list[str]:
     """Return the warnings that say something of the file, each once, and not too many of them."""
-    found = [text for text in dict.fromkeys(warnings) if not ABOUT_THE_MACHINE.search(text)]
+    texts = dict.fromkeys(SOURCE_LINE.sub("", text) for text in warnings)
+    found = [text for text in texts if not ABOUT_THE_MACHINE.search(text)]
     more = len(found) - MAX_WARNINGS
     return [*found[:MAX_WARNINGS], *([f"and {more} more"] if more > 0 else [])]
 

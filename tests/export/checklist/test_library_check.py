@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from edgeseg.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, Flavour
@@ -188,3 +190,22 @@ def test_the_real_parser_names_what_it_refuses(bundle: Bundle) -> None:
     (error,) = refused.errors
     assert (error.operator, error.name, error.node) == ("Reshape", "pixels.reshape", 0)
     assert "UInt8" in error.reason and "cudaError" not in error.reason
+
+
+@needs_rtx
+def test_a_real_warning_is_told() -> None:
+    shape = [1, 3, 8, 8]
+    nodes = [
+        helper.make_node("Cast", ["image"], ["wide"], to=TensorProto.DOUBLE),
+        helper.make_node("Mul", ["wide", "weight"], ["scaled"]),
+        helper.make_node("Cast", ["scaled"], ["out"], to=TensorProto.FLOAT),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("image", "out")
+    ]
+    weight = numpy_helper.from_array(np.array(1e300), "weight")
+    graph = helper.make_graph(nodes, "doubles", ends[:1], ends[1:], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    found = verdict(ask({"fp32": model.SerializeToString()}, every=False), "fp32")
+    assert "One or more weights outside the range of FLOAT was clamped" in found.warnings
+    assert not list(found.problems())
