@@ -32,7 +32,7 @@ class RecordedApi:
         self.module = next(name for name in FAMILIES if version in FAMILIES[name]["versions"])
         self.version = version
         self.index = FAMILIES[self.module]["versions"].index(version)
-        self._facts = dict(recorded_versions(FAMILIES[self.module]))[version]
+        self._facts = _recorded(self.module)[version]
         self.enums: dict[str, dict[str, int]] = self._facts["enums"]
         self.names = set(self._facts["names"])
 
@@ -61,6 +61,11 @@ class RecordedApi:
     def lines(self) -> list[str]:
         """All of it, a fact to a line, so that two versions can be compared as texts are."""
         return lines_of(self._facts)
+
+
+@functools.cache
+def _recorded(module: str) -> dict[str, Facts]:
+    return dict(recorded_versions(FAMILIES[module]))
 
 
 @functools.cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tests.fakes.derive import Facts
+from tests.fakes.objects.logger import ILogger
 from tests.fakes.objects.pybind_values import Argument, is_buffer, is_integer
 
 
@@ -36,17 +37,11 @@ def tag(value: object) -> str:
         return type(value).__name__
     if hasattr(type(value), "_kind") or hasattr(type(value), "__members__"):
         return str(getattr(type(value), "_kind", type(value).__name__))
+    if isinstance(value, ILogger):
+        return "ILogger"
     if is_buffer(value):
         return "Buffer"
-    return (
-        "int"
-        if is_integer(value)
-        else next(
-            base.__name__
-            for base in type(value).__mro__
-            if not base.__module__.startswith("edgeseg")
-        )
-    )
+    return "int" if is_integer(value) else type(value).__name__
 
 
 def missing(uses: set[Use], facts: Facts) -> list[str]:

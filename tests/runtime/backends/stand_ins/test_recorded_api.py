@@ -17,7 +17,9 @@ from tests.fakes.recorded_api import FAMILIES, RTX_VERSIONS, VERSIONS, RecordedA
 def difference(version: str, found: list[str]) -> str:
     """What a module has (+) and lacks (-) against the record of a version, a fact to a line."""
     return "\n".join(
-        difflib.unified_diff(RecordedApi(version).lines(), found, "recorded", "found", "", "", 0)
+        difflib.unified_diff(
+            RecordedApi(version).lines(), found, "recorded", "found", n=0, lineterm=""
+        )
     )
 
 
