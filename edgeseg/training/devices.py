@@ -38,9 +38,7 @@ class Devices:
         """
         cuda = _require_device(config)
         several = config.devices * config.nodes > 1
-        strategy = (
-            DDPStrategy(broadcast_buffers=False, find_unused_parameters=True) if several else "auto"
-        )
+        strategy = data_parallel_strategy() if several else "auto"
         # Precision stays out of Fabric's hands: it would cut the images themselves to bfloat16.
         fabric = Fabric(
             accelerator="cuda" if cuda else "cpu",
@@ -92,6 +90,11 @@ class Devices:
             if any(parameter.requires_grad for parameter in module.parameters()):
                 convert = nn.SyncBatchNorm.convert_sync_batchnorm
                 setattr(method, name, convert(module))  # type: ignore[no-untyped-call]
+
+
+def data_parallel_strategy() -> DDPStrategy:
+    """The way in which several processes average their gradients."""
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=True)
 
 
 def trains_on_cuda(config: LoopConfig) -> bool:

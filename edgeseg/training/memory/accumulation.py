@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,27 +42,42 @@ def accumulation_parts(
     if stored.exists():
         return int(json.loads(stored.read_bytes())["parts"])
 
-    def peak_bytes(labelled: int) -> int:
-        unlabelled = max(1, shares.unlabelled * labelled // shares.labelled)
-
-        def step() -> Tensor:
-            batches = [
-                _random_batch(frames, config.imgsz, devices.device)
-                for frames in (labelled, unlabelled)
-            ]
-            with devices.autocast():
-                loss: Tensor = method(*batches, 1.0).loss  # at the end, when every loss counts
-            return loss
-
-        return measure_step(step, devices.device, method)
-
     budget = parse_bytes(config.max_memory)
-    plan = plan_accumulation(peak_bytes, shares.labelled, budget, [shares.unlabelled])
+    measure = partial(step_peak, method, config, shares, devices)
+    plan = plan_accumulation(measure, shares.labelled, budget, [shares.unlabelled])
     # As many on every device: the one that needs most decides.
     parts = int(all_gather(torch.tensor(plan.parts, device=devices.device)).max())
     frames = shares.labelled // parts
     write_json(stored, {"parts": parts, "frames": frames, "max_memory": config.max_memory})
     return parts
+
+
+def step_peak(
+    method: Method, config: LoopConfig, shares: BatchShares, devices: Devices, labelled: int
+) -> int:
+    """Return the peak bytes of a step with so many labelled frames, and their share of the others.
+
+    Args:
+        method: The method on its device, before the first step.
+        config: Says how large the frames are.
+        shares: Frames of a whole step.
+        devices: Where the method runs.
+        labelled: Number of labelled frames.
+
+    Raises:
+        MemoryError: The GPU has not that much.
+    """
+    unlabelled = max(1, shares.unlabelled * labelled // shares.labelled)
+
+    def step() -> Tensor:
+        batches = [
+            _random_batch(frames, config.imgsz, devices.device) for frames in (labelled, unlabelled)
+        ]
+        with devices.autocast():
+            loss: Tensor = method(*batches, 1.0).loss  # at the end, when every loss counts
+        return loss
+
+    return measure_step(step, devices.device, method)
 
 
 def _random_batch(frames: int, size: tuple[int, int], device: torch.device) -> Batch:

@@ -81,13 +81,10 @@ def plan_accumulation(
     except MemoryError:
         part_sizes = part_sizes[: max(1, len(peaks))]  # what is larger fails too
 
-    per_frame = 0.0
-    if len(peaks) > 1:
-        per_frame = max(0.0, (peaks[1] - peaks[0]) / (part_sizes[1] - part_sizes[0]))
     fitting = [
         size
         for size in part_sizes
-        if peaks and (peaks[0] + per_frame * (size - part_sizes[0])) * SAFETY_FACTOR <= budget
+        if peaks and predicted_peak(part_sizes, peaks, size) * SAFETY_FACTOR <= budget
     ]
     if fitting:
         return AccumulationPlan(fitting[-1], batch // fitting[-1])
@@ -100,3 +97,17 @@ def plan_accumulation(
         f"but max_memory is {budget / 1e9:.2f} GB; raise it, take another batch, "
         "a smaller imgsz or encoder"
     )
+
+
+def predicted_peak(sizes: Sequence[int], peaks: Sequence[int], size: int) -> float:
+    """Return the bytes of a step with `size` frames, by the line through two measured peaks.
+
+    Args:
+        sizes: Frames of the measured steps first, from small to large; others may follow.
+        peaks: Bytes of the one or two smallest; of one alone the peak stays as it is.
+        size: Frames of a step.
+    """
+    per_frame = 0.0
+    if len(peaks) > 1:
+        per_frame = max(0.0, (peaks[1] - peaks[0]) / (sizes[1] - sizes[0]))
+    return peaks[0] + per_frame * (size - sizes[0])

@@ -1,0 +1,115 @@
+"""What only a GPU can show, in one script of less than 12 minutes: steps of every method against
+the CPU, speed and memory of training, exact resumption, data-parallel training, evaluation, and
+engines of TensorRT for RTX.
+
+    python benchmarks/gpu_check.py [--minutes 11] [--output FILE] [PART ...]
+
+The parts come in the order of their worth. Each measurement is a row that is printed and kept as
+soon as it is known; one that fails, crashes or hangs is a row that says why, and the others go on.
+Whatever stops the script (Ctrl-C, SIGTERM, `--minutes`), what was measured stays: the file holds
+the JSON line of all rows so far at any moment. `--rehearse` does the same with small sizes, the CPU
+standing for the GPU: it shows that the script works, and its figures mean nothing. Exit code 1 if a
+row failed, 130 if it was stopped.
+
+A machine with a GPU, Python and torch, that reaches no registry, gets the rest as wheels:
+
+    # here, once, in the folder of the repository: wheels for that machine's Python, less those of
+    # the packages that it has (a text that names them, such as its `pip list`)
+    python benchmarks/gpu_check.py --pack .wheels --python 3.12 --torch 2.11.0 --has PACKAGES.txt
+    # bring .wheels/load-1, .wheels/load-2, ... there, one at a time if only so much travels at once
+    # there, then: an environment on top of the one that holds torch, which stays as it is
+    python benchmarks/gpu_check.py --install .wheels --into .gpu-env
+    .gpu-env/bin/python benchmarks/gpu_check.py
+
+On a machine that is lent for single commands, such as this project's, every load is a call that
+does nothing but carry it (command `true`, carry `.wheels/load-1`; what came with earlier calls
+stays there), and the last one does the rest:
+
+    python benchmarks/gpu_check.py --install .wheels --into .gpu-env &&
+    .gpu-env/bin/python benchmarks/gpu_check.py --minutes 8     # carry: the last load
+
+`.wheels` must be ignored by git (`echo /.wheels/ >> .git/info/exclude`). With `$OUT` set the JSON
+line goes to `$OUT/gpu_check.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks.gpu import wheels  # imports nothing that has to be installed
+
+
+class Stopped(BaseException):
+    """A signal ends the check."""
+
+
+def main() -> None:
+    """Run the benchmark."""
+    options = _parse()
+    if options.pack is not None:
+        has = options.has.read_text() if options.has else ""
+        wheels.pack(options.pack, python=options.python, torch=options.torch, has=has)
+    elif options.install is not None:
+        wheels.install(options.install, options.into)
+    else:
+        sys.exit(check(options))
+
+
+def check(options: argparse.Namespace) -> int:
+    """Measure the parts one after the other; returns the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    began = time.monotonic()
+    from benchmarks.gpu.findings import Report
+    from benchmarks.gpu.isolation import run_part
+    from benchmarks.gpu.parts import PARTS
+    from benchmarks.gpu.settings import Settings
+
+    output = options.output
+    if output is None and "OUT" in os.environ:
+        output = Path(os.environ["OUT"]) / "gpu_check.json"
+    report = Report(output, {"benchmark": "gpu_check", "rehearsal": options.rehearse})
+    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+        settings = Settings(options.rehearse, Path(folder))
+        try:
+            for part in PARTS:
+                if not options.parts or part.name in options.parts:
+                    for row in run_part(part, settings, began + 60 * options.minutes):
+                        report.add(row)
+        except Stopped as signal_name:
+            report.stop(f"stopped by {signal_name}")
+        return report.finish()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough
+    raise Stopped(signal.Signals(number).name)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", help="only these; all if left out")
+    parser.add_argument("--rehearse", action="store_true", help="small, and on the CPU")
+    parser.add_argument("--minutes", type=float, default=11, help="after which nothing begins")
+    parser.add_argument("--output", type=Path, help="file of the JSON line")
+    parser.add_argument("--pack", type=Path, metavar="FOLDER", help="fetch wheels into FOLDER")
+    parser.add_argument("--python", default="3.12", help="with --pack: of the other machine")
+    parser.add_argument("--torch", default="2.11.0", help="with --pack: of the other machine")
+    parser.add_argument("--has", type=Path, help="with --pack: text that names its packages")
+    parser.add_argument("--install", type=Path, metavar="FOLDER", help="install FOLDER's wheels")
+    parser.add_argument("--into", type=Path, default=Path(".gpu-env"), help="with --install")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
