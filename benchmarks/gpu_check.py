@@ -11,25 +11,30 @@ the JSON line of all rows so far at any moment. `--rehearse` does the same with 
 standing for the GPU: it shows that the script works, and its figures mean nothing. Exit code 1 if a
 row failed, 130 if it was stopped.
 
-A machine with a GPU, Python and torch, that reaches no registry, gets the rest as wheels:
+A machine with a GPU, Python and torch that reaches no registry gets the rest as wheels, in loads of
+50 MB at most that may travel one at a time:
 
-    # here, once, in the folder of the repository: wheels for that machine's Python, less those of
-    # the packages that it has (a text that names them, such as its `pip list`)
+    # 1. here: what the other machine needs besides its torch and the packages that it has, which a
+    #    text names (its `pip list`, say); without --has everything is packed
     python benchmarks/gpu_check.py --pack .wheels --python 3.12 --torch 2.11.0 --has PACKAGES.txt
-    # bring .wheels/load-1, .wheels/load-2, ... there, one at a time if only so much travels at once
-    # there, then: an environment on top of the one that holds torch, which stays as it is
-    python benchmarks/gpu_check.py --install .wheels --into .gpu-env
-    .gpu-env/bin/python benchmarks/gpu_check.py
+    # 2. there, with all of .wheels/load-*: beside torch, which stays as it is
+    python benchmarks/gpu_check.py --install .wheels --into .gpu
+    # 3. there
+    PYTHONPATH=.gpu python benchmarks/gpu_check.py
 
-On a machine that is lent for single commands, such as this project's, every load is a call that
-does nothing but carry it (command `true`, carry `.wheels/load-1`; what came with earlier calls
-stays there), and the last one does the rest:
+Where a machine is lent for single commands, the working tree and 64 MiB at most going along with
+each, as in this project's sessions (tool `run`), that is:
 
-    python benchmarks/gpu_check.py --install .wheels --into .gpu-env &&
-    .gpu-env/bin/python benchmarks/gpu_check.py --minutes 8     # carry: the last load
+    # here, once; without the extra tensorrt-rtx one load is enough, and its part is skipped
+    echo /.wheels/ >> .git/info/exclude; echo /.gpu/ >> .git/info/exclude
+    python benchmarks/gpu_check.py --pack .wheels --has PACKAGES.txt --extras train export device
+    # carry .wheels/load-1, timeout_s 600; what other loads there are goes first, each with a call
+    # of its own whose command is `true`, and stays there
+    python3 benchmarks/gpu_check.py --install .wheels --into .gpu &&
+        PYTHONPATH=.gpu python3 benchmarks/gpu_check.py --minutes 8
 
-`.wheels` must be ignored by git (`echo /.wheels/ >> .git/info/exclude`). With `$OUT` set the JSON
-line goes to `$OUT/gpu_check.json`.
+With `$OUT` set the JSON line goes to `$OUT/gpu_check.json`. Packages of the machine that are too
+old for edgeseg are packed if the text does not name them.
 """
 
 from __future__ import annotations
@@ -56,7 +61,9 @@ def main() -> None:
     options = _parse()
     if options.pack is not None:
         has = options.has.read_text() if options.has else ""
-        wheels.pack(options.pack, python=options.python, torch=options.torch, has=has)
+        wheels.pack(
+            options.pack, options.extras, python=options.python, torch=options.torch, has=has
+        )
     elif options.install is not None:
         wheels.install(options.install, options.into)
     else:
@@ -105,6 +112,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="fetch wheels into FOLDER")
     parser.add_argument("--python", default="3.12", help="with --pack: of the other machine")
     parser.add_argument("--torch", default="2.11.0", help="with --pack: of the other machine")
+    parser.add_argument(
+        "--extras",
+        nargs="+",
+        default=["train", "export", "device", "tensorrt-rtx"],
+        help="with --pack: of edgeseg",
+    )
     parser.add_argument("--has", type=Path, help="with --pack: text that names its packages")
     parser.add_argument("--install", type=Path, metavar="FOLDER", help="install FOLDER's wheels")
     parser.add_argument("--into", type=Path, default=Path(".gpu-env"), help="with --install")

@@ -11,14 +11,13 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu import wheel_loads
 
 LOAD_BYTES = 50_000_000  # with the repository's 7 MB less than the 64 MiB that travel at once
-EXTRAS = ("train", "export", "device", "tensorrt-rtx")
 GIVEN = {"torch"}  # what the machine has, with all that only it needs
 # A source distribution, which pip does not fetch for another machine; it names these two wheels.
 META, META_WHEELS = "tensorrt-rtx-cu13", ("tensorrt-rtx-cu13-libs", "tensorrt-rtx-cu13-bindings")
@@ -30,16 +29,17 @@ print("torch", torch.__version__, "of", torch.__file__)
 """
 
 
-def pack(folder: Path, *, python: str, torch: str, has: str) -> None:
+def pack(folder: Path, extras: Sequence[str], *, python: str, torch: str, has: str) -> None:
     """Fetch the wheels into loads.
 
     Args:
         folder: Where the loads go.
+        extras: Those of edgeseg that are to be used there.
         python: The other machine's version of Python, such as "3.12".
         torch: Its version of torch.
         has: A text that names packages that it has besides; words that name none do no harm.
     """
-    wanted = requirements(Path(__file__).parents[2] / "pyproject.toml")
+    wanted = requirements(Path(__file__).parents[2] / "pyproject.toml", extras)
     meta = any(canonical(name) == META for name in wanted)
     wanted = [name for name in wanted if canonical(name) != META] + list(META_WHEELS) * meta
     with tempfile.TemporaryDirectory(prefix="wheels-") as name:
@@ -89,14 +89,14 @@ def install(folder: Path, into: Path) -> None:
     print(f"{len(wheels)} wheels; now PYTHONPATH={into} python benchmarks/gpu_check.py")
 
 
-def requirements(pyproject: Path) -> list[str]:
-    """The requirements of edgeseg and of the extras that a check of a GPU uses, less torch."""
+def requirements(pyproject: Path, extras: Sequence[str]) -> list[str]:
+    """The requirements of edgeseg and of some of its extras, less torch."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
     project = tomllib.loads(pyproject.read_text())["project"]
-    lists = [project["dependencies"], *(project["optional-dependencies"][key] for key in EXTRAS)]
+    lists = [project["dependencies"], *(project["optional-dependencies"][key] for key in extras)]
     return sorted({text for some in lists for text in some if canonical(text) not in GIVEN})
 
 

@@ -73,9 +73,12 @@ def test_what_the_machine_has_is_not_brought() -> None:
 
 
 def test_the_requirements_are_edgesegs_own_without_torch() -> None:
-    names = {canonical(text) for text in requirements(ROOT / "pyproject.toml")}
-    assert {"timm", "onnx", "av", "numpy", "pydantic", "tensorrt-rtx-cu13"} <= names
+    pyproject = ROOT / "pyproject.toml"
+    names = {canonical(text) for text in requirements(pyproject, ["train", "tensorrt-rtx"])}
+    assert {"timm", "av", "numpy", "pydantic", "tensorrt-rtx-cu13"} <= names
     assert "torch" not in names and "torchvision" in names
+    exported = {canonical(text) for text in requirements(pyproject, ["export"])}
+    assert "onnx" in exported - names
 
 
 def test_packing_and_installing_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
