@@ -74,6 +74,10 @@ def check(options: argparse.Namespace) -> int:
     """Measure the parts one after the other; returns the exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    # Asked by CUDA itself, this process would start it, and its children could not any more.
+    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    # Tiny tensors on many threads wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1" if options.rehearse else "4")
     began = time.monotonic()
     from benchmarks.gpu.findings import Report
     from benchmarks.gpu.isolation import run_part
@@ -88,9 +92,12 @@ def check(options: argparse.Namespace) -> int:
         settings = Settings(options.rehearse, Path(folder))
         try:
             for part in PARTS:
-                if not options.parts or part.name in options.parts:
-                    for row in run_part(part, settings, began + 60 * options.minutes):
-                        report.add(row)
+                if options.parts and part.name not in options.parts:
+                    continue
+                for row in run_part(part, settings, began + 60 * options.minutes):
+                    report.add(row)
+                if part.name == "machine" and report.has_failures():
+                    break  # without a GPU nothing else can pass
         except Stopped as signal_name:
             report.stop(f"stopped by {signal_name}")
         return report.finish()

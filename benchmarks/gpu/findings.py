@@ -68,6 +68,10 @@ class Report:
         self._write()
         _print_line(row.part, row.item, row.status, f"{row.seconds:.1f}", row.text)
 
+    def has_failures(self) -> bool:
+        """Tell whether a row failed."""
+        return any(row.status == "FAILED" for row in self.rows)
+
     def stop(self, reason: str) -> None:
         """Note why the check ends early."""
         self._stopped = reason
@@ -78,9 +82,10 @@ class Report:
         Returns:
             The exit code: 0, 1 if a row failed, 130 if the check was stopped.
         """
-        counts = {status: 0 for status in ("passed", "FAILED", "skipped")}
-        for row in self.rows:
-            counts[row.status] += 1
+        counts = {
+            status: sum(row.status == status for row in self.rows)
+            for status in ("passed", "FAILED", "skipped")
+        }
         text = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         print(f"\n{text or 'nothing was measured'}" + f"; {self._stopped}" * bool(self._stopped))
         if self._facts.get("rehearsal"):
@@ -88,7 +93,7 @@ class Report:
         print(f"\n{self._write()}", flush=True)
         if self._stopped:
             return 130
-        return int(counts["FAILED"] > 0)
+        return int(self.has_failures())
 
     def _write(self) -> str:
         """Replace the file; returns its only line."""

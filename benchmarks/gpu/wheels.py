@@ -46,9 +46,17 @@ def pack(folder: Path, extras: Sequence[str], *, python: str, torch: str, has: s
         place = Path(name)
         report = place / "report.json"
         _pip(
-            "install", "--dry-run", "--ignore-installed", "--report", str(report),
-            "--target", str(place / "none"), *_target(python), f"torch=={torch}", *wanted,
-        )  # fmt: skip
+            "install",
+            "--dry-run",
+            "--ignore-installed",
+            "--report",
+            str(report),
+            "--target",
+            str(place / "none"),
+            *_target(python),
+            f"torch=={torch}",
+            *wanted,
+        )
         found = {
             canonical(entry["metadata"]["name"]): entry["metadata"]
             for entry in json.loads(report.read_bytes())["install"]
@@ -81,9 +89,15 @@ def install(folder: Path, into: Path) -> None:
         except wheel_loads.LoadError as error:
             sys.exit(f"error: {error}")
         _pip(
-            "install", "--no-index", "--no-deps", "--no-compile", "--upgrade",
-            "--target", str(into), *map(str, wheels),
-        )  # fmt: skip
+            "install",
+            "--no-index",
+            "--no-deps",
+            "--no-compile",
+            "--upgrade",
+            "--target",
+            str(into),
+            *map(str, wheels),
+        )
     path = os.pathsep.join([str(into), str(Path(__file__).parents[2])])
     subprocess.run([sys.executable, "-c", PROOF], env=os.environ | {"PYTHONPATH": path}, check=True)
     print(f"{len(wheels)} wheels; now PYTHONPATH={into} python benchmarks/gpu_check.py")
