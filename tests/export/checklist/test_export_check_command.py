@@ -42,23 +42,21 @@ def test_the_command_passes_a_good_bundle_and_says_what_would_tell_more(
 def test_the_real_parser_and_builder_are_asked_for_every_gpu(
     bundle: Bundle, tmp_path: Path
 ) -> None:
-    names = ("model.onnx", "model.int8-trt.onnx", "golden.npz")
-    path = changed(bundle, tmp_path / "two", {name: bundle.read(name) for name in names})
+    path = changed(
+        bundle,
+        tmp_path / "float",
+        {name: bundle.read(name) for name in ("model.onnx", "golden.npz")},
+    )
     result = CliRunner().invoke(app, ["export", "--check", str(path), "--json"])
     assert result.exit_code == 0, result.output
     figures = json.loads(result.stdout)["figures"]
-    assert list(figures) == ["fp32", "int8-trt"]
+    assert list(figures) == ["fp32"]
     for of_file in figures.values():
         (verdict,) = of_file["tensorrt"]
         assert verdict["library"] == "tensorrt-rtx" and verdict["layers"] > 100
         computes = [build["compute"] for build in verdict["builds"] if build["bytes"] > 100_000]
         assert {"7.5", "8.0", "8.6", "8.9", "12.0"} <= set(computes)
-    for words in (
-        "compute 8.9",
-        "model.int8-trt.onnx",
-        "No engine was run",
-        "not the TensorRT of a",
-    ):
+    for words in ("compute 8.9", "model.onnx", "No engine was run", "not the TensorRT of a"):
         assert words in result.stderr
 
 
