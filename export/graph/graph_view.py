@@ -34,13 +34,25 @@ class GraphView:
     """
 
     def __init__(self, data: bytes) -> None:
+        """Take a file.
+
+        Raises:
+            ExportError: It is no ONNX file, or a weight in it has more or fewer bytes than values.
+        """
         try:
             self.model = onnx.load_model_from_string(data)
         except DecodeError:
             raise ExportError(
                 "the file is no ONNX file; export the bundle again with `edgeseg export`"
             ) from None
-        graph, topology = self.model.graph, GraphTopology(self.model)
+        try:
+            graph, topology = self.model.graph, GraphTopology(self.model)
+        except (ValueError, TypeError) as error:
+            what = " ".join(str(error).split())[:200]
+            raise ExportError(
+                f"a weight of the file is damaged ({what}); export the bundle again with "
+                "`edgeseg export`"
+            ) from None
         self.nodes, self.constants = topology.nodes, topology.constants
         self.producers, self.consumers = topology.producers, topology.consumers
         self.data_inputs = topology.data_inputs

@@ -27,9 +27,9 @@ from edgeseg.bundle.onnx_scan import scan_onnx
 from edgeseg.errors import BundleError
 from edgeseg.export.graph.graph_view import GraphView
 from edgeseg.export.onnxruntime_cpu.kernel_checks import check_cpu_kernels
+from edgeseg.export.tensorrt.attribute_checks import check_attributes
 from edgeseg.export.tensorrt.execution_checks import check_execution
 from edgeseg.export.tensorrt.graph_checks import (
-    check_attributes,
     check_byte_casts,
     check_model,
     check_operators,
@@ -48,7 +48,7 @@ TITLES = (
     "valid ONNX, opset 17, IR 8, standard domain, weights inside",
     "operators and types that TensorRT 8.5 to 11 know",
     "static shapes",
-    "axes, sizes and modes where TensorRT 8 looks for them",
+    "axes, sizes and modes where TensorRT looks for them",
     "uint8 in and out through a Cast",
     "scales and zero points: signed, symmetric, per tensor or channel",
     "whole Q/DQ pairs, none at a bias or an output",

@@ -31,7 +31,14 @@ MIN_COVERAGE = 0.95  # of the multiply-adds of all convolutions
 
 
 def check_qdq_parameters(view: GraphView) -> list[str]:
-    """Point 6: scales and zero points are signed, symmetric, and per tensor or channel."""
+    """Point 6: scales and zero points are signed, symmetric, and per tensor or channel.
+
+    Every parser refuses a zero point other than 0, a scale that is not above 0, and scales of
+    another number than channels. The newest takes no zero point at all, one UINT8 0 (a warning says
+    that the codes become INT8, so those above 127 are lost), scales that are infinite or for each
+    channel of an activation, and one scale for a whole weight. These stay faults: no kernel is made
+    for them, or other numbers come out.
+    """
     findings = []
     for node in view.nodes:
         if node.op_type not in (Q, DQ):
@@ -88,13 +95,24 @@ def _quantized_tensor(view: GraphView, node: NodeProto) -> str:
 
 
 def check_qdq_pairs(view: GraphView) -> list[str]:
-    """Point 7: DQ nodes of the same scale read each Q, and no DQ makes an output or a bias."""
+    """Point 7: DQ nodes of the same scale read each Q, and no DQ makes an output or a bias.
+
+    The newest parser lets codes go through other nodes, or out of the graph, and takes a DQ of
+    another scale. Nothing is fused then, and where scales differ the numbers are others.
+    """
     findings = []
     for node in view.nodes:
         if node.op_type == Q:
             findings += _quantize_findings(view, node)
         elif node.op_type == DQ:
             findings += _dequantize_findings(view, node)
+        else:
+            findings += [
+                f"{describe_node(node)} reads the codes {name}, which TensorRT gives to a "
+                "DequantizeLinear alone"
+                for name in node.input
+                if name in view.constants and view.constants[name].dtype == np.int8
+            ]
     return findings
 
 
@@ -139,7 +157,10 @@ def _have_same_parameters(view: GraphView, quantize: NodeProto, dequantize: Node
 def check_convolutions(view: GraphView) -> list[str]:
     """Point 8: an INT8 convolution has INT8 data, and FP32 constants as weights and bias.
 
-    The weights stand in front of their Q and DQ nodes.
+    The weights stand in front of their Q and DQ nodes. A parser wants data, weights and bias of one
+    type and no more; the rest is asked because a convolution in float, or one whose weights are cut
+    off at 127 steps, is built without a word. Weights that are stored as codes are read by the
+    parsers of 10 and later, not by those of 8.
     """
     findings = []
     for node in filter(view.is_quantized, view.convolutions()):
@@ -178,7 +199,8 @@ def check_fusions(view: GraphView) -> list[str]:
     """Point 9: no Q/DQ nodes stand where they would keep TensorRT from fusing layers.
 
     None in front of an activation, one quantized input at each residual Add, and at each Concat
-    all inputs or none.
+    all inputs or none. No parser or builder says a word about any of it: the engine is made, with
+    more kernels and more traffic between them.
     """
     findings = []
     float_tensors = set(view.listed_names(FLOAT_TENSORS_KEY) or [])
@@ -257,7 +279,8 @@ def _concat_findings(view: GraphView, node: NodeProto, float_tensors: set[str]) 
 def check_coverage(view: GraphView, source: GraphView) -> list[str]:
     """Point 10: the float convolutions are those listed in the metadata.
 
-    Where none are listed, they are a small share of the multiply-adds.
+    Where none are listed, they are a small share of the multiply-adds. TensorRT builds a float
+    convolution wherever it finds one, and is only slower.
 
     Args:
         source: The graph of model.onnx.
