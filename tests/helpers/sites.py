@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeseg.data.frame_reader import SiteFrameReader
 
 TINY = {
-    "encoder": "mobilenetv2_035",
+    "encoder": "test_resnet",
     "weights": "none",
     "imgsz": [64, 64],
     "batch": 2,

@@ -85,6 +85,12 @@ def test_rtx_without_a_driver_builds_for_a_named_gpu_alone() -> None:
         made(RTX_VERSIONS[-1], "int8-trt", "no-driver")
 
 
+def test_a_gpu_that_a_library_does_not_build_for_is_refused() -> None:
+    for version, compute in ((RTX_VERSIONS[-1], "9.0"), (JETSON, "8.6")):
+        with pytest.raises(EngineError, match=f"builds no engine for {compute}"):
+            made(version, "int8-trt", compute=compute)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_calls_come_in_order(version: str) -> None:
     _, trt, _ = made(version, dla=None, workspace_mb=256, level=4)

@@ -108,17 +108,22 @@ def compute_capabilities(trt: TensorRTModule) -> tuple[str, ...]:
     return tuple(f"{name[2:-1]}.{name[-1]}" for name in names if name.startswith("SM"))
 
 
-def set_target(trt: TensorRTModule, config: Any, compute: str | None) -> None:  # Any: as below
+def set_target(trt: TensorRTModule, config: Any, compute: str | None) -> bool:  # Any: as below
     """Choose the GPUs that an engine is for, where this module offers a choice.
 
     Args:
         config: An IBuilderConfig.
         compute: A compute capability, such as "8.6"; None for the GPU at hand.
+
+    Returns:
+        Whether the library takes it.
     """
-    if hasattr(trt, "ComputeCapability"):
-        name = "CURRENT" if compute is None else f"SM{compute.replace('.', '')}"
-        config.num_compute_capabilities = 1
-        config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+    if not hasattr(trt, "ComputeCapability"):
+        return compute is None
+    name = "CURRENT" if compute is None else f"SM{compute.replace('.', '')}"
+    target = getattr(trt.ComputeCapability, name, None)
+    config.num_compute_capabilities = 1
+    return target is not None and bool(config.set_compute_capability(target, 0))
 
 
 def keeps_timings(trt: TensorRTModule) -> bool:

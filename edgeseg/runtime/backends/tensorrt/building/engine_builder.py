@@ -150,7 +150,11 @@ def build_network(
             )
         config.default_device_type = trt.DeviceType.DLA
         config.DLA_core = recipe.dla
-    set_target(trt, config, recipe.compute)
+    if not set_target(trt, config, recipe.compute):
+        raise EngineError(
+            f"{full_name(trt)} builds no engine for {recipe.compute or 'the GPU at hand'}; use "
+            "--backend cuda or cpu"
+        )
     if keeps_timings(trt):
         _use_timing_cache(config, timing)
 
