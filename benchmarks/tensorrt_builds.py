@@ -65,6 +65,7 @@ from edgeseg.models.vit import Size
 
 Row = dict[str, Any]  # Any: what JSON holds
 Peaks = dict[str, NDArray[np.float32]]
+Layout = list[tuple[str, ...]]
 FURTHER = tuple(
     Student(*name.split("/"))
     for name in (
@@ -202,7 +203,7 @@ def row_of(verdict: FileVerdict) -> Row:
 
 
 class StudentExporter:
-    """Exports one student with random weights, calibrated once for all sizes.
+    """Exports one student with random weights, calibrated once for all sizes of the same graph.
 
     Attributes:
         student: The student.
@@ -211,15 +212,20 @@ class StudentExporter:
     def __init__(self, student: Student) -> None:
         self.student = student
         self._prepared: tuple[Network, CalibrationResult, Peaks] | None = None
+        self._layout: Layout = []  # of the graph that was calibrated
 
     def write_files(self, size: Size) -> dict[Graph, bytes]:
         """Return all files for a size."""
         if self._prepared is None or "patch" in self.student.encoder:  # built for one size alone
             self._prepared = self._prepare(size)
+        elif self._layout != _layout(_export(self._prepared[0], size, 1)[0]):
+            self._prepared = self._prepare(size)
         network, calibrated, peaks = self._prepared
         files = {}
         for batch in BATCHES:
             model, interface = _export(network, size, batch)
+            if _layout(model) != self._layout:
+                sys.exit(f"{'/'.join(self.student)} is another graph for {batch} frames")
             equalized = equalize_channels(AnalyzedNetwork(model), peaks)
             placed = CalibrationResult(equalized, calibrated.histograms, calibrated.layers)
             for flavour, data in _flavours(model, interface, placed).items():
@@ -233,8 +239,14 @@ class StudentExporter:
         fit_batch_norms(network, images)
         network = network.eval().reparameterized()
         model, interface = _export(network, size, 1)
+        self._layout = _layout(model)
         peaks = channel_peaks(AnalyzedNetwork(model), interface, images, threads=1)
         return network, calibrate(model, interface, images, threads=1), peaks
+
+
+def _layout(model: ModelProto) -> Layout:
+    """Return what ranges are found by: the tensors of a graph, and the operators that give them."""
+    return [(node.op_type, *node.output) for node in model.graph.node]
 
 
 def _export(network: Network, size: Size, batch: int) -> tuple[ModelProto, Interface]:
