@@ -216,10 +216,12 @@ class StudentExporter:
 
     def write_files(self, size: Size) -> dict[Graph, bytes]:
         """Return all files for a size."""
-        if self._prepared is None or "patch" in self.student.encoder:  # built for one size alone
-            self._prepared = self._prepare(size)
-        elif self._layout != _layout(_export(self._prepared[0], size, 1)[0]):
-            self._prepared = self._prepare(size)
+        prepared = self._prepared
+        if "patch" in self.student.encoder:  # built for one size alone
+            prepared = None
+        elif prepared is not None and _layout(_export(prepared[0], size, 1)[0]) != self._layout:
+            prepared = None
+        self._prepared = prepared or self._prepare(size)
         network, calibrated, peaks = self._prepared
         files = {}
         for batch in BATCHES:
