@@ -44,6 +44,7 @@ from edgeseg.bundle.graph_metadata import (
     SOURCE_KEY,
 )
 from edgeseg.config import EngineConfig
+from edgeseg.errors import EdgesegError
 from edgeseg.export.evaluation.library_verdicts import FileVerdict
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.fp16 import to_fp16
@@ -114,13 +115,19 @@ def main() -> None:
         began = time.monotonic()
         if exporter.student != student:
             exporter = StudentExporter(student)
-        found = examine(student, size, exporter.write_files(size))
+        what = f"[{number}/{len(todo)}] {'/'.join(student)} {size[0]}x{size[1]}"
+        try:
+            files = exporter.write_files(size)
+        except EdgesegError as error:
+            print(f"{what}: not a size of this network: {error}", file=sys.stderr)
+            continue
+        found = examine(student, size, files)
         with options.out.open("a") as file:
             file.writelines(json.dumps(row) + "\n" for row in found)
         rows |= {row["key"]: row for row in found}
         faults = [f"{row['key']}: {fault}" for row in found for fault in faults_of(row)]
-        what = f"{'/'.join(student)} {size[0]}x{size[1]}, {time.monotonic() - began:.0f} s"
-        print(f"[{number}/{len(todo)}] {what}: {'; '.join(faults) or 'no fault'}", file=sys.stderr)
+        seconds = f"{time.monotonic() - began:.0f} s"
+        print(f"{what}, {seconds}: {'; '.join(faults) or 'no fault'}", file=sys.stderr)
     print("\n".join(table(rows)))
 
 
@@ -216,12 +223,8 @@ class StudentExporter:
 
     def write_files(self, size: Size) -> dict[Graph, bytes]:
         """Return all files for a size."""
-        prepared = self._prepared
-        if "patch" in self.student.encoder:  # built for one size alone
-            prepared = None
-        elif prepared is not None and _layout(_export(prepared[0], size, 1)[0]) != self._layout:
-            prepared = None
-        self._prepared = prepared or self._prepare(size)
+        if self._prepared is None or not self._fits(self._prepared[0], size):
+            self._prepared = self._prepare(size)
         network, calibrated, peaks = self._prepared
         files = {}
         for batch in BATCHES:
@@ -233,6 +236,12 @@ class StudentExporter:
             for flavour, data in _flavours(model, interface, placed).items():
                 files[Graph(batch, flavour)] = data
         return files
+
+    def _fits(self, network: Network, size: Size) -> bool:
+        """Return whether the network and its ranges serve another size."""
+        if "patch" in self.student.encoder:  # built for one size alone
+            return False
+        return _layout(_export(network, size, 1)[0]) == self._layout
 
     def _prepare(self, size: Size) -> tuple[Network, CalibrationResult, Peaks]:
         torch.manual_seed(0)

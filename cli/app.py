@@ -39,6 +39,18 @@ class Group(TyperGroup):
         except EdgesegError as error:
             _say(f"error: {error}")
             raise typer.Exit(1) from None
+        except ModuleNotFoundError as error:
+            from edgeseg.doctor import extra_with
+
+            missing = extra_with(error.name or "")
+            if missing is None:
+                raise  # ours to mend, so it keeps its traceback
+            package, extra = missing
+            _say(
+                f"error: `edgeseg {ctx.invoked_subcommand}` needs {package}, which is not "
+                f"installed here; run `pip install 'edgeseg[{extra}]'`"
+            )
+            raise typer.Exit(1) from None
         except OSError as error:
             if not is_disk_fault(error):
                 raise  # ours to mend, so it keeps its traceback

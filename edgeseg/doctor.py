@@ -50,6 +50,7 @@ STAND_INS = {
 }
 MODULES = {  # a Jetson's own OpenCV and TensorRT are no pip packages
     "opencv-python-headless": "cv2",
+    "pillow": "PIL",
     "tensorrt-rtx-cu13": "tensorrt_rtx",
 }
 FEATURES = {
@@ -146,6 +147,19 @@ def examine(folder: Path) -> Findings:
     return report
 
 
+def extra_with(module: str) -> tuple[str, str] | None:
+    """Return the package that holds a module, and the extra that brings it; None if none does."""
+    for extra, names in EXTRAS.items():
+        for name in names:
+            if _module_of(name) == module.partition(".")[0]:
+                return name, extra
+    return None
+
+
+def _module_of(package: str) -> str:
+    return MODULES.get(package, package.replace("-", "_"))
+
+
 def _package(name: str, extra: str) -> Package:
     for candidate in (name, *STAND_INS.get(name, ())):
         try:
@@ -153,8 +167,7 @@ def _package(name: str, extra: str) -> Package:
         except importlib.metadata.PackageNotFoundError:
             continue
         return Package(name, version if candidate == name else f"{version} ({candidate})", extra)
-    module = MODULES.get(name, name.replace("-", "_"))
-    found = importlib.util.find_spec(module) is not None
+    found = importlib.util.find_spec(_module_of(name)) is not None
     return Package(name, "found, version unknown" if found else None, extra)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from edgeseg.errors import ExportError
 # the lowest that torch's exporter writes; asked for 17 it writes 18 all the same
 EXPORTER_OPSET = 18
 NOISY = ("torch.onnx", "torch.export", "torch._dynamo", "onnxscript", "onnx_ir")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 
 
 class _Logits(nn.Module):
@@ -60,7 +62,9 @@ def export_network(network: nn.Module, height: int, width: int, batch: int = 1) 
                 output_names=["logits"],
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        what = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = error.__cause__ or error  # the exporter's own words tell steps, not what is wrong
+        text = COLOR.sub("", str(reason)).strip()
+        what = (text.splitlines() or [type(reason).__name__])[0][:200]
         raise ExportError(
             f"torch cannot write this network as ONNX at {width}x{height} ({what}); "
             "choose another arch or encoder"
