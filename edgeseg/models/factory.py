@@ -13,6 +13,7 @@ from torch import nn
 
 from edgeseg.errors import TrainError
 from edgeseg.models import lraspp
+from edgeseg.models.atrous_rates import STRIDES, AtrousRates, fitted_rates
 from edgeseg.models.compatibility import (
     DPT,
     LRASPP,
@@ -43,6 +44,7 @@ def build_network(
     weights: str = "none",
     rep_dim: int = 0,
     size: Size | None = None,
+    rates: AtrousRates | None = None,
 ) -> Network:
     """Build a network.
 
@@ -56,6 +58,7 @@ def build_network(
         rep_dim: Width of the representation head; 0 leaves it out.
         size: (height, width) that it must take; transformers are built for one, timm's own if left
             out.
+        rates: Dilation of DeepLab's context branches; fitted to `size` if left out.
 
     Raises:
         TrainError: an unknown name, parts or a size that do not fit, or weights that cannot be had.
@@ -63,9 +66,10 @@ def build_network(
     pretrained = weights == "imagenet"
     check_own_network(arch, encoder, pretrained=pretrained)
     network, first_error = None, None
+    rates = rates if arch in STRIDES and rates else fitted_rates(arch, size)
     for options in _encoder_options(arch, size):
         try:
-            network = _assemble(arch, encoder, classes, rep_dim, size, pretrained, options)
+            network = _assemble(arch, encoder, classes, rep_dim, size, pretrained, options, rates)
             if size and (parts := (arch, encoder, size, str(options))) not in _tried:
                 try_size(network, size)
                 _tried.add(parts)
@@ -83,6 +87,7 @@ def build_network(
         raise misfit(
             arch, encoder, size, first_error, was_built=network is not None, pretrained=pretrained
         ) from None
+    network.atrous_rates = rates
     if weights not in ("imagenet", "none"):
         load_encoder_weights(network.encoder, Path(weights), encoder)
     return network
@@ -105,6 +110,7 @@ def _assemble(
     size: Size | None,
     pretrained: bool,
     options: dict[str, Any],  # Any: as timm's models take them
+    rates: AtrousRates | None,
 ) -> Network:
     """Encoder, decoder and heads, for a size that they take."""
     if arch in OWN_NETWORKS:
@@ -122,8 +128,9 @@ def _assemble(
         return _with_heads(dilated, LRASPPDecoder(dilated.out_channels), classes, rep_dim)
     if arch == DPT:
         return _with_transformer(encoder, classes, rep_dim, size, pretrained=pretrained)
+    dilation = {} if rates is None else {"decoder_atrous_rates": rates}
     model = smp.create_model(
-        arch, f"tu-{encoder}", encoder_weights=imagenet, classes=classes, **options
+        arch, f"tu-{encoder}", encoder_weights=imagenet, classes=classes, **options, **dilation
     )
     if size:
         check_size(size, model.encoder.output_stride, arch, encoder)

@@ -22,6 +22,7 @@ from edgeseg.atomic_files import write_atomic
 from edgeseg.config import ClassSpec, FitMode, Section
 from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
+from edgeseg.models.atrous_rates import OLD_RATES, AtrousRates
 from edgeseg.models.factory import build_network
 from edgeseg.models.network import MEAN, STD, Network
 
@@ -37,6 +38,7 @@ class ModelCard(Section):
         height, width: Size that the network was trained and is evaluated at.
         fit: How frames of another shape come to that size.
         mean, std: Normalization of RGB in 0..1.
+        atrous_rates: Dilation of DeepLab's context branches; see `built_rates`.
     """
 
     arch: str
@@ -48,6 +50,12 @@ class ModelCard(Section):
     fit: FitMode = "stretch"
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
+    atrous_rates: AtrousRates | None = None
+
+    @property
+    def built_rates(self) -> AtrousRates:
+        """The dilation to build with: older cards name none, and other decoders pass it over."""
+        return self.atrous_rates or OLD_RATES
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,9 @@ def load_model(
     """
     card = read_card(run)
     size = size or (card.height, card.width)
-    module = build_network(card.arch, card.encoder, len(card.classes), "none", card.rep_dim, size)
+    module = build_network(
+        card.arch, card.encoder, len(card.classes), "none", card.rep_dim, size, card.built_rates
+    )
     load_weights(module, run / "weights" / f"{which}.safetensors")
     return LoadedModel(module.eval(), card)
 

@@ -15,6 +15,7 @@ from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from edgeseg.errors import TrainError
+from edgeseg.models.atrous_rates import AtrousRates
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in 0..1: what timm's encoders were trained with
 STD = (0.229, 0.224, 0.225)
@@ -39,6 +40,7 @@ class Network(nn.Module):
 
     Attributes:
         frozen: Whether the encoder stays as it is; see `freeze_encoder`.
+        atrous_rates: Dilation of DeepLab's context branches; None for other decoders.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Network(nn.Module):
         self.classifier = classifier
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
         self.frozen = False
+        self.atrous_rates: AtrousRates | None = None
 
     def freeze_encoder(self) -> None:
         """Leave the encoder as it is.

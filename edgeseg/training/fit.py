@@ -117,6 +117,7 @@ def _assemble(
             height=config.imgsz[0],
             width=config.imgsz[1],
             fit=site.config.data.fit,
+            atrous_rates=method.student.atrous_rates,
         ),
     )
     method.to(devices.device)

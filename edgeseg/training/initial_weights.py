@@ -8,11 +8,12 @@ from edgeseg.config import LoopConfig
 from edgeseg.disk.stored_paths import find_stored_path, home_path
 from edgeseg.errors import TrainError
 from edgeseg.models import Network, build_network
+from edgeseg.models.atrous_rates import AtrousRates
 from edgeseg.models.model_files import load_weights, read_card
 
 
 def build_initial_network(
-    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0, *, root: Path
+    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0, *, root: Path, run: Path
 ) -> Network:
     """Build a network to train, with its first weights and its savings of memory.
 
@@ -22,16 +23,34 @@ def build_initial_network(
         init: A run whose best weights are the start instead.
         rep_dim: Width of the representation head, 0 without.
         root: The folder of the site, where a weights file is looked for as well.
+        run: The run folder. A run that goes on keeps the network that it began with.
 
     Raises:
         TrainError: the network cannot be built, or the weights cannot be had.
     """
     weights = "none" if init else _find_weights(config.weights, root)
-    network = build_network(config.arch, config.encoder, classes, weights, rep_dim, config.imgsz)
+    rates = _built_rates(run) or (_built_rates(init) if init else None)
+    network = build_network(
+        config.arch, config.encoder, classes, weights, rep_dim, config.imgsz, rates
+    )
     if init:
         load_initial_weights(network, init, config)
     network.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
     return network
+
+
+def _built_rates(run: Path) -> AtrousRates | None:
+    """Return the dilation that a run's network has; None if the run has not begun.
+
+    A run in stages may have finished some of them and have no card of its own yet.
+
+    Raises:
+        TrainError: A card is damaged.
+    """
+    for folder in (run, *sorted(run.glob("stages/*"))):
+        if (folder / "model.json").exists():
+            return read_card(folder).built_rates
+    return None
 
 
 def _find_weights(weights: str, root: Path) -> str:

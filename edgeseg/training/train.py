@@ -58,7 +58,7 @@ def train(
     rep_dim = settings.rep_dim if needs_representation(settings) else 0
 
     def make_student() -> Network:
-        return build_initial_network(settings, classes, init, rep_dim, root=site.root)
+        return build_initial_network(settings, classes, init, rep_dim, root=site.root, run=folder)
 
     def make_second_network() -> Network:
         torch.manual_seed(settings.seed + SECOND_NETWORK_SEED)

@@ -112,12 +112,12 @@ def test_weights_inside_a_moved_site_are_found(
 
     monkeypatch.setattr(initial_weights, "build_network", build)
     (moved.root / "my.safetensors").touch()
-    settings = config(weights="/gone/site/my.safetensors")
-    initial_weights.build_initial_network(settings, 3, None, root=moved.root)
+    settings, new_run = config(weights="/gone/site/my.safetensors"), moved.root / "new"
+    initial_weights.build_initial_network(settings, 3, None, root=moved.root, run=new_run)
     relative = config(weights="my.safetensors")
-    initial_weights.build_initial_network(relative, 3, None, root=moved.root)
+    initial_weights.build_initial_network(relative, 3, None, root=moved.root, run=new_run)
     elsewhere = config(weights="/gone/other.safetensors")
-    initial_weights.build_initial_network(elsewhere, 3, None, root=moved.root)
+    initial_weights.build_initial_network(elsewhere, 3, None, root=moved.root, run=new_run)
     inside = str(moved.root / "my.safetensors")
     assert used == [inside, inside, "/gone/other.safetensors"]
 

@@ -22,7 +22,7 @@ from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.methods import Method, MethodContext
 from edgeseg.models import Network, build_network
-from edgeseg.models.model_files import load_weights
+from edgeseg.models.model_files import load_weights, read_card
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.devices import trains_on_cuda
@@ -134,8 +134,14 @@ class SiteStages:
 
     def network(self, weights: Path) -> Network:
         """See `Stages.network`."""
+        config, card = self.config, read_card(weights.parents[1])
         module = build_network(
-            self.config.arch, self.config.encoder, self.classes, "none", size=self.config.imgsz
+            config.arch,
+            config.encoder,
+            self.classes,
+            "none",
+            size=config.imgsz,
+            rates=card.built_rates,
         )
         load_weights(module, weights)
         return module.requires_grad_(False).eval()
