@@ -61,12 +61,12 @@ def equalize_channels(
     for name, peak in peaks.items():
         peak = np.maximum(peak, MIN_PEAK)
         np.minimum.at(room, groups[channels.of(name)], np.log(peak.max() / peak))
-    for name in _fixed_tensors(network):
+    for name in _fixed_tensors(network, channels):
         room[groups[channels.of(name)]] = 0.0
     factors = np.exp(np.minimum(strength * room, np.log(MAX_FACTOR)))[groups]
     constants, nodes = dict(topology.constants), []
     for node in topology.nodes:
-        if _is_rescalable(node, topology):
+        if _is_rescalable(node, topology, channels):
             before = factors[channels.of(node.input[0])]
             after = factors[channels.of(node.output[0])]
             node, rescaled = _rescaled_conv(node, topology.constants, before, after)
@@ -114,18 +114,30 @@ class _ChannelIndex:
             labels = lower
 
 
-def _is_rescalable(node: NodeProto, topology: GraphTopology) -> bool:
-    """Return True for a convolution with constant weights."""
-    return node.op_type == "Conv" and all(
-        name in topology.constants for name in node.input[1:] if name
+def _is_rescalable(node: NodeProto, topology: GraphTopology, channels: _ChannelIndex) -> bool:
+    """Return True for a convolution of images with constant weights."""
+    return (
+        node.op_type == "Conv"
+        and all(name in topology.constants for name in node.input[1:] if name)
+        and len(channels.of(node.input[0])) > 0
+        and len(channels.of(node.output[0])) > 0
     )
 
 
-def _is_linear(node: NodeProto, topology: GraphTopology) -> bool:
-    """Return True if enlarged channels come out of the node enlarged alike."""
-    without_constants = len(topology.data_inputs(node)) == len(node.input)
+def _is_linear(node: NodeProto, topology: GraphTopology, channels: _ChannelIndex) -> bool:
+    """Return True if enlarged channels come out of the node enlarged alike.
+
+    It takes and gives images, whose channels meet one by one: none is spread over the others.
+    """
+    inputs = topology.data_inputs(node)
+    without_constants = len(inputs) == len(node.input)
+    numbers = [len(channels.of(name)) for name in inputs]
+    number = len(channels.of(node.output[0]))
     if node.op_type == "Concat":
-        return attributes_of(node)["axis"] == 1 and without_constants
+        whole = 0 not in numbers and sum(numbers) == number
+        return whole and attributes_of(node)["axis"] == 1 and without_constants
+    if number == 0 or any(one != number for one in numbers):
+        return False
     if node.op_type == "Clip":
         return topology.clips_at_zero(node)
     return node.op_type in LINEAR_OPS and (node.op_type != "Add" or without_constants)
@@ -139,7 +151,8 @@ def _tied_channels(topology: GraphTopology, channels: _ChannelIndex) -> list[tup
     """
     ties = []
     for node in topology.nodes:
-        if _is_rescalable(node, topology) or not _is_linear(node, topology):
+        rescalable = _is_rescalable(node, topology, channels)
+        if rescalable or not _is_linear(node, topology, channels):
             continue
         outputs = channels.of(node.output[0])
         for name in topology.data_inputs(node):
@@ -150,12 +163,13 @@ def _tied_channels(topology: GraphTopology, channels: _ChannelIndex) -> list[tup
     return ties
 
 
-def _fixed_tensors(network: AnalyzedNetwork) -> set[str]:
+def _fixed_tensors(network: AnalyzedNetwork, channels: _ChannelIndex) -> set[str]:
     """Return the tensors whose channels must stay as they are."""
     graph, topology = network.model.graph, network.topology
     fixed = {value.name for value in (*graph.input, *graph.output)}
     for node in topology.nodes:
-        if not _is_rescalable(node, topology) and not _is_linear(node, topology):
+        rescalable = _is_rescalable(node, topology, channels)
+        if not rescalable and not _is_linear(node, topology, channels):
             fixed |= {*node.input, *node.output}
     return fixed
 

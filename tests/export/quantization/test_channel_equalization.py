@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnxruntime
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+import pytest
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
@@ -78,6 +79,61 @@ def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
         np.broadcast_to(np.array([4, 2, 1, 1.0])[:, None, None, None], (4, 4, 1, 1)),
     )
     sample = random.normal(0, 1, shape).astype(np.float32)
+    one, other = (
+        onnxruntime.InferenceSession(each.SerializeToString()).run(None, {"normalised": sample})[0]
+        for each in (equal, model)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def make_odd_network(*middle: NodeProto) -> ModelProto:
+    """A convolution, its ReLU "b", odd nodes that give "d" of "b", and a convolution."""
+    random = np.random.default_rng(1)
+    nodes = [
+        helper.make_node("Conv", ["normalised", "w0"], ["a"], "one"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        *middle,
+        helper.make_node("Conv", ["d", "w1"], ["logits"], "two"),
+    ]
+    sizes = ((4, 4, 1, 1), (4, 4, 1, 1), (1, 4, 1, 1))
+    weights = [random.normal(0, 0.3, size).astype(np.float32) for size in sizes]
+    images = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8])
+        for name in ("normalised", "logits")
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "odd",
+        images[:1],
+        images[1:],
+        [numpy_helper.from_array(value, f"w{place}") for place, value in enumerate(weights)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+ODD_NODES = {
+    "a channel that is added to all others": [
+        helper.make_node("Conv", ["b", "w2"], ["m"], "mean"),
+        helper.make_node("Add", ["b", "m"], ["d"], "add"),
+    ],
+    "a tensor whose sides nobody tells": [
+        helper.make_node("Shape", ["b"], ["s"], "shape"),
+        helper.make_node("ReduceMax", ["s"], ["most"], "most", keepdims=1),
+        helper.make_node("Mul", ["s", "most"], ["long"], "long"),
+        helper.make_node("Div", ["long", "most"], ["again"], "again"),
+        helper.make_node("Reshape", ["b", "again"], ["c"], "reshape"),
+        helper.make_node("Relu", ["c"], ["d"], "relu again"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ODD_NODES)
+def test_what_is_no_plain_image_is_left_alone(name: str) -> None:
+    model = make_odd_network(*ODD_NODES[name])
+    equal = equalize_channels(
+        AnalyzedNetwork(model), {"b": np.array([1, 2, 4, 4], np.float32)}, 1.0
+    ).model
+    sample = np.random.default_rng(2).normal(0, 1, (1, 4, 8, 8)).astype(np.float32)
     one, other = (
         onnxruntime.InferenceSession(each.SerializeToString()).run(None, {"normalised": sample})[0]
         for each in (equal, model)
