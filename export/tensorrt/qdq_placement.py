@@ -74,8 +74,9 @@ def _quantized_reads(plan: QuantizationPlan) -> set[Read]:
             kernels = integer | {name for name, _ in bare}
             if topology.follows(node.input[0], kernels):
                 reads.add((node.name, node.input[0]))
+    concats = _integer_concats(plan)
     while True:
-        further = _implied_reads(plan, reads, bare)
+        further = _implied_reads(plan, reads, bare, concats)
         if further <= reads:
             return reads
         reads |= further
@@ -113,13 +114,45 @@ def _bare_additions(topology: GraphTopology, integer: set[str]) -> set[Read]:
     return bare
 
 
-def _implied_reads(plan: QuantizationPlan, reads: set[Read], bare: set[Read]) -> set[Read]:
+def _integer_concats(plan: QuantizationPlan) -> set[str]:
+    """Return the names of the Concats that may join integers.
+
+    Their inputs can be quantized, and what they give is read as integers in turn, or is among the
+    tensors that were chosen to stay float.
+    """
+    topology = plan.network.topology
+    integer: set[str] = set()
+    for node in reversed(topology.nodes):  # those that read a Concat come before it
+        if node.op_type != "Concat" or not plan.is_quantized(*topology.data_inputs(node)):
+            continue
+        result = node.output[0]
+        readers = topology.consumers[result]
+        is_read = any(reader.op_type != "Concat" or reader.name in integer for reader in readers)
+        if result in plan.float_tensors or (is_read and plan.is_quantized(result)):
+            integer.add(node.name)
+    return integer
+
+
+def _implied_reads(
+    plan: QuantizationPlan, reads: set[Read], bare: set[Read], concats: set[str]
+) -> set[Read]:
     """Return the reads that follow from others: who reads a quantized tensor reads its integers.
 
-    A Concat reads all of its inputs so, or none.
+    A Concat reads all of its inputs so, or none. Where it does, its result is quantized too, even
+    if only a further Concat reads it, as in UNet++.
+
+    Args:
+        concats: The Concats that may read integers.
     """
     topology = plan.network.topology
     quantized = {name for _, name in reads}
+    quantized |= {
+        node.output[0]
+        for node in topology.nodes
+        if node.name in concats
+        and (node.name, node.input[0]) in reads
+        and plan.is_quantized(node.output[0])
+    }
     implied = set()
     for node in topology.nodes:
         inputs = [name for name in topology.data_inputs(node) if (node.name, name) not in bare]
@@ -131,7 +164,7 @@ def _implied_reads(plan: QuantizationPlan, reads: set[Read], bare: set[Read]) ->
             implied.add((node.name, inputs[0]))
         read = [name for name in inputs if name in quantized]
         if node.op_type == "Concat":
-            read = inputs if read and plan.is_quantized(*inputs) else []
+            read = inputs if read and node.name in concats else []
         implied |= {(node.name, name) for name in read}
     return implied
 
