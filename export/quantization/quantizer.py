@@ -21,6 +21,7 @@ from edgeseg.bundle.flavours import INT8_CPU, INT8_TRT, Int8Flavour
 from edgeseg.calibration.histogram import UINT8_STEPS, Histogram
 from edgeseg.calibration.registry import ESTIMATORS
 from edgeseg.calibration.weight_rounding import GramMatrix, round_weights
+from edgeseg.errors import ExportError
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import MIN_RANGE, QuantizationPlan, QuantizedConv, weight_scales
@@ -86,11 +87,13 @@ def calibrate(
         images: (H, W, 3) uint8 RGB each, at the graph's size; each is read twice.
 
     Raises:
-        ExportError: There is no frame, or the network overflows on one.
+        ExportError: There is no frame, or the network overflows on one, or computes the sizes of
+            its tensors while it runs.
     """
     report = report or NullReporter()
-    report.start("calibrating: how large channels are", len(images))
     uneven = AnalyzedNetwork(network)
+    _require_known_sizes(uneven)
+    report.start("calibrating: how large channels are", len(images))
     peaks = channel_peaks(uneven, interface, images, threads=threads, report=report)
     equalized = equalize_channels(uneven, peaks)
     report.start("calibrating: ranges and inputs", len(images))
@@ -98,6 +101,21 @@ def calibrate(
     report.start("rounding weights", len(statistics.grams))
     layers = quantize_weights(equalized, statistics.histograms, statistics.grams, report)
     return CalibrationResult(equalized, statistics.histograms, layers)
+
+
+def _require_known_sizes(network: AnalyzedNetwork) -> None:
+    """Check that every convolution that may be quantized reads an image of known size.
+
+    Raises:
+        ExportError: One does not.
+    """
+    for name, node in network.quantizable_convs.items():
+        if len(network.shapes.get(node.input[0], ())) != 4:
+            raise ExportError(
+                f"the network computes the size of what {name} reads while it runs, which INT8 "
+                "files cannot; choose another arch or encoder, an imgsz that it was made for, or "
+                "export without --int8"
+            )
 
 
 def quantize_weights(

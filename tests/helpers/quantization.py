@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgeseg.bundle.flavours import Int8Flavour
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
@@ -29,3 +30,44 @@ def plan_of(
 ) -> QuantizationPlan:
     """Return a plan for a network."""
     return QuantizationPlan(AnalyzedNetwork(model), ranges, layers or {}, float_tensors)
+
+
+def make_odd_network(*middle: NodeProto) -> ModelProto:
+    """A convolution, its ReLU "b", odd nodes that give "d" of "b", and a convolution."""
+    random = np.random.default_rng(1)
+    nodes = [
+        helper.make_node("Conv", ["normalised", "w0"], ["a"], "one"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        *middle,
+        helper.make_node("Conv", ["d", "w1"], ["logits"], "two"),
+    ]
+    sizes = ((4, 4, 1, 1), (4, 4, 1, 1), (1, 4, 1, 1))
+    weights = [random.normal(0, 0.3, size).astype(np.float32) for size in sizes]
+    images = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8])
+        for name in ("normalised", "logits")
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "odd",
+        images[:1],
+        images[1:],
+        [numpy_helper.from_array(value, f"w{place}") for place, value in enumerate(weights)],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+ODD_NODES = {
+    "a channel that is added to all others": [
+        helper.make_node("Conv", ["b", "w2"], ["m"], "mean"),
+        helper.make_node("Add", ["b", "m"], ["d"], "add"),
+    ],
+    "a tensor whose sides nobody tells": [
+        helper.make_node("Shape", ["b"], ["s"], "shape"),
+        helper.make_node("ReduceMax", ["s"], ["most"], "most", keepdims=1),
+        helper.make_node("Mul", ["s", "most"], ["long"], "long"),
+        helper.make_node("Div", ["long", "most"], ["again"], "again"),
+        helper.make_node("Reshape", ["b", "again"], ["c"], "reshape"),
+        helper.make_node("Relu", ["c"], ["d"], "relu again"),
+    ],
+}

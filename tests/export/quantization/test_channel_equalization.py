@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgeseg.export.evaluation.ort_session import open_session
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
@@ -14,7 +14,7 @@ from edgeseg.export.graph.pre_post_processing import wrap_network
 from edgeseg.export.quantization.activation_statistics import channel_peaks
 from edgeseg.export.quantization.channel_equalization import equalize_channels
 from edgeseg.export.quantization.quantizer import CalibrationResult
-from tests.helpers.quantization import IMAGES, INTERFACE
+from tests.helpers.quantization import IMAGES, INTERFACE, ODD_NODES, make_odd_network
 
 
 def test_equalizing_changes_nothing_in_float_and_evens_channels(
@@ -84,47 +84,6 @@ def test_equalizing_respects_what_must_stay_and_what_goes_together() -> None:
         for each in (equal, model)
     )
     np.testing.assert_allclose(one, other, atol=1e-5)
-
-
-def make_odd_network(*middle: NodeProto) -> ModelProto:
-    """A convolution, its ReLU "b", odd nodes that give "d" of "b", and a convolution."""
-    random = np.random.default_rng(1)
-    nodes = [
-        helper.make_node("Conv", ["normalised", "w0"], ["a"], "one"),
-        helper.make_node("Relu", ["a"], ["b"], "relu"),
-        *middle,
-        helper.make_node("Conv", ["d", "w1"], ["logits"], "two"),
-    ]
-    sizes = ((4, 4, 1, 1), (4, 4, 1, 1), (1, 4, 1, 1))
-    weights = [random.normal(0, 0.3, size).astype(np.float32) for size in sizes]
-    images = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 8, 8])
-        for name in ("normalised", "logits")
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "odd",
-        images[:1],
-        images[1:],
-        [numpy_helper.from_array(value, f"w{place}") for place, value in enumerate(weights)],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-ODD_NODES = {
-    "a channel that is added to all others": [
-        helper.make_node("Conv", ["b", "w2"], ["m"], "mean"),
-        helper.make_node("Add", ["b", "m"], ["d"], "add"),
-    ],
-    "a tensor whose sides nobody tells": [
-        helper.make_node("Shape", ["b"], ["s"], "shape"),
-        helper.make_node("ReduceMax", ["s"], ["most"], "most", keepdims=1),
-        helper.make_node("Mul", ["s", "most"], ["long"], "long"),
-        helper.make_node("Div", ["long", "most"], ["again"], "again"),
-        helper.make_node("Reshape", ["b", "again"], ["c"], "reshape"),
-        helper.make_node("Relu", ["c"], ["d"], "relu again"),
-    ],
-}
 
 
 @pytest.mark.parametrize("name", ODD_NODES)

@@ -15,7 +15,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import inspect_kernels, intege
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
 from edgeseg.models import MEAN
 from tests.helpers.exporting import picture
-from tests.helpers.quantization import FLAVOURS, IMAGES, INTERFACE
+from tests.helpers.quantization import FLAVOURS, IMAGES, INTERFACE, ODD_NODES, make_odd_network
 
 
 def test_both_flavours_hold_the_same_weights(int8_graphs: dict[Int8Flavour, ModelProto]) -> None:
@@ -121,3 +121,9 @@ def test_a_float_convolution_never_stands_alone_between_integers(
 def test_without_frames_there_is_no_calibration(network: ModelProto) -> None:
     with pytest.raises(ExportError, match="edgeseg add footage"):
         calibrate(network, INTERFACE, [], threads=1)
+
+
+def test_a_network_that_computes_sizes_while_it_runs_is_refused() -> None:
+    model = make_odd_network(*ODD_NODES["a tensor whose sides nobody tells"])
+    with pytest.raises(ExportError, match=r"computes the size of what two reads .*without --int8"):
+        calibrate(model, INTERFACE, IMAGES, threads=1)
