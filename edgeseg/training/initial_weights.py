@@ -29,7 +29,7 @@ def build_initial_network(
         TrainError: the network cannot be built, or the weights cannot be had.
     """
     weights = "none" if init else _find_weights(config.weights, root)
-    rates = _built_rates(run) or (_built_rates(init) if init else None)
+    rates = built_rates(run) or (built_rates(init) if init else None)
     network = build_network(
         config.arch, config.encoder, classes, weights, rep_dim, config.imgsz, rates
     )
@@ -39,7 +39,7 @@ def build_initial_network(
     return network
 
 
-def _built_rates(run: Path) -> AtrousRates | None:
+def built_rates(run: Path) -> AtrousRates | None:
     """Return the dilation that a run's network has; None if the run has not begun.
 
     A run in stages may have finished some of them and have no card of its own yet.

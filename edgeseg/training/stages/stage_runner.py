@@ -22,11 +22,12 @@ from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.methods import Method, MethodContext
 from edgeseg.models import Network, build_network
-from edgeseg.models.model_files import load_weights, read_card
+from edgeseg.models.model_files import load_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.devices import trains_on_cuda
 from edgeseg.training.fit import TrainingSpec, fit
+from edgeseg.training.initial_weights import built_rates
 from edgeseg.training.run_folder import RunResult
 from edgeseg.training.stages.pseudo_labelling import write_pseudo_labels
 from edgeseg.training.trainer import StepRange
@@ -134,14 +135,14 @@ class SiteStages:
 
     def network(self, weights: Path) -> Network:
         """See `Stages.network`."""
-        config, card = self.config, read_card(weights.parents[1])
+        config = self.config
         module = build_network(
             config.arch,
             config.encoder,
             self.classes,
             "none",
             size=config.imgsz,
-            rates=card.built_rates,
+            rates=built_rates(weights.parents[1]),
         )
         load_weights(module, weights)
         return module.requires_grad_(False).eval()

@@ -30,7 +30,9 @@ class ProfilingVerbosity: DETAILED = 0
 class IRuntimeCache: pass
 class Configuration:
     def set_memory_pool_limit(self, pool, size): pass
-    def set_compute_capability(self, target, place): self.target = target
+    def set_compute_capability(self, target, place):
+        self.target = target
+        return True
 class Network:
     num_layers = 7
 class Builder:
