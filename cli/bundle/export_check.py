@@ -33,12 +33,13 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.errors import ExportError
     from edgeseg.export.tensorrt.checklist import CheckedFiles, run_checklist
-    from edgeseg.export.tensorrt.library_check import ask_about_bundle, installed_libraries
+    from edgeseg.export.tensorrt.library_check import ask_about_bundle
+    from edgeseg.runtime.backends.tensorrt.libraries import installed_backends
 
     _, opened, config = open_bundle(bundle, overrides)
     files = CheckedFiles.of(opened)
     has_int8 = files.trt is not None or files.cpu is not None
-    if not has_int8 and not installed_libraries():
+    if not has_int8 and not installed_backends():
         raise ExportError(
             f"{opened.path} holds no INT8 file to check; make one with `edgeseg export --int8`, or "
             "have its float files read by NVIDIA's own parser: `pip install "

@@ -22,6 +22,7 @@ from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.library_verdicts import TENSORRT, BuildVerdict, Figures, FileVerdict
 from edgeseg.export.tensorrt import library_worker
 from edgeseg.progress import NullReporter, ProgressReporter
+from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.building.child_process import ChildEnd, run_child
 from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, TensorRTLibrary
 from edgeseg.runtime.backends.tensorrt.version_differences import ParserFault
@@ -92,11 +93,6 @@ class LibraryAnswers:
         }
 
 
-def installed_libraries() -> list[TensorRTLibrary]:
-    """Return the libraries whose module is there; nothing is loaded."""
-    return [library for library in LIBRARIES.values() if library.is_installed()]
-
-
 def ask_libraries(asked: AskedFiles, report: ProgressReporter | None = None) -> LibraryAnswers:
     """Ask each library that is installed about each file that its back end runs.
 
@@ -104,9 +100,9 @@ def ask_libraries(asked: AskedFiles, report: ProgressReporter | None = None) -> 
         ExportError: There is no room for the files that are handed over.
     """
     report = report or NullReporter()
-    libraries = installed_libraries()
-    answers = LibraryAnswers({}, [] if libraries else [HOW_TO_INSTALL])
-    for library in libraries:
+    installed = [LIBRARIES[name] for name in libraries.installed_backends()]
+    answers = LibraryAnswers({}, [] if installed else [HOW_TO_INSTALL])
+    for library in installed:
         try:
             verdicts = _ask_library(library, asked, report)
         except _CannotStartError as error:
@@ -134,7 +130,7 @@ def add_verdicts(context: ExportContext, *, every: bool) -> list[str]:
         return [str(error)]
     for flavour, figures in answers.figures().items():
         context.figures[flavour] |= figures
-    return answers.remarks if every or installed_libraries() else []
+    return answers.remarks if every or libraries.installed_backends() else []
 
 
 def ask_about_bundle(

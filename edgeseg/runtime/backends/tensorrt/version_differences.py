@@ -126,13 +126,11 @@ def set_target(trt: TensorRTModule, config: Any, compute: str | None) -> bool:  
     return target is not None and bool(config.set_compute_capability(target, 0))
 
 
-def keeps_timings(trt: TensorRTModule) -> bool:
-    """Return whether builds time kernels, and a timing cache saves time."""
-    return not compiles_at_first_run(trt)
-
-
 def compiles_at_first_run(trt: TensorRTModule) -> bool:
-    """Return whether kernels are compiled when an engine first runs, and can be kept."""
+    """Return whether kernels are compiled when an engine first runs, and can be kept.
+
+    Its builds time none, so there is no timing cache.
+    """
     return hasattr(trt, "IRuntimeCache")
 
 

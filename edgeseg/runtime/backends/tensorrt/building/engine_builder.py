@@ -17,7 +17,7 @@ from edgeseg.runtime.backends.tensorrt.libraries import full_name
 from edgeseg.runtime.backends.tensorrt.version_differences import (
     ParserFault,
     TensorRTModule,
-    keeps_timings,
+    compiles_at_first_run,
     set_target,
     set_where_known,
 )
@@ -155,13 +155,14 @@ def build_network(
             f"{full_name(trt)} builds no engine for {recipe.compute or 'the GPU at hand'}; use "
             "--backend cuda or cpu"
         )
-    if keeps_timings(trt):
+    keeps_timings = not compiles_at_first_run(trt)
+    if keeps_timings:
         _use_timing_cache(config, timing)
 
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         return None
-    learned = config.get_timing_cache() if keeps_timings(trt) else None
+    learned = config.get_timing_cache() if keeps_timings else None
     return BuiltEngine(bytes(plan), b"" if learned is None else bytes(learned.serialize()))
 
 
