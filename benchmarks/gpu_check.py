@@ -41,19 +41,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.gpu import wheels  # imports nothing that has to be installed
-
-
-class Stopped(BaseException):
-    """A signal ends the check."""
 
 
 def main() -> None:
@@ -72,21 +66,21 @@ def main() -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Measure the parts one after the other; returns the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
     # Asked by CUDA itself, this process would start it, and its children could not any more.
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     # Tiny tensors on many threads wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1" if options.rehearse else "4")
     began = time.monotonic()
     from benchmarks.gpu.findings import Report
-    from benchmarks.gpu.isolation import run_part
+    from benchmarks.gpu.isolation import Stopped, StopSignals, run_part
     from benchmarks.gpu.parts import PARTS
     from benchmarks.gpu.settings import Settings
 
     output = options.output
     if output is None and "OUT" in os.environ:
         output = Path(os.environ["OUT"]) / "gpu_check.json"
+    signals = StopSignals()
+    signals.listen()
     report = Report(output, {"benchmark": "gpu_check", "rehearsal": options.rehearse})
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
         settings = Settings(options.rehearse, Path(folder))
@@ -94,18 +88,13 @@ def check(options: argparse.Namespace) -> int:
             for part in PARTS:
                 if options.parts and part.name not in options.parts:
                     continue
-                for row in run_part(part, settings, began + 60 * options.minutes):
+                for row in run_part(part, settings, began + 60 * options.minutes, signals):
                     report.add(row)
                 if part.name == "machine" and report.has_failures():
                     break  # without a GPU nothing else can pass
-        except Stopped as signal_name:
-            report.stop(f"stopped by {signal_name}")
+        except Stopped as stopped:
+            report.stop(str(stopped))
         return report.finish()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once is enough
-    raise Stopped(signal.Signals(number).name)
 
 
 def _parse() -> argparse.Namespace:

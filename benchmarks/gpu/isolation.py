@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 
 from benchmarks.gpu.findings import Finding, Row, Skip
 from benchmarks.gpu.settings import Settings
@@ -39,26 +39,71 @@ class Part:
     seconds: float
 
 
-def run_part(part: Part, settings: Settings, deadline: float) -> Iterator[Row]:
+class Stopped(Exception):
+    """A signal ends the check; its text names the signal."""
+
+
+class StopSignals:
+    """Notes Ctrl-C and SIGTERM for whoever waits.
+
+    A handler that raises may be called where Python swallows exceptions (the hooks of a fork, a
+    finalizer), and then nothing stops. This one writes into a pipe, which a wait can have among its
+    files, as often as it likes: what was noted stays there.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)  # a handler must not wait
+
+    def listen(self) -> None:
+        """Note the two from here on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    @property
+    def handle(self) -> int:
+        """The file that can be read from once a signal came."""
+        return self._reader
+
+    def raise_if_stopped(self) -> None:
+        """Raise what was noted.
+
+        Raises:
+            Stopped: A signal came.
+        """
+        if wait([self._reader], 0):
+            raise Stopped(f"stopped by {signal.Signals(os.read(self._reader, 1)[0]).name}")
+
+    def _note(self, number: int, frame: object) -> None:
+        os.write(self._writer, bytes([number]))
+
+
+def run_part(
+    part: Part, settings: Settings, deadline: float, signals: StopSignals
+) -> Iterator[Row]:
     """Measure all items of a part, in a new process after each fault of the device.
 
     Args:
         part: The part.
         settings: What every measurement is given.
         deadline: On the monotonic clock; what is running then is ended.
+        signals: End what is running at once.
+
+    Raises:
+        Stopped: A signal came.
     """
     waiting = list(part.items(settings))
     while waiting:
         if time.monotonic() + part.seconds > deadline:
             yield from (Row(part.name, item, "skipped", 0.0, "no time left") for item in waiting)
             return
-        for row in _run_child(part, waiting, settings, deadline):
+        for row in _run_child(part, waiting, settings, deadline, signals):
             waiting.remove(row.item)
             yield row
 
 
 def _run_child(
-    part: Part, items: Sequence[str], settings: Settings, deadline: float
+    part: Part, items: Sequence[str], settings: Settings, deadline: float, signals: StopSignals
 ) -> Iterator[Row]:
     """The rows of one process: of all items, or up to the fault that ended it."""
     context = multiprocessing.get_context("fork")
@@ -70,7 +115,8 @@ def _run_child(
     left, fault = list(items), ""  # the first of `left` is being measured
     began = time.monotonic()
     try:
-        while receiver.poll(max(0.0, deadline - time.monotonic())):
+        while wait([receiver, signals.handle], max(0.0, deadline - time.monotonic())):
+            signals.raise_if_stopped()
             row: Row = receiver.recv()
             left.remove(row.item)
             began = time.monotonic()

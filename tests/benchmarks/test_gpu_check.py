@@ -93,3 +93,17 @@ def test_a_stopped_check_keeps_its_rows_and_prints_its_line(tmp_path: Path) -> N
     result = json.loads(text.splitlines()[-1])
     assert result["stopped"] == "stopped by SIGTERM"
     assert [row["figures"] for row in result["rows"]] == [{"value": 7}]
+
+
+def test_a_signal_amid_a_fork_stops_the_check_too(tmp_path: Path) -> None:
+    """Python drops what a handler raises there."""
+    hook = "import os, signal; os.register_at_fork(before=lambda: os.kill(os.getpid(), 15))"
+    process = subprocess.run(
+        [sys.executable, "-c", hook + ENDLESS.format(root=str(ROOT)), str(tmp_path / "gpu.json")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert process.returncode == 130, process.stderr
+    assert json.loads(process.stdout.splitlines()[-1])["stopped"] == "stopped by SIGTERM"

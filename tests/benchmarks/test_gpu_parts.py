@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from benchmarks.gpu import method_steps, resume
 from benchmarks.gpu.findings import Finding, Report, Row, Skip
-from benchmarks.gpu.isolation import Part, run_part
+from benchmarks.gpu.isolation import Part, StopSignals, run_part
 from benchmarks.gpu.one_step_stages import Step
 from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.shared_random import SharedRandom
@@ -37,7 +37,7 @@ def measure(item: str, settings: Settings) -> Finding:
 
 def rows_of(*items: str, seconds: float = 0, left: float = 60) -> dict[str, Row]:
     part = Part("part", lambda settings: items, measure, seconds)
-    found = list(run_part(part, Settings(True, Path()), time.monotonic() + left))
+    found = list(run_part(part, Settings(True, Path()), time.monotonic() + left, StopSignals()))
     assert [row.item for row in found] == list(items)
     return {row.item: row for row in found}
 
