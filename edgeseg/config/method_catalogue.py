@@ -28,6 +28,10 @@ class MethodInfo:
         plugins: whether plug-ins can be added, which work on online pseudo-labels.
         baseline: whether it is kept for comparison, faithful to the core idea alone.
         representation: whether the network gets a representation head.
+        cutmix: the share of the steps in which frames are mixed, as published, where
+            `train.cutmix` is unset; None: the method mixes nothing.
+        confidence: the least confidence of a pseudo-label where `train.confidence` is unset;
+            None: the method has no such threshold.
     """
 
     file: str
@@ -40,6 +44,8 @@ class MethodInfo:
     plugins: bool = False
     baseline: bool = False
     representation: bool = False
+    cutmix: float | None = None
+    confidence: float | None = None
 
 
 SUPERVISED, TEACHER, SELF = "supervised", "online mean teacher", "online self-teaching"
@@ -79,6 +85,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "French et al., BMVC 2020",
         plugins=True,
+        cutmix=1.0,
+        confidence=0.0,
     ),
     "classmix": MethodInfo(
         "online.classmix",
@@ -89,15 +97,19 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Olsson et al., WACV 2021",
         plugins=True,
+        cutmix=1.0,
+        confidence=0.968,
     ),
     "fixmatch": MethodInfo(
         "online.fixmatch",
         SELF,
-        "the student's own confident labels of a frame, learned on a strong view of it",
+        "the student's own labels of a frame, learned on a strong view of it",
         "2B g + 2B n",
         2,
         "Sohn et al., NeurIPS 2020",
         plugins=True,
+        cutmix=0.5,
+        confidence=0.0,
     ),
     "ael": MethodInfo(
         "online.ael",
@@ -107,6 +119,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Hu et al., NeurIPS 2021",
         plugins=True,
+        cutmix=1.0,
+        confidence=0.0,
     ),
     "u2pl": MethodInfo(
         "online.u2pl",
@@ -118,6 +132,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Wang et al., CVPR 2022",
         plugins=True,
         representation=True,
+        cutmix=0.5,
     ),
     "u2pl_ael": MethodInfo(
         "online.u2pl",
@@ -128,6 +143,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Wang et al., CVPR 2022",
         plugins=True,
         representation=True,
+        cutmix=1.0,
     ),
     "cps": MethodInfo(
         "online.cps",
@@ -137,6 +153,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         4,
         "Chen et al., CVPR 2021",
         plugins=True,
+        confidence=0.0,
     ),
     "cps_cutmix": MethodInfo(
         "online.cps",
@@ -146,6 +163,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         4,
         "Chen et al., CVPR 2021",
         plugins=True,
+        cutmix=1.0,
+        confidence=0.0,
     ),
     "fpl_cps": MethodInfo(
         "online.cps",
@@ -157,6 +176,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Qiao et al., CVPR 2023",
         classes=3,
         plugins=True,
+        confidence=0.0,
     ),
     "fpl_cps_cutmix": MethodInfo(
         "online.cps",
@@ -167,6 +187,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Qiao et al., CVPR 2023",
         classes=3,
         plugins=True,
+        cutmix=1.0,
+        confidence=0.0,
     ),
     "fpl_ael": MethodInfo(
         "online.ael",
@@ -177,6 +199,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Qiao et al., CVPR 2023",
         classes=3,
         plugins=True,
+        cutmix=1.0,
+        confidence=0.0,
     ),
     "st": MethodInfo(
         "staged.st",
@@ -203,6 +227,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         3.5,
         "Liu et al., CVPR 2022",
         plugins=True,
+        cutmix=1.0,
+        confidence=0.6,
     ),
     "ucc": MethodInfo(
         "online.ucc",
@@ -223,6 +249,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         4.2,
         "Yang et al., CVPR 2023",
         plugins=True,
+        cutmix=0.5,
+        confidence=0.0,
     ),
     "unimatch_v2": MethodInfo(
         "online.unimatch_v2",
@@ -233,6 +261,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         3,
         "Yang et al., 2024",
         plugins=True,
+        cutmix=0.5,
+        confidence=0.0,
     ),
     "naive_student": MethodInfo(
         "staged.naive_student",
@@ -277,6 +307,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         3,
         "Lai et al., CVPR 2021",
         baseline=True,
+        confidence=0.75,
     ),
     "pseudoseg": MethodInfo(
         "baselines.pseudoseg",
@@ -298,6 +329,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Zhong et al., ICCV 2021",
         baseline=True,
         representation=True,
+        confidence=0.75,
     ),
     "dmt": MethodInfo(
         "baselines.dmt",

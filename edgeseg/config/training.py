@@ -215,8 +215,12 @@ class TrainConfig(LoopConfig):
         description="Least probability at which a pseudo-label counts; each method has its own "
         "when it is unset.",
     )
-    cutmix: float = Field(
-        0.5, ge=0, le=1, description="Share of the steps in which unlabelled frames get CutMix."
+    cutmix: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the steps (of the frames, in fixmatch and unimatch*) in which two "
+        "unlabelled frames are mixed; each method has its own when it is unset.",
     )
     teacher: Literal["auto", "ema", "self"] = Field(
         "auto",

@@ -22,6 +22,21 @@ def random_boxes(
     return place_boxes(box_height, box_width, height, width)
 
 
+def small_boxes(batch: int, height: int, width: int, device: torch.device) -> Tensor:
+    """Draw a box for each image that covers 2 to 40 % of it, evenly distributed (UniMatch).
+
+    Its aspect ratio, beside the image's, is 0.3 to 1 / 0.3 where that fits; a box of 40 % is then
+    as high or as wide as the image at a ratio of 2.5.
+
+    Returns:
+        (B, H, W) bool, true inside the box.
+    """
+    share = 0.02 + 0.38 * torch.rand(batch, device=device)
+    ratio = 0.3 ** (2 * torch.rand(batch, device=device) - 1)
+    box_height = (share * ratio).sqrt().clamp(max=1.0).maximum(share)
+    return place_boxes(box_height, share / box_height, height, width)
+
+
 def place_boxes(box_height: Tensor, box_width: Tensor, height: int, width: int) -> Tensor:
     """Place a box at random inside each image.
 

@@ -24,7 +24,7 @@ from edgeseg.methods.framework.pixel_selection import all_pixels
 WINDOW = 0.65  # of a frame's height and width; the boxes' intersection over union is then 0.12 to 1
 PLACES = 256  # sampled in the overlap of each frame, and as many in each window for negatives
 PROJECTION_DIM = 128
-WEIGHT, CONFIDENCE = 0.1, 0.75
+WEIGHT = 0.1
 
 
 class CAC(OnlineMethod):
@@ -36,7 +36,7 @@ class CAC(OnlineMethod):
         self.projector = nn.Sequential(
             nn.Linear(width, PROJECTION_DIM), nn.ReLU(), nn.Linear(PROJECTION_DIM, PROJECTION_DIM)
         )
-        self._confidence_threshold = context.confidence_threshold(CONFIDENCE)
+        self._confidence_threshold = context.confidence_threshold()
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

@@ -27,7 +27,6 @@ from edgeseg.methods.framework.views import PseudoTarget, cut_out, pseudo_target
 
 SHARPENING_TEMPERATURE = 0.5  # of the soft label
 CONTRAST_WEIGHT, CONTRAST_TEMPERATURE = 0.1, 0.1
-CONFIDENCE = 0.75  # least, of a pixel that is pulled or kept as a negative
 PLACES = 512  # pulled in each frame
 BANK_LENGTH, PUSHED, NEGATIVES = 2048, 256, 128  # kept, pushed and drawn for each class
 
@@ -44,7 +43,7 @@ class PC2Seg(OnlineMethod):
             target_source="self",
         )
         self.bank = MemoryBank(len(context.pixels), BANK_LENGTH, context.config.rep_dim)
-        self._confidence_threshold = context.confidence_threshold(CONFIDENCE)
+        self._confidence_threshold = context.confidence_threshold()
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from edgeseg.config import TrainConfig
+from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
@@ -65,9 +66,17 @@ class MethodContext:
     config: TrainConfig
     new_network: Callable[[], Network]
 
-    def confidence_threshold(self, default: float = 0.0) -> float:
-        """Least confidence of a pseudo-label: the configured one, else the method's `default`."""
-        return default if self.config.confidence is None else self.config.confidence
+    def confidence_threshold(self) -> float:
+        """Least confidence of a pseudo-label: the configured one, else the catalogue's."""
+        own = CATALOGUE[self.config.method].confidence
+        assert own is not None, f"the catalogue has no confidence for {self.config.method}"
+        return own if self.config.confidence is None else self.config.confidence
+
+    def mixing_chance(self) -> float:
+        """Share of the steps in which frames are mixed: the configured, else the catalogue's."""
+        own = CATALOGUE[self.config.method].cutmix
+        assert own is not None, f"the catalogue has no cutmix for {self.config.method}"
+        return own if self.config.cutmix is None else self.config.cutmix
 
 
 class Method(nn.Module, ABC):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.data.augment import cutout, strong_augment
-from edgeseg.data.cutmix import mix_boxes, random_boxes
+from edgeseg.data.cutmix import mix_boxes, random_boxes, small_boxes
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.entropy import entropy
 from edgeseg.losses.shared.resize import upsample
@@ -130,6 +130,17 @@ def cutmix(chance: float) -> MixRegion:
             return None
         height, width = target.size
         return random_boxes(len(target.valid), height, width, target.images.device)
+
+    return region
+
+
+def cutmix_by_frame(chance: float) -> MixRegion:
+    """UniMatch's CutMix: a box of 2 to 40 % of the area, in a share `chance` of the frames."""
+
+    def region(target: PseudoTarget) -> Tensor | None:
+        number, device = len(target.valid), target.images.device
+        box = small_boxes(number, *target.size, device)
+        return box & (torch.rand(number, device=device) < chance)[:, None, None]
 
     return region
 

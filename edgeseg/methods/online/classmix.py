@@ -1,7 +1,7 @@
 """ClassMix (Olsson et al., WACV 2021): half of a frame's classes are pasted into another frame.
 
-All pixels weigh the same, by the share of them that the teacher is confident of; below four classes
-a box takes the classes' place.
+It mixes in every step. All pixels weigh the same, by the share of them whose confidence reaches
+`confidence`; below four classes a box takes the classes' place.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from edgeseg.methods.framework.pixel_selection import weighted_by_confident_shar
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.methods.plugins import make_plugins
 
-CONFIDENCE = 0.968
-
 
 def classmix(context: MethodContext) -> Method:
     """A mean teacher with class-wise mixing."""
     return PseudoLabel(
         context,
         make_plugins(context),
-        select=weighted_by_confident_share(context.confidence_threshold(CONFIDENCE)),
-        mix_region=views.classmix(context.config.cutmix),
+        select=weighted_by_confident_share(context.confidence_threshold()),
+        mix_region=views.classmix(context.mixing_chance()),
     )

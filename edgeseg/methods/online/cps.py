@@ -35,7 +35,7 @@ class CPS(OnlineMethod):
             context,
             make_plugins(context, own_plugins),
             select=confident_pixels(context.confidence_threshold()),
-            mix_region=cutmix(1.0) if mixed else None,
+            mix_region=cutmix(context.mixing_chance()) if mixed else None,
         )
         self.second = context.new_network()
         self._mixed = mixed

@@ -1,7 +1,7 @@
 """CutMix-Seg (French et al., 2020): a mean teacher whose student sees two frames mixed by a box.
 
-It learns hard labels instead of minimizing the paper's squared error; with `confidence`, labels
-below it are ignored.
+It mixes in every step, and learns hard labels instead of minimizing the paper's squared error; with
+`confidence`, labels below it are ignored.
 """
 
 from __future__ import annotations
@@ -19,5 +19,5 @@ def cutmix_mt(context: MethodContext) -> Method:
         context,
         make_plugins(context),
         select=confident_pixels(context.confidence_threshold()),
-        mix_region=cutmix(context.config.cutmix),
+        mix_region=cutmix(context.mixing_chance()),
     )

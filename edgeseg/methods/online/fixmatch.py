@@ -1,6 +1,7 @@
 """FixMatch for segmentation (Sohn et al., 2020), the method that UniMatch extends.
 
-The student's own confident labels of the clean frame are its targets on the strong view.
+The student's own labels of the clean frame are its targets on the strong view, mixed as UniMatch
+mixes. Unless `confidence` says another, all labels count (see `unimatch.py`).
 """
 
 from __future__ import annotations
@@ -8,10 +9,8 @@ from __future__ import annotations
 from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import confident_pixels
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
-from edgeseg.methods.framework.views import cutmix
+from edgeseg.methods.framework.views import cutmix_by_frame
 from edgeseg.methods.plugins import make_plugins
-
-CONFIDENCE = 0.95
 
 
 def fixmatch(context: MethodContext) -> Method:
@@ -19,7 +18,7 @@ def fixmatch(context: MethodContext) -> Method:
     return PseudoLabel(
         context,
         make_plugins(context),
-        select=confident_pixels(context.confidence_threshold(CONFIDENCE)),
-        mix_region=cutmix(context.config.cutmix),
+        select=confident_pixels(context.confidence_threshold()),
+        mix_region=cutmix_by_frame(context.mixing_chance()),
         target_source="self",
     )

@@ -17,13 +17,12 @@ from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.methods.framework.feature_perturbation import adversarial_noise
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
-from edgeseg.methods.framework.pixel_selection import PixelWeights, step_result
+from edgeseg.methods.framework.pixel_selection import PixelSelector, PixelWeights, step_result
 from edgeseg.methods.framework.plugin import StepContext
 from edgeseg.methods.framework.views import PseudoTarget, cutmix
 from edgeseg.methods.plugins import make_plugins
 from edgeseg.models import Network, Output
 
-CONFIDENCE = 0.6
 TOP_CLASSES = 7
 TURNS = 20  # of the teachers in a run; in the paper they change every epoch of footage
 XI, RADIUS = 0.1, 2.0  # lengths of the power iteration's step and of the noise
@@ -36,8 +35,8 @@ class PSMT(OnlineMethod):
         super().__init__(
             context,
             make_plugins(context),
-            select=_weighted_by_confidence,
-            mix_region=cutmix(context.config.cutmix),
+            select=_weighted_by_confidence(context.confidence_threshold()),
+            mix_region=cutmix(context.mixing_chance()),
         )
         self.pair = nn.ModuleList(
             copy.deepcopy(context.student).requires_grad_(False).eval() for _ in range(2)
@@ -113,9 +112,12 @@ class PSMT(OnlineMethod):
         update_ema(self._teachers()[moving], self.student, min(1 - 1 / (step + 1), self.ema))
 
 
-def _weighted_by_confidence(target: PseudoTarget, progress: float) -> PixelWeights:
-    confident = target.valid & (target.confidence >= CONFIDENCE)
-    return PixelWeights(confident * target.confidence, confident.sum().float())
+def _weighted_by_confidence(threshold: float) -> PixelSelector:
+    def select(target: PseudoTarget, progress: float) -> PixelWeights:
+        confident = target.valid & (target.confidence >= threshold)
+        return PixelWeights(confident * target.confidence, confident.sum().float())
+
+    return select
 
 
 def psmt(context: MethodContext) -> Method:

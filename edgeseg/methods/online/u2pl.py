@@ -3,7 +3,7 @@
 Reliable pixels, those of low entropy, are pseudo-labels (`framework/pixel_selection.py`); the
 others still tell a contrastive loss which classes they are not (`plugins/u2pl_contrast.py`, whose
 formulas are in `losses/u2pl_contrastive.py`). Labels and entropies come from the clean view in eval
-mode.
+mode. Frames are mixed in half of the steps, as in the official code; on AEL in all, as AEL does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def u2pl(context: MethodContext) -> Method:
         context,
         make_plugins(context, ["u2pl_contrast"]),
         select=low_entropy_pixels(context.config.u2pl),
-        mix_region=cutmix(context.config.cutmix),
+        mix_region=cutmix(context.mixing_chance()),
     )
 
 
@@ -34,5 +34,5 @@ def u2pl_ael(context: MethodContext) -> Method:
         context,
         make_plugins(context, ["ael", "u2pl_contrast"]),
         select=all_pixels,
-        mix_region=cutmix(context.config.cutmix),
+        mix_region=cutmix(context.mixing_chance()),
     )

@@ -1,8 +1,8 @@
 """UniMatch V2 (Yang et al., 2024, arXiv 2410.10777): two strong views of complementary dropout.
 
-An EMA teacher labels. In half of the frames one view gets double of every channel of the encoder's
-features, and the other nothing of it. Meant for a DINOv2 encoder with a DPT decoder
-(`arch = "dpt"`), works with any.
+An EMA teacher labels; threshold and mixing are those of `unimatch.py`. In half of the frames one
+view gets double of every channel of the encoder's features, and the other nothing of it. Meant for
+a DINOv2 encoder with a DPT decoder (`arch = "dpt"`), works with any.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepR
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident_pixels, step_result
 from edgeseg.methods.framework.plugin import StepContext
-from edgeseg.methods.framework.views import cutmix
+from edgeseg.methods.framework.views import cutmix_by_frame
 from edgeseg.methods.plugins import make_plugins
-
-CONFIDENCE = 0.95
 
 
 class UniMatchV2(OnlineMethod):
@@ -28,8 +26,8 @@ class UniMatchV2(OnlineMethod):
         super().__init__(
             context,
             make_plugins(context),
-            select=confident_pixels(context.confidence_threshold(CONFIDENCE)),
-            mix_region=cutmix(context.config.cutmix),
+            select=confident_pixels(context.confidence_threshold()),
+            mix_region=cutmix_by_frame(context.mixing_chance()),
         )
         # A ViT's levels are equally wide and share the draw of channels.
         self._shared = context.config.arch == "dpt"

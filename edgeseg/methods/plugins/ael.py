@@ -28,6 +28,8 @@ from edgeseg.methods.framework.pixel_selection import PixelWeights, reweighted
 from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.framework.views import PseudoTarget
 
+MIXING_CHANCE = 1.0  # share of the steps with adaptive CutMix, unless train.cutmix says another
+
 
 class AEL(Plugin):
     """The confidence bank, and the four rules that follow from it."""
@@ -36,7 +38,8 @@ class AEL(Plugin):
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__()
-        self.settings, self.cutmix = context.config.ael, context.config.cutmix
+        self.settings, chance = context.config.ael, context.config.cutmix
+        self._mixing_chance = MIXING_CHANCE if chance is None else chance
         self.bank = ConfidenceBank(len(context.pixels), self.settings.keep)
         uncommon = uncommon_classes(context.pixels, self.settings.common)
         self.register_buffer("rare", uncommon, persistent=False)
@@ -62,7 +65,7 @@ class AEL(Plugin):
     def mix_region(self, target: PseudoTarget) -> Tensor | None:
         """Adaptive CutMix: a box around a pixel of the class drawn with softmax(1 - g)."""
         batch, height, width = target.valid.shape
-        if float(torch.rand(())) >= self.cutmix:
+        if float(torch.rand(())) >= self._mixing_chance:
             return torch.zeros_like(target.valid)
         label = target.label.roll(-1, 0)
         drawn = draw_present_class(label, class_sampling_probabilities(self.bank.value, 1.0))
