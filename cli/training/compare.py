@@ -17,7 +17,8 @@ Methods = Annotated[
     str | None,
     typer.Option(
         help="Methods with commas between, or `all`; the method of edgeseg.toml if left out. "
-        "suponly is always in."
+        "suponly is always in. Settings in brackets make a further row: "
+        "'cutmix_mt,cutmix_mt[warmup=0.05],suponly[ema=0]'."
     ),
 ]
 Seeds = Annotated[int | None, typer.Option(help="Runs of each method, 3 if left out.")]
@@ -104,16 +105,21 @@ def choose_methods(text: str | None, obstacles: dict[str, str]) -> list[str]:
     """Return the methods asked for; none where the choice is left to the site.
 
     Args:
-        text: Names with commas between, "all", or None.
+        text: Names with commas between, "all" among them for every method, or None.
         obstacles: For every method the reason why it cannot work here, or an empty text.
     """
     from edgeseg.cli.shared.console import say
+    from edgeseg.compare.variants import split_variants
 
-    if text == "all":
+    chosen: list[str] = []
+    for name in split_variants(text or ""):
+        if name != "all":
+            chosen.append(name)
+            continue
         for reason in filter(None, obstacles.values()):
             say(f"left out: {reason}")
-        return [name for name, reason in obstacles.items() if not reason]
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
+        chosen += [method for method, reason in obstacles.items() if not reason]
+    return chosen
 
 
 def _print_result(result: ComparisonResult, *, as_json: bool) -> None:

@@ -79,14 +79,16 @@ def compare(
     """Train several methods over several seeds at one budget, and say which one to take on this
     site.
 
-    Every run is a process of its own that trains into `out/<method>-<seed>`. Table, curves and
+    Every run is a process of its own that trains into `out/<method>-<seed>` (a variant's into
+    `out/<method>+<setting>+...-<seed>`). Table, curves and
     recommendation stand in `out/report.html`, `out/table.csv` and `out/metrics.json`. A run that
     fails is told in the result, the others go on.
 
     Args:
         site: The site whose frames are trained on and measured.
-        methods: Names of methods; the site's own if left out. "suponly", trained on the labels
-            alone, is always among them: it is what the others have to beat.
+        methods: Names of methods; the site's own if left out. Settings in brackets make a variant,
+            a further row: "cutmix_mt[warmup=0.05]". "suponly", trained on the labels alone, is
+            always among them: it is what the others have to beat.
         seeds: Runs of each method, with the seeds `config.seed`, `config.seed + 1`, ...; if left
             out 3, or as many as the comparison that is resumed has.
         config: The settings of every run; its method is ignored but where `methods` is empty.
@@ -167,7 +169,7 @@ def run_comparison(
                         report.say(f"{job.name}: mIoU {run.last:.2f}")
                     else:
                         reason = reason or "it ended without a result"
-                        failed[job.config.method, job.config.seed] = reason
+                        failed[job.method, job.config.seed] = reason
                         report.say(f"{job.name} failed: {reason}")
                     _write_results(plan, out, setup, finished, failed, over=False)
         except KeyboardInterrupt:
@@ -186,7 +188,7 @@ def run_comparison(
 
 
 def _read_result(job: TrainingJob) -> ComparedRun | None:
-    return read_run(job.out, job.config.method, job.config.seed)
+    return read_run(job.out, job.method, job.config.seed)
 
 
 def _write_results(

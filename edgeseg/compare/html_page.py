@@ -20,6 +20,7 @@ from edgeseg.compare.results import (
     find_method,
     rare_classes,
 )
+from edgeseg.compare.variants import base_method
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.html_report import HtmlReport, Series
@@ -72,7 +73,7 @@ def _add_headline(
     baseline = find_method(finished, SUPERVISED_ONLY)
     if chosen is not None:
         tiles = [(chosen.method, "recommended"), (f"{chosen.mean:.1f}", "its mIoU on val")]
-        best = next((result for result in finished if result is not baseline), None)
+        best = _best_rival(finished)
         if baseline is not None and best is not None:
             shown = best if chosen is baseline else chosen
             gain = f"{shown.mean - baseline.mean:+.1f}"
@@ -87,6 +88,12 @@ def _add_headline(
     _add_frame_chance(page, finished, chosen, baseline)
 
 
+def _best_rival(finished: Sequence[MethodResult]) -> MethodResult | None:
+    """Return the best method that is no floor."""
+    rivals = (each for each in finished if base_method(each.method) != SUPERVISED_ONLY)
+    return next(rivals, None)
+
+
 def _add_frame_chance(
     page: HtmlReport,
     finished: Sequence[MethodResult],
@@ -98,7 +105,7 @@ def _add_frame_chance(
     """
     rival = chosen
     if chosen is baseline:
-        rival = next((result for result in finished if result is not baseline), None)
+        rival = _best_rival(finished)
     if rival is None or baseline is None:
         return
     rival_counts, baseline_counts = rival.counts(), baseline.counts()
@@ -256,7 +263,7 @@ def _add_settings(page: HtmlReport, setup: ComparisonSetup) -> None:
     page.table(["machine", ""], [[name, value] for name, value in setup.machine.items()])
     page.paragraph(
         "Common to all runs; the file `config.toml` in the folder of each holds all of its "
-        "configuration."
+        "configuration, with the settings of its own that stand in brackets behind a method."
     )
     values = _flatten(setup.config.model_dump(mode="json", exclude={"method", "seed"}), "train")
     page.table(["key", "value"], [[name, str(value)] for name, value in values])

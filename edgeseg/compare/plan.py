@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeseg.compare.results import SUPERVISED_ONLY
+from edgeseg.compare.variants import MethodVariant, parse_variant, variant_folder_name
 from edgeseg.compare.worker import TrainingJob
-from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, validate_config
+from edgeseg.config import METHOD_NAMES, TrainConfig, validate_config
 from edgeseg.config.method_catalogue import CATALOGUE, check_method
 from edgeseg.data.site_needs import require_usable_labels
 from edgeseg.errors import ConfigError, TrainError
@@ -27,7 +28,7 @@ class ComparisonPlan:
 
     Attributes:
         config: The settings of every run; its method is of no account.
-        methods: Names of methods.
+        methods: Names of methods, maybe with settings of their own (`MethodVariant.name`).
         seeds: The number of runs of each.
         parallel_runs: Runs at a time.
         threads: CPU threads of each run, 0 for torch's own choice.
@@ -50,18 +51,31 @@ class ComparisonPlan:
             out: The folder of the comparison.
         """
         seeds = range(self.config.seed, self.config.seed + self.seeds)
+        variants = [parse_variant(name, self.config) for name in self.methods]
         return [
             TrainingJob(
-                root, self._run_config(method, seed), out / f"{method}-{seed}", self.threads
+                root,
+                run_config(self.config, variant, seed),
+                out / f"{variant_folder_name(variant.name)}-{seed}",
+                self.threads,
+                variant=variant.name,
             )
             for seed in seeds
-            for method in self.methods
+            for variant in variants
         ]
 
-    def _run_config(self, method: str, seed: int) -> TrainConfig:
-        own = {"method": method, "seed": seed, "plugins": _plugins(self.config, method)}
-        table = self.config.model_dump(mode="json") | own
-        return validate_config(TrainConfig, table, "the comparison")
+
+def run_config(config: TrainConfig, variant: MethodVariant, seed: int) -> TrainConfig:
+    """Return the settings of one run.
+
+    Args:
+        config: The settings that all runs have in common.
+        variant: The method with its own ones.
+        seed: The seed of the run.
+    """
+    plugins = _plugins(config, variant.method)
+    common = config.model_dump(mode="json") | {"seed": seed, "plugins": plugins}
+    return validate_config(TrainConfig, variant.table(common), variant.name)
 
 
 def plan_comparison(
@@ -78,7 +92,7 @@ def plan_comparison(
     Args:
         site: The site.
         config: The settings of every run.
-        methods: Names or aliases of methods.
+        methods: Names or aliases of methods, maybe with settings of their own in brackets.
         seeds: Runs of each method.
         jobs: Runs at a time.
         threads: CPU threads of each run, 0 to share the cores among `jobs`.
@@ -89,39 +103,35 @@ def plan_comparison(
         DataError: The site lacks labels or footage, or its labels teach or judge nothing.
         TrainError: The network cannot be built, or a method cannot work here.
     """
-    full_names = (ALIASES.get(name, name) for name in methods)
-    chosen = tuple(dict.fromkeys([SUPERVISED_ONLY, *full_names]))  # each once, in order
-    _check_numbers(config, chosen, seeds, jobs, threads)
+    variants = [parse_variant(name, config) for name in (SUPERVISED_ONLY, *methods)]
+    chosen = {variant.name: variant for variant in variants}  # each once, in order
+    _check_numbers(config, seeds, jobs, threads)
     classes = len(site.config.classes)
-    for name in chosen:
-        check_method(name, _plugins(config, name), classes)
-    refuse_frozen_random_encoder(config, None)
+    settings = [run_config(config, variant, config.seed) for variant in chosen.values()]
+    for own in settings:
+        check_method(own.method, own.plugins, classes)
+        refuse_frozen_random_encoder(own, None)
     require_usable_labels(site, "val")
-    if len(chosen) > 1:
+    if any(own.method != SUPERVISED_ONLY for own in settings):
         site.require("unlabelled")
     # A network that cannot be built is told now and not by every run.
-    build_network(config.arch, config.encoder, classes, config.weights, size=config.imgsz)
+    for arch, encoder, weights in dict.fromkeys(
+        (own.arch, own.encoder, own.weights) for own in settings
+    ):
+        build_network(arch, encoder, classes, weights, size=config.imgsz)
     if threads == 0 and jobs > 1:
         threads = max(1, available_cores() // jobs)
     gpus = _visible_gpus() if jobs > 1 and config.device != "cpu" else ()
     without_method = config.model_copy(update={"method": SUPERVISED_ONLY})
-    return ComparisonPlan(without_method, chosen, seeds, jobs, threads, gpus)
+    return ComparisonPlan(without_method, tuple(chosen), seeds, jobs, threads, gpus)
 
 
-def _check_numbers(
-    config: TrainConfig, methods: Sequence[str], seeds: int, jobs: int, threads: int
-) -> None:
-    """Refuse names and numbers that make no comparison.
+def _check_numbers(config: TrainConfig, seeds: int, jobs: int, threads: int) -> None:
+    """Refuse numbers that make no comparison.
 
     Raises:
         ConfigError: There are some.
     """
-    unknown = [name for name in methods if name not in METHOD_NAMES]
-    if unknown:
-        raise ConfigError(
-            f"there is no method {' and no method '.join(unknown)}; choose among "
-            f"{', '.join(METHOD_NAMES)}"
-        )
     if seeds < 1:
         raise ConfigError(
             f"--seeds is {seeds} but every method needs one run at least; give 1 or more, 3 to "

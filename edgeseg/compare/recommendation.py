@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgeseg.compare.results import SUPERVISED_ONLY, MethodResult, find_method
 from edgeseg.compare.seed_noise import SeedNoise
+from edgeseg.compare.variants import base_method, is_floor_variant, is_variant
 
 CHEAPER_SHARE = 0.9  # share of the time of a step below which a method counts as cheaper
 FEW_LABELS = 20  # labelled frames
@@ -35,6 +36,9 @@ def recommend_method(results: Sequence[MethodResult], causes: Sequence[str] = ()
     """Recommend the best by mean mIoU of the methods that beat "suponly" by more than noise, or a
     cheaper one as good as it.
 
+    "suponly" with settings of its own is another floor: the gain over it is told, but it is no
+    rival, and neither widens the interval of chance nor is recommended.
+
     Args:
         results: The methods, in any order; one of which a run failed is left out.
         causes: What may have kept footage from helping on this site (`find_causes`).
@@ -50,11 +54,14 @@ def recommend_method(results: Sequence[MethodResult], causes: Sequence[str] = ()
             "whether the footage helped"
         )
         return Recommendation(best, (reason,), None)
-    rivals = [result for result in by_mean if result is not baseline and not result.failed]
-    gaps = [_tell_left_out(each) for each in by_mean if each is not baseline and each.failed]
+    floors = [result for result in by_mean if is_floor_variant(result.method)]
+    others = [result for result in by_mean if result is not baseline and result not in floors]
+    rivals = [result for result in others if not result.failed]
+    gaps = [_tell_left_out(result) for result in others if result.failed]
     if not rivals:
         reason = f"only {SUPERVISED_ONLY} finished, so there is nothing to compare it with"
-        return Recommendation(SUPERVISED_ONLY, (reason, *gaps), None)
+        shown = _explain_floors(baseline, floors)
+        return Recommendation(SUPERVISED_ONLY, (reason, *shown, *gaps), None)
 
     noise = SeedNoise.estimate([baseline, *rivals])
     rule = f"the rule: {noise.explain()}"
@@ -66,7 +73,8 @@ def recommend_method(results: Sequence[MethodResult], causes: Sequence[str] = ()
     if not proven:
         gain = best_rival.mean - baseline.mean
         sentences = _explain_baseline(best_rival, gain, limit, causes)
-        return Recommendation(SUPERVISED_ONLY, (*sentences, *gaps, rule), limit)
+        shown = _explain_floors(baseline, floors)
+        return Recommendation(SUPERVISED_ONLY, (*sentences, *shown, *gaps, rule), limit)
     peers = [
         rival for rival in proven if best_rival.mean - rival.mean <= noise.margin(best_rival, rival)
     ]
@@ -74,7 +82,8 @@ def recommend_method(results: Sequence[MethodResult], causes: Sequence[str] = ()
     if chosen.seconds_per_step > CHEAPER_SHARE * best_rival.seconds_per_step:
         chosen = best_rival
     sentences = _explain_choice(chosen, best_rival, baseline, rivals, peers, noise)
-    return Recommendation(chosen.method, (*sentences, *gaps, rule), limit)
+    shown = _explain_floors(chosen, floors)
+    return Recommendation(chosen.method, (*sentences, *shown, *gaps, rule), limit)
 
 
 def _tell_left_out(result: MethodResult) -> str:
@@ -83,6 +92,29 @@ def _tell_left_out(result: MethodResult) -> str:
         f"left out is {result.method}: {len(result.failed)} of its {planned} runs failed; "
         "`edgeseg compare --resume` tries them again"
     )
+
+
+def _explain_floors(chosen: MethodResult, floors: Sequence[MethodResult]) -> list[str]:
+    """Return how `chosen` stands to variants of "suponly", and what a better one means.
+
+    Args:
+        chosen: The recommended method.
+        floors: The variants, best mean first.
+    """
+    if not floors:
+        return []
+    gains = [f"{chosen.mean - floor.mean:+.1f} over {floor.method}" for floor in floors]
+    sentences = [
+        f"{chosen.method} beside other floors: {', '.join(gains)} (they show what a gain is "
+        "counted from and are not recommended themselves)"
+    ]
+    better = floors[0]
+    if better.mean > chosen.mean:
+        sentences.append(
+            f"{better.method} has the higher mean: give its settings to all rows, in [train] or "
+            "with --set, and compare again"
+        )
+    return sentences
 
 
 def _explain_choice(
@@ -108,6 +140,11 @@ def _explain_choice(
         f"take {chosen.method}: {gain:+.1f} points over {SUPERVISED_ONLY}, and "
         f"{noise.margin(chosen, baseline):.1f} could be chance"
     ]
+    if is_variant(chosen.method):
+        sentences.append(
+            "its settings in brackets are keys of [train]: put them into edgeseg.toml, with "
+            f'method = "{base_method(chosen.method)}", and later runs have them too'
+        )
     if chosen is not best:
         share = chosen.seconds_per_step / best.seconds_per_step
         sentences.append(

@@ -39,6 +39,7 @@ class TrainingJob:
         threads: CPU threads for torch, 0 for its own choice.
         gpu: The one GPU that the run may see, as `CUDA_VISIBLE_DEVICES` names it; empty leaves that
             variable alone.
+        variant: The name of the method with the settings of its own, if it has some.
     """
 
     root: Path
@@ -46,11 +47,17 @@ class TrainingJob:
     out: Path
     threads: int
     gpu: str = ""
+    variant: str = ""
+
+    @property
+    def method(self) -> str:
+        """The method with the settings of its own, as the table has it."""
+        return self.variant or self.config.method
 
     @property
     def name(self) -> str:
         """The name of the run for people."""
-        return f"{self.config.method} seed {self.config.seed}"
+        return f"{self.method} seed {self.config.seed}"
 
 
 class PipeReporter:

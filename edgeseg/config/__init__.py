@@ -10,6 +10,7 @@ from edgeseg.config.loading import (
     apply_overrides,
     load_config,
     load_saved_config,
+    parse_setting,
     to_toml,
     validate_config,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "load_config",
     "load_saved_config",
     "method_catalogue",
+    "parse_setting",
     "reference",
     "template",
     "to_toml",

@@ -79,16 +79,21 @@ def _override(table: dict[str, Any], text: str) -> None:  # Any: TOML values
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {text!r} is not KEY=VALUE; write it like --set train.steps=2000")
-    try:
-        value = tomllib.loads(f"value = {raw}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = raw  # a bare word: a string without its quotes
+    value = parse_setting(raw)
     *parents, last = key.strip().split(".")
     for name in parents:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             raise ConfigError(f"--set {text!r}: {name} is no table; see edgeseg.toml for the keys")
     table[last] = value
+
+
+def parse_setting(raw: str) -> Any:  # Any: TOML values
+    """Return the TOML value that `raw` is, or `raw` itself: a bare word needs no quotes."""
+    try:
+        return tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return raw
 
 
 def validate_config(

@@ -119,7 +119,7 @@ class LoopConfig(Section):
         ge=0,
         lt=1,
         description="Momentum of the exponential moving average of the weights, which is the "
-        "teacher and the model that is evaluated and shipped.",
+        "teacher and the model that is evaluated and shipped; 0 takes the trained network itself.",
     )
     eval_every: Annotated[int, Unit("steps")] = Field(
         200, ge=1, description="Distance between two evaluations on the val frames."

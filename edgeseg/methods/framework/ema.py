@@ -65,3 +65,10 @@ def update_ema(average: Network, student: Network, momentum: float) -> None:
     """Move the weights of `average`: momentum * average + (1 - momentum) * student."""
     current = [parameter.detach() for parameter in student.parameters()]
     torch._foreach_lerp_(list(average.parameters()), current, 1 - momentum)
+
+
+@torch.no_grad()
+def copy_statistics(average: Network, student: Network) -> None:
+    """Give `average` the statistics of the student's batch norms in place of its own."""
+    for own, current in zip(average.buffers(), student.buffers()):
+        own.copy_(current)

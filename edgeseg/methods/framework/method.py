@@ -19,7 +19,7 @@ from edgeseg.config import TrainConfig
 from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy
 from edgeseg.losses.shared.resize import upsample
-from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
+from edgeseg.methods.framework.ema import BatchNormTracker, copy_statistics, update_ema
 from edgeseg.models import MEAN, STD, Network, Output
 
 
@@ -155,9 +155,12 @@ class Method(nn.Module, ABC):
     def after_step(self, step: int) -> None:
         """Move the teacher's weights after the optimizer's step number `step`, from 0.
 
-        The momentum min(1 - 1 / (step + 1), ema) forgets the first weights at once.
+        The momentum min(1 - 1 / (step + 1), ema) forgets the first weights at once. With ema 0 the
+        teacher is the student itself, its statistics too, as in the papers' supervised rows.
         """
         update_ema(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
+        if self.ema == 0:
+            copy_statistics(self.teacher, self.student)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from edgeseg.methods import METHODS
+from edgeseg.methods import METHODS, Batch
 from tests.helpers.methods import method_context
 
 
@@ -62,3 +62,27 @@ def test_one_frame_at_a_time_leaves_the_statistics_finite() -> None:
             torch.rand(1, 3, 64, 64)
         )  # one pixel is left where the decoder pools over the image
     assert all(bool(torch.isfinite(buffer).all()) for buffer in method.teacher.buffers())
+
+
+def test_with_ema_0_the_student_itself_is_evaluated() -> None:
+    torch.manual_seed(0)
+    method = METHODS["suponly"](method_context(3, ema=0.0)).train()
+    optimizer = torch.optim.SGD(method.student.parameters(), 0.01)
+    images, masks = torch.rand(4, 3, 64, 64), torch.randint(0, 3, (4, 64, 64))
+    batch = Batch(images, masks, torch.ones(4, 64, 64, dtype=torch.bool))
+    for step in range(3):
+        optimizer.zero_grad()
+        method(batch, None, 0.5).loss.backward()
+        optimizer.step()
+        method.after_step(step)
+    method.eval()
+    with torch.no_grad():
+        ours, theirs = (
+            network(method.normalize(images)).logits for network in (method.teacher, method.student)
+        )
+    assert torch.equal(ours, theirs)
+
+
+def test_without_class_balance_all_classes_weigh_alike() -> None:
+    context = method_context(3, torch.tensor([900.0, 99.0, 1.0]), class_balance=0.0)
+    assert torch.equal(METHODS["suponly"](context).class_weight, torch.ones(3))
