@@ -138,7 +138,9 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     if as_json:
         print(to_json({"run": str(result.path), **result.metrics}))
     table = Table(*table_header(result.methods), title="val after the last step")
-    table.columns[0].no_wrap = True
+    table.columns[0].overflow = "fold"  # long settings give way, figures do not
+    for column in table.columns[1:]:
+        column.no_wrap = True
     for column in table.columns[1:-1]:
         column.justify = "right"
     for line in table_cells(result.methods, result.rare_classes):

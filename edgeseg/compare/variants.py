@@ -4,6 +4,7 @@ comparison beside the methods as the site has them.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import re
@@ -51,10 +52,10 @@ class MethodVariant:
 
     def table(self, common: Mapping[str, Any]) -> dict[str, Any]:  # Any: TOML values
         """Return the table [train] of its runs: its own settings laid over the common ones."""
-        table = json.loads(json.dumps(common)) | {"method": self.method}
+        table: dict[str, Any] = copy.deepcopy(dict(common)) | {"method": self.method}
         for key, value in self.settings:
             *parents, last = key.split(".")
-            inner = table
+            inner: dict[str, Any] = table
             for parent in parents:
                 inner = inner[parent]
             inner[last] = value

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
-from edgeseg.cli.training.compare import choose_methods
+from edgeseg.cli.shared.console import console
+from edgeseg.cli.training.compare import _print_result, choose_methods
+from edgeseg.compare.comparison import ComparisonResult
 from edgeseg.compare.comparison_folder import claim_folder, load_stored_plan
 from edgeseg.compare.plan import plan_comparison
 from edgeseg.compare.recommendation import recommend_method
@@ -113,6 +116,18 @@ def test_a_network_that_cannot_be_built_is_told_before_anything_is_trained(site:
 def test_floors_with_other_settings_need_no_footage(site: Site) -> None:
     site.save_frames([frame for frame in site.frames() if frame.split != "unlabelled"])
     assert len(plan_comparison(site, tiny_config(), ["suponly[ema=0]"], 1).methods) == 2
+
+
+def test_a_long_name_does_not_cut_the_figures_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(console, "_width", 80)
+    rows = [method_result("suponly", [50, 51]), method_result(f"a[weights={'w' * 90}]", [60, 61])]
+    recommendation = recommend_method(rows)
+    result = ComparisonResult(tmp_path, rows, recommendation, ["c0"], {}, None)
+    _print_result(result, as_json=False)
+    shown = capsys.readouterr().err
+    assert "│ 50.50 │ 0.71 │" in shown and "│ 60.50 │ 0.71 │ +10.00 │" in shown
 
 
 # The recommendation.
