@@ -60,7 +60,7 @@ from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, 
 from edgeseg.export.student_benchmark import benchmark_images, fit_batch_norms
 from edgeseg.export.tensorrt.checklist import run_static_checks
 from edgeseg.export.tensorrt.library_check import AskedFiles, ask_libraries
-from edgeseg.models import MEAN, STD, Network, build_network
+from edgeseg.models import Network, build_network
 from edgeseg.models.student_networks import STUDENTS, Student
 from edgeseg.models.vit import Size
 
@@ -261,8 +261,9 @@ def _layout(model: ModelProto) -> Layout:
 
 
 def _export(network: Network, size: Size, batch: int) -> tuple[ModelProto, Interface]:
+    mean, std = network.normalization
     interface = Interface(
-        height=size[0], width=size[1], classes=CLASSES, mean=MEAN, std=STD, batch=batch
+        height=size[0], width=size[1], classes=CLASSES, mean=mean, std=std, batch=batch
     )
     return fold_std(canonicalize_names(lower(export_network(network, *size, batch))), interface)
 

@@ -35,7 +35,7 @@ from edgeseg.export.onnxruntime_cpu.kernel_report import (
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.imaging.array_types import Image
-from edgeseg.models import MEAN, STD, Network, build_network
+from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import read_card
 from edgeseg.models.student_networks import Student
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -107,7 +107,6 @@ def benchmark_students(
     """
     report = report or NullReporter()
     height, width = images[0].shape[:2]
-    interface = Interface(height=height, width=width, classes=classes, mean=MEAN, std=STD)
     networks = []
     # all are built before the first is quantized: a wrong name should not cost minutes
     for student in students:
@@ -117,6 +116,8 @@ def benchmark_students(
     for student, network in zip(students, networks):
         report.start(f"writing {student.arch} with {student.encoder}", None)
         fit_batch_norms(network, images)
+        mean, std = network.normalization
+        interface = Interface(height=height, width=width, classes=classes, mean=mean, std=std)
         files.append(_write_files(network, interface, images, threads))
     report.start("timing, all in one race", None)
     graphs: dict[str, bytes] = {}
@@ -179,7 +180,7 @@ def fit_batch_norms(network: Network, images: Sequence[Image]) -> None:
 
     Otherwise the activations of random weights vanish or explode.
     """
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = network.normalization.tensors()
     batch: Tensor = (
         torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255 - mean
     ) / std

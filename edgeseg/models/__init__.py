@@ -4,7 +4,8 @@ Encoders are timm's, decoders those of segmentation-models-pytorch and of this p
 """
 
 from edgeseg.models.factory import build_network
-from edgeseg.models.network import MEAN, STD, Network, Output
+from edgeseg.models.network import Network, Output
+from edgeseg.models.pretrained.normalization import MEAN, STD
 
 __all__ = [
     "MEAN",
@@ -14,5 +15,6 @@ __all__ = [
     "atrous_rates",
     "build_network",
     "model_files",
+    "pretrained",
     "student_networks",
 ]

@@ -15,7 +15,7 @@ import torch
 from edgeseg.errors import TrainError
 from edgeseg.models import ddrnet, stdc
 from edgeseg.models.network import Network
-from edgeseg.models.pretrained_weights import first_line
+from edgeseg.models.pretrained.weights_file import first_line
 from edgeseg.models.vit import Size, is_plain
 
 DPT, LRASPP = "dpt", "lraspp"  # decoders of this project for timm's encoders

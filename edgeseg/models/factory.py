@@ -28,7 +28,8 @@ from edgeseg.models.ddrnet import DDRNetDecoder
 from edgeseg.models.dpt import DPTDecoder
 from edgeseg.models.lraspp import LRASPPDecoder
 from edgeseg.models.network import Network
-from edgeseg.models.pretrained_weights import load_encoder_weights
+from edgeseg.models.pretrained.normalization import encoder_normalization
+from edgeseg.models.pretrained.weights_file import load_encoder_weights
 from edgeseg.models.stdc import STDCDecoder
 from edgeseg.models.vit import Size, ViTEncoder, is_plain, patch_size
 
@@ -46,7 +47,7 @@ def build_network(
     size: Size | None = None,
     rates: AtrousRates | None = None,
 ) -> Network:
-    """Build a network.
+    """Build a network, whose input is normalized as timm's weights of the encoder expect it.
 
     Args:
         arch: A name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for
@@ -88,6 +89,7 @@ def build_network(
             arch, encoder, size, first_error, was_built=network is not None, pretrained=pretrained
         ) from None
     network.atrous_rates = rates
+    network.normalization = encoder_normalization(encoder)
     if weights not in ("imagenet", "none"):
         load_encoder_weights(network.encoder, Path(weights), encoder)
     return network

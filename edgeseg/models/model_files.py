@@ -3,7 +3,7 @@
 The card says how to build the network and what to feed it.
 
 What a killed training goes on from is in `edgeseg.training.training_checkpoint`; pretrained weights
-of encoders are read by `edgeseg.models.pretrained_weights`.
+of encoders are read by `edgeseg.models.pretrained.weights_file`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
 from edgeseg.models.atrous_rates import OLD_RATES, AtrousRates
 from edgeseg.models.factory import build_network
-from edgeseg.models.network import MEAN, STD, Network
+from edgeseg.models.network import Network
+from edgeseg.models.pretrained.normalization import MEAN, STD, Color, Normalization
 
 WeightsName = Literal["best", "last"]
 
@@ -37,7 +38,7 @@ class ModelCard(Section):
         classes: Names and colors, by class id.
         height, width: Size that the network was trained and is evaluated at.
         fit: How frames of another shape come to that size.
-        mean, std: Normalization of RGB in 0..1.
+        mean, std: Normalization of RGB in 0..1; ImageNet's in older cards.
         atrous_rates: Dilation of DeepLab's context branches; see `built_rates`.
     """
 
@@ -48,14 +49,19 @@ class ModelCard(Section):
     height: int = Field(ge=32)
     width: int = Field(ge=32)
     fit: FitMode = "stretch"
-    mean: tuple[float, float, float] = MEAN
-    std: tuple[float, float, float] = STD
+    mean: Color = MEAN
+    std: Color = STD
     atrous_rates: AtrousRates | None = None
 
     @property
     def built_rates(self) -> AtrousRates:
         """The dilation to build with: older cards name none, and other decoders pass it over."""
         return self.atrous_rates or OLD_RATES
+
+    @property
+    def normalization(self) -> Normalization:
+        """The normalization that the network was trained with."""
+        return Normalization(self.mean, self.std)
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def load_model(
     module = build_network(
         card.arch, card.encoder, len(card.classes), "none", card.rep_dim, size, card.built_rates
     )
+    module.normalization = card.normalization
     load_weights(module, run / "weights" / f"{which}.safetensors")
     return LoadedModel(module.eval(), card)
 

@@ -16,9 +16,7 @@ from torch import Tensor, nn
 
 from edgeseg.errors import TrainError
 from edgeseg.models.atrous_rates import AtrousRates
-
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB in 0..1: what timm's encoders were trained with
-STD = (0.229, 0.224, 0.225)
+from edgeseg.models.pretrained.normalization import IMAGENET, Normalization
 
 
 class Output(NamedTuple):
@@ -36,11 +34,12 @@ class Output(NamedTuple):
 
 
 class Network(nn.Module):
-    """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB normalized with MEAN and STD.
+    """Encoder, decoder and heads; `forward` takes (B, 3, H, W) RGB, normalized.
 
     Attributes:
         frozen: Whether the encoder stays as it is; see `freeze_encoder`.
         atrous_rates: Dilation of DeepLab's context branches; None for other decoders.
+        normalization: What RGB in 0..1 is normalized with before `forward`.
     """
 
     def __init__(
@@ -53,6 +52,7 @@ class Network(nn.Module):
         self.rep_head = representation_head(classifier.in_channels, rep_dim) if rep_dim else None
         self.frozen = False
         self.atrous_rates: AtrousRates | None = None
+        self.normalization: Normalization = IMAGENET
 
     def freeze_encoder(self) -> None:
         """Leave the encoder as it is.

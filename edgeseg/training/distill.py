@@ -96,8 +96,11 @@ class Distillation(Method):
     Attributes:
         student: The edge model.
         teacher: Its moving average, as in every method; not the site model.
-        source: The site model.
+        source: The site model, whose input may be normalized in another way than the student's.
     """
+
+    source_mean: Tensor
+    source_std: Tensor
 
     def __init__(
         self, student: Network, pixels: Tensor, config: DistillConfig, site_model: Network
@@ -105,11 +108,19 @@ class Distillation(Method):
         super().__init__(student, pixels, config.ema, config.class_balance)
         self.temperature, self.kl_weight = config.temperature, config.kl_weight
         self.source = site_model.requires_grad_(False)  # its name in checkpoints
+        mean, std = site_model.normalization.tensors()
+        self.register_buffer("source_mean", mean, persistent=False)
+        self.register_buffer("source_std", std, persistent=False)
 
     def train(self, mode: bool = True) -> Distillation:
         super().train(mode)
         self.source.eval()
         return self
+
+    def normalize_for_source(self, images: Tensor) -> Tensor:
+        """Return RGB images 0..1 as the site model expects them."""
+        normalized = (images - self.source_mean) / self.source_std
+        return normalized.contiguous(memory_format=torch.channels_last)
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None
@@ -117,7 +128,7 @@ class Distillation(Method):
         self.teacher_forward(clean)
         valid = torch.cat([labelled.valid, unlabelled.valid])
         with torch.no_grad():
-            site_model_logits = self.source(self.normalize(clean)).logits
+            site_model_logits = self.source(self.normalize_for_source(clean)).logits
         logits = self.student(self.normalize(strong_augment(clean))).logits
         size = (logits.shape[2], logits.shape[3])
         valid = F.interpolate(valid[:, None].float(), size=size, mode="nearest-exact")[:, 0] > 0

@@ -117,6 +117,8 @@ def _assemble(
             height=config.imgsz[0],
             width=config.imgsz[1],
             fit=site.config.data.fit,
+            mean=method.student.normalization.mean,
+            std=method.student.normalization.std,
             atrous_rates=method.student.atrous_rates,
         ),
     )

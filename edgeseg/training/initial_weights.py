@@ -8,8 +8,7 @@ from edgeseg.config import LoopConfig
 from edgeseg.disk.stored_paths import find_stored_path, home_path
 from edgeseg.errors import TrainError
 from edgeseg.models import Network, build_network
-from edgeseg.models.atrous_rates import AtrousRates
-from edgeseg.models.model_files import load_weights, read_card
+from edgeseg.models.model_files import ModelCard, load_weights, read_card
 
 
 def build_initial_network(
@@ -29,9 +28,8 @@ def build_initial_network(
         TrainError: the network cannot be built, or the weights cannot be had.
     """
     weights = "none" if init else _find_weights(config.weights, root)
-    rates = built_rates(run) or (built_rates(init) if init else None)
-    network = build_network(
-        config.arch, config.encoder, classes, weights, rep_dim, config.imgsz, rates
+    network = _build_as_before(
+        config, classes, rep_dim, weights, begun_card(run) or (read_card(init) if init else None)
     )
     if init:
         load_initial_weights(network, init, config)
@@ -39,8 +37,17 @@ def build_initial_network(
     return network
 
 
-def built_rates(run: Path) -> AtrousRates | None:
-    """Return the dilation that a run's network has; None if the run has not begun.
+def build_as_trained(config: LoopConfig, classes: int, run: Path) -> Network:
+    """Build the network of a run, or of a stage of one, without its weights.
+
+    Raises:
+        TrainError: the network cannot be built, or the run's card is damaged.
+    """
+    return _build_as_before(config, classes, 0, "none", begun_card(run))
+
+
+def begun_card(run: Path) -> ModelCard | None:
+    """Return the card that says how a run's network was built; None if the run has not begun.
 
     A run in stages may have finished some of them and have no card of its own yet.
 
@@ -49,8 +56,24 @@ def built_rates(run: Path) -> AtrousRates | None:
     """
     for folder in (run, *sorted(run.glob("stages/*"))):
         if (folder / "model.json").exists():
-            return read_card(folder).built_rates
+            return read_card(folder)
     return None
+
+
+def _build_as_before(
+    config: LoopConfig, classes: int, rep_dim: int, weights: str, earlier: ModelCard | None
+) -> Network:
+    """Build a network with the dilation and the normalization of an earlier one, if there is one.
+
+    Weights from before go with them, whatever edgeseg takes by itself today.
+    """
+    rates = earlier.built_rates if earlier else None
+    network = build_network(
+        config.arch, config.encoder, classes, weights, rep_dim, config.imgsz, rates
+    )
+    if earlier:
+        network.normalization = earlier.normalization
+    return network
 
 
 def _find_weights(weights: str, root: Path) -> str:

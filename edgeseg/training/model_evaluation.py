@@ -23,8 +23,9 @@ from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.losses.entropy import entropy
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.metrics import Counts, confusion_matrix
-from edgeseg.models import MEAN, STD, Network
+from edgeseg.models import Network
 from edgeseg.models.model_files import LoadedModel, load_model
+from edgeseg.models.pretrained.normalization import Normalization
 from edgeseg.site import Frame, Site
 
 
@@ -112,15 +113,23 @@ def predict(
     Returns:
         (B, H, W) uint8 class ids and (B, h, w) float32 entropy 0..1, on the CPU.
     """
-    logits = module(normalize_images(images, device)).logits.float()
+    logits = module(normalize_images(images, module.normalization, device)).logits.float()
     mask = upsample(logits, images[0].shape[:2]).argmax(1).to(torch.uint8)
     return mask.cpu(), entropy(logits.softmax(1)).cpu()
 
 
-def normalize_images(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
-    """Stack (H, W, 3) uint8 RGB images as networks take them, (B, 3, H, W) float32."""
+def normalize_images(
+    images: Sequence[Image], normalization: Normalization, device: torch.device | str = "cpu"
+) -> Tensor:
+    """Stack (H, W, 3) uint8 RGB images as a network takes them, (B, 3, H, W) float32.
+
+    Args:
+        images: Of one size.
+        normalization: The network's.
+        device: Where the result is.
+    """
     batch = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = normalization.tensors(device)
     return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
 
 

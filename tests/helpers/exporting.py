@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from edgeseg.config.template import create_site
-from edgeseg.models import MEAN, STD, build_network
+from edgeseg.models import build_network
 from edgeseg.models.model_files import ModelCard, save_card, save_weights
 from edgeseg.site import Frame, Site, Split
 
@@ -74,7 +74,7 @@ def make_run(
     torch.manual_seed(0)
     network = build_network(arch, encoder, 3, size=(HEIGHT, WIDTH))
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    mean, std = network.normalization.tensors()
     network.train()
     for step in range(steps):
         images, masks = zip(*(picture(1000 + 6 * step + place) for place in range(6)))
@@ -89,7 +89,13 @@ def make_run(
     save_card(
         run,
         ModelCard(
-            arch=arch, encoder=encoder, classes=site.config.classes, height=HEIGHT, width=WIDTH
+            arch=arch,
+            encoder=encoder,
+            classes=site.config.classes,
+            height=HEIGHT,
+            width=WIDTH,
+            mean=network.normalization.mean,
+            std=network.normalization.std,
         ),
     )
     save_weights(run, "best", network.eval())

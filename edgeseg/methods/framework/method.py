@@ -20,7 +20,7 @@ from edgeseg.config.method_catalogue import CATALOGUE
 from edgeseg.losses.cross_entropy import class_weights, cross_entropy
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.ema import BatchNormTracker, copy_statistics, update_ema
-from edgeseg.models import MEAN, STD, Network, Output
+from edgeseg.models import Network, Output
 
 
 class Batch(NamedTuple):
@@ -116,8 +116,9 @@ class Method(nn.Module, ABC):
         self.ema = ema
         self._tracker = BatchNormTracker(self.teacher)
         self.register_buffer("class_weight", class_weights(pixels, class_balance))
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        mean, std = student.normalization.tensors()
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
 
     @abstractmethod
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
@@ -132,7 +133,7 @@ class Method(nn.Module, ABC):
         return self
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Return RGB images 0..1 as the network expects them."""
+        """Return RGB images 0..1 as the student expects them, and all networks built like it."""
         normalized = (images - self.mean) / self.std
         return normalized.contiguous(memory_format=torch.channels_last)
 

@@ -76,7 +76,7 @@ def predict_views(network: Network, image: Image, views: int, device: torch.devi
     Returns:
         (H, W) uint8.
     """
-    whole = normalize_images([image], device)
+    whole = normalize_images([image], network.normalization, device)
     size = (image.shape[0], image.shape[1])
     total = torch.zeros((), device=device)
     variants = [(scale, flipped) for scale in SCALES for flipped in (False, True)]

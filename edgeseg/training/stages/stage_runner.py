@@ -21,13 +21,13 @@ from edgeseg.distributed import barrier, rank, world_size
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.methods import Method, MethodContext
-from edgeseg.models import Network, build_network
+from edgeseg.models import Network
 from edgeseg.models.model_files import load_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Frame, Site
 from edgeseg.training.devices import trains_on_cuda
 from edgeseg.training.fit import TrainingSpec, fit
-from edgeseg.training.initial_weights import built_rates
+from edgeseg.training.initial_weights import build_as_trained
 from edgeseg.training.run_folder import RunResult
 from edgeseg.training.stages.pseudo_labelling import write_pseudo_labels
 from edgeseg.training.trainer import StepRange
@@ -135,15 +135,7 @@ class SiteStages:
 
     def network(self, weights: Path) -> Network:
         """See `Stages.network`."""
-        config = self.config
-        module = build_network(
-            config.arch,
-            config.encoder,
-            self.classes,
-            "none",
-            size=config.imgsz,
-            rates=built_rates(weights.parents[1]),
-        )
+        module = build_as_trained(self.config, self.classes, weights.parents[1])
         load_weights(module, weights)
         return module.requires_grad_(False).eval()
 
