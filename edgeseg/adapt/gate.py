@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.config import AdaptConfig
-from edgeseg.metrics import Counts, MiouGain, iou, miou, paired_bootstrap
+from edgeseg.metrics import Counts, MiouGain, explain_doubt, iou, miou, paired_bootstrap
 
 MIN_PIXEL_SHARE = 0.001  # share of the judged pixels from which the IoU of a class counts
 FOUND_IOU, LOST_IOU = 1.0, 0.1  # percent
@@ -76,7 +76,8 @@ class GateDecision:
 
     Attributes:
         promoted: Whether every check passed.
-        reason: One sentence; it names the checks that failed.
+        reason: One sentence; it names the checks that failed, and says where the gate frames are
+            too few to tell the two apart.
         frames: The number of gate frames.
         champion: Name, file, mIoU and FPS of the champion.
         challenger: The same of the challenger.
@@ -129,12 +130,15 @@ def judge_challenger(
         _check_lost(before, after, pixels, classes),
         _check_speed(challenger.fps, limits.min_fps),
     )
-    failed = [check.says for check in checks if not check.passed]
-    gain = f"{miou(old):.1f} -> {miou(new):.1f} mIoU on {len(challenger.counts)} gate frames"
+    failed = [check for check in checks if not check.passed]
+    frames = len(challenger.counts)
+    gain = f"{miou(old):.1f} -> {miou(new):.1f} mIoU on {frames} gate frames"
+    doubt = explain_doubt(difference, frames, "the challenger", "the champion", "gate")
+    told = [check.says for check in failed] or ["every check passed"]
     return GateDecision(
         promoted=not failed,
-        reason=f"{gain}; " + ("; ".join(failed) if failed else "every check passed"),
-        frames=len(challenger.counts),
+        reason="; ".join([gain, *told, *filter(None, [doubt])]),
+        frames=frames,
         champion=_summarize(champion),
         challenger=_summarize(challenger),
         difference=difference,

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from edgeseg.imaging.file_names import is_image
+from edgeseg.metrics import block_length
 from edgeseg.site import Frame
 
+MIN_DRAWN = 5  # blocks, of which a bootstrap can draw sets that differ
 Block = tuple[str, str, int]  # camera, source, number of the stretch of time
 
 
@@ -38,3 +40,22 @@ def nearest_in_time(frame: Frame, candidates: Sequence[Frame]) -> Frame:
         candidates,
         key=lambda candidate: (abs(candidate.time - frame.time), candidate.time, candidate.id),
     )
+
+
+def drawing_blocks(frames: Sequence[Frame], seconds: float) -> list[int]:
+    """Return the number of each frame's block, for intervals over frames that are alike.
+
+    The frames of a block (`block_of`) are drawn together. Where they make fewer than five, which
+    say nothing of the spread, neighbors in time are drawn together instead, as many as leave five:
+    20 frames of one minute are the blocks 0 0 0 0 1 1 1 1 2 ... 4.
+    """
+    blocks = [block_of(frame, seconds) for frame in frames]
+    if len(set(blocks)) >= MIN_DRAWN:
+        numbers = {block: number for number, block in enumerate(dict.fromkeys(blocks))}
+        return [numbers[block] for block in blocks]
+    length = block_length(len(frames))
+    order = sorted(range(len(frames)), key=lambda index: (blocks[index], frames[index].time, index))
+    numbered = [0] * len(frames)
+    for place, index in enumerate(order):
+        numbered[index] = place // length
+    return numbered

@@ -68,7 +68,7 @@ def test_a_better_challenger_is_promoted() -> None:
     decision = judge(frames((0.95, 0.95, 0.9)), frames((0.9, 0.9, 0.8)))
     assert decision.promoted
     assert decision.difference.low > 0
-    assert "every check passed" in decision.reason
+    assert decision.reason.endswith("every check passed")
 
 
 def test_an_equal_challenger_is_promoted() -> None:
@@ -94,6 +94,7 @@ def test_a_loss_beyond_max_drop_is_rejected_even_when_it_may_be_chance() -> None
     decision = judge(new, old, max_class_drop=100)
     assert decision.difference.mean < -0.2 < 0 < decision.difference.high
     assert failed(decision) == ["mean"]
+    assert "20 gate frames cannot tell the challenger from the champion" in decision.reason
 
 
 def test_a_small_loss_is_forgiven_only_while_it_may_be_chance() -> None:

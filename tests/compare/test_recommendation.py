@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgeseg.compare.recommendation import find_causes, recommend_method
-from edgeseg.compare.seed_noise import ASSUMED_SPREAD, SeedNoise, student_t_quantile
+from edgeseg.compare.seed_noise import ASSUMED_SPREAD, SeedNoise
+from edgeseg.metrics import student_t_quantile
 from tests.helpers.comparison import method_result
 
 

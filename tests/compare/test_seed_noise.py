@@ -7,7 +7,8 @@ import random
 import pytest
 
 from edgeseg.compare.recommendation import recommend_method
-from edgeseg.compare.seed_noise import SeedNoise, student_t_quantile
+from edgeseg.compare.seed_noise import SeedNoise
+from edgeseg.metrics import student_t_quantile
 from tests.helpers.comparison import method_result
 
 
