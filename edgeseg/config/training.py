@@ -64,8 +64,9 @@ class LoopConfig(Section):
     encoder: Encoder = "mobilenetv2_100"
     weights: str = Field(
         "imagenet",
-        description="Weights that the encoder starts from: imagenet (downloaded by timm), none, or "
-        "the path of a .safetensors file.",
+        description="Weights that the encoder starts from: imagenet (of an installed weight "
+        "package, see `edgeseg[weights]`, else downloaded by timm), none, or the path of a "
+        ".safetensors file.",
     )
     imgsz: Size = Field(
         (384, 512),

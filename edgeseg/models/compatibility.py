@@ -16,6 +16,7 @@ from edgeseg.errors import TrainError
 from edgeseg.models import ddrnet, stdc
 from edgeseg.models.network import Network
 from edgeseg.models.pretrained.weights_file import first_line
+from edgeseg.models.pretrained.weights_hub import no_download
 from edgeseg.models.vit import Size, is_plain
 
 DPT, LRASPP = "dpt", "lraspp"  # decoders of this project for timm's encoders
@@ -141,10 +142,7 @@ def misfit(
             "take another imgsz, or arch fpn, or an encoder such as resnet50"
         )
     if pretrained and isinstance(error, (RuntimeError, OSError)):
-        return TrainError(
-            f"the ImageNet weights of {encoder} could not be downloaded ({reason}); "
-            "set weights to a .safetensors file or to none"
-        )
+        return no_download(encoder, reason)
     advice = "take arch fpn or unet, or an encoder such as resnet50"
     if arch == DPT:
         advice = "take arch fpn, or an encoder such as vit_small_patch14_dinov2"

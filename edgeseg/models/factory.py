@@ -15,6 +15,7 @@ from edgeseg.errors import TrainError
 from edgeseg.models import lraspp
 from edgeseg.models.atrous_rates import STRIDES, AtrousRates, fitted_rates
 from edgeseg.models.compatibility import (
+    ARCHS,
     DPT,
     LRASPP,
     MISFIT_ERRORS,
@@ -29,7 +30,10 @@ from edgeseg.models.dpt import DPTDecoder
 from edgeseg.models.lraspp import LRASPPDecoder
 from edgeseg.models.network import Network
 from edgeseg.models.pretrained.normalization import encoder_normalization
+from edgeseg.models.pretrained.weight_packages import installed_package, load_package_weights
 from edgeseg.models.pretrained.weights_file import load_encoder_weights
+from edgeseg.models.pretrained.weights_hub import require_hub
+from edgeseg.models.pretrained.weights_terms import weights_origin
 from edgeseg.models.stdc import STDCDecoder
 from edgeseg.models.vit import Size, ViTEncoder, is_plain, patch_size
 
@@ -55,7 +59,8 @@ def build_network(
         encoder: A name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc
             and ddrnet have their own, such as stdc1_050.
         classes: Their number.
-        weights: "imagenet" (downloaded by timm), "none", or a safetensors file with timm's names.
+        weights: "imagenet" (of an installed weight package, else downloaded by timm), "none", or a
+            safetensors file with timm's names.
         rep_dim: Width of the representation head; 0 leaves it out.
         size: (height, width) that it must take; transformers are built for one, timm's own if left
             out.
@@ -64,8 +69,11 @@ def build_network(
     Raises:
         TrainError: an unknown name, parts or a size that do not fit, or weights that cannot be had.
     """
-    pretrained = weights == "imagenet"
-    check_own_network(arch, encoder, pretrained=pretrained)
+    check_own_network(arch, encoder, pretrained=weights == "imagenet")
+    package = installed_package(encoder) if weights == "imagenet" else None
+    pretrained = weights == "imagenet" and package is None
+    if pretrained and arch in ARCHS and timm.is_model(encoder):
+        require_hub(encoder)
     network, first_error = None, None
     rates = rates if arch in STRIDES and rates else fitted_rates(arch, size)
     for options in _encoder_options(arch, size):
@@ -90,7 +98,10 @@ def build_network(
         ) from None
     network.atrous_rates = rates
     network.normalization = encoder_normalization(encoder)
-    if weights not in ("imagenet", "none"):
+    network.weights_origin = weights_origin(encoder, weights, package)
+    if package:
+        load_package_weights(network.encoder, package, encoder)
+    elif weights not in ("imagenet", "none"):
         load_encoder_weights(network.encoder, Path(weights), encoder)
     return network
 
@@ -120,7 +131,7 @@ def _assemble(
             check_size(size, OWN_NETWORKS[arch].SIZE_MULTIPLE, arch, encoder)
         backbone, head = OWN_NETWORKS[arch].build_encoder_decoder(encoder)
         return _with_heads(backbone, head, classes, rep_dim)
-    imagenet = "imagenet" if pretrained else None
+    imagenet = True if pretrained else None  # smp warns of "imagenet"
     if arch == LRASPP:
         dilated = get_encoder(
             f"tu-{encoder}", weights=imagenet, output_stride=lraspp.STRIDE, **options

@@ -40,6 +40,7 @@ class ModelCard(Section):
         fit: How frames of another shape come to that size.
         mean, std: Normalization of RGB in 0..1; ImageNet's in older cards.
         atrous_rates: Dilation of DeepLab's context branches; see `built_rates`.
+        weights_origin: What the encoder started from and on what terms; empty in older cards.
     """
 
     arch: str
@@ -52,6 +53,7 @@ class ModelCard(Section):
     mean: Color = MEAN
     std: Color = STD
     atrous_rates: AtrousRates | None = None
+    weights_origin: str = ""
 
     @property
     def built_rates(self) -> AtrousRates:

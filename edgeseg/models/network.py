@@ -40,6 +40,7 @@ class Network(nn.Module):
         frozen: Whether the encoder stays as it is; see `freeze_encoder`.
         atrous_rates: Dilation of DeepLab's context branches; None for other decoders.
         normalization: What RGB in 0..1 is normalized with before `forward`.
+        weights_origin: What the encoder started from, in words; empty if that is not known.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Network(nn.Module):
         self.frozen = False
         self.atrous_rates: AtrousRates | None = None
         self.normalization: Normalization = IMAGENET
+        self.weights_origin = ""
 
     def freeze_encoder(self) -> None:
         """Leave the encoder as it is.

@@ -98,6 +98,9 @@ def _assemble(
 
     torch.manual_seed(config.seed)
     method = spec.make_method(pixels).to(memory_format=torch.channels_last)
+    if devices.is_main and spec.step_range.first == 0 and config.weights != "none":
+        origin = method.student.weights_origin
+        report.say(f"note: the encoder {config.encoder} comes from {origin or 'an earlier run'}")
     devices.synchronize_batch_norms(method)
     optimizer = make_optimizer(method, config)
 
@@ -120,6 +123,7 @@ def _assemble(
             mean=method.student.normalization.mean,
             std=method.student.normalization.std,
             atrous_rates=method.student.atrous_rates,
+            weights_origin=method.student.weights_origin,
         ),
     )
     method.to(devices.device)

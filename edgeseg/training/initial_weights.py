@@ -63,7 +63,7 @@ def begun_card(run: Path) -> ModelCard | None:
 def _build_as_before(
     config: LoopConfig, classes: int, rep_dim: int, weights: str, earlier: ModelCard | None
 ) -> Network:
-    """Build a network with the dilation and the normalization of an earlier one, if there is one.
+    """Build a network with dilation, normalization and origin of an earlier one, if there is one.
 
     Weights from before go with them, whatever edgeseg takes by itself today.
     """
@@ -73,6 +73,7 @@ def _build_as_before(
     )
     if earlier:
         network.normalization = earlier.normalization
+        network.weights_origin = earlier.weights_origin
     return network
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from edgeseg.disk.stored_paths import find_stored_path
 from edgeseg.models.model_files import ModelCard
+from edgeseg.models.pretrained.weights_terms import weights_origin
 from edgeseg.site import Site
 from edgeseg.version import __version__
 
@@ -68,8 +68,7 @@ def license_terms(site: Site, run: Path, card: ModelCard) -> list[str]:
     for path, subject in subjects:
         config = _read_config(path)
         encoder = str(config.get("encoder", card.encoder))
-        weights = str(config.get("weights", "unknown"))
-        sentences.append(f"{subject} {encoder} {_weights_terms(encoder, weights)}")
+        sentences.append(f"{subject} {encoder} started from {_origin(path, encoder, config)}.")
     return [
         *sentences,
         "The frames and masks are the site's own; edgeseg does not know on what terms they may be "
@@ -78,35 +77,14 @@ def license_terms(site: Site, run: Path, card: ModelCard) -> list[str]:
     ]
 
 
-def _weights_terms(encoder: str, weights: str) -> str:
-    if weights == "none":
-        return "started from random weights."
-    if weights == "unknown":
-        return "started from weights that the run does not name."
-    if weights != "imagenet":
-        return (
-            f"started from the weights file {Path(weights).name}, whose terms edgeseg does not "
-            "know."
-        )
-    tag, license = _timm_terms(encoder)
-    if tag and not re.search(r"in\d+k", tag):  # such as DINOv2's: other images
-        return f"started from timm's weights {tag} ({license})."
-    return (
-        f"started from timm's ImageNet weights ({license}); ImageNet's images were released for "
-        "non-commercial research, and whether that binds weights learned from them is disputed."
-    )
-
-
-def _timm_terms(encoder: str) -> tuple[str, str]:
-    """Return the tag of timm's default weights of an encoder, and what timm says of their terms."""
-    import timm  # noqa: PLC0415  # only a run that started from its weights needs it
-
-    config = timm.models.get_pretrained_cfg(encoder, allow_unregistered=True)
-    license = getattr(config, "license", None)
-    terms = "timm itself is Apache-2.0 and names no other license for them"
-    if license:
-        terms = f"license according to timm: {license}"
-    return str(getattr(config, "tag", None) or ""), terms
+def _origin(run: Path, encoder: str, config: dict[str, Any]) -> str:  # Any: TOML values
+    """What a run's encoder started from: as its card says, or as far as its configuration does."""
+    said = _read_json(run / "model.json").get("weights_origin")
+    if said:
+        return str(said)
+    if "weights" not in config:
+        return "weights that the run does not name"
+    return weights_origin(encoder, str(config["weights"]))
 
 
 def _method(run: Path) -> str:

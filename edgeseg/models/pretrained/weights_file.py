@@ -28,8 +28,6 @@ def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
     Raises:
         TrainError: it is missing, no safetensors file, or does not fit.
     """
-    model = encoder.model
-    assert isinstance(model, nn.Module)
     try:
         with library_path(path) as file_name:
             state = load_file(file_name)
@@ -42,17 +40,34 @@ def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
             f"{path} is no safetensors file ({first_line(error)}); "
             "convert the weights with timm first"
         ) from None
+    load_encoder_state(encoder, state, name, path)
+
+
+def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: object) -> None:
+    """Load tensors with timm's names, or with Meta's for DINOv2, into an encoder.
+
+    Args:
+        encoder: The encoder; `encoder.model` is timm's.
+        state: The tensors. What the encoder does not have, such as a classifier, is left out.
+        name: Name of the encoder, for messages.
+        origin: Where the tensors are from, for messages.
+
+    Raises:
+        TrainError: they do not fit, or some are missing.
+    """
+    model = encoder.model
+    assert isinstance(model, nn.Module)
     try:
         if isinstance(encoder, ViTEncoder):
             state = encoder.to_timm_names(state)
         missing = model.load_state_dict(_as_in_model(state, model), strict=False).missing_keys
     except (RuntimeError, ValueError, KeyError, AttributeError) as error:
         raise TrainError(
-            f"{path} does not fit {name} ({first_line(error)}); name the encoder it was made for"
+            f"{origin} does not fit {name} ({first_line(error)}); name the encoder it was made for"
         ) from None
     if missing:
         raise TrainError(
-            f"{path} lacks {len(missing)} tensors of {name}, such as {missing[0]}; "
+            f"{origin} lacks {len(missing)} tensors of {name}, such as {missing[0]}; "
             "name the encoder it was made for"
         )
 
