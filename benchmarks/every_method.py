@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.sites import make_site
 from edgeseg.atomic_files import write_json
 from edgeseg.config import METHOD_NAMES
+from edgeseg.config.method_catalogue import keys_read
 from edgeseg.site import Site
 
 STEPS = 12
@@ -39,7 +40,6 @@ SETTINGS = (
     f"train.eval_every={STEPS}",
     "train.checkpoint_every=1",
     "train.workers=1",
-    "train.warmup=0.2",
 )
 
 
@@ -98,6 +98,8 @@ def start(site: Site, *words: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "edgeseg.cli.app", *words]
     if words[0] == "train":
         command += [part for text in SETTINGS for part in ("--set", text)]
+        if "warmup" in keys_read(words[2], ()):
+            command += ["--set", "train.warmup=0.2"]
     return subprocess.Popen(
         command,
         cwd=site.root,

@@ -170,16 +170,17 @@ def soft_cross_entropy(logits: Tensor, probability: Tensor) -> Tensor:
     )
 
 
-def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float) -> Tensor:
-    """w CE(y, q) + (1 - w) CE(q, y) with ln 0 = -scale and w = max q held constant."""
+def self_correction_loss(logits: Tensor, label: Tensor) -> Tensor:
+    """(1 - w) CE(y, q) + w CE(q, y), ln 0 = ln 1e-4; w = max q held constant, 1 above 0.8."""
 
     def of_pixel(z: Tensor, y: Tensor) -> Tensor:
         if y == IGNORE:
             return 0 * z.sum()
         q = softmax(z)
         weight = float(q.detach().max())
-        reverse = sum(q[c] * scale for c in range(len(z)) if c != int(y))
-        return -weight * q[int(y)].log() + (1 - weight) * reverse
+        weight = 1.0 if weight > 0.8 else weight
+        reverse = sum(-q[c] * math.log(1e-4) for c in range(len(z)) if c != int(y))
+        return -(1 - weight) * q[int(y)].log() + weight * reverse
 
     return each_pixel(of_pixel, logits, label)
 

@@ -10,6 +10,7 @@ from edgeseg.cli.shared import options
 from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
+    from edgeseg.config import TrainConfig
     from edgeseg.training.run_folder import RunResult
 
 Method = Annotated[str | None, typer.Option(help="{train.method}")]
@@ -51,6 +52,8 @@ def train(
     )
     site, overrides = options.open_site("train", set_, flags)
     out, config = options.open_run(site, site.config.train, "train", overrides, resume=resume)
+    with options.discard_if_refused(out, resume=resume):
+        _check_keys(config, set_ or [])
 
     from edgeseg.cli.shared.console import progress_bar
     from edgeseg.training.train import train as train_model
@@ -58,6 +61,22 @@ def train(
     with progress_bar() as bar, options.discard_if_refused(out, resume=resume):
         result = train_model(site, config, out, resume=resume, init=init, report=bar)
     print_result(result, as_json=as_json, next_command="edgeseg distill")
+
+
+def _check_keys(config: TrainConfig, given: list[str]) -> None:
+    """Refuse overrides that do nothing in the method, and name such keys of edgeseg.toml.
+
+    Raises:
+        ConfigError: An override does nothing.
+    """
+    from edgeseg.cli.shared.console import say
+    from edgeseg.config.method_catalogue import refuse_idle_keys
+
+    keys = [text.partition("=")[0].strip() for text in given]
+    own = [key.removeprefix("train.") for key in keys if key.startswith("train.")]
+    refuse_idle_keys(config.method, config.plugins, own)
+    for key, value in config.idle_settings().items():
+        say(f"train.{key} = {value} does nothing in {config.method}")
 
 
 def print_result(result: RunResult, *, as_json: bool, next_command: str) -> None:

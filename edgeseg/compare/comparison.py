@@ -11,7 +11,7 @@ from typing import Any
 from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.compare.comparison_folder import ComparisonSetup, claim_folder, load_stored_plan
 from edgeseg.compare.html_page import write_comparison_page
-from edgeseg.compare.plan import ComparisonPlan, plan_comparison
+from edgeseg.compare.plan import ComparisonPlan, idle_settings, plan_comparison
 from edgeseg.compare.process_pool import run_jobs
 from edgeseg.compare.recommendation import Recommendation, recommend_method
 from edgeseg.compare.result_table import table_row, write_table
@@ -124,6 +124,8 @@ def compare(
     plan = plan_comparison(site, settings, names, seeds, jobs=jobs, threads=threads)
     if SUPERVISED_ONLY not in names:
         report.say(f"{SUPERVISED_ONLY} is added: it is the floor that the others have to beat")
+    for sentence in idle_settings(plan):
+        report.say(sentence)
     # Only now that nothing is refused any more: a refused comparison leaves no folder behind.
     folder = folder or site.run_folder("compare", resume=False)
     return run_comparison(site, plan, folder, resume=resume, report=report)

@@ -13,7 +13,7 @@ from edgeseg.compare.results import SUPERVISED_ONLY
 from edgeseg.compare.variants import MethodVariant, parse_variant, variant_folder_name
 from edgeseg.compare.worker import TrainingJob
 from edgeseg.config import METHOD_NAMES, TrainConfig, validate_config
-from edgeseg.config.method_catalogue import CATALOGUE, check_method
+from edgeseg.config.method_catalogue import CATALOGUE, check_method, refuse_idle_keys
 from edgeseg.data.site_needs import require_usable_labels
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
@@ -108,8 +108,9 @@ def plan_comparison(
     _check_numbers(config, seeds, jobs, threads)
     classes = len(site.config.classes)
     settings = [run_config(config, variant, config.seed) for variant in chosen.values()]
-    for own in settings:
+    for variant, own in zip(chosen.values(), settings):
         check_method(own.method, own.plugins, classes)
+        refuse_idle_keys(own.method, own.plugins, [key for key, _ in variant.settings])
         refuse_frozen_random_encoder(own, None)
     require_usable_labels(site, "val")
     if any(own.method != SUPERVISED_ONLY for own in settings):
@@ -124,6 +125,21 @@ def plan_comparison(
     gpus = _visible_gpus() if jobs > 1 and config.device != "cpu" else ()
     without_method = config.model_copy(update={"method": SUPERVISED_ONLY})
     return ComparisonPlan(without_method, tuple(chosen), seeds, jobs, threads, gpus)
+
+
+def idle_settings(plan: ComparisonPlan) -> list[str]:
+    """Return a sentence for each common setting that does nothing in some of the methods.
+
+    That suponly does not read what is about footage goes without saying.
+    """
+    methods: dict[str, list[str]] = {}  # in which a setting does nothing
+    for name in plan.methods:
+        variant = parse_variant(name, plan.config)
+        if variant.method != SUPERVISED_ONLY:
+            own = run_config(plan.config, variant, plan.config.seed)
+            for key, value in own.idle_settings().items():
+                methods.setdefault(f"train.{key} = {value}", []).append(name)
+    return [f"{setting} does nothing in {', '.join(names)}" for setting, names in methods.items()]
 
 
 def _check_numbers(config: TrainConfig, seeds: int, jobs: int, threads: int) -> None:

@@ -5,10 +5,11 @@ It is torch-free, so that `edgeseg methods` is instant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edgeseg.errors import TrainError
+from edgeseg.config.method_settings import AELConfig, FPLConfig, U2PLConfig
+from edgeseg.errors import ConfigError, TrainError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class MethodInfo:
             `train.cutmix` is unset; None: the method mixes nothing.
         confidence: the least confidence of a pseudo-label where `train.confidence` is unset;
             None: the method has no such threshold.
+        reads: the other keys of `[train]` that act in the method, of those that not all methods
+            read, such as "strong" or "ael.keep"; see `keys_read`.
+        brings: its own plug-ins, whose keys act as well.
     """
 
     file: str
@@ -46,10 +50,15 @@ class MethodInfo:
     representation: bool = False
     cutmix: float | None = None
     confidence: float | None = None
+    reads: tuple[str, ...] = ()
+    brings: tuple[str, ...] = ()
 
 
 SUPERVISED, TEACHER, SELF = "supervised", "online mean teacher", "online self-teaching"
 CO, STAGED, ADVERSARIAL = "co-training", "offline self-training", "adversarial or pretext"
+
+SCHEDULE = ("warmup", "ramp", "unlabelled_weight")  # of the unlabelled loss
+ONLINE = (*SCHEDULE, "teacher", "strong")  # of online pseudo-labels learned on strong views
 
 CATALOGUE: dict[str, MethodInfo] = {
     "suponly": MethodInfo(
@@ -76,6 +85,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Tarvainen and Valpola, NeurIPS 2017",
         plugins=True,
+        reads=(*SCHEDULE, "teacher"),
     ),
     "cutmix_mt": MethodInfo(
         "online.cutmix_mt",
@@ -87,6 +97,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
+        reads=ONLINE,
     ),
     "classmix": MethodInfo(
         "online.classmix",
@@ -99,6 +110,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.968,
+        reads=ONLINE,
     ),
     "fixmatch": MethodInfo(
         "online.fixmatch",
@@ -110,6 +122,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=0.5,
         confidence=0.0,
+        reads=ONLINE,
     ),
     "ael": MethodInfo(
         "online.ael",
@@ -121,6 +134,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
+        reads=ONLINE,
+        brings=("ael",),
     ),
     "u2pl": MethodInfo(
         "online.u2pl",
@@ -133,6 +148,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         representation=True,
         cutmix=0.5,
+        reads=ONLINE,
+        brings=("u2pl_contrast",),
     ),
     "u2pl_ael": MethodInfo(
         "online.u2pl",
@@ -144,6 +161,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         representation=True,
         cutmix=1.0,
+        reads=ONLINE,
+        brings=("ael", "u2pl_contrast"),
     ),
     "cps": MethodInfo(
         "online.cps",
@@ -154,6 +173,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Chen et al., CVPR 2021",
         plugins=True,
         confidence=0.0,
+        reads=SCHEDULE,
     ),
     "cps_cutmix": MethodInfo(
         "online.cps",
@@ -165,6 +185,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
+        reads=(*SCHEDULE, "strong"),
     ),
     "fpl_cps": MethodInfo(
         "online.cps",
@@ -177,6 +198,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         classes=3,
         plugins=True,
         confidence=0.0,
+        reads=SCHEDULE,
+        brings=("fpl",),
     ),
     "fpl_cps_cutmix": MethodInfo(
         "online.cps",
@@ -189,6 +212,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
+        reads=(*SCHEDULE, "strong"),
+        brings=("fpl",),
     ),
     "fpl_ael": MethodInfo(
         "online.ael",
@@ -201,6 +226,8 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
+        reads=ONLINE,
+        brings=("ael", "fpl"),
     ),
     "st": MethodInfo(
         "staged.st",
@@ -210,6 +237,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "2B g + 2B n, labels once",
         2,
         "Yang et al., CVPR 2022",
+        reads=("unlabelled_weight", "strong"),
     ),
     "stpp": MethodInfo(
         "staged.stpp",
@@ -218,6 +246,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "2B g + 2B n, labels twice",
         2,
         "Yang et al., CVPR 2022",
+        reads=("unlabelled_weight", "strong"),
     ),
     "psmt": MethodInfo(
         "online.psmt",
@@ -229,6 +258,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.6,
+        reads=(*SCHEDULE, "strong"),
     ),
     "ucc": MethodInfo(
         "online.ucc",
@@ -239,6 +269,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2.4,
         "Fan et al., CVPR 2022",
         plugins=True,
+        reads=(*SCHEDULE, "strong", "ael.keep", "ael.copy_paste", "ael.common"),
     ),
     "unimatch": MethodInfo(
         "online.unimatch",
@@ -251,6 +282,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=0.5,
         confidence=0.0,
+        reads=ONLINE,
     ),
     "unimatch_v2": MethodInfo(
         "online.unimatch_v2",
@@ -263,6 +295,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=0.5,
         confidence=0.0,
+        reads=ONLINE,
     ),
     "naive_student": MethodInfo(
         "staged.naive_student",
@@ -272,6 +305,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "B g + B n, labels twice",
         1,
         "Chen et al., ECCV 2020",
+        reads=("strong",),
     ),
     "noisy_student": MethodInfo(
         "staged.noisy_student",
@@ -280,6 +314,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "2B g + 3B n",
         2,
         "Xie et al., CVPR 2020",
+        reads=("unlabelled_weight", "strong"),
     ),
     "cct": MethodInfo(
         "baselines.cct",
@@ -289,6 +324,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2.1,
         "Ouali et al., CVPR 2020",
         baseline=True,
+        reads=(*SCHEDULE, "teacher"),
     ),
     "gct": MethodInfo(
         "baselines.gct",
@@ -298,6 +334,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         4,
         "Ke et al., ECCV 2020",
         baseline=True,
+        reads=SCHEDULE,
     ),
     "cac": MethodInfo(
         "baselines.cac",
@@ -308,6 +345,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Lai et al., CVPR 2021",
         baseline=True,
         confidence=0.75,
+        reads=(*SCHEDULE, "strong"),
     ),
     "pseudoseg": MethodInfo(
         "baselines.pseudoseg",
@@ -319,6 +357,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Zou et al., ICLR 2021",
         plugins=True,
         baseline=True,
+        reads=ONLINE,
     ),
     "pc2seg": MethodInfo(
         "baselines.pc2seg",
@@ -330,6 +369,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         baseline=True,
         representation=True,
         confidence=0.75,
+        reads=(*ONLINE, "rep_dim"),
     ),
     "dmt": MethodInfo(
         "baselines.dmt",
@@ -339,6 +379,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Feng et al., Pattern Recognition 2022",
         baseline=True,
+        reads=("unlabelled_weight", "strong"),
     ),
     "dsbn": MethodInfo(
         "baselines.dsbn",
@@ -348,6 +389,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Yuan et al., ICCV 2021",
         baseline=True,
+        reads=("unlabelled_weight", "strong"),
     ),
     "ecs": MethodInfo(
         "baselines.ecs",
@@ -357,6 +399,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Mendel et al., ECCV 2020",
         baseline=True,
+        reads=SCHEDULE,
     ),
     "s4gan": MethodInfo(
         "baselines.s4gan",
@@ -366,6 +409,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Mittal et al., TPAMI 2021",
         baseline=True,
+        reads=SCHEDULE,
     ),
     "advssl": MethodInfo(
         "baselines.advssl",
@@ -375,6 +419,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Hung et al., BMVC 2018",
         baseline=True,
+        reads=SCHEDULE,
     ),
     "s4l": MethodInfo(
         "baselines.s4l",
@@ -384,6 +429,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         1.8,
         "Zhai et al., ICCV 2019",
         baseline=True,
+        reads=("unlabelled_weight",),
     ),
 }
 
@@ -399,8 +445,79 @@ PLUGINS: dict[str, str] = {
     "prevmatch": "earlier checkpoints give a second opinion (Shin et al., 2024)",
     "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",
 }
+PLUGIN_KEYS: dict[str, tuple[str, ...]] = {  # keys of `[train]` that act in a plug-in
+    "u2pl_contrast": ("rep_dim", *(f"u2pl.{key}" for key in U2PLConfig.model_fields)),
+    "fpl": tuple(f"fpl.{key}" for key in FPLConfig.model_fields),
+    "ael": ("cutmix", *(f"ael.{key}" for key in AELConfig.model_fields)),
+    "augseg": (),
+    "prevmatch": ("warmup",),
+    "corrmatch": (),
+}
 NO_REPRESENTATION = ("psmt",)  # perturbed features have no representation of their own
 NO_STRONG_VIEW = ("mean_teacher", "cps", "fpl_cps")
+
+
+def parts_of(method: str, plugins: Sequence[str]) -> tuple[str, ...]:
+    """The plug-ins that a method brings along, then those of `plugins` that it has not yet."""
+    return tuple(dict.fromkeys([*CATALOGUE[method].brings, *plugins]))
+
+
+def keys_read(method: str, plugins: Sequence[str]) -> frozenset[str]:
+    """The keys of `[train]` that act in a method, of those that do nothing in some method.
+
+    Example: of suponly's there are none, and of st's "batch_unlabelled", "unlabelled_weight" and
+    "strong".
+    """
+    info = CATALOGUE[method]
+    keys = {*info.reads}
+    if info.family != SUPERVISED:
+        keys.add("batch_unlabelled")
+    for key, own in (("cutmix", info.cutmix), ("confidence", info.confidence)):
+        if own is not None:
+            keys.add(key)
+    for plugin in parts_of(method, plugins):
+        keys.update(PLUGIN_KEYS[plugin])
+    if method in NO_STRONG_VIEW:  # nothing is mixed there
+        keys.discard("cutmix")
+    return frozenset(keys)
+
+
+# The keys of `[train]` that act in some methods and do nothing in others.
+METHOD_KEYS = frozenset(key for name in CATALOGUE for key in keys_read(name, tuple(PLUGINS)))
+# Of these the ones that only say how large something is, which people set for all methods alike.
+SIZE_KEYS = frozenset({"batch_unlabelled", "rep_dim"})
+
+
+def refuse_idle_keys(method: str, plugins: Sequence[str], keys: Iterable[str]) -> None:
+    """Refuse keys that somebody sets for this one method, and that do nothing in it; sizes may.
+
+    Args:
+        method: name of the method.
+        plugins: those that the user added.
+        keys: keys or tables of `[train]`, such as "confidence", "u2pl.alpha" or "u2pl".
+
+    Raises:
+        ConfigError: with the first of them, and where it acts.
+    """
+    read = keys_read(method, plugins)
+    for key in keys:
+        meant = {known for known in METHOD_KEYS if known == key or known.startswith(f"{key}.")}
+        if not meant - SIZE_KEYS or meant & read:
+            continue
+        readers = [
+            name
+            for name, info in CATALOGUE.items()
+            if not info.baseline and meant & keys_read(name, ())
+        ]
+        helpers = [
+            f"--plugin {name}"
+            for name, own in PLUGIN_KEYS.items()
+            if CATALOGUE[method].plugins and meant & {*own} & keys_read(method, (*plugins, name))
+        ]
+        raise ConfigError(
+            f"train.{key} does nothing in {method}; leave it out, or take a method in which it "
+            f"acts, such as {', '.join([*readers[:6], *helpers])}"
+        )
 
 
 def check_method(name: str, plugins: Sequence[str], classes: int) -> None:

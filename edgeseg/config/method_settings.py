@@ -100,8 +100,9 @@ class FPLConfig(Section):
     most: Annotated[int, Unit("classes")] = Field(
         3, ge=1, description="Largest number of positive classes of a pixel."
     )
-    weight: Literal["none", "linear", "convex", "concave"] = Field(
-        "none",
+    weight: Literal["none", "linear", "convex", "concave"] | None = Field(
+        None,
         description="Curve by which pixels count more the further their positive classes lead; "
-        "none weighs all pixels alike.",
+        "none weighs all pixels alike. When it is unset: concave on ael, none elsewhere, as "
+        "published.",
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from operator import attrgetter
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgeseg.config.method_catalogue import CATALOGUE, PLUGINS
+from edgeseg.config.method_catalogue import CATALOGUE, METHOD_KEYS, PLUGINS, keys_read
 from edgeseg.config.method_settings import AELConfig, FPLConfig, U2PLConfig
 from edgeseg.config.section import Section, Size, Unit, one_of
 
@@ -247,6 +248,14 @@ class TrainConfig(LoopConfig):
     fpl: FPLConfig = Field(
         FPLConfig(), description="Numbers of the methods fpl_*, and of the plug-in fpl."
     )
+
+    def idle_settings(self) -> dict[str, Any]:  # Any: values of every kind
+        """The keys that have another value than the default and do nothing in the method."""
+        # --batch sets both batches.
+        usual = type(self)().model_copy(update={"batch_unlabelled": self.batch})
+        idle = METHOD_KEYS - keys_read(self.method, self.plugins)
+        values = {key: attrgetter(key)(self) for key in sorted(idle)}
+        return {key: value for key, value in values.items() if value != attrgetter(key)(usual)}
 
 
 class DistillConfig(LoopConfig):

@@ -7,12 +7,17 @@ that. Legend: B batch, C classes, H W pixels, z logits, p and q probabilities.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.shared.precision import to_float32
+
+# Of the self-correction loss: confidence above which a pixel is sure, and what -ln 0 stands for.
+SURE, MINUS_LOG_ZERO = 0.8, -math.log(1e-4)
 
 
 def squared_error(logits: Tensor, target_probability: Tensor) -> Tensor:
@@ -56,18 +61,21 @@ def soft_cross_entropy(logits: Tensor, target_probability: Tensor) -> Tensor:
     return -(to_float32(target_probability) * to_float32(logits).log_softmax(1)).sum(1)
 
 
-def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -> Tensor:
+def self_correction_loss(logits: Tensor, label: Tensor) -> Tensor:
     """DSBN's self-correction loss (Yuan et al., ICCV 2021).
 
-    w CE(y, q) + (1 - w) scale CE(q, y), with q = softmax(z) and w = max q as a constant. The
-    reverse cross-entropy CE(q, y), where ln 0 is taken to be -1, is the probability 1 - q_y that
-    does not lie on the label: bounded, so that a wrong label pulls a doubtful pixel only so hard
-    (symmetric cross-entropy, Wang et al., ICCV 2019).
+    (1 - w) CE(y, q) + w CE(q, y), with q = softmax(z) and w = max q as a constant, 1 above 0.8. The
+    reverse cross-entropy CE(q, y), where ln 0 is taken to be ln 1e-4, is 9.21 times the probability
+    1 - q_y that does not lie on the label (symmetric cross-entropy, Wang et al., ICCV 2019). A
+    doubtful pixel learns its label by the cross-entropy. A sure one that disagrees hardly follows:
+    the gradient of 1 - q_y is q_y (1 - q_y), 0 at both ends.
+
+    The weights, 0.8 and 1e-4 are those of the official code (`DynamicCEAndSCELoss` in
+    solver/loss.py of jianlong-yuan/SimpleBaseline).
 
     Args:
         logits: (B, C, H, W), z.
         label: (B, H, W) int64, y, 255 = ignore.
-        scale: minus the value that ln 0 stands for.
 
     Returns:
         (B, H, W), 0 where the label is 255.
@@ -77,10 +85,10 @@ def symmetric_cross_entropy(logits: Tensor, label: Tensor, scale: float = 1.0) -
     class_id = label.masked_fill(~labelled, 0)
     cross_entropy = F.cross_entropy(logits, class_id, reduction="none")
     probability = logits.softmax(1)
-    weight = probability.detach().amax(1)
-    reverse_cross_entropy = 1 - probability.gather(1, class_id[:, None])[:, 0]
-    loss = weight * cross_entropy + (1 - weight) * scale * reverse_cross_entropy
-    return loss * labelled
+    confidence = probability.detach().amax(1)
+    weight = torch.where(confidence > SURE, 1.0, confidence)
+    reverse_cross_entropy = MINUS_LOG_ZERO * (1 - probability.gather(1, class_id[:, None])[:, 0])
+    return ((1 - weight) * cross_entropy + weight * reverse_cross_entropy) * labelled
 
 
 @torch.no_grad()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from edgeseg.config import TrainConfig, validate_config
+from edgeseg.config import Section, TrainConfig, validate_config
 from edgeseg.methods import Batch, MethodContext
 from edgeseg.models import Network, build_network
 from tests.helpers.sites import COLORS, TINY
@@ -38,6 +40,25 @@ def method_context(
     return MethodContext(
         network(), torch.ones(classes) if pixels is None else pixels, settings, network
     )
+
+
+class Spy:
+    """A configuration that notes which of its keys are read, by dotted name."""
+
+    def __init__(self, config: Section, read: set[str], table: str = "") -> None:
+        self._config, self._read, self._table = config, read, table
+
+    def __getattr__(self, name: str) -> Any:  # Any: values of every kind
+        value = getattr(self._config, name)
+        if isinstance(value, Section):
+            return Spy(value, self._read, f"{self._table}{name}.")
+        self._read.add(f"{self._table}{name}")
+        return value
+
+
+def spied_context(context: MethodContext, read: set[str]) -> MethodContext:
+    """The context, whose configuration notes in `read` what is read of it."""
+    return replace(context, config=cast(TrainConfig, Spy(context.config, read)))
 
 
 def batch(

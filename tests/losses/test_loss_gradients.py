@@ -98,10 +98,10 @@ CASES = {
         consistency.soft_cross_entropy,
         literal.soft_cross_entropy,
     ),
-    "symmetric_cross_entropy": Case(
+    "self_correction": Case(
         lambda c: labelled_inputs(c)[:2],
-        lambda z, y: consistency.symmetric_cross_entropy(z, y, scale=4.0),
-        lambda z, y: literal.symmetric_cross_entropy(z, y, 4.0),
+        consistency.self_correction_loss,
+        literal.self_correction_loss,
     ),
     "directional_contrast": Case(
         directional_inputs,
@@ -217,7 +217,7 @@ def test_ignored_pixels_do_not_count() -> None:
     torch.manual_seed(0)
     logits, label, weight = labelled_inputs(4)
     changed = torch.where((label == 255)[:, None], 9 * normal(*logits.shape), logits)
-    for function, more in ((cross_entropy, (weight,)), (consistency.symmetric_cross_entropy, ())):
+    for function, more in ((cross_entropy, (weight,)), (consistency.self_correction_loss, ())):
         one, slopes = gradients(function, (logits, label, *more), 1)
         other, _ = gradients(function, (changed, label, *more), 1)
         torch.testing.assert_close(one, other)
@@ -241,7 +241,7 @@ def test_nothing_that_counts_is_a_differentiable_zero(classes: int) -> None:
     empty = torch.zeros(6, classes, dtype=torch.bool)
     losses: list[tuple[Callable[..., Tensor], Tensor]] = [
         (lambda z: cross_entropy(z, none), logits),
-        (lambda z: consistency.symmetric_cross_entropy(z, none).sum(), logits),
+        (lambda z: consistency.self_correction_loss(z, none).sum(), logits),
         (lambda z: fpl_fuzzy.fuzzy_loss(z, torch.zeros_like(z, dtype=torch.bool)).sum(), logits),
         (lambda z: fpl_fuzzy.fuzzy_loss(z, torch.ones_like(z, dtype=torch.bool)).sum(), logits),
         (

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edgeseg.config import ALIASES, METHOD_NAMES, PLUGIN_NAMES
-from edgeseg.config.method_catalogue import CATALOGUE
+from edgeseg.config.method_catalogue import CATALOGUE, METHOD_KEYS, keys_read
 from edgeseg.config.method_catalogue import PLUGINS as PLUGIN_TEXTS
 from edgeseg.errors import ConfigError, TrainError
 from edgeseg.losses.shared.resize import upsample
@@ -20,7 +20,7 @@ from edgeseg.methods import METHODS, STAGED, Batch, Method
 from edgeseg.methods.plugins import PLUGINS, prevmatch
 from edgeseg.site import Site
 from edgeseg.training.train import train
-from tests.helpers.methods import batch, config, method_context, same
+from tests.helpers.methods import batch, config, method_context, same, spied_context
 from tests.helpers.sites import make_site
 
 HOSTS = [name for name, info in CATALOGUE.items() if info.plugins]
@@ -80,12 +80,19 @@ def test_every_method_overfits_four_images(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_the_loss_reaches_all_that_is_trained(name: str) -> None:
-    method = made(name, 4, confidence=0.0)
+def test_the_loss_reaches_all_that_is_trained_and_the_keys_that_act_are_read(name: str) -> None:
+    """A key of [train] that the catalogue does not name for a method does nothing in it."""
+    torch.manual_seed(0)
+    read: set[str] = set()
+    context = method_context(4, method=name, confidence=0.0)
+    method = METHODS[name](spied_context(context, read)).train()
     for progress in (0.1, 0.9):
         method(batch(2, 4), batch(2, 4, seed=1, labelled=False), progress).loss.backward()
         method.after_step(0)
     assert [n for n, parameter in trainable(method) if parameter.grad is None] == []
+    if method.needs_unlabelled:
+        read.add("batch_unlabelled")
+    assert sorted(read & METHOD_KEYS) == sorted(keys_read(name, ()))
 
 
 @pytest.mark.parametrize("classes", [2, 3, 21])

@@ -2,10 +2,12 @@
 
 A supervised teacher labels the footage once. The student's batch norms exist twice, with weights
 and statistics: one set for the weak views of labelled frames, which is shipped, one for the strong
-views of footage. A loss that corrects itself obeys a pseudo-label the more, the more confident the
-student is (`losses.consistency.symmetric_cross_entropy`).
+views of footage. A loss that corrects itself follows a pseudo-label where the student is in doubt,
+and hardly where the student is sure of something else (`losses.consistency.self_correction_loss`).
+Its two terms are weighted as in the official code; the paper's equation was not at hand.
 
-Simplified: strong views are this project's colors and CutOut instead of RandAugment.
+Simplified: strong views are this project's colors and CutOut instead of RandAugment; the loss is
+divided by the labelled pixels, in the official code by all.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from edgeseg.data.augment import cutout, strong_augment
 from edgeseg.distributed import distributed_mean
 from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.losses.consistency import symmetric_cross_entropy
+from edgeseg.losses.consistency import self_correction_loss
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.staged_method import Stages, duplicated
@@ -60,7 +62,7 @@ class DSBN(Method):
         )
         logits = upsample(self.forward_with_second_norms(images).logits, unlabelled.size)
         known = label != IGNORE
-        pseudo_loss = distributed_mean(symmetric_cross_entropy(logits, label).sum(), known.sum())
+        pseudo_loss = distributed_mean(self_correction_loss(logits, label).sum(), known.sum())
         kept = known.sum() / unlabelled.valid.sum().clamp(min=1)
         logs = {"supervised": supervised.detach(), "unlabelled": pseudo_loss.detach(), "kept": kept}
         return StepResult(supervised + self._weight * pseudo_loss, logs)

@@ -64,9 +64,18 @@ class OnlineMethod(Method, ABC):
         self.plugins = nn.ModuleList(plugins)
         weight = config.unlabelled_weight * weight_scale
         self.schedule = Schedule(weight, config.warmup, config.ramp)
-        self.target_source = target_source if config.teacher == "auto" else config.teacher
+        self._config, self._own_target_source = config, target_source
         self._select, self._mix_region, self._pixel_loss = select, mix_region, pixel_loss
-        self._strong_colors = config.strong
+
+    @property
+    def target_source(self) -> TargetSource:
+        """The network that makes the targets, in methods that ask for it."""
+        teacher = self._config.teacher
+        return self._own_target_source if teacher == "auto" else teacher
+
+    @property
+    def _strong_colors(self) -> bool:
+        return self._config.strong
 
     def typed_plugins(self) -> list[Plugin]:
         """The plug-ins as what they are, not as plain modules."""

@@ -92,7 +92,8 @@ class SelfTraining(Method):
         config = context.config
         super().__init__(context.student, context.pixels, config.ema, config.class_balance)
         self._pseudo_only = pseudo_only
-        self._strong_colors, self._weight = config.strong, config.unlabelled_weight
+        self._strong_colors = config.strong
+        self._weight = 1.0 if pseudo_only else config.unlabelled_weight
 
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         assert unlabelled is not None

@@ -15,10 +15,10 @@ from edgeseg.methods.plugins import make_plugins
 def ael(context: MethodContext) -> Method:
     """Adaptive CutMix, copy-paste, equalization sampling and re-weighting on a mean teacher."""
     select = confident_pixels(context.confidence_threshold())
-    return PseudoLabel(context, make_plugins(context, ["ael"]), select=select)
+    return PseudoLabel(context, make_plugins(context), select=select)
 
 
 def fpl_ael(context: MethodContext) -> Method:
     """AEL with fuzzy positives (FPL, Qiao et al., CVPR 2023) in place of the cross-entropy."""
     select = confident_pixels(context.confidence_threshold())
-    return PseudoLabel(context, make_plugins(context, ["ael", "fpl"]), select=select)
+    return PseudoLabel(context, make_plugins(context), select=select)

@@ -27,13 +27,11 @@ class CPS(OnlineMethod):
     The student is the first network; `second` is trained likewise, but has no average.
     """
 
-    def __init__(
-        self, context: MethodContext, own_plugins: tuple[str, ...] = (), *, mixed: bool
-    ) -> None:
-        """With `mixed`, CutMix; `own_plugins` names those that belong to the method."""
+    def __init__(self, context: MethodContext, *, mixed: bool) -> None:
+        """With `mixed`, CutMix."""
         super().__init__(
             context,
-            make_plugins(context, own_plugins),
+            make_plugins(context),
             select=confident_pixels(context.confidence_threshold()),
             mix_region=cutmix(context.mixing_chance()) if mixed else None,
         )
@@ -115,9 +113,9 @@ def cps_cutmix(context: MethodContext) -> Method:
 
 def fpl_cps(context: MethodContext) -> Method:
     """CPS with fuzzy positives (FPL, Qiao et al., CVPR 2023) as the cross pseudo-labels."""
-    return CPS(context, ("fpl",), mixed=False)
+    return CPS(context, mixed=False)
 
 
 def fpl_cps_cutmix(context: MethodContext) -> Method:
     """CPS with CutMix and fuzzy positives (FPL, Qiao et al., CVPR 2023)."""
-    return CPS(context, ("fpl",), mixed=True)
+    return CPS(context, mixed=True)

@@ -19,7 +19,7 @@ def u2pl(context: MethodContext) -> Method:
     """U2PL on CutMix."""
     return PseudoLabel(
         context,
-        make_plugins(context, ["u2pl_contrast"]),
+        make_plugins(context),
         select=low_entropy_pixels(context.config.u2pl),
         mix_region=cutmix(context.mixing_chance()),
     )
@@ -32,7 +32,7 @@ def u2pl_ael(context: MethodContext) -> Method:
     """
     return PseudoLabel(
         context,
-        make_plugins(context, ["ael", "u2pl_contrast"]),
+        make_plugins(context),
         select=all_pixels,
         mix_region=cutmix(context.mixing_chance()),
     )

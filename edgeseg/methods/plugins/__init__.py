@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
+from edgeseg.config.method_catalogue import parts_of
 from edgeseg.methods.framework.method import MethodContext
 from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.plugins.ael import AEL
@@ -23,9 +24,9 @@ PLUGINS: dict[str, Callable[[MethodContext], Plugin]] = {
 }
 
 
-def make_plugins(context: MethodContext, own: Sequence[str] = ()) -> list[Plugin]:
-    """Make the plug-ins that a method brings along, then those that the user added."""
-    names = dict.fromkeys([*own, *context.config.plugins])
+def make_plugins(context: MethodContext) -> list[Plugin]:
+    """Make the plug-ins that the method brings along, then those that the user added."""
+    names = parts_of(context.config.method, context.config.plugins)
     return [PLUGINS[name](context) for name in names]
 
 

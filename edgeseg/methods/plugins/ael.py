@@ -38,8 +38,7 @@ class AEL(Plugin):
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__()
-        self.settings, chance = context.config.ael, context.config.cutmix
-        self._mixing_chance = MIXING_CHANCE if chance is None else chance
+        self.settings, self._config = context.config.ael, context.config
         self.bank = ConfidenceBank(len(context.pixels), self.settings.keep)
         uncommon = uncommon_classes(context.pixels, self.settings.common)
         self.register_buffer("rare", uncommon, persistent=False)
@@ -65,7 +64,8 @@ class AEL(Plugin):
     def mix_region(self, target: PseudoTarget) -> Tensor | None:
         """Adaptive CutMix: a box around a pixel of the class drawn with softmax(1 - g)."""
         batch, height, width = target.valid.shape
-        if float(torch.rand(())) >= self._mixing_chance:
+        chance = MIXING_CHANCE if self._config.cutmix is None else self._config.cutmix
+        if float(torch.rand(())) >= chance:
             return torch.zeros_like(target.valid)
         label = target.label.roll(-1, 0)
         drawn = draw_present_class(label, class_sampling_probabilities(self.bank.value, 1.0))
