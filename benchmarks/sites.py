@@ -9,6 +9,9 @@ folder. The bounds of the last one let every export pass, whatever comes out:
     edgeseg compare --methods suponly,u2pl --seeds 3 --jobs 2 --threads 1
     edgeseg distill RUN
     edgeseg export --int8 --max-drop 100 --max-class-drop 100 --min-speedup 0
+
+`sites.py voc` and `sites.py cityscapes` make sites for the protocols of papers, from a data set
+that you have; each has its own --help (benchmarks/PROTOCOLS.md).
 """
 
 from __future__ import annotations
@@ -164,6 +167,10 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
 
 def main() -> None:
     """Make a site."""
+    if sys.argv[1:2] in (["voc"], ["cityscapes"]):
+        from benchmarks.protocols.command import main as make_site_of_paper
+
+        raise SystemExit(make_site_of_paper(sys.argv[1:]))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
