@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.protocols.data_sets import DATA_SETS
-from benchmarks.protocols.papers import PROTOCOLS, Protocol
+from benchmarks.protocols.papers import PROTOCOLS
 from benchmarks.protocols.partition import read_partition
 from benchmarks.protocols.partition_site import make_partition_site
 from edgeseg.cli.shared.console import progress_bar
@@ -77,13 +77,11 @@ def main(arguments: Sequence[str]) -> int:
     kind = data.partitions.get(len(partition.labelled), "no published one")
     counts = [f"{split} {len(site.frames(split))}" for split in ("labelled", "unlabelled", "val")]
     print(f"{', '.join(counts)} (partition: {kind}); {site.config.train.steps} steps")
-    print(f"Next: cd {options.out} && edgeseg compare --methods '{_rows(protocol)}'")
+    rows = protocol.floor()
+    if partition.unlabelled:
+        rows = f"{rows},{protocol.methods[0]}"
+    print(f"Next: cd {options.out} && edgeseg compare --methods '{rows}'")
     return 0
-
-
-def _rows(protocol: Protocol) -> str:
-    """Return what to compare: the paper's own method, and its floor."""
-    return ",".join(dict.fromkeys([protocol.floor(), protocol.methods[0]]))
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

@@ -35,9 +35,9 @@ class Protocol:
     steps: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)  # Any: TOML values
 
-    def count_steps(self, unlabelled: int) -> int:
+    def count_steps(self, images: int) -> int:
         """Return the length of a run: 80 epochs over 10,490 images by 8 are 80 * 1311 steps."""
-        return self.steps or self.epochs * max(1, unlabelled // self.batch)
+        return self.steps or self.epochs * max(1, images // self.batch)
 
     def side(self, encoder: str) -> int:
         """Return the crop's side, rounded to what the encoder takes: 513 becomes 512."""
@@ -152,18 +152,18 @@ PROTOCOLS: dict[str, dict[str, Protocol]] = {
 
 
 def train_settings(
-    protocol: Protocol, unlabelled: int, size: tuple[int, int], encoder: str, weights: str
+    protocol: Protocol, images: int, size: tuple[int, int], encoder: str, weights: str
 ) -> dict[str, Any]:  # Any: TOML values
     """Return the table [train] of a site.
 
     Args:
         protocol: The paper's settings.
-        unlabelled: The number of unlabelled images.
+        images: The number of images that an epoch passes over, the unlabelled ones.
         size: (height, width) that frames are trained at.
         encoder: timm's name of the encoder.
         weights: What it starts from, "imagenet" or a file.
     """
-    steps = protocol.count_steps(unlabelled)
+    steps = protocol.count_steps(images)
     return {
         "method": protocol.methods[0],
         "encoder": encoder,

@@ -38,7 +38,7 @@ class Partition:
 def read_partition(
     data: DataSet, labelled: Path, unlabelled: Path | None = None, val: Path | None = None
 ) -> Partition:
-    """Read the lists, and see that every file is there and no image is in two parts.
+    """Read the lists, and see that every file is there and no image of val is trained on.
 
     Args:
         data: The data set.
@@ -47,8 +47,8 @@ def read_partition(
         val: That of val images; those of the data set if left out.
 
     Raises:
-        DataError: A list cannot be read or names an image twice, files are missing, or two parts
-            overlap.
+        DataError: A list cannot be read or names an image twice, files are missing, or images
+            are trained on and val as well.
     """
     names = read_list(data, labelled)
     val_names = read_list(data, val) if val else data.val_names()
@@ -57,17 +57,18 @@ def read_partition(
     else:
         held = {*names, *val_names}
         footage = [name for name in data.train_names() if name not in held]
-    _refuse_overlap(("labelled", names), ("val", val_names))
-    _refuse_overlap(("labelled", names), ("unlabelled", footage))
-    _refuse_overlap(("unlabelled", footage), ("val", val_names))
+    _refuse_val("labelled", names, val_names)
+    _refuse_val("unlabelled", footage, val_names)
+    labelled_names = set(names)
+    both = [name for name in footage if name in labelled_names]  # TorchSemiSeg's lists have one
+    footage = [name for name in footage if name not in labelled_names]
     with_masks = [*names, *val_names]
     _refuse_missing("images", [data.image(name) for name in (*with_masks, *footage)])
     _refuse_missing("masks", [data.mask(name) for name in with_masks])
     if not val_names:
         raise DataError(f"{data.root} has no val images; give their list with --val")
-    return Partition(
-        tuple(names), tuple(footage), tuple(val_names), tuple(_notes(data, names, footage))
-    )
+    notes = _notes(data, names, footage, both)
+    return Partition(tuple(names), tuple(footage), tuple(val_names), tuple(notes))
 
 
 def read_list(data: DataSet, path: Path) -> list[str]:
@@ -91,12 +92,12 @@ def read_list(data: DataSet, path: Path) -> list[str]:
     return names
 
 
-def _refuse_overlap(first: tuple[str, Iterable[str]], second: tuple[str, Iterable[str]]) -> None:
-    both = sorted(set(first[1]) & set(second[1]))
+def _refuse_val(kind: str, names: Iterable[str], val_names: Iterable[str]) -> None:
+    both = sorted(set(names) & set(val_names))
     if both:
         raise DataError(
-            f"{len(both)} image(s) are {first[0]} and {second[0]} as well, {both[0]} the first of "
-            "them; give lists that belong together"
+            f"{len(both)} image(s) are {kind} and val as well, {both[0]} the first of them; give "
+            "lists that belong together"
         )
 
 
@@ -109,8 +110,15 @@ def _refuse_missing(what: str, paths: list[Path]) -> None:
         )
 
 
-def _notes(data: DataSet, labelled: list[str], unlabelled: list[str]) -> list[str]:
+def _notes(data: DataSet, labelled: list[str], unlabelled: list[str], both: list[str]) -> list[str]:
     notes = []
+    if both:
+        notes.append(
+            f"{len(both)} image(s) of the unlabelled ones, {both[0]} the first, are labelled as "
+            "well and taken as such"
+        )
+    if not unlabelled:
+        notes.append("no image is left unlabelled: a site for the ceiling, with suponly alone")
     if len(labelled) not in data.partitions:
         known = ", ".join(map(str, sorted(data.partitions)))
         notes.append(f"no published partition has {len(labelled)} labelled images ({known} have)")

@@ -58,9 +58,8 @@ def make_partition_site(
     """
     side = protocol.side(encoder)
     size = fitting_size(data.frame_shape, (side, side), encoder) if data.frame_shape else None
-    settings = train_settings(
-        protocol, len(partition.unlabelled), size or (side, side), encoder, weights
-    )
+    epoch = len(partition.unlabelled or partition.labelled)
+    settings = train_settings(protocol, epoch, size or (side, side), encoder, weights)
     table = {
         "name": name,
         "data": {

@@ -162,7 +162,11 @@ def test_both_kinds_of_masks_of_cityscapes_become_its_19_classes(
     [
         (["2007_999999"], [], "1 of 9 images are missing, the first is"),
         ([VOC_VAL[0]], [], "1 image(s) are labelled and val as well, 2008_000001 the first"),
-        (VOC_TRAIN[:1], ["--unlabelled", "labeled.txt"], "are labelled and unlabelled as well"),
+        (
+            VOC_TRAIN[:1],
+            ["--unlabelled", "VOC2012/ImageSets/Segmentation/val.txt"],
+            "2 image(s) are unlabelled and val as well",
+        ),
         (VOC_TRAIN[:1], ["--val", "none.txt"], "the list none.txt cannot be read"),
         (VOC_TRAIN[:1], ["--out", "."], "is there and no site of a partition"),
     ],
@@ -192,6 +196,22 @@ def test_masks_that_are_missing_or_of_two_kinds_are_named(
     next(cityscapes.glob("gtFine/train/jena/*0_000019*_labelTrainIds.png")).unlink()
     assert call("cityscapes", cityscapes, CITY_TRAIN[:2], tmp_path / "site") == 1
     assert "has *_labelTrainIds.png for a part of the images only" in capsys.readouterr().err
+
+
+def test_an_image_that_is_in_both_lists_is_labelled_and_all_may_be(
+    voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = tmp_path / "everything.txt"
+    everything.write_text("\n".join(VOC_TRAIN))
+    others = ["--unlabelled", str(everything)]
+    assert call("voc", voc, VOC_TRAIN[:2], tmp_path / "site", *others) == 0
+    printed = capsys.readouterr().out
+    assert "2 image(s) of the unlabelled ones, 2007_000001 the first, are labelled" in printed
+    assert "labelled 2, unlabelled 4" in printed
+    assert call("voc", voc, VOC_TRAIN, tmp_path / "ceiling") == 0
+    printed = capsys.readouterr().out
+    assert "a site for the ceiling" in printed and "--methods 'suponly'" in printed
+    assert Site.open(tmp_path / "ceiling").config.train.steps == 80
 
 
 def test_a_site_that_was_cut_off_is_built_anew(voc: Path, tmp_path: Path) -> None:
