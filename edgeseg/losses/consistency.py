@@ -71,7 +71,8 @@ def self_correction_loss(logits: Tensor, label: Tensor) -> Tensor:
     the gradient of 1 - q_y is q_y (1 - q_y), 0 at both ends.
 
     The weights, 0.8 and 1e-4 are those of the official code (`DynamicCEAndSCELoss` in
-    solver/loss.py of jianlong-yuan/SimpleBaseline).
+    solver/loss.py of jianlong-yuan/SimpleBaseline) on one frame; in a batch it multiplies each
+    frame's losses by the weights of all.
 
     Args:
         logits: (B, C, H, W), z.
