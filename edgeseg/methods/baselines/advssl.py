@@ -21,7 +21,8 @@ from edgeseg.methods.baselines.discriminator import (
     strided_convolutions,
     true_class_map,
 )
-from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.schedule import Schedule
 
 # Weights of the adversarial loss on labelled and unlabelled frames, and of the pseudo-labels.
 LABELLED_WEIGHT, UNLABELLED_WEIGHT = 0.01, 0.001

@@ -48,7 +48,7 @@ class CAC(OnlineMethod):
         uniform = torch.rand(2, len(unlabelled.images), 2, device=unlabelled.images.device)
         centers = (1 - WINDOW) * (2 * uniform - 1)
         windows = torch.cat([cut_window(unlabelled.images, center) for center in centers])
-        if self._strong_colors:
+        if self._config.strong:
             windows = strong_augment(windows)
         images = self.normalize(torch.cat([labelled.images, windows]))
         decoded = self.student.decoder(self.student.encode(images))

@@ -20,7 +20,8 @@ from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.losses.shared.resize import resize_nearest, upsample
 from edgeseg.methods.baselines.discriminator import call_frozen, image_and_class_map
-from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.schedule import Schedule
 
 CORRECTNESS_WEIGHT = 0.1  # of the student's loss to be found correct
 WIDTH = 64

@@ -55,7 +55,7 @@ class PC2Seg(OnlineMethod):
         if self.target_source == "self":
             clean_output = self.predict_in_eval_mode(self.student, unlabelled.images)
         target = self.strong_view(pseudo_target(unlabelled, clean_output.logits), labelled)
-        if self._strong_colors:
+        if self._config.strong:
             target = cut_out(target)
         output = self.student(self.normalize(torch.cat([labelled.images, target.images])))
         assert output.rep is not None and clean_output.rep is not None, (

@@ -91,7 +91,7 @@ class PseudoSeg(OnlineMethod):
             return StepResult(supervised + activation, logs)
 
         target = self.strong_view(self._clean_targets(unlabelled), labelled)
-        if self._strong_colors:
+        if self._config.strong:
             target = cut_out(target)
         images = self.normalize(torch.cat([labelled.images, target.images]))
         output = self.student(images)

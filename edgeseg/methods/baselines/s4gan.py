@@ -26,7 +26,8 @@ from edgeseg.methods.baselines.discriminator import (
     strided_convolutions,
     true_class_map,
 )
-from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.schedule import Schedule
 from edgeseg.models import Output
 
 MATCHING_WEIGHT, PRESENCE_WEIGHT = 0.1, 0.1  # of feature matching and of the image-level branch

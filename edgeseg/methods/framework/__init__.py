@@ -8,6 +8,7 @@ __all__ = [
     "pixel_selection",
     "plugin",
     "pseudo_label_method",
+    "schedule",
     "staged_method",
     "views",
 ]

@@ -162,26 +162,3 @@ class Method(nn.Module, ABC):
         update_ema(self.teacher, self.student, min(1 - 1 / (step + 1), self.ema))
         if self.ema == 0:
             copy_statistics(self.teacher, self.student)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Weight of the unlabelled loss over the run.
-
-    Attributes:
-        weight: the weight that is reached in the end.
-        warmup: share of the steps that have supervision only.
-        ramp: share of the steps after it over which the weight rises from 0.
-    """
-
-    weight: float
-    warmup: float
-    ramp: float
-
-    def at(self, progress: float) -> float:
-        """The weight at `progress` 0..1."""
-        if progress < self.warmup:
-            return 0.0
-        return self.weight * (
-            1.0 if self.ramp <= 0 else min(1.0, (progress - self.warmup) / self.ramp)
-        )

@@ -18,9 +18,10 @@ from torch.nn import functional as F
 from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.shared.resize import upsample
-from edgeseg.methods.framework.method import Batch, Method, MethodContext, Schedule, StepResult
+from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.pixel_selection import PixelSelector, PixelWeights
 from edgeseg.methods.framework.plugin import Plugin, StepContext
+from edgeseg.methods.framework.schedule import Schedule
 from edgeseg.methods.framework.views import (
     MixRegion,
     PseudoTarget,
@@ -72,10 +73,6 @@ class OnlineMethod(Method, ABC):
         """The network that makes the targets, in methods that ask for it."""
         teacher = self._config.teacher
         return self._own_target_source if teacher == "auto" else teacher
-
-    @property
-    def _strong_colors(self) -> bool:
-        return self._config.strong
 
     def typed_plugins(self) -> list[Plugin]:
         """The plug-ins as what they are, not as plain modules."""
@@ -130,7 +127,7 @@ class OnlineMethod(Method, ABC):
         """A strong view of the frames: what plug-ins inject, strong colors, mixing."""
         for plugin in self.typed_plugins():
             target = plugin.inject(target, labelled)
-        if self._strong_colors:
+        if self._config.strong:
             target = recolor(target)
         for plugin in self.typed_plugins():
             region = plugin.mix_region(target)
