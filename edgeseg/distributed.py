@@ -8,6 +8,8 @@ by the count of all of them instead. Without several processes everything here i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, distributed
 
@@ -39,6 +41,13 @@ def all_reduce_sum(value: Tensor) -> Tensor:
         value = value.clone().contiguous()
         distributed.all_reduce(value)
     return value
+
+
+def copy_from_main(tensors: Iterable[Tensor]) -> None:
+    """Give all processes the values that the first one has; the tensors are written to."""
+    if world_size() > 1:
+        for tensor in tensors:
+            distributed.broadcast(tensor.detach(), 0)
 
 
 def all_gather(value: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from tests.helpers.processes import (
     compute_in_one_process,
     compute_in_processes,
     make_inputs,
+    validation_counts,
 )
 
 LOSSES = ("cross_entropy", "info_nce", "feature_matching", "directional")
@@ -19,7 +20,10 @@ LOSSES = ("cross_entropy", "info_nce", "feature_matching", "directional")
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, list[Results]]:
-    return compute_in_one_process(), compute_in_processes(2, tmp_path_factory.mktemp("world"))
+    folder = tmp_path_factory.mktemp("world")
+    of_two = compute_in_processes(2, folder)
+    counts, _ = validation_counts(folder / "site", 0)
+    return compute_in_one_process() | {"validation": counts}, of_two
 
 
 @pytest.mark.parametrize(
@@ -62,3 +66,13 @@ def test_losses_averaged_over_processes_are_the_loss_of_one(
     gradient = torch.stack(gradients).sum(0) / 2 if name == "info_nce" else torch.cat(gradients) / 2
     assert float(gradient.abs().max()) > 1e-4
     torch.testing.assert_close(gradient, one[f"{name} gradient"], atol=1e-5, rtol=1e-5)
+
+
+def test_val_is_shared_out_and_judges_the_network_of_the_main_process(
+    results: tuple[Results, list[Results]],
+) -> None:
+    one, two = results
+    assert one["validation"].shape == (14, 3, 3) and int(one["validation"].sum()) == 14 * 64 * 64
+    for rank, found in enumerate(two):
+        assert torch.equal(found["validation"], one["validation"])
+        assert found["statistics"].tolist() == [rank] * 3  # its own ones again

@@ -33,6 +33,8 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
         print(f"cache/ takes {size / 1e9:.2f} GB and may be deleted at any time")
     for warning in summary.warnings:
         say(f"warning: {warning}")
+    for note in summary.notes:
+        say(f"note: {note}")
     say(f"next: {summary.next}")
 
 
@@ -64,12 +66,12 @@ def _print_tables(summary: SiteSummary, out: PlainConsole) -> None:
     out.print(classes)
 
     if summary.runs:
-        runs = Table("run", "mIoU", title="runs", title_justify="left")
+        runs = Table("run", "mIoU", "", title="runs", title_justify="left")
         for run in summary.runs:
             figure = (
                 f"{run.miou:.2f}" if run.miou is not None else "" if run.finished else "unfinished"
             )
-            runs.add_row(f"{run.verb}/{run.name}", figure)
+            runs.add_row(f"{run.verb}/{run.name}", figure, run.interval)
         out.print(runs)
     if summary.bundles:
         bundles = Table("bundle", "seq", "made", "", title="bundles", title_justify="left")

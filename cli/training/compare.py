@@ -29,6 +29,13 @@ Jobs = Annotated[
 Threads = Annotated[
     int, typer.Option(help="CPU threads of each run, 0 to share the cores among the runs.")
 ]
+Ceiling = Annotated[
+    str | None,
+    typer.Option(
+        help="What all labels would give: mIoU in percent, or the run or comparison of a site that "
+        "has them. The table then shows the share of the way from suponly to it."
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(
@@ -49,6 +56,7 @@ def compare(
     weights: options.Weights = None,
     jobs: Jobs = 1,
     threads: Threads = 0,
+    ceiling: Ceiling = None,
     resume: Resume = False,
     as_json: options.Json = False,
     set_: options.Set = None,
@@ -70,6 +78,7 @@ def compare(
 
     from edgeseg.cli.shared.console import progress_bar
     from edgeseg.compare.comparison import compare as compare_methods
+    from edgeseg.compare.comparison_folder import read_ceiling
     from edgeseg.compare.plan import method_obstacles
 
     config, out = site.config.train, None
@@ -86,6 +95,7 @@ def compare(
             out=out,
             jobs=jobs,
             threads=threads,
+            ceiling=read_ceiling(ceiling) if ceiling is not None else None,
             resume=resume,
             report=bar,
         )
@@ -137,13 +147,14 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
 
     if as_json:
         print(to_json({"run": str(result.path), **result.metrics}))
-    table = Table(*table_header(result.methods), title="val after the last step")
+    table = Table(*table_header(result.methods, result.ceiling), title="val after the last step")
     table.columns[0].overflow = "fold"  # long settings give way, figures do not
     for column in table.columns[1:]:
         column.no_wrap = True
     for column in table.columns[1:-1]:
         column.justify = "right"
-    for line in table_cells(result.methods, result.rare_classes):
+    cells = table_cells(result.methods, result.rare_classes, result.val_blocks, result.ceiling)
+    for line in cells:
         table.add_row(*line)
     console.print(table)
     for name, reason in result.failed.items():

@@ -84,24 +84,27 @@ def print_result(result: RunResult, *, as_json: bool, next_command: str) -> None
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
+    from edgeseg.metrics import format_interval
 
     if not result.metrics:
         return  # a child process of --devices
     if as_json:
         print(to_json({"run": str(result.path), **result.metrics}))
     last, best = result.metrics["last"], result.metrics["best"]
+    models = [model for model in ("ema", "student") if model in last]
+    heads = {"ema": "IoU (EMA)", "student": "IoU (student)"}
     title = f"val after {last['step']} steps"
-    table = Table("class", "IoU (EMA)", "IoU (student)", title=title)
-    for name, ema in last["ema"]["per_class"].items():
-        student = last["student"]["per_class"][name]
-        table.add_row(name, *("-" if iou is None else f"{iou:.1f}" for iou in (ema, student)))
+    table = Table("class", *(heads[model] for model in models), title=title)
+    for name in last["ema"]["per_class"]:
+        values = (last[model]["per_class"][name] for model in models)
+        table.add_row(name, *("-" if iou is None else f"{iou:.1f}" for iou in values))
     table.add_section()
-    means = (f"{last[model]['miou']:.2f}" for model in ("ema", "student"))
-    table.add_row("mIoU", *means, style="bold")
+    table.add_row("mIoU", *(f"{last[model]['miou']:.2f}" for model in models), style="bold")
     console.print(table)
     say(
-        f"best mIoU {best['miou']:.2f} at step {best['step']}, "
-        f"{result.metrics['seconds_per_step']:.3f} s a step"
+        f"the weights of step {best['step']} ship: mIoU {best['miou']:.2f} "
+        f"{format_interval(result.metrics)}".rstrip()
     )
+    say(f"{result.metrics['seconds_per_step']:.3f} s a step")
     say(f"Results saved to {result.path} (look at {result.path / 'val.png'})")
     say(f"Next: {next_command}")

@@ -7,4 +7,4 @@ from edgeseg.lazy import callable_package
 
 callable_package(__name__, "edgeseg.compare.comparison", "compare")
 
-__all__ = ["comparison", "plan", "result_table", "variants"]
+__all__ = ["comparison", "comparison_folder", "plan", "result_table", "variants"]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from edgeseg.atomic_files import lock_folder, write_json
-from edgeseg.compare.comparison_folder import ComparisonSetup, claim_folder, load_stored_plan
+from edgeseg.compare.comparison_folder import (
+    ComparisonSetup,
+    claim_folder,
+    load_stored_ceiling,
+    load_stored_plan,
+)
+from edgeseg.compare.frame_noise import explain_frames
 from edgeseg.compare.html_page import write_comparison_page
 from edgeseg.compare.plan import ComparisonPlan, idle_settings, plan_comparison
 from edgeseg.compare.process_pool import run_jobs
@@ -45,6 +51,8 @@ class ComparisonResult:
         rare_classes: Names of the classes over which the column "rare" is the mean.
         metrics: The content of `metrics.json`.
         chosen: The run to go on with; None when none finished.
+        val_blocks: The number of each val frame's block, by which intervals are drawn.
+        ceiling: mIoU that all labels would give, if that is known.
     """
 
     path: Path
@@ -53,6 +61,8 @@ class ComparisonResult:
     rare_classes: list[str]
     metrics: dict[str, Any]  # Any: numbers, lists and tables of them
     chosen: ComparedRun | None
+    val_blocks: Sequence[int] = ()
+    ceiling: float | None = None
 
     @property
     def failed(self) -> dict[str, str]:
@@ -73,6 +83,7 @@ def compare(
     out: Path | str | None = None,
     jobs: int = 1,
     threads: int = 0,
+    ceiling: float | None = None,
     resume: bool = False,
     report: ProgressReporter | None = None,
 ) -> ComparisonResult:
@@ -96,6 +107,9 @@ def compare(
         out: The folder; a new `runs/compare/expN` if left out, the newest one to resume.
         jobs: Runs at a time; where there are several GPUs they are spread over them.
         threads: CPU threads of each run, 0 to share the cores among the runs.
+        ceiling: mIoU in percent that all labels would give on this val (`read_ceiling`): the table
+            then says how much of the way from "suponly" to it each method has gone. Kept by a
+            resumed comparison.
         resume: Continue the comparison in `out`: finished runs are left alone, others continue
             from their checkpoints. `methods` and `seeds` may add to it.
         report: Where progress is told; nowhere if left out.
@@ -122,6 +136,9 @@ def compare(
     if seeds is None:
         seeds = earlier_seeds or DEFAULT_SEEDS
     plan = plan_comparison(site, settings, names, seeds, jobs=jobs, threads=threads)
+    if ceiling is None and resume and folder is not None:
+        ceiling = load_stored_ceiling(folder)
+    plan = replace(plan, ceiling=ceiling)
     if SUPERVISED_ONLY not in names:
         report.say(f"{SUPERVISED_ONLY} is added: it is the floor that the others have to beat")
     for sentence in idle_settings(plan):
@@ -216,7 +233,13 @@ def _write_results(
     baseline = find_method(methods, SUPERVISED_ONLY)
     rare = rare_classes(setup.pixels)
     recommendation = recommend_method(methods, setup.causes)
-    rows = [table_row(result, baseline, rare) for result in methods]
+    doubt = explain_frames(methods, recommendation.method, setup.val_blocks)
+    if doubt is not None:
+        first, *others = recommendation.sentences
+        recommendation = replace(recommendation, sentences=(first, doubt, *others))
+    rows = [
+        table_row(result, baseline, rare, setup.val_blocks, setup.ceiling) for result in methods
+    ]
     chosen_method = find_method(methods, recommendation.method)
     chosen = max(chosen_method.runs, key=lambda run: run.best) if chosen_method else None
     metrics: dict[str, Any] = {
@@ -224,6 +247,7 @@ def _write_results(
         "runs": len(finished),
         "planned": plan.seeds * len(plan.methods),
         "rare_classes": rare,
+        "ceiling": setup.ceiling,
         "methods": rows,
     }
     if over:
@@ -237,4 +261,6 @@ def _write_results(
     metrics["config"] = plan.config.model_dump(mode="json", exclude={"method"})
     write_table(out / "table.csv", rows)
     write_json(out / "metrics.json", metrics)
-    return ComparisonResult(out, methods, recommendation, rare, metrics, chosen)
+    return ComparisonResult(
+        out, methods, recommendation, rare, metrics, chosen, setup.val_blocks, setup.ceiling
+    )

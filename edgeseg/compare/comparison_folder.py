@@ -13,11 +13,13 @@ from pathlib import Path
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.compare.plan import ComparisonPlan
 from edgeseg.compare.recommendation import find_causes
-from edgeseg.config import TrainConfig, to_toml
+from edgeseg.compare.results import SUPERVISED_ONLY
+from edgeseg.config import TrainConfig, saved_differences, to_toml
+from edgeseg.data.blocks import drawing_blocks
 from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.digests import file_digest
 from edgeseg.doctor import examine
-from edgeseg.errors import TrainError
+from edgeseg.errors import ConfigError, TrainError
 from edgeseg.site import Frame, Site
 
 PLAN_FILE = "comparison.json"
@@ -35,6 +37,8 @@ class ComparisonSetup:
         causes: Sentences on what may keep footage from helping here.
         frames: The number of frames in each split.
         machine: What it is run with, for the report.
+        val_blocks: The number of each val frame's block, by which intervals are drawn.
+        ceiling: mIoU that all labels would give, if that is known.
     """
 
     config: TrainConfig
@@ -44,6 +48,8 @@ class ComparisonSetup:
     causes: Sequence[str]
     frames: Mapping[str, int]
     machine: Mapping[str, str]
+    val_blocks: Sequence[int] = ()
+    ceiling: float | None = None
 
 
 def load_stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
@@ -55,6 +61,50 @@ def load_stored_plan(out: Path) -> tuple[tuple[str, ...], int]:
     except FileNotFoundError:
         return (), 0
     return tuple(stored["methods"]), int(stored["seeds"])
+
+
+def load_stored_ceiling(out: Path) -> float | None:
+    """Return the ceiling that the comparison in `out` was given, if any."""
+    try:
+        stored = json.loads((out / PLAN_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    ceiling: float | None = stored.get("ceiling")
+    return ceiling
+
+
+def read_ceiling(text: str) -> float:
+    """Return the ceiling that a person names: a figure, a run, or a comparison.
+
+    Args:
+        text: mIoU in percent; or the folder of a run that had all labels, whose last weights
+            count; or that of a comparison, where the mean of "suponly" counts.
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    try:
+        figure = float(text)
+    except ValueError:
+        figure = _ceiling_of_folder(Path(text))
+    if not 0 < figure <= 100:
+        raise ConfigError(f"--ceiling {text} is no mIoU in percent; give a number such as 64.8")
+    return figure
+
+
+def _ceiling_of_folder(folder: Path) -> float:
+    try:
+        metrics = json.loads((folder / "metrics.json").read_bytes())
+        if "methods" not in metrics:
+            return float(metrics["last"]["ema"]["miou"])
+        return next(
+            float(row["miou"]) for row in metrics["methods"] if row["method"] == SUPERVISED_ONLY
+        )
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        raise ConfigError(
+            f"--ceiling {folder} is neither a number nor the folder of a finished run or "
+            "comparison; give mIoU in percent, or a folder such as runs/train/exp1"
+        ) from None
 
 
 def claim_folder(site: Site, plan: ComparisonPlan, out: Path, *, resume: bool) -> ComparisonSetup:
@@ -70,7 +120,8 @@ def claim_folder(site: Site, plan: ComparisonPlan, out: Path, *, resume: bool) -
     if (out / "config.toml").exists():
         _refuse_other_comparison(plan, out, data, resume=resume)
     setup = _examine_setup(site, plan)
-    write_json(out / PLAN_FILE, {"methods": plan.methods, "seeds": plan.seeds, "data": data})
+    stored = {"methods": plan.methods, "seeds": plan.seeds, "data": data, "ceiling": plan.ceiling}
+    write_json(out / PLAN_FILE, stored)
     write_atomic(out / "config.toml", to_toml(plan.config).encode())
     return setup
 
@@ -85,8 +136,7 @@ def _refuse_other_comparison(plan: ComparisonPlan, out: Path, data: str, *, resu
         raise TrainError(
             f"{out} already holds a comparison; choose another folder, or continue it with --resume"
         )
-    stored_lines = set((out / "config.toml").read_text("utf-8").splitlines())
-    changed_lines = sorted(set(to_toml(plan.config).splitlines()) ^ stored_lines)
+    changed_lines = saved_differences(plan.config, out / "config.toml")
     if changed_lines:
         raise TrainError(
             f"{out} was begun with another configuration ({'; '.join(changed_lines[:4])}); "
@@ -132,6 +182,8 @@ def _examine_setup(site: Site, plan: ComparisonPlan) -> ComparisonSetup:
             "torch": versions.get("torch") or "-",
             "edgeseg": machine.edgeseg,
         },
+        val_blocks=drawing_blocks(site.frames("val"), site.config.data.block_seconds),
+        ceiling=plan.ceiling,
     )
 
 

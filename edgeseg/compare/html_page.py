@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.compare.comparison_folder import ComparisonSetup
-from edgeseg.compare.recommendation import Recommendation
+from edgeseg.compare.frame_noise import frame_gain, judged_pair
+from edgeseg.compare.recommendation import Recommendation, best_rival
 from edgeseg.compare.result_table import format_figure, table_cells, table_header
 from edgeseg.compare.results import (
     RARE_SHARE,
@@ -20,7 +21,6 @@ from edgeseg.compare.results import (
     find_method,
     rare_classes,
 )
-from edgeseg.compare.variants import base_method
 from edgeseg.config import TrainConfig
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.html_report import HtmlReport, Series
@@ -28,7 +28,7 @@ from edgeseg.html_report.galleries import Cell, class_legend, evenly_spaced, pre
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import paint_mask
 from edgeseg.imaging.frame_fit import fit_frame
-from edgeseg.metrics import Counts, block_length, iou_margins, mean_gain_interval
+from edgeseg.metrics import Counts, iou_margins
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Site
 from edgeseg.training.model_evaluation import predict
@@ -56,7 +56,7 @@ def write_comparison_page(
         f"measured on {setup.frames['val']} val frames.",
     )
     finished = [result for result in results if result.runs]
-    _add_headline(page, finished, recommendation)
+    _add_headline(page, finished, recommendation, setup.val_blocks)
     _add_table(page, results, setup)
     if finished:
         _add_curves(page, finished, setup)
@@ -67,13 +67,16 @@ def write_comparison_page(
 
 
 def _add_headline(
-    page: HtmlReport, finished: Sequence[MethodResult], recommendation: Recommendation
+    page: HtmlReport,
+    finished: Sequence[MethodResult],
+    recommendation: Recommendation,
+    blocks: Sequence[int],
 ) -> None:
     chosen = find_method(finished, recommendation.method)
     baseline = find_method(finished, SUPERVISED_ONLY)
     if chosen is not None:
         tiles = [(chosen.method, "recommended"), (f"{chosen.mean:.1f}", "its mIoU on val")]
-        best = _best_rival(finished)
+        best = best_rival(finished)
         if baseline is not None and best is not None:
             shown = best if chosen is baseline else chosen
             gain = f"{shown.mean - baseline.mean:+.1f}"
@@ -85,37 +88,25 @@ def _add_headline(
     page.paragraph(first)
     if others:
         page.paragraph(" ".join(others))
-    _add_frame_chance(page, finished, chosen, baseline)
-
-
-def _best_rival(finished: Sequence[MethodResult]) -> MethodResult | None:
-    """Return the best method that is no floor."""
-    rivals = (each for each in finished if base_method(each.method) != SUPERVISED_ONLY)
-    return next(rivals, None)
+    _add_frame_chance(page, finished, chosen, blocks)
 
 
 def _add_frame_chance(
     page: HtmlReport,
     finished: Sequence[MethodResult],
     chosen: MethodResult | None,
-    baseline: MethodResult | None,
+    blocks: Sequence[int],
 ) -> None:
     """Tell what the rule of the recommendation leaves out: another set of val frames could say
     something else.
     """
-    rival = chosen
-    if chosen is baseline:
-        rival = _best_rival(finished)
-    if rival is None or baseline is None:
+    pair = judged_pair(finished, chosen.method if chosen else None)
+    gain = frame_gain(*pair, blocks) if pair else None
+    if pair is None or gain is None:
         return
-    rival_counts, baseline_counts = rival.counts(), baseline.counts()
-    if rival_counts is None or baseline_counts is None:
-        return
-    block = block_length(rival_counts.shape[1])
-    gain = mean_gain_interval(rival_counts, baseline_counts, block=block)
     page.paragraph(
         "So much for the seeds. The choice of val frames is chance as well: drawn anew, neighbors "
-        f"together, they put {rival.method} between {gain.low:+.1f} and {gain.high:+.1f} points "
+        f"together, they put {pair[0].method} between {gain.low:+.1f} and {gain.high:+.1f} points "
         f"from {SUPERVISED_ONLY} (95 %, mean over seeds)."
     )
 
@@ -124,13 +115,20 @@ def _add_table(page: HtmlReport, results: Sequence[MethodResult], setup: Compari
     rare = rare_classes(setup.pixels)
     page.heading("Where the methods stand")
     best = [(0, 1)] if results and results[0].runs else []
-    page.table(table_header(results), table_cells(results, rare), best=best)
+    cells = table_cells(results, rare, setup.val_blocks, setup.ceiling)
+    page.table(table_header(results, setup.ceiling), cells, best=best)
     page.paragraph(
         "mIoU is of the averaged weights after the last step, mean and standard deviation over "
-        f"seeds; gain is over {SUPERVISED_ONLY}, which has seen the labels alone. Rare: the mean "
+        "seeds; ± val is half the 95 % interval over val frames drawn anew, neighbors together; "
+        f"gain is over {SUPERVISED_ONLY}, which has seen the labels alone. Rare: the mean "
         f"IoU over {', '.join(rare)} (below {100 * RARE_SHARE:.0f} % of the labelled pixels, or "
         "the rarest). GB: the most memory that a run has held. Kept: pseudo-labels used at the end."
     )
+    if setup.ceiling is not None:
+        page.paragraph(
+            f"Closed: the share of the way from {SUPERVISED_ONLY} to the ceiling, which is mIoU "
+            f"{setup.ceiling:.2f}."
+        )
     for result in results:
         for seed, reason in result.failed.items():
             page.paragraph(f"{result.method} with seed {seed} failed: {reason}.")
@@ -162,7 +160,7 @@ def _add_classes(
 ) -> None:
     page.heading("Every class")
     total = max(1, sum(setup.pixels.values()))
-    margins = [_class_margins(result.counts()) for result in finished]
+    margins = [_class_margins(result.counts(), setup.val_blocks) for result in finished]
     rows, best = [], []
     for number, (name, pixels) in enumerate(setup.pixels.items()):
         values = [result.class_iou(name) for result in finished]
@@ -193,9 +191,11 @@ def _add_classes(
             )
 
 
-def _class_margins(counts: Counts | None) -> Any:  # Any: (C,) float64 or None
+def _class_margins(counts: Counts | None, blocks: Sequence[int]) -> Any:  # Any: (C,) or None
     """Return half the 95 % interval of every class; None where a run has not left its counts."""
-    return None if counts is None else iou_margins(counts, block=block_length(counts.shape[1]))
+    if counts is None or counts.shape[1] != len(blocks):
+        return None
+    return iou_margins(counts, block=blocks)
 
 
 def pseudo_label_divergence(pseudo: Mapping[str, float], pixels: Mapping[str, int]) -> float:

@@ -34,6 +34,7 @@ class ComparisonPlan:
         threads: CPU threads of each run, 0 for torch's own choice.
         gpus: The GPUs that the runs are spread over, as `CUDA_VISIBLE_DEVICES` names them; without
             any, each run sees them all.
+        ceiling: mIoU in percent that all labels would give, if that is known.
     """
 
     config: TrainConfig
@@ -42,6 +43,7 @@ class ComparisonPlan:
     parallel_runs: int = 1
     threads: int = 0
     gpus: tuple[str, ...] = ()
+    ceiling: float | None = None
 
     def jobs(self, root: Path, out: Path) -> list[TrainingJob]:
         """Return the runs seed by seed, so that every method has a figure early.

@@ -86,6 +86,12 @@ def recommend_method(results: Sequence[MethodResult], causes: Sequence[str] = ()
     return Recommendation(chosen.method, (*sentences, *shown, *gaps, rule), limit)
 
 
+def best_rival(finished: Sequence[MethodResult]) -> MethodResult | None:
+    """Return the best method that is no floor, of methods that are sorted best first."""
+    rivals = (each for each in finished if base_method(each.method) != SUPERVISED_ONLY)
+    return next(rivals, None)
+
+
 def _tell_left_out(result: MethodResult) -> str:
     planned = len(result.runs) + len(result.failed)
     return (

@@ -31,8 +31,9 @@ class ComparedRun:
         method: The name of its method.
         seed: Its seed.
         last: mIoU on val of the averaged weights after the last step, percent.
-        best: mIoU likewise at its highest.
-        best_step: The step of the highest mIoU.
+        best: mIoU of the weights that ship; in runs of older versions the highest of all
+            evaluations.
+        best_step: The step that they are of.
         per_class: IoU after the last step by class; None for a class that val does not have.
         seconds_per_step: The median time of a step.
         memory: Bytes at the highest, None where that was not measured.
@@ -88,7 +89,7 @@ class MethodResult:
 
     @property
     def best(self) -> float:
-        """The mean over seeds of the highest mIoU."""
+        """The mean over seeds of the mIoU of the weights that ship."""
         return statistics.mean(run.best for run in self.runs)
 
     @property

@@ -11,6 +11,7 @@ from edgeseg.config.loading import (
     load_config,
     load_saved_config,
     parse_setting,
+    saved_differences,
     to_toml,
     validate_config,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "method_catalogue",
     "parse_setting",
     "reference",
+    "saved_differences",
     "template",
     "to_toml",
     "validate_config",

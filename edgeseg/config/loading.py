@@ -49,6 +49,18 @@ def load_saved_config(model: type[Model], path: Path, overrides: list[str] | Non
     return apply_overrides(model, table, overrides, str(path))
 
 
+def saved_differences(config: BaseModel, path: Path) -> list[str]:
+    """Return the TOML lines in which a configuration and the one saved in a file differ.
+
+    Keys that an older version did not know yet have their defaults.
+    """
+    try:
+        saved = to_toml(load_saved_config(type(config), path))
+    except ConfigError:  # of a version that had other keys
+        saved = path.read_text("utf-8")
+    return sorted(set(to_toml(config).splitlines()) ^ set(saved.splitlines()))
+
+
 def apply_overrides(
     model: type[Model], table: dict[str, Any], overrides: list[str] | None, source: str
 ) -> Model:  # Any: TOML values

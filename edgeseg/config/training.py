@@ -124,7 +124,22 @@ class LoopConfig(Section):
         "teacher and the model that is evaluated and shipped; 0 takes the trained network itself.",
     )
     eval_every: Annotated[int, Unit("steps")] = Field(
-        200, ge=1, description="Distance between two evaluations on the val frames."
+        200,
+        ge=1,
+        description="Distance between two evaluations on the val frames; they watch, the weights "
+        "of the last step ship unless the training fell.",
+    )
+    eval_frames: Annotated[int, Unit("frames")] = Field(
+        200,
+        ge=1,
+        description="Most val frames of an evaluation between steps, evenly spread over val; fewer "
+        "where so many would cost more than a tenth of the steps between two evaluations. The last "
+        "evaluation takes all of them.",
+    )
+    eval_student: bool = Field(
+        False,
+        description="Evaluate the student as well as its moving average, which is what ships, for "
+        "twice the time.",
     )
     checkpoint_every: Annotated[int, Unit("steps")] = Field(
         200,

@@ -3,6 +3,7 @@
 __all__ = [
     "augment",
     "batch_loader",
+    "blocks",
     "cutmix",
     "frame_cache",
     "frame_reader",

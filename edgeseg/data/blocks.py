@@ -21,9 +21,14 @@ def block_of(frame: Frame, seconds: float) -> Block:
     `footage/a.mp4` is in the block ("cam", "footage/a.mp4", 2), which lasts from 120 to 180 s; the
     image `footage/day/7.jpg` with time 6.0 is in ("cam", "footage/day", 0).
     """
+    return *recording_of(frame), int(frame.time // seconds)
+
+
+def recording_of(frame: Frame) -> tuple[str, str]:
+    """Return the camera of a frame, and the video or the image folder that it came from."""
     path = Path(frame.source)
     source = path.parent if is_image(path) else path
-    return frame.camera, str(source), int(frame.time // seconds)
+    return frame.camera, str(source)
 
 
 def group_by_block(frames: Iterable[Frame], seconds: float) -> dict[Block, list[Frame]]:

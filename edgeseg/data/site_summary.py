@@ -20,8 +20,10 @@ from edgeseg.data.site_needs import (
     label_warnings,
     labels_refusal,
 )
+from edgeseg.data.splits import known_places_note
 from edgeseg.errors import BundleError, DataError
 from edgeseg.imaging.perceptual_hash import hamming_distances
+from edgeseg.metrics import format_interval
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import HELD_OUT, SPLITS, Frame, Site, Split
 
@@ -33,12 +35,14 @@ class RunInfo:
     Attributes:
         finished: Whether the run has written its figures.
         miou: None for a run without that figure.
+        interval: The frames and the 95 % interval of that figure, in words; empty for older runs.
     """
 
     verb: str
     name: str
     finished: bool
     miou: float | None
+    interval: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class SiteSummary:
         classes: Share of the labelled pixels in percent by class and split; None for a split
             without masks.
         warnings: Sentences, each with what to do about it.
+        notes: Sentences on what the figures mean.
         next: The command to type now.
     """
 
@@ -79,6 +84,7 @@ class SiteSummary:
     runs: list[RunInfo] = field(default_factory=list)
     bundles: list[BundleInfo] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     next: str = ""
 
     def total(self, split: str) -> int:
@@ -108,6 +114,7 @@ def summarize_site(site: Site, report: ProgressReporter | None = None) -> SiteSu
     summary.runs = _list_runs(site.root)
     summary.bundles = _list_bundles(site)
     summary.warnings += _warnings(site, frames, pixels, summary)
+    summary.notes = list(filter(None, [known_places_note(frames)]))
     summary.next = _next_command(summary, labels_refusal(pixels, site.config.class_names))
     return summary
 
@@ -160,7 +167,8 @@ def _list_runs(root: Path) -> list[RunInfo]:
             finished = False
         value = metrics.get("miou") if isinstance(metrics, dict) else None
         miou = float(value) if isinstance(value, (int, float)) and np.isfinite(value) else None
-        runs.append(RunInfo(path.parent.name, path.name, finished, miou))
+        interval = format_interval(metrics) if miou is not None else ""
+        runs.append(RunInfo(path.parent.name, path.name, finished, miou, interval))
     return runs
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.config import DataConfig
-from edgeseg.data.blocks import group_by_block, nearest_in_time
+from edgeseg.data.blocks import group_by_block, nearest_in_time, recording_of
 from edgeseg.site import HELD_OUT, Frame, Split
 
 MIN_FRAMES_FOR_GATE = 4  # labelled frames from which gate gets one; val gets one from 2
@@ -234,3 +234,23 @@ class _SplitAllocator:
         self._groups_left.subtract(group.classes)
         self._taken.append((split, group))
         self.count(split, len(group.frames), group.classes)
+
+
+def known_places_note(frames: Iterable[Frame]) -> str:
+    """Return a sentence where val shows what training has seen as well; empty where it does not.
+
+    The automatic split parts a recording by stretches of time, so what a camera passes in one
+    stretch it may have passed in the other: val then tells nothing of places unseen.
+    """
+    recordings: dict[Split, list[tuple[str, str]]] = defaultdict(list)
+    for frame in frames:
+        recordings[frame.split].append(recording_of(frame))
+    known = set(recordings["labelled"])
+    shared = sum(recording in known for recording in recordings["val"])
+    if not shared:
+        return ""
+    return (
+        f"{shared} of {len(recordings['val'])} val frames are of recordings that labelled frames "
+        "are of as well, so figures on val are for places that training knows; for a figure on "
+        "places unseen, hold a whole section or camera back with `edgeseg add labels --split val`"
+    )

@@ -18,6 +18,7 @@ from edgeseg.metrics.intervals import (
     frames_needed,
     iou_margins,
     mean_gain_interval,
+    mean_miou_interval,
     miou_interval,
     paired_bootstrap,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "iou",
     "iou_margins",
     "mean_gain_interval",
+    "mean_miou_interval",
     "miou",
     "miou_interval",
     "miou_of_each",

@@ -62,13 +62,24 @@ def miou_interval(
         counts: (frames, C, C) in order.
         draws, block, seed: As in `paired_bootstrap`.
     """
-    blocks = _blocks(counts[None], block)[0]
-    figure = miou(counts.sum(0))
-    if len(blocks) < 2:
-        return MiouInterval(figure, math.nan, math.nan, len(counts))
-    drawn = miou_of_each(np.tensordot(_resampled(len(blocks), draws, seed), blocks, 1))
-    margin = float(_margins(drawn, len(blocks)))
-    return MiouInterval(figure, max(0.0, figure - margin), min(100.0, figure + margin), len(counts))
+    return mean_miou_interval(counts[None], draws=draws, block=block, seed=seed)
+
+
+def mean_miou_interval(
+    counts: Counts, *, draws: int = 1000, block: Blocks = 1, seed: int = 0
+) -> MiouInterval:
+    """The mean mIoU of the runs of one method, and its interval over frames.
+
+    Args:
+        counts: (runs, frames, C, C) of the same frames in order.
+        draws, block, seed: As in `paired_bootstrap`.
+    """
+    blocks, frames = _blocks(counts, block), counts.shape[1]
+    figure, number = _mean_miou(blocks), blocks.shape[1]
+    if number < 2:
+        return MiouInterval(figure, math.nan, math.nan, frames)
+    margin = float(_margins(_resampled_mious(blocks, _resampled(number, draws, seed)), number))
+    return MiouInterval(figure, max(0.0, figure - margin), min(100.0, figure + margin), frames)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from edgeseg.training.optimizer import make_optimizer
 from edgeseg.training.run_folder import RunFolder, RunResult
 from edgeseg.training.step_batches import StepBatches, TrainingFrames
 from edgeseg.training.trainer import StepRange, Trainer
-from edgeseg.training.validation import Validation
+from edgeseg.training.validation import Validation, frames_while_training
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,14 @@ def _assemble(
     """Build the parts of a training; each takes its settings from the configuration here."""
     site, config, classes = spec.site, spec.config, spec.site.config.classes
     labelled = SiteFrameReader(site, site.require("labelled"), config.imgsz, report=report)
-    validation = Validation(site, site.require("val"), config.imgsz)
+    val = site.require("val")
+    validation = Validation(
+        site,
+        val,
+        config.imgsz,
+        frames_while_training(config, val),
+        all_at_end=spec.step_range.last == config.steps,
+    )
     pixels = labelled.class_pixels(len(classes))
     require_learnable(pixels.tolist(), site.config.class_names)
     require_labelled_pixels(site, "val")
@@ -164,5 +171,11 @@ def _tell_shortcomings(spec: TrainingSpec, pixels: Tensor, report: ProgressRepor
     for sentence in filter(None, (note, *later_needs(site))):
         report.say(f"note: {sentence}")
     footage = site.frames("labelled", "unlabelled")
+    val = site.frames("val")
+    if (few := frames_while_training(config, val)) < len(val):
+        report.say(
+            f"note: between steps {few} of the {len(val)} val frames are evaluated, evenly spread, "
+            "so that it takes a tenth of the time at most; at the end all (eval_frames, eval_every)"
+        )
     if advice := shape_advice(footage, config.imgsz, site.config.data.fit, config.encoder):
         report.say(f"note: {advice}")

@@ -28,6 +28,8 @@ from edgeseg.models.model_files import LoadedModel, load_model
 from edgeseg.models.pretrained.normalization import Normalization
 from edgeseg.site import Frame, Site
 
+EVALUATION_BATCH = 4  # frames that go through the network at a time
+
 
 def evaluate_frames(
     model: LoadedModel, site: Site, frames: Sequence[Frame], *, device: torch.device | str = "cpu"
@@ -72,7 +74,7 @@ def count_confusion(
     *,
     fit: FitMode = "stretch",
     device: torch.device | str = "cpu",
-    batch: int = 4,
+    batch: int = EVALUATION_BATCH,
 ) -> Counts:
     """Count the confusions of a network in every frame.
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
-from edgeseg.config import LoopConfig, to_toml
+from edgeseg.config import LoopConfig, saved_differences, to_toml
 from edgeseg.disk.faults import named
 from edgeseg.disk.library_paths import library_path
 from edgeseg.disk.stored_paths import find_stored_path, store_path
@@ -28,7 +28,7 @@ class RunResult:
 
     Attributes:
         path: Its folder.
-        miou: mIoU of the best weights on val, in percent.
+        miou: mIoU on val of the weights that ship, in percent.
         metrics: The content of `metrics.json`.
     """
 
@@ -116,7 +116,7 @@ class RunFolder:
         text = to_toml(config)
         stored = path / "config.toml"
         if stored.exists():
-            _require_same_run(path, text, stored.read_text("utf-8"), resume=resume)
+            _require_same_run(path, config, stored, resume=resume)
         write_atomic(stored, text.encode())
 
     def log_to_tensorboard(self, row: Row) -> None:
@@ -155,10 +155,6 @@ class RunFolder:
         write_json(self.path / "metrics.json", metrics)
         return RunResult(self.path, float(metrics["miou"]), metrics)
 
-    def has_best_weights(self) -> bool:
-        """Return whether an evaluation has left its weights."""
-        return (self.path / "weights" / "best.safetensors").is_file()
-
     def finished(self) -> RunResult | None:
         """Return the result, if the run is over."""
         path = self.path / "metrics.json"
@@ -168,14 +164,13 @@ class RunFolder:
         return RunResult(self.path, float(metrics["miou"]), metrics)
 
 
-def _require_same_run(run: Path, config: str, stored_config: str, *, resume: bool) -> None:
+def _require_same_run(run: Path, config: LoopConfig, stored: Path, *, resume: bool) -> None:
     """Refuse to write into a folder that holds a run, unless that is resumed as it was begun."""
     if not resume:
         raise TrainError(
             f"{run} already holds a run; choose another folder, or continue it with --resume"
         )
-    if config != stored_config:
-        changes = sorted(set(config.splitlines()) ^ set(stored_config.splitlines()))
+    if changes := saved_differences(config, stored):
         raise TrainError(
             f"{run} was begun with another configuration ({'; '.join(changes[:4])}); "
             "undo the change or start a new run"

@@ -7,6 +7,7 @@ weights (on a CPU, bit for bit).
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,11 +19,14 @@ from torch import nn
 from edgeseg.config import LoopConfig
 from edgeseg.errors import TrainError
 from edgeseg.methods import Method
+from edgeseg.metrics import Counts, miou
+from edgeseg.models import Network
 from edgeseg.models.model_files import save_weights
 from edgeseg.progress import ProgressReporter
 from edgeseg.training.devices import Devices
 from edgeseg.training.optimizer import clip_gradients, require_finite, set_learning_rate
 from edgeseg.training.run_folder import RunFolder, RunResult
+from edgeseg.training.shipped_weights import choose_shipped, run_notes
 from edgeseg.training.step_batches import StepBatches
 from edgeseg.training.training_checkpoint import TrainingState
 from edgeseg.training.validation import Validation
@@ -61,6 +65,7 @@ class Trainer:
     _fabric_optimizer: Any = field(init=False)
     _trained: list[nn.Parameter] = field(init=False)
     _start: float = field(init=False)
+    _final_counts: dict[str, Counts] = field(init=False, default_factory=dict)
 
     def run(self) -> RunResult:
         """Train from where the run stood to the last step; then write its results."""
@@ -123,18 +128,21 @@ class Trainer:
         self.state.step = step + 1
 
     def evaluate(self) -> None:
-        """Add a line of results; keep the teacher's weights if they are the best so far on val.
+        """Add a line of results; keep the teacher's weights if they are the candidate by now.
 
-        Every process comes here, only the main one evaluates.
+        Needs all processes: they share the frames, and the main one writes.
         """
+        began = time.monotonic()
         row = self.state.take_mean_logs()
+        row["miou_ema"] = self._miou_while_training("ema", self.method.teacher)
+        if self.config.eval_student:
+            row["miou_student"] = self._miou_while_training("student", self.method.student)
+        self.method.train()
+        is_candidate = self.state.add_evaluation(row)
+        self.state.evaluation_seconds += time.monotonic() - began
         if not self.devices.is_main:
             return
-        row |= self.validation.mious(self.method, self.devices.device)
-        self.method.train()
-        self.state.rows.append(row)
-        if row["miou_ema"] > self.state.best:
-            self.state.best, self.state.best_step = row["miou_ema"], self.state.step
+        if is_candidate:
             save_weights(self.folder.path, "best", self.method.teacher)
         self._read_clock()
         self.folder.write_rows(self.state.rows)
@@ -157,23 +165,40 @@ class Trainer:
         """Write the last weights, metrics.json and a picture of val; needs all processes.
 
         Raises:
-            TrainError: no evaluation gave a number, so there are no best weights.
+            TrainError: val gives no number, so nobody can say what the weights are worth.
         """
         self.report.stop()
         self.batches.close()
         self.devices.fabric.barrier()
-        if not self.devices.is_main:
-            return RunResult(self.folder.path, self.state.best, {})
-        save_weights(self.folder.path, "last", self.method.teacher)
-        if not self.folder.has_best_weights():
+        if self.devices.is_main:
+            save_weights(self.folder.path, "last", self.method.teacher)
+        last = self._final_counts["ema"]
+        shipped = choose_shipped(
+            self.folder.path, self.method.teacher, self.state, self.validation, last, self.devices
+        )
+        if math.isnan(shipped.miou):
             raise TrainError(
-                f"{self.folder.path} has no evaluation on val whose mIoU is a number, so it has no "
-                "best weights; check the val frames with `edgeseg status`, then start a new run"
+                f"{self.folder.path} has no evaluation on val whose mIoU is a number, so nobody "
+                "can say what its weights are worth; check the val frames with `edgeseg status`, "
+                "then start a new run"
             )
-        metrics = self.validation.summary(self.method, self.state, self.devices.device)
+        if not self.devices.is_main:
+            return RunResult(self.folder.path, shipped.miou, {})
+        for note in run_notes(self.state, self.validation, last, shipped):
+            self.report.say(f"note: {note}")
+        metrics = self.validation.summary(self.state, self._final_counts, shipped)
         picture = self.folder.path / "val.png"
         self.validation.picture(self.method.teacher, self.devices.device, picture)
         return self.folder.finish(metrics)
+
+    def _miou_while_training(self, name: str, network: Network) -> float:
+        """mIoU of a network on some val frames, and after the last step the counts of all."""
+        validation, device = self.validation, self.devices.device
+        if self.state.step < self.steps.last:
+            return miou(validation.count(network, validation.places, device).sum(0))
+        counts = validation.count(network, validation.final_places, device)
+        self._final_counts[name] = counts
+        return miou(counts[np.isin(validation.final_places, validation.places)].sum(0))
 
     def _read_clock(self) -> None:
         self.state.seconds = time.monotonic() - self._start

@@ -1,4 +1,4 @@
-"""Validation during training: mIoU on val, the summary of a run, and a picture.
+"""Validation during training: confusions on val, the summary of a run, and a picture.
 
 A finished model is evaluated by `edgeseg.training.model_evaluation`, a bundle by
 `edgeseg.runtime.bundle_evaluation`.
@@ -6,7 +6,9 @@ A finished model is evaluated by `edgeseg.training.model_evaluation`, a bundle b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,53 +16,143 @@ import cv2
 import numpy as np
 import torch
 
+from edgeseg.config import LoopConfig
+from edgeseg.data.blocks import drawing_blocks
 from edgeseg.data.frame_reader import read_site_frame
+from edgeseg.distributed import all_reduce_sum, copy_from_main, rank, world_size
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import class_legend, image_grid, paint_entropy, paint_mask, save_png
 from edgeseg.imaging.frame_fit import fit_frame
-from edgeseg.methods import Method
-from edgeseg.metrics import Counts, iou, miou
+from edgeseg.metrics import Counts, iou, miou, miou_interval
 from edgeseg.models import Network
 from edgeseg.site import Frame, Site
-from edgeseg.training.model_evaluation import count_confusion, predict
-from edgeseg.training.training_checkpoint import Row, TrainingState
+from edgeseg.training.model_evaluation import EVALUATION_BATCH, count_confusion, predict
+from edgeseg.training.training_checkpoint import TrainingState
 
 MEMORY = 1_000_000_000  # bytes of decoded val frames kept between evaluations
 PICTURE_FRAMES = 4
+EVALUATION_SHARE = 0.1  # of the work of a training
+PASSES_OF_A_STEP = 3  # for each of its frames: forward, and twice as much backward
+LEAST_FRAMES = 32  # of val that are always looked at
+
+
+def frames_while_training(config: LoopConfig, frames: Sequence[Frame]) -> int:
+    """Number of val frames that an evaluation between steps takes.
+
+    It is `train.eval_frames` at most, and no more than a tenth of the pixels that the steps between
+    two evaluations push through the network, forward and backward. An evaluated frame costs one
+    pass at the network's size and the reading and counting of its own pixels. It depends on the
+    configuration and the frames alone, so that a resumed run evaluates as it did before.
+
+    Example: 200 steps of 8 frames are 200 * 3 * 8 = 4800 passes; with frames of 9 times the
+    network's size an evaluated one costs 1 + 9 passes, and 48 cost a tenth.
+    """
+    network = config.imgsz[0] * config.imgsz[1]
+    passes = PASSES_OF_A_STEP * config.eval_every * (config.batch + config.batch_unlabelled)
+    own = sorted(frame.height * frame.width for frame in frames)[len(frames) // 2]
+    affordable = int(EVALUATION_SHARE * passes * network / (network + own))
+    return min(len(frames), config.eval_frames, max(LEAST_FRAMES, affordable))
+
+
+@dataclass(frozen=True)
+class ShippedWeights:
+    """The weights of a run that are evaluated and exported, `weights/best.safetensors`.
+
+    Attributes:
+        step: The step that they are of.
+        counts: (frames, C, C) of the val frames at `Validation.final_places`.
+    """
+
+    step: int
+    counts: Counts
+
+    @property
+    def miou(self) -> float:
+        """Their mIoU, in percent."""
+        return miou(self.counts.sum(0))
 
 
 class Validation:
-    """The val frames, decoded once as far as the memory budget goes."""
+    """The val frames, shared out among the processes and decoded once as far as memory goes."""
 
-    def __init__(self, site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> None:
-        """Take the val frames, and the (height, width) at which networks see them."""
+    def __init__(
+        self,
+        site: Site,
+        frames: Sequence[Frame],
+        size: tuple[int, int],
+        most: int,
+        *,
+        all_at_end: bool = True,
+    ) -> None:
+        """Take the val frames.
+
+        Args:
+            site: Their site.
+            frames: All of them.
+            size: The (height, width) at which networks see them.
+            most: How many are evaluated while a training goes on, evenly spread over all.
+            all_at_end: Whether the last evaluation takes all frames.
+        """
         self._site, self._frames, self._size = site, frames, size
+        self.places = _spread(len(frames), most)
+        self.final_places = list(range(len(frames))) if all_at_end else self.places
+        self._blocks = drawing_blocks(frames, site.config.data.block_seconds)
         self._cached: dict[str, tuple[Image, Mask]] = {}
         self._free_bytes = MEMORY
 
-    def mious(self, method: Method, device: torch.device) -> Row:
-        """mIoU of teacher and student in percent; leaves both in eval mode."""
-        return {
-            "miou_ema": miou(self._counts(method.teacher, device)),
-            "miou_student": miou(self._counts(method.student, device)),
-        }
+    def blocks(self, places: Sequence[int]) -> list[int]:
+        """Which of some frames are neighbors, for the intervals of `edgeseg.metrics`."""
+        return [self._blocks[place] for place in places]
+
+    def count(self, module: Network, places: Sequence[int], device: torch.device) -> Counts:
+        """Count the confusions of a network in some of the val frames; needs all processes.
+
+        Each process takes every n-th batch. Batches are those of one process alone and their counts
+        are whole numbers, so their sum does not depend on the number of processes. All processes
+        judge the network of the main one, whose batch-norm statistics may differ from theirs.
+        Leaves the module in eval mode.
+
+        Returns:
+            (frames, C, C) in the order of `places`, in all processes.
+        """
+        module.eval()
+        classes, size = len(self._site.config.classes), self._size
+        fit, starts = self._site.config.data.fit, range(0, len(places), EVALUATION_BATCH)
+        counts = np.zeros((len(places), classes, classes), np.int64)
+        with _statistics_of_main(module):
+            for start in starts[rank() :: world_size()]:
+                of_batch = slice(start, start + EVALUATION_BATCH)
+                pairs = [self._read(self._frames[place]) for place in places[of_batch]]
+                counts[of_batch] = count_confusion(
+                    module, pairs, size, classes, fit=fit, device=device
+                )
+        if world_size() == 1:
+            return counts
+        return np.asarray(all_reduce_sum(torch.from_numpy(counts).to(device)).cpu().numpy())
 
     def summary(
-        self, method: Method, state: TrainingState, device: torch.device
+        self, state: TrainingState, last: Mapping[str, Counts], shipped: ShippedWeights
     ) -> dict[str, Any]:  # Any: numbers, lists and tables of them
-        """The content of `metrics.json`, without the configuration."""
+        """The content of `metrics.json`, without the configuration.
+
+        Args:
+            state: The finished training.
+            last: (frames, C, C) after the last step at `final_places`, of "ema" and maybe
+                "student".
+            shipped: The weights that are evaluated and exported, which are not always the last.
+        """
         names, rows = self._site.config.class_names, state.rows
-        last = {
-            "step": state.step,
-            "ema": self._accuracy(method.teacher, device),
-            "student": self._accuracy(method.student, device),
-        }
+        figures = {network: self._figures(counts) for network, counts in last.items()}
+        interval = miou_interval(shipped.counts, block=self.blocks(self.final_places))
         summary: dict[str, Any] = {
-            "miou": state.best,
-            "best": {"step": state.best_step, "miou": state.best},
-            "last": last,
+            "miou": shipped.miou,
+            "interval": interval.as_json(),
+            "best": {"step": shipped.step, "miou": shipped.miou},
+            "last": {"step": state.step} | figures,
+            "val_frames": {"all": len(self._frames), "while_training": len(self.places)},
             "seconds": round(state.seconds, 1),
             "seconds_per_step": round(state.seconds / max(1, state.step), 4),
+            "evaluation_seconds": round(state.evaluation_seconds, 1),
         }
         if any("kept" in row for row in rows):
             summary["kept_share"] = [round(row["kept"], 4) for row in rows if "kept" in row]
@@ -71,6 +163,19 @@ class Validation:
                 name: round(count / total, 5) for name, count in zip(names, pixels)
             }
         return summary
+
+    def _figures(self, counts: Counts) -> dict[str, Any]:  # Any: a table
+        """mIoU and the IoU of each class in percent; None for a class that is nowhere."""
+        interval = miou_interval(counts, block=self.blocks(self.final_places))
+        per_class = {
+            name: None if np.isnan(value) else round(float(value), 3)
+            for name, value in zip(self._site.config.class_names, iou(counts.sum(0)))
+        }
+        return {
+            "miou": round(interval.miou, 4),
+            "interval": interval.as_json(),
+            "per_class": per_class,
+        }
 
     def picture(self, module: Network, device: torch.device, path: Path) -> None:
         """Write rows of image, truth, prediction and entropy, for frames spread over val."""
@@ -99,33 +204,6 @@ class Validation:
             paint_entropy(entropy_map),
         ]
 
-    def _accuracy(self, module: Network, device: torch.device) -> dict[str, Any]:  # Any: a table
-        """mIoU and the IoU of each class in percent; None for a class that is nowhere."""
-        counts = self._counts(module, device)
-        per_class = {
-            name: None if np.isnan(value) else round(float(value), 3)
-            for name, value in zip(self._site.config.class_names, iou(counts))
-        }
-        return {"miou": round(miou(counts), 4), "per_class": per_class}
-
-    def _counts(self, module: Network, device: torch.device) -> Counts:
-        """(C, C) over all val frames; leaves the module in eval mode."""
-        module.eval()
-        classes = len(self._site.config.classes)
-        counts = count_confusion(
-            module,
-            self._pairs(),
-            self._size,
-            classes,
-            fit=self._site.config.data.fit,
-            device=device,
-        )
-        return np.asarray(counts.sum(0))
-
-    def _pairs(self) -> Iterable[tuple[Image, Mask]]:
-        for frame in self._frames:
-            yield self._read(frame)
-
     def _read(self, frame: Frame) -> tuple[Image, Mask]:
         """Image and truth at their own size, from memory if they fit in there."""
         if frame.id in self._cached:
@@ -137,3 +215,27 @@ class Validation:
             self._free_bytes -= size
             self._cached[frame.id] = image, mask
         return image, mask
+
+
+def _spread(number: int, most: int) -> list[int]:
+    """At most so many of `number` places, in the middle of stretches of equal length.
+
+    For example, 3 of 10 are 1, 5 and 8.
+    """
+    most = min(most, number)
+    return [int((index + 0.5) * number / most) for index in range(most)]
+
+
+@contextmanager
+def _statistics_of_main(module: Network) -> Iterator[None]:
+    """Lend all processes the buffers of the main one: parameters are equal already."""
+    if world_size() == 1:
+        yield
+        return
+    own = [buffer.clone() for buffer in module.buffers()]
+    copy_from_main(module.buffers())
+    try:
+        yield
+    finally:
+        for buffer, value in zip(module.buffers(), own):
+            buffer.copy_(value)

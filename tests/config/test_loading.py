@@ -12,6 +12,7 @@ from edgeseg.config import (
     apply_overrides,
     load_config,
     load_saved_config,
+    saved_differences,
     to_toml,
     validate_config,
 )
@@ -100,3 +101,16 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, content: bytes | Non
         path.write_bytes(content)
     with pytest.raises(ConfigError, match="edgeseg init"):
         load_config(path)
+
+
+def test_a_saved_file_differs_by_what_was_changed_not_by_keys_that_it_did_not_know(
+    tmp_path: Path,
+) -> None:
+    config, path = TrainConfig(steps=50), tmp_path / "config.toml"
+    older = [line for line in to_toml(config).splitlines() if "eval_frames" not in line]
+    path.write_text("\n".join(older))
+    assert saved_differences(config, path) == []
+    changed = config.model_copy(update={"steps": 60})
+    assert saved_differences(changed, path) == ["steps = 50", "steps = 60"]
+    path.write_text("\n".join([*older[:3], 'once_known = "x"', *older[3:]]))
+    assert 'once_known = "x"' in saved_differences(config, path)

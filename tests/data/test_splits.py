@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgeseg.config import DataConfig
 from edgeseg.data.blocks import block_of
-from edgeseg.data.splits import assign_splits
+from edgeseg.data.splits import assign_splits, known_places_note
 from edgeseg.site import Frame
 from tests.helpers.sites import index_frame
 
@@ -125,3 +125,14 @@ def test_a_block_in_two_splits_pulls_to_the_nearest() -> None:
     assert list(
         assign_splits(new, settled, with_classes([*new, *settled], 0), CONFIG).splits.values()
     ) == ["labelled", "gate"]
+
+
+def test_val_of_a_recording_that_training_knows_is_told_and_a_section_of_its_own_is_not() -> None:
+    drive = [index_frame(time, split="labelled") for time in (0, 30, 60)]
+    between, apart = (
+        [index_frame(time, split="val", source=source) for time in (15, 45)]
+        for source in ("a.mp4", "b.mp4")
+    )
+    assert known_places_note([*drive, *apart]) == known_places_note(drive) == ""
+    note = known_places_note([*drive, *between, *apart])
+    assert note.startswith("2 of 4 val frames") and "--split val" in note

@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
@@ -19,6 +19,11 @@ from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.losses.entropy import class_percentile_thresholds, percentile_threshold
 from edgeseg.losses.shared.memory_bank import MemoryBank
 from edgeseg.losses.u2pl_contrastive import info_nce, prototypes
+from edgeseg.models import MEAN, STD, Output
+from edgeseg.models.pretrained.normalization import Normalization
+from edgeseg.site import Site
+from edgeseg.training.validation import Validation
+from tests.helpers.sites import make_site
 
 FRAMES, CLASSES, SIZE, WIDTH = 4, 5, 12, 6
 ANCHORS = [
@@ -133,6 +138,36 @@ def share_of_process(data: dict[str, Tensor], rank: int, world: int) -> dict[str
     return data | mine | {"sure": data["sure"].chunk(world, dim=1)[rank]}
 
 
+class PixelNetwork(nn.Module):
+    """A network of one layer, with batch-norm statistics."""
+
+    normalization = Normalization(MEAN, STD)
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Conv2d(3, 3, 1)
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, images: Tensor) -> Output:
+        return Output(self.norm(self.layer(images)), [], None)
+
+
+def validation_counts(site: Path, rank: int) -> tuple[Tensor, Tensor]:
+    """Confusions on 14 frames, of a network whose statistics differ between processes, and these
+    statistics afterwards.
+    """
+    opened = Site.open(site)
+    frames = 2 * opened.frames("labelled", "val")
+    network = PixelNetwork()
+    statistics = network.norm.running_mean
+    assert statistics is not None
+    statistics += rank
+    validation = Validation(opened, frames, (64, 64), 200)
+    counts = validation.count(network, validation.places, torch.device("cpu"))  # type: ignore[arg-type]
+    return torch.from_numpy(counts), statistics
+
+
 def run_process(rank: int, world: int, folder: str) -> None:
     """One process of `world`; leaves its results in the folder."""
     torch.set_num_threads(1)
@@ -140,9 +175,11 @@ def run_process(rank: int, world: int, folder: str) -> None:
     distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=world)
     try:
         torch.manual_seed(rank)
-        torch.save(
-            compute(share_of_process(make_inputs(), rank, world)), Path(folder) / f"{rank}.pt"
+        results = compute(share_of_process(make_inputs(), rank, world))
+        results["validation"], results["statistics"] = validation_counts(
+            Path(folder) / "site", rank
         )
+        torch.save(results, Path(folder) / f"{rank}.pt")
     finally:
         distributed.destroy_process_group()
 
@@ -170,5 +207,6 @@ def compute_in_one_process() -> Results:
 
 def compute_in_processes(world: int, folder: Path) -> list[Results]:
     """The results of `world` processes."""
+    make_site(folder / "site")
     spawn(run_process, (world, str(folder)), nprocs=world)  # type: ignore[no-untyped-call]
     return [torch.load(folder / f"{rank}.pt") for rank in range(world)]

@@ -5,9 +5,8 @@ judged, before the first step and in one sentence.
 from __future__ import annotations
 
 import json
-import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +19,7 @@ from edgeseg.data.site_needs import later_needs, require_usable_labels
 from edgeseg.data.site_summary import summarize_site
 from edgeseg.errors import DataError, TrainError
 from edgeseg.export.exporter import export
+from edgeseg.metrics import Counts
 from edgeseg.site import Site, Split
 from edgeseg.training.distill import distill
 from edgeseg.training.train import train
@@ -158,9 +158,11 @@ def test_a_judging_split_must_have_frames_and_labels(site: Site) -> None:
 def test_a_run_without_a_figure_fails_and_is_not_finished(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nothing = {"miou_ema": math.nan, "miou_student": math.nan}
-    monkeypatch.setattr(Validation, "mious", lambda *_: nothing)
-    with pytest.raises(TrainError, match="so it has no best weights"):
+    def nothing(_: Validation, network: object, places: Sequence[int], device: object) -> Counts:
+        return np.zeros((len(places), 3, 3), np.int64)
+
+    monkeypatch.setattr(Validation, "count", nothing)
+    with pytest.raises(TrainError, match="nobody can say what its weights are worth"):
         train(site, config(method="suponly", steps=2, eval_every=1), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
 
@@ -168,10 +170,14 @@ def test_a_run_without_a_figure_fails_and_is_not_finished(
 def test_figures_that_are_no_numbers_survive_a_checkpoint(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = iter([math.nan, 50.0, 60.0, 60.0])  # the last step is done again
-    monkeypatch.setattr(
-        Validation, "mious", lambda *_: dict.fromkeys(("miou_ema", "miou_student"), next(figures))
-    )
+    hits = iter([0, 5, 6, 6])  # of ten pixels; the last step is done again
+
+    def some(_: Validation, network: object, places: Sequence[int], device: object) -> Counts:
+        hit = next(hits)
+        counts = [[hit, 10 - hit, 0], [0, 0, 0], [0, 0, 0]] if hit else np.zeros((3, 3))
+        return np.tile(np.asarray(counts, np.int64), (len(places), 1, 1))
+
+    monkeypatch.setattr(Validation, "count", some)
     settings = config(method="suponly", steps=3, eval_every=1, checkpoint_every=1)
     result = train(site, settings, tmp_path / "run")
     (tmp_path / "run" / "metrics.json").unlink()
