@@ -60,15 +60,16 @@ def place_boxes(box_height: Tensor, box_width: Tensor, height: int, width: int) 
     return rows[:, :, None] & columns[:, None, :]
 
 
-def mix_boxes(values: Tensor, box: Tensor) -> Tensor:
-    """Take the pixels inside each box from the next sample of the batch.
+def mix_boxes(values: Tensor, box: Tensor, partner: Tensor | None = None) -> Tensor:
+    """Take the pixels inside each box from another sample of the batch, the next one if not given.
 
     The last sample takes them from the first; a batch of one is left as it is.
 
     Args:
         values: (B, H, W) or (B, C, H, W).
         box: (B, H, W) bool.
+        partner: (B,) int64, the sample that each one takes from.
     """
     if values.ndim == 4:
         box = box[:, None]
-    return torch.where(box, values.roll(-1, 0), values)
+    return torch.where(box, values.roll(-1, 0) if partner is None else values[partner], values)

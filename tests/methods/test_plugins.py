@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from edgeseg.methods.framework.views import (
 from edgeseg.methods.online import ucc
 from edgeseg.methods.online.ucc import CrossSetPaste
 from edgeseg.methods.plugins import corrmatch, prevmatch
-from edgeseg.methods.plugins.ael import AEL
+from edgeseg.methods.plugins.ael import AEL, draw_partners
 from edgeseg.methods.plugins.augseg import AugSeg, mean_certainty
 from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated_maps
 from edgeseg.methods.plugins.fpl import FPL
@@ -88,14 +89,34 @@ def test_ael_keeps_more_of_bad_classes_and_weighs_by_squared_confidence() -> Non
 
 def test_ael_boxes_the_class_it_has_drawn() -> None:
     plugin, view = ael(cutmix=1.0), target(sure=9.0)
+    marks = (1 + torch.arange(4.0))[:, None, None, None].expand_as(view.images)
+    marked = replace(view, images=marks)
     plugin.bank.value.copy_(torch.tensor([1.0, 1.0, 1.0, 0.0]))
     hits = []
     for seed in range(8):
         torch.manual_seed(seed)
-        region = plugin.mix_region(view)
-        assert region is not None and 0.3 < region.float().mean() < 0.7
-        hits.append(((view.label.roll(-1, 0) == 3) & region).flatten(1).any(1).float().mean())
+        mixed = plugin.mix(marked)
+        region = mixed.images[:, 0] != marked.images[:, 0]
+        assert 0.3 < region.float().mean() < 0.7
+        assert torch.equal(mixed.label[~region], view.label[~region])
+        hits.append(((mixed.label == 3) & region).flatten(1).any(1).float().mean())
     assert sum(hits) / len(hits) > 0.6  # drawn with softmax(1 - g), so not always
+
+
+def test_ael_mixes_in_a_frame_of_the_batch_that_shows_the_drawn_class() -> None:
+    """It need not be the next one: of 16 frames one shows class 3, and all others get it."""
+    torch.manual_seed(0)
+    label = torch.zeros(16, 8, 8, dtype=torch.int64)
+    label[:, 4:] = 1
+    label[5, :2] = 3
+    drawn, partner = draw_partners(label, torch.tensor([0.0, 0.0, 0.5, 0.5]))
+    others = torch.arange(16) != 5
+    assert (drawn[others] == 3).all() and (partner[others] == 5).all()
+    assert partner[5] != 5  # nobody else shows it: any other frame
+    drawn, partner = draw_partners(label, torch.tensor([0.5, 0.5, 0.0, 0.0]))
+    assert set(drawn.tolist()) == {0, 1} and len(set(partner.tolist())) > 6
+    assert (partner != torch.arange(16)).all()
+    assert draw_partners(label[:1], torch.ones(4))[1].tolist() == [0]
 
 
 def test_ucc_pastes_rare_classes_only_and_counts_little_where_its_heads_disagree(

@@ -25,7 +25,7 @@ from edgeseg.methods.framework.schedule import Schedule
 from edgeseg.methods.framework.views import (
     MixRegion,
     PseudoTarget,
-    mix_with_next,
+    mix_frames,
     pseudo_target,
     recolor,
 )
@@ -130,10 +130,10 @@ class OnlineMethod(Method, ABC):
         if self._config.strong:
             target = recolor(target)
         for plugin in self.typed_plugins():
-            region = plugin.mix_region(target)
-            if region is not None:
-                return mix_with_next(target, region)
-        return mix_with_next(target, self._mix_region(target)) if self._mix_region else target
+            mixed = plugin.mix(target)
+            if mixed is not None:
+                return mixed
+        return mix_frames(target, self._mix_region(target)) if self._mix_region else target
 
     def unlabelled_loss(
         self,

@@ -79,8 +79,8 @@ class Plugin(nn.Module):
         """Put something into the frames before their colors change."""
         return target
 
-    def mix_region(self, target: PseudoTarget) -> Tensor | None:
-        """Pixels (B, H, W) bool to be taken from the next frame; None leaves the method's rule."""
+    def mix(self, target: PseudoTarget) -> PseudoTarget | None:
+        """The frames mixed with each other in the plug-in's way; None leaves the method's rule."""
         return None
 
     def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:

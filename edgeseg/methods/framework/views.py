@@ -91,14 +91,15 @@ def cut_out(target: PseudoTarget) -> PseudoTarget:
     return replace(target, images=images, valid=label != IGNORE)
 
 
-def mix_with_next(target: PseudoTarget, region: Tensor | None) -> PseudoTarget:
-    """Inside the region (B, H, W) take image and target of the next frame of the batch."""
+def mix_frames(
+    target: PseudoTarget, region: Tensor | None, partner: Tensor | None = None
+) -> PseudoTarget:
+    """Inside the region (B, H, W) take image and target of the next frame, or of `partner` (B,)."""
     if region is None:
         return target
-    images, probability, valid = (
-        mix_boxes(part, region) for part in (target.images, target.probability, target.valid)
-    )
-    peers = tuple(mix_boxes(peer, region) for peer in target.peers)
+    parts = (target.images, target.probability, target.valid)
+    images, probability, valid = (mix_boxes(part, region, partner) for part in parts)
+    peers = tuple(mix_boxes(peer, region, partner) for peer in target.peers)
     return PseudoTarget(images, probability, valid, peers)
 
 

@@ -5,10 +5,14 @@ pasted more often into labelled frames (adaptive copy-paste) and mixed more ofte
 ones (adaptive CutMix); well learned ones are thinned out among the pseudo-labels (equalization
 sampling), which count by the square of their confidence (dynamic re-weighting).
 
-Other than in the official code, the box of CutMix is laid around a random pixel of the class
-instead of a connected component of a stored prediction, pasting takes a class from the next
-labelled frame of the batch without resizing it, the list of classes that are never pasted is found
-from their share of the labels, and labelled frames have no consistency loss.
+Frames are mixed in every step, as in the official code. Its bank knows of every frame of the
+footage which classes it shows; here the partner of adaptive CutMix is a frame of the batch that
+shows the drawn class, and a class that no other frame of the batch shows is not drawn. The box
+covers half of the frame, around a random pixel of the class instead of a connected component of the
+prediction. Pasting takes one class, there up to three, from the next labelled frame of the batch
+without resizing it; the list of classes that are never pasted is found from their share of the
+labels. Equalization sampling goes by the teacher's label, there by the student's. Labelled frames
+have no consistency loss. What differs in the confidence bank is in `losses/ael_adaptive.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from edgeseg.losses.ael_adaptive import (
 from edgeseg.methods.framework.method import Batch, MethodContext
 from edgeseg.methods.framework.pixel_selection import PixelWeights, reweighted
 from edgeseg.methods.framework.plugin import Plugin
-from edgeseg.methods.framework.views import PseudoTarget
+from edgeseg.methods.framework.views import PseudoTarget, mix_frames
 
 MIXING_CHANCE = 1.0  # share of the steps with adaptive CutMix, unless train.cutmix says another
 
@@ -61,19 +65,20 @@ class AEL(Plugin):
         """Update the confidence bank."""
         self.bank.update(logits.float().softmax(1), masks)
 
-    def mix_region(self, target: PseudoTarget) -> Tensor | None:
+    def mix(self, target: PseudoTarget) -> PseudoTarget:
         """Adaptive CutMix: a box around a pixel of the class drawn with softmax(1 - g)."""
         batch, height, width = target.valid.shape
         chance = MIXING_CHANCE if self._config.cutmix is None else self._config.cutmix
         if float(torch.rand(())) >= chance:
-            return torch.zeros_like(target.valid)
-        label = target.label.roll(-1, 0)
-        drawn = draw_present_class(label, class_sampling_probabilities(self.bank.value, 1.0))
+            return target
+        chances = class_sampling_probabilities(self.bank.value, 1.0)
+        drawn, partner = draw_partners(target.label, chances)
+        label = target.label[partner]
         box = random_boxes(batch, height, width, label.device)
         # Where a frame shows none of the classes, any pixel is drawn.
         weight = (label == drawn[:, None, None]).flatten(1).float() + 1e-9
         pixel = torch.multinomial(weight, 1)[:, 0]
-        return _center_boxes(box, pixel // width, pixel % width)
+        return mix_frames(target, _center_boxes(box, pixel // width, pixel % width), partner)
 
     def reweight(self, target: PseudoTarget, selected: PixelWeights) -> PixelWeights:
         """Equalization sampling at the rate of a pixel's class, then dynamic re-weighting."""
@@ -108,12 +113,38 @@ def draw_present_class(label: Tensor, probabilities: Tensor) -> Tensor:
     Returns:
         (B,) int64; -1 where no class that is present has a probability.
     """
-    classes = torch.arange(len(probabilities), device=label.device)
-    present = (label.flatten(1)[:, None] == classes[:, None]).any(2)
+    present = _present_classes(label, len(probabilities))
     weight = present * probabilities
     # The small numbers keep every row drawable; such draws are replaced by -1.
     drawn = torch.multinomial(weight + 1e-12 * present + 1e-30, 1)[:, 0]
     return torch.where(weight.sum(1) > 0, drawn, -1)
+
+
+def draw_partners(label: Tensor, probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw for each (H, W) label a class that another label of the batch shows, and which one.
+
+    Example: of four frames the third alone shows a bicycle; where a bicycle is drawn, the partner
+    is the third frame, and for the third frame none is drawn.
+
+    Args:
+        label: (B, H, W) int64.
+        probabilities: (C,), by which the class is drawn.
+
+    Returns:
+        (B,) int64 classes and (B,) int64 indices of labels, the own one in a batch of one.
+    """
+    present = _present_classes(label, len(probabilities))
+    shown_by_others = present.sum(0) > present.int()  # (B, C)
+    drawn = torch.multinomial(shown_by_others * probabilities + 1e-30, 1)[:, 0]
+    candidates = present[:, drawn].T & ~torch.eye(len(label), dtype=torch.bool, device=label.device)
+    # Where no other label shows anything, any one is taken.
+    return drawn, torch.multinomial(candidates + 1e-9, 1)[:, 0]
+
+
+def _present_classes(label: Tensor, classes: int) -> Tensor:
+    """(B, C) bool, the classes that each (H, W) label shows."""
+    class_ids = torch.arange(classes, device=label.device)
+    return (label.flatten(1)[:, None] == class_ids[:, None]).any(2)
 
 
 def _center_boxes(box: Tensor, row: Tensor, column: Tensor) -> Tensor:
