@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from edgeseg.config import DistillConfig, validate_config
 from edgeseg.methods import Batch
 from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import read_card, save_card
-from edgeseg.models.pretrained.normalization import IMAGENET, Normalization, encoder_normalization
+from edgeseg.models.pretrained.normalization import IMAGENET, Normalization
+from edgeseg.progress import NullReporter
 from edgeseg.site import Site
 from edgeseg.training.distill import Distillation, distill
 from edgeseg.training.initial_weights import build_as_trained, build_initial_network
@@ -75,15 +77,41 @@ def test_in_distillation_student_and_site_model_may_differ() -> None:
     assert by_average == [normalized(0.8, HALF)] == [0.6]
 
 
-def test_a_run_says_in_its_card_what_it_was_trained_with(site: Site, tmp_path: Path) -> None:
-    settings = config(method="suponly", encoder=HALVED, arch="fpn", steps=2)
-    teacher = train(site, settings, tmp_path / "teacher")
-    assert read_card(teacher.path).normalization == HALF
-    values = {key: value for key, value in TINY.items() if key != "rep_dim"} | {"steps": 2}
+class Listener(NullReporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_a_run_tells_what_it_started_from_and_keeps_it_in_its_card(
+    site: Site, tmp_path: Path
+) -> None:
+    encoder = build_network("fpn", HALVED, 3).encoder.model
+    assert isinstance(encoder, nn.Module)
+    save_file(encoder.state_dict(), tmp_path / "own.safetensors")
+    listener = Listener()
+    settings = config(
+        method="suponly", encoder=HALVED, arch="fpn", steps=2, weights=f"{tmp_path}/own.safetensors"
+    )
+    teacher = train(site, settings, tmp_path / "teacher", report=listener)
+    card = read_card(teacher.path)
+    assert card.normalization == HALF
+    assert card.weights_origin.startswith("the weights file own.safetensors, whose terms")
+    assert [said for said in listener.said if "encoder" in said] == [
+        f"note: the encoder {HALVED} comes from {card.weights_origin}"
+    ]
+    values = {key: value for key, value in TINY.items() if key != "rep_dim"}
+    values |= {"steps": 2, "encoder": "mobilenetv2_035"}
     student = distill(
         site, validate_config(DistillConfig, values, "test"), teacher.path, tmp_path / "student"
     )
-    assert read_card(student.path).normalization == encoder_normalization(str(TINY["encoder"]))
+    card = read_card(student.path)
+    assert card.normalization == IMAGENET
+    assert card.weights_origin == "random weights"
 
 
 def test_what_goes_on_from_a_run_of_before_keeps_its_normalization(
