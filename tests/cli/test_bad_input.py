@@ -139,6 +139,11 @@ def set_of_wrong_type(place: Place) -> list[str]:
     return ["train", "--set", "train.steps=many"]
 
 
+@case("train.confidence does nothing in u2pl")
+def set_of_a_key_that_the_method_does_not_read(place: Place) -> list[str]:
+    return ["train", "--method", "u2pl", "--set", "train.confidence=0.9"]
+
+
 @case("multiples of 32")
 def odd_size(place: Place) -> list[str]:
     return ["train", "--imgsz", "100x100"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from edgeseg.cli.training.compare import choose_methods
-from edgeseg.compare.plan import method_obstacles, plan_comparison
+from edgeseg.compare.plan import idle_settings, method_obstacles, plan_comparison
 from edgeseg.config import METHOD_NAMES
+from edgeseg.errors import ConfigError
 from edgeseg.site import Site
 from tests.helpers.comparison import tiny_config
 
@@ -62,3 +63,16 @@ def test_only_methods_that_label_online_get_the_plugins(site: Site) -> None:
         job.config.method: job.config.plugins for job in expected.jobs(site.root, site.root / "out")
     }
     assert found == {"suponly": (), "cutmix_mt": ("ael",), "st": ()}
+
+
+def test_common_settings_that_do_nothing_are_told_and_own_ones_refused(site: Site) -> None:
+    """The methods share one edgeseg.toml; what stands in brackets is for one method alone."""
+    config = tiny_config(confidence=0.9, warmup=0.3)
+    plan = plan_comparison(site, config, ["cutmix_mt", "u2pl", "stpp", "u2pl[ema=0.9]"], 1)
+    assert [text for text in idle_settings(plan) if "rep_dim" not in text] == [
+        "train.confidence = 0.9 does nothing in u2pl, stpp, u2pl[ema=0.9]",
+        "train.warmup = 0.3 does nothing in stpp",
+    ]
+    with pytest.raises(ConfigError, match=r"train.confidence does nothing in u2pl"):
+        plan_comparison(site, tiny_config(), ["u2pl[confidence=0.9]"], 1)
+    assert plan_comparison(site, config, ["cutmix_mt[confidence=0.5]"], 1).methods[1]
