@@ -54,7 +54,7 @@ def main() -> None:
     )
     parser.add_argument("--methods", default=",".join(METHOD_NAMES))
     options = parser.parse_args()
-    site = make_site(options.out, "dhcn", options.data)
+    site = make_site(options.out, "dhcn-spread", options.data)
     stored = site.root / "every.json"
     faults: dict[str, str] = json.loads(stored.read_bytes()) if stored.exists() else {}
     for name in options.methods.split(","):

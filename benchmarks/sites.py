@@ -1,7 +1,7 @@
 """Sites for benchmarks from labelled data sets: a few training frames keep their labels, the rest
 become footage.
 
-    python benchmarks/sites.py camvid --data DATA/camvid --weights WEIGHTS.safetensors --out SITE
+    python benchmarks/sites.py camvid-drive --data DATA/camvid --weights FILE.safetensors --out SITE
 
 The preset stands in the site's edgeseg.toml, so edgeseg's own commands follow, given in that
 folder. The bounds of the last one let every export pass, whatever comes out:
@@ -20,6 +20,7 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,23 +67,57 @@ class DataSet:
 
     Attributes:
         classes: Name and color of each class.
-        label_every: Of the training frames, in order, those numbered 0, `label_every`,
-            2 * `label_every`, ... keep their labels.
         ignore: Label indices that mean "not labelled".
         gpu_size: (height, width) of the GPU preset.
         cpu_size: (height, width) of the CPU preset.
     """
 
     classes: Colors
-    label_every: int
     ignore: tuple[int, ...]
     gpu_size: tuple[int, int]
     cpu_size: tuple[int, int]
 
 
+@dataclass(frozen=True)
+class LabelPlan:
+    """Which training frames keep their labels; the others are footage.
+
+    Attributes:
+        data_set: Name of the data set.
+        count: Number of labelled frames.
+        sequence: First letters of the names of the frames that may be labelled.
+        step: Distance between two of them, counted from the first; 0 spreads them evenly from the
+            first to the last.
+    """
+
+    data_set: str
+    count: int
+    sequence: str = ""
+    step: int = 0
+
+    def choose(self, names: Sequence[str]) -> frozenset[str]:
+        """Return the names that keep their labels, of all training frames' in order."""
+        names = [name for name in names if name.startswith(self.sequence)]
+        step = self.step or (len(names) - 1) / (self.count - 1)
+        return frozenset(names[round(number * step)] for number in range(self.count))
+
+
+CAMVID_SET, DHCN_SET = "camvid", "dhcn"
 DATA_SETS = {
-    "camvid": DataSet(CAMVID, 16, (11,), (352, 480), (192, 256)),
-    "dhcn": DataSet(DHCN, 24, (), (480, 480), (192, 192)),
+    CAMVID_SET: DataSet(CAMVID, (11,), (352, 480), (192, 256)),
+    DHCN_SET: DataSet(DHCN, (), (480, 480), (192, 192)),
+}
+SITES = {
+    # Every 16th and every 24th frame: the labels show every scene, footage repeats them.
+    "camvid-spread": LabelPlan(CAMVID_SET, 23, step=16),
+    "dhcn-spread": LabelPlan(DHCN_SET, 20, step=24),
+    # Few labels.
+    "camvid-12": LabelPlan(CAMVID_SET, 12),
+    "camvid-6": LabelPlan(CAMVID_SET, 6),
+    # One evening's labels: the dusk drive shows every class. Val lies in one of the other drives.
+    "camvid-drive": LabelPlan(CAMVID_SET, 24, sequence="0001TP"),
+    # The first 305 of 480 frames: no shorter beginning shows all classes but the elevator twice.
+    "dhcn-begin": LabelPlan(DHCN_SET, 20, step=16),
 }
 # The changes of the two presets to edgeseg's defaults, beside encoder, weights and frame size.
 PRESETS: dict[str, dict[str, Any]] = {  # Any: configuration values
@@ -99,7 +134,7 @@ PRESETS: dict[str, dict[str, Any]] = {  # Any: configuration values
 
 def preset(name: str, kind: str, weights: Path) -> str:
     """Return the tables [train] and [distill] of edgeseg.toml."""
-    data = DATA_SETS[name]
+    data = DATA_SETS[SITES[name].data_set]
     common = PRESETS[kind] | {"encoder": "mobilenetv2_100", "weights": str(weights.resolve())}
     common["imgsz"] = list(data.cpu_size if kind == "cpu" else data.gpu_size)
     rows = {"train": common | ({"rep_dim": 64} if kind == "cpu" else {}), "distill": common}
@@ -109,21 +144,25 @@ def preset(name: str, kind: str, weights: Path) -> str:
     )
 
 
-def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str = "") -> Site:
+def make_site(
+    root: Path, name: str, data: Path, *, all_labels: bool = False, settings: str = ""
+) -> Site:
     """Build the site once; a second call opens it.
 
     No near-duplicates are removed or withheld: the published splits decide which frames are train
     and which are val.
 
     Args:
+        name: One of `SITES`.
         data: Folder with images/ and labels/.
-        every: Replaces the data set's `label_every`; 1 labels every frame.
+        all_labels: Label every training frame, so that there is no footage: the ceiling.
         settings: TOML text for edgeseg.toml, such as a preset.
     """
     finished = root / "done.json"
     if finished.exists():
         return Site.open(root)
-    data_set = DATA_SETS[name]
+    plan = SITES[name]
+    data_set = DATA_SETS[plan.data_set]
     shutil.rmtree(root, ignore_errors=True)
     staging = root / "incoming"
     for part in ("labelled", "footage", "masks"):
@@ -135,8 +174,10 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
     text += settings
     write_atomic(root / "edgeseg.toml", text.encode())
     site = Site.open(root)
-    for number, image in enumerate(sorted((data / "images" / "train").iterdir())):
-        kind = "footage" if number % (every or data_set.label_every) else "labelled"
+    images = sorted((data / "images" / "train").iterdir())
+    labelled = plan.choose([image.stem for image in images])
+    for image in images:
+        kind = "labelled" if all_labels or image.stem in labelled else "footage"
         (staging / kind / image.name).symlink_to(image.resolve())
         if kind == "labelled":
             mask = data / "labels" / "train" / f"{image.stem}.png"
@@ -149,7 +190,7 @@ def make_site(root: Path, name: str, data: Path, every: int = 0, settings: str =
         camera="train",
         rules=MaskRules(ignore=data_set.ignore),
     )
-    if every != 1:
+    if not all_labels:
         add_footage(site, [staging / "footage"], camera="train")
     add_labels(
         site,
@@ -174,23 +215,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", choices=sorted(DATA_SETS))
+    parser.add_argument("name", choices=list(SITES))
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and labels/")
     parser.add_argument(
         "--weights", type=Path, required=True, help="MobileNetV2 encoder weights, safetensors"
     )
     parser.add_argument("--out", type=Path, required=True, help="the site")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
-    parser.add_argument(
-        "--every", type=int, default=0, help="label every so many frames; 1: all, for the ceiling"
-    )
+    parser.add_argument("--all-labels", action="store_true", help="the ceiling: no footage")
     options = parser.parse_args()
     site = make_site(
         options.out,
         options.name,
         options.data,
-        options.every,
-        preset(options.name, options.preset, options.weights),
+        all_labels=options.all_labels,
+        settings=preset(options.name, options.preset, options.weights),
     )
     print(
         ", ".join(
