@@ -82,9 +82,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=200)
     options = parser.parse_args()
-    site = make_site(
-        options.out / "site", "camvid", options.data, 0, preset("camvid", "cpu", options.weights)
-    )
+    name = "camvid-spread"
+    settings = preset(name, "cpu", options.weights)
+    site = make_site(options.out / "site", name, options.data, settings=settings)
     run = options.out / f"{options.method}-{options.steps}-{options.seed}"
     counts = counted(site, run, options)
     np.save(options.out / f"{run.name}.npy", counts)

@@ -239,6 +239,11 @@ class TrainConfig(LoopConfig):
         description="Share of the steps (of the frames, in fixmatch and unimatch*) in which two "
         "unlabelled frames are mixed; each method has its own when it is unset.",
     )
+    propagation: bool = Field(
+        False,
+        description="Carry labels to unlabelled frames that show the same things, by optical flow; "
+        "there they take the place of online pseudo-labels.",
+    )
     teacher: Literal["auto", "ema", "self"] = Field(
         "auto",
         description="Network that gives online pseudo-labels: the moving average (ema) or the "

@@ -90,19 +90,25 @@ class FrameCache:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def open_cache(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> FrameCache:
+def open_cache(
+    site: Site, frames: Sequence[Frame], size: tuple[int, int], mask_sources: Sequence[Frame] = ()
+) -> FrameCache:
     """Open the cache of `frames` at `size`, old or new.
 
     Idle caches make room for it, the longest unused first.
+
+    Args:
+        mask_sources: The frames that the masks of `frames` are made from, where these have none of
+            their own.
 
     Raises:
         DataError: It is larger than `data.cache_bytes` leaves or the disk has room for, or cannot
             be written.
     """
     folder = site.root / CACHE_FOLDER
-    masks = any(frame.mask is not None for frame in frames)
+    masks = any(frame.mask is not None for frame in (*frames, *mask_sources))
     length = len(frames) * (size[0] * size[1] * (4 if masks else 3) + 4)
-    path = folder / f"{_files_digest(site, frames, size)}.u8"
+    path = folder / f"{_files_digest(site, frames, size, mask_sources)}.u8"
     handle = -1
     try:
         folder.mkdir(exist_ok=True)
@@ -155,16 +161,23 @@ def _checksum(record: Image) -> int:
     return zlib.crc32(record.data) or 1
 
 
-def _files_digest(site: Site, frames: Sequence[Frame], size: tuple[int, int]) -> str:
+def _files_digest(
+    site: Site, frames: Sequence[Frame], size: tuple[int, int], mask_sources: Sequence[Frame]
+) -> str:
     fit = site.config.data.fit
     shape = f"{size}" if fit == "stretch" else f"{size} {fit}"
     digest = hashlib.sha256(
         f"{FORMAT} {cv2.__version__} {shape} {len(site.config.classes)}\n".encode()
     )
     for frame in frames:
-        stamps = [_stamp(site.root, name) for name in (frame.image, frame.mask) if name is not None]
-        digest.update(f"{frame.id} {stamps}\n".encode())
+        digest.update(f"{frame.id} {_stamps(site, frame)}\n".encode())
+    for frame in mask_sources:
+        digest.update(f"mask source {frame.id} {_stamps(site, frame)}\n".encode())
     return digest.hexdigest()[:32]
+
+
+def _stamps(site: Site, frame: Frame) -> list[tuple[str, int, int]]:
+    return [_stamp(site.root, name) for name in (frame.image, frame.mask) if name is not None]
 
 
 def _stamp(root: Path, name: str) -> tuple[str, int, int]:

@@ -101,7 +101,7 @@ class SiteFrameReader:
         """
         self._site = site
         self.frames = list(frames)
-        self._size = size
+        self.size = size
         self._memory_left = memory
         self._in_memory: dict[int, tuple[Image, Mask]] = {}
         self._report = report or NullReporter()
@@ -109,7 +109,7 @@ class SiteFrameReader:
         self._cache_takes_frames = False
         if site.config.data.cache_bytes:
             try:
-                self._cache = open_cache(site, self.frames, size)
+                self._cache = open_cache(site, self.frames, size, self._mask_sources())
                 self._cache_takes_frames = True
             except DataError as error:
                 self._stop_caching(str(error))
@@ -118,14 +118,14 @@ class SiteFrameReader:
         return len(self.frames)
 
     def __getitem__(self, index: int) -> tuple[Image, Mask]:
-        """See `FrameReader`; the mask of a frame without one is all `IGNORE`."""
+        """See `FrameReader`; the mask of a frame without one is what `_make_mask` returns."""
         known = self._in_memory.get(index) or (self._cache and self._cache.get(index))
         if known:
             return known
         image, mask = read_site_frame(self._site, self.frames[index])
         fit = self._fit(index)
         image = fit.image(image)
-        mask = np.full(self._size, IGNORE, np.uint8) if mask is None else fit.mask(mask)
+        mask = self._make_mask(image) if mask is None else fit.mask(mask)
         size = image.nbytes + mask.nbytes
         if not self._put_into_cache(index, image, mask) and self._memory_left >= size:
             self._memory_left -= size
@@ -139,7 +139,15 @@ class SiteFrameReader:
 
     def _fit(self, index: int) -> FrameFit:
         frame = self.frames[index]
-        return fit_frame(self._site.config.data.fit, (frame.height, frame.width), self._size)
+        return fit_frame(self._site.config.data.fit, (frame.height, frame.width), self.size)
+
+    def _mask_sources(self) -> Sequence[Frame]:
+        """The frames whose labels `_make_mask` uses; cached masks are made anew when they change."""
+        return ()
+
+    def _make_mask(self, image: Image) -> Mask:
+        """Return the mask (H, W) of a frame without one, `image` (H, W, 3): nothing is known."""
+        return np.full(self.size, IGNORE, np.uint8)
 
     def class_pixels(self, classes: int) -> Tensor:
         """Count the labelled pixels of each class over all frames, (C,) int64."""

@@ -13,6 +13,7 @@ from edgeseg.atomic_files import lock_folder
 from edgeseg.config import LoopConfig
 from edgeseg.data.frame_reader import FrameReader, SiteFrameReader
 from edgeseg.data.frame_shapes import shape_advice
+from edgeseg.data.propagation.propagated_reader import PropagatedLabelReader
 from edgeseg.data.site_needs import (
     absent_classes_note,
     later_needs,
@@ -47,6 +48,7 @@ class TrainingSpec:
         focus: Ids of unlabelled frames that make up half of every unlabelled batch.
         footage: The unlabelled frames, perhaps with pseudo-labels; all that the site has if left
             out.
+        propagation: Whether the site's unlabelled frames get labels of frames that show the same.
         title: Title of the progress bar.
     """
 
@@ -58,6 +60,7 @@ class TrainingSpec:
     steps: StepRange | None = None
     focus: frozenset[str] = field(default_factory=frozenset)
     footage: FrameReader | None = None
+    propagation: bool = False
     title: str = "train"
 
     @property
@@ -114,9 +117,7 @@ def _assemble(
     shares = share_batches(config, devices.world_size, unlabelled=method.needs_unlabelled)
     unlabelled = None
     if method.needs_unlabelled:
-        unlabelled = spec.footage or SiteFrameReader(
-            site, site.require("unlabelled"), config.imgsz, report=report
-        )
+        unlabelled = spec.footage or _open_footage(spec, labelled, report)
     save_card(
         spec.out,
         ModelCard(
@@ -148,6 +149,15 @@ def _assemble(
         report=report,
         title=spec.title,
     )
+
+
+def _open_footage(
+    spec: TrainingSpec, labelled: SiteFrameReader, report: ProgressReporter
+) -> FrameReader:
+    frames = spec.site.require("unlabelled")
+    if spec.propagation:
+        return PropagatedLabelReader(spec.site, frames, labelled, report)
+    return SiteFrameReader(spec.site, frames, spec.config.imgsz, report=report)
 
 
 def _require_same_fit(spec: TrainingSpec) -> None:

@@ -1,0 +1,3 @@
+"""Labels carried to unlabelled frames that show the same things."""
+
+__all__ = ["propagated_reader"]
