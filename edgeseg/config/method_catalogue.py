@@ -58,7 +58,8 @@ SUPERVISED, TEACHER, SELF = "supervised", "online mean teacher", "online self-te
 CO, STAGED, ADVERSARIAL = "co-training", "offline self-training", "adversarial or pretext"
 
 SCHEDULE = ("warmup", "ramp", "unlabelled_weight")  # of the unlabelled loss
-ONLINE = (*SCHEDULE, "teacher", "strong")  # of online pseudo-labels learned on strong views
+LABELS = (*SCHEDULE, "propagation")  # of online pseudo-labels
+ONLINE = (*LABELS, "teacher", "strong")  # of those learned on strong views
 
 CATALOGUE: dict[str, MethodInfo] = {
     "suponly": MethodInfo(
@@ -85,7 +86,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2,
         "Tarvainen and Valpola, NeurIPS 2017",
         plugins=True,
-        reads=(*SCHEDULE, "teacher"),
+        reads=(*LABELS, "teacher"),
     ),
     "cutmix_mt": MethodInfo(
         "online.cutmix_mt",
@@ -173,7 +174,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         "Chen et al., CVPR 2021",
         plugins=True,
         confidence=0.0,
-        reads=SCHEDULE,
+        reads=LABELS,
     ),
     "cps_cutmix": MethodInfo(
         "online.cps",
@@ -185,7 +186,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
-        reads=(*SCHEDULE, "strong"),
+        reads=(*LABELS, "strong"),
     ),
     "fpl_cps": MethodInfo(
         "online.cps",
@@ -198,7 +199,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         classes=3,
         plugins=True,
         confidence=0.0,
-        reads=SCHEDULE,
+        reads=LABELS,
         brings=("fpl",),
     ),
     "fpl_cps_cutmix": MethodInfo(
@@ -212,7 +213,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.0,
-        reads=(*SCHEDULE, "strong"),
+        reads=(*LABELS, "strong"),
         brings=("fpl",),
     ),
     "fpl_ael": MethodInfo(
@@ -258,7 +259,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         plugins=True,
         cutmix=1.0,
         confidence=0.6,
-        reads=(*SCHEDULE, "strong"),
+        reads=(*LABELS, "strong"),
     ),
     "ucc": MethodInfo(
         "online.ucc",
@@ -269,7 +270,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2.4,
         "Fan et al., CVPR 2022",
         plugins=True,
-        reads=(*SCHEDULE, "strong", "ael.keep", "ael.copy_paste", "ael.common"),
+        reads=(*LABELS, "strong", "ael.keep", "ael.copy_paste", "ael.common"),
     ),
     "unimatch": MethodInfo(
         "online.unimatch",
@@ -324,7 +325,7 @@ CATALOGUE: dict[str, MethodInfo] = {
         2.1,
         "Ouali et al., CVPR 2020",
         baseline=True,
-        reads=(*SCHEDULE, "teacher"),
+        reads=(*LABELS, "teacher"),
     ),
     "gct": MethodInfo(
         "baselines.gct",

@@ -142,7 +142,7 @@ class SiteFrameReader:
         return fit_frame(self._site.config.data.fit, (frame.height, frame.width), self.size)
 
     def _mask_sources(self) -> Sequence[Frame]:
-        """The frames whose labels `_make_mask` uses; cached masks are made anew when they change."""
+        """The frames whose labels `_make_mask` uses; when they change, masks are made anew."""
         return ()
 
     def _make_mask(self, image: Image) -> Mask:

@@ -48,7 +48,6 @@ class TrainingSpec:
         focus: Ids of unlabelled frames that make up half of every unlabelled batch.
         footage: The unlabelled frames, perhaps with pseudo-labels; all that the site has if left
             out.
-        propagation: Whether the site's unlabelled frames get labels of frames that show the same.
         title: Title of the progress bar.
     """
 
@@ -60,7 +59,6 @@ class TrainingSpec:
     steps: StepRange | None = None
     focus: frozenset[str] = field(default_factory=frozenset)
     footage: FrameReader | None = None
-    propagation: bool = False
     title: str = "train"
 
     @property
@@ -117,7 +115,7 @@ def _assemble(
     shares = share_batches(config, devices.world_size, unlabelled=method.needs_unlabelled)
     unlabelled = None
     if method.needs_unlabelled:
-        unlabelled = spec.footage or _open_footage(spec, labelled, report)
+        unlabelled = spec.footage or _open_footage(spec, method, labelled, report)
     save_card(
         spec.out,
         ModelCard(
@@ -152,10 +150,10 @@ def _assemble(
 
 
 def _open_footage(
-    spec: TrainingSpec, labelled: SiteFrameReader, report: ProgressReporter
+    spec: TrainingSpec, method: Method, labelled: SiteFrameReader, report: ProgressReporter
 ) -> FrameReader:
     frames = spec.site.require("unlabelled")
-    if spec.propagation:
+    if method.propagation:
         return PropagatedLabelReader(spec.site, frames, labelled, report)
     return SiteFrameReader(spec.site, frames, spec.config.imgsz, report=report)
 

@@ -89,7 +89,6 @@ def train(
         make_method=make_method,
         rep_dim=rep_dim,
         focus=focus,
-        propagation=settings.propagation,
         title=f"train {settings.method}",
     )
     return fit(spec, resume=resume, report=report)

@@ -7,7 +7,7 @@ similarity, Wang et al., IEEE TIP 2004, which light that rises or falls does not
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +52,8 @@ def gray_frame(image: Image) -> Gray:
 def find_correspondence(frame: Gray, other: Gray) -> Correspondence:
     """Find the pixels of `frame` in `other`, both (h, w) and at least 16 pixels a side."""
     # One for each call: the object keeps buffers, and several threads come here.
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    forth: Flow = search.calc(frame, other, None)
-    back: Flow = search.calc(other, frame, None)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    forth, back = _flow(search, frame, other), _flow(search, other, frame)
     x, y = _targets(forth)
     error = np.linalg.norm(forth + _look_up(back, x, y), axis=2)
     height, width = frame.shape
@@ -78,8 +77,9 @@ def follow(correspondence: Correspondence, values: NDArray[np.uint8], empty: int
     height, width = values.shape
     flow, found = correspondence
     if flow.shape[:2] != values.shape:
-        enlargement = np.float32((width / flow.shape[1], height / flow.shape[0]))
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * enlargement
+        enlargement = np.array((width / flow.shape[1], height / flow.shape[0]), np.float32)
+        enlarged_flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+        flow = np.asarray(enlarged_flow * enlargement, np.float32)
         enlarged = cv2.resize(
             found.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
         )
@@ -88,7 +88,9 @@ def follow(correspondence: Correspondence, values: NDArray[np.uint8], empty: int
     return np.where(found, moved, np.uint8(empty)).astype(np.uint8)
 
 
-def structural_similarity(first: Gray, second: Gray) -> NDArray[np.float32]:
+def structural_similarity(
+    first: NDArray[np.uint8 | np.float32], second: NDArray[np.uint8 | np.float32]
+) -> NDArray[np.float32]:
     """Return the structural similarity (h, w), -1 to 1, of windows around each pixel."""
     a, b = first.astype(np.float32), second.astype(np.float32)
     window = (WINDOW, WINDOW)
@@ -108,9 +110,16 @@ def _targets(flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     height, width = flow.shape[:2]
     x = flow[..., 0] + np.arange(width, dtype=np.float32)
     y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return x, y
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
-def _look_up(values: NDArray[np.generic], x: NDArray[np.float32], y: NDArray[np.float32]) -> Flow:
-    looked_up: Flow = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return looked_up
+def _flow(search: cv2.DISOpticalFlow, frame: Gray, other: Gray) -> Flow:
+    flow = search.calc(frame, other, np.empty((*frame.shape, 2), np.float32))
+    return np.asarray(flow, np.float32)
+
+
+def _look_up(  # Any: gray values or flow
+    values: NDArray[Any], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    found = cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32)

@@ -7,17 +7,12 @@ no harm to move the camera: from then on nothing is found again, and nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.data.propagation.correspondence import (
-    Gray,
-    find_correspondence,
-    follow,
-    gray_frame,
-)
+from edgeseg.data.propagation.correspondence import Gray, find_correspondence, follow, gray_frame
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from edgeseg.imaging.opencv import cv2
 
@@ -28,13 +23,22 @@ THUMBNAIL = (32, 24)  # width and height
 DETAIL = 6.0  # pixels of the thumbnail; slower changes of brightness do not count
 
 
-class LabelPropagation:
-    """The labelled frames, ready to be compared with any other."""
+class LabelledFrames(Protocol):
+    """Images (H, W, 3) and masks (H, W) of one size, one at least."""
 
-    def __init__(self, labelled: Iterable[tuple[Image, Mask]]) -> None:
-        """Take images (H, W, 3) and masks (H, W) of one size."""
-        self._frames = [(gray_frame(image), mask) for image, mask in labelled]
-        self._thumbnails = np.stack([_thumbnail(gray) for gray, _ in self._frames])
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> tuple[Image, Mask]: ...
+
+
+class LabelPropagation:
+    """Labelled frames that can be compared with any other of their size."""
+
+    def __init__(self, labelled: LabelledFrames) -> None:
+        """Read all of them once; later those that are alike are read again."""
+        self._labelled = labelled
+        images = (labelled[index][0] for index in range(len(labelled)))
+        self._thumbnails = np.stack([_thumbnail(gray_frame(image)) for image in images])
 
     def propagate(self, image: Image) -> Mask:
         """Return the labels that hold for `image` (H, W, 3) too, (H, W), elsewhere `IGNORE`.
@@ -46,8 +50,8 @@ class LabelPropagation:
         result = np.full(image.shape[:2], IGNORE, np.uint8)
         disputed = np.zeros(image.shape[:2], bool)
         for index in np.argsort(-likeness, kind="stable")[:SOURCES]:
-            gray, mask = self._frames[index]
-            correspondence = find_correspondence(frame, gray)
+            labelled_image, mask = self._labelled[int(index)]
+            correspondence = find_correspondence(frame, gray_frame(labelled_image))
             if correspondence.found.mean() < LEAST_FOUND:
                 continue
             carried = follow(correspondence, mask, IGNORE)
@@ -59,7 +63,9 @@ class LabelPropagation:
 
 
 def _thumbnail(gray: Gray) -> NDArray[np.float32]:
-    """Return the details of a frame as a vector of length 1; products of two tell their likeness."""
+    """Return the details of a frame as a vector of length 1; two that are alike have a product near
+    1.
+    """
     small = cv2.resize(gray, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.float32)
     detail = (small - cv2.GaussianBlur(small, (0, 0), DETAIL)).ravel()
     return np.asarray(detail / (np.linalg.norm(detail) + 1e-6), np.float32)

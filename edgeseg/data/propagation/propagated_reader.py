@@ -23,7 +23,7 @@ class PropagatedLabelReader(SiteFrameReader):
     ) -> None:
         """Compare with all frames of `labelled`, at their size."""
         self._sources = labelled.frames
-        self._propagation = LabelPropagation(labelled[index] for index in range(len(labelled)))
+        self._propagation = LabelPropagation(labelled)
         super().__init__(site, frames, labelled.size, report=report)
 
     def _mask_sources(self) -> Sequence[Frame]:

@@ -30,6 +30,8 @@ WEIGHT = 0.1
 class CAC(OnlineMethod):
     """3B images with gradient, B without."""
 
+    propagation = False  # no pseudo-labels whose place they could take
+
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context, (), select=all_pixels, weight_scale=WEIGHT)
         width = context.student.classifier.in_channels

@@ -52,6 +52,8 @@ class FlawDetector(nn.Module):
 class GCT(OnlineMethod):
     """4B images with gradient, B without, 4B small detectors."""
 
+    propagation = False  # no pseudo-labels whose place they could take
+
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context, (), select=all_pixels)
         self.second = context.new_network()

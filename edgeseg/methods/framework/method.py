@@ -28,7 +28,8 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, H, W) float RGB, 0..1.
-        masks: (B, H, W) int64, 255 = ignore; all 255 for unlabelled frames.
+        masks: (B, H, W) int64, 255 = ignore; of unlabelled frames all 255, but for labels that were
+            propagated to them.
         valid: (B, H, W) bool, false where the augmentation padded.
     """
 
@@ -123,6 +124,11 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def step(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         """Compute the loss of one step; `progress` rises from 0 to 1 over the run."""
+
+    @property
+    def propagation(self) -> bool:
+        """Whether unlabelled frames shall come with the labels that can be propagated to them."""
+        return False
 
     def forward(self, labelled: Batch, unlabelled: Batch | None, progress: float) -> StepResult:
         return self.step(labelled, unlabelled, progress)

@@ -74,6 +74,11 @@ class OnlineMethod(Method, ABC):
         teacher = self._config.teacher
         return self._own_target_source if teacher == "auto" else teacher
 
+    @property
+    def propagation(self) -> bool:
+        """See `Method`."""
+        return self._config.propagation
+
     def typed_plugins(self) -> list[Plugin]:
         """The plug-ins as what they are, not as plain modules."""
         return [plugin for plugin in self.plugins if isinstance(plugin, Plugin)]

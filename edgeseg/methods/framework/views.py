@@ -65,9 +65,14 @@ MixRegion = Callable[[PseudoTarget], Tensor | None]
 
 
 def pseudo_target(batch: Batch, logits: Tensor) -> PseudoTarget:
-    """The frames of `batch` with the softmax of (B, C, h, w) logits, without gradient."""
-    size = (batch.images.shape[2], batch.images.shape[3])
-    return PseudoTarget(batch.images, upsample(logits.detach(), size).softmax(1), batch.valid)
+    """The frames of `batch` with the softmax of (B, C, h, w) logits, without gradient.
+
+    Pixels that are labelled are known for certain.
+    """
+    probability = upsample(logits.detach(), batch.size).softmax(1)
+    known = (batch.masks != IGNORE)[:, None]
+    certain = certain_probability(batch.masks, probability.shape[1], probability.dtype)
+    return PseudoTarget(batch.images, torch.where(known, certain, probability), batch.valid)
 
 
 def peer_target(target: PseudoTarget, index: int = 0) -> PseudoTarget:

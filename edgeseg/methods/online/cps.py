@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident_pixels, step_result
@@ -47,7 +48,7 @@ class CPS(OnlineMethod):
             return self._warmup_step(labelled)
 
         target = self._clean_targets(
-            unlabelled if self._mixed else _concatenated(labelled, unlabelled)
+            unlabelled if self._mixed else _concatenated(_unlabelled(labelled), unlabelled)
         )
         if self._mixed:
             target = self.strong_view(target, labelled)
@@ -89,6 +90,11 @@ class CPS(OnlineMethod):
         output_1 = self.predict_in_eval_mode(self.student, frames.images)
         target = self.make_targets(frames, output_1)
         return replace(target, peers=(peer, *target.peers))
+
+
+def _unlabelled(frames: Batch) -> Batch:
+    """Frames of which nothing is known."""
+    return frames._replace(masks=torch.full_like(frames.masks, IGNORE))
 
 
 def _concatenated(first: Batch, second: Batch) -> Batch:
