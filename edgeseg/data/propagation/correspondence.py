@@ -114,7 +114,8 @@ def _targets(flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _flow(search: cv2.DISOpticalFlow, frame: Gray, other: Gray) -> Flow:
-    flow = search.calc(frame, other, np.empty((*frame.shape, 2), np.float32))
+    nothing: Any = None  # an array would be taken for a first guess
+    flow = search.calc(frame, other, nothing)
     return np.asarray(flow, np.float32)
 
 
