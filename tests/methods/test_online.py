@@ -74,7 +74,7 @@ def test_mean_teacher_weighs_the_sum_over_classes_alike_for_any_number(classes: 
     torch.manual_seed(0)
     method = METHODS["mean_teacher"](method_context(classes, method="mean_teacher"))
     assert isinstance(method, OnlineMethod)
-    target = pseudo_target(batch(1, classes, size=8), torch.zeros(1, classes, 8, 8))
+    target = pseudo_target(batch(1, classes, size=8, labelled=False), torch.zeros(1, classes, 8, 8))
     logits = torch.randn(1, classes, 8, 8)
     found = method.pixel_loss(logits, target, torch.ones(1, 8, 8))
     expected = 100 / 21 * (logits.softmax(1) - 1 / classes).square().sum(1)
@@ -96,7 +96,7 @@ def test_fpl_weighs_pixels_by_the_curve_of_its_host(
     method: str, plugins: tuple[str, ...], own: str
 ) -> None:
     torch.manual_seed(0)
-    target = pseudo_target(batch(2, 4, size=8), torch.randn(2, 4, 8, 8))
+    target = pseudo_target(batch(2, 4, size=8, labelled=False), torch.randn(2, 4, 8, 8))
     logits, weight = torch.randn(2, 4, 8, 8), torch.ones(2, 8, 8)
 
     def loss(**changes: str) -> torch.Tensor:
