@@ -32,7 +32,7 @@ CLASSES = 4
 PIXELS = torch.tensor([900.0, 50.0, 40.0, 10.0])
 
 
-def target(sure: float = 0.0) -> PseudoTarget:
+def target(sure: float | torch.Tensor = 0.0) -> PseudoTarget:
     """Four frames; `sure` scales the logits of their true classes."""
     frames = batch(4, CLASSES, seed=1)
     logits = sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float()
@@ -169,11 +169,7 @@ def test_fpl_has_the_size_of_the_cross_entropy_it_replaces_and_another_gradient(
 def test_fpl_is_the_cross_entropy_where_every_pixel_that_counts_has_one_positive() -> None:
     """Pixels that a threshold leaves out must not scale those that it keeps."""
     torch.manual_seed(0)
-    frames = batch(4, CLASSES, seed=1)
-    sure = torch.where(torch.arange(64) < 20, 9.0, 0.5).expand(4, 1, 64, 64)
-    view = pseudo_target(
-        frames, sure * torch.nn.functional.one_hot(frames.masks, CLASSES).movedim(-1, 1).float()
-    )
+    view = target(sure=torch.where(torch.arange(64) < 20, 9.0, 0.5).expand(4, 1, 64, 64))
     weight = (view.confidence > 0.9).float()
     logits = torch.randn(4, CLASSES, 64, 64)
     loss = FPL(method_context(CLASSES)).pixel_loss(logits, view, weight)
@@ -237,7 +233,8 @@ def test_prevmatch_asks_about_clean_frames_and_its_word_moves_with_the_view(
     assert int(plugin.taken) == 1
     found = plugin.adjust_targets(method, view, output)
     expected = pseudo_target(
-        batch(4, CLASSES, seed=1), plugin.snapshots[0](method.normalize(view.images)).logits
+        batch(4, CLASSES, seed=1, labelled=False),
+        plugin.snapshots[0](method.normalize(view.images)).logits,
     )
     torch.testing.assert_close(found.peers[-1], expected.probability)
     truth = batch(4, CLASSES)

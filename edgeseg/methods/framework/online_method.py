@@ -74,10 +74,7 @@ class OnlineMethod(Method, ABC):
         teacher = self._config.teacher
         return self._own_target_source if teacher == "auto" else teacher
 
-    @property
-    def propagation(self) -> bool:
-        """See `Method`."""
-        return self._config.propagation
+    propagation = property(lambda self: self._config.propagation)
 
     def typed_plugins(self) -> list[Plugin]:
         """The plug-ins as what they are, not as plain modules."""
