@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.views import pseudo_target
 from edgeseg.methods.online.psmt import PSMT
 from edgeseg.methods.plugins.fpl import FPL
-from tests.helpers.methods import batch, method_context
+from tests.helpers.methods import batch, config, method_context
 
 
 def psmt(steps: int, warmup: float) -> PSMT:
@@ -98,10 +100,11 @@ def test_fpl_weighs_pixels_by_the_curve_of_its_host(
     torch.manual_seed(0)
     target = pseudo_target(batch(2, 4, size=8, labelled=False), torch.randn(2, 4, 8, 8))
     logits, weight = torch.randn(2, 4, 8, 8), torch.ones(2, 8, 8)
+    parts = method_context(4)
 
     def loss(**changes: str) -> torch.Tensor:
-        context = method_context(4, method=method, plugins=plugins, fpl=changes)
-        found = FPL(context).pixel_loss(logits, target, weight)
+        own = config(method=method, plugins=plugins, fpl=changes)
+        found = FPL(replace(parts, config=own)).pixel_loss(logits, target, weight)
         assert found is not None
         return found
 

@@ -15,7 +15,7 @@ from edgeseg.methods.framework.views import PseudoTarget, pseudo_target
 from tests.helpers.methods import batch, method_context
 
 CLASSES = 4
-DRAWS = 60
+DRAWS = 40
 EVERY_STEP = ("cutmix_mt", "classmix", "ael", "fpl_ael", "u2pl_ael", "psmt", "cps_cutmix")
 HALF_OF_THE_STEPS = ("u2pl",)
 HALF_OF_THE_FRAMES = ("fixmatch", "unimatch", "unimatch_v2")
@@ -40,11 +40,11 @@ def flat_frames() -> PseudoTarget:
     return pseudo_target(frames._replace(images=images), logits)
 
 
-def mixed_shares(method: OnlineMethod) -> torch.Tensor:
-    """The share of the pixels of each frame that came from another one, (DRAWS, 4)."""
+def mixed_shares(method: OnlineMethod, draws: int = DRAWS) -> torch.Tensor:
+    """The share of the pixels of each frame that came from another one, (draws, 4)."""
     frames, labelled = flat_frames(), batch(2, CLASSES, size=32)
     shares = []
-    for draw in range(DRAWS):
+    for draw in range(draws):
         torch.manual_seed(draw)
         view = method.strong_view(frames, labelled)
         shares.append((view.images != frames.images)[:, 0].flatten(1).float().mean(1))
@@ -62,18 +62,20 @@ def test_a_method_mixes_as_often_as_its_paper_and_as_train_cutmix_says(name: str
     steps = frames.amax(1)
     if name in HALF_OF_THE_FRAMES:
         assert 0.4 < frames.mean() < 0.6
-        assert 0.85 < steps.mean() < 1.0  # 1 - 1/16: a coin for each frame
+        # A coin for each frame: all four, or none, in a sixteenth of the steps.
+        assert steps.mean() > 0.85 and frames.amin(1).mean() < 0.15
     elif name in HALF_OF_THE_STEPS:
         assert 0.35 < steps.mean() < 0.65 and torch.equal(frames.amin(1), steps)
     else:
         assert steps.mean() == 1
-    assert mixed_shares(made(name, cutmix=0.0)).sum() == 0
-    assert (mixed_shares(made(name, cutmix=1.0)) > 0).any(1).all()
+    if name not in ("fpl_ael", "u2pl_ael", "fpl_cps_cutmix", "unimatch_v2"):  # as their hosts
+        assert mixed_shares(made(name, cutmix=0.0), 6).sum() == 0
+        assert (mixed_shares(made(name, cutmix=1.0), 6) > 0).any(1).all()
 
 
 @pytest.mark.parametrize("name", ["cutmix_mt", "u2pl", "psmt", "cps_cutmix"])
 def test_boxes_of_half_of_the_frame(name: str) -> None:
-    shares = mixed_shares(made(name, cutmix=1.0))
+    shares = mixed_shares(made(name, cutmix=1.0), 6)
     assert ((shares - 0.5).abs() < 0.06).all()
 
 
@@ -86,12 +88,12 @@ def test_boxes_of_unimatch_cover_2_to_40_per_cent(name: str) -> None:
 
 def test_small_boxes_have_evenly_distributed_areas_and_the_published_shapes() -> None:
     torch.manual_seed(0)
-    box = small_boxes(600, 200, 300, torch.device("cpu"))
+    box = small_boxes(400, 100, 150, torch.device("cpu"))
     share = box.flatten(1).float().mean(1)
     quartiles = share.quantile(torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]))
     expected = torch.tensor([0.02, 0.115, 0.21, 0.305, 0.4])
     torch.testing.assert_close(quartiles, expected, atol=0.02, rtol=0)
-    height, width = box.any(2).sum(1) / 200, box.any(1).sum(1) / 300
+    height, width = box.any(2).sum(1) / 100, box.any(1).sum(1) / 150
     assert (height / width).min() > 0.28 and (height / width).max() < 1.06 / 0.3
     assert ((height / width).log().mean()).abs() < 0.1
     assert (box.flatten(1).float().mean(0) > 0).float().mean() > 0.99  # anywhere in the frame
