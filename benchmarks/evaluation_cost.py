@@ -2,11 +2,11 @@
 
     python benchmarks/evaluation_cost.py --out FOLDER
 
-Makes a site of noise with 1,000 val frames of 360x480, trains on it for some steps with the sizes
-of `benchmarks/sites.py camvid` (192x256, batch 4 + 4, MobileNetV2 without weights), and times steps
-and evaluations by themselves. From these it tells what a training of 800, 2000 and 4000 steps
-spends on evaluations: as edgeseg does them, and as it once did, when both networks saw all of val
-every 200 steps and once more at the end.
+Makes a site of noise with frames of 360x480, trains on it for some steps with the sizes of
+`benchmarks/sites.py camvid` (192x256, batch 4 + 4, MobileNetV2 without weights), and times a step
+and a val frame by themselves. From these it tells what a training of 800, 2000 and 4000 steps on a
+site with 1,000 val frames spends on evaluations: as edgeseg does them, and as it once did, when
+both networks saw all of val every 200 steps and once more at the end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from edgeseg.training.train import train
 from edgeseg.training.validation import Validation, frames_while_training
 
 CLASSES, HEIGHT, WIDTH = 11, 360, 480
-COUNTS: dict[Split, int] = {"labelled": 8, "unlabelled": 16, "val": 1000}
+COUNTS: dict[Split, int] = {"labelled": 8, "unlabelled": 16, "val": 24}
+VAL = 1000  # frames of the site that is told about
 
 
 def main() -> None:
@@ -36,7 +37,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--method", default="cutmix_mt")
     parser.add_argument("--steps", type=int, default=12, help="steps that are timed")
-    parser.add_argument("--frames", type=int, default=40, help="val frames that are timed")
     options = parser.parse_args()
     site = noise_site(options.out / "site")
     changes = {
@@ -48,23 +48,22 @@ def main() -> None:
     }
     config = validate_config(TrainConfig, changes, "the benchmark")
     step = seconds_of_a_step(site, config, options.out, options.steps)
-    frame = seconds_of_a_frame(site, config, options.frames)
-    val = site.require("val")
-    some = frames_while_training(config, val)
+    frame = seconds_of_a_frame(site, config)
+    some = frames_while_training(config, site.require("val")[:1] * VAL)
     print(f"{options.method}: {step:.3f} s a step, {1000 * frame:.1f} ms a val frame")
     for steps in (800, 2000, 4000):
         evaluations = steps // config.eval_every
-        now = frame * (some * (evaluations - 1) + len(val))
-        once = frame * 2 * len(val) * (evaluations + 1)
+        now = frame * (some * (evaluations - 1) + VAL)
+        once = frame * 2 * VAL * (evaluations + 1)
         shares = (100 * each / (each + steps * step) for each in (once, now))
         print(
-            f"{steps} steps, {len(val)} val frames ({some} between steps): evaluations take "
+            f"{steps} steps, {VAL} val frames ({some} between steps): evaluations take "
             "{:.1f} % of the time as they once were, {:.1f} % now".format(*shares)
         )
 
 
 def noise_site(root: Path) -> Site:
-    """A site of COUNTS frames; the images of a split are one file."""
+    """A site of COUNTS frames."""
     root.mkdir(parents=True, exist_ok=True)
     text = "".join(f'[[classes]]\nname = "c{i}"\ncolor = "#0000{i:02x}"\n' for i in range(CLASSES))
     (root / "edgeseg.toml").write_text(text)
@@ -110,8 +109,9 @@ def seconds_of_a_step(site: Site, config: TrainConfig, out: Path, steps: int) ->
     return float(seconds[1] - seconds[0]) / steps
 
 
-def seconds_of_a_frame(site: Site, config: TrainConfig, number: int) -> float:
+def seconds_of_a_frame(site: Site, config: TrainConfig) -> float:
     """Evaluate frames that are read for the first time, as after a start."""
+    number = COUNTS["val"]
     network = build_network(config.arch, config.encoder, CLASSES, "none", size=config.imgsz)
     network.to(memory_format=torch.channels_last)
     validation = Validation(site, site.require("val"), config.imgsz, number)

@@ -260,10 +260,11 @@ def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import table_console
-    from edgeseg.metrics import iou, miou
+    from edgeseg.metrics import block_length, format_interval, iou, miou, miou_interval
 
     name, counts, classes = evaluation
     total = counts.sum(0)
+    interval = miou_interval(counts, block=block_length(len(counts))).as_json()
     values = [None if isnan(value) else float(value) for value in iou(total)]
     if as_json:
         by_class = {
@@ -276,6 +277,7 @@ def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
                     "model": name,
                     "frames": len(counts),
                     "miou": round(miou(total), 3),
+                    "interval": interval,
                     "iou": by_class,
                 }
             )
@@ -285,4 +287,6 @@ def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
     for spec, value, share in zip(classes, values, total.sum(1) / max(1, total.sum())):
         table.add_row(spec.name, "-" if value is None else f"{value:.1f}", f"{100 * share:.1f} %")
     table.add_row("mean", f"{miou(total):.1f}", "")
-    table_console(120, highlight=False).print(table)
+    out = table_console(120, highlight=False)
+    out.print(table)
+    out.print(f"mIoU {miou(total):.1f} {format_interval({'interval': interval}, '')}".rstrip())

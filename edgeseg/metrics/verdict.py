@@ -12,7 +12,10 @@ SMALL_GAIN = 2.0  # mIoU points that one would like to see
 MOST_NEEDED = 10_000  # frames; more are told as "more than" so many
 
 
-def format_interval(metrics: Mapping[str, Any]) -> str:  # Any: numbers or None
+def format_interval(
+    metrics: Mapping[str, Any],  # Any: numbers or None
+    split: str = "val ",
+) -> str:
     """Return the words behind a figure, from `MiouInterval.as_json`; empty for older files.
 
     For example, "(95 %: 57.1 to 70.2 on 9 val frames)".
@@ -20,8 +23,8 @@ def format_interval(metrics: Mapping[str, Any]) -> str:  # Any: numbers or None
     interval = metrics.get("interval") or {}
     low, high, frames = (interval.get(key) for key in ("low", "high", "frames"))
     if low is None or high is None:
-        return f"(on {frames} val frame, which says little)" if frames == 1 else ""
-    return f"(95 %: {low:.1f} to {high:.1f} on {frames} val frames)"
+        return f"(on {frames} {split}frame, which says little)" if frames == 1 else ""
+    return f"(95 %: {low:.1f} to {high:.1f} on {frames} {split}frames)"
 
 
 def explain_doubt(

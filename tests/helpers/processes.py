@@ -5,6 +5,7 @@ on their number.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -19,7 +20,7 @@ from edgeseg.losses.cross_entropy import cross_entropy
 from edgeseg.losses.entropy import class_percentile_thresholds, percentile_threshold
 from edgeseg.losses.shared.memory_bank import MemoryBank
 from edgeseg.losses.u2pl_contrastive import info_nce, prototypes
-from edgeseg.models import MEAN, STD, Output
+from edgeseg.models import MEAN, STD, Network, Output
 from edgeseg.models.pretrained.normalization import Normalization
 from edgeseg.site import Site
 from edgeseg.training.validation import Validation
@@ -164,7 +165,8 @@ def validation_counts(site: Path, rank: int) -> tuple[Tensor, Tensor]:
     assert statistics is not None
     statistics += rank
     validation = Validation(opened, frames, (64, 64), 200)
-    counts = validation.count(network, validation.places, torch.device("cpu"))  # type: ignore[arg-type]
+    as_network = cast(Network, network)
+    counts = validation.count(as_network, validation.places, torch.device("cpu"))
     return torch.from_numpy(counts), statistics
 
 
