@@ -6,8 +6,8 @@ works on the confusion matrix of each frame, so nothing is predicted again.
 
 The interval is the figure plus and minus its standard error over the draws, times the point of
 Student's distribution for so many blocks. On CamVid, of whose frames 5, 9, 20 and 50 were drawn as
-val, it held the figure of all of them in 96, 94, 93 and 93 % of 400 trials; the quantiles of the
-draws did in 80, 83, 89 and 92 %, for few blocks never show all that could have been drawn
+val, it held the figure of all of them in 97, 93, 90 and 93 % of 400 trials; the quantiles of the
+draws did in 80, 84, 84 and 92 %, for few blocks never show all that could have been drawn
 (`benchmarks/few_frames.py`).
 """
 
