@@ -33,7 +33,7 @@ from edgeseg.adapt.round_state import (
 from edgeseg.adapt.round_steps import STEP_FUNCTIONS
 from edgeseg.atomic_files import lock_folder
 from edgeseg.bundle import Bundle
-from edgeseg.config import load_config
+from edgeseg.config import SiteConfig, load_config, load_saved_config
 from edgeseg.digests import file_digest
 from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
 from edgeseg.disk.stored_paths import find_stored_path, store_path
@@ -204,7 +204,7 @@ def _run_step(
     """Run one step, note it in `state.json` and return the state with it."""
     folder = round_folder(site, state.number)
     if "select" in state.steps:
-        site = Site(site.root, load_config(folder / "config.toml"))
+        site = Site(site.root, load_saved_config(SiteConfig, folder / "config.toml"))
     if name == "publish" and _champion_changed(site, state):
         report.say("the champion has changed since the judgement; judging again")
         state = state.before_step("gate")

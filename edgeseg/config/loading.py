@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from edgeseg.config.schema import SiteConfig
+from edgeseg.config.section import Section
 from edgeseg.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -19,6 +21,7 @@ else:
     import tomli as tomllib
 
 Model = TypeVar("Model", bound=BaseModel)
+Saved = TypeVar("Saved", bound=Section)
 
 
 def load_config(path: Path, overrides: list[str] | None = None) -> SiteConfig:
@@ -27,17 +30,31 @@ def load_config(path: Path, overrides: list[str] | None = None) -> SiteConfig:
     Raises:
         ConfigError: The file is missing, is no TOML, or holds keys or values that cannot be.
     """
-    return load_saved_config(SiteConfig, path, overrides)
+    return apply_overrides(SiteConfig, _read_table(path), overrides, str(path))
 
 
-def load_saved_config(model: type[Model], path: Path, overrides: list[str] | None = None) -> Model:
+def load_saved_config(model: type[Saved], path: Path, overrides: list[str] | None = None) -> Saved:
     """Read a TOML file that holds all of `model`, such as the `config.toml` beside a run.
+
+    Keys that came after it was saved have the value that stands for what was done before.
 
     Raises:
         ConfigError: The file is missing, is no TOML, or holds keys or values that cannot be.
     """
+    table = _read_table(path)
+    with suppress(AttributeError):  # something else stands where a table should: told below
+        model.complete_saved(table)
+    return apply_overrides(model, table, overrides, str(path))
+
+
+def _read_table(path: Path) -> dict[str, Any]:  # Any: TOML values
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: It is missing or no TOML.
+    """
     try:
-        table = tomllib.loads(path.read_bytes().decode())
+        return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise ConfigError(
             f"{path} does not exist; run `edgeseg init {path.parent}` to make one"
@@ -46,13 +63,12 @@ def load_saved_config(model: type[Model], path: Path, overrides: list[str] | Non
         raise ConfigError(
             f"{path} cannot be read as TOML: {error}; correct it or start anew with `edgeseg init`"
         ) from None
-    return apply_overrides(model, table, overrides, str(path))
 
 
-def saved_differences(config: BaseModel, path: Path) -> list[str]:
+def saved_differences(config: Section, path: Path) -> list[str]:
     """Return the TOML lines in which a configuration and the one saved in a file differ.
 
-    Keys that an older version did not know yet have their defaults.
+    Keys that an older version did not know yet stand for what it did.
     """
     try:
         saved = to_toml(load_saved_config(type(config), path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
@@ -15,9 +15,24 @@ class Section(BaseModel):
 
     The description of a field is the one text about its key: the template of `edgeseg init`, the
     help of the command line and docs/configuration.md are made from it.
+
+    Attributes:
+        BEFORE: What was done before there was a key, where that is not its default: the value that
+            it has in the saved configuration of a run of those days.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    BEFORE: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # Any: TOML values
+
+    @classmethod
+    def complete_saved(cls, table: dict[str, Any]) -> None:  # Any: TOML values
+        """Add to the table of a saved configuration the keys that came later."""
+        for key, value in cls.BEFORE.items():
+            table.setdefault(key, value)
+        for key, field in cls.model_fields.items():
+            inner = field.annotation
+            if isinstance(inner, type) and issubclass(inner, Section) and key in table:
+                inner.complete_saved(table[key])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -66,7 +66,7 @@ class LoopConfig(Section):
     weights: str = Field(
         "imagenet",
         description="Weights that the encoder starts from: imagenet (of an installed weight "
-        "package, see `edgeseg[weights]`, else downloaded by timm), none, or the path of a "
+        "package, such as the extra weights has, else downloaded by timm), none, or the path of a "
         ".safetensors file.",
     )
     imgsz: Size = Field(
@@ -199,6 +199,8 @@ class LoopConfig(Section):
 class TrainConfig(LoopConfig):
     """The training of the site model."""
 
+    BEFORE: ClassVar = {"propagation": False}
+
     method: Annotated[str, one_of(METHOD_NAMES, ALIASES)] = Field(
         "cutmix_mt",
         description="Training method; `edgeseg methods` lists them and `edgeseg compare` tells "
@@ -209,14 +211,14 @@ class TrainConfig(LoopConfig):
     )
     encoder: Encoder = "resnet50"
     warmup: float = Field(
-        0.2,
+        0.05,
         ge=0,
         lt=1,
         description="Share of the steps at the start that learn from labelled frames only, while "
         "pseudo-labels would be poor.",
     )
     ramp: float = Field(
-        0.2,
+        0.05,
         ge=0,
         le=1,
         description="Share of the steps after the warm-up over which the unlabelled loss grows to "
@@ -240,7 +242,7 @@ class TrainConfig(LoopConfig):
         "unlabelled frames are mixed; each method has its own when it is unset.",
     )
     propagation: bool = Field(
-        False,
+        True,
         description="Carry labels to unlabelled frames that show the same things, by optical flow; "
         "there they take the place of online pseudo-labels.",
     )

@@ -9,6 +9,7 @@ __all__ = [
     "frame_reader",
     "frame_shapes",
     "ingest",
+    "propagation",
     "site_depth",
     "site_needs",
     "site_summary",

@@ -114,3 +114,23 @@ def test_a_saved_file_differs_by_what_was_changed_not_by_keys_that_it_did_not_kn
     assert saved_differences(changed, path) == ["steps = 50", "steps = 60"]
     path.write_text("\n".join([*older[:3], 'once_known = "x"', *older[3:]]))
     assert 'once_known = "x"' in saved_differences(config, path)
+
+
+def test_a_key_that_came_later_means_in_a_saved_file_what_was_done_before(tmp_path: Path) -> None:
+    """Nobody's edgeseg.toml: there it has its default."""
+    settings = validate_config(SiteConfig, CLASSES, "here")
+    for config in (settings, settings.train):
+        lines = to_toml(config).splitlines()
+        (tmp_path / "config.toml").write_text(
+            "\n".join(line for line in lines if not line.startswith("propagation"))
+        )
+        saved = load_saved_config(type(config), tmp_path / "config.toml")
+        train = saved.train if isinstance(saved, SiteConfig) else saved
+        assert isinstance(train, TrainConfig) and not train.propagation
+    assert settings.train.propagation
+    (tmp_path / "config.toml").write_text(to_toml(settings.train))
+    saved = load_saved_config(TrainConfig, tmp_path / "config.toml", ["propagation=false"])
+    assert not saved.propagation
+    assert load_saved_config(TrainConfig, tmp_path / "config.toml").propagation
+    (tmp_path / "edgeseg.toml").write_text(to_toml(settings).replace("propagation = true\n", ""))
+    assert load_config(tmp_path / "edgeseg.toml").train.propagation
