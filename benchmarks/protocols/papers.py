@@ -1,6 +1,7 @@
-"""The training settings of papers, as far as edgeseg has them; PROTOCOLS.md tells what it has not.
+"""The training settings of papers, as far as edgeseg has them; benchmarks/PROTOCOLS.md tells what
+it has not.
 
-Every number is from the configuration of the official repository, which PROTOCOLS.md names.
+Every number is from the configuration of the official repository, which that page names.
 """
 
 from __future__ import annotations
