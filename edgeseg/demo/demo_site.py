@@ -222,8 +222,8 @@ def _render_labelled(
         report.start(f"filming {folder.parent.name}/{folder.name}", len(moments))
         for moment in moments:
             image, mask = scene.render(moment, pose)
-            _write_picture(staging / "images" / f"{_file_stem(moment)}.jpg", image)
-            _write_picture(staging / "masks" / f"{_file_stem(moment)}.png", mask)
+            _write_picture(staging / "images" / f"{file_stem(moment)}.jpg", image)
+            _write_picture(staging / "masks" / f"{file_stem(moment)}.png", mask)
             report.advance()
         report.stop()
 
@@ -238,7 +238,7 @@ def _render_footage(
         report.start("filming a summer", len(moments))
         for moment in moments:
             image, _ = scene.render(moment)
-            _write_picture(staging / f"{_file_stem(moment)}.jpg", image)
+            _write_picture(staging / f"{file_stem(moment)}.jpg", image)
             report.advance()
         report.stop()
 
@@ -282,7 +282,7 @@ def _render_video(
     staging.rename(path)
 
 
-def _file_stem(moment: Conditions) -> str:
+def file_stem(moment: Conditions) -> str:
     """Return the name of a frame by its time: day 170 at half past nine is "day170.00-0930"."""
     return f"day{moment.day:06.2f}-{int(moment.hour):02d}{int(moment.hour % 1 * 60):02d}"
 
