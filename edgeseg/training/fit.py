@@ -14,6 +14,7 @@ from edgeseg.config import LoopConfig
 from edgeseg.data.frame_reader import FrameReader, SiteFrameReader
 from edgeseg.data.frame_shapes import shape_advice
 from edgeseg.data.propagation.propagated_reader import PropagatedLabelReader
+from edgeseg.data.propagation.propagation_picture import draw_propagation
 from edgeseg.data.site_needs import (
     absent_classes_note,
     later_needs,
@@ -115,7 +116,7 @@ def _assemble(
     shares = share_batches(config, devices.world_size, unlabelled=method.needs_unlabelled)
     unlabelled = None
     if method.needs_unlabelled:
-        unlabelled = spec.footage or _open_footage(spec, method, labelled, report)
+        unlabelled = spec.footage or _open_footage(spec, method, labelled, devices, report)
     save_card(
         spec.out,
         ModelCard(
@@ -150,12 +151,22 @@ def _assemble(
 
 
 def _open_footage(
-    spec: TrainingSpec, method: Method, labelled: SiteFrameReader, report: ProgressReporter
+    spec: TrainingSpec,
+    method: Method,
+    labelled: SiteFrameReader,
+    devices: Devices,
+    report: ProgressReporter,
 ) -> FrameReader:
-    frames = spec.site.require("unlabelled")
-    if method.propagation:
-        return PropagatedLabelReader(spec.site, frames, labelled, report)
-    return SiteFrameReader(spec.site, frames, spec.config.imgsz, report=report)
+    """The site's unlabelled frames, with the labels of other frames if the method takes them."""
+    site, frames = spec.site, spec.site.require("unlabelled")
+    if not method.propagation:
+        return SiteFrameReader(site, frames, spec.config.imgsz, report=report)
+    reader = PropagatedLabelReader(site, frames, labelled, report)
+    picture = spec.out / "propagated.png"
+    if devices.is_main and not picture.exists():
+        names, palette = site.config.class_names, site.config.palette
+        report.say(f"note: {draw_propagation(reader, names, palette, picture)}")
+    return reader
 
 
 def _require_same_fit(spec: TrainingSpec) -> None:

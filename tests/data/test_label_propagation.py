@@ -12,6 +12,7 @@ from edgeseg.data.frame_reader import SiteFrameReader
 from edgeseg.data.propagation.correspondence import find_correspondence, follow, gray_frame
 from edgeseg.data.propagation.label_propagation import LabelPropagation
 from edgeseg.data.propagation.propagated_reader import PropagatedLabelReader
+from edgeseg.data.propagation.propagation_picture import draw_propagation
 from edgeseg.imaging.array_types import IGNORE, Image, Mask
 from tests.helpers.sites import make_site
 
@@ -110,3 +111,25 @@ def test_masks_are_made_once_and_anew_when_labels_change(
     cv2.imwrite(str(site.path(frame.mask)), np.zeros_like(truth))
     assert set(np.unique(first_mask())) <= {0, IGNORE}
     assert (SiteFrameReader(site, site.frames("unlabelled"), truth.shape)[0][1] == IGNORE).all()
+
+
+def test_the_picture_and_its_sentence(tmp_path: Path) -> None:
+    class Footage:
+        frames = ()
+
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> tuple[Image, Mask]:
+            image, mask = view(scene(index))
+            return image, np.where(np.arange(WIDTH) < WIDTH // 4 * index, mask, IGNORE).astype("u1")
+
+        def inside(self, index: int) -> None:
+            return None
+
+    path = tmp_path / "propagated.png"
+    palette = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    said = draw_propagation(Footage(), ["a", "b", "c"], palette, path)
+    assert "carried to 38 % of the footage" in said and str(path) in said
+    picture = cv2.imread(str(path))
+    assert picture is not None and picture.shape[0] > 4 * HEIGHT and picture.shape[1] > 2 * WIDTH
