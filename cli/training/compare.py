@@ -138,6 +138,7 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
     Raises:
         TrainError: A run failed.
     """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
@@ -147,7 +148,10 @@ def _print_result(result: ComparisonResult, *, as_json: bool) -> None:
 
     if as_json:
         print(to_json({"run": str(result.path), **result.metrics}))
-    table = Table(*table_header(result.methods, result.ceiling), title="val after the last step")
+    header = table_header(result.methods, result.ceiling)
+    table = Table(  # of many columns, so with little between them
+        *header, title="val after the last step", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.columns[0].overflow = "fold"  # long settings give way, figures do not
     for column in table.columns[1:]:
         column.no_wrap = True

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from edgeseg.compare.results import SUPERVISED_ONLY
 from edgeseg.config import ALIASES, METHOD_NAMES, TrainConfig, parse_setting, validate_config
 from edgeseg.errors import ConfigError
+from edgeseg.json_text import to_json
 
 # Keys that all runs of a comparison share, and why.
 COMMON_KEYS = {
@@ -206,4 +206,4 @@ _TOML_WORDS = ("true", "false", "inf", "nan")
 def _quoted_text(value: Any) -> str:  # Any: TOML values
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
-    return json.dumps(value, ensure_ascii=False)
+    return to_json(value)

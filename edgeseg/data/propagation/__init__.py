@@ -1,3 +1,3 @@
 """Labels carried to unlabelled frames that show the same things."""
 
-__all__ = ["propagated_reader"]
+__all__ = ["propagated_reader", "propagation_picture"]
