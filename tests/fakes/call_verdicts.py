@@ -14,6 +14,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,25 @@ def _shown(value: object) -> str:
     return type(value).__name__ if not callable(value) else "a method"
 
 
-def _scope(trt: Any, graph: bytes) -> Scope:  # Any: as above
+@cache
+def _listener(trt: Any) -> tuple[Any, list[str]]:  # Any: as above
+    """The logger of a module, and the errors that it got.
+
+    One for all calls: a library keeps the first that it was given, and goes on calling it after it
+    is gone.
+    """
     said: list[str] = []
 
     class Listener(trt.ILogger):  # type: ignore[misc]  # as above
         def log(self, severity: object, msg: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 said.append(msg)
+
+    return Listener(), said
+
+
+def _scope(trt: Any, graph: bytes) -> Scope:  # Any: as above
+    logger, said = _listener(trt)
 
     def one(config: Any) -> Any:  # Any: an IBuilderConfig
         config.num_compute_capabilities = 1
@@ -84,7 +97,6 @@ def _scope(trt: Any, graph: bytes) -> Scope:  # Any: as above
         found = parser.get_error(index)
         return [found.node(), found.node_name(), found.node_operator(), int(found.code())]
 
-    logger = Listener()
     scope = {
         "trt": trt,
         "np": np,
