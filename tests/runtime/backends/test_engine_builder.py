@@ -4,6 +4,8 @@ called, in which order, and how each failure reads. `stand_ins/test_builds.py` h
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -45,6 +47,14 @@ def made(
         trt,
         said,
     )
+
+
+def test_a_logger_is_there_as_long_as_the_process() -> None:
+    """A library calls the first one for all engines, also when the first engine is gone."""
+    trt = FakeTensorRT(JETSON, FakeCuda(), set())
+    logger = weakref.ref(TensorRTMessages(lambda text: None).logger(trt))
+    gc.collect()
+    assert logger() is not None
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -9,6 +9,7 @@ from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
 MAX_KEPT = 20  # errors, and as many warnings
 SHOWN_ERRORS = 3  # in a sentence
+_LOGGERS: list[Any] = []  # of this process; see `TensorRTMessages.logger`
 
 
 class TensorRTMessages:
@@ -45,7 +46,11 @@ class TensorRTMessages:
         return "; ".join(self.errors[-SHOWN_ERRORS:]) or "TensorRT gave no reason"
 
     def logger(self, trt: TensorRTModule) -> Any:  # Any: an ILogger of `trt`
-        """Return the logger for TensorRT; it must live as long as anything made with it."""
+        """Return the logger for TensorRT, which lives as long as the process.
+
+        A library takes the first one for all that is made while anything of it is there, and calls
+        it also when its Python object is gone: a second engine that outlived the first stood still.
+        """
         messages = self
 
         class Logger(trt.ILogger):  # type: ignore[misc]  # the bindings bring no types
@@ -54,4 +59,6 @@ class TensorRTMessages:
                     errors = (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR)
                     messages.add(msg, severity in errors, severity == trt.ILogger.WARNING)
 
-        return Logger()
+        logger = Logger()
+        _LOGGERS.append(logger)
+        return logger
