@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from edgeseg.data.frame_reader import SiteFrameReader
-from edgeseg.data.propagation import label_propagation
+from edgeseg.data.propagation.label_propagation import LabelPropagation
 from edgeseg.demo.demo_site import DemoSize, file_stem
 from edgeseg.demo.renderer.scene import Scene
 from edgeseg.demo.seasons import summer
@@ -43,22 +43,22 @@ def main() -> None:
     site = Site.open(options.site)
     truth_of = _masks_in(options.truth) if options.truth else _demo_footage()
     for sources in SOURCES:
-        label_propagation.SOURCES = sources
-        print(f"{sources} tried: {measure(site, truth_of, options.every)}", flush=True)
+        print(f"{sources} tried: {measure(site, truth_of, sources, options.every)}", flush=True)
 
 
-def measure(site: Site, truth_of: Callable[[str], Mask], every: int) -> str:
+def measure(site: Site, truth_of: Callable[[str], Mask], sources: int, every: int) -> str:
     """Propagate the labels of a site to its footage; returns the figures as a sentence.
 
     Args:
         site: The site, at the size of `train.imgsz`.
         truth_of: Gives the mask (H, W) of an unlabelled frame by the stem of its file's name.
+        sources: Labelled frames that are tried for each.
         every: Distance between two frames that are looked at.
     """
     size, classes = site.config.train.imgsz, len(site.config.classes)
     labelled = SiteFrameReader(site, site.frames("labelled"), size)
     footage = SiteFrameReader(site, site.frames("unlabelled"), size)
-    propagation = label_propagation.LabelPropagation(labelled)
+    propagation = LabelPropagation(labelled, sources)
     counts = np.zeros((classes, classes), np.int64)
     shares = []
     seconds = 0.0

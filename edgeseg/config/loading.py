@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +41,7 @@ def load_saved_config(model: type[Saved], path: Path, overrides: list[str] | Non
         ConfigError: The file is missing, is no TOML, or holds keys or values that cannot be.
     """
     table = _read_table(path)
-    with suppress(AttributeError):  # something else stands where a table should: told below
-        model.complete_saved(table)
+    model.complete_saved(table)
     return apply_overrides(model, table, overrides, str(path))
 
 

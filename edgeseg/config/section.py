@@ -30,9 +30,9 @@ class Section(BaseModel):
         for key, value in cls.BEFORE.items():
             table.setdefault(key, value)
         for key, field in cls.model_fields.items():
-            inner = field.annotation
-            if isinstance(inner, type) and issubclass(inner, Section) and key in table:
-                inner.complete_saved(table[key])
+            inner, own = field.annotation, table.get(key)
+            if isinstance(inner, type) and issubclass(inner, Section) and isinstance(own, dict):
+                inner.complete_saved(own)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def test_large_frames_are_compared_small_and_labelled_large() -> None:
 def test_the_smallest_frames_and_frames_without_anything_in_them(shape: tuple[int, int]) -> None:
     flat, mask = np.zeros((*shape, 3), np.uint8), np.ones(shape, np.uint8)
     for image in (flat, flat + np.uint8(9)):
-        assert LabelPropagation([(flat, mask)]).propagate(image).shape == shape
+        found = LabelPropagation([(flat, mask)]).propagate(image)
+        assert found.shape == shape and set(np.unique(found)) <= {1, IGNORE}
 
 
 def test_masks_are_made_once_and_anew_when_labels_change(

@@ -13,13 +13,16 @@ import torch
 from safetensors.torch import load_file
 
 from edgeseg.errors import DataError, EdgesegError, TrainError
+from edgeseg.imaging.array_types import IGNORE
+from edgeseg.methods import Batch, StepResult
+from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
 from edgeseg.metrics import miou
 from edgeseg.models.model_files import load_model
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import evaluate_frames
 from edgeseg.training.train import train
 from tests.helpers.methods import config
-from tests.helpers.sites import make_site
+from tests.helpers.sites import Messages, make_site
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,31 @@ def test_a_mask_with_a_class_the_site_does_not_have_names_the_file(
             train(broken, config(method="suponly"), tmp_path / "run")
     finally:
         site.save_frames(frames)
+
+
+def test_labels_reach_the_footage_that_a_training_reads_unless_they_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site(tmp_path / "site")
+    shown, *_ = site.frames("labelled")
+    for frame in site.frames("unlabelled"):  # all show the same
+        site.path(frame.image).write_bytes(site.path(shown.image).read_bytes())
+    known: list[bool] = []
+    step = PseudoLabel.step
+
+    def watched(
+        self: PseudoLabel, labelled: Batch, unlabelled: Batch | None, progress: float
+    ) -> StepResult:
+        assert unlabelled is not None
+        known.append(bool((unlabelled.masks != IGNORE).any()))
+        return step(self, labelled, unlabelled, progress)
+
+    monkeypatch.setattr(PseudoLabel, "step", watched)
+    for name, propagation in (("with", True), ("without", False)):
+        said = Messages()
+        settings = config(method="cutmix_mt", steps=2, propagation=propagation)
+        run = train(site, settings, tmp_path / name, report=said).path
+        assert known == [propagation] * len(known) and len(known) >= 2
+        assert (run / "propagated.png").exists() is propagation
+        assert any("could be carried to" in line for line in said.lines) is propagation
+        known.clear()

@@ -34,9 +34,14 @@ class LabelledFrames(Protocol):
 class LabelPropagation:
     """Labelled frames that can be compared with any other of their size."""
 
-    def __init__(self, labelled: LabelledFrames) -> None:
-        """Read all of them once; later those that are alike are read again."""
-        self._labelled = labelled
+    def __init__(self, labelled: LabelledFrames, sources: int = SOURCES) -> None:
+        """Read all of them once; later those that are alike are read again.
+
+        Args:
+            labelled: The frames.
+            sources: How many of them are tried for a frame.
+        """
+        self._labelled, self._sources = labelled, sources
         images = (labelled[index][0] for index in range(len(labelled)))
         self._thumbnails = np.stack([_thumbnail(gray_frame(image)) for image in images])
 
@@ -49,7 +54,7 @@ class LabelPropagation:
         likeness = self._thumbnails @ _thumbnail(frame)
         result = np.full(image.shape[:2], IGNORE, np.uint8)
         disputed = np.zeros(image.shape[:2], bool)
-        for index in np.argsort(-likeness, kind="stable")[:SOURCES]:
+        for index in np.argsort(-likeness, kind="stable")[: self._sources]:
             labelled_image, mask = self._labelled[int(index)]
             correspondence = find_correspondence(frame, gray_frame(labelled_image))
             if correspondence.found.mean() < LEAST_FOUND:

@@ -74,7 +74,9 @@ class OnlineMethod(Method, ABC):
         teacher = self._config.teacher
         return self._own_target_source if teacher == "auto" else teacher
 
-    propagation = property(lambda self: self._config.propagation)
+    @property
+    def propagation(self) -> bool:
+        return self._config.propagation
 
     def typed_plugins(self) -> list[Plugin]:
         """The plug-ins as what they are, not as plain modules."""
@@ -168,10 +170,8 @@ class OnlineMethod(Method, ABC):
     def auxiliary_losses(self, step_context: StepContext) -> Tensor:
         """Sum () of the plug-ins' own losses."""
         losses = [plugin.auxiliary_loss(self, step_context) for plugin in self.typed_plugins()]
-        return sum(
-            (loss for loss in losses if loss is not None),
-            torch.zeros((), device=step_context.images.device),
-        )
+        zero = torch.zeros((), device=step_context.images.device)
+        return sum((loss for loss in losses if loss is not None), zero)
 
     def after_step(self, step: int) -> None:
         super().after_step(step)
