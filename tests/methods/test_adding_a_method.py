@@ -26,7 +26,7 @@ def test_the_documented_method_trains_after_the_documented_steps(tmp_path: Path)
         (project / "tests" / copied).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "tests" / copied, project / "tests" / copied)
     (project / "edgeseg" / "methods" / "online" / "cutout_mt.py").write_text(source)
-    catalogue = project / "edgeseg" / "config" / "method_catalogue.py"
+    catalogue = project / "edgeseg" / "config" / "method_catalogue" / "catalogue.py"
     opening = "CATALOGUE: dict[str, MethodInfo] = {\n"
     assert opening in catalogue.read_text()
     catalogue.write_text(catalogue.read_text().replace(opening, opening + entry))

@@ -1,15 +1,9 @@
-"""The catalogue of training methods, with what each does, needs and costs.
-
-It is torch-free, so that `edgeseg methods` is instant.
-"""
+"""The catalogue itself: what each method and plug-in does, needs and costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from edgeseg.config.method_settings import AELConfig, FPLConfig, U2PLConfig
-from edgeseg.errors import ConfigError, TrainError
 
 
 @dataclass(frozen=True)
@@ -446,14 +440,6 @@ PLUGINS: dict[str, str] = {
     "prevmatch": "earlier checkpoints give a second opinion (Shin et al., 2024)",
     "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",
 }
-PLUGIN_KEYS: dict[str, tuple[str, ...]] = {  # keys of `[train]` that act in a plug-in
-    "u2pl_contrast": ("rep_dim", *(f"u2pl.{key}" for key in U2PLConfig.model_fields)),
-    "fpl": tuple(f"fpl.{key}" for key in FPLConfig.model_fields),
-    "ael": ("cutmix", *(f"ael.{key}" for key in AELConfig.model_fields)),
-    "augseg": (),
-    "prevmatch": ("warmup",),
-    "corrmatch": (),
-}
 NO_REPRESENTATION = ("psmt",)  # perturbed features have no representation of their own
 NO_STRONG_VIEW = ("mean_teacher", "cps", "fpl_cps")
 
@@ -461,101 +447,3 @@ NO_STRONG_VIEW = ("mean_teacher", "cps", "fpl_cps")
 def parts_of(method: str, plugins: Sequence[str]) -> tuple[str, ...]:
     """The plug-ins that a method brings along, then those of `plugins` that it has not yet."""
     return tuple(dict.fromkeys([*CATALOGUE[method].brings, *plugins]))
-
-
-def keys_read(method: str, plugins: Sequence[str]) -> frozenset[str]:
-    """The keys of `[train]` that act in a method, of those that do nothing in some method.
-
-    Example: of suponly's there are none, and of st's "batch_unlabelled", "unlabelled_weight" and
-    "strong".
-    """
-    info = CATALOGUE[method]
-    keys = {*info.reads}
-    if info.family != SUPERVISED:
-        keys.add("batch_unlabelled")
-    for key, own in (("cutmix", info.cutmix), ("confidence", info.confidence)):
-        if own is not None:
-            keys.add(key)
-    for plugin in parts_of(method, plugins):
-        keys.update(PLUGIN_KEYS[plugin])
-    if method in NO_STRONG_VIEW:  # nothing is mixed there
-        keys.discard("cutmix")
-    return frozenset(keys)
-
-
-# The keys of `[train]` that act in some methods and do nothing in others.
-METHOD_KEYS = frozenset(key for name in CATALOGUE for key in keys_read(name, tuple(PLUGINS)))
-# Of these the ones that only say how large something is, which people set for all methods alike.
-SIZE_KEYS = frozenset({"batch_unlabelled", "rep_dim"})
-
-
-def refuse_idle_keys(method: str, plugins: Sequence[str], keys: Iterable[str]) -> None:
-    """Refuse keys that somebody sets for this one method, and that do nothing in it; sizes may.
-
-    Args:
-        method: name of the method.
-        plugins: those that the user added.
-        keys: keys or tables of `[train]`, such as "confidence", "u2pl.alpha" or "u2pl".
-
-    Raises:
-        ConfigError: with the first of them, and where it acts.
-    """
-    read = keys_read(method, plugins)
-    for key in keys:
-        meant = {known for known in METHOD_KEYS if known == key or known.startswith(f"{key}.")}
-        if not meant - SIZE_KEYS or meant & read:
-            continue
-        readers = [
-            name
-            for name, info in CATALOGUE.items()
-            if not info.baseline and meant & keys_read(name, ())
-        ]
-        helpers = [
-            f"--plugin {name}"
-            for name, own in PLUGIN_KEYS.items()
-            if CATALOGUE[method].plugins and meant & {*own} & keys_read(method, (*plugins, name))
-        ]
-        raise ConfigError(
-            f"train.{key} does nothing in {method}; leave it out, or take a method in which it "
-            f"acts, such as {', '.join([*readers[:6], *helpers])}"
-        )
-
-
-def check_method(name: str, plugins: Sequence[str], classes: int) -> None:
-    """Refuse a method or plug-ins that cannot work on a site with this number of classes.
-
-    Raises:
-        TrainError: they cannot; the message has the reason and what to take instead.
-    """
-    info = CATALOGUE[name]
-    if classes < info.classes:
-        reason = (
-            ": with two a fuzzy positive is the plain pseudo-label"
-            if name.startswith("fpl")
-            else ""
-        )
-        raise TrainError(
-            f"{name} needs at least {info.classes} classes and the site has {classes}{reason}; "
-            f"take cps_cutmix or u2pl"
-        )
-    if plugins and not info.plugins:
-        hosts = ", ".join(host for host, facts in CATALOGUE.items() if facts.plugins)
-        raise TrainError(
-            f"plug-ins work on online pseudo-labels, which {name} has not; leave them out or "
-            f"take {hosts}"
-        )
-    if "fpl" in plugins and classes < 3:
-        raise TrainError(
-            "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; "
-            "leave it out"
-        )
-    if "augseg" in plugins and name in NO_STRONG_VIEW:
-        raise TrainError(
-            f"the plug-in augseg pastes into strong views and {name} has no strong view; take "
-            f"cutmix_mt"
-        )
-    if "u2pl_contrast" in plugins and name in NO_REPRESENTATION:
-        raise TrainError(
-            f"the plug-in u2pl_contrast needs representations, which {name} does not form; take "
-            f"u2pl"
-        )
