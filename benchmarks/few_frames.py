@@ -2,8 +2,8 @@
 
     python benchmarks/few_frames.py --run RUN --data DATA/camvid
 
-Counts the confusions of a run of `benchmarks/sites.py camvid` on every fourth frame of the data
-set, then draws 5, 9, 20 and 50 of these frames again and again as val, and asks how often the
+Counts the confusions of a run of `benchmarks/sites.py camvid-spread` on every fourth frame of the
+data set, then draws 5, 9, 20 and 50 of these frames again and again as val, and asks how often the
 interval of `edgeseg.metrics.miou_interval` holds the mIoU of all of them, and the quantiles of the
 same bootstrap beside it.
 """

@@ -3,12 +3,12 @@
     python benchmarks/shipped_weights.py --data DATA/camvid --weights WEIGHTS.safetensors \
         --out FOLDER --method suponly --steps 600 --imgsz 96 128
 
-Trains once on the labelled frames of `benchmarks/sites.py camvid`, keeps the averaged weights of
-every sixteenth of the steps, and counts the confusions of each on frames that were not labelled, of
-which all have masks in the data set. Then plays val: of one half of these frames, cut into
-stretches of five, some are drawn as val (neighbors together), the other half is the truth. Each
-rule chooses among the last twelve weights by what val says: of the training as it was, and as if it
-had fallen at its end. Finished trainings and counts are kept.
+Trains once on the labelled frames of `benchmarks/sites.py camvid-spread`, keeps the averaged
+weights of every sixteenth of the steps, and counts the confusions of each on frames that were not
+labelled, of which all have masks in the data set. Then plays val: of one half of these frames, cut
+into stretches of five, some are drawn as val (neighbors together), the other half is the truth.
+Each rule chooses among the last twelve weights by what val says: of the training as it was, and as
+if it had fallen at its end. Finished trainings and counts are kept.
 """
 
 from __future__ import annotations

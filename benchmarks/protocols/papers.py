@@ -50,9 +50,16 @@ class Protocol:
         return "suponly" if self.settings.get("ema") == 0 else "suponly[ema=0]"
 
 
-# The labels are learned without weights of classes and footage from the first step on, unless a
-# protocol says otherwise. Where the papers evaluate the trained network, ema is 0.
-COMMON = {"class_balance": 0.0, "warmup": 0.0, "ramp": 0.0, "scale": [0.5, 2.0]}
+# The labels are learned without weights of classes, footage from the first step on, unless a
+# protocol says otherwise, and by the teacher's labels alone. Where the papers evaluate the trained
+# network, ema is 0.
+COMMON = {
+    "class_balance": 0.0,
+    "warmup": 0.0,
+    "ramp": 0.0,
+    "scale": [0.5, 2.0],
+    "propagation": False,
+}
 RESNET_101 = "resnet101c"  # with three 3x3 convolutions at the front, as the papers' ResNets have
 DINOV2 = {
     "arch": "dpt",

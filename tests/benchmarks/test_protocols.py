@@ -139,3 +139,4 @@ def test_every_protocol_is_a_configuration_with_its_floor(data: str, paper: str)
         check_method(method, (), 19)
     floor = parse_variant(protocol.floor(), config)
     assert floor.table(config.model_dump())["ema"] == 0
+    assert not config.propagation  # no paper has it
