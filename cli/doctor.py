@@ -34,6 +34,7 @@ def doctor(as_json: Json = False) -> None:
         "TensorRT for RTX": findings.tensorrt_rtx or "no Python module",
         "Jetson": findings.jetson or "no",
         "ONNX Runtime runs on": ", ".join(findings.providers) or "-",
+        "OpenVINO": findings.openvino or "not installed",
         "free disk": f"{findings.free_bytes / 1e9:.1f} GB",
     }
     table = Table("what", "found", "brought by", box=None, show_header=False)
@@ -41,6 +42,8 @@ def doctor(as_json: Json = False) -> None:
         table.add_row(name, value, "")
     for number, engine in enumerate(findings.engines):
         table.add_row("" if number else "TensorRT engines", engine, "")
+    for number, choice in enumerate(findings.measured):
+        table.add_row("" if number else "fastest on this CPU", choice, "")
     for package in findings.packages:
         table.add_row(package.name, package.version or "not installed", package.extra)
     out = table_console(160, highlight=False)

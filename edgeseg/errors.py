@@ -11,7 +11,7 @@ EdgesegError
 +-- BundleError             a bundle that must not or cannot be run
 |   +-- DamagedBundleError  a file of the bundle is missing or its digest is wrong
 |   +-- WrongFlavourError   the bundle holds no file for what was asked
-+-- EngineError             a TensorRT engine that cannot be built, or does not run as it should
++-- EngineError             an engine that cannot be built, or does not run as it should
 +-- SourceError             a camera, video or folder that cannot be read
 +-- FrameLogError           the device's frame log
 +-- AdaptError              adaptation rounds
@@ -107,10 +107,10 @@ class WrongFlavourError(BundleError):
 
 
 class EngineError(EdgesegError):
-    """A TensorRT engine cannot be built, was refused, or does not run.
+    """An engine of TensorRT or OpenVINO cannot be built, was refused, or does not run.
 
-    With `--backend auto` edgeseg goes on with ONNX Runtime. `edgeseg build --force` tries again,
-    and `edgeseg build --dry-run` prints the same build for NVIDIA's own tools.
+    With `--backend auto` edgeseg goes on with ONNX Runtime. For TensorRT `edgeseg build --force`
+    tries again, and `edgeseg build --dry-run` prints the same build for NVIDIA's own tools.
     """
 
 

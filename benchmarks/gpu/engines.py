@@ -21,11 +21,11 @@ from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig, ExportConfig, TrainConfig, validate_config
 from edgeseg.export.exporter import export
+from edgeseg.runtime.backends.agreement_limits import minimum_agreement
 from edgeseg.runtime.backends.base import PrecisionChoice
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
-from edgeseg.runtime.backends.tensorrt.building.engine_acceptance import minimum_agreement
 from edgeseg.runtime.backends.tensorrt.building.engine_builder import build_engine
 from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, full_name, import_library

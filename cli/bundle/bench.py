@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,9 +15,15 @@ from edgeseg.cli.shared.options import ImageSize, Json, Set, merge_overrides
 from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
-    from edgeseg.bundle import Flavour
+    from edgeseg.bundle import Bundle
+    from edgeseg.bundle.flavours import Backend as BackendName
     from edgeseg.imaging.array_types import Image
     from edgeseg.imaging.decoding.depth_range import DepthRange
+    from edgeseg.runtime.backends.base import BackendChoice
+    from edgeseg.runtime.backends.measured_choice import MeasuredFile
+    from edgeseg.runtime.benchmark import FlavourTiming, TimedFile
+
+Figures = dict[str, dict[str, float]]
 
 Frames = Annotated[
     int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")
@@ -56,7 +62,9 @@ def bench(
     as_json: Json = False,
     set_: Set = None,
 ) -> None:
-    """Time all files of a bundle, FP32 and INT8 and others: per stage, end to end, against FP32."""
+    """Time all files of a bundle, FP32 and INT8 and others: per stage, end to end, against FP32.
+    On a CPU `--backend auto` takes what was fastest here.
+    """
     if students or student:
         from edgeseg.cli.bundle.bench_students import bench_students
 
@@ -102,8 +110,7 @@ def _bench_bundle(
     from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.errors import ConfigError
     from edgeseg.processor import available_cores
-    from edgeseg.runtime.backends.open_runner import resolve_backend
-    from edgeseg.runtime.benchmark import benchmark_bundle, timing_statistics
+    from edgeseg.runtime.benchmark import TimedFile, benchmark_bundle, timing_statistics
 
     for name, value in without.items():
         if value is not None:
@@ -113,7 +120,8 @@ def _bench_bundle(
     _, opened, config = open_bundle(
         bundle, merge_overrides("infer", set_, backend=backend, threads=threads)
     )
-    chosen_backend = resolve_backend(config.infer.backend)
+    backends = _backends_to_time(config.infer.backend)
+    chosen_backend = backends[0]
     threads = config.infer.threads or available_cores()
     golden = read_golden_frames(opened)
     if source is not None:
@@ -129,38 +137,50 @@ def _bench_bundle(
         timings = benchmark_bundle(
             opened,
             images,
-            backend=chosen_backend,
+            backends=backends,
             frames=frames,
             threads=threads,
             golden=golden,
             engine=config.engine,
             report=bar,
         )
-    figures = {
-        flavour: timing_statistics(timing, timings[FP32]) for flavour, timing in timings.items()
-    }
-    agreement = {FLAVOURS[flavour].file: timing.agreement for flavour, timing in timings.items()}
+    base = timings[TimedFile(chosen_backend, FP32)]
+    figures = {file: timing_statistics(timing, base) for file, timing in timings.items()}
+    choice, choice_note = _keep_choice(opened, threads, frames, backends, timings)
     if as_json:
         facts = {
             "bundle": str(opened.path),
             "backend": chosen_backend,
             "threads": threads,
             "frames": frames,
+            **_as_json(chosen_backend, figures, timings),
         }
-        print(to_json({**facts, "files": figures, "agreement": agreement}))
+        for backend in backends[1:]:
+            facts[backend] = _as_json(backend, figures, timings)
+        if choice is not None:
+            facts["auto"] = {"backend": choice.backend, "flavour": choice.flavour}
+        print(to_json(facts))
     else:
-        _print_table(figures)
-    skipped = [FLAVOURS[flavour].file for flavour in opened.flavours() if flavour not in timings]
+        _print_table(figures, chosen_backend)
+    skipped = [
+        FLAVOURS[flavour].file
+        for flavour in opened.flavours()
+        if TimedFile(chosen_backend, flavour) not in timings
+    ]
     notes = [
-        f"{frames} frames each on {chosen_backend}, {threads} threads, one frame after another"
+        f"{frames} frames each on {' and '.join(backends)}, {threads} threads, one frame after "
+        "another"
     ]
     notes += [f"not for {chosen_backend}: {', '.join(skipped)}"] if skipped else []
     shares = ", ".join(
-        f"{name} {share:.2f} %" for name, share in agreement.items() if share is not None
+        f"{_name(file, chosen_backend)} {timing.agreement:.2f} %"
+        for file, timing in timings.items()
+        if timing.agreement is not None
     )
     notes += (
         [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
     )
+    notes += [choice_note] if choice_note else []
     notes.append(
         f"next: edgeseg infer {shell_word(opened.path)} --source ... does decoding, inference and "
         "writing side by side"
@@ -169,17 +189,90 @@ def _bench_bundle(
         say(note)
 
 
-def _print_table(figures: dict[Flavour, dict[str, dict[str, float]]]) -> None:
+def _backends_to_time(configured: BackendChoice) -> list[BackendName]:
+    """Return the back ends to time side by side; where "auto" ends on the CPU all that run there.
+
+    Raises:
+        DependencyError: What the back end needs is not installed.
+    """
+    from edgeseg.runtime.backends.open_runner import resolve_backend
+    from edgeseg.runtime.backends.openvino import library
+
+    chosen = resolve_backend(configured)
+    beside = configured == "auto" and chosen == "cpu" and library.is_installed()
+    return [chosen, "openvino"] if beside else [chosen]
+
+
+def _keep_choice(
+    bundle: Bundle,
+    threads: int,
+    frames: int,
+    backends: list[BackendName],
+    timings: Mapping[TimedFile, FlavourTiming],
+) -> tuple[MeasuredFile | None, str]:
+    """Keep what was measured where all engines of the CPU took part.
+
+    Returns:
+        What `--backend auto` takes from now on, and a sentence about it; neither where too little
+        was measured.
+    """
+    from edgeseg.bundle.flavours import FLAVOURS
+    from edgeseg.runtime.backends.measured_choice import LEAST_FRAMES, keep_measurement
+    from edgeseg.runtime.backends.openvino import library
+    from edgeseg.runtime.benchmark import measured_files
+
+    every_engine = backends[0] == "cpu" and (len(backends) > 1 or not library.is_installed())
+    if not every_engine or frames < LEAST_FRAMES:
+        return None, ""
+    measurement, kept = keep_measurement(bundle, threads, measured_files(bundle, timings))
+    best = measurement.fastest()
+    if best is None or not kept:
+        return None, ""
+    wrong = ", ".join(
+        f"{FLAVOURS[file.flavour].file} on {file.backend}"
+        for file in measurement.files
+        if not file.passed
+    )
+    return best, (
+        f"{FLAVOURS[best.flavour].file} on {best.backend} is the fastest here"
+        + (f" of those that passed (not {wrong})" if wrong else "")
+        + f", so --backend auto takes it on {threads} threads"
+    )
+
+
+def _as_json(
+    backend: BackendName,
+    figures: Mapping[TimedFile, Figures],
+    timings: Mapping[TimedFile, FlavourTiming],
+) -> dict[str, Any]:  # Any: JSON
+    """Return the figures of one engine, by flavour and by file."""
+    from edgeseg.bundle import FLAVOURS
+
+    own = [file for file in figures if file.backend == backend]
+    return {
+        "files": {file.flavour: figures[file] for file in own},
+        "agreement": {FLAVOURS[file.flavour].file: timings[file].agreement for file in own},
+    }
+
+
+def _name(file: TimedFile, chosen: BackendName) -> str:
+    """Return the file's name, with its engine where that is not the usual one."""
+    from edgeseg.bundle import FLAVOURS
+
+    name = FLAVOURS[file.flavour].file
+    return name if file.backend == chosen else f"{name} on {file.backend}"
+
+
+def _print_table(figures: Mapping[TimedFile, Figures], chosen: BackendName) -> None:
     from rich.table import Table
 
-    from edgeseg.bundle import FLAVOURS
     from edgeseg.cli.shared.console import table_console
 
     table = Table("file", "stage", "median ms", "p95 ms", "FPS", "against FP32", box=None)
-    for flavour, stages in figures.items():
+    for file, stages in figures.items():
         for index, (stage, row) in enumerate(stages.items()):
             table.add_row(
-                "" if index else FLAVOURS[flavour].file,
+                "" if index else _name(file, chosen),
                 "end to end" if stage == "total" else stage,
                 f"{row['median_ms']:.2f}",
                 f"{row['p95_ms']:.2f}",

@@ -13,7 +13,7 @@ from typing import Final, Literal
 Flavour = Literal["fp32", "int8-cpu", "int8-trt", "fp16"]
 Int8Flavour = Literal["int8-cpu", "int8-trt"]
 Precision = Literal["fp32", "fp16", "int8"]
-Backend = Literal["cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"]
+Backend = Literal["cpu", "openvino", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"]
 Gate = Literal["accuracy", "speed", "kernels", "checklist", "library"]
 
 # Where code is about one certain flavour, it names it by these.
@@ -66,7 +66,7 @@ FLAVOURS: dict[Flavour, FlavourSpec] = {
             file="model.onnx",
             title="FP32",
             precision="fp32",
-            backends=("cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"),
+            backends=("cpu", "openvino", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"),
             preference=2,
         ),
         FlavourSpec(
@@ -74,7 +74,7 @@ FLAVOURS: dict[Flavour, FlavourSpec] = {
             file="model.int8-cpu.onnx",
             title="INT8 (CPU)",
             precision="int8",
-            backends=("cpu",),
+            backends=("cpu", "openvino"),
             preference=0,
             auto_needs_speedup=True,
             must_be_marked=True,

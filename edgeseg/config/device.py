@@ -12,11 +12,13 @@ from edgeseg.config.section import Section, Unit
 class InferConfig(Section):
     """The device."""
 
-    backend: Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"] = Field(
+    backend: Literal[
+        "auto", "cpu", "openvino", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"
+    ] = Field(
         "auto",
-        description="Engine that runs the bundle: ONNX Runtime on cpu or cuda, TensorRT through "
-        "its own library (tensorrt, or tensorrt-rtx for RTX cards) or through ONNX Runtime "
-        "(ort-tensorrt); auto takes the fastest that works here.",
+        description="Engine that runs the bundle: ONNX Runtime on cpu or cuda, OpenVINO on the CPU "
+        "(openvino), TensorRT through its own library (tensorrt, or tensorrt-rtx for RTX cards) or "
+        "through ONNX Runtime (ort-tensorrt); auto takes the fastest that works here.",
     )
     precision: Literal["auto", "fp32", "int8", "fp16"] = Field(
         "auto",

@@ -42,7 +42,7 @@ from edgeseg.export.tensorrt.qdq_checks import (
     check_qdq_pairs,
     check_qdq_parameters,
 )
-from edgeseg.runtime.backends.tensorrt.building.engine_acceptance import minimum_agreement
+from edgeseg.runtime.backends.agreement_limits import minimum_agreement
 
 TITLES = (
     "valid ONNX, opset 17, IR 8, standard domain, weights inside",

@@ -19,6 +19,7 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.openvino import library as openvino_library
 from edgeseg.runtime.backends.tensorrt import libraries, native_runner
 from edgeseg.runtime.backends.tensorrt.building import build_process, build_worker
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
@@ -124,6 +125,7 @@ def install(
     monkeypatch.setattr(build_process, "_run_child", box.run_child)
     monkeypatch.setattr(native_runner, "has_gpu", lambda: True)
     monkeypatch.setattr(libraries, "installed_backends", lambda: (box.backend,))
+    monkeypatch.setattr(openvino_library, "is_installed", lambda: False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return box
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import Backend, Flavour
 
-BackendChoice = Literal["auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"]
+BackendChoice = Literal[
+    "auto", "cpu", "openvino", "cuda", "tensorrt", "tensorrt-rtx", "ort-tensorrt"
+]
 PrecisionChoice = Literal["auto", "fp32", "int8", "fp16"]
 
 

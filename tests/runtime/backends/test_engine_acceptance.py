@@ -9,8 +9,8 @@ import pytest
 
 from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.config import EngineConfig
+from edgeseg.runtime.backends.agreement_limits import minimum_agreement
 from edgeseg.runtime.backends.tensorrt.building import engine_acceptance
-from edgeseg.runtime.backends.tensorrt.building.engine_acceptance import minimum_agreement
 from edgeseg.runtime.backends.tensorrt.engine_provider import engine_parts
 from tests.helpers.bundles import manifest, network
 from tests.helpers.engines import Box, engine_bundle, get_engine, install

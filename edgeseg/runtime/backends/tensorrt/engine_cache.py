@@ -90,10 +90,17 @@ def engine_key(parts: dict[str, str]) -> str:
 
 
 class EngineCache:
-    """The engines of one folder."""
+    """The engines of one kind in one folder."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, kind: str = "tensorrt") -> None:
+        """Name the place, which is neither made nor read yet.
+
+        Args:
+            folder: `engines_folder()` if left out.
+            kind: What the names of its engines begin with.
+        """
         self.folder = folder or engines_folder()
+        self.kind = kind
 
     def open(self) -> None:
         """Make the folder, or make sure that it is ours.
@@ -227,12 +234,12 @@ class EngineCache:
             os.close(handle)
 
     def _engine_folder(self, parts: dict[str, str]) -> Path:
-        return self.folder / f"tensorrt-{engine_key(parts)}"
+        return self.folder / f"{self.kind}-{engine_key(parts)}"
 
     def _by_age(self) -> list[Path]:
         try:
             return sorted(
-                self.folder.glob(f"tensorrt-*/{ENTRY}"),
+                self.folder.glob(f"{self.kind}-*/{ENTRY}"),
                 key=lambda path: path.stat().st_mtime,
                 reverse=True,
             )

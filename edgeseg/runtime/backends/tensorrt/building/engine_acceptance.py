@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edgeseg.bundle.bundle import Bundle
-from edgeseg.bundle.flavours import FLAVOURS, Flavour, Precision
+from edgeseg.bundle.flavours import FLAVOURS, Flavour
 from edgeseg.errors import EngineError
+from edgeseg.runtime.backends.agreement_limits import minimum_agreement
 from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
 from edgeseg.runtime.backends.tensorrt.layer_inspection import LayerInspection
-
-# Percent of the golden pixels that must come out as in FP32 at export. A right FP32 or FP16 engine
-# (TensorRT computes FP32 with TF32's ten bits, as many as FP16 has) differs on pixels where two
-# classes are all but equal, well below 0.5 %. A wrong one, with broken normalization or a misread
-# layer, differs on tens of percent.
-MINIMUM_AGREEMENT: dict[Precision, float] = {"fp32": 99.5, "fp16": 99.5, "int8": 98.0}
-# An INT8 file that itself agreed less at export is held to that, less rounding that differs.
-INT8_SLACK = 1.0
-INT8_FLOOR = 90.0
 
 
 def accept_engine(
@@ -67,17 +58,6 @@ def accept_engine(
         power=power_mode(),
         built=utc_now(),
     )
-
-
-def minimum_agreement(bundle: Bundle, flavour: Flavour) -> float:
-    """Return the percentage of golden pixels that the engine of a file must get right."""
-    figures = bundle.manifest.figures.get(flavour)
-    at_export = figures.get("agreement") if isinstance(figures, dict) else None
-    precision = FLAVOURS[flavour].precision
-    least = MINIMUM_AGREEMENT[precision]
-    if precision == "int8" and isinstance(at_export, (int, float)) and math.isfinite(at_export):
-        return min(least, max(INT8_FLOOR, at_export - INT8_SLACK))
-    return least
 
 
 def _int8_convolutions(bundle: Bundle, flavour: Flavour) -> int | None:
