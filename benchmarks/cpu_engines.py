@@ -92,7 +92,7 @@ def _models(options: argparse.Namespace, sizes: list[tuple[int, ...]]) -> Iterat
             sys.exit(f"{path} brings no golden frames; export it again")
         files = {
             flavour: read_verified_graph(bundle, flavour)
-            for flavour in (FP32, *INT8_FLAVOURS)
+            for flavour in RUN_BY_OPENVINO
             if bundle.holds(flavour)
         }
         yield Model(path.name, files, [frame[None] for frame in golden.frames], True)
