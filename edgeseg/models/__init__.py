@@ -14,6 +14,7 @@ __all__ = [
     "Output",
     "atrous_rates",
     "build_network",
+    "edge",
     "model_files",
     "pretrained",
     "student_networks",

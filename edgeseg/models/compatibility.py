@@ -13,15 +13,17 @@ import timm
 import torch
 
 from edgeseg.errors import TrainError
-from edgeseg.models import ddrnet, stdc
+from edgeseg.models.arch_names import parse_arch
+from edgeseg.models.edge import ddrnet, lightfpn, lraspp, stdc
 from edgeseg.models.network import Network
 from edgeseg.models.pretrained.weights_file import first_line
 from edgeseg.models.pretrained.weights_hub import no_download
 from edgeseg.models.vit import Size, is_plain
 
-DPT, LRASPP = "dpt", "lraspp"  # decoders of this project for timm's encoders
+DPT, LRASPP = "dpt", "lraspp"
+LIGHT_DECODERS = {"lightfpn": lightfpn, LRASPP: lraspp}  # of this project, for small devices
 OWN_NETWORKS = {"stdc": stdc, "ddrnet": ddrnet}  # of this project from end to end
-ARCHS = (DPT, LRASPP, *OWN_NETWORKS, *smp.MODEL_ARCHITECTURES_MAPPING)
+ARCHS = (DPT, *LIGHT_DECODERS, *OWN_NETWORKS, *smp.MODEL_ARCHITECTURES_MAPPING)
 # Decoders that want the encoder's last maps finer than it makes them.
 DILATED_ARCHS = ("deeplabv3", "deeplabv3plus", "pan", LRASPP)
 # What building or running a network raises when its parts do not fit.
@@ -46,7 +48,7 @@ def check_own_network(arch: str, encoder: str, *, pretrained: bool) -> None:
     """
     if arch not in OWN_NETWORKS:
         arch_of = {name: own for own, network in OWN_NETWORKS.items() for name in network.ENCODERS}
-        if encoder in arch_of and arch in ARCHS:
+        if encoder in arch_of and parse_arch(arch).decoder in ARCHS:
             raise TrainError(
                 f"{encoder} is an encoder of arch {arch_of[encoder]} alone; "
                 f"set arch to {arch_of[encoder]}"
@@ -130,7 +132,8 @@ def misfit(
         pretrained: Whether ImageNet weights were asked for.
     """
     reason = first_line(error)
-    if arch not in ARCHS:
+    decoder = parse_arch(arch).decoder
+    if decoder not in ARCHS:
         advice = _nearest(arch, list(ARCHS), "deeplabv3plus, unet, fpn, dpt")
         return TrainError(f"there is no arch {arch}; {advice}")
     if not timm.is_model(encoder):
@@ -144,11 +147,11 @@ def misfit(
     if pretrained and isinstance(error, (RuntimeError, OSError)):
         return no_download(encoder, reason)
     advice = "take arch fpn or unet, or an encoder such as resnet50"
-    if arch == DPT:
+    if decoder == DPT:
         advice = "take arch fpn, or an encoder such as vit_small_patch14_dinov2"
     elif _is_plain_transformer(encoder):
         reason, advice = "a vision transformer whose maps all have one size", "set arch to dpt"
-    elif arch in DILATED_ARCHS:
+    elif decoder in DILATED_ARCHS:
         reason = "it cannot be dilated"
     return TrainError(f"{arch} cannot use the encoder {encoder} ({reason}); {advice}")
 

@@ -12,12 +12,12 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import nn
 
 from edgeseg.errors import TrainError
-from edgeseg.models import lraspp
+from edgeseg.models.arch_names import parse_arch
 from edgeseg.models.atrous_rates import STRIDES, AtrousRates, fitted_rates
 from edgeseg.models.compatibility import (
     ARCHS,
     DPT,
-    LRASPP,
+    LIGHT_DECODERS,
     MISFIT_ERRORS,
     OWN_NETWORKS,
     check_own_network,
@@ -25,19 +25,20 @@ from edgeseg.models.compatibility import (
     misfit,
     try_size,
 )
-from edgeseg.models.ddrnet import DDRNetDecoder
 from edgeseg.models.dpt import DPTDecoder
-from edgeseg.models.lraspp import LRASPPDecoder
+from edgeseg.models.edge.ddrnet import DDRNetDecoder
+from edgeseg.models.edge.lightfpn import LightFPNDecoder
+from edgeseg.models.edge.lraspp import LRASPPDecoder
+from edgeseg.models.edge.stdc import STDCDecoder
 from edgeseg.models.network import Network
 from edgeseg.models.pretrained.normalization import encoder_normalization
 from edgeseg.models.pretrained.weight_packages import installed_package, load_package_weights
 from edgeseg.models.pretrained.weights_file import load_encoder_weights
 from edgeseg.models.pretrained.weights_hub import require_hub
 from edgeseg.models.pretrained.weights_terms import weights_origin
-from edgeseg.models.stdc import STDCDecoder
 from edgeseg.models.vit import Size, ViTEncoder, is_plain, patch_size
 
-Decoder = DPTDecoder | LRASPPDecoder | STDCDecoder | DDRNetDecoder
+Decoder = DPTDecoder | LightFPNDecoder | LRASPPDecoder | STDCDecoder | DDRNetDecoder
 # Parts that were run once at a size and fit; a run builds the same network several times.
 _tried: set[tuple[str, str, Size, str]] = set()
 
@@ -54,8 +55,9 @@ def build_network(
     """Build a network, whose input is normalized as timm's weights of the encoder expect it.
 
     Args:
-        arch: A name of segmentation-models-pytorch, such as deeplabv3plus, or lraspp; dpt for
-            vision transformers; stdc or ddrnet.
+        arch: A name of segmentation-models-pytorch, such as deeplabv3plus, or lightfpn or lraspp;
+            dpt for vision transformers; stdc or ddrnet. Behind deeplabv3plus and lightfpn may
+            stand the channels of the decoder, as in deeplabv3plus_096.
         encoder: A name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc
             and ddrnet have their own, such as stdc1_050.
         classes: Their number.
@@ -69,13 +71,14 @@ def build_network(
     Raises:
         TrainError: an unknown name, parts or a size that do not fit, or weights that cannot be had.
     """
+    decoder = parse_arch(arch).decoder
     check_own_network(arch, encoder, pretrained=weights == "imagenet")
     package = installed_package(encoder) if weights == "imagenet" else None
     pretrained = weights == "imagenet" and package is None
-    if pretrained and arch in ARCHS and timm.is_model(encoder):
+    if pretrained and decoder in ARCHS and timm.is_model(encoder):
         require_hub(encoder)
     network, first_error = None, None
-    rates = rates if arch in STRIDES and rates else fitted_rates(arch, size)
+    rates = rates if decoder in STRIDES and rates else fitted_rates(decoder, size)
     for options in _encoder_options(arch, size):
         try:
             network = _assemble(arch, encoder, classes, rep_dim, size, pretrained, options, rates)
@@ -132,18 +135,22 @@ def _assemble(
         backbone, head = OWN_NETWORKS[arch].build_encoder_decoder(encoder)
         return _with_heads(backbone, head, classes, rep_dim)
     imagenet = True if pretrained else None  # smp warns of "imagenet"
-    if arch == LRASPP:
-        dilated = get_encoder(
-            f"tu-{encoder}", weights=imagenet, output_stride=lraspp.STRIDE, **options
-        )
+    decoder, width = parse_arch(arch)
+    if decoder in LIGHT_DECODERS:
+        stride = LIGHT_DECODERS[decoder].STRIDE
+        maps = get_encoder(f"tu-{encoder}", weights=imagenet, output_stride=stride, **options)
         if size:
-            check_size(size, lraspp.STRIDE, arch, encoder)
-        return _with_heads(dilated, LRASPPDecoder(dilated.out_channels), classes, rep_dim)
+            check_size(size, stride, arch, encoder)
+        light = LIGHT_DECODERS[decoder].build_decoder(maps.out_channels, width)
+        return _with_heads(maps, light, classes, rep_dim)
     if arch == DPT:
         return _with_transformer(encoder, classes, rep_dim, size, pretrained=pretrained)
-    dilation = {} if rates is None else {"decoder_atrous_rates": rates}
+    if rates is not None:
+        options = options | {"decoder_atrous_rates": rates}
+    if width is not None:
+        options = options | {"decoder_channels": width}
     model = smp.create_model(
-        arch, f"tu-{encoder}", encoder_weights=imagenet, classes=classes, **options, **dilation
+        decoder, f"tu-{encoder}", encoder_weights=imagenet, classes=classes, **options
     )
     if size:
         check_size(size, model.encoder.output_stride, arch, encoder)

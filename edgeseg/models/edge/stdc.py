@@ -23,7 +23,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.blocks import BackboneEncoder, ChannelGate, conv_bn, global_mean, repeat_pixels
+from edgeseg.models.edge.blocks import (
+    BackboneEncoder,
+    ChannelGate,
+    conv_bn,
+    global_mean,
+    repeat_pixels,
+)
 
 SIZE_MULTIPLE = 32  # heights and widths are multiples of it
 BLOCKS = 2  # in each of the three stages, as STDC1 has

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edgeseg.models.blocks import ChannelGate, conv_bn, repeat_pixels
+from edgeseg.models.edge.blocks import ChannelGate, conv_bn, repeat_pixels
 
 GATED_CHANNELS, DETAIL_CHANNELS = 128, 32  # of the gated branch and of the finer map
 FINE = 3  # index of the encoder's map at stride 8
@@ -46,3 +46,9 @@ class LRASPPDecoder(nn.Module):
         gated = self.project(coarse) * self.gate(coarse)
         smooth: Tensor = self.smooth(torch.cat([repeat_pixels(gated, 2), self.detail(fine)], 1))
         return smooth
+
+
+def build_decoder(channels: Sequence[int], width: int | None) -> LRASPPDecoder:
+    """The decoder for an encoder's maps; it has one width."""
+    assert width is None, "its name carries no width"
+    return LRASPPDecoder(channels)

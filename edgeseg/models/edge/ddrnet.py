@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.models.blocks import BackboneEncoder, conv_bn, global_mean, repeat_pixels
+from edgeseg.models.edge.blocks import BackboneEncoder, conv_bn, global_mean, repeat_pixels
 
 SIZE_MULTIPLE = 32  # heights and widths are multiples of it
 CONTEXT_CONVOLUTIONS = 3
