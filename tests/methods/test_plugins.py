@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from edgeseg.imaging.array_types import IGNORE
 from edgeseg.methods import METHODS
 from edgeseg.methods.framework.pixel_selection import all_pixels
 from edgeseg.methods.framework.plugin import StepContext
@@ -23,6 +24,7 @@ from edgeseg.methods.plugins import corrmatch, prevmatch
 from edgeseg.methods.plugins.ael import AEL, draw_partners
 from edgeseg.methods.plugins.augseg import AugSeg, mean_certainty
 from edgeseg.methods.plugins.corrmatch import CorrMatch, _correlated_maps
+from edgeseg.methods.plugins.dacs import DACS
 from edgeseg.methods.plugins.fpl import FPL
 from edgeseg.methods.plugins.prevmatch import SNAPSHOTS, PrevMatch
 from edgeseg.models import Output
@@ -150,6 +152,32 @@ def test_augseg_puts_truth_into_uncertain_frames_only() -> None:
     plugin = AugSeg(method_context(CLASSES))
     assert ((plugin.inject(flat, labelled).confidence == 1).flatten(1).any(1)).all()
     assert torch.equal(plugin.inject(certain, labelled).images, certain.images)
+
+
+def test_dacs_pastes_half_of_the_classes_of_a_labelled_frame_as_truth() -> None:
+    torch.manual_seed(0)
+    labelled = batch(4, CLASSES)
+    labelled.masks[:, :5] = IGNORE
+    flat = target()
+    mixed = DACS(method_context(CLASSES)).inject(flat, labelled)
+    pasted = mixed.confidence == 1
+    assert pasted.flatten(1).any(1).all() and not pasted[:, :5].any()
+    for frame in range(4):
+        donors = [
+            donor
+            for donor in range(4)
+            if torch.equal(mixed.label[frame][pasted[frame]], labelled.masks[donor][pasted[frame]])
+        ]
+        assert len(donors) == 1  # each frame has a donor of its own
+        truth, inside = labelled.masks[donors[0]], pasted[frame]
+        chosen = truth[inside].unique()
+        assert len(chosen) == (len(truth[truth != IGNORE].unique()) // 2)
+        # whole classes, with their pixels
+        assert torch.equal(inside, torch.isin(truth, chosen))
+        own = torch.where(inside, labelled.images[donors[0]], flat.images[frame])
+        assert torch.equal(mixed.images[frame], own)
+    outside = ~pasted[:, None].expand_as(mixed.probability)
+    assert torch.equal(mixed.probability[outside], flat.probability[outside])
 
 
 def test_fpl_has_the_size_of_the_cross_entropy_it_replaces_and_another_gradient() -> None:

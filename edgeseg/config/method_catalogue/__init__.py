@@ -5,6 +5,7 @@ It is torch-free, so that `edgeseg methods` is instant.
 
 from edgeseg.config.method_catalogue.catalogue import (
     CATALOGUE,
+    PASTING,
     PLUGINS,
     STAGED,
     MethodInfo,
@@ -21,6 +22,7 @@ from edgeseg.config.method_catalogue.requirements import check_method
 __all__ = [
     "CATALOGUE",
     "METHOD_KEYS",
+    "PASTING",
     "PLUGINS",
     "PLUGIN_KEYS",
     "STAGED",

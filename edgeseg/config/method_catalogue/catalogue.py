@@ -437,10 +437,12 @@ PLUGINS: dict[str, str] = {
         "sampling, pasting and weights that favor classes that go badly (Hu et al., NeurIPS 2021)"
     ),
     "augseg": "boxes of labelled frames pasted into uncertain ones (Zhao et al., CVPR 2023)",
+    "dacs": "half of the classes of a labelled frame pasted in (Tranheden et al., WACV 2021)",
     "prevmatch": "earlier checkpoints give a second opinion (Shin et al., 2024)",
     "corrmatch": "labels spread over pixels that look alike (Sun et al., CVPR 2024)",
 }
 NO_REPRESENTATION = ("psmt",)  # perturbed features have no representation of their own
+PASTING = ("augseg", "dacs")  # plug-ins that need a strong view
 NO_STRONG_VIEW = ("mean_teacher", "cps", "fpl_cps")
 
 

@@ -19,6 +19,7 @@ PLUGIN_KEYS: dict[str, tuple[str, ...]] = {  # keys of `[train]` that act in a p
     "fpl": tuple(f"fpl.{key}" for key in FPLConfig.model_fields),
     "ael": ("cutmix", *(f"ael.{key}" for key in AELConfig.model_fields)),
     "augseg": (),
+    "dacs": (),
     "prevmatch": ("warmup",),
     "corrmatch": (),
 }

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeseg.config.method_catalogue.catalogue import CATALOGUE, NO_REPRESENTATION, NO_STRONG_VIEW
+from edgeseg.config.method_catalogue.catalogue import (
+    CATALOGUE,
+    NO_REPRESENTATION,
+    NO_STRONG_VIEW,
+    PASTING,
+)
 from edgeseg.errors import TrainError
 
 
@@ -36,10 +41,11 @@ def check_method(name: str, plugins: Sequence[str], classes: int) -> None:
             "the plug-in fpl needs at least 3 classes: with two it is the plain cross-entropy; "
             "leave it out"
         )
-    if "augseg" in plugins and name in NO_STRONG_VIEW:
+    pasting = [plugin for plugin in plugins if plugin in PASTING]
+    if pasting and name in NO_STRONG_VIEW:
         raise TrainError(
-            f"the plug-in augseg pastes into strong views and {name} has no strong view; take "
-            f"cutmix_mt"
+            f"the plug-in {pasting[0]} pastes into strong views and {name} has no strong view; "
+            f"take cutmix_mt"
         )
     if "u2pl_contrast" in plugins and name in NO_REPRESENTATION:
         raise TrainError(

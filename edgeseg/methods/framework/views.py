@@ -165,15 +165,24 @@ def classmix(chance: float) -> MixRegion:
         classes = target.probability.shape[1]
         if classes < 4:
             return fallback(target)
-        label = target.label.roll(-1, 0)
-        class_ids = torch.arange(classes, device=label.device)
-        present = (label.flatten(1)[:, None] == class_ids[:, None]).any(2)  # (B, C)
-        # A random order of the classes in which absent ones come last; the first half is chosen.
-        lottery = torch.rand(present.shape, device=label.device).masked_fill(~present, 2.0)
-        rank = lottery.argsort(1).argsort(1)
-        chosen = rank < (present.sum(1, keepdim=True) // 2)
-        # One more column for the padding's 255, which is never pasted.
-        chosen = torch.cat([chosen, torch.zeros_like(chosen[:, :1])], 1)
-        return chosen.gather(1, label.clamp(max=classes).flatten(1)).view_as(label)
+        return half_of_the_classes(target.label.roll(-1, 0), classes)
 
     return region
+
+
+def half_of_the_classes(label: Tensor, classes: int) -> Tensor:
+    """The pixels (B, H, W) bool of a random half of the classes that each frame shows.
+
+    Args:
+        label: (B, H, W) int64; ids from `classes` on, such as 255, are never chosen.
+        classes: C.
+    """
+    class_ids = torch.arange(classes, device=label.device)
+    present = (label.flatten(1)[:, None] == class_ids[:, None]).any(2)  # (B, C)
+    # A random order of the classes in which absent ones come last; the first half is chosen.
+    lottery = torch.rand(present.shape, device=label.device).masked_fill(~present, 2.0)
+    rank = lottery.argsort(1).argsort(1)
+    chosen = rank < (present.sum(1, keepdim=True) // 2)
+    # One more column for the padding's 255, which is never pasted.
+    chosen = torch.cat([chosen, torch.zeros_like(chosen[:, :1])], 1)
+    return chosen.gather(1, label.clamp(max=classes).flatten(1)).view_as(label)

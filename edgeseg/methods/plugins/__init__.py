@@ -10,6 +10,7 @@ from edgeseg.methods.framework.plugin import Plugin
 from edgeseg.methods.plugins.ael import AEL
 from edgeseg.methods.plugins.augseg import AugSeg
 from edgeseg.methods.plugins.corrmatch import CorrMatch
+from edgeseg.methods.plugins.dacs import DACS
 from edgeseg.methods.plugins.fpl import FPL
 from edgeseg.methods.plugins.prevmatch import PrevMatch
 from edgeseg.methods.plugins.u2pl_contrast import U2PLContrast
@@ -19,6 +20,7 @@ PLUGINS: dict[str, Callable[[MethodContext], Plugin]] = {
     "fpl": FPL,
     "ael": AEL,
     "augseg": AugSeg,
+    "dacs": DACS,
     "prevmatch": PrevMatch,
     "corrmatch": CorrMatch,
 }
@@ -30,4 +32,13 @@ def make_plugins(context: MethodContext) -> list[Plugin]:
     return [PLUGINS[name](context) for name in names]
 
 
-__all__ = ["ael", "augseg", "corrmatch", "fpl", "make_plugins", "prevmatch", "u2pl_contrast"]
+__all__ = [
+    "ael",
+    "augseg",
+    "corrmatch",
+    "dacs",
+    "fpl",
+    "make_plugins",
+    "prevmatch",
+    "u2pl_contrast",
+]
