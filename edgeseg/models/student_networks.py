@@ -18,6 +18,9 @@ class Student(NamedTuple):
 
 STUDENTS = (
     Student("deeplabv3plus", "mobilenetv2_100"),
+    Student("deeplabv3plus_096", "mobilenetv2_100"),
+    Student("lightfpn", "mobilenetv2_100"),
+    Student("lightfpn", "tf_efficientnet_lite0"),
     Student("fpn", "mobilenetv2_100"),
     Student("unet", "mobilenetv2_100"),
     Student("lraspp", "mobilenetv2_100"),
