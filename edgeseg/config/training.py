@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -200,7 +201,7 @@ class LoopConfig(Section):
 class TrainConfig(LoopConfig):
     """The training of the site model."""
 
-    BEFORE: ClassVar = {"propagation": False}
+    BEFORE: ClassVar[Mapping[str, Any]] = {"propagation": False}  # Any: TOML values
 
     method: Annotated[str, one_of(METHOD_NAMES, ALIASES)] = Field(
         "cutmix_mt",
