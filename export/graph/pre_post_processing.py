@@ -2,6 +2,7 @@
 
     image uint8 [N,H,W,3] -> Cast, Sub, Mul, Transpose -> network -> logits float32 [N,C,h,w]
     logits -> bilinear, half pixel -> ArgMax -> mask uint8 [N,H,W]
+       (of INT8 logits on a CPU: `edgeseg.export.graph.mask_by_cells`)
     logits -> entropy at the temperature, at the logits' own size -> entropy float32 [N,h,w], 0..1
     entropy -> share above gamma -> score float32 [N]
     mask -> one pixel for each of the logits -> share of each class -> area float32 [N,C]
@@ -26,6 +27,7 @@ from edgeseg.export.graph.logit_upsampling import (
     resize_node,
     upsample_channels_last,
 )
+from edgeseg.export.graph.mask_by_cells import has_cells, mask_by_cells
 from edgeseg.export.graph.onnx_helpers import Constants, assemble, constants_of
 
 PREPROCESSING = "before."  # how the names of all nodes and tensors in front of the network begin
@@ -76,9 +78,9 @@ def wrap_network(
     Args:
         network: At opset 17; takes `normalised` float32 [N,3,H,W], or [N,12,H,W/4] from
             `widen_stem`, or `image` itself from `fold_mean`, and gives `logits` float32 [N,C,h,w].
-        channels_last: Upsample the logits with their channels last. The mask is the same but for
-            ties within rounding, and ONNX Runtime is faster behind INT8 convolutions, but TensorRT
-            refuses it.
+        channels_last: Upsample the logits with their channels last, and where they are integers
+            only in the cells in which classes meet. The mask is the same but for ties within
+            rounding, and ONNX Runtime is faster behind INT8 convolutions, but TensorRT refuses it.
     """
     height, width = logits_size(network)
     constants = constants_of(network)
@@ -88,18 +90,29 @@ def wrap_network(
     exp_is_safe = max_logit <= MAX_EXPONENT * interface.temperature
 
     before, preprocessing = _preprocessing(interface, network.graph.input[0])
-    upsampling, upsampling_constants = _upsampling(interface, (height, width), channels_last)
-    after = [
-        *_entropy_nodes(exp_is_safe),
-        *upsampling,
-        *_mask_nodes(upsampling[-1].output[0] if upsampling else "logits", channels_last),
-        *_score_nodes(),
-        *_area_nodes(),
-    ]
+    codes = _logits_codes(network) if channels_last else None
+    image_size = (interface.height, interface.width)
+    if codes and has_cells(interface.classes, (height, width), image_size):
+        to_mask, mask_constants = mask_by_cells(
+            codes, interface.batch, interface.classes, (height, width), image_size
+        )
+        to_area = _area_nodes("mask")
+    else:
+        upsampling, mask_constants = _upsampling(interface, (height, width), channels_last)
+        upsampled = upsampling[-1].output[0] if upsampling else "logits"
+        to_mask = [*upsampling, *_mask_nodes(upsampled, channels_last)]
+        to_area = _area_nodes(f"{POSTPROCESSING}class")
+    after = [*_entropy_nodes(exp_is_safe), *to_mask, *_score_nodes(), *to_area]
     constants |= preprocessing
-    constants |= _postprocessing_constants(interface, height, width) | upsampling_constants
+    constants |= _postprocessing_constants(interface, height, width) | mask_constants
     shell = _inputs_and_outputs(interface, height, width)
     return assemble(shell, [*before, *network.graph.node, *after], constants)
+
+
+def _logits_codes(network: ModelProto) -> str | None:
+    """Return the tensor of integers that the logits are made of, None if they are made in float."""
+    producer = next(node for node in network.graph.node if "logits" in node.output)
+    return producer.input[0] if producer.op_type == "DequantizeLinear" else None
 
 
 def _inputs_and_outputs(interface: Interface, height: int, width: int) -> ModelProto:
@@ -264,16 +277,26 @@ def _score_nodes() -> list[NodeProto]:
     ]
 
 
-def _area_nodes() -> list[NodeProto]:
+def _area_nodes(classes: str) -> list[NodeProto]:
     """The mask's classes to `area`, the share of each class among sampled pixels.
 
     Classes (N, H, W) -> sampled (N, h, w) -> plane (N, 1, h, w) -> one_hot (N, C, h, w) -> shares
     (N, C, 1, 1).
+
+    Args:
+        classes: The mask as floats, or "mask" itself.
     """
     p = POSTPROCESSING
     window = [f"{p}{name}" for name in ("starts", "ends", "axes", "steps")]
+    sampling = [_node("Slice", f"{p}slice", [classes, *window], f"{p}sampled")]
+    if classes == "mask":
+        picked = f"{p}picked"
+        sampling[0].output[:] = [picked]
+        sampling.append(
+            _node("Cast", f"{p}picked_cast", [picked], f"{p}sampled", to=TensorProto.FLOAT)
+        )
     return [
-        _node("Slice", f"{p}slice", [f"{p}class", *window], f"{p}sampled"),
+        *sampling,
         _node("Unsqueeze", f"{p}unsqueeze", [f"{p}sampled", f"{p}channel"], f"{p}plane"),
         _node("Equal", f"{p}equal", [f"{p}plane", f"{p}ids"], f"{p}is_class"),
         _node("Cast", f"{p}is_class_cast", [f"{p}is_class"], f"{p}one_hot", to=TensorProto.FLOAT),
