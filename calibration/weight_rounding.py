@@ -10,12 +10,14 @@ stands last in line and takes what remains of the mean, which is bias correction
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.calibration.histogram import INT8_STEPS
+from edgeseg.calibration.weight_pairs import MAX_PAIR, Pairing
 
 MAX_COLUMNS = 1024  # handled together; more are split, since the sums grow with their square
 # positions that are multiplied out at once: adding large sums costs more than the products
@@ -79,6 +81,7 @@ def round_weights(
     bias: NDArray[np.float32],
     scales: NDArray[np.float32],
     gram: GramMatrix,
+    ways: Sequence[Pairing] = (),
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Quantize a convolution's weight and correct its bias accordingly.
 
@@ -86,6 +89,8 @@ def round_weights(
         weight: (O, I / groups, kh, kw).
         bias: (O,).
         scales: (O,) the step between integers.
+        ways: Pairs whose sum is to stay within `MAX_PAIR`. Pairs that lie in two blocks of columns
+            may not: see `edgeseg.calibration.weight_pairs.without_overflow`.
 
     Returns:
         (O, I / groups, kh, kw) integers of -127 to 127, and the (O,) bias.
@@ -95,8 +100,15 @@ def round_weights(
     rows = in_steps.reshape(groups, outputs // groups, -1)
     integers, bias_shift = np.empty(rows.shape), np.zeros(rows.shape[:2])
     for block, total in zip(gram.columns, gram.sums):
+        inner = np.arange(block.stop - block.start)
+        partners = [partner[block] - block.start for partner in ways]
         integers[..., block], shift = _round_columns(
-            rows[..., block], total / max(gram.positions, 1)
+            rows[..., block],
+            total / max(gram.positions, 1),
+            [
+                np.where((partner >= 0) & (partner < len(inner)), partner, inner)
+                for partner in partners
+            ],
         )
         bias_shift += shift
     return (
@@ -105,7 +117,9 @@ def round_weights(
     )
 
 
-def _round_columns(rows: Floats, products: Floats) -> tuple[Floats, Floats]:
+def _round_columns(
+    rows: Floats, products: Floats, ways: Sequence[Pairing]
+) -> tuple[Floats, Floats]:
     """Round the columns of (G, R, K) rows one after another.
 
     With H the products, damped, and U the upper Cholesky factor of H^-1 (H^-1 = U^T U), the error
@@ -117,6 +131,7 @@ def _round_columns(rows: Floats, products: Floats) -> tuple[Floats, Floats]:
     Args:
         rows: Weights in steps.
         products: (G, K + 1, K + 1) the mean products of the inputs.
+        ways: (K,) partners, for each way to pair the columns.
 
     Returns:
         (G, R, K) whole numbers, and (G, R) what is to be added to the bias, in steps.
@@ -136,12 +151,20 @@ def _round_columns(rows: Floats, products: Floats) -> tuple[Floats, Floats]:
     remaining = np.concatenate(
         [np.take_along_axis(rows, order[:, None, :], 2), np.zeros((*rows.shape[:2], 1))], 2
     )
-    integers = np.empty(rows.shape)
+    original_order = np.argsort(order, 1)
+    ordered_ways = [
+        np.take_along_axis(original_order, np.take(partner, order), 1) for partner in ways
+    ]
+    integers = np.zeros(rows.shape)
     for column in range(width):
         value = remaining[:, :, column]
-        integers[:, :, column] = np.clip(np.rint(value), -INT8_STEPS, INT8_STEPS)
+        low, high = -float(INT8_STEPS), float(INT8_STEPS)
+        for partner in ordered_ways:  # those that are still to come are 0
+            other = np.take_along_axis(integers, partner[:, None, column, None], 2)[:, :, 0]
+            low = np.maximum(low, -MAX_PAIR - np.minimum(other, 0))
+            high = np.minimum(high, MAX_PAIR - np.maximum(other, 0))
+        integers[:, :, column] = np.clip(np.rint(value), low, high)
         error = (value - integers[:, :, column]) / factor[:, column, column, None]
         later = factor[:, None, column, column + 1 :]
         remaining[:, :, column + 1 :] -= error[:, :, None] * later
-    original_order = np.argsort(order, 1)
     return np.take_along_axis(integers, original_order[:, None, :], 2), remaining[:, :, width]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from edgeseg.calibration.histogram import INT8_STEPS
+from edgeseg.calibration.weight_pairs import MAX_PAIR, Pairing, largest_pairs
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
 from edgeseg.export.graph.onnx_helpers import Constants
 
@@ -95,18 +96,21 @@ class GraphBuilder:
 
 
 def weight_scales(
-    weight: NDArray[np.float32], bias: NDArray[np.float32], input_step: float
+    weight: NDArray[np.float32], bias: NDArray[np.float32], input_step: float, ways: list[Pairing]
 ) -> NDArray[np.float32]:
     """Return the (O,) steps between the integers of each output channel of an (O, ...) weight.
 
     A step is wider than the weight needs where the channel's bias would not fit into 32 bits. Such
-    a channel has next to no weight: it is a constant, and coarse weights cost it nothing.
+    a channel has next to no weight: it is a constant, and coarse weights cost it nothing. It is
+    also wider where two weights would overflow together.
 
     Args:
         bias: (O,).
         input_step: The step between the integers of the layer's input.
+        ways: The layer's pairs, from `edgeseg.calibration.weight_pairs`.
     """
     magnitudes = np.abs(weight.reshape(len(weight), -1)).max(1)
     for_weight = np.maximum(magnitudes, MIN_RANGE) / INT8_STEPS
     for_bias = np.abs(bias) / (MAX_BIAS * input_step)
-    return np.asarray(np.maximum(for_weight, for_bias), np.float32)
+    for_pairs = largest_pairs(weight, ways) / MAX_PAIR
+    return np.asarray(np.max([for_weight, for_bias, for_pairs], axis=0), np.float32)

@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from edgeseg.bundle.flavours import INT8_CPU, Int8Flavour
+from edgeseg.calibration.weight_pairs import without_overflow
 from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.onnxruntime_cpu.qdq_placement import place_qdq_cpu
 from edgeseg.export.quantization.qat_module import TorchGraph
-from edgeseg.export.quantization.quantizer import CalibrationResult
+from edgeseg.export.quantization.quantizer import CalibrationResult, layer_pairings
 from edgeseg.export.tensorrt.qdq_placement import place_qdq_tensorrt
 from edgeseg.imaging.array_types import Image
 from edgeseg.progress import ProgressReporter
@@ -68,7 +69,16 @@ def finetune(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         report.advance()
-    return replace(calibrated, layers=calibrated.layers | student.quantized_convs())
+    trained = {
+        name: replace(
+            layer,
+            weight_int8=without_overflow(
+                layer.weight_int8, layer_pairings(calibrated.network, name)
+            ),
+        )
+        for name, layer in student.quantized_convs().items()
+    }
+    return replace(calibrated, layers=calibrated.layers | trained)
 
 
 def _batches(

@@ -20,9 +20,11 @@ from onnx import ModelProto
 from edgeseg.bundle.flavours import INT8_CPU, INT8_TRT, Int8Flavour
 from edgeseg.calibration.histogram import UINT8_STEPS, Histogram
 from edgeseg.calibration.registry import ESTIMATORS
+from edgeseg.calibration.weight_pairs import Pairing, pairings, without_overflow
 from edgeseg.calibration.weight_rounding import GramMatrix, round_weights
 from edgeseg.errors import ExportError
 from edgeseg.export.graph.analyzed_network import AnalyzedNetwork
+from edgeseg.export.graph.onnx_helpers import attributes_of
 from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
 from edgeseg.export.graph.qdq_nodes import MIN_RANGE, QuantizationPlan, QuantizedConv, weight_scales
 from edgeseg.export.onnxruntime_cpu.graph_rewrites import rewrite_for_cpu
@@ -127,8 +129,9 @@ def quantize_weights(
     """Return the convolutions in integers, by node; `grams` is emptied on the way, it is large."""
     layers = {}
     for name, (weight, bias, scales) in layer_parameters(network, histograms).items():
-        weight_int8, bias = round_weights(weight, bias, scales, grams.pop(name))
-        layers[name] = QuantizedConv(weight_int8, scales, bias)
+        ways = layer_pairings(network, name)
+        weight_int8, bias = round_weights(weight, bias, scales, grams.pop(name), ways)
+        layers[name] = QuantizedConv(without_overflow(weight_int8, ways), scales, bias)
         report.advance()
     return layers
 
@@ -144,8 +147,20 @@ def layer_parameters(
         bias = network.constants[node.input[2]] if has_bias else np.zeros(len(weight), np.float32)
         magnitude = max(histograms[node.input[0]].max_magnitude, MIN_RANGE)
         finest_step = magnitude / (UINT8_STEPS * MAX_STEP_REFINEMENT)
-        parameters[name] = (weight, bias, weight_scales(weight, bias, finest_step))
+        ways = layer_pairings(network, name)
+        parameters[name] = (weight, bias, weight_scales(weight, bias, finest_step, ways))
     return parameters
+
+
+def layer_pairings(network: AnalyzedNetwork, name: str) -> list[Pairing]:
+    """Return the pairs of weights of a convolution that must not overflow together.
+
+    The first layer's are also paired as they are when it reads several pixels as one.
+    """
+    node = network.quantizable_convs[name]
+    groups = attributes_of(node).get("group", 1)
+    reads_image = node.input[0] == network.input_name
+    return pairings(network.constants[node.input[1]].shape, groups, shifted=reads_image)
 
 
 def quantize(

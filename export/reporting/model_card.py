@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_CPU, INT8_FLAVOURS
+from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_FLAVOURS
 from edgeseg.bundle.manifest import Manifest
 from edgeseg.export.evaluation.library_verdicts import problem_sentences
 from edgeseg.export.reporting.library_table import TABLE_LEGEND, library_remarks, library_tables
@@ -31,7 +31,6 @@ def render_model_card(
         refused: Sentences about files that failed their gates.
     """
     origin, classes, figures = manifest.provenance, manifest.classes, manifest.figures
-    has_int8 = INT8_CPU in figures and "refused" not in figures[INT8_CPU]
     lines = [
         f"# {_markdown_text(manifest.site)}",
         "",
@@ -62,8 +61,6 @@ def render_model_card(
         "over frames. Times are of one frame on the exporting machine "
         f"({origin['machine']}, {figures[FP32]['threads']} threads)."
     ]
-    if has_int8:
-        lines += ["On an x86 CPU without VNNI the INT8 file can saturate and lose accuracy."]
     lines += [""]
     lines += library_section(figures)
     if refused:

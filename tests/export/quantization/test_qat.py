@@ -136,15 +136,16 @@ def test_the_module_computes_what_the_graph_does(flavour: str) -> None:
     session = onnxruntime.InferenceSession(placed.SerializeToString(), options)
     module = TorchGraph(placed, CALIBRATED.layers if flavour != "float" else {})
     assert len(module.weights) == (0 if flavour == "float" else 5 if flavour == "int8-cpu" else 3)
-    for seed in range(3):
+    differing = []
+    for seed in range(5):
         image = np.random.default_rng(seed).normal(0, 1, (1, 3, SIDE, SIDE)).astype(np.float32)
         wanted = session.run(None, {"normalised": image})[0]
         with torch.no_grad():
             found = module(torch.from_numpy(image)).numpy()
-        # a value that lies between two integers may be rounded to either
-        assert np.mean(np.abs(found - wanted) > 1e-4 * np.abs(wanted).max()) < (
-            0.001 if flavour == "float" else 0.05
-        )
+        differing.append(np.mean(np.abs(found - wanted) > 1e-4 * np.abs(wanted).max()))
+    # a value that lies between two integers may be rounded to either; the mean of a channel takes
+    # the channel with it, in one image of twenty
+    assert np.median(differing) < (0.001 if flavour == "float" else 0.02)
 
 
 def test_codes_that_were_not_trained_come_back_as_they_were() -> None:

@@ -55,6 +55,17 @@ def test_it_is_close_to_the_float_file(
         assert np.abs(one - other).mean() < 0.03
 
 
+def test_no_sum_of_two_products_overflows_16_bits(cpu_graph: ModelProto) -> None:
+    constants = constants_of(cpu_graph)  # as shipped, with the first layer widened
+    weights = [value for value in constants.values() if value.dtype == np.int8 and value.ndim == 4]
+    dense = [weight for weight in weights if weight.shape[1] > 1]
+    assert len(dense) > 30 and any(weight.shape[1] == 12 for weight in dense)
+    for weight in dense:
+        rows = weight.transpose(0, 2, 3, 1).reshape(len(weight), -1).astype(int)
+        even = rows[:, : rows.shape[1] // 2 * 2]
+        assert np.abs(even[:, ::2] + even[:, 1::2]).max() <= 128
+
+
 @pytest.mark.parametrize(("temperature", "maxima"), [(0.01, 0), (3e-4, 1)])
 def test_entropy_is_right_with_and_without_the_maximum(
     calibrated: CalibrationResult, temperature: float, maxima: int
