@@ -2,4 +2,4 @@
 the rounding of weights. It needs numpy alone.
 """
 
-__all__ = ["frame_selection", "histogram", "registry", "weight_rounding"]
+__all__ = ["frame_selection", "histogram", "registry", "weight_pairs", "weight_rounding"]
