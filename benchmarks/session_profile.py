@@ -139,7 +139,8 @@ def print_profile(data: bytes, image: Image, runs: int) -> dict[str, float]:
     """Print the table of a file, and return the percentages of the fastest runs."""
     timings = profile(data, image, runs)
     kinds = convolution_kinds(onnx.load_from_string(data))
-    fastest, medians = defaultdict(float), defaultdict(float)
+    fastest: dict[str, float] = defaultdict(float)
+    medians: dict[str, float] = defaultdict(float)
     for (name, operator), times in timings.items():
         group = group_of(name, operator, kinds)
         fastest[group] += min(times) / 1000

@@ -116,7 +116,7 @@ def mask_by_cells(
     nodes.append(
         helper.make_node("Slice", [f"{p}with_border", *window], ["mask"], f"{p}cut_border")
     )
-    constants = {
+    constants: Constants = {
         "border_rows": _with_neighbors(height),
         "border_columns": _with_neighbors(width),
         "rows_shape": np.array([batch * bordered, classes], np.int64),
