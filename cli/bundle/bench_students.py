@@ -175,12 +175,13 @@ def _print_notes(
     what: str,
 ) -> None:
     from edgeseg.cli.shared.console import say
+    from edgeseg.models.student_networks import WITHOUT_WEIGHTS
 
     notes = [f"{what}; random weights, the fastest of interleaved runs, pictures in and masks out"]
     untrained = [speed for speed in speeds if trainings[speed.student] is None]
     if untrained:
         fastest = min(untrained, key=lambda speed: speed.int8).student
-        scratch = " --weights none" if fastest.arch in ("stdc", "ddrnet") else ""
+        scratch = " --weights none" if fastest.arch in WITHOUT_WEIGHTS else ""
         command = (
             f"edgeseg distill --encoder {fastest.encoder}{scratch} --set "
             f"distill.arch={fastest.arch}"

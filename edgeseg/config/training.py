@@ -60,9 +60,9 @@ class LoopConfig(Section):
 
     arch: str = Field(
         "deeplabv3plus",
-        description="Decoder: a name of segmentation-models-pytorch, lightfpn, lraspp, stdc or "
-        "ddrnet, or dpt for vision transformers; deeplabv3plus_096 has 96 channels; `edgeseg bench "
-        "--students` times those for small devices.",
+        description="Decoder: a name of segmentation-models-pytorch, lightfpn, lraspp, stdc, "
+        "edgenet or ddrnet, or dpt for vision transformers; deeplabv3plus_096 has 96 channels; "
+        "`edgeseg bench --students` times those for small devices.",
     )
     encoder: Encoder = "mobilenetv2_100"
     weights: str = Field(

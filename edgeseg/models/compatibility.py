@@ -14,7 +14,7 @@ import torch
 
 from edgeseg.errors import TrainError
 from edgeseg.models.arch_names import parse_arch
-from edgeseg.models.edge import ddrnet, lightfpn, lraspp, stdc
+from edgeseg.models.edge import ddrnet, edgenet, lightfpn, lraspp, stdc
 from edgeseg.models.network import Network
 from edgeseg.models.pretrained.weights_file import first_line
 from edgeseg.models.pretrained.weights_hub import no_download
@@ -22,7 +22,8 @@ from edgeseg.models.vit import Size, is_plain
 
 DPT, LRASPP = "dpt", "lraspp"
 LIGHT_DECODERS = {"lightfpn": lightfpn, LRASPP: lraspp}  # of this project, for small devices
-OWN_NETWORKS = {"stdc": stdc, "ddrnet": ddrnet}  # of this project from end to end
+# Of this project from end to end.
+OWN_NETWORKS = {"stdc": stdc, "ddrnet": ddrnet, "edgenet": edgenet}
 ARCHS = (DPT, *LIGHT_DECODERS, *OWN_NETWORKS, *smp.MODEL_ARCHITECTURES_MAPPING)
 # Decoders that want the encoder's last maps finer than it makes them.
 DILATED_ARCHS = ("deeplabv3", "deeplabv3plus", "pan", LRASPP)

@@ -56,8 +56,8 @@ def build_network(
 
     Args:
         arch: A name of segmentation-models-pytorch, such as deeplabv3plus, or lightfpn or lraspp;
-            dpt for vision transformers; stdc or ddrnet. Behind deeplabv3plus and lightfpn may
-            stand the channels of the decoder, as in deeplabv3plus_096.
+            dpt for vision transformers; stdc, edgenet or ddrnet. Behind deeplabv3plus and lightfpn
+            may stand the channels of the decoder, as in deeplabv3plus_096.
         encoder: A name of timm, such as resnet50, mobilenetv2_100 or vit_small_patch14_dinov2; stdc
             and ddrnet have their own, such as stdc1_050.
         classes: Their number.

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# Networks of this project from end to end, which start from random weights.
+WITHOUT_WEIGHTS = ("stdc", "ddrnet", "edgenet")
+
 
 class Student(NamedTuple):
     """The two names that `edgeseg.models.build_network` takes."""
@@ -31,5 +34,7 @@ STUDENTS = (
     Student("fpn", "repvgg_a0"),
     Student("lraspp", "mobileone_s0"),
     Student("stdc", "stdc1_050"),
+    Student("edgenet", "edgenet_100"),
+    Student("edgenet", "edgenet_050"),
     Student("ddrnet", "ddrnet_075"),
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from onnx import ModelProto
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgeseg.bundle.onnx_scan import scan_onnx
@@ -25,9 +25,12 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import UNIT_STD, fold_
 from edgeseg.export.quantization.quantizer import calibrate, quantize
 from edgeseg.models import MEAN, STD, Network, build_network
 from edgeseg.models.arch_names import parse_arch
+from edgeseg.models.compatibility import OWN_NETWORKS
 from edgeseg.models.edge.ddrnet import ENCODERS as DDRNETS
+from edgeseg.models.edge.edgenet import ENCODERS as EDGENETS
+from edgeseg.models.edge.edgenet import MergedBranches
 from edgeseg.models.edge.stdc import ENCODERS as STDCS
-from edgeseg.models.student_networks import STUDENTS, Student
+from edgeseg.models.student_networks import STUDENTS, WITHOUT_WEIGHTS, Student
 from edgeseg.site import Site
 from edgeseg.training.train import train
 from tests.helpers.exporting import make_site, picture
@@ -37,6 +40,7 @@ SMALL = [
     Student("lraspp", "mobilenetv2_035"),
     Student("stdc", "stdc1_025"),
     Student("ddrnet", "ddrnet_025"),
+    Student("edgenet", "edgenet_050"),
 ]
 IMAGES = [picture(seed)[0] for seed in range(4)]  # 64 by 96
 every = pytest.mark.parametrize("student", SMALL, ids="/".join)
@@ -87,6 +91,27 @@ def test_a_gradient_reaches_every_parameter(student: Student) -> None:
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and bool(torch.isfinite(parameter.grad).all()), name
         assert bool(parameter.grad.any()) or parameter.ndim == 1, name
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("channels", [(4, 4), (4, 6)])
+def test_merged_branches_are_one_convolution_with_the_same_result(
+    channels: tuple[int, int], stride: int
+) -> None:
+    torch.manual_seed(0)
+    block = MergedBranches(*channels, stride)
+    assert (block.shortcut is not None) == (channels == (4, 4) and stride == 1)
+    for module in block.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.running_mean, module.running_var, module.weight, module.bias):
+                assert values is not None
+                nn.init.uniform_(values, 0.5, 2.0)
+    maps = torch.randn(2, 4, 9, 7)
+    with torch.no_grad():
+        expected = block.eval()(maps)
+        block.reparameterize()
+        torch.testing.assert_close(block(maps), expected)
+    assert [name for name, _ in block.named_parameters()] == ["merged.weight", "merged.bias"]
 
 
 @pytest.fixture(scope="module", params=SMALL, ids="/".join)
@@ -239,9 +264,10 @@ def test_what_does_not_fit_is_refused_in_a_sentence(
 
 
 def test_every_student_of_the_list_can_be_built() -> None:
+    assert set(WITHOUT_WEIGHTS) == set(OWN_NETWORKS)
     own = [
         Student(arch, name)
-        for arch, names in (("stdc", STDCS), ("ddrnet", DDRNETS))
+        for arch, names in (("stdc", STDCS), ("ddrnet", DDRNETS), ("edgenet", EDGENETS))
         for name in names
     ]
     with torch.device("meta"):
@@ -258,7 +284,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def test_students_are_trained_with_methods_that_perturb_features_and_read_widths(
     site: Site, tmp_path: Path
 ) -> None:
-    for method, student in (("u2pl", SMALL[1]), ("unimatch", SMALL[2])):
+    for method, student in (("u2pl", SMALL[2]), ("unimatch", SMALL[3])):
         settings = {
             "arch": student.arch,
             "encoder": student.encoder,

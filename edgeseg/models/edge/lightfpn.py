@@ -1,7 +1,7 @@
 """A small decoder of this project: from the encoder's stride 32 to stride 8 in two light steps.
 
-It takes the maps of timm's convolutional encoders, none of them dilated. What it is made of, and
-why, by the cost of layers in INT8 on a CPU (benchmarks/RESULTS.md):
+It takes the maps of timm's convolutional encoders, none of them dilated, and those of `edgenet`.
+What it is made of, and why, by the cost of layers in INT8 on a CPU (benchmarks/RESULTS.md):
 
 - The encoder ends at stride 32. DeepLab and LR-ASPP keep its last stages at stride 16, where they
   cost four times as much.
@@ -25,14 +25,14 @@ from edgeseg.models.edge.blocks import ChannelGate, conv_bn, repeat_pixels
 
 WIDTH = 96  # channels unless the name says otherwise
 STRIDE = 32  # of its last map
-FINER = (4, 3)  # indices of the encoder's maps at strides 16 and 8
+FINER = (-2, -3)  # indices of the encoder's maps at strides 16 and 8
 
 
 class LightFPNDecoder(nn.Module):
     """Maps at strides 8, 16 and 32 become one at stride 8."""
 
     def __init__(self, channels: Sequence[int], width: int = WIDTH) -> None:
-        """Take the channels of the encoder's maps, the first of which is the image, and D."""
+        """Take the channels of the encoder's maps, the last three at strides 8, 16 and 32."""
         super().__init__()
         self.out_channels = width
         self.project = conv_bn(channels[-1], width, 1)
