@@ -175,9 +175,10 @@ def make_site(
     write_atomic(root / "edgeseg.toml", text.encode())
     site = Site.open(root)
     images = sorted((data / "images" / "train").iterdir())
-    labelled = plan.choose([image.stem for image in images])
+    stems = [image.stem for image in images]
+    labelled = frozenset(stems) if all_labels else plan.choose(stems)
     for image in images:
-        kind = "labelled" if all_labels or image.stem in labelled else "footage"
+        kind = "labelled" if image.stem in labelled else "footage"
         (staging / kind / image.name).symlink_to(image.resolve())
         if kind == "labelled":
             mask = data / "labels" / "train" / f"{image.stem}.png"
