@@ -232,7 +232,7 @@ def speed_forms(options: argparse.Namespace, results: Results) -> list[Form]:
     size, few = tuple(options.size), UNTRAINED_FRAMES
     bundles, work = named_paths(options.bundle), options.work / "untrained"
     data = take_few(options.data, work / "data", few)
-    plan = replace(plan_of(options), work=work, data=data)
+    plan = replace(plan_of(options), work=work, data=data, peer_batch=4)
     made = results.content.setdefault("untrained", {})
     if not bundles:
         entry = made.setdefault(f"{options.student} {size}", {})

@@ -233,7 +233,7 @@ def run_peer(plan: Plan, arguments: list[str]) -> None:
         raise RaceError("the peer needs its environment; give --peer-python, or --make-peer-env")
     log = plan.work / "peer.log"
     command = [plan.peer_python, str(PEER_JOBS), *arguments]
-    with log.open("a") as lines:
+    with log.open("a", buffering=1) as lines:
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
