@@ -150,6 +150,8 @@ def _report_progress(model: Any, epochs: int, best: list[float]) -> None:
         )
 
     def after_epoch(trainer: Any) -> None:
+        if trainer.epoch >= epochs:
+            return  # the last evaluation, of its best weights
         value = 100 * float(trainer.metrics.get("metrics/mIoU", math.nan))
         best.append(value)
         say(f"epoch {trainer.epoch + 1} of {epochs} is over, mIoU {value:.2f} by its own count")
@@ -159,7 +161,11 @@ def _report_progress(model: Any, epochs: int, best: list[float]) -> None:
 
 
 def _total(loss: Any) -> float:
-    return float(loss.sum()) if loss is not None else math.nan
+    """Return the sum of what the peer calls its loss: its parts by name, or their values."""
+    if loss is None:
+        return math.nan
+    parts = loss.values() if isinstance(loss, dict) else loss.reshape(-1)
+    return sum(float(part) for part in parts)
 
 
 def export(given: argparse.Namespace) -> None:
