@@ -46,6 +46,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -53,7 +54,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.race.accuracy import evaluate
 from benchmarks.race.entries import Plan, forms_of, own_budget, peer_budget, train_own, train_peer
 from benchmarks.race.environment import make_environment
-from benchmarks.race.forms import Form, named_paths, own_forms, plain_forms
+from benchmarks.race.forms import OPENVINO, Form, named_paths, own_forms, plain_forms
 from benchmarks.race.peer_data import take_few
 from benchmarks.race.plain_networks import LRASPP, export_lraspp
 from benchmarks.race.results import Json, Results
@@ -238,9 +239,10 @@ def speed_forms(options: argparse.Namespace, results: Results) -> list[Form]:
         entry = made.setdefault(f"{options.student} {size}", {})
         train_own(plan, few, entry, results.save, distilled=False)
         bundles = {options.student: plan.work / "site" / entry["bundle"]}
-    forms = own_forms(bundles, get_args(BackendChoice))
+    backends = [name for name in get_args(BackendChoice) if name != OPENVINO or find_spec(OPENVINO)]
+    forms = own_forms(bundles, backends)
     if options.peer_python is None:
-        forms = [form for form in forms if form.engine == "onnxruntime"]
+        forms = [form for form in forms if form.engine != OPENVINO]
     if not options.no_peer:
         entry = made.setdefault(f"{options.model} {size}", {})
         train_peer(plan, few, entry, results.save, f"{options.model}.yaml")
@@ -251,7 +253,7 @@ def speed_forms(options: argparse.Namespace, results: Results) -> list[Form]:
         plain[LRASPP] = export_lraspp(target, len(DATA_SETS[plan.data_set].classes), size)
     further = plain_forms({name: path.resolve() for name, path in plain.items()})
     if options.peer_python is None:
-        further = [form for form in further if form.engine == "onnxruntime"]
+        further = [form for form in further if form.engine != OPENVINO]
     return forms + further
 
 
