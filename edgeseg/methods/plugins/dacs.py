@@ -2,7 +2,7 @@
 
 Made for domain adaptation, as from the evening that was labelled to the days that were not: what is
 pasted is known for certain, and stands where the footage was taken. Every frame is mixed, as in the
-paper, with the next labelled frame of the batch. The paper mixes where colors are weak and recolors
+paper, with a random labelled frame of the batch. The paper mixes where colors are weak and recolors
 afterwards, which is the order of hooks here, and weighs all pseudo-labelled pixels by the share
 that is confident, which is the host's choice here.
 """
