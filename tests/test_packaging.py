@@ -20,7 +20,7 @@ FOLDERS = {
     "export": "edgeseg/export",
     "calibration": "edgeseg/calibration",
 }
-EXTRAS = {"device", "train", "export", "weights", "tensorrt", "tensorrt-rtx"}
+EXTRAS = {"device", "train", "export", "weights", "openvino", "tensorrt", "tensorrt-rtx"}
 
 
 def in_tree() -> set[str]:

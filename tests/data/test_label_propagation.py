@@ -40,6 +40,19 @@ def view(whole: tuple[Image, Mask], right: int = 0, down: int = 0) -> tuple[Imag
     return np.ascontiguousarray(image[rows, columns]), np.ascontiguousarray(mask[rows, columns])
 
 
+@pytest.mark.parametrize("size", [(32, 1024), (2048, 32), (16, 16)])
+def test_very_narrow_frames_are_not_shrunk_to_what_optical_flow_fails_on(
+    size: tuple[int, int],
+) -> None:
+    image, mask = scene(3, *size)
+    image, mask = image[: size[0], : size[1]], mask[: size[0], : size[1]]
+    assert min(gray_frame(image).shape) >= 16
+    found = LabelPropagation([(image, mask)]).propagate(image)
+    assert found.shape == size and ((found == mask) | (found == IGNORE)).all()
+    if max(size) > 16:
+        assert (found == mask).mean() > 0.5
+
+
 @pytest.mark.parametrize("gain", [1.0, 0.7])
 def test_labels_follow_a_camera_that_moved_and_light_that_changed(gain: float) -> None:
     whole = scene(0)

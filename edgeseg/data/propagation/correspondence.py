@@ -19,6 +19,7 @@ Gray = NDArray[np.uint8]  # (h, w)
 Flow = NDArray[np.float32]  # (h, w, 2) pixels to the right and down
 
 MAX_SIDE = 384  # flow of larger frames is computed on smaller ones
+MIN_SIDE = 16  # DIS fails on less
 FLOW_ERROR, FLOW_ERROR_SHARE = 1.0, 0.05  # pixels, and part of the flow's length
 SIMILARITY = 0.6
 WINDOW = 11  # pixels, of the similarity
@@ -39,9 +40,12 @@ class Correspondence(NamedTuple):
 
 
 def gray_frame(image: Image) -> Gray:
-    """Return an image (H, W, 3) in gray, its longer side at most `MAX_SIDE`."""
+    """Return an image (H, W, 3) in gray, its longer side at most `MAX_SIDE`.
+
+    It is longer where the shorter one would have less than `MIN_SIDE`.
+    """
     height, width = image.shape[:2]
-    scale = min(1.0, MAX_SIDE / max(height, width))
+    scale = min(1.0, max(MAX_SIDE / max(height, width), MIN_SIDE / min(height, width)))
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale < 1:
         size = (round(width * scale), round(height * scale))
@@ -50,7 +54,7 @@ def gray_frame(image: Image) -> Gray:
 
 
 def find_correspondence(frame: Gray, other: Gray) -> Correspondence:
-    """Find the pixels of `frame` in `other`, both (h, w) and at least 16 pixels a side."""
+    """Find the pixels of `frame` in `other`, both (h, w) and at least `MIN_SIDE` pixels a side."""
     # One for each call: the object keeps buffers, and several threads come here.
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     forth, back = _flow(search, frame, other), _flow(search, other, frame)

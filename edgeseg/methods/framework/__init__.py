@@ -4,6 +4,7 @@ __all__ = [
     "ema",
     "feature_perturbation",
     "method",
+    "mix_regions",
     "online_method",
     "pixel_selection",
     "plugin",

@@ -19,16 +19,11 @@ from edgeseg.distributed import distributed_mean
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.losses.shared.resize import upsample
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.mix_regions import MixRegion
 from edgeseg.methods.framework.pixel_selection import PixelSelector, PixelWeights
 from edgeseg.methods.framework.plugin import Plugin, StepContext
 from edgeseg.methods.framework.schedule import Schedule
-from edgeseg.methods.framework.views import (
-    MixRegion,
-    PseudoTarget,
-    mix_frames,
-    pseudo_target,
-    recolor,
-)
+from edgeseg.methods.framework.views import PseudoTarget, mix_frames, pseudo_target, recolor
 from edgeseg.models import Network, Output
 
 PixelLoss = Callable[[Tensor, PseudoTarget], Tensor]  # (B, C, H, W) logits and target -> (B, H, W)

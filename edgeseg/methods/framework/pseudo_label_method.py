@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 import torch
 
 from edgeseg.methods.framework.method import Batch, MethodContext, StepResult
+from edgeseg.methods.framework.mix_regions import MixRegion
 from edgeseg.methods.framework.online_method import OnlineMethod, PixelLoss, TargetSource
 from edgeseg.methods.framework.pixel_selection import PixelSelector, step_result
 from edgeseg.methods.framework.plugin import Plugin, StepContext
-from edgeseg.methods.framework.views import MixRegion, PseudoTarget
+from edgeseg.methods.framework.views import PseudoTarget
 
 
 class PseudoLabel(OnlineMethod):

@@ -6,7 +6,7 @@ It mixes in every step. All pixels weigh the same, by the share of them whose co
 
 from __future__ import annotations
 
-from edgeseg.methods.framework import views
+from edgeseg.methods.framework import mix_regions
 from edgeseg.methods.framework.method import Method, MethodContext
 from edgeseg.methods.framework.pixel_selection import weighted_by_confident_share
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
@@ -19,5 +19,5 @@ def classmix(context: MethodContext) -> Method:
         context,
         make_plugins(context),
         select=weighted_by_confident_share(context.confidence_threshold()),
-        mix_region=views.classmix(context.mixing_chance()),
+        mix_region=mix_regions.classmix(context.mixing_chance()),
     )

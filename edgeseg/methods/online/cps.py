@@ -15,10 +15,11 @@ from torch import Tensor
 
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.mix_regions import cutmix
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident_pixels, step_result
 from edgeseg.methods.framework.plugin import StepContext
-from edgeseg.methods.framework.views import PseudoTarget, cutmix, peer_target, pseudo_target
+from edgeseg.methods.framework.views import PseudoTarget, peer_target, pseudo_target
 from edgeseg.methods.plugins import make_plugins
 
 

@@ -7,9 +7,9 @@ It mixes in every step, and learns hard labels instead of minimizing the paper's
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Method, MethodContext
+from edgeseg.methods.framework.mix_regions import cutmix
 from edgeseg.methods.framework.pixel_selection import confident_pixels
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
-from edgeseg.methods.framework.views import cutmix
 from edgeseg.methods.plugins import make_plugins
 
 

@@ -7,9 +7,9 @@ mixes. Unless `confidence` says another, all labels count (see `unimatch.py`).
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Method, MethodContext
+from edgeseg.methods.framework.mix_regions import cutmix_by_frame
 from edgeseg.methods.framework.pixel_selection import confident_pixels
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
-from edgeseg.methods.framework.views import cutmix_by_frame
 from edgeseg.methods.plugins import make_plugins
 
 

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from edgeseg.methods.framework.ema import BatchNormTracker, update_ema
 from edgeseg.methods.framework.feature_perturbation import adversarial_noise
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.mix_regions import cutmix
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import PixelSelector, PixelWeights, step_result
 from edgeseg.methods.framework.plugin import StepContext
-from edgeseg.methods.framework.views import PseudoTarget, cutmix
+from edgeseg.methods.framework.views import PseudoTarget
 from edgeseg.methods.plugins import make_plugins
 from edgeseg.models import Network, Output
 

@@ -9,9 +9,9 @@ mode. Frames are mixed in half of the steps, as in the official code; on AEL in 
 from __future__ import annotations
 
 from edgeseg.methods.framework.method import Method, MethodContext
+from edgeseg.methods.framework.mix_regions import cutmix
 from edgeseg.methods.framework.pixel_selection import all_pixels, low_entropy_pixels
 from edgeseg.methods.framework.pseudo_label_method import PseudoLabel
-from edgeseg.methods.framework.views import cutmix
 from edgeseg.methods.plugins import make_plugins
 
 

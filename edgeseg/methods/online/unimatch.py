@@ -16,10 +16,10 @@ import torch
 
 from edgeseg.methods.framework.feature_perturbation import channel_dropout
 from edgeseg.methods.framework.method import Batch, Method, MethodContext, StepResult
+from edgeseg.methods.framework.mix_regions import cutmix_by_frame
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.methods.framework.pixel_selection import confident_pixels, step_result
 from edgeseg.methods.framework.plugin import StepContext
-from edgeseg.methods.framework.views import cutmix_by_frame
 from edgeseg.methods.plugins import make_plugins
 
 # Weights of each strong view and of the feature stream beside the supervised loss.

@@ -12,8 +12,9 @@ from __future__ import annotations
 import torch
 
 from edgeseg.methods.framework.method import Batch, MethodContext
+from edgeseg.methods.framework.mix_regions import half_of_the_classes
 from edgeseg.methods.framework.plugin import Plugin
-from edgeseg.methods.framework.views import PseudoTarget, half_of_the_classes, insert_labelled
+from edgeseg.methods.framework.views import PseudoTarget, insert_labelled
 
 
 class DACS(Plugin):
