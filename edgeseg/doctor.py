@@ -16,10 +16,10 @@ from typing import Any
 from edgeseg.errors import EdgesegError
 from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.engine_cache import EngineCache
 from edgeseg.runtime.backends.measured_choice import kept_measurements
 from edgeseg.runtime.backends.openvino import library as openvino_library
 from edgeseg.runtime.backends.tensorrt import libraries
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.libraries import LIBRARIES, TensorRTLibrary
 from edgeseg.runtime.backends.tensorrt.version_differences import compute_capabilities
 from edgeseg.version import __version__

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgeseg.bundle import Bundle, Flavour
     from edgeseg.config import EngineConfig
     from edgeseg.runtime.backends.base import BackendChoice
-    from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
+    from edgeseg.runtime.backends.engine_cache import EngineEntry
     from edgeseg.runtime.backends.tensorrt.libraries import NativeBackend
 
 Precision = Annotated[

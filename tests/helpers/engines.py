@@ -19,10 +19,10 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends import cuda_runtime
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.engine_cache import EngineEntry
 from edgeseg.runtime.backends.openvino import library as openvino_library
 from edgeseg.runtime.backends.tensorrt import libraries, native_runner
 from edgeseg.runtime.backends.tensorrt.building import build_process, build_worker
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
     get_or_build_engine,

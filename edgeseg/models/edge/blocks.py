@@ -31,6 +31,27 @@ class BackboneEncoder(nn.Module):
         return maps
 
 
+class StagedBackbone(nn.Module):
+    """A stem and stages one after the other, each of which gives a map.
+
+    Attributes:
+        stem: Takes the image (B, 3, H, W).
+        stages: Each halves the map before it.
+        widths: Channels of their maps.
+    """
+
+    stem: nn.Module
+    stages: nn.ModuleList
+    widths: tuple[int, ...]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        features, maps = [], self.stem(image)
+        for stage in self.stages:
+            maps = stage(maps)
+            features.append(maps)
+        return features
+
+
 def conv_bn(
     in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, *, relu: bool = True
 ) -> nn.Sequential:
@@ -39,6 +60,13 @@ def conv_bn(
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     activation = [nn.ReLU(inplace=True)] if relu else []
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels), *activation)
+
+
+def depthwise_bn(channels: int) -> nn.Sequential:
+    """A depthwise 3x3 convolution with batch norm and ReLU."""
+    conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_in", nonlinearity="relu")
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 def global_mean(maps: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgeseg.models.edge.blocks import BackboneEncoder, conv_bn
+from edgeseg.models.edge.blocks import BackboneEncoder, StagedBackbone, conv_bn, depthwise_bn
 from edgeseg.models.edge.lightfpn import LightFPNDecoder
 
 SIZE_MULTIPLE = 32  # heights and widths are multiples of it
@@ -104,13 +104,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inside = EXPANSION * channels
-        depthwise = nn.Conv2d(inside, inside, 3, padding=1, groups=inside, bias=False)
-        nn.init.kaiming_normal_(depthwise.weight, mode="fan_in", nonlinearity="relu")
         self.path = nn.Sequential(
             *conv_bn(channels, inside, 1),
-            depthwise,
-            nn.BatchNorm2d(inside),
-            nn.ReLU(inplace=True),
+            *depthwise_bn(inside),
             *conv_bn(inside, channels, 1, relu=False),
         )
 
@@ -119,7 +115,7 @@ class InvertedResidual(nn.Module):
         return added
 
 
-class EdgeNetBackbone(nn.Module):
+class EdgeNetBackbone(StagedBackbone):
     """A stem and three stages: maps at strides 8, 16 and 32."""
 
     def __init__(self, widths: Widths) -> None:
@@ -143,13 +139,6 @@ class EdgeNetBackbone(nn.Module):
                 ),
             ]
         )
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        features, maps = [], self.stem(image)
-        for stage in self.stages:
-            maps = stage(maps)
-            features.append(maps)
-        return features
 
 
 def _scale_and_offset(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

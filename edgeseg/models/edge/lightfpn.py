@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from edgeseg.models.edge.blocks import ChannelGate, conv_bn, repeat_pixels
+from edgeseg.models.edge.blocks import ChannelGate, conv_bn, depthwise_bn, repeat_pixels
 
 WIDTH = 96  # channels unless the name says otherwise
 STRIDE = 32  # of its last map
@@ -51,11 +51,7 @@ class LightFPNDecoder(nn.Module):
 
 def separable(width: int) -> nn.Sequential:
     """A depthwise 3x3 and a 1x1 convolution, each with batch norm and ReLU."""
-    depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
-    nn.init.kaiming_normal_(depthwise.weight, mode="fan_in", nonlinearity="relu")
-    return nn.Sequential(
-        depthwise, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *conv_bn(width, width, 1)
-    )
+    return nn.Sequential(*depthwise_bn(width), *conv_bn(width, width, 1))
 
 
 def build_decoder(channels: Sequence[int], width: int | None) -> LightFPNDecoder:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from edgeseg.models.edge.blocks import (
     BackboneEncoder,
     ChannelGate,
+    StagedBackbone,
     conv_bn,
     global_mean,
     repeat_pixels,
@@ -57,7 +58,7 @@ class STDCBlock(nn.Module):
         return torch.cat(outputs, 1)
 
 
-class STDCBackbone(nn.Module):
+class STDCBackbone(StagedBackbone):
     """Three stages of blocks: maps at strides 8, 16 and 32."""
 
     def __init__(self, width: int) -> None:
@@ -72,13 +73,6 @@ class STDCBackbone(nn.Module):
             )
             for before, after in zip((width, *self.widths), self.widths)
         )
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        features, maps = [], self.stem(image)
-        for stage in self.stages:
-            maps = stage(maps)
-            features.append(maps)
-        return features
 
 
 class STDCDecoder(nn.Module):

@@ -4,6 +4,7 @@ __all__ = [
     "agreement_limits",
     "base",
     "cuda_runtime",
+    "engine_cache",
     "flavour_choice",
     "frame_prediction",
     "measured_choice",

@@ -24,8 +24,8 @@ from edgeseg.config import Section
 from edgeseg.errors import EngineError
 from edgeseg.processor import processor_identity
 from edgeseg.runtime.backends.base import PrecisionChoice
+from edgeseg.runtime.backends.engine_cache import EngineCache, engine_key
 from edgeseg.runtime.backends.openvino import library
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, engine_key
 
 CPU_ENGINES: tuple[Backend, ...] = ("cpu", "openvino")
 LEAST_FRAMES = 20  # fewer tell nothing about which is faster

@@ -14,7 +14,7 @@ from edgeseg.bundle.graph_signature import OUTPUTS
 from edgeseg.errors import BundleError, DependencyError
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
+from edgeseg.runtime.backends.engine_cache import EngineCache
 
 PROVIDERS: dict[Backend, str] = {
     "cpu": "CPUExecutionProvider",

@@ -21,9 +21,9 @@ from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends import cuda_runtime
+from edgeseg.runtime.backends.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt.building import build_process, child_process
-from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import get_or_build_engine
 from edgeseg.runtime.backends.tensorrt.libraries import NativeBackend
 from tests.helpers.bundles import painted

@@ -14,7 +14,7 @@ import pytest
 
 from edgeseg.bundle import Bundle
 from edgeseg.errors import EngineError
-from edgeseg.runtime.backends.tensorrt.engine_cache import (
+from edgeseg.runtime.backends.engine_cache import (
     ENTRY,
     MAX_ENGINES,
     PLAN,
@@ -115,7 +115,7 @@ def test_a_full_disk_is_a_sentence(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("edgeseg.runtime.backends.tensorrt.engine_cache.write_atomic", full)
+    monkeypatch.setattr("edgeseg.runtime.backends.engine_cache.write_atomic", full)
     with pytest.raises(EngineError, match="No space left on device"):
         get_engine(box, bundle)
     box.trt.faults.add("build")

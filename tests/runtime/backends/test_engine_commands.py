@@ -15,8 +15,8 @@ from edgeseg import doctor
 from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import EngineConfig
+from edgeseg.runtime.backends.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt import libraries
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
 from tests.helpers.bundles import painted
 from tests.helpers.engines import JETSON, Box, engine_bundle, install

@@ -13,14 +13,9 @@ import pytest
 from edgeseg.bundle import Bundle, write_bundle
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
+from edgeseg.runtime.backends.engine_cache import PLAN, EngineCache, EngineEntry, engine_key
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.backends.tensorrt.building import build_worker
-from edgeseg.runtime.backends.tensorrt.engine_cache import (
-    PLAN,
-    EngineCache,
-    EngineEntry,
-    engine_key,
-)
 from tests.fakes.tensorrt_fake import VERSIONS
 from tests.helpers.bundles import manifest, network, painted
 from tests.helpers.engines import JETSON, NEW, OLD, Box, engine_bundle, get_engine, install

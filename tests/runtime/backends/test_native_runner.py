@@ -15,9 +15,9 @@ from edgeseg.bundle.verification import read_verified_graph
 from edgeseg.config import EngineConfig
 from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.runtime.backends import cuda_runtime
+from edgeseg.runtime.backends.engine_cache import PLAN, EngineCache, EngineEntry
 from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
 from edgeseg.runtime.backends.tensorrt import libraries, native_runner
-from edgeseg.runtime.backends.tensorrt.engine_cache import PLAN, EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
     get_or_build_engine,

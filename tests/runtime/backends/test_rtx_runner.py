@@ -12,8 +12,8 @@ import pytest
 from edgeseg.bundle import Bundle
 from edgeseg.bundle.graph_signature import OUTPUTS
 from edgeseg.errors import DependencyError
+from edgeseg.runtime.backends.engine_cache import KERNELS, EngineCache
 from edgeseg.runtime.backends.open_runner import open_runner, resolve_backend
-from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, EngineCache
 from tests.fakes.tensorrt_fake import RTX_VERSIONS
 from tests.helpers.bundles import painted
 from tests.helpers.engines import RTX, Box, engine_bundle, install

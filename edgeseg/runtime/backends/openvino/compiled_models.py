@@ -19,9 +19,9 @@ from edgeseg.bundle.flavours import FLAVOURS, Flavour
 from edgeseg.errors import EngineError
 from edgeseg.processor import processor_identity
 from edgeseg.progress import ProgressReporter
+from edgeseg.runtime.backends.engine_cache import EngineCache
 from edgeseg.runtime.backends.openvino.golden_check import check_on_golden_frames
 from edgeseg.runtime.backends.openvino.library import DEVICE, compile_settings, installed_version
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 
 FORMAT = 1  # of what is kept; a higher one makes every older model invalid
 SAYS_NOTHING = ("Exception from", "Check '", "FrontEnd API failed", "Model wasn't", "Summary")

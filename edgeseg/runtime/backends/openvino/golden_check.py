@@ -22,8 +22,8 @@ from edgeseg.errors import EngineError
 from edgeseg.metrics import pixel_agreement
 from edgeseg.runtime.backends.agreement_limits import minimum_agreement
 from edgeseg.runtime.backends.base import Prediction
+from edgeseg.runtime.backends.engine_cache import EngineEntry
 from edgeseg.runtime.backends.openvino.inference_request import run_request
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
 
 MOST_ENTROPY_ERROR: dict[Precision, float] = {"fp32": 0.005, "int8": 0.05}
 MOST_SCORE_ERROR: dict[Precision, float] = {"fp32": 0.01, "int8": 0.12}

@@ -2,7 +2,6 @@
 
 __all__ = [
     "building",
-    "engine_cache",
     "engine_provider",
     "equivalent_commands",
     "layer_inspection",

@@ -16,6 +16,7 @@ from edgeseg.config import EngineConfig
 from edgeseg.errors import DependencyError, EngineError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.engine_cache import EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.building.build_process import (
     BuildJob,
@@ -24,7 +25,6 @@ from edgeseg.runtime.backends.tensorrt.building.build_process import (
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.building.child_process import StopCheck
 from edgeseg.runtime.backends.tensorrt.building.engine_acceptance import accept_engine, utc_now
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache, EngineEntry
 from edgeseg.runtime.backends.tensorrt.libraries import (
     LIBRARIES,
     NativeBackend,

@@ -14,11 +14,11 @@ from edgeseg.errors import BundleError, DependencyError, EngineError
 from edgeseg.progress import ProgressReporter
 from edgeseg.runtime.backends.base import PrecisionChoice
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
+from edgeseg.runtime.backends.engine_cache import EngineCache
 from edgeseg.runtime.backends.flavour_choice import choose_flavour
 from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine import Engine, EngineNotLoadable, TensorRTRunner
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt.engine_provider import (
     TensorRTEnvironment,
     engine_parts,

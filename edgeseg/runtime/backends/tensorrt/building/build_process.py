@@ -17,10 +17,10 @@ from edgeseg.bundle.golden_frames import GoldenFrames, dump_golden_frames
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.config import EngineConfig
 from edgeseg.errors import EngineError
+from edgeseg.runtime.backends.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt.building import build_worker
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.building.child_process import StopCheck, run_child
-from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt.libraries import TensorRTLibrary
 
 Facts: TypeAlias = dict[str, Any]  # Any: what json can hold; see `build_worker.build_and_measure`

@@ -23,13 +23,13 @@ from edgeseg.bundle.golden_frames import load_golden_frames
 from edgeseg.bundle.graph_signature import GraphSignature
 from edgeseg.errors import EdgesegError, EngineError
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
+from edgeseg.runtime.backends.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt import layer_inspection, libraries
 from edgeseg.runtime.backends.tensorrt.building.build_recipe import BuildRecipe
 from edgeseg.runtime.backends.tensorrt.building.child_process import LOG, yield_to_others
 from edgeseg.runtime.backends.tensorrt.building.engine_builder import build_engine
 from edgeseg.runtime.backends.tensorrt.building.messages import TensorRTMessages
 from edgeseg.runtime.backends.tensorrt.engine import Engine
-from edgeseg.runtime.backends.tensorrt.engine_cache import KERNELS, PLAN
 from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
 JOB, GRAPH, GOLDEN, TIMING = "job.json", "graph.onnx", "golden.npz", "timing.cache"

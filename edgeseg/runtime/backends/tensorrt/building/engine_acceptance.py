@@ -11,7 +11,7 @@ from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, Flavour
 from edgeseg.errors import EngineError
 from edgeseg.runtime.backends.agreement_limits import minimum_agreement
-from edgeseg.runtime.backends.tensorrt.engine_cache import EngineEntry
+from edgeseg.runtime.backends.engine_cache import EngineEntry
 from edgeseg.runtime.backends.tensorrt.layer_inspection import LayerInspection
 
 

@@ -1,4 +1,5 @@
-"""The cache of engines that this device built, each valid under one key only.
+"""The cache of what this device built for itself, engines of TensorRT and models of OpenVINO, each
+valid under one key only.
 
 A folder per engine holds `engine.plan` and `engine.json`, which is written last and holds the
 digest of the engine. Where the library compiles kernels when an engine first runs, they lie beside
