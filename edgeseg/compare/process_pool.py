@@ -59,7 +59,7 @@ def run_jobs(
             while waiting and len(running) < parallel_runs:
                 used_gpus = [other.job.gpu for other in running]
                 gpu = min(gpus, key=used_gpus.count, default="")
-                running.append(_start(replace(waiting.pop(0), gpu=gpu)))
+                _start(replace(waiting.pop(0), gpu=gpu), running)
             for pipe in wait([member.pipe for member in running]):
                 member = next(member for member in running if member.pipe is pipe)
                 if _receive(member, report):
@@ -70,14 +70,15 @@ def run_jobs(
         _stop(running)
 
 
-def _start(job: TrainingJob) -> _RunningJob:
+def _start(job: TrainingJob, running: list[_RunningJob]) -> None:
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=run_job, args=(job, sender), name=job.name)
     with _sigint_blocked():
         process.start()
+        # While blocked: a Ctrl-C that waited for the start must find the process here to end it.
+        running.append(_RunningJob(job, process, receiver))
     sender.close()  # the child's copy is then the last one: the pipe ends when the process does
-    return _RunningJob(job, process, receiver)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,11 @@ from typer.testing import CliRunner, Result
 import edgeseg
 from edgeseg.cli.app import app
 from edgeseg.compare import comparison
-from edgeseg.compare import process_pool as pool
 from edgeseg.compare.comparison_folder import claim_folder
 from edgeseg.compare.plan import ComparisonPlan
 from edgeseg.site import Site
 from edgeseg.training.train import train
-from tests.helpers.comparison import SET_FLAGS, is_gone, play_by_seed, tiny_config
+from tests.helpers.comparison import SET_FLAGS, is_gone, tiny_config
 
 
 def call(*arguments: str) -> Result:
@@ -157,34 +155,40 @@ def test_a_site_without_val_labels_or_footage_is_refused_before_anything_is_writ
     assert not (site.root / "runs").exists()
 
 
-def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "run_job", play_by_seed)
+# A comparison whose runs are stand-ins, in a process that may be interrupted at any moment.
+STAND_IN_COMPARISON = """
+import signal, sys
+from edgeseg.cli.app import app
+from edgeseg.compare import process_pool
+from tests.helpers.comparison import play_by_seed
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a script ignores it
+process_pool.run_job = play_by_seed
+app(sys.argv[1:])
+"""
+
+
+def test_ctrl_c_is_ours_alone_ends_the_processes_and_says_how_to_go_on(site: Site) -> None:
+    arguments = ["compare", *SET_FLAGS, "--methods", "u2pl", "--set", "train.seed=4"]
+    process = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-c", STAND_IN_COMPARISON, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
     pid = site.root / "runs" / "compare" / "exp1" / "suponly-4" / "pid"
-    survived: list[bool] = []
+    while process.poll() is None and not (pid.exists() and pid.read_text()):
+        time.sleep(0.02)
+    run = int(pid.read_text())
 
-    def interrupt() -> None:  # as a terminal does: every process of the group gets it
-        while not (pid.exists() and pid.read_text()):
-            time.sleep(0.02)
-        os.kill(int(pid.read_text()), signal.SIGINT)
-        time.sleep(0.3)
-        survived.append(not is_gone(int(pid.read_text())))
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    os.kill(run, signal.SIGINT)  # as a terminal does: every process of the group gets it
+    time.sleep(0.3)
+    assert not is_gone(run)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
 
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # what was started in the background ignores it
-    try:
-        thread = threading.Thread(target=interrupt, daemon=True)
-        thread.start()
-        result = call("--methods", "u2pl", "--set", "train.seed=4")
-        thread.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert result.exit_code == 130 and survived == [True]
-    assert "stopped after 0 of 6 runs; go on with `edgeseg compare --resume`" in result.stderr
-    assert is_gone(int(pid.read_text()))
+    assert process.returncode == 130, errors
+    assert "stopped after 0 of 6 runs; go on with `edgeseg compare --resume`" in errors
+    assert is_gone(run)
 
 
 # From Python.

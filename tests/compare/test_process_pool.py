@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,22 @@ def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.Mo
         time.sleep(0.02)
     ended.close()
     assert is_gone(int(pid.read_text()))
+
+
+def test_ctrl_c_while_a_process_starts_ends_that_process_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pool, "run_job", play_by_seed)
+    blocked = pool._sigint_blocked
+
+    @contextmanager
+    def interrupted() -> Iterator[None]:
+        with blocked():
+            yield
+        raise KeyboardInterrupt  # one that was pending comes when it is let through
+
+    monkeypatch.setattr(pool, "_sigint_blocked", interrupted)
+    job = TrainingJob(tmp_path, tiny_config(seed=4), tmp_path / "suponly-4", 1)
+    with pytest.raises(KeyboardInterrupt):
+        list(pool.run_jobs([job], 1, Watcher()))
+    assert not multiprocessing.active_children()
