@@ -4,6 +4,7 @@ __all__ = [
     "augment",
     "batch_loader",
     "blocks",
+    "class_pixels",
     "cutmix",
     "frame_cache",
     "frame_reader",

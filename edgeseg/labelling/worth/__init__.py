@@ -1,0 +1,7 @@
+"""The worth of a label: which frames teach the next model most, in order, and why."""
+
+from edgeseg.labelling.worth.label_needs import needs
+from edgeseg.labelling.worth.label_queue import QueuedFrame, build_queue
+from edgeseg.labelling.worth.queue_sources import QueueSource
+
+__all__ = ["QueueSource", "QueuedFrame", "build_queue", "needs"]
