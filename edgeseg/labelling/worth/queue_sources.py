@@ -12,13 +12,18 @@ lies near a val frame may judge too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 from edgeseg.data.blocks import block_of
 from edgeseg.labelling.frame_marks import read_marks
+from edgeseg.labelling.worth.round_lists import (
+    FLAGGED,
+    REVIEW,
+    SELECTED,
+    newest_round,
+    read_round_list,
+)
 from edgeseg.site import Frame, Site
 
 QueueSource = Literal["footage", "log", "round", "val", "flagged"]
@@ -34,30 +39,17 @@ def frames_of_source(site: Site, source: QueueSource) -> list[Frame]:
     frames = [frame for frame in site.frames() if marks.get(frame.id) != "skipped"]
     if source == "flagged":
         flagged = {frame_id for frame_id, mark in marks.items() if mark == "flagged"}
-        flagged |= set(round_frames(site, "flagged.json"))
+        flagged |= _round_frames(site, FLAGGED)
         return [frame for frame in frames if frame.id in flagged]
     unlabelled = [frame for frame in frames if frame.mask is None]
     if source == "val":
         return _frames_that_can_judge(site, frames, unlabelled)
     unlabelled = [frame for frame in unlabelled if not frame.withheld]
     if source == "round":
-        chosen = set(round_frames(site, "review.json") or round_frames(site, "selected.json"))
+        chosen = _round_frames(site, REVIEW) or _round_frames(site, SELECTED)
         return [frame for frame in unlabelled if frame.id in chosen]
     is_log = source == "log"
     return [frame for frame in unlabelled if (frame.origin == "log") == is_log]
-
-
-def round_frames(site: Site, name: str) -> list[str]:
-    """Return the frame ids that a file of the newest round lists; none without such a file."""
-    folders = [path for path in (site.root / "rounds").glob("[0-9]*") if path.name.isdigit()]
-    if not folders:
-        return []
-    newest: Path = max(folders, key=lambda path: int(path.name))
-    try:
-        names = json.loads((newest / name).read_bytes())["frames"]
-        return [str(frame_id) for frame_id in names]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
 
 
 def _frames_that_can_judge(
@@ -71,3 +63,9 @@ def _frames_that_can_judge(
     taught = {block_of(frame, seconds) for frame in frames if frame.split == "labelled"}
     apart = [frame for frame in unlabelled if block_of(frame, seconds) not in taught]
     return apart or unlabelled
+
+
+def _round_frames(site: Site, name: str) -> set[str]:
+    """Return the frames of a list of the newest round."""
+    folder = newest_round(site)
+    return {entry.frame for entry in read_round_list(folder, name)} if folder else set()
