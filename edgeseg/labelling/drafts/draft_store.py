@@ -1,0 +1,170 @@
+"""The drafts of a site: opened by frame, written by one tab at a time, finished into the site."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.labelling.drafts.frame_lookup import FrameLookup
+from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import IGNORE, Mask
+from edgeseg.imaging.image_codec import encode_png
+from edgeseg.imaging.mask_png import read_mask
+from edgeseg.labelling.drafts.draft import Beginning, Draft
+from edgeseg.labelling.drafts.draft_leases import DraftLeases
+from edgeseg.labelling.drafts.finished_masks import FinishedMasks
+from edgeseg.labelling.drafts.journal import Event
+from edgeseg.labelling.drafts.label_history import LabelRecord
+from edgeseg.labelling.drafts.mask_runs import encode_text
+from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.site import Frame, Site
+
+MOST_OPEN = 12  # drafts kept in memory
+FOLDER = "labels/drafts"
+
+
+class DraftStore:
+    """All drafts of a site. Its methods may be called from any thread."""
+
+    def __init__(self, site: Site, predictions: Predictions, finished: FinishedMasks) -> None:
+        self.site = site
+        self.frames = FrameLookup(site)
+        self.leases = DraftLeases()
+        self._predictions = predictions
+        self._finished = finished
+        self._open: OrderedDict[str, Draft] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def open(self, frame_id: str) -> Draft:
+        """Return the draft of a frame, begun now if there is none.
+
+        It begins with the site's mask of the frame, else with the prediction, else with nothing.
+
+        Raises:
+            DataError: The frame is unknown, or its files are damaged.
+            OSError: The disk fails.
+        """
+        frame = self.frames.find(frame_id)
+        with self._lock:
+            known = self._open.get(frame_id)
+        beginning = None if known else self._beginning(frame)
+        with self._lock:
+            draft = self._open.get(frame_id)
+            if draft is None:
+                assert beginning is not None
+                classes = len(self.site.config.classes)
+                draft = Draft(self._path(frame_id), frame_id, beginning, classes)
+                self._open[frame_id] = draft
+            self._open.move_to_end(frame_id)
+            while len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+            self._follow_site(frame, draft)
+            return draft
+
+    def write(self, frame_id: str, tab: str, event: Event) -> Draft:
+        """Do an event of a tab that holds the frame, and keep it.
+
+        Raises:
+            DraftConflictError: Another tab holds the frame or has changed it.
+            DataError: The event is impossible.
+            OSError: The disk does not take it.
+        """
+        draft = self.open(frame_id)
+        with self._lock:
+            self.leases.take(frame_id, tab, event["person"])
+            draft = self._open.setdefault(frame_id, draft)
+            if event["kind"] == "finish":
+                self._finish(draft, event)
+            draft.write(event)
+            return draft
+
+    def drafts(self) -> set[str]:
+        """Return the ids of frames that have a draft, finished ones among them."""
+        return {path.stem for path in (self.site.root / FOLDER).glob("*.journal")}
+
+    def mask_of(self, frame: Frame) -> Mask | None:
+        """Return the mask of a frame as it stands: of its draft, or of the site; None without any.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        if frame.id in self.drafts():
+            return self.open(frame.id).edits.mask
+        return None if frame.mask is None else _site_mask(self.site, frame)
+
+    def _path(self, frame_id: str) -> Path:
+        return self.site.root / FOLDER / f"{frame_id}.journal"
+
+    def _beginning(self, frame: Frame) -> Beginning:
+        if frame.mask is not None:
+            return Beginning(_site_mask(self.site, frame), "label")
+        prediction = None
+        if not self._path(frame.id).exists():  # a draft knows what it began with
+            prediction = self._predictions.of(frame)
+        if prediction is None:
+            return Beginning(np.full((frame.height, frame.width), IGNORE, np.uint8), "empty")
+        return Beginning(prediction.mask, "prediction", prediction.model)
+
+    def _follow_site(self, frame: Frame, draft: Draft) -> None:
+        """Let a finished draft show the site's mask where that was replaced since."""
+        if not draft.is_finished or frame.mask is None:
+            return
+        if frame.id in self._finished.state().waiting:
+            return
+        mask = _site_mask(self.site, frame)
+        if not np.array_equal(mask, draft.edits.mask):
+            height, width = mask.shape
+            event: Event = {
+                "kind": "edit",
+                "name": uuid.uuid4().hex,
+                "revision": draft.revision,
+                "person": "the site",
+                "tool": "site",
+                "box": (0, 0, width, height),
+                "runs": encode_text(mask),
+            }
+            draft.write(event)
+
+    def _finish(self, draft: Draft, event: Event) -> None:
+        """Bring a mask to the site's door; only then the draft counts as finished."""
+        if draft.has(event):
+            return
+        draft.check_revision(event)
+        mask = draft.edits.mask
+        if (mask == IGNORE).all():
+            raise DataError("no pixel of this frame is labelled; label some, or skip the frame")
+        record: LabelRecord = {
+            "frame": draft.frame_id,
+            "name": event["name"],
+            "person": event["person"],
+            "time": round(time.time(), 3),
+            "origin": draft.origin,
+            "model": draft.model,
+            "sha256": hashlib.sha256(encode_png(mask)).hexdigest(),
+            "changed": round(draft.edits.changed_share, 6),
+            "seconds": round(draft.seconds, 1),
+            "steps": dict(draft.steps),
+            "split": event["split"],
+        }
+        self._finished.put(mask, record)
+
+
+def _site_mask(site: Site, frame: Frame) -> Mask:
+    """Return the site's own mask of a frame.
+
+    Raises:
+        DataError: It is missing, damaged or of another size.
+    """
+    assert frame.mask is not None
+    unusable = "is missing, damaged or of the wrong size; add the labels again"
+    path = site.path(frame.mask)
+    mask = read_mask(path, fault=unusable)
+    if mask.shape != (frame.height, frame.width):
+        raise DataError(f"{path} {unusable}")
+    return mask

@@ -1,0 +1,140 @@
+"""The door of the site for finished masks: the one of `edgeseg add labels`.
+
+A finished mask is first written into `labels/finished/`, and is safe from then on. A thread hands
+it to `edgeseg.data.ingest.add_labels`, which checks it and chooses its split as for any other mask,
+and deletes it when the site has it. Where another process adds to the site, or the disk is full,
+it waits and tries again; what a kill left is handed over at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
+from edgeseg.data.ingest.add_labels import add_labels
+from edgeseg.data.ingest.masks.mask_rules import MaskRules
+from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
+from edgeseg.errors import DataError, EdgesegError
+from edgeseg.imaging.array_types import Mask
+from edgeseg.imaging.image_codec import encode_png
+from edgeseg.labelling.drafts.label_history import LabelHistory, LabelRecord
+from edgeseg.site import Site
+
+RETRY_SECONDS = 2.0
+# Ids of the page are ids of the site: nothing about them is to be guessed.
+RULES = MaskRules(first_id=0, mapping=("255=ignore",), palette="index")
+
+
+@dataclass(frozen=True)
+class DoorState:
+    """What waits at the door.
+
+    Attributes:
+        waiting: Ids of frames whose finished masks the site does not have yet.
+        trouble: Why they wait; empty if they are only being worked on.
+        notes: What the site had to say about the last ones.
+    """
+
+    waiting: tuple[str, ...]
+    trouble: str
+    notes: tuple[str, ...]
+
+
+class FinishedMasks:
+    """Masks on their way into the site."""
+
+    def __init__(self, site: Site) -> None:
+        """Find what an earlier process left."""
+        self._site = site
+        self._folder: Path = site.root / "labels" / "finished"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self._folder)
+        self._history = LabelHistory(site)
+        self._waiting = sorted(path.stem for path in self._folder.glob("*.json"))
+        self._trouble = ""
+        self._notes: tuple[str, ...] = ()
+        self._changed = threading.Condition()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._work, name="finished-masks", daemon=True)
+
+    def start(self) -> None:
+        """Begin to hand masks over."""
+        self._thread.start()
+
+    def close(self, seconds: float = 20.0) -> DoorState:
+        """Hand over what can be, and end; the rest is handed over at the next start."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        return self.state()
+
+    def state(self) -> DoorState:
+        """Return what waits, and why."""
+        with self._changed:
+            return DoorState(tuple(self._waiting), self._trouble, self._notes)
+
+    def put(self, mask: Mask, record: LabelRecord) -> None:
+        """Keep a finished mask, safe from a power cut when this returns, and let it wait.
+
+        Args:
+            mask: (H, W) class ids.
+            record: Its line of the history.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        frame_id = record["frame"]
+        with self._changed:
+            write_atomic(self._folder / f"{frame_id}.png", encode_png(mask))
+            write_json(self._folder / f"{frame_id}.json", record)
+            if frame_id not in self._waiting:
+                self._waiting.append(frame_id)
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting and not self._is_closing:
+                    self._changed.wait()
+                waiting, is_closing = list(self._waiting), self._is_closing
+            trouble = next(filter(None, map(self._hand_over, waiting)), "")
+            with self._changed:
+                self._trouble = trouble
+                if is_closing:
+                    return
+                if trouble:
+                    self._changed.wait(RETRY_SECONDS)
+
+    def _hand_over(self, frame_id: str) -> str:
+        """Give a mask to the site, and return why that is not possible now."""
+        mask, note = self._folder / f"{frame_id}.png", self._folder / f"{frame_id}.json"
+        try:
+            written = note.read_bytes()
+            record = cast(LabelRecord, json.loads(written))
+            frame = next(each for each in self._site.frames() if each.id == frame_id)
+            image = self._site.path(frame.image)
+            result = add_labels(self._site, image, mask, record["split"], rules=RULES)
+            self._history.add(record)
+        except StopIteration:
+            return f"the site has no frame {frame_id} any more; its mask is kept in {mask}"
+        except EdgesegError as error:
+            return str(error)
+        except OSError as error:
+            if not is_disk_fault(error):
+                raise
+            return describe_disk_fault(error, self._folder)
+        except (ValueError, KeyError):
+            return f"{DataError.__name__}: {note} is damaged; the mask is kept in {mask}"
+        with self._changed:
+            self._notes = tuple(result.notes)
+            if note.read_bytes() == written:  # else it was finished again meanwhile
+                note.unlink()
+                mask.unlink(missing_ok=True)
+                self._waiting.remove(frame_id)
+        return ""
