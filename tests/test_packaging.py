@@ -20,7 +20,7 @@ FOLDERS = {
     "export": "edgeseg/export",
     "calibration": "edgeseg/calibration",
 }
-EXTRAS = {"device", "train", "export", "weights", "openvino", "tensorrt", "tensorrt-rtx"}
+EXTRAS = {"device", "train", "export", "review", "weights", "openvino", "tensorrt", "tensorrt-rtx"}
 
 
 def in_tree() -> set[str]:
@@ -68,6 +68,12 @@ def test_the_wheel_holds_nothing_but_the_package_and_its_metadata(wheel: zipfile
 def test_every_module_of_the_tree_is_in_the_wheel_once(wheel: zipfile.ZipFile) -> None:
     packed = [name for name in wheel.namelist() if name.endswith(".py")]
     assert sorted(packed) == sorted(in_tree())
+
+
+def test_the_parts_of_the_page_are_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    folder = "edgeseg/labelling/page/static"
+    parts = {f"{folder}/{path.name}" for path in (ROOT / folder).iterdir()}
+    assert len(parts) > 10 and parts <= set(wheel.namelist())
 
 
 def test_type_checkers_find_the_types(wheel: zipfile.ZipFile) -> None:

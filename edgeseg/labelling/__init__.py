@@ -1,3 +1,11 @@
-"""The person in the loop: which frame to label next, and what to start from."""
+"""The person in the loop: which frame to label next, what to start from, and the page to label in."""
 
-__all__ = ["frame_images", "frame_marks", "starting_masks", "worth"]
+__all__ = [
+    "drafts",
+    "frame_images",
+    "frame_marks",
+    "json_lines",
+    "page",
+    "starting_masks",
+    "worth",
+]

@@ -18,7 +18,7 @@ from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.labelling.drafts.draft import Beginning, Draft
 from edgeseg.labelling.drafts.draft_leases import DraftLeases
-from edgeseg.labelling.drafts.finished_masks import FinishedMasks
+from edgeseg.labelling.drafts.finished_masks import DoorState, FinishedMasks
 from edgeseg.labelling.drafts.journal import Event
 from edgeseg.labelling.drafts.label_history import LabelRecord
 from edgeseg.labelling.drafts.mask_runs import encode_text
@@ -39,6 +39,7 @@ class DraftStore:
         self._predictions = predictions
         self._finished = finished
         self._open: OrderedDict[str, Draft] = OrderedDict()
+        self._ends: dict[tuple[str, int, int], bool] = {}  # whether a journal ends with "finish"
         self._lock = threading.RLock()
 
     def open(self, frame_id: str) -> Draft:
@@ -84,9 +85,25 @@ class DraftStore:
             draft.write(event)
             return draft
 
-    def drafts(self) -> set[str]:
-        """Return the ids of frames that have a draft, finished ones among them."""
-        return {path.stem for path in (self.site.root / FOLDER).glob("*.journal")}
+    def unfinished(self) -> set[str]:
+        """Return the ids of frames that somebody has begun to draw on and not finished."""
+        found = set()
+        for path in (self.site.root / FOLDER).glob("*.journal"):
+            facts = path.stat()
+            key = (path.stem, facts.st_mtime_ns, facts.st_size)
+            if key not in self._ends:
+                self._ends[key] = b'"kind": "finish"' in _last_line(path, facts.st_size)
+            if not self._ends[key]:
+                found.add(path.stem)
+        return found
+
+    def waiting(self) -> tuple[str, ...]:
+        """Return the ids of frames whose finished masks the site does not have yet."""
+        return self._finished.state().waiting
+
+    def door(self) -> DoorState:
+        """Return how finished masks get on."""
+        return self._finished.state()
 
     def mask_of(self, frame: Frame) -> Mask | None:
         """Return the mask of a frame as it stands: of its draft, or of the site; None without any.
@@ -94,7 +111,7 @@ class DraftStore:
         Raises:
             DataError: It is damaged.
         """
-        if frame.id in self.drafts():
+        if self._path(frame.id).exists():
             return self.open(frame.id).edits.mask
         return None if frame.mask is None else _site_mask(self.site, frame)
 
@@ -115,7 +132,7 @@ class DraftStore:
         """Let a finished draft show the site's mask where that was replaced since."""
         if not draft.is_finished or frame.mask is None:
             return
-        if frame.id in self._finished.state().waiting:
+        if frame.id in self.waiting():
             return
         mask = _site_mask(self.site, frame)
         if not np.array_equal(mask, draft.edits.mask):
@@ -153,6 +170,12 @@ class DraftStore:
             "split": event["split"],
         }
         self._finished.put(mask, record)
+
+
+def _last_line(path: Path, size: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(max(0, size - 1000))  # the line of a "finish" is shorter
+        return file.read().rstrip(b"\n").rpartition(b"\n")[2]
 
 
 def _site_mask(site: Site, frame: Frame) -> Mask:

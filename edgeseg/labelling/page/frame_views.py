@@ -1,0 +1,161 @@
+"""Frames as the page shows them: pictures, drafts, predictions, and the frame before."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import Image
+from edgeseg.imaging.image_codec import encode_jpeg, encode_png, read_image
+from edgeseg.imaging.opencv import cv2
+from edgeseg.labelling.drafts.draft_store import DraftStore
+from edgeseg.labelling.drafts.mask_edits import Step
+from edgeseg.labelling.drafts.mask_runs import encode_text
+from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.frame_marks import FrameMark, mark_frame, read_marks
+from edgeseg.labelling.page.messages import OpenMessage
+from edgeseg.labelling.page.scissors import EdgeScissors, Point
+from edgeseg.site import Frame
+
+THUMBNAIL_WIDTH = 160  # pixels
+MOST_SCISSORS = 3  # frames whose edges are kept in memory
+MOST_THUMBNAILS = 2000
+View = dict[str, Any]  # Any: what JSON can hold
+
+
+class FrameViews:
+    """What the page asks about frames. Its methods may be called from any thread."""
+
+    def __init__(self, store: DraftStore, predictions: Predictions) -> None:
+        self.store = store
+        self._predictions = predictions
+        self._scissors: OrderedDict[str, EdgeScissors] = OrderedDict()
+        self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def site(self) -> View:
+        """Return the name and the classes of the site."""
+        config = self.store.site.config
+        classes = [
+            {"id": number, "name": spec.name, "color": spec.color}
+            for number, spec in enumerate(config.classes)
+        ]
+        return {"name": config.name or self.store.site.root.name, "classes": classes}
+
+    def image(self, frame_id: str) -> tuple[bytes, str]:
+        """Return a frame's picture and its media type."""
+        frame = self.store.frames.find(frame_id)
+        path = self.store.site.path(frame.image)
+        kind = "image/png" if path.suffix == ".png" else "image/jpeg"
+        if not path.is_file():
+            raise DataError(f"{path} is missing; add the footage again with `edgeseg add footage`")
+        return path.read_bytes(), kind
+
+    def thumbnail(self, frame_id: str) -> bytes:
+        """Return a frame's picture as a small JPEG."""
+        frame = self.store.frames.find(frame_id)
+        with self._lock:
+            known = self._thumbnails.get(frame_id)
+        if known is not None:
+            return known
+        rgb = self._picture(frame)
+        height = max(1, round(frame.height * THUMBNAIL_WIDTH / frame.width))
+        small = cv2.resize(rgb, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
+        data = encode_jpeg(np.asarray(small, np.uint8), 80)
+        with self._lock:
+            self._thumbnails[frame_id] = data
+            while len(self._thumbnails) > MOST_THUMBNAILS:
+                self._thumbnails.popitem(last=False)
+        return data
+
+    def prediction(self, frame_id: str) -> View:
+        """Return what the site's model predicts, `runs` empty where there is no model."""
+        found = self._predictions.of(self.store.frames.find(frame_id))
+        if found is None:
+            return {"runs": "", "model": ""}
+        return {"runs": encode_text(found.mask), "model": found.model}
+
+    def entropy(self, frame_id: str) -> bytes:
+        """Return how unsure the model is as a gray PNG, black where it is sure."""
+        found = self._predictions.of(self.store.frames.find(frame_id))
+        if found is None:
+            raise DataError("the site has no model yet; train one with `edgeseg train`")
+        return encode_png((np.clip(found.entropy, 0, 1) * 255).astype(np.uint8))
+
+    def before(self, frame_id: str) -> View:
+        """Return the mask of the nearest frame before with one, `runs` empty where there is none."""
+        for frame in self.store.frames.before(self.store.frames.find(frame_id)):
+            mask = self.store.mask_of(frame)
+            if mask is not None:
+                return {"runs": encode_text(mask), "frame": frame.id}
+        return {"runs": "", "frame": ""}
+
+    def open(self, frame_id: str, message: OpenMessage) -> View:
+        """Return a frame's draft; the tab holds it from now on, unless `holder` names another."""
+        frame = self.store.frames.find(frame_id)
+        draft = self.store.open(frame_id)
+        leases = self.store.leases
+        holder = None if message.force else leases.holder(frame_id, message.tab)
+        if holder is None:
+            leases.take(frame_id, message.tab, message.person, by_force=message.force)
+        edits = draft.edits
+        return {
+            "frame": frame.id,
+            "camera": frame.camera,
+            "time": frame.time,
+            "split": frame.split,
+            "height": frame.height,
+            "width": frame.width,
+            "mark": read_marks(self.store.site).get(frame.id, ""),
+            "revision": draft.revision,
+            "origin": draft.origin,
+            "model": draft.model,
+            "is_finished": draft.is_finished,
+            "is_labelled": frame.mask is not None,
+            "runs": encode_text(edits.mask),
+            "start": encode_text(edits.start),
+            "undo": [_step(step) for step in edits.undo_steps],
+            "redo": [_step(step) for step in edits.redo_steps],
+            "holder": holder,
+        }
+
+    def mark(self, frame_id: str, mark: FrameMark) -> None:
+        """Skip or flag a frame, or take that back."""
+        mark_frame(self.store.site, self.store.frames.find(frame_id).id, mark)
+
+    def contour(self, frame_id: str, start: Sequence[int], end: Sequence[int]) -> list[Point]:
+        """Return the way along edges between two pixels."""
+        frame = self.store.frames.find(frame_id)
+        with self._lock:
+            scissors = self._scissors.get(frame_id)
+        if scissors is None:
+            scissors = EdgeScissors(self._picture(frame))
+            with self._lock:
+                self._scissors[frame_id] = scissors
+                while len(self._scissors) > MOST_SCISSORS:
+                    self._scissors.popitem(last=False)
+        return scissors.contour((start[0], start[1]), (end[0], end[1]))
+
+    def _picture(self, frame: Frame) -> Image:
+        path = self.store.site.path(frame.image)
+        rgb = read_image(path)
+        if rgb is None or rgb.shape[:2] != (frame.height, frame.width):
+            raise DataError(
+                f"{path} is missing or damaged; add the footage again with `edgeseg add footage`"
+            )
+        return rgb
+
+
+def _step(step: Step) -> View:
+    box = step.box
+    return {
+        "box": [box.x, box.y, box.width, box.height],
+        "before": step.before,
+        "after": step.after,
+        "tool": step.tool,
+    }

@@ -1,0 +1,113 @@
+"""The queue as the page shows it: what is next and why, and how each frame stands."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from edgeseg.errors import DataError
+from edgeseg.labelling.drafts.draft_store import DraftStore
+from edgeseg.labelling.frame_marks import read_marks
+from edgeseg.labelling.worth import QueuedFrame, QueueSource, build_queue, needs
+from edgeseg.progress import NullReporter
+from edgeseg.site import Frame
+
+SOURCES: tuple[str, ...] = (*get_args(QueueSource), "labelled")  # the last: to look at them again
+Row = dict[str, Any]  # Any: what JSON can hold
+
+
+@dataclass
+class _Progress(NullReporter):
+    """How far looking at the frames has come, for whoever waits for a queue."""
+
+    title: str = ""
+    done: int = 0
+    total: int = 0
+
+    def start(self, title: str, total: int | None) -> None:
+        self.title, self.done, self.total = title, 0, total or 0
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+
+    def stop(self) -> None:
+        self.title = ""
+
+
+class QueueRows:
+    """The queues of a site, each ordered once and again when asked for."""
+
+    def __init__(self, store: DraftStore) -> None:
+        self._store = store
+        self._queues: dict[str, tuple[QueuedFrame, ...]] = {}
+        self._lock = threading.Lock()
+        self._progress = _Progress()
+
+    @property
+    def progress(self) -> Row | None:
+        """How far an order that is being made has come; None while there is none."""
+        now = self._progress
+        return {"title": now.title, "done": now.done, "total": now.total} if now.title else None
+
+    def rows(self, source: str, *, anew: bool = False) -> Row:
+        """Return a queue, and what the site still needs.
+
+        Args:
+            source: One of `SOURCES`.
+            anew: Order the frames again, by what was labelled meanwhile.
+
+        Raises:
+            DataError: There is no such queue, or the index is damaged.
+        """
+        if source not in SOURCES:
+            raise DataError(f"there is no queue {source!r}; choose {', '.join(SOURCES)}")
+        with self._lock:
+            if anew or source not in self._queues or source == "labelled":
+                self._queues[source] = self._order(source)
+            queue = self._queues[source]
+        frames, marks = self._store.frames.all(), read_marks(self._store.site)
+        drafts, waiting = self._store.unfinished(), set(self._store.waiting())
+        rows = []
+        for item in queue:
+            if frame := frames.get(item.frame):
+                state = _state(frame, marks.get(frame.id), frame.id in drafts, frame.id in waiting)
+                rows.append(_row(frame, item, state))
+        done = {"labelled", "waiting", "skipped"} if source != "flagged" else {"skipped"}
+        return {
+            "source": source,
+            "frames": rows,
+            "left": sum(row["state"] not in done for row in rows),
+            "needs": list(needs(self._store.site)),
+        }
+
+    def _order(self, source: str) -> tuple[QueuedFrame, ...]:
+        if source == "labelled":
+            frames = [frame for frame in self._store.frames.all().values() if frame.mask]
+            return tuple(QueuedFrame(frame.id, 0.0, (f"in {frame.split}",)) for frame in frames)
+        try:
+            return build_queue(self._store.site, source, report=self._progress)  # type: ignore[arg-type]
+        finally:
+            self._progress.stop()
+
+
+def _state(frame: Frame, mark: str | None, is_draft: bool, is_waiting: bool) -> str:
+    if is_waiting:
+        return "waiting"
+    if mark == "skipped":
+        return "skipped"
+    if is_draft:
+        return "draft"
+    return "labelled" if frame.mask else "new"
+
+
+def _row(frame: Frame, item: QueuedFrame, state: str) -> Row:
+    return {
+        "frame": frame.id,
+        "camera": frame.camera,
+        "time": frame.time,
+        "split": frame.split,
+        "worth": item.worth,
+        "reasons": list(item.reasons),
+        "state": state,
+    }

@@ -1,0 +1,177 @@
+"""The server of the page: from the address it listens at to a clean end."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from edgeseg.atomic_files import lock_folder
+from edgeseg.errors import DataError
+from edgeseg.labelling.drafts.draft_store import DraftStore
+from edgeseg.labelling.drafts.finished_masks import DoorState, FinishedMasks
+from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.page.app import PageApp
+from edgeseg.labelling.page.frame_views import FrameViews
+from edgeseg.labelling.page.guards import LOOPBACK_NAMES, Access
+from edgeseg.labelling.page.queue_rows import QueueRows
+from edgeseg.site import Site
+
+DEFAULT_PORT = 8487
+TRIES = 20  # ports from the default one on
+GRACE_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the page is to be found.
+
+    Attributes:
+        url: To be opened in a browser; holds the token, if there is one.
+        is_local: Whether only this machine reaches it.
+    """
+
+    url: str
+    is_local: bool
+
+
+def serve_page(
+    site: Site,
+    *,
+    host: str,
+    port: int | None,
+    person: str,
+    opened: Callable[[Address], None],
+    source: str = "footage",
+) -> DoorState:
+    """Serve the page until the process gets SIGINT or SIGTERM, then save what waits.
+
+    Args:
+        host: The address to listen at; beyond loopback a token is made.
+        port: The port; the next free one from `DEFAULT_PORT` on if left out.
+        person: Who labels, unless the page is told another name.
+        opened: Called with the address once it listens.
+        source: The queue that the page begins with.
+
+    Returns:
+        What could not be handed to the site before the end.
+
+    Raises:
+        DataError: The address cannot be listened at, or another process labels this site.
+    """
+    with lock_folder(site.root / "labels", DataError), closing(_listen(host, port)) as listening:
+        access, address = _access(site, host, listening.getsockname()[1], source)
+        finished = FinishedMasks(site)
+        predictions = Predictions(site)
+        store = DraftStore(site, predictions, finished)
+        app = PageApp(FrameViews(store, predictions), QueueRows(store), access, person)
+        config = uvicorn.Config(
+            app.asgi,
+            lifespan="off",
+            ws="none",
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        finished.start()
+        with _signals_that_only_stop():
+            opened(address)
+            uvicorn.Server(config).run(sockets=[listening])
+            return finished.close()
+
+
+def open_browser(address: Address) -> bool:
+    """Open the page in the person's browser; returns whether there is a screen to open it on."""
+    has_screen = sys.platform != "linux" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    if has_screen:
+        threading.Thread(target=webbrowser.open, args=(address.url,), daemon=True).start()
+    return has_screen
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    ports = range(DEFAULT_PORT, DEFAULT_PORT + TRIES) if port is None else [port]
+    reason = ""
+    for number in ports:
+        listening = socket.socket(family)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((host, number))
+            listening.listen(64)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            listening.close()
+            continue
+        return listening
+    where = f"port {port}" if port is not None else f"ports {ports[0]} to {ports[-1]}"
+    raise DataError(
+        f"the page cannot be served at {host}, {where} ({reason}); choose another --port, or end "
+        "what uses it"
+    )
+
+
+def _access(site: Site, host: str, port: int, source: str) -> tuple[Access, Address]:
+    shown = f"[{host}]" if ":" in host else host
+    if _is_loopback(host):
+        names = (*LOOPBACK_NAMES, shown)
+        query = "" if source == "footage" else f"?queue={source}"
+        return Access(port, names), Address(f"http://{shown}:{port}/{query}", is_local=True)
+    token = _kept_token(site.root / "labels" / "token")
+    name = socket.gethostname().lower()
+    access = Access(
+        port,
+        (shown.lower(), name, f"{name}.local", *LOOPBACK_NAMES),
+        takes_addresses=True,
+        token=token,
+    )
+    if host in ("0.0.0.0", "::"):
+        shown = name
+    return access, Address(f"http://{shown}:{port}/?token={token}", is_local=False)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _kept_token(path: Path) -> str:
+    """Return the site's token: the same after a restart, so that open pages go on."""
+    try:
+        kept = path.read_text().strip()
+        if len(kept) >= 32:
+            return kept
+    except OSError:
+        pass
+    token = secrets.token_urlsafe(32)
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(token)
+    return token
+
+
+@contextmanager
+def _signals_that_only_stop() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the server and nothing else: uvicorn raises them once more."""
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, lambda number, frame: None) for kind in kinds]
+    try:
+        yield
+    finally:
+        for kind, handler in zip(kinds, before):
+            signal.signal(kind, handler)
