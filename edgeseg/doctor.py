@@ -44,7 +44,12 @@ EXTRAS = {
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx-cu13",),
 }
-OPTIONAL = {*LIBRARIES, "openvino", "review", "weights"}  # extras that nobody is told to install unasked
+OPTIONAL = {
+    *LIBRARIES,
+    "openvino",
+    "review",
+    "weights",
+}  # extras that nobody is told to install unasked
 STAND_INS = {
     "tensorrt-rtx-cu13": ("tensorrt-rtx-cu12", "tensorrt-rtx"),
     "onnxruntime": ("onnxruntime-gpu",),

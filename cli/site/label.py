@@ -34,7 +34,7 @@ def label(
     browser: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
     set_: options.Set = None,
 ) -> None:
-    """Label and review frames in your browser: brush, fill, superpixels, scissors; nothing is lost."""
+    """Label and review frames in your browser; every stroke is saved at once."""
     from edgeseg.cli.shared.console import say
     from edgeseg.errors import DataError
     from edgeseg.labelling.page.queue_rows import SOURCES
@@ -58,12 +58,7 @@ def label(
         say("masks and drafts are saved as you draw; Ctrl-C stops the page")
 
     left = serve_page(
-        site,
-        host=host,
-        port=port,
-        person=person or _account(),
-        opened=tell,
-        source=queue,
+        site, host=host, port=port, person=person or _account(), opened=tell, source=queue
     )
     if left.waiting:
         say(

@@ -1,4 +1,4 @@
-"""The person in the loop: which frame to label next, what to start from, and the page to label in."""
+"""The person in the loop: which frame to label next, what to start from, and the page."""
 
 __all__ = [
     "drafts",

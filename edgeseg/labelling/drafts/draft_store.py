@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.labelling.drafts.frame_lookup import FrameLookup
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.image_codec import encode_png
@@ -19,6 +18,7 @@ from edgeseg.imaging.mask_png import read_mask
 from edgeseg.labelling.drafts.draft import Beginning, Draft
 from edgeseg.labelling.drafts.draft_leases import DraftLeases
 from edgeseg.labelling.drafts.finished_masks import DoorState, FinishedMasks
+from edgeseg.labelling.drafts.frame_lookup import FrameLookup
 from edgeseg.labelling.drafts.journal import Event
 from edgeseg.labelling.drafts.label_history import LabelRecord
 from edgeseg.labelling.drafts.mask_runs import encode_text
@@ -30,7 +30,9 @@ FOLDER = "labels/drafts"
 
 
 class DraftStore:
-    """All drafts of a site. Its methods may be called from any thread."""
+    """All drafts of a site. Its methods may be called from any thread; `lock` is held by who reads
+    a draft.
+    """
 
     def __init__(self, site: Site, predictions: Predictions, finished: FinishedMasks) -> None:
         self.site = site
@@ -40,7 +42,7 @@ class DraftStore:
         self._finished = finished
         self._open: OrderedDict[str, Draft] = OrderedDict()
         self._ends: dict[tuple[str, int, int], bool] = {}  # whether a journal ends with "finish"
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     def open(self, frame_id: str) -> Draft:
         """Return the draft of a frame, begun now if there is none.
@@ -52,10 +54,10 @@ class DraftStore:
             OSError: The disk fails.
         """
         frame = self.frames.find(frame_id)
-        with self._lock:
+        with self.lock:
             known = self._open.get(frame_id)
         beginning = None if known else self._beginning(frame)
-        with self._lock:
+        with self.lock:
             draft = self._open.get(frame_id)
             if draft is None:
                 assert beginning is not None
@@ -77,7 +79,7 @@ class DraftStore:
             OSError: The disk does not take it.
         """
         draft = self.open(frame_id)
-        with self._lock:
+        with self.lock:
             self.leases.take(frame_id, tab, event["person"])
             draft = self._open.setdefault(frame_id, draft)
             if event["kind"] == "finish":
@@ -112,7 +114,10 @@ class DraftStore:
             DataError: It is damaged.
         """
         if self._path(frame.id).exists():
-            return self.open(frame.id).edits.mask
+            draft = self.open(frame.id)
+            with self.lock:
+                mask: Mask = draft.edits.mask.copy()
+            return mask
         return None if frame.mask is None else _site_mask(self.site, frame)
 
     def _path(self, frame_id: str) -> Path:

@@ -44,7 +44,12 @@ from edgeseg.labelling.page.messages import (
 )
 from edgeseg.labelling.page.queue_rows import SOURCES, QueueRows
 
-KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+KINDS = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+}
 BYTES_PER_PIXEL = 6  # of runs in base64, at most
 
 Answer = Callable[[Request], Awaitable[Response]]
@@ -83,8 +88,7 @@ class PageApp:
             Route(f"{frame}/contour", self.contour, methods=["POST"]),
         ]
         app = Starlette(
-            routes=routes,
-            exception_handlers={EdgesegError: _tell_error, OSError: _tell_disk_fault},
+            routes=routes, exception_handlers={EdgesegError: _tell_error, OSError: _tell_disk_fault}
         )
         app.state.root = self._store.site.root
         self.asgi = Guard(app, access)
@@ -102,9 +106,7 @@ class PageApp:
 
     async def queue(self, request: Request) -> Response:
         anew = request.query_params.get("anew") == "1"
-        rows = await run_in_threadpool(
-            self._queues.rows, request.path_params["source"], anew=anew
-        )
+        rows = await run_in_threadpool(self._queues.rows, request.path_params["source"], anew=anew)
         return JSONResponse(rows)
 
     async def status(self, request: Request) -> Response:

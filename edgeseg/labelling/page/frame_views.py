@@ -13,6 +13,7 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.image_codec import encode_jpeg, encode_png, read_image
 from edgeseg.imaging.opencv import cv2
+from edgeseg.labelling.drafts.draft import Draft
 from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.mask_edits import Step
 from edgeseg.labelling.drafts.mask_runs import encode_text
@@ -88,7 +89,7 @@ class FrameViews:
         return encode_png((np.clip(found.entropy, 0, 1) * 255).astype(np.uint8))
 
     def before(self, frame_id: str) -> View:
-        """Return the mask of the nearest frame before with one, `runs` empty where there is none."""
+        """Return the mask of the nearest frame before that has one; `runs` empty without any."""
         for frame in self.store.frames.before(self.store.frames.find(frame_id)):
             mask = self.store.mask_of(frame)
             if mask is not None:
@@ -99,10 +100,14 @@ class FrameViews:
         """Return a frame's draft; the tab holds it from now on, unless `holder` names another."""
         frame = self.store.frames.find(frame_id)
         draft = self.store.open(frame_id)
-        leases = self.store.leases
-        holder = None if message.force else leases.holder(frame_id, message.tab)
-        if holder is None:
-            leases.take(frame_id, message.tab, message.person, by_force=message.force)
+        with self.store.lock:
+            leases = self.store.leases
+            holder = None if message.force else leases.holder(frame_id, message.tab)
+            if holder is None:
+                leases.take(frame_id, message.tab, message.person, by_force=message.force)
+            return self._view(frame, draft, holder)
+
+    def _view(self, frame: Frame, draft: Draft, holder: str | None) -> View:
         edits = draft.edits
         return {
             "frame": frame.id,

@@ -84,4 +84,6 @@ async def read_message(request: Request, kind: type[Content], room: int = ROOM) 
         return kind.model_validate_json(bytes(data))
     except (ValidationError, json.JSONDecodeError, RecursionError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "no JSON"
-        raise DataError(f"the request is no {kind.__name__} ({reason}); load the page again") from None
+        raise DataError(
+            f"the request is no {kind.__name__} ({reason}); load the page again"
+        ) from None

@@ -377,6 +377,9 @@ function connect() {
     const isShown = document.body.classList.toggle("shows-queue");
     $("show-queue").setAttribute("aria-expanded", isShown);
   });
+  on("more", () => {
+    $("more").setAttribute("aria-expanded", document.body.classList.toggle("shows-more"));
+  });
   on("source", async () => {
     await chooseQueue($("source").value).catch((error) => say(error.message));
     openFrame(queue.rows.find((row) => !queue.isDone(row))?.frame ?? null);

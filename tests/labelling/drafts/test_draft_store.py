@@ -1,0 +1,231 @@
+"""Drafts: nothing drawn is lost, nobody overwrites another, and finished masks reach the site."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.atomic_files import lock_folder
+from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.mask_png import read_mask
+from edgeseg.labelling.drafts.draft_leases import LEASE_SECONDS, DraftConflictError, DraftLeases
+from edgeseg.labelling.drafts.draft_store import DraftStore
+from edgeseg.labelling.drafts.finished_masks import FinishedMasks
+from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.starting_masks import StartingMask
+from edgeseg.site import Frame, Site
+from tests.labelling.label_sites import (
+    edit,
+    empty,
+    make_label_site,
+    open_store,
+    other,
+    write_site_mask,
+)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return make_label_site(tmp_path / "pond")
+
+
+@pytest.fixture
+def frame_id(site: Site) -> str:
+    return site.frames()[0].id
+
+
+def test_steps_and_undo_survive_a_restart(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    store.write(frame_id, "tab", edit(0, "a", (2, 3, 10, 4), 1))
+    store.write(frame_id, "tab", edit(1, "b", (0, 0, 20, 20), 2))
+    store.write(frame_id, "tab", other("undo", 2, "c"))
+    expected = empty()
+    expected[3:7, 2:12] = 1
+
+    again = open_store(site).open(frame_id)
+    assert np.array_equal(again.edits.mask, expected)
+    assert again.revision == 3 and len(again.edits.redo_steps) == 1
+    store = open_store(site)
+    store.write(frame_id, "tab", other("redo", 3, "d"))
+    store.write(frame_id, "tab", other("undo", 4, "e"))
+    store.write(frame_id, "tab", other("undo", 5, "f"))
+    assert np.array_equal(open_store(site).open(frame_id).edits.mask, empty())
+
+
+def test_a_step_whose_answer_was_lost_counts_once(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    for _ in range(3):
+        assert store.write(frame_id, "tab", edit(0, "a", (0, 0, 4, 4), 1)).revision == 1
+    again = open_store(site)  # the server was killed before it answered
+    assert again.write(frame_id, "tab", edit(0, "a", (0, 0, 4, 4), 1)).revision == 1
+
+
+def test_two_tabs_cannot_overwrite_each_other(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    store.write(frame_id, "one", edit(0, "a", (0, 0, 4, 4), 1))
+    with pytest.raises(DraftConflictError, match="Ada draws on this frame in another tab") as held:
+        store.write(frame_id, "two", edit(1, "b", (0, 0, 4, 4), 2))
+    assert held.value.kind == "held"
+    store.leases.take(frame_id, "two", "Bob", by_force=True)
+    store.write(frame_id, "two", {**edit(1, "b", (0, 0, 4, 4), 2), "person": "Bob"})
+    store.leases.release(frame_id, "two")
+    with pytest.raises(DraftConflictError, match="Bob has changed this frame") as stale:
+        store.write(frame_id, "one", edit(1, "c", (0, 0, 4, 4), 0))
+    assert (stale.value.kind, stale.value.person) == ("stale", "Bob")
+    assert store.open(frame_id).edits.mask[0, 0] == 2
+
+
+def test_a_lease_ends_by_itself() -> None:
+    now = [0.0]
+    leases = DraftLeases(lambda: now[0])
+    leases.take("f", "one", "Ada")
+    now[0] = LEASE_SECONDS - 1
+    assert leases.holder("f", "two") == "Ada" and leases.holder("f", "one") is None
+    leases.release("f", "two")  # not its own
+    assert leases.holder("f", "two") == "Ada"
+    now[0] = LEASE_SECONDS + 1
+    leases.take("f", "two", "Bob")
+    assert leases.holder("f", "one") == "Bob"
+
+
+@pytest.mark.parametrize(
+    ("box", "class_id", "reason"),
+    [
+        ((60, 0, 10, 10), 1, "leads out of the 64x48 mask"),
+        ((0, 47, 1, 2), 1, "leads out"),
+        ((-1, 0, 4, 4), 1, "leads out"),
+        ((0, 0, 4, 4), 3, "class 3 but the site has 3 classes"),
+        ((0, 0, 4, 4), 254, "class 254"),
+    ],
+)
+def test_impossible_steps_are_refused_and_not_kept(
+    site: Site, frame_id: str, box: tuple[int, int, int, int], class_id: int, reason: str
+) -> None:
+    store = open_store(site)
+    with pytest.raises(DataError, match=reason):
+        store.write(frame_id, "tab", edit(0, "a", box, class_id))
+    assert not list((site.root / "labels" / "drafts").glob("*"))
+    with pytest.raises(DataError, match="no step to take back"):
+        store.write(frame_id, "tab", other("undo", 0, "b"))
+    assert store.open(frame_id).revision == 0
+
+
+def test_an_unknown_frame_is_refused(site: Site) -> None:
+    with pytest.raises(DataError, match="no frame of this id"):
+        open_store(site).open("../../edgeseg")
+
+
+def finish_all(store: DraftStore, finished: FinishedMasks) -> None:
+    finished.start()
+    deadline = time.monotonic() + 20
+    while store.waiting() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def test_a_finished_mask_becomes_the_sites_label(site: Site, frame_id: str) -> None:
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 1))
+    store.write(frame_id, "tab", edit(1, "b", (10, 10, 30, 20), 2))
+    store.write(frame_id, "tab", other("finish", 2, "c"))
+    assert store.waiting() == (frame_id,) and not store.unfinished()
+    finish_all(store, finished)
+    finished.close()
+    frame = store.frames.find(frame_id)
+    assert frame.mask is not None and frame.split == "labelled"
+    expected = empty()
+    expected[0:20, 0:30] = 1
+    expected[10:30, 10:40] = 2
+    assert np.array_equal(read_mask(site.path(frame.mask)), expected)
+    assert not list((site.root / "labels" / "finished").iterdir())
+    (line,) = (site.root / "labels" / "history.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert record["frame"] == frame_id and record["person"] == "Ada"
+    assert record["origin"] == "empty" and record["steps"] == {"brush": 2}
+    assert record["changed"] == pytest.approx((expected != IGNORE).mean(), abs=1e-6)
+
+
+def test_ids_are_never_guessed_at(site: Site, frame_id: str) -> None:
+    """What `edgeseg add labels` would ask about is what was drawn: one class and 255 alone."""
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+    store.write(frame_id, "tab", other("finish", 1, "b"))
+    finish_all(store, finished)
+    assert finished.close().trouble == ""
+    frame = store.frames.find(frame_id)
+    assert frame.mask is not None
+    assert np.unique(read_mask(site.path(frame.mask))).tolist() == [2, IGNORE]
+
+
+def test_a_mask_waits_while_another_process_adds_to_the_site(site: Site, frame_id: str) -> None:
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    with lock_folder(site.root / "frames"):
+        store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+        store.write(frame_id, "tab", other("finish", 1, "b"))
+        finished.start()
+        left = finished.close()
+        assert left.waiting == (frame_id,) and "in use by another edgeseg process" in left.trouble
+    again = FinishedMasks(site)  # the next start
+    assert again.state().waiting == (frame_id,)
+    again.start()
+    assert again.close().waiting == ()
+    assert open_store(site).frames.find(frame_id).mask is not None
+    assert len((site.root / "labels" / "history.jsonl").read_text().splitlines()) == 1
+
+
+def test_nothing_labelled_is_no_label(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 3, 3), 2))
+    store.write(frame_id, "tab", other("undo", 1, "b"))
+    with pytest.raises(DataError, match="no pixel of this frame is labelled"):
+        store.write(frame_id, "tab", other("finish", 2, "c"))
+    assert store.unfinished() == {frame_id}
+
+
+def test_a_frame_begins_with_its_prediction(
+    site: Site, frame_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predicted = empty()
+    predicted[:20] = 1
+
+    def of(self: Predictions, frame: Frame) -> StartingMask:
+        return StartingMask(predicted, np.zeros(predicted.shape, np.float32), "edge exp1")
+
+    monkeypatch.setattr(Predictions, "of", of)
+    store = open_store(site)
+    draft = store.open(frame_id)
+    assert (draft.origin, draft.model) == ("prediction", "edge exp1")
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 3, 3), 2))
+    monkeypatch.undo()  # the model is gone; the draft knows what it began with
+    again = open_store(site).open(frame_id)
+    assert again.origin == "prediction" and np.array_equal(again.edits.start, predicted)
+    assert again.edits.mask[0, 0] == 2 and again.edits.mask[19, 63] == 1
+
+
+def test_a_finished_draft_follows_the_sites_mask(site: Site, frame_id: str) -> None:
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+    store.write(frame_id, "tab", other("finish", 1, "b"))
+    finish_all(store, finished)
+    finished.close()
+    mask = np.zeros((48, 64), np.uint8)
+    write_site_mask(site, frame_id, mask)
+    draft = open_store(site).open(frame_id)
+    assert np.array_equal(draft.edits.mask, mask)
+    draft.edits.undo()  # and what was drawn is not lost
+    assert draft.edits.mask[0, 0] == 2
+
+
+def test_a_label_of_the_site_is_what_its_frame_begins_with(site: Site, frame_id: str) -> None:
+    mask = np.ones((48, 64), np.uint8)
+    write_site_mask(site, frame_id, mask)
+    draft = open_store(site).open(frame_id)
+    assert draft.origin == "label" and np.array_equal(draft.edits.mask, mask)
