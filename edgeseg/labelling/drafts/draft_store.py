@@ -26,7 +26,7 @@ from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.site import Frame, Site
 
 MOST_OPEN = 12  # drafts kept in memory
-FOLDER = "labels/drafts"
+FOLDER = "labelling/drafts"
 
 
 class DraftStore:

@@ -1,6 +1,6 @@
 """The door of the site for finished masks: the one of `edgeseg add labels`.
 
-A finished mask is first written into `labels/finished/`, and is safe from then on. A thread hands
+A finished mask is first written into `labelling/finished/`, and is safe from then on. A thread hands
 it to `edgeseg.data.ingest.add_labels`, which checks it and chooses its split as for any other mask,
 and deletes it when the site has it. Where another process adds to the site, or the disk is full,
 it waits and tries again; what a kill left is handed over at the next start.
@@ -50,7 +50,7 @@ class FinishedMasks:
     def __init__(self, site: Site) -> None:
         """Find what an earlier process left."""
         self._site = site
-        self._folder: Path = site.root / "labels" / "finished"
+        self._folder: Path = site.root / "labelling" / "finished"
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self._folder)
         self._history = LabelHistory(site)

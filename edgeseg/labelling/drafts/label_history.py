@@ -1,6 +1,6 @@
 """The history of labels drawn in the page: who finished which mask, when, and from what.
 
-`labels/history.jsonl` gets a line for each finished mask once the site has it.
+`labelling/history.jsonl` gets a line for each finished mask once the site has it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LabelHistory:
 
     def __init__(self, site: Site) -> None:
         """Read the names of the events that it holds."""
-        self._path: Path = site.root / "labels" / "history.jsonl"
+        self._path: Path = site.root / "labelling" / "history.jsonl"
         self._names = {str(entry.get("name")) for entry in read_lines(self._path)}
 
     def add(self, record: LabelRecord) -> None:

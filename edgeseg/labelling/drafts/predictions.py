@@ -32,3 +32,9 @@ class Predictions:
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
             return self._kept[frame.id]
+
+    def forget(self) -> None:
+        """Let the model go; the next frame opens the one that is best by then."""
+        with self._lock:
+            self._masks.close()
+            self._kept.clear()

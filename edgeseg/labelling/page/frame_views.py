@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from edgeseg.errors import DataError
-from edgeseg.imaging.array_types import Image
-from edgeseg.imaging.image_codec import encode_jpeg, encode_png, read_image
+from edgeseg.imaging.image_codec import encode_jpeg, encode_png
 from edgeseg.imaging.opencv import cv2
 from edgeseg.labelling.drafts.draft import Draft
 from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.mask_edits import Step
 from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.frame_images import read_frame_image
 from edgeseg.labelling.frame_marks import FrameMark, mark_frame, read_marks
 from edgeseg.labelling.page.messages import OpenMessage
 from edgeseg.labelling.page.scissors import EdgeScissors, Point
@@ -64,7 +64,7 @@ class FrameViews:
             known = self._thumbnails.get(frame_id)
         if known is not None:
             return known
-        rgb = self._picture(frame)
+        rgb = read_frame_image(self.store.site, frame)
         height = max(1, round(frame.height * THUMBNAIL_WIDTH / frame.width))
         small = cv2.resize(rgb, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
         data = encode_jpeg(np.asarray(small, np.uint8), 80)
@@ -139,21 +139,12 @@ class FrameViews:
         with self._lock:
             scissors = self._scissors.get(frame_id)
         if scissors is None:
-            scissors = EdgeScissors(self._picture(frame))
+            scissors = EdgeScissors(read_frame_image(self.store.site, frame))
             with self._lock:
                 self._scissors[frame_id] = scissors
                 while len(self._scissors) > MOST_SCISSORS:
                     self._scissors.popitem(last=False)
         return scissors.contour((start[0], start[1]), (end[0], end[1]))
-
-    def _picture(self, frame: Frame) -> Image:
-        path = self.store.site.path(frame.image)
-        rgb = read_image(path)
-        if rgb is None or rgb.shape[:2] != (frame.height, frame.width):
-            raise DataError(
-                f"{path} is missing or damaged; add the footage again with `edgeseg add footage`"
-            )
-        return rgb
 
 
 def _step(step: Step) -> View:

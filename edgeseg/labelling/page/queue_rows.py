@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
-from edgeseg.errors import DataError
+from edgeseg.errors import DataError, EdgesegError
 from edgeseg.labelling.drafts.draft_store import DraftStore
+from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.frame_marks import read_marks
 from edgeseg.labelling.worth import QueuedFrame, QueueSource, build_queue, needs
 from edgeseg.progress import NullReporter
 from edgeseg.site import Frame
 
 SOURCES: tuple[str, ...] = (*get_args(QueueSource), "labelled")  # the last: to look at them again
+PATIENCE = 2.0  # seconds to wait for an order before the frames come without one
 Row = dict[str, Any]  # Any: what JSON can hold
 
 
@@ -36,12 +38,20 @@ class _Progress(NullReporter):
 
 
 class QueueRows:
-    """The queues of a site, each ordered once and again when asked for."""
+    """The queues of a site, each ordered once and again when asked for.
 
-    def __init__(self, store: DraftStore) -> None:
+    An order that takes long is made beside: until it is there, the frames come as they lie in the
+    site, so that nobody waits for a model to look at thousands of them.
+    """
+
+    def __init__(self, store: DraftStore, predictions: Predictions) -> None:
         self._store = store
+        self._predictions = predictions
         self._queues: dict[str, tuple[QueuedFrame, ...]] = {}
+        self._faults: dict[str, Exception] = {}
+        self._workers: dict[str, threading.Thread] = {}
         self._lock = threading.Lock()
+        self._turn = threading.Lock()  # one order is made at a time
         self._progress = _Progress()
 
     @property
@@ -62,10 +72,10 @@ class QueueRows:
         """
         if source not in SOURCES:
             raise DataError(f"there is no queue {source!r}; choose {', '.join(SOURCES)}")
-        with self._lock:
-            if anew or source not in self._queues or source == "labelled":
-                self._queues[source] = self._order(source)
-            queue = self._queues[source]
+        queue = self._labelled() if source == "labelled" else self._queue(source, anew=anew)
+        is_ordered = queue is not None
+        if queue is None:
+            queue = self._as_they_lie(source)
         frames, marks = self._store.frames.all(), read_marks(self._store.site)
         drafts, waiting = self._store.unfinished(), set(self._store.waiting())
         rows = []
@@ -76,19 +86,52 @@ class QueueRows:
         done = {"labelled", "waiting", "skipped"} if source != "flagged" else {"skipped"}
         return {
             "source": source,
+            "is_ordered": is_ordered,
             "frames": rows,
             "left": sum(row["state"] not in done for row in rows),
             "needs": list(needs(self._store.site)),
         }
 
-    def _order(self, source: str) -> tuple[QueuedFrame, ...]:
-        if source == "labelled":
-            frames = [frame for frame in self._store.frames.all().values() if frame.mask]
-            return tuple(QueuedFrame(frame.id, 0.0, (f"in {frame.split}",)) for frame in frames)
+    def _queue(self, source: str, *, anew: bool) -> tuple[QueuedFrame, ...] | None:
+        """Return an order, None while it is being made."""
+        with self._lock:
+            worker = self._workers.get(source)
+            if worker is None and (anew or source not in self._queues):
+                worker = threading.Thread(target=self._order, args=(source, anew), daemon=True)
+                self._workers[source] = worker
+                worker.start()
+        if worker is not None:
+            worker.join(PATIENCE)
+        with self._lock:
+            if (fault := self._faults.pop(source, None)) is not None:
+                raise fault
+            return None if source in self._workers else self._queues.get(source)
+
+    def _order(self, source: str, anew: bool) -> None:
         try:
-            return build_queue(self._store.site, source, report=self._progress)  # type: ignore[arg-type]
+            with self._turn:
+                if anew:
+                    self._predictions.forget()  # there may be a newer model
+                site = self._store.site
+                queue = build_queue(site, cast(QueueSource, source), report=self._progress)
+                self._queues[source] = queue
+        except (EdgesegError, OSError) as error:
+            self._faults[source] = error
         finally:
             self._progress.stop()
+            with self._lock:
+                del self._workers[source]
+
+    def _labelled(self) -> tuple[QueuedFrame, ...]:
+        frames = [frame for frame in self._store.frames.all().values() if frame.mask]
+        return tuple(QueuedFrame(frame.id, 0.0, (f"in {frame.split}",)) for frame in frames)
+
+    def _as_they_lie(self, source: str) -> tuple[QueuedFrame, ...]:
+        return tuple(
+            QueuedFrame(frame.id, 0.0, ("not looked at yet",))
+            for frame in self._store.frames.all().values()
+            if frame.mask is None and (frame.origin == "log") == (source == "log")
+        )
 
 
 def _state(frame: Frame, mark: str | None, is_draft: bool, is_waiting: bool) -> str:

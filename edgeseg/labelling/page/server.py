@@ -70,12 +70,12 @@ def serve_page(
     Raises:
         DataError: The address cannot be listened at, or another process labels this site.
     """
-    with lock_folder(site.root / "labels", DataError), closing(_listen(host, port)) as listening:
+    with lock_folder(site.root / "labelling", DataError), closing(_listen(host, port)) as listening:
         access, address = _access(site, host, listening.getsockname()[1], source)
         finished = FinishedMasks(site)
         predictions = Predictions(site)
         store = DraftStore(site, predictions, finished)
-        app = PageApp(FrameViews(store, predictions), QueueRows(store), access, person)
+        app = PageApp(FrameViews(store, predictions), QueueRows(store, predictions), access, person)
         config = uvicorn.Config(
             app.asgi,
             lifespan="off",
@@ -130,7 +130,7 @@ def _access(site: Site, host: str, port: int, source: str) -> tuple[Access, Addr
         names = (*LOOPBACK_NAMES, shown)
         query = "" if source == "footage" else f"?queue={source}"
         return Access(port, names), Address(f"http://{shown}:{port}/{query}", is_local=True)
-    token = _kept_token(site.root / "labels" / "token")
+    token = _kept_token(site.root / "labelling" / "token")
     name = socket.gethostname().lower()
     access = Access(
         port,

@@ -109,7 +109,7 @@ def test_impossible_steps_are_refused_and_not_kept(
     store = open_store(site)
     with pytest.raises(DataError, match=reason):
         store.write(frame_id, "tab", edit(0, "a", box, class_id))
-    assert not list((site.root / "labels" / "drafts").glob("*"))
+    assert not list((site.root / "labelling" / "drafts").glob("*"))
     with pytest.raises(DataError, match="no step to take back"):
         store.write(frame_id, "tab", other("undo", 0, "b"))
     assert store.open(frame_id).revision == 0
@@ -142,8 +142,8 @@ def test_a_finished_mask_becomes_the_sites_label(site: Site, frame_id: str) -> N
     expected[0:20, 0:30] = 1
     expected[10:30, 10:40] = 2
     assert np.array_equal(read_mask(site.path(frame.mask)), expected)
-    assert not list((site.root / "labels" / "finished").iterdir())
-    (line,) = (site.root / "labels" / "history.jsonl").read_text().splitlines()
+    assert not list((site.root / "labelling" / "finished").iterdir())
+    (line,) = (site.root / "labelling" / "history.jsonl").read_text().splitlines()
     record = json.loads(line)
     assert record["frame"] == frame_id and record["person"] == "Ada"
     assert record["origin"] == "empty" and record["steps"] == {"brush": 2}
@@ -177,7 +177,7 @@ def test_a_mask_waits_while_another_process_adds_to_the_site(site: Site, frame_i
     again.start()
     assert again.close().waiting == ()
     assert open_store(site).frames.find(frame_id).mask is not None
-    assert len((site.root / "labels" / "history.jsonl").read_text().splitlines()) == 1
+    assert len((site.root / "labelling" / "history.jsonl").read_text().splitlines()) == 1
 
 
 def test_nothing_labelled_is_no_label(site: Site, frame_id: str) -> None:

@@ -22,7 +22,9 @@ HOME = f"http://127.0.0.1:{PORT}"
 def page_client(site: Site, access: Access | None = None, home: str = HOME) -> TestClient:
     predictions = Predictions(site)
     store = DraftStore(site, predictions, FinishedMasks(site))
-    app = PageApp(FrameViews(store, predictions), QueueRows(store), access or Access(PORT), "Ada")
+    app = PageApp(
+        FrameViews(store, predictions), QueueRows(store, predictions), access or Access(PORT), "Ada"
+    )
     return TestClient(
         app.asgi, base_url=home, headers={"Origin": home}, raise_server_exceptions=False
     )

@@ -231,7 +231,7 @@ def test_a_full_disk_is_told_and_the_step_comes_again(
     frame_id = site.frames()[0].id
 
     def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device", str(site.root / "labels"))
+        raise OSError(28, "No space left on device", str(site.root / "labelling"))
 
     with monkeypatch.context() as context:
         context.setattr("edgeseg.labelling.drafts.journal.os.pwrite", full)

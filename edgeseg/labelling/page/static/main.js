@@ -292,6 +292,10 @@ async function beat() {
       (row) => row.state === "waiting" && !answer.waiting.includes(row.frame),
     );
     if (isSettled) await queue.refresh();
+    if (!answer.ordering && !queue.isOrdered) {
+      await queue.refresh(); // its order was made beside
+      if (queue.isOrdered) say("the queue is in the order of what labels are worth now", 4000);
+    }
     if (state.door || wasWaiting) setTimeout(beat, 700);
     if (answer.trouble) say(`finished masks wait: ${answer.trouble}`, 8000);
   } catch (error) {

@@ -21,6 +21,7 @@ export class Queue {
     this.rows = [];
     this.current = null;
     this.source = "footage";
+    this.isOrdered = true;
     $("frames").addEventListener("keydown", (event) => this.#key(event));
   }
 
@@ -34,6 +35,7 @@ export class Queue {
     list.removeAttribute("aria-busy");
     this.rows = content.frames;
     this.needs = content.needs;
+    this.isOrdered = content.is_ordered;
     this.#draw();
   }
 
