@@ -8,7 +8,7 @@ masks/            8-bit PNGs of class ids, 255 = ignore
 runs/<verb>/expN  results of train, distill, infer, ...
 bundles/          published bundles; `current` points at the one in use
 rounds/           adaptation rounds
-labelling/        what a person said about frames, beside the masks
+labelling/        drafts of masks, and what a person said about frames
 cache/            decoded frames; may be deleted at any time
 """
 
