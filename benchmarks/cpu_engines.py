@@ -111,8 +111,8 @@ def _student(name: str, size: tuple[int, int], classes: int) -> Model:
     from edgeseg.export.graph.torch_export import export_network
     from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
     from edgeseg.export.quantization.quantizer import calibrate, quantize
-    from edgeseg.export.student_benchmark import benchmark_images, fit_batch_norms
     from edgeseg.models import build_network
+    from edgeseg.students.speed import benchmark_images, fit_batch_norms
 
     arch, _, encoder = name.partition("/")
     images = benchmark_images(None, size)

@@ -40,7 +40,6 @@ from edgeseg.export.graph.pre_post_processing import Interface
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.quantizer import calibrate, quantize
-from edgeseg.export.student_benchmark import benchmark_images, fit_batch_norms
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.imaging.resize import resize_mask
@@ -50,6 +49,7 @@ from edgeseg.models.student_networks import Student
 from edgeseg.runtime.backends.frame_prediction import fit_of_frame, restore_prediction
 from edgeseg.runtime.backends.onnxruntime_backend import DISABLED_OPTIMIZERS
 from edgeseg.runtime.backends.open_runner import open_runner
+from edgeseg.students.speed import benchmark_images, fit_batch_norms
 
 SHOWN = 0.005  # of the time; nodes that take less are not listed one by one
 ENTROPY = ["temper", "max", "shift", "exp", "sum", "product", "terms_sum", "divide", "log"]

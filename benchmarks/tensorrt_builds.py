@@ -57,12 +57,12 @@ from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
 from edgeseg.export.quantization.activation_statistics import channel_peaks
 from edgeseg.export.quantization.channel_equalization import equalize_channels
 from edgeseg.export.quantization.quantizer import CalibrationResult, calibrate, quantize
-from edgeseg.export.student_benchmark import benchmark_images, fit_batch_norms
 from edgeseg.export.tensorrt.checklist import run_static_checks
 from edgeseg.export.tensorrt.library_check import AskedFiles, ask_libraries
 from edgeseg.models import Network, build_network
 from edgeseg.models.student_networks import STUDENTS, Student
 from edgeseg.models.vit import Size
+from edgeseg.students.speed import benchmark_images, fit_batch_norms
 
 Row = dict[str, Any]  # Any: what JSON holds
 Peaks = dict[str, NDArray[np.float32]]

@@ -24,7 +24,7 @@ from edgeseg.imaging.file_names import is_image
 # What a site holds; of its runs those of `infer` are free to write to.
 SITE_FOLDERS = frozenset({"bundles", "cache", "frames", "masks", "rounds", "runs"})
 SITE_FILES = frozenset({CONFIG_NAME, "frames.jsonl"})
-FREE_RUNS = ("runs", "infer")
+FREE_RUNS = "runs/infer"
 Identity = tuple[int, int]  # device and number of a file or folder
 
 
@@ -52,7 +52,8 @@ def check_outputs(
         outputs: All places that the command writes to, apart from the site's own.
         reads: The files and folders that it reads. Files may be written beside a video that is
             read, but not beside pictures, nor anywhere below a folder that is read.
-        in_site: Folders of a site that may be written to all the same, such as "bundles".
+        in_site: Folders of a site that may be written to all the same, such as "bundles" or
+            "runs/students".
 
     Raises:
         EdgesegError: One is refused; it names the option and the reason.
@@ -174,7 +175,7 @@ def _refuse_own_files(output: Output, in_site: Sequence[str]) -> None:
             continue
         inside = real.relative_to(folder).parts
         is_own = bool(inside) and (inside[0] in SITE_FOLDERS or inside[0] in SITE_FILES)
-        if is_own and inside[0] not in in_site and inside[:2] != FREE_RUNS:
+        if is_own and not {inside[0], "/".join(inside[:2])} & {*in_site, FREE_RUNS}:
             raise _refusal(output, f"belongs to the site {folder}, which keeps its own files there")
 
 

@@ -7,4 +7,4 @@ from edgeseg.lazy import callable_package
 
 callable_package(__name__, "edgeseg.export.exporter", "export")
 
-__all__ = ["evaluation", "exporter", "reporting", "student_benchmark", "tensorrt"]
+__all__ = ["evaluation", "exporter", "reporting", "tensorrt", "untrained_files"]

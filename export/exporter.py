@@ -159,7 +159,7 @@ def _check_target(out: Path) -> None:
         raise ExportError(
             f"{out} exists and is no bundle, so it is not replaced; choose another --output"
         )
-    check_outputs([Output(out, "--output", True)], in_site=("bundles", "rounds"))
+    check_outputs([Output(out, "--output", True)], in_site=("bundles", "rounds", "runs/students"))
     if foreign := sorted(names - {MANIFEST, *FILE_NAMES}):
         raise ExportError(
             f"{out} holds more than a bundle ({', '.join(foreign[:3])}), which would be lost; "

@@ -4,26 +4,13 @@ run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from edgeseg.cli.shared.bundle_options import Backend, BundleArgument, Threads
-from edgeseg.cli.shared.options import ImageSize, Json, Set, merge_overrides
-from edgeseg.json_text import to_json
-
-if TYPE_CHECKING:
-    from edgeseg.bundle import Bundle
-    from edgeseg.bundle.flavours import Backend as BackendName
-    from edgeseg.imaging.array_types import Image
-    from edgeseg.imaging.decoding.depth_range import DepthRange
-    from edgeseg.runtime.backends.base import BackendChoice
-    from edgeseg.runtime.backends.measured_choice import MeasuredFile
-    from edgeseg.runtime.benchmark import FlavourTiming, TimedFile
-
-Figures = dict[str, dict[str, float]]
+from edgeseg.cli.shared.options import Json, Set
 
 Frames = Annotated[
     int | None, typer.Option(min=2, help="Frames timed for each file, 100 if left out.")
@@ -34,18 +21,88 @@ Source = Annotated[
         help="Video, folder or glob to take frames from; the bundle's own frames if left out."
     ),
 ]
+PANEL = "Edge networks to choose from"
 Students = Annotated[
-    bool, typer.Option("--students", help="Time edge networks to choose from instead.")
+    bool,
+    typer.Option(
+        "--students", help="Time edge networks to choose from instead.", rich_help_panel=PANEL
+    ),
 ]
 Student = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="ARCH/ENCODER", help="Time this edge network instead of the usual ones, repeatable."
+        metavar="ARCH/ENCODER",
+        help="Time this edge network, or fast, balanced, accurate, instead of the usual ones, "
+        "repeatable.",
+        rich_help_panel=PANEL,
     ),
 ]
 Classes = Annotated[
     int | None,
-    typer.Option(min=2, max=64, help="Number of classes of the edge networks, outside of a site."),
+    typer.Option(
+        min=2,
+        max=64,
+        help="Number of classes of the edge networks, outside of a site.",
+        rich_help_panel=PANEL,
+    ),
+]
+Sizes = Annotated[
+    str | None,
+    typer.Option(
+        "--sizes",
+        "--imgsz",
+        metavar="N|HxW,...",
+        help="Input sizes to compare, written 192x256,384x512; the site's if left out.",
+        rich_help_panel=PANEL,
+    ),
+]
+Accuracy = Annotated[
+    bool,
+    typer.Option(
+        "--accuracy",
+        help="Distil each of them from the site model, export with INT8, and show which are on "
+        "the frontier of accuracy and time.",
+        rich_help_panel=PANEL,
+    ),
+]
+Teacher = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="The site model's run; the newest train run if left out.",
+        rich_help_panel=PANEL,
+    ),
+]
+TrialSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        min=1,
+        help="Steps of each distillation; the site's if left out.",
+        rich_help_panel=PANEL,
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=10, help="Distillations of each, 1 if left out.", rich_help_panel=PANEL
+    ),
+]
+Start = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ENCODER=FILE",
+        help="Weights that an encoder starts from, repeatable; ImageNet's if left out.",
+        rich_help_panel=PANEL,
+    ),
+]
+ResumeTrials = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the newest trials of --accuracy as they were begun.",
+        rich_help_panel=PANEL,
+    ),
 ]
 
 
@@ -58,16 +115,23 @@ def bench(
     students: Students = False,
     student: Student = None,
     classes: Classes = None,
-    imgsz: ImageSize = None,
+    sizes: Sizes = None,
+    accuracy: Accuracy = False,
+    teacher: Teacher = None,
+    steps: TrialSteps = None,
+    seeds: Seeds = None,
+    start: Start = None,
+    resume: ResumeTrials = False,
     as_json: Json = False,
     set_: Set = None,
 ) -> None:
     """Time all files of a bundle, FP32 and INT8 and others: per stage, end to end, against FP32.
-    On a CPU `--backend auto` takes what was fastest here.
+    On a CPU `--backend auto` takes what was fastest here. A folder stands for all bundles in it.
     """
     if students or student:
-        from edgeseg.cli.bundle.bench_students import bench_students
+        from edgeseg.cli.bundle.bench_students import TrialOptions, bench_students
 
+        trials = TrialOptions(accuracy, teacher, steps, seeds, tuple(start or ()), resume)
         not_for_students = {
             "BUNDLE": bundle,
             "--frames": frames,
@@ -75,226 +139,28 @@ def bench(
             "--backend": backend,
         }
         bench_students(
-            student, classes, imgsz, threads, set_, as_json=as_json, without=not_for_students
+            student,
+            classes,
+            sizes,
+            trials,
+            threads,
+            set_,
+            as_json=as_json,
+            without=not_for_students,
         )
         return
-    for_students = {"--classes": classes, "--imgsz": imgsz}
-    _bench_bundle(
+    for_students = {
+        "--classes": classes,
+        "--sizes": sizes,
+        "--accuracy": accuracy or None,
+        "--teacher": teacher,
+        "--steps": steps,
+        "--seeds": seeds,
+        "--start": start or None,
+        "--resume": resume or None,
+    }
+    from edgeseg.cli.bundle.bench_bundle import bench_bundles
+
+    bench_bundles(
         bundle, frames or 100, source, backend, threads, set_, as_json=as_json, without=for_students
     )
-
-
-def _bench_bundle(
-    bundle: Path | None,
-    frames: int,
-    source: str | None,
-    backend: str | None,
-    threads: int | None,
-    set_: list[str] | None,
-    *,
-    as_json: bool,
-    without: Mapping[str, object],
-) -> None:
-    """Time the files of a bundle in turns and print the table.
-
-    Args:
-        without: Options that go with --students only, by name.
-
-    Raises:
-        ConfigError: One of them was given, or there is no frame to time on.
-    """
-    from edgeseg.bundle.flavours import FLAVOURS, FP32
-    from edgeseg.bundle.golden_frames import read_golden_frames
-    from edgeseg.cli.shared.bundle_options import open_bundle
-    from edgeseg.cli.shared.console import progress_bar, say
-    from edgeseg.cli.shared.terminal_text import shell_word
-    from edgeseg.errors import ConfigError
-    from edgeseg.processor import available_cores
-    from edgeseg.runtime.benchmark import TimedFile, benchmark_bundle, timing_statistics
-
-    for name, value in without.items():
-        if value is not None:
-            raise ConfigError(
-                f"{name} goes with --students; a bundle's own is fixed, so leave it out"
-            )
-    _, opened, config = open_bundle(
-        bundle, merge_overrides("infer", set_, backend=backend, threads=threads)
-    )
-    backends = _backends_to_time(config.infer.backend)
-    chosen_backend = backends[0]
-    threads = config.infer.threads or available_cores()
-    golden = read_golden_frames(opened)
-    if source is not None:
-        images = _read_images(source, frames, opened.manifest.depth_range)
-    elif golden is not None:
-        images = golden.images
-    else:
-        raise ConfigError(
-            f"{opened.path} brings no frames along; name some with --source VIDEO or "
-            "--source FOLDER"
-        )
-    with progress_bar() as bar:
-        timings = benchmark_bundle(
-            opened,
-            images,
-            backends=backends,
-            frames=frames,
-            threads=threads,
-            golden=golden,
-            engine=config.engine,
-            report=bar,
-        )
-    base = timings[TimedFile(chosen_backend, FP32)]
-    figures = {file: timing_statistics(timing, base) for file, timing in timings.items()}
-    choice, choice_note = _keep_choice(opened, threads, frames, backends, timings)
-    if as_json:
-        facts = {
-            "bundle": str(opened.path),
-            "backend": chosen_backend,
-            "threads": threads,
-            "frames": frames,
-            **_as_json(chosen_backend, figures, timings),
-        }
-        for backend in backends[1:]:
-            facts[backend] = _as_json(backend, figures, timings)
-        if choice is not None:
-            facts["auto"] = {"backend": choice.backend, "flavour": choice.flavour}
-        print(to_json(facts))
-    else:
-        _print_table(figures, chosen_backend)
-    skipped = [
-        FLAVOURS[flavour].file
-        for flavour in opened.flavours()
-        if TimedFile(chosen_backend, flavour) not in timings
-    ]
-    notes = [
-        f"{frames} frames each on {' and '.join(backends)}, {threads} threads, one frame after "
-        "another"
-    ]
-    notes += [f"not for {chosen_backend}: {', '.join(skipped)}"] if skipped else []
-    shares = ", ".join(
-        f"{_name(file, chosen_backend)} {timing.agreement:.2f} %"
-        for file, timing in timings.items()
-        if timing.agreement is not None
-    )
-    notes += (
-        [f"pixels of the golden frames as FP32 gave them at export: {shares}"] if shares else []
-    )
-    notes += [choice_note] if choice_note else []
-    notes.append(
-        f"next: edgeseg infer {shell_word(opened.path)} --source ... does decoding, inference and "
-        "writing side by side"
-    )
-    for note in notes:
-        say(note)
-
-
-def _backends_to_time(configured: BackendChoice) -> list[BackendName]:
-    """Return the back ends to time side by side; where "auto" ends on the CPU all that run there.
-
-    Raises:
-        DependencyError: What the back end needs is not installed.
-    """
-    from edgeseg.runtime.backends.open_runner import resolve_backend
-    from edgeseg.runtime.backends.openvino import library
-
-    chosen = resolve_backend(configured)
-    beside = configured == "auto" and chosen == "cpu" and library.is_installed()
-    return [chosen, "openvino"] if beside else [chosen]
-
-
-def _keep_choice(
-    bundle: Bundle,
-    threads: int,
-    frames: int,
-    backends: list[BackendName],
-    timings: Mapping[TimedFile, FlavourTiming],
-) -> tuple[MeasuredFile | None, str]:
-    """Keep what was measured where all engines of the CPU took part.
-
-    Returns:
-        What `--backend auto` takes from now on, and a sentence about it; neither where too little
-        was measured.
-    """
-    from edgeseg.bundle.flavours import FLAVOURS
-    from edgeseg.runtime.backends.measured_choice import LEAST_FRAMES, keep_measurement
-    from edgeseg.runtime.backends.openvino import library
-    from edgeseg.runtime.benchmark import measured_files
-
-    every_engine = backends[0] == "cpu" and (len(backends) > 1 or not library.is_installed())
-    if not every_engine or frames < LEAST_FRAMES:
-        return None, ""
-    measurement, kept = keep_measurement(bundle, threads, measured_files(bundle, timings))
-    best = measurement.fastest()
-    if best is None or not kept:
-        return None, ""
-    wrong = ", ".join(
-        f"{FLAVOURS[file.flavour].file} on {file.backend}"
-        for file in measurement.files
-        if not file.passed
-    )
-    return best, (
-        f"{FLAVOURS[best.flavour].file} on {best.backend} is the fastest here"
-        + (f" of those that passed (not {wrong})" if wrong else "")
-        + f", so --backend auto takes it on {threads} threads"
-    )
-
-
-def _as_json(
-    backend: BackendName,
-    figures: Mapping[TimedFile, Figures],
-    timings: Mapping[TimedFile, FlavourTiming],
-) -> dict[str, Any]:  # Any: JSON
-    """Return the figures of one engine, by flavour and by file."""
-    from edgeseg.bundle import FLAVOURS
-
-    own = [file for file in figures if file.backend == backend]
-    return {
-        "files": {file.flavour: figures[file] for file in own},
-        "agreement": {FLAVOURS[file.flavour].file: timings[file].agreement for file in own},
-    }
-
-
-def _name(file: TimedFile, chosen: BackendName) -> str:
-    """Return the file's name, with its engine where that is not the usual one."""
-    from edgeseg.bundle import FLAVOURS
-
-    name = FLAVOURS[file.flavour].file
-    return name if file.backend == chosen else f"{name} on {file.backend}"
-
-
-def _print_table(figures: Mapping[TimedFile, Figures], chosen: BackendName) -> None:
-    from rich.table import Table
-
-    from edgeseg.cli.shared.console import table_console
-
-    table = Table("file", "stage", "median ms", "p95 ms", "FPS", "against FP32", box=None)
-    for file, stages in figures.items():
-        for index, (stage, row) in enumerate(stages.items()):
-            table.add_row(
-                "" if index else _name(file, chosen),
-                "end to end" if stage == "total" else stage,
-                f"{row['median_ms']:.2f}",
-                f"{row['p95_ms']:.2f}",
-                f"{row['fps']:.1f}",
-                f"{row['ratio']:.2f}x",
-            )
-    table_console(120).print(table)
-
-
-def _read_images(source: str, frames: int, depth: DepthRange | None) -> list[Image]:
-    """Return up to 32 frames of a source to time on.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    from itertools import islice
-    from threading import Event
-
-    from edgeseg.runtime.sources.open_source import open_source
-
-    opened = open_source(source, depth=depth)
-    try:
-        return [frame.image for frame in islice(opened.frames(Event()), min(frames, 32))]
-    finally:
-        opened.close()

@@ -4,19 +4,24 @@ trained.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
-    from edgeseg.export.student_benchmark import StudentSpeed, TrainedStudent
     from edgeseg.models.student_networks import Student
     from edgeseg.site import Site
+    from edgeseg.students.candidates import Size
+    from edgeseg.students.speed import StudentSpeed, TrainedStudent
 
 HEAD = (
     "arch",
     "encoder",
+    "size",
     "M parameters",
     "FP32 ms",
     "INT8 ms",
@@ -26,20 +31,58 @@ HEAD = (
 )
 
 
+@dataclass(frozen=True)
+class TrialOptions:
+    """The options of `--accuracy`.
+
+    Attributes:
+        accuracy: Whether the students are trained, and not only timed.
+        run, steps, seeds, weights, resume: See `bench_trials`.
+    """
+
+    accuracy: bool = False
+    run: Path | None = None
+    steps: int | None = None
+    seeds: int | None = None
+    weights: tuple[str, ...] = ()
+    resume: bool = False
+
+    def refuse_without_accuracy(self) -> None:
+        """Refuse options that only a training reads.
+
+        Raises:
+            ConfigError: One was given.
+        """
+        from edgeseg.errors import ConfigError
+
+        given = {
+            "--teacher": self.run,
+            "--steps": self.steps,
+            "--seeds": self.seeds,
+            "--start": self.weights,
+            "--resume": self.resume,
+        }
+        for option, value in given.items():
+            if value and not self.accuracy:
+                raise ConfigError(f"{option} goes with --accuracy; add it, or leave {option} out")
+
+
 def bench_students(
     names: list[str] | None,
     classes: int | None,
-    imgsz: str | None,
+    sizes: str | None,
+    trials: TrialOptions,
     threads: int | None,
     set_: list[str] | None,
     *,
     as_json: bool,
     without: Mapping[str, object],
 ) -> None:
-    """Time edge networks with random weights in turns and print the table.
+    """Time edge networks with random weights in turns and print the table, or train them as well.
 
     Args:
-        names: ARCH/ENCODER each; the usual ones if left out.
+        names: ARCH/ENCODER, or a student's own name, each; the usual ones if left out.
+        sizes: "192x256", more of them with commas between; the site's if left out.
         without: Options that disagree with this one, by name.
 
     Raises:
@@ -57,11 +100,8 @@ def bench_students(
             raise ConfigError(
                 f"{option} and --students disagree: no bundle is timed; leave one of them out"
             )
-    given = options.merge_overrides(
-        "infer",
-        options.merge_overrides("distill", set_, imgsz=options.parse_size(imgsz)),
-        threads=threads,
-    )
+    trials.refuse_without_accuracy()
+    given = options.merge_overrides("infer", set_, threads=threads)
     site = find_site(given)
     if site is not None and classes is not None:
         raise ConfigError(
@@ -77,29 +117,45 @@ def bench_students(
     ]
     config = site_configuration(site, nameless, given)
     number_of_classes = len(config.classes)
-    height, width = config.distill.imgsz
     threads = config.infer.threads or available_cores()
     chosen_students = _students(names)
+    chosen_sizes = _sizes(sizes) or [config.distill.imgsz]
+    if trials.accuracy:
+        if site is None:
+            raise ConfigError("--accuracy trains on a site's frames; go into a site")
+        from edgeseg.cli.bundle.bench_trials import bench_trials
+
+        bench_trials(
+            site,
+            chosen_students,
+            chosen_sizes,
+            run=trials.run,
+            steps=trials.steps,
+            seeds=trials.seeds,
+            weights=trials.weights,
+            resume=trials.resume,
+            threads=threads,
+            as_json=as_json,
+        )
+        return
 
     from edgeseg.cli.shared.console import progress_bar
-    from edgeseg.export.student_benchmark import (
-        benchmark_images,
-        benchmark_students,
-        newest_trained_run,
-    )
+    from edgeseg.students.speed import benchmark_images, benchmark_students, newest_trained_run
 
+    speeds: list[StudentSpeed] = []
     with progress_bar() as bar:
-        images = benchmark_images(site, (height, width))
-        speeds = benchmark_students(
-            chosen_students, number_of_classes, images, threads=threads, report=bar
-        )
+        for size in chosen_sizes:
+            images = benchmark_images(site, size)
+            speeds += benchmark_students(
+                chosen_students, number_of_classes, images, threads=threads, report=bar
+            )
     trainings = {
         speed.student: newest_trained_run(site, speed.student) if site else None for speed in speeds
     }
     if as_json:
         facts = {
-            "height": height,
-            "width": width,
+            "height": chosen_sizes[0][0],
+            "width": chosen_sizes[0][1],
             "classes": number_of_classes,
             "threads": threads,
             "students": [_row(speed, trainings[speed.student]) for speed in speeds],
@@ -107,30 +163,41 @@ def bench_students(
         print(to_json(facts))
     else:
         _print_table(speeds, trainings)
-    what = f"{width}x{height}, {number_of_classes} classes, {threads} threads"
+    shown = " and ".join(f"{width}x{height}" for height, width in chosen_sizes)
+    what = f"{shown}, {number_of_classes} classes, {threads} threads"
     _print_notes(speeds, trainings, site, what)
 
 
 def _students(names: list[str] | None) -> tuple[Student, ...]:
-    from edgeseg.errors import ConfigError
-    from edgeseg.models.student_networks import STUDENTS, Student
+    from edgeseg.models.student_networks import STUDENTS
+    from edgeseg.students.candidates import parse_student
 
-    students = []
-    for name in names or ["/".join(student) for student in STUDENTS]:
-        arch, slash, encoder = name.partition("/")
-        if not (arch and slash and encoder):
-            raise ConfigError(
-                f"--student {name!r} is not ARCH/ENCODER; write it like --student "
-                "lraspp/mobilenetv2_100"
-            )
-        students.append(Student(arch, encoder))
-    return tuple(dict.fromkeys(students))
+    return tuple(dict.fromkeys(parse_student(name) for name in names)) if names else STUDENTS
+
+
+def _sizes(text: str | None) -> list[Size]:
+    """Return the sizes of "192x256,384x512".
+
+    Raises:
+        ConfigError: One is no size, or no network takes it.
+    """
+    from edgeseg.cli.shared.options import parse_size
+    from edgeseg.config import DistillConfig, validate_config
+
+    parts = text.split(",") if text else []
+    values = [json.loads(parse_size(part.strip()) or "") for part in parts]
+    return [
+        validate_config(DistillConfig, {"imgsz": value}, "the command line").imgsz
+        for value in values
+    ]
 
 
 def _row(speed: StudentSpeed, run: TrainedStudent | None) -> dict[str, Any]:  # Any: JSON
     return {
         "arch": speed.student.arch,
         "encoder": speed.student.encoder,
+        "height": speed.size[0],
+        "width": speed.size[1],
         "parameters": speed.parameters,
         "fp32_ms": speed.fp32,
         "int8_ms": speed.int8,
@@ -151,13 +218,14 @@ def _print_table(
     from edgeseg.cli.shared.console import table_console
 
     table = Table(*HEAD, box=None)
-    for column in table.columns[2:]:
+    for column in table.columns[3:]:
         column.justify = "right"
     for speed in sorted(speeds, key=lambda speed: speed.int8):
         run = trainings[speed.student]
         miou = f"{run.miou:.1f} ({run.run.parent.name}/{run.run.name})" if run else "-"
         table.add_row(
             *speed.student,
+            f"{speed.size[0]}x{speed.size[1]}",
             f"{speed.parameters / 1e6:.2f}",
             f"{speed.fp32:.1f}",
             f"{speed.int8:.1f}",

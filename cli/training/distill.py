@@ -12,10 +12,36 @@ from edgeseg.cli.shared import options
 Run = Annotated[
     Path | None, typer.Argument(help="The site model's run; the newest train run if left out.")
 ]
+Student = Annotated[str | None, typer.Option(help="{distill.student}")]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="15ms|30fps[@FILE]",
+        help="Take the most accurate student whose INT8 file keeps this time a frame on this "
+        "machine, or on the device where FILE is what `edgeseg bench BUNDLES --json` printed.",
+    ),
+]
+
+
+def named_settings(student: str) -> dict[str, object]:
+    """Return what a student's name stands for."""
+    from edgeseg.config import named_students
+
+    return {"student": student} | dict(named_students.NAMED_STUDENTS.get(student, {}))
+
+
+def _refuse_beside_budget(student: str | None, encoder: str | None, *, resume: bool) -> None:
+    from edgeseg.errors import ConfigError
+
+    for option, given in (("--student", student), ("--encoder", encoder), ("--resume", resume)):
+        if given:
+            raise ConfigError(f"--budget and {option} disagree; leave one of them out")
 
 
 def distill(
     run: Run = None,
+    student: Student = None,
+    budget: Budget = None,
     encoder: options.Encoder = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
@@ -33,6 +59,7 @@ def distill(
 ) -> None:
     """Distil the site model into the small edge model that ships."""
     flags = options.training_flags(
+        student=student,
         encoder=encoder,
         imgsz=imgsz,
         steps=steps,
@@ -44,7 +71,15 @@ def distill(
         weights=weights,
         seed=seed,
     )
+    given = {key: value for key, value in flags.items() if value is not None}
+    # On the command line a network replaces the one that edgeseg.toml has, by name or by its parts.
+    flags = (named_settings(student) if student else {"student": '""'} if encoder else {}) | given
     site, overrides = options.open_site("distill", set_, flags)
+    if budget is not None:
+        _refuse_beside_budget(student, encoder, resume=resume)
+        from edgeseg.cli.training.student_budget import settings_within
+
+        site, overrides = options.open_site("distill", set_, flags | settings_within(site, budget))
     teacher = run if resume else run or site.newest_finished_run("train")
     out, config = options.open_run(site, site.config.distill, "distill", overrides, resume=resume)
 

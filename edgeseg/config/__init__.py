@@ -50,6 +50,7 @@ __all__ = [
     "load_config",
     "load_saved_config",
     "method_catalogue",
+    "named_students",
     "parse_setting",
     "reference",
     "saved_differences",

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from edgeseg.config.method_catalogue import CATALOGUE, METHOD_KEYS, PLUGINS, keys_read
 from edgeseg.config.method_settings import AELConfig, FPLConfig, U2PLConfig
+from edgeseg.config.named_students import StudentName, fill_in
 from edgeseg.config.section import Section, Size, Unit, one_of
 
 METHOD_NAMES = tuple(CATALOGUE)
@@ -285,6 +286,12 @@ class TrainConfig(LoopConfig):
 class DistillConfig(LoopConfig):
     """The training of the edge model, which learns from the site model."""
 
+    student: Literal["", StudentName] = Field(
+        "",
+        description="Edge network by name: fast, balanced or accurate stand for an arch and an "
+        "encoder, and the weights and rate that suit them; docs/students.md has their figures. "
+        "Empty takes arch and encoder as they are.",
+    )
     steps: Steps = 3000
     encoder_lr: EncoderRate = 4e-4
     decoder_lr: DecoderRate = 2e-3
@@ -298,3 +305,8 @@ class DistillConfig(LoopConfig):
     kl_weight: float = Field(
         1.0, ge=0, description="Weight of imitating the site model beside learning from the labels."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_student(cls, values: Any) -> Any:  # Any: still unvalidated input
+        return fill_in(values) if isinstance(values, dict) else values

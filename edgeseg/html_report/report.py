@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from edgeseg.atomic_files import write_atomic
+from edgeseg.html_report.scatter_chart import Point, scatter_chart
 from edgeseg.html_report.style import COLORS, STYLE
 from edgeseg.html_report.svg_charts import (
     Series,
@@ -103,6 +104,11 @@ class HtmlReport:
         if shown:
             self.legend([(line.name, legend_background(n)) for n, line in enumerate(shown)])
             self._parts.append(line_chart(shown, x_label, y_label))
+
+    def scatter(self, points: Sequence[Point], x_label: str, y_label: str) -> None:
+        """Named points over two axes, those on a frontier joined."""
+        if points:
+            self._parts.append(scatter_chart(points, x_label, y_label))
 
     def bars(
         self,

@@ -71,11 +71,11 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str) -> str:
             height - top - bottom
         )
 
-    parts = [_rule(left, place(0, tick)[1], width - right, f"{tick:g}") for tick in y_ticks]
-    parts += [_label(place(tick, 0)[0], height - bottom + 16, f"{tick:g}") for tick in x_ticks]
-    parts.append(_label(width / 2, height - 4, x_label))
+    parts = [svg_rule(left, place(0, tick)[1], width - right, f"{tick:g}") for tick in y_ticks]
+    parts += [svg_label(place(tick, 0)[0], height - bottom + 16, f"{tick:g}") for tick in x_ticks]
+    parts.append(svg_label(width / 2, height - 4, x_label))
     parts.append(
-        f'<g transform="translate(12 {height / 2}) rotate(-90)">{_label(0, 0, y_label)}</g>'
+        f'<g transform="translate(12 {height / 2}) rotate(-90)">{svg_label(0, 0, y_label)}</g>'
     )
     for number, line in enumerate(series):
         if line.band:
@@ -103,7 +103,7 @@ def line_chart(series: Sequence[Series], x_label: str, y_label: str) -> str:
             parts.append(
                 f'<circle cx="{px:.1f}" cy="{py:.1f}" r="3.2" fill="{color}">{title}</circle>'
             )
-    return _svg(width, height, y_label, parts)
+    return svg_picture(width, height, y_label, parts)
 
 
 def legend_background(number: int) -> str:
@@ -125,12 +125,14 @@ def bar_chart(
         0, max((value for row in values for value in row if value is not None), default=1.0)
     )
     scale = (height - bottom - top) / ticks[-1]
-    parts = [_rule(left, height - bottom - tick * scale, width - 8, f"{tick:g}") for tick in ticks]
+    parts = [
+        svg_rule(left, height - bottom - tick * scale, width - 8, f"{tick:g}") for tick in ticks
+    ]
     room = (width - left - 8) / max(1, len(groups))
     bar = min(46.0, room * 0.8 / max(1, len(names)))
     for g, group in enumerate(groups):
         middle = left + room * (g + 0.5)
-        parts.append(_label(middle, height - 8, group))
+        parts.append(svg_label(middle, height - 8, group))
         for n, value in enumerate(values[g]):
             if value is None:
                 continue
@@ -140,20 +142,23 @@ def bar_chart(
             words = escape_text(f"{group}, {names[n]}: {value:.1f} {unit}")
             color = COLORS[n % len(COLORS)]
             parts.append(f'<rect {box} rx="2" fill="{color}"><title>{words}</title></rect>')
-            parts.append(_label(x + bar / 2, y - 4, f"{value:.1f}", "value"))
-    return _svg(width, height, unit, parts)
+            parts.append(svg_label(x + bar / 2, y - 4, f"{value:.1f}", "value"))
+    return svg_picture(width, height, unit, parts)
 
 
-def _svg(width: int, height: int, label: str, parts: Sequence[str]) -> str:
+def svg_picture(width: int, height: int, label: str, parts: Sequence[str]) -> str:
+    """Return parts as one SVG; `label` is read out by screen readers."""
     size = f'viewBox="0 0 {width} {height}" width="{width}"'
     return f'<svg {size} role="img" aria-label="{escape_text(label)}">{"".join(parts)}</svg>'
 
 
-def _label(x: float, y: float, text: str, kind: str = "axis") -> str:
+def svg_label(x: float, y: float, text: str, kind: str = "axis") -> str:
+    """Return a text around x."""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="middle"'
     return f'<text class="{kind}" {place}>{escape_text(text)}</text>'
 
 
-def _rule(left: float, y: float, right: float, label: str) -> str:
+def svg_rule(left: float, y: float, right: float, label: str) -> str:
+    """Return a level line with a label at its left end."""
     line = f'<line class="rule" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>'
     return f'{line}<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>'

@@ -38,3 +38,12 @@ STUDENTS = (
     Student("edgenet", "edgenet_050"),
     Student("ddrnet", "ddrnet_075"),
 )
+
+# From the least to the most accurate after distillation on CamVid (benchmarks/RESULTS.md), those
+# only that nothing beats in accuracy and INT8 time at once.
+RANKED = (
+    Student("edgenet", "edgenet_050"),
+    Student("edgenet", "edgenet_100"),
+    Student("lightfpn", "mobilenetv2_100"),
+    Student("deeplabv3plus", "mobilenetv2_100"),
+)

@@ -47,7 +47,7 @@ class Latency:
 
 def compare_latency(
     graphs: Mapping[Name, bytes],
-    image: NDArray[np.uint8],
+    image: NDArray[np.uint8] | Mapping[Name, NDArray[np.uint8]],
     threads: int,
     seed: int,
     report: ProgressReporter,
@@ -58,22 +58,24 @@ def compare_latency(
 
     Args:
         graphs: ONNX files by name.
-        image: (H, W, 3) uint8.
+        image: (H, W, 3) uint8; one for each graph by name where their sizes differ.
         threads: 0 for as many as there are cores.
         seed: Of the order.
         report: Advances by one for each round.
     """
     sessions = {name: open_session(data, threads) for name, data in graphs.items()}
-    feed, random = {"image": image[None]}, np.random.default_rng(seed)
+    images = image if isinstance(image, Mapping) else dict.fromkeys(graphs, image)
+    feeds = {name: {"image": images[name][None]} for name in graphs}
+    random = np.random.default_rng(seed)
     milliseconds: dict[Name, list[float]] = {name: [] for name in graphs}
     begin = time.perf_counter()
     for number in range(MAX_ROUNDS):
         if number >= MIN_ROUNDS and time.perf_counter() - begin > MAX_SECONDS:
             break
         for name in random.permutation(list(graphs)):
-            sessions[name].run(None, feed)
+            sessions[name].run(None, feeds[name])
             start = time.perf_counter()
-            sessions[name].run(None, feed)
+            sessions[name].run(None, feeds[name])
             milliseconds[name].append(1000 * (time.perf_counter() - start))
         report.advance()
     return {

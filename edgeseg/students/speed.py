@@ -11,29 +11,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from edgeseg.bundle.flavours import INT8_CPU
 from edgeseg.calibration.frame_selection import calibration_candidates, select_frames
 from edgeseg.errors import TrainError
 from edgeseg.export.evaluation.latency import compare_latency
 from edgeseg.export.evaluation.site_frames import CalibrationImages
-from edgeseg.export.graph.lowering import lower
-from edgeseg.export.graph.naming import canonicalize_names
-from edgeseg.export.graph.pre_post_processing import Interface, wrap_network
-from edgeseg.export.graph.torch_export import export_network
-from edgeseg.export.onnxruntime_cpu.kernel_report import (
-    KernelReport,
-    float_convolutions,
-    inspect_kernels,
-    integer_convolutions,
-)
-from edgeseg.export.onnxruntime_cpu.normalization_folding import fold_std
-from edgeseg.export.quantization.quantizer import calibrate, quantize
+from edgeseg.export.untrained_files import write_untrained_files
 from edgeseg.imaging.array_types import Image
 from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import read_card
@@ -51,6 +38,7 @@ class StudentSpeed:
 
     Attributes:
         student: The network.
+        size: (height, width) of its input in pixels.
         parameters: The number of parameters as it ships, parallel branches merged.
         fp32: Milliseconds a frame of the float file, the fastest run.
         int8: Milliseconds a frame of the INT8 file, the fastest run.
@@ -61,6 +49,7 @@ class StudentSpeed:
     """
 
     student: Student
+    size: tuple[int, int]
     parameters: int
     fp32: float
     int8: float
@@ -116,9 +105,7 @@ def benchmark_students(
     for student, network in zip(students, networks):
         report.start(f"writing {student.arch} with {student.encoder}", None)
         fit_batch_norms(network, images)
-        mean, std = network.normalization
-        interface = Interface(height=height, width=width, classes=classes, mean=mean, std=std)
-        files.append(_write_files(network, interface, images, threads))
+        files.append(write_untrained_files(network, classes, images, threads))
     report.start("timing, all in one race", None)
     graphs: dict[str, bytes] = {}
     for student, student_files in zip(students, files):
@@ -133,45 +120,17 @@ def benchmark_students(
         speeds.append(
             StudentSpeed(
                 student=student,
+                size=(height, width),
                 parameters=student_files.parameters,
                 fp32=round(fp32.minimum, 3),
                 int8=round(int8.minimum, 3),
                 speedup=round(fp32.ratio(int8), 3),
-                quantized=student_files.kernels.quantized,
+                quantized=student_files.quantized,
                 convolutions=student_files.convolutions,
-                conversions=student_files.kernels.conversions,
+                conversions=student_files.conversions,
             )
         )
     return speeds
-
-
-class _StudentFiles(NamedTuple):
-    """The files of one student, and what is counted in them."""
-
-    fp32: bytes
-    int8: bytes
-    parameters: int
-    convolutions: int
-    kernels: KernelReport
-
-
-def _write_files(
-    network: Network, interface: Interface, images: Sequence[Image], threads: int
-) -> _StudentFiles:
-    """Export a network as the float file and as the INT8 file for CPUs."""
-    merged = network.eval().reparameterized()
-    exported = export_network(merged, interface.height, interface.width)
-    graph, interface = fold_std(canonicalize_names(lower(exported)), interface)
-    calibrated = calibrate(graph, interface, images, threads=threads)
-    model = quantize(calibrated, interface, INT8_CPU)
-    int8 = model.SerializeToString()
-    return _StudentFiles(
-        fp32=wrap_network(graph, interface).SerializeToString(),
-        int8=int8,
-        parameters=sum(parameter.numel() for parameter in merged.parameters()),
-        convolutions=integer_convolutions(model) + len(float_convolutions(model)),
-        kernels=inspect_kernels(int8),
-    )
 
 
 @torch.no_grad()

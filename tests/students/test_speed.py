@@ -11,14 +11,10 @@ from typer.testing import CliRunner, Result
 from edgeseg.cli.app import app
 from edgeseg.config import ClassSpec
 from edgeseg.errors import TrainError
-from edgeseg.export.student_benchmark import (
-    benchmark_images,
-    benchmark_students,
-    newest_trained_run,
-)
 from edgeseg.models.model_files import ModelCard, save_card
 from edgeseg.models.student_networks import Student
 from edgeseg.site import Site
+from edgeseg.students.speed import benchmark_images, benchmark_students, newest_trained_run
 from tests.helpers.exporting import make_site
 
 LRASPP = Student("lraspp", "mobilenetv2_035")
