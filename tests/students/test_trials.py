@@ -40,14 +40,7 @@ def test_trials_make_a_table_a_plot_and_bundles(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(site.root)
-    options: list[object] = [
-        "--teacher",
-        "runs/distill/exp1",
-        "--steps",
-        2,
-        "--sizes",
-        "64x96",
-    ]
+    options: list[object] = ["--teacher", "runs/distill/exp1", "--steps", 2, "--sizes", "64x96"]
     options += ["--student", "stdc/stdc1_025", "--student", f"lraspp/{ENCODER}"]
     options += ["--start", f"{ENCODER}=lost.safetensors"]
     done = bench(*options)
