@@ -1,9 +1,9 @@
 """The door of the site for finished masks: the one of `edgeseg add labels`.
 
 A finished mask is first written into `labelling/finished/`, and is safe from then on. A thread
-hands it to `edgeseg.data.ingest.add_labels`, which checks it and chooses its split as for any other mask,
-and deletes it when the site has it. Where another process adds to the site, or the disk is full,
-it waits and tries again; what a kill left is handed over at the next start.
+hands it to `edgeseg.data.ingest.add_labels`, which checks it and chooses its split as for any other
+mask, and deletes it when the site has it. Where another process adds to the site, or the disk is
+full, it waits and tries again; what a kill left is handed over at the next start.
 """
 
 from __future__ import annotations

@@ -14,15 +14,20 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.opencv import cv2
 
-MOST_SIDE = 1280  # pixels of the longer side that edges are sought at
+REACH = 160  # pixels around the first pixel that ways are sought in
+MARGIN = 48  # pixels around the other one
 Point = tuple[int, int]  # x, y
 
 
 class EdgeScissors:
-    """The edges of one frame, and the ways from the last pixel that was asked for."""
+    """The edges of one frame, and the ways from the last pixel that was asked for.
+
+    OpenCV finds the ways from a pixel to all others, half a second for a frame of 1280x720; so it
+    gets no more of the frame than a window around both pixels.
+    """
 
     def __init__(self, rgb: Image) -> None:
-        """Find the edges of a frame.
+        """Keep a frame.
 
         Args:
             rgb: (H, W, 3) uint8.
@@ -30,14 +35,10 @@ class EdgeScissors:
         Raises:
             DataError: This OpenCV has no scissors.
         """
-        height, width = rgb.shape[:2]
-        self._size = width, height
-        self._scale = min(1.0, MOST_SIDE / max(width, height))
-        small = cv2.resize(rgb, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
-        self._limit = small.shape[1] - 1, small.shape[0] - 1
+        self._rgb = rgb
         self._tool = _make_tool()
-        self._tool.applyImage(small)
-        self._start: Point | None = None
+        self._start: Point = (-1, -1)
+        self._window = (0, 0, 0, 0)  # left, top, right, bottom of the ways that are known
         self._lock = threading.Lock()
 
     def contour(self, start: Point, end: Point) -> list[Point]:
@@ -46,21 +47,29 @@ class EdgeScissors:
         Raises:
             DataError: One of them lies outside of the frame.
         """
-        width, height = self._size
+        height, width = self._rgb.shape[:2]
         for x, y in (start, end):
             if not (0 <= x < width and 0 <= y < height):
                 raise DataError(f"pixel {x}, {y} is outside of the {width}x{height} frame")
         with self._lock:
-            if start != self._start:
-                self._tool.buildMap(self._scaled(start))
-                self._start = start
-            points = self._tool.getContour(self._scaled(end)).reshape(-1, 2)
-        pixels = np.round(points / self._scale).astype(int).tolist()
-        return [start, *((x, y) for x, y in pixels[1:-1]), end]
+            self._find_ways(start, end)
+            left, top = self._window[:2]
+            points = self._tool.getContour((end[0] - left, end[1] - top)).reshape(-1, 2)
+        return [(int(x) + left, int(y) + top) for x, y in points]
 
-    def _scaled(self, point: Point) -> Point:
-        x, y = (min(int(value * self._scale), most) for value, most in zip(point, self._limit))
-        return x, y
+    def _find_ways(self, start: Point, end: Point) -> None:
+        """Find the ways from `start` in a window that holds `end`, unless they are known."""
+        left, top, right, bottom = self._window
+        if start == self._start and left <= end[0] < right and top <= end[1] < bottom:
+            return
+        height, width = self._rgb.shape[:2]
+        left = max(0, min(start[0] - REACH, end[0] - MARGIN))
+        top = max(0, min(start[1] - REACH, end[1] - MARGIN))
+        right = min(width, max(start[0] + REACH, end[0] + MARGIN))
+        bottom = min(height, max(start[1] + REACH, end[1] + MARGIN))
+        self._tool.applyImage(np.ascontiguousarray(self._rgb[top:bottom, left:right]))
+        self._tool.buildMap((start[0] - left, start[1] - top))
+        self._start, self._window = start, (left, top, right, bottom)
 
 
 def _make_tool() -> Any:  # Any: OpenCV's types lack it

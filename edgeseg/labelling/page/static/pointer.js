@@ -10,6 +10,7 @@ export function listenToPointers(stage, editor) {
   const place = (event) => editor.view.toFrame(event.clientX, event.clientY);
 
   stage.addEventListener("pointerdown", (event) => {
+    if (event.target.closest(".notice, .empty")) return; // these have buttons of their own
     stage.focus({ preventScroll: true });
     if (event.pointerType === "pen") isPenSeen = true;
     stage.setPointerCapture(event.pointerId);

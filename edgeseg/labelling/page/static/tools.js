@@ -208,12 +208,9 @@ class Scissors extends Polygon {
     super.enter();
     this.sides = [];
     this.wanted = null;
-    const { mask } = this.editor;
-    const middle = [mask.width >> 1, mask.height >> 1];
-    this.#ask(middle, middle); // the server looks for edges meanwhile
   }
 
-  async down(x, y) {
+  down(x, y) {
     const corner = this.#inside(x, y);
     const first = this.points[0];
     const near = 8 / this.editor.view.scale;
@@ -221,27 +218,20 @@ class Scissors extends Polygon {
     if (last && last[0] === corner[0] && last[1] === corner[1]) return this.close();
     if (this.points.length > 1 && Math.hypot(first[0] - x, first[1] - y) < near) return this.close();
     this.points.push(corner);
-    if (last) {
-      const number = this.points.length;
-      const side = (await this.#ask(last, corner)) ?? [last, corner];
-      if (this.points.length !== number) return; // taken back meanwhile
-      this.sides.push(side);
-    }
     this.ahead = [];
+    if (last) this.#follow(last, corner, this.sides);
     this.#show();
   }
 
   async hover(x, y) {
-    const last = this.points.at(-1);
-    if (!last) return;
+    if (!this.points.length) return;
     this.wanted = this.#inside(x, y);
     if (this.isAsking) return; // the newest place is asked for when the answer is there
     this.isAsking = true;
-    while (this.wanted) {
+    while (this.wanted && this.points.length) {
       const to = this.wanted;
       this.wanted = null;
       const from = this.points.at(-1);
-      if (!from) break;
       const way = await this.#ask(from, to);
       if (way && this.points.at(-1) === from) {
         this.ahead = way;
@@ -261,12 +251,15 @@ class Scissors extends Polygon {
 
   close() {
     if (this.points.length < 2) return false;
-    const [from, to] = [this.points.at(-1), this.points[0]];
-    this.#ask(from, to).then((way) => {
-      const around = [...this.sides.flat(), ...(way ?? [])];
+    const sides = [...this.sides];
+    const last = this.#follow(this.points.at(-1), this.points[0], sides);
+    this.cancel();
+    const { frame, mask } = this.editor;
+    Promise.all([...sides.map((side) => side.known), last]).then(() => {
+      if (this.editor.frame !== frame || mask.before) return;
       // The middles of the pixels on the way are the corners of the shape.
-      if (around.length > 2) this.fill(around.map(([x, y]) => [x + 0.5, y + 0.5]));
-      this.cancel();
+      const around = sides.flatMap((side) => side.points).map(([x, y]) => [x + 0.5, y + 0.5]);
+      if (around.length > 2) this.fill(around);
     });
     return true;
   }
@@ -278,8 +271,20 @@ class Scissors extends Polygon {
     return super.cancel();
   }
 
+  #follow(from, to, sides) {
+    // A side is straight until the server has found its edge.
+    const side = { points: [from, to] };
+    sides.push(side);
+    side.known = this.#ask(from, to).then((way) => {
+      if (way) side.points = way;
+      if (this.sides.includes(side)) this.#show();
+    });
+    return side.known;
+  }
+
   #show() {
-    const middles = [...this.sides.flat(), ...this.ahead].map(([x, y]) => [x + 0.5, y + 0.5]);
+    const way = [...this.sides.flatMap((side) => side.points), ...this.ahead];
+    const middles = way.map(([x, y]) => [x + 0.5, y + 0.5]);
     const corners = this.points.map(([x, y]) => [x + 0.5, y + 0.5]);
     this.editor.showPath(middles.length ? middles : corners, null, corners);
   }
