@@ -13,13 +13,13 @@ import numpy as np
 
 from benchmarks.race.entries import Plan, forms_of, run_peer
 from benchmarks.race.forms import EDGESEG, OWN_FLAVOURS, Form
-from benchmarks.race.line_reporter import LineReporter
 from benchmarks.race.peer_data import frame_pairs
 from benchmarks.race.results import Json
 from benchmarks.race.speed import RaceError
 from benchmarks.sites import DATA_SETS
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.metrics import Counts, confusion_matrix, iou, miou_interval
+from edgeseg.progress import LineReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.bundle_evaluation import evaluate_runner
 

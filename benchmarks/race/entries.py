@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.race.forms import Form, own_forms, peer_forms
-from benchmarks.race.line_reporter import LineReporter
 from benchmarks.race.peer_data import convert_data_set, count_frames, mirror_frames
 from benchmarks.race.results import Json
 from benchmarks.race.speed import RaceError, environment
 from benchmarks.sites import DATA_SETS, SITES, make_site
 from edgeseg.config import DistillConfig, TrainConfig, validate_config
 from edgeseg.data.ingest.add_footage import add_footage
+from edgeseg.progress import LineReporter
 from edgeseg.site import Site
 
 PEER_JOBS = Path(__file__).with_name("peer_jobs.py")

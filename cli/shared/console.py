@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.text import Text
 
 from edgeseg.cli.shared.terminal_text import terminal_line, terminal_text
+from edgeseg.progress import LineReporter, ProgressReporter
 
 
 class PlainConsole(Console):
@@ -59,8 +60,6 @@ class RichReporter:
     def start(self, title: str, total: int | None) -> None:
         self.stop()
         self._task = self._progress.add_task(terminal_line(title), total=total, note="")
-        if not console.is_terminal:
-            say(f"{title} ...")
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         if self._task is not None:
@@ -85,8 +84,11 @@ def table_console(width: int | None = None, *, highlight: bool = True) -> PlainC
 
 
 @contextmanager
-def progress_bar() -> Iterator[RichReporter]:
-    """Show progress for the length of a `with` block."""
+def progress_bar() -> Iterator[ProgressReporter]:
+    """Show progress for the length of a `with` block: a bar, or lines without a terminal."""
+    if not console.is_terminal:
+        yield LineReporter(say)
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -95,5 +97,5 @@ def progress_bar() -> Iterator[RichReporter]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+    with Progress(*columns, console=console) as progress:
         yield RichReporter(progress)

@@ -22,7 +22,7 @@ from edgeseg.methods import Method
 from edgeseg.metrics import Counts, miou
 from edgeseg.models import Network
 from edgeseg.models.model_files import save_weights
-from edgeseg.progress import ProgressReporter
+from edgeseg.progress import ProgressReporter, format_duration
 from edgeseg.training.devices import Devices
 from edgeseg.training.optimizer import clip_gradients, require_finite, set_learning_rate
 from edgeseg.training.run_folder import RunFolder, RunResult
@@ -30,6 +30,9 @@ from edgeseg.training.shipped_weights import choose_shipped, run_notes
 from edgeseg.training.step_batches import StepBatches
 from edgeseg.training.training_checkpoint import TrainingState
 from edgeseg.training.validation import Validation
+
+TIMED_STEPS = 10
+WORTH_TELLING = 120.0  # seconds that are left
 
 
 @dataclass(kw_only=True)
@@ -65,6 +68,8 @@ class Trainer:
     _fabric_optimizer: Any = field(init=False)
     _trained: list[nn.Parameter] = field(init=False)
     _start: float = field(init=False)
+    _loss: float = field(init=False, default=math.nan)
+    _pace: StepPace = field(init=False)
     _final_counts: dict[str, Counts] = field(init=False, default_factory=dict)
 
     def run(self) -> RunResult:
@@ -79,7 +84,8 @@ class Trainer:
                 self.save_snapshot()
             if steps_done % self.config.checkpoint_every == 0 and not is_last:
                 self.save()
-            self.report.advance(1, self._latest_miou())
+            self.report.advance(1, self._figures_now())
+            self._tell_duration()
         return self.finish()
 
     def prepare(self) -> None:
@@ -100,6 +106,7 @@ class Trainer:
         self.report.advance(self.state.step - self.steps.first)
         self.method.train()
         self._start = time.monotonic() - self.state.seconds
+        self._pace = StepPace(self.state.step)
 
     def train_step(self, step: int) -> None:
         """Make one optimizer step, then move the teacher's average.
@@ -119,6 +126,7 @@ class Trainer:
                 with self.devices.autocast():
                     result = self._fabric_method(labelled, unlabelled, progress)
                 self.devices.fabric.backward(result.loss / len(batch.parts))
+            self._loss = float(result.loss.detach())
             self.state.add_logs(result.logs)
         norm = clip_gradients(self._trained)
         require_finite(norm, result.loss.detach(), step, batch.frames)
@@ -203,8 +211,35 @@ class Trainer:
     def _read_clock(self) -> None:
         self.state.seconds = time.monotonic() - self._start
 
-    def _latest_miou(self) -> str:
-        return f"mIoU {self.state.rows[-1]['miou_ema']:.1f}" if self.state.rows else ""
+    def _figures_now(self) -> str:
+        """Return the figures worth seeing in the bar: loss of the last part, latest mIoU."""
+        loss = f"loss {self._loss:.3f}"
+        return f"{loss}, mIoU {self.state.rows[-1]['miou_ema']:.1f}" if self.state.rows else loss
+
+    def _tell_duration(self) -> None:
+        """Say after some steps how long the rest takes, where that is worth a sentence."""
+        each = self._pace.seconds_a_step(self.state.step)
+        left = self.steps.last - self.state.step
+        if each is not None and each * left > WORTH_TELLING:
+            self.report.say(
+                f"{left} steps more at {each:.2f} s take about {format_duration(each * left)}, "
+                "evaluations apart; Ctrl-C is safe, `--resume` goes on from the last checkpoint"
+            )
+
+
+class StepPace:
+    """Times the steps after the first one, which is slower than all others."""
+
+    def __init__(self, step: int) -> None:
+        """Begin at `step`, the number of steps done before."""
+        self._first, self._last = step + 1, step + 1 + TIMED_STEPS
+        self._began = 0.0
+
+    def seconds_a_step(self, step: int) -> float | None:
+        """Return the mean when enough steps were timed, once; None before and afterwards."""
+        if step == self._first:
+            self._began = time.monotonic()
+        return (time.monotonic() - self._began) / TIMED_STEPS if step == self._last else None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def test_sentences_show_names(name: str, capsys: pytest.CaptureFixture[str]) -> 
         bar.advance(1, name)
         bar.say(name)
     shown = NAMES[name]
-    assert capsys.readouterr().err.splitlines() == [f"saved to {shown}", f"{shown} ...", shown]
+    assert capsys.readouterr().err.splitlines() == [f"saved to {shown}", f"{shown}: 3 to do", shown]
 
 
 def test_a_bar_on_a_terminal_shows_names(monkeypatch: pytest.MonkeyPatch) -> None:

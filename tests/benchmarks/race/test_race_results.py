@@ -12,7 +12,6 @@ import pytest
 from benchmarks import peer_race
 from benchmarks.race.accuracy import count_masks, summarize
 from benchmarks.race.entries import Plan, own_budget, run_peer
-from benchmarks.race.line_reporter import LineReporter
 from benchmarks.race.peer_data import convert_data_set, convert_mask
 from benchmarks.race.peer_jobs import schedule
 from benchmarks.race.results import Results
@@ -171,18 +170,3 @@ def test_budgets_of_one_and_of_two_trainings_differ(tmp_path: Path) -> None:
     random = own_budget(plan(tmp_path), 8, distilled=False)
     best = own_budget(plan(tmp_path), 8, distilled=True)
     assert random == own_budget(plan(tmp_path / "elsewhere"), 8, distilled=False) != best
-
-
-def test_progress_comes_as_lines_with_the_time_that_is_left() -> None:
-    now, lines = [0.0], list[str]()
-    reporter = LineReporter(lines.append, lambda: now[0], interval=30)
-    reporter.start("train", 100)
-    reporter.advance(40)  # done by an earlier start
-    for _ in range(7):
-        now[0] += 10
-        reporter.advance(note="loss 1.5")
-    assert lines == [
-        "train: 100 to do",
-        "train: 43 of 100, 10.00 s each, 10 min left, loss 1.5",
-        "train: 46 of 100, 10.00 s each, 9 min left, loss 1.5",
-    ]
