@@ -3,7 +3,7 @@
 The first event tells what it began with, each later one what was done:
 
     start    from, model, runs: the whole mask, and where it came from
-    edit     box, runs, tool: new ids of a box
+    edit     box, runs, tool, joined: new ids of a box, a step of its own or a part of the last
     undo, redo
     finish   split: the person holds the mask for right
 
@@ -130,8 +130,9 @@ class Draft:
     def _do(self, event: Event, box: Box | None) -> None:
         kind = event["kind"]
         if kind == "edit" and box is not None:
-            self.edits.apply(self.edits.step(box, event["runs"], event["tool"]))
-            self.steps[event["tool"]] += 1
+            joined = event.get("joined", False)
+            self.edits.apply(self.edits.step(box, event["runs"], event["tool"], joined=joined))
+            self.steps[event["tool"]] += not joined
         elif kind == "undo":
             self.edits.undo()
         elif kind == "redo":

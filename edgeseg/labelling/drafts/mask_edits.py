@@ -29,12 +29,21 @@ class Box:
 
 @dataclass(frozen=True)
 class Step:
-    """One edit: what the box held before and after, as runs in base64."""
+    """One edit.
+
+    Attributes:
+        box: The part that it replaces.
+        before, after: What the part holds before and after, as runs in base64.
+        tool: What it was made with.
+        joined: Whether it goes on with the step before it, as a long stroke that is kept in parts;
+            both are taken back together.
+    """
 
     box: Box
     before: str
     after: str
     tool: str
+    joined: bool = False
 
 
 class EditedMask:
@@ -58,7 +67,7 @@ class EditedMask:
         """The share of the pixels that differ from the mask that it began with."""
         return float(np.mean(self.mask != self.start))
 
-    def step(self, box: Box, after: str, tool: str) -> Step:
+    def step(self, box: Box, after: str, tool: str, *, joined: bool = False) -> Step:
         """Return the step that would put `after` into the box; nothing changes.
 
         Raises:
@@ -76,7 +85,7 @@ class EditedMask:
                 f"the step holds class {int(foreign[0])} but the site has {self._classes} classes; "
                 "load the page again"
             )
-        return Step(box, encode_text(self.mask[box.slices()]), after, tool)
+        return Step(box, encode_text(self.mask[box.slices()]), after, tool, joined)
 
     def apply(self, step: Step) -> None:
         """Put a step of `step` into the mask; what was undone before it is forgotten."""
@@ -85,28 +94,34 @@ class EditedMask:
         self.redo_steps = []
 
     def undo(self) -> None:
-        """Take the last step back.
+        """Take the last step back, with those that it is joined to.
 
         Raises:
             DataError: There is none.
         """
         if not self.undo_steps:
             raise DataError("there is no step to take back; load the page again")
-        step = self.undo_steps.pop()
-        self._put(step.box, step.before)
-        self.redo_steps.append(step)
+        goes_on = True
+        while goes_on and self.undo_steps:
+            step = self.undo_steps.pop()
+            self._put(step.box, step.before)
+            self.redo_steps.append(step)
+            goes_on = step.joined
 
     def redo(self) -> None:
-        """Do the step again that was taken back last.
+        """Do the step again that was taken back last, with those that are joined to it.
 
         Raises:
             DataError: There is none.
         """
         if not self.redo_steps:
             raise DataError("there is no step to do again; load the page again")
-        step = self.redo_steps.pop()
-        self._put(step.box, step.after)
-        self.undo_steps.append(step)
+        goes_on = True
+        while goes_on:
+            step = self.redo_steps.pop()
+            self._put(step.box, step.after)
+            self.undo_steps.append(step)
+            goes_on = bool(self.redo_steps) and self.redo_steps[-1].joined
 
     def _put(self, box: Box, runs: str) -> None:
         self.mask[box.slices()] = decode_text(runs, box.height, box.width)

@@ -161,6 +161,8 @@ class PageApp:
         message = await read_message(request, EventMessage, room)
         event = message.model_dump(exclude={"tab"})
         draft = await run_in_threadpool(self._store.write, frame.id, message.tab, event)
+        if message.kind == "finish":
+            await run_in_threadpool(self._views.clear_mark, frame.id)
         return JSONResponse({"revision": draft.revision})
 
     async def mark(self, request: Request) -> Response:

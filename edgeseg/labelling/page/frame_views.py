@@ -133,6 +133,11 @@ class FrameViews:
         """Skip or flag a frame, or take that back."""
         mark_frame(self.store.site, self.store.frames.find(frame_id).id, mark)
 
+    def clear_mark(self, frame_id: str) -> None:
+        """Take a flag or a skip back: the frame has a finished mask now."""
+        if frame_id in read_marks(self.store.site):
+            mark_frame(self.store.site, frame_id, "cleared")
+
     def contour(self, frame_id: str, start: Sequence[int], end: Sequence[int]) -> list[Point]:
         """Return the way along edges between two pixels."""
         frame = self.store.frames.find(frame_id)
@@ -154,4 +159,5 @@ def _step(step: Step) -> View:
         "before": step.before,
         "after": step.after,
         "tool": step.tool,
+        "joined": step.joined,
     }

@@ -39,6 +39,7 @@ class EventMessage(_Message):
     tool: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")] = ""
     box: list[Pixel] = Field(default=[0, 0, 0, 0], min_length=4, max_length=4)
     runs: str = ""
+    joined: bool = False
     split: Literal["auto", "train", "val", "gate"] = "auto"
 
 

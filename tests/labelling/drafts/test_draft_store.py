@@ -57,6 +57,22 @@ def test_steps_and_undo_survive_a_restart(site: Site, frame_id: str) -> None:
     assert np.array_equal(open_store(site).open(frame_id).edits.mask, empty())
 
 
+def test_the_parts_of_a_long_stroke_are_one_step(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 9, 9), 2))
+    store.write(frame_id, "tab", edit(1, "b", (0, 20, 9, 9), 1))
+    for part in range(3):
+        joined = {**edit(2 + part, f"c{part}", (9 + 9 * part, 20, 9, 9), 1), "joined": True}
+        store.write(frame_id, "tab", joined)
+    whole = store.open(frame_id).edits.mask.copy()
+    store.write(frame_id, "tab", other("undo", 5, "d"))
+    store = open_store(site)  # replayed from the journal
+    assert np.unique(store.open(frame_id).edits.mask).tolist() == [2, IGNORE]
+    store.write(frame_id, "tab", other("redo", 6, "e"))
+    assert np.array_equal(open_store(site).open(frame_id).edits.mask, whole)
+    assert store.open(frame_id).steps == {"brush": 2}
+
+
 def test_a_step_whose_answer_was_lost_counts_once(site: Site, frame_id: str) -> None:
     store = open_store(site)
     for _ in range(3):

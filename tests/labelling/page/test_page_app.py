@@ -213,6 +213,17 @@ def test_marks_and_queues(client: TestClient, site: Site) -> None:
     assert answer.status_code == 400 and "choose footage" in answer.json()["error"]
 
 
+def test_a_finished_mask_takes_the_flag_away(client: TestClient, site: Site) -> None:
+    frame_id = site.frames()[0].id
+    client.post(f"/api/frames/{frame_id}/mark", json={"mark": "flagged"})
+    write(client, frame_id, **edit(0, "a", (0, 0, 9, 9), 1))
+    assert opened(client, frame_id)["mark"] == "flagged"
+    event = {"name": "b", "revision": 1, "person": "Ada", "kind": "finish", "split": "val"}
+    assert write(client, frame_id, **event).json() == {"revision": 2}
+    view = opened(client, frame_id)
+    assert view["mark"] == "" and view["is_finished"]
+
+
 def test_scissors_follow_an_edge(client: TestClient, site: Site) -> None:
     """From corner to corner of the bright block of every frame, along its upper side."""
     frame_id = site.frames()[0].id

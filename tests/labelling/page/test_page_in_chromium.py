@@ -158,6 +158,29 @@ def test_every_tool_by_keyboard_alone(browser: Browser, site: Site) -> None:
     page.page.close()
 
 
+def test_a_long_stroke_is_kept_while_it_goes_on(browser: Browser, site: Site) -> None:
+    page = new_page(browser)
+    with label_server(site) as server:
+        page.open(server.url)
+        mouse = page.page.mouse
+        mouse.move(*page.at(20, 20))
+        mouse.down()
+        for place in range(8):
+            page.page.wait_for_timeout(200)
+            mouse.move(*page.at(20 + 10 * place, 30))
+        page.saved()
+        assert (kept_mask(site, page.frame()) != IGNORE).any()  # the button is still down
+        mouse.move(*page.at(100, 80))
+        mouse.up()
+        page.saved()
+        assert page.page.evaluate("edgesegLabel.editor.mask.undoSteps.length") > 1
+        page.press("z")  # all parts at once
+        page.saved()
+        assert (page.mask() == IGNORE).all() and (kept_mask(site, page.frame()) == IGNORE).all()
+    assert not page.problems
+    page.page.close()
+
+
 def test_two_tabs_on_one_frame(browser: Browser, site: Site) -> None:
     with label_server(site) as server:
         ada, bob = new_page(browser), new_page(browser)

@@ -123,10 +123,11 @@ export class Editor {
     return inkOf(tool, this.mask, this.classId, this.isProtected);
   }
 
-  commit(tool) {
-    const step = this.mask.commit(tool);
+  commit(tool, isJoined = false) {
+    const step = this.mask.commit(tool, isJoined);
     if (step) this.send(this.frame, step);
     this.changed();
+    return step !== null;
   }
 
   replaceAll(ids, tool) {

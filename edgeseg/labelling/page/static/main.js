@@ -12,7 +12,7 @@ import { TOOLS } from "./tools.js";
 const $ = (id) => document.getElementById(id);
 const HEARTBEAT = 5000; // ms
 
-const state = { person: "", opening: 0, view: null, doorTrouble: "", door: 0 };
+const state = { person: "", opening: 0, view: null, doorTrouble: "", door: 0, hasModel: true };
 const outbox = new Outbox({ changed: showSaved, refused });
 const editor = new Editor({
   commit: (frame, step) => {
@@ -99,7 +99,8 @@ async function openFrame(frame, { force = false } = {}) {
     ]);
     if (number !== state.opening) return;
     state.view = view;
-    state.hasModel = view.origin === "prediction" || state.hasModel;
+    if (view.origin === "prediction") state.hasModel = true;
+    else if (view.origin === "empty" && view.revision === 0) state.hasModel = false;
     outbox.revisions.set(frame, view.revision);
     editor.load(view, bitmap);
     showFrame(view);

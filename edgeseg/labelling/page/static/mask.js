@@ -76,17 +76,17 @@ export class Mask {
     this.repaint();
   }
 
-  commit(tool) {
-    // End a stroke; returns its step, or null if no pixel changed.
+  commit(tool, isJoined = false) {
+    // End a stroke, or a part of it; returns its step, or null if no pixel changed.
     if (!this.before) return null;
     const box = this.#changedBox();
     const before = this.before;
     this.before = null;
     if (!box) return null;
-    const step = { box, tool, before: cut(before, this.width, box), after: cut(this.ids, this.width, box) };
+    const step = { box, tool, joined: isJoined, before: cut(before, this.width, box), after: cut(this.ids, this.width, box) };
     this.undoSteps.push(step);
     this.redoSteps = [];
-    return { kind: "edit", tool, box, runs: encodeRuns(step.after) };
+    return { kind: "edit", tool, box, joined: isJoined, runs: encodeRuns(step.after) };
   }
 
   replace(ids, tool) {
@@ -97,18 +97,23 @@ export class Mask {
   }
 
   undo() {
-    const step = this.undoSteps.pop();
-    if (!step) return null;
-    this.#put(step, "before");
-    this.redoSteps.push(step);
+    if (!this.undoSteps.length) return null;
+    let step;
+    do {
+      step = this.undoSteps.pop();
+      this.#put(step, "before");
+      this.redoSteps.push(step);
+    } while (step.joined && this.undoSteps.length);
     return { kind: "undo" };
   }
 
   redo() {
-    const step = this.redoSteps.pop();
-    if (!step) return null;
-    this.#put(step, "after");
-    this.undoSteps.push(step);
+    if (!this.redoSteps.length) return null;
+    do {
+      const step = this.redoSteps.pop();
+      this.#put(step, "after");
+      this.undoSteps.push(step);
+    } while (this.redoSteps.at(-1)?.joined);
     return { kind: "redo" };
   }
 

@@ -6,6 +6,7 @@ export function listenToPointers(stage, editor) {
   let drawing = null; // id of the pointer that draws
   let panning = null;
   let isPenSeen = false;
+  let toolBefore = null; // while the other end of a pen erases
 
   const place = (event) => editor.view.toFrame(event.clientX, event.clientY);
 
@@ -21,7 +22,13 @@ export function listenToPointers(stage, editor) {
       drawing = panning = null;
       return;
     }
-    const isHand = editor.tool.name === "hand" || event.button > 0 || (isFinger && isPenSeen);
+    const isOtherEnd = event.pointerType === "pen" && event.button === 5;
+    if (isOtherEnd && drawing === null) {
+      toolBefore = editor.tool.name;
+      editor.choose("eraser");
+    }
+    const isOtherButton = event.button > 0 && !isOtherEnd;
+    const isHand = editor.tool.name === "hand" || isOtherButton || (isFinger && isPenSeen);
     if (isHand || editor.isReadOnly || !editor.frame) {
       panning = event.pointerId;
     } else if (drawing === null) {
@@ -71,6 +78,8 @@ export function listenToPointers(stage, editor) {
       drawing = null;
       if (event.type === "pointercancel") editor.tool.cancel?.();
       else editor.tool.up?.();
+      if (toolBefore) editor.choose(toolBefore);
+      toolBefore = null;
     }
   };
   stage.addEventListener("pointerup", end);

@@ -5,6 +5,8 @@ import { UNLABELLED } from "./mask.js";
 import { frameAddress, post } from "./server.js";
 import { brushLine, fillPolygon, fillRegion } from "./shapes.js";
 
+const PART = 1000; // ms after which a stroke is kept, though it goes on
+
 class Stroke {
   // Draws while it is held down: brush, eraser, restore.
   constructor(editor, name) {
@@ -21,24 +23,34 @@ class Stroke {
     this.editor.mask.begin();
     this.put = this.editor.ink(this.name);
     this.isDown = true;
+    this.isJoined = false;
+    this.since = performance.now();
     [this.x, this.y] = [x, y];
     this.#draw(x, y);
   }
 
   move(x, y) {
-    if (this.isDown) this.#draw(x, y);
+    if (!this.isDown) return;
+    this.#draw(x, y);
+    if (performance.now() - this.since > PART) {
+      if (this.editor.commit(this.name, this.isJoined)) this.isJoined = true;
+      this.editor.mask.begin();
+      this.put = this.editor.ink(this.name);
+      this.since = performance.now();
+    }
   }
 
   up() {
     if (!this.isDown) return;
     this.isDown = false;
-    this.editor.commit(this.name);
+    this.editor.commit(this.name, this.isJoined);
   }
 
   cancel() {
-    if (this.isDown) this.editor.mask.cancel();
     const wasDown = this.isDown;
+    if (wasDown) this.editor.mask.cancel();
     this.isDown = false;
+    if (wasDown && this.isJoined) this.editor.undo(); // the parts that were kept
     return wasDown;
   }
 
