@@ -61,8 +61,8 @@ from edgeseg.training.train import train
 
 ROUNDS, PER_ROUND = 5, 5
 STRATEGIES = ("worth", "random", "even", "kcenter")
-SITES = {"camvid": "camvid-drive", "dhcn": "dhcn-begin", "demo": ""}  # and the plan of sites.py
-SIZES = {"camvid": (144, 192), "dhcn": (144, 144), "demo": (96, 144)}  # of the network's input
+SITES = {"demo": "", "camvid": "camvid-drive", "dhcn": "dhcn-begin"}  # and the plan of sites.py
+SIZES = {"camvid": (128, 160), "dhcn": (128, 128), "demo": (96, 128)}  # of the network's input
 DEMO_FRAMES, DEMO_VAL = 160, 32
 
 
@@ -199,7 +199,6 @@ def run_job(job: Job, options: argparse.Namespace) -> None:
         put_labels(base, site, labelled)
         run = site.root / "runs" / "train" / f"exp{number}"
         before = run.with_name(f"exp{number - 1}")
-        shutil.rmtree(run.with_name("chosen"), ignore_errors=True)
         note = site.root / f"chosen-{number}.json"
         if not note.exists():
             chosen = choose(job, site, labelled, even)
@@ -244,7 +243,6 @@ def run_job(job: Job, options: argparse.Namespace) -> None:
         with open(options.out / "rounds.jsonl", "a") as file:
             file.write(json.dumps(entry) + "\n")
         print(f"{job.name}: {len(labelled)} labels, mIoU {result.miou:.2f}", flush=True)
-        shutil.rmtree(site.root / "cache", ignore_errors=True)
         for old in sorted(run.parent.iterdir()):
             if old.name not in (run.name, before.name):
                 shutil.rmtree(old)
@@ -283,7 +281,6 @@ def report(out: Path) -> str:
                 series.append(Series(strategy, known, means, bands))
         chart = line_chart(series, "labelled frames", "mIoU on val")
         write_atomic(out / f"curve-{site}.svg", chart.encode())
-        touched = [entry["touched"] for entry in of_site if entry["touched"]]
         for strategy in STRATEGIES:
             shares = [
                 entry["touched"]
@@ -297,7 +294,6 @@ def report(out: Path) -> str:
                     f"after a prediction, {100 * mean['filled']:.1f} % after filling the largest "
                     f"class ({len(shares)} rounds)"
                 )
-        del touched
     return "\n".join(lines)
 
 
@@ -323,9 +319,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="MobileNetV2 encoder weights, safetensors")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sites", type=lambda text: text.split(","), default=list(SITES))
-    parser.add_argument("--strategies", type=lambda text: text.split(","), default=[*STRATEGIES])
+    parser.add_argument(
+        "--strategies", type=lambda text: text.split(","), default=["worth", "random", "even"]
+    )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=150, help="of the training of a round")
+    parser.add_argument("--steps", type=int, default=100, help="of the training of a round")
     parser.add_argument("--report", action="store_true", help="only report what there is")
     options = parser.parse_args()
     if not options.report:

@@ -152,6 +152,7 @@ def _abandon(site: Site, as_json: bool) -> None:
 def _print_status(site: Site, as_json: bool) -> None:
     from rich.table import Table
 
+    from edgeseg.adapt.round_review import REVIEW_COMMAND, review_that_waits
     from edgeseg.adapt.round_status import list_rounds
     from edgeseg.cli.shared.console import say, table_console
 
@@ -184,12 +185,16 @@ def _print_status(site: Site, as_json: bool) -> None:
         if entry.reason:
             say(f"round {entry.number:04d}: {entry.reason}")
     is_open = any(entry.verdict == "open" for entry in history)
+    waiting = review_that_waits(site)
+    if waiting:
+        say(waiting)
     where = (
         f"{len(history)} rounds in {site.root / 'rounds'}; bundles/current is "
         f"{current or 'missing'}"
     )
     say(where)
-    say(f"Next: edgeseg adapt {'--resume' if is_open else 'LOGDIR'}")
+    resume = f"edgeseg adapt {'--resume' if is_open else 'LOGDIR'}"
+    say(f"Next: {REVIEW_COMMAND if history and history[-1].review else resume}")
 
 
 def _row_of(entry: RoundStatus) -> list[str]:

@@ -17,14 +17,24 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     """Show frames, classes, splits, runs and bundles of the site, with warnings and the next
     command.
     """
+    from edgeseg.adapt.round_review import review_that_waits
     from edgeseg.cli.shared.console import progress_bar, say, table_console
     from edgeseg.data.frame_cache import cache_bytes_used
     from edgeseg.data.site_summary import summarize_site
+    from edgeseg.errors import AdaptError
     from edgeseg.site import Site
 
     site = Site.open(overrides=set_)
     with progress_bar() as bar:
         summary = summarize_site(site, bar)
+    try:
+        waiting = review_that_waits(site)
+    except AdaptError as error:
+        summary.warnings.append(str(error))
+    else:
+        if waiting:
+            summary.notes.append(waiting)
+            summary.next = waiting.rpartition("`")[0].rpartition("`")[2]
     if as_json:
         print(to_json(dataclasses.asdict(summary), indent=2))
         return

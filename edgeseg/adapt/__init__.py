@@ -5,4 +5,4 @@ use, and publish it if it is no worse.
 judged.
 """
 
-__all__ = ["publish", "round_runner", "round_status"]
+__all__ = ["publish", "round_review", "round_runner", "round_status"]

@@ -177,6 +177,7 @@ def round_fingerprint(site: Site, start: StartingPoint, selected: Sequence[str])
     config = site.config.model_dump(
         mode="json", include={"classes", "train", "distill", "export", "adapt"}
     )
+    config["adapt"].pop("review")  # a round ends as its labels let it, and those are in `masks`
     masks = frames_digest(site, site.frames("labelled", "val", "gate"))
     parts = [sorted(selected), config, start.bundle.digest, masks]
     return hashlib.sha256(to_json(parts).encode()).hexdigest()

@@ -40,6 +40,7 @@ class PseudoLabelStatistics:
         effective_labelled: The same of `labelled`.
         alarms: Sentences worth a look.
         collapse: The reason why training must not go on, or an empty text.
+        flagged: Ids of the frames that differ most from the labels, where something is wrong.
     """
 
     frames: int
@@ -53,6 +54,7 @@ class PseudoLabelStatistics:
     effective_labelled: float
     alarms: tuple[str, ...]
     collapse: str
+    flagged: tuple[str, ...] = ()
 
 
 def compare_histograms(
@@ -89,6 +91,22 @@ def compare_histograms(
         alarms=_drift_alarms(names, p, q, kl),
         collapse=_describe_collapse(names, p, q),
     )
+
+
+def frames_unlike_labels(
+    frames: Sequence[str], predicted: PixelCounts, labelled: PixelCounts, number: int
+) -> tuple[str, ...]:
+    """Return the frames whose predicted classes differ most from those of the labels.
+
+    Args:
+        frames: Ids of N frames.
+        predicted: (N, C) pixels by class of their predictions.
+        labelled: (C,) pixels by class of the labels.
+        number: Of frames to return.
+    """
+    shares = predicted / np.maximum(predicted.sum(1, keepdims=True), 1)
+    apart = np.abs(shares - labelled / max(labelled.sum(), 1)).sum(1)
+    return tuple(frames[place] for place in np.argsort(-apart, kind="stable")[:number])
 
 
 def _describe_collapse(names: Sequence[str], p: PixelCounts, q: PixelCounts) -> str:

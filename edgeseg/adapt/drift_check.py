@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeseg.adapt.collapse_alarms import PixelCounts, PseudoLabelStatistics, compare_histograms
+from edgeseg.adapt.collapse_alarms import (
+    PixelCounts,
+    PseudoLabelStatistics,
+    compare_histograms,
+    frames_unlike_labels,
+)
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.errors import AdaptError
@@ -33,6 +38,7 @@ from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import predict
 
 LEVELS = 65535  # entropy 0..1 is kept as an integer 0..LEVELS between the two passes
+MOST_FLAGGED = 12  # frames behind an alarm that a person is shown
 EntropyLevels = NDArray[np.uint16]
 
 
@@ -74,23 +80,28 @@ def check_drift(
     _predict_frames(site, run, missing, predictions, device, report)
     gamma = _entropy_threshold((_load_seen(predictions, frame) for frame in frames), alpha)
     classes = len(site.config.classes)
-    predicted, kept = np.zeros(classes), np.zeros(classes)
-    for frame in frames:
+    predicted, kept = np.zeros((len(frames), classes)), np.zeros(classes)
+    for place, frame in enumerate(frames):
         mask, entropy = _load_prediction(predictions, frame)
-        predicted += np.bincount(mask[mask != IGNORE], minlength=classes)
+        predicted[place] = np.bincount(mask[mask != IGNORE], minlength=classes)
         full_size = cv2.resize(entropy, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
         mask[full_size > gamma] = IGNORE
         kept += np.bincount(mask[mask != IGNORE], minlength=classes)
         write_atomic(out / f"{frame.id}.png", encode_png(mask))
     report.stop()
+    labelled = count_labelled_pixels(site)
     statistics = compare_histograms(
         site.config.class_names,
-        predicted=predicted,
+        predicted=predicted.sum(0),
         kept=kept,
-        labelled=count_labelled_pixels(site),
+        labelled=labelled,
         gamma=gamma / LEVELS,
         frames=len(frames),
     )
+    if statistics.alarms or statistics.collapse:
+        names = [frame.id for frame in frames]
+        flagged = frames_unlike_labels(names, predicted, labelled, MOST_FLAGGED)
+        statistics = replace(statistics, flagged=flagged)
     write_json(out / "statistics.json", asdict(statistics))
     shutil.rmtree(predictions)
     return statistics

@@ -68,6 +68,8 @@ class RoundContext:
         logs: Folders to pull from.
         training: The work that takes hours.
         report: Where progress is told.
+        review: Frames that a person is to see first, as the configuration says now: lowering it
+            lets a round go on that waits.
     """
 
     site: Site
@@ -75,6 +77,7 @@ class RoundContext:
     logs: tuple[Path, ...]
     training: TrainingSteps
     report: ProgressReporter
+    review: int = 0
 
     @property
     def folder(self) -> Path:

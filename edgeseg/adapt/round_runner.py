@@ -1,5 +1,5 @@
-"""A round of adaptation as a durable state machine: pull, select, pseudo-label (the drift check),
-train, distill, export, gate, publish.
+"""A round of adaptation as a durable state machine: pull, select, review, pseudo-label (the
+drift check), train, distill, export, gate, publish.
 
 `rounds/NNNN/state.json` is replaced after every step (`round_state`). Whatever kills the process,
 the next start goes on with the first step that is not done (`round_recovery`), and a step that was
@@ -40,6 +40,8 @@ from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import AdaptError
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.site import Site
+
+FREE_KEYS = {"review"}  # of the configuration, that may change while a round is open
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,11 @@ def _refuse_changed_configuration(site: Site, state: RoundState) -> None:
     for section in ("train", "distill", "export", "adapt"):
         now = dict(getattr(site.config, section))
         before = dict(getattr(begun, section))
-        changed += [f"{section}.{key}" for key, value in before.items() if now[key] != value]
+        changed += [
+            f"{section}.{key}"
+            for key, value in before.items()
+            if now[key] != value and key not in FREE_KEYS
+        ]
     if changed:
         raise AdaptError(
             f"round {state.number:04d} began with other values of {', '.join(changed)}; take the "
@@ -202,7 +208,7 @@ def _run_step(
     site: Site, state: RoundState, name: StepName, training: TrainingSteps, report: ProgressReporter
 ) -> RoundState:
     """Run one step, note it in `state.json` and return the state with it."""
-    folder = round_folder(site, state.number)
+    folder, review = round_folder(site, state.number), site.config.adapt.review
     if "select" in state.steps:
         site = Site(site.root, load_saved_config(SiteConfig, folder / "config.toml"))
     if name == "publish" and _champion_changed(site, state):
@@ -213,7 +219,7 @@ def _run_step(
     logs = tuple(find_stored_path(site.root, log) for log in state.logs)
     began = time.monotonic()
     try:
-        result = STEP_FUNCTIONS[name](RoundContext(site, state, logs, training, report))
+        result = STEP_FUNCTIONS[name](RoundContext(site, state, logs, training, report, review))
     except OSError as error:
         if not is_disk_fault(error):
             raise
@@ -249,8 +255,8 @@ def _result_of(site: Site, state: RoundState) -> RoundResult:
     folder = round_folder(site, state.number)
     if state.verdict == "stopped":
         raise AdaptError(
-            f"round {state.number:04d} was stopped: {state.reason}; label some of the frames in "
-            f"{folder / 'pseudo'} with `edgeseg add labels` before the next round"
+            f"round {state.number:04d} was stopped: {state.reason}; label some of the frames "
+            "behind it, which `edgeseg label --queue flagged` shows, before the next round"
         )
     published = state.steps.get("publish")
     return RoundResult(

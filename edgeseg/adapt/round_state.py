@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from edgeseg.atomic_files import write_json
 from edgeseg.config import Section
@@ -22,7 +22,7 @@ from edgeseg.site import Site
 
 # In the order in which they run. "pseudo-label" is the drift check.
 StepName = Literal[
-    "pull", "select", "pseudo-label", "train", "distill", "export", "gate", "publish"
+    "pull", "select", "review", "pseudo-label", "train", "distill", "export", "gate", "publish"
 ]
 STEPS: tuple[StepName, ...] = get_args(StepName)
 Verdict = Literal["published", "rejected", "stopped", "abandoned"]
@@ -64,6 +64,14 @@ class RoundState(Section):
     steps: dict[StepName, FinishedStep] = Field(default_factory=dict)
     verdict: Verdict | None = None
     reason: str = ""
+
+    @model_validator(mode="after")
+    def _know_no_review(self) -> RoundState:
+        """Count the review as done in rounds that older versions began, beyond that step."""
+        later = STEPS[STEPS.index("review") + 1 :]
+        if "review" not in self.steps and any(name in self.steps for name in later):
+            self.steps["review"] = FinishedStep(output={"asked": 0})
+        return self
 
     @property
     def next_step(self) -> StepName | None:

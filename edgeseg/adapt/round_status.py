@@ -4,10 +4,11 @@ rests on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeseg.adapt.publish import ancestry
+from edgeseg.adapt.round_review import frames_awaiting_review
 from edgeseg.adapt.round_state import RoundState, load_rounds
 from edgeseg.errors import AdaptError, BundleError
 from edgeseg.site import Site
@@ -30,6 +31,7 @@ class RoundStatus:
         high: Its upper end.
         fps: Frames a second of the challenger.
         bundle: The name of the published bundle.
+        review: Frames that wait for a person; None unless the round waits for that.
     """
 
     number: int
@@ -44,6 +46,7 @@ class RoundStatus:
     high: float | None
     fps: float | None
     bundle: str | None
+    review: int | None = None
 
 
 def list_rounds(site: Site) -> list[RoundStatus]:
@@ -56,7 +59,10 @@ def list_rounds(site: Site) -> list[RoundStatus]:
         line = {bundle.path.name for bundle in ancestry(site)}
     except (AdaptError, BundleError):
         line = set()  # no champion: no round can be a part of it
-    return [_summarize(state, line) for state in load_rounds(site)]
+    return [
+        replace(_summarize(state, line), review=frames_awaiting_review(site, state))
+        for state in load_rounds(site)
+    ]
 
 
 def _summarize(state: RoundState, line: set[str]) -> RoundStatus:

@@ -1,4 +1,4 @@
-"""The eight steps of a round, each a function of what lies on the disk; a step that is run again
+"""The nine steps of a round, each a function of what lies on the disk; a step that is run again
 gives the same result.
 """
 
@@ -22,17 +22,20 @@ from edgeseg.adapt.gate import GateDecision, judge_challenger
 from edgeseg.adapt.records.record_import import pull_records
 from edgeseg.adapt.records.record_selection import RecordSelection, find_candidates, select_records
 from edgeseg.adapt.round_context import RoundContext, RoundStepResult
+from edgeseg.adapt.round_review import review
 from edgeseg.adapt.round_state import StepName, load_rounds
 from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.bundle import MANIFEST, Bundle
 from edgeseg.config import LoopConfig, to_toml
 from edgeseg.digests import file_digest
 from edgeseg.errors import AdaptError
+from edgeseg.labelling.worth import QueuedFrame, round_lists
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 
 LoopT = TypeVar("LoopT", bound=LoopConfig)
 RUN_FILES = ("model.json", "metrics.json", "weights/best.safetensors")
+FLAGGED_TOLD = 3  # frames behind an alarm that are named
 MAX_DAMAGED_TOLD = 100  # sentences on damaged records that the state keeps
 # How a round that must not be repeated ended, by verdict.
 ENDINGS: dict[str | None, str] = {
@@ -133,6 +136,16 @@ def _check_drift(round: RoundContext) -> RoundStepResult:
     )
     for alarm in statistics.alarms:
         round.report.say(f"alarm: {alarm}")
+    if statistics.flagged:
+        why = " ".join([*statistics.alarms, statistics.collapse]).strip()
+        reason = f"alarm of round {round.state.number:04d}: {why}"
+        flagged = [QueuedFrame(frame_id, 1.0, (reason,)) for frame_id in statistics.flagged]
+        round_lists.write_round_list(round.folder, round_lists.FLAGGED, flagged)
+        shown = ", ".join(statistics.flagged[:FLAGGED_TOLD])
+        round.report.say(
+            f"the frames behind it are {shown} and others; see them with "
+            "`edgeseg label --queue flagged`"
+        )
     output = {
         "kl": statistics.kl,
         "kept": statistics.kept,
@@ -288,6 +301,7 @@ def _publish(round: RoundContext) -> RoundStepResult:
 STEP_FUNCTIONS: dict[StepName, Callable[[RoundContext], RoundStepResult]] = {
     "pull": _pull,
     "select": _select,
+    "review": review,
     "pseudo-label": _check_drift,
     "train": _train,
     "distill": _distill,

@@ -18,6 +18,12 @@ class AdaptConfig(Section):
     max_records: Annotated[int, Unit("records")] = Field(
         2000, ge=1, description="Logged frames that a round takes at most."
     )
+    review: Annotated[int, Unit("frames")] = Field(
+        0,
+        ge=0,
+        description="Most valuable frames of a round that a person must have labelled or skipped "
+        "before it trains; 0 waits for nobody.",
+    )
     train_steps: Annotated[int, Unit("optimizer steps")] = Field(
         2000, ge=1, description="Length of the site model's training in a round."
     )

@@ -235,7 +235,12 @@ class TrainingStandIns:
         self._note("pseudo-label", run=run, frames=[frame.id for frame in frames])
         write_json(out / "statistics.json", {"frames": len(frames)})
         return SimpleNamespace(
-            kl=0.1, kept=0.8, effective=2.9, alarms=("classes differ",), collapse=self.collapse
+            kl=0.1,
+            kept=0.8,
+            effective=2.9,
+            alarms=("classes differ",),
+            collapse=self.collapse,
+            flagged=tuple(frame.id for frame in frames)[:2],
         )
 
     def _train(self, site: Site, config: Any, out: Path, **rest: Any) -> Any:
