@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,23 +19,37 @@ from edgeseg.cli.bundle import eval as evaluation
 from edgeseg.cli.device import infer, log
 from edgeseg.cli.shared.interruption import EXIT_CODE, INTERRUPTED, raise_on_interrupt
 from edgeseg.cli.shared.options import RUN_VARIABLE, SettingsCommand
+from edgeseg.cli.shared.other_habits import hint_for_arguments, hint_for_command
 from edgeseg.cli.shared.terminal_text import never_fail_to_print, terminal_line
 from edgeseg.cli.site import add, init, label, status
 from edgeseg.cli.training import compare, distill, methods, train
 from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
 from edgeseg.errors import EdgesegError
+from edgeseg.version import __version__
 
+UsageError: type[Any] = typer.BadParameter.__mro__[1]  # of the click inside of Typer
 RESUMABLE = frozenset({"adapt", "compare", "distill", "train"})
 
 
 class Group(TyperGroup):
     """The group of all commands: whatever a user can cause ends in a sentence, not a traceback."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # Any: likewise
+        hint = hint_for_command(args[0]) if args else None
+        if hint is not None and self.get_command(ctx, args[0]) is None:
+            ctx.fail(hint)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:  # Any: Typer's own context type is not public
         never_fail_to_print(sys.stdout)
         try:
             raise_on_interrupt()
             return super().invoke(ctx)
+        except UsageError as error:
+            hint = hint_for_arguments(error.message)
+            if hint is not None:
+                error.message += f" {hint}"
+            raise
         except EdgesegError as error:
             _say(f"error: {error}")
             raise typer.Exit(1) from None
@@ -79,11 +93,29 @@ def _command_to_repeat(name: str | None) -> str:
 app = typer.Typer(
     cls=Group,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Train a segmentation model from mostly unlabelled footage of one site, and run it on "
     "an edge device.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"edgeseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 app.command()(init.init)

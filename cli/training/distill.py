@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.cli.shared.presets import Preset, fit_machine
 
 Run = Annotated[
     Path | None, typer.Argument(help="The site model's run; the newest train run if left out.")
@@ -42,6 +43,7 @@ def distill(
     run: Run = None,
     student: Student = None,
     budget: Budget = None,
+    preset: Preset = None,
     encoder: options.Encoder = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
@@ -79,7 +81,9 @@ def distill(
         _refuse_beside_budget(student, encoder, resume=resume)
         from edgeseg.cli.training.student_budget import settings_within
 
-        site, overrides = options.open_site("distill", set_, flags | settings_within(site, budget))
+        flags |= settings_within(site, budget)
+        site, overrides = options.open_site("distill", set_, flags)
+    site, overrides = fit_machine(site, "distill", overrides, preset, resume=resume)
     teacher = run if resume else run or site.newest_finished_run("train")
     out, config = options.open_run(site, site.config.distill, "distill", overrides, resume=resume)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgeseg.cli.shared import options
+from edgeseg.cli.shared.presets import Preset, fit_machine
 from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ Plugin = Annotated[list[str] | None, typer.Option(help="{train.plugins} Repeatab
 def train(
     method: Method = None,
     plugin: Plugin = None,
+    preset: Preset = None,
     encoder: options.Encoder = None,
     imgsz: options.ImageSize = None,
     steps: options.Steps = None,
@@ -51,6 +53,7 @@ def train(
         seed=seed,
     )
     site, overrides = options.open_site("train", set_, flags)
+    site, overrides = fit_machine(site, "train", overrides, preset, resume=resume)
     out, config = options.open_run(site, site.config.train, "train", overrides, resume=resume)
     with options.discard_if_refused(out, resume=resume):
         _check_keys(config, set_ or [])

@@ -52,6 +52,7 @@ __all__ = [
     "method_catalogue",
     "named_students",
     "parse_setting",
+    "presets",
     "reference",
     "saved_differences",
     "template",
