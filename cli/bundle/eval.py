@@ -202,6 +202,7 @@ def _pairs_and_reader(
         ConfigError: only one folder was named, or none outside a site.
         DataError: files without partner, no val frames, or masks that cannot be taken as they are.
     """
+    from edgeseg.cli.shared.console import say
     from edgeseg.data.ingest.image_mask_pairs import pair_files
     from edgeseg.data.ingest.masks.mask_reader import MaskReader
     from edgeseg.errors import ConfigError
@@ -211,6 +212,8 @@ def _pairs_and_reader(
     if images is not None and masks is not None:
         paired = pair_files(images, masks, truth.names)
         _refuse(paired.faults)
+        for note in paired.notes:
+            say(f"note: {note}")
         _survey(reader, [mask for _, mask in paired.pairs], bar)
         return paired.pairs, reader.read
     if images is not None or masks is not None or site is None:

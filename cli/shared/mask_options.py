@@ -21,8 +21,15 @@ Map = Annotated[
     typer.Option(
         "--map",
         metavar="OLD=NEW",
-        help="Mask index or color OLD stands for the class NEW (id or name) or means `ignore`: "
-        '255=1, 7=ignore, "#ffffff=water"; repeatable.',
+        help="Label, mask index or color OLD stands for the class NEW (id or name) or means "
+        '`ignore`: car=vehicle, 255=1, 7=ignore, "#ffffff=water"; repeatable.',
+    ),
+]
+Rest = Annotated[
+    str,
+    typer.Option(
+        metavar="ignore|CLASS",
+        help="What pixels are that lie in no shape of an export: not labelled, or a class.",
     ),
 ]
 FirstId = Annotated[

@@ -27,6 +27,13 @@ MasksAsStored = Annotated[
         help="The masks were drawn on images before their EXIF turn; turn them as well.",
     ),
 ]
+AcceptUnchanged = Annotated[
+    bool,
+    typer.Option(
+        "--accept-unchanged",
+        help="Predictions that come back as they went out were looked at: take them as labels.",
+    ),
+]
 app = typer.Typer(no_args_is_help=True, help="Add footage or labels to the site.")
 
 
@@ -57,40 +64,75 @@ def footage(
 
 @app.command()
 def labels(
-    images: Annotated[Path, typer.Argument(help="Folder of images, or one image.")],
-    masks: Annotated[
-        Path, typer.Argument(help="Folder of PNG masks of the same names, or one mask.")
+    export: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EXPORT|IMAGES",
+            help="What a label tool exported (folder, file or zip); or a folder of images, or one.",
+        ),
     ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[IMAGES|MASKS]",
+            help="The images of the export, if it has none; or the masks, PNG of the same names.",
+        ),
+    ] = None,
     split: Split = "auto",
     camera: Camera = "",
     ignore: mask_options.Ignore = None,
     mapping: mask_options.Map = None,
+    rest: mask_options.Rest = "ignore",
     first_id: mask_options.FirstId = None,
     palette: mask_options.Palette = "auto",
     image_name: mask_options.ImageName = "{}",
     mask_name: mask_options.MaskName = "{}",
     any_folder: mask_options.AnyFolder = False,
     masks_as_stored: MasksAsStored = False,
+    accept_unchanged: AcceptUnchanged = False,
     set_: options.Set = None,
 ) -> None:
-    """Add images with masks: palette PNG, 8-bit index PNG, or PNG in the colors of the classes."""
+    """Add labels: an export of any usual label tool, or images with PNG masks."""
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.data.ingest.add_labels import add_labels
+    from edgeseg.data.label_formats.add_export import ExportOptions, add_export, is_export
     from edgeseg.site import Site
 
     site = Site.open(overrides=set_)
+    names = mask_options.pair_names(image_name, mask_name, any_folder=any_folder)
     with progress_bar() as bar:
-        result = add_labels(
-            site,
-            images,
-            masks,
-            split,
-            camera=camera or None,
-            rules=mask_options.mask_rules(ignore, mapping, first_id, palette),
-            names=mask_options.pair_names(image_name, mask_name, any_folder=any_folder),
-            masks_as_stored=masks_as_stored,
-            report=bar,
-        )
+        if folder is not None and not is_export(export) and not is_export(folder):
+            result = add_labels(
+                site,
+                export,
+                folder,
+                split,
+                camera=camera or None,
+                rules=mask_options.mask_rules(ignore, mapping, first_id, palette),
+                names=names,
+                masks_as_stored=masks_as_stored,
+                accept_unchanged=accept_unchanged,
+                report=bar,
+            )
+        else:
+            if folder is not None and not is_export(export):
+                export, folder = folder, export  # images were named first
+            result = add_export(
+                site,
+                export,
+                folder,
+                ExportOptions(
+                    split=split,
+                    camera=camera or None,
+                    mapping=mapping or (),
+                    rest=rest,
+                    rules=mask_options.mask_rules(ignore, None, first_id, palette),
+                    names=names,
+                    masks_as_stored=masks_as_stored,
+                    accept_unchanged=accept_unchanged,
+                ),
+                bar,
+            )
     _print_labels(result)
     say(f"masks are in {site.root / 'masks'}")
     say("next: edgeseg status")
@@ -127,11 +169,13 @@ def _print_labels(result: AddLabelsResult) -> None:
         "moved from another split": result.moved,
         "already there": result.present,
     }
-    say(
-        "labels: "
-        f"{', '.join(f'{count} {what}' for what, count in parts.items() if count)}; "
-        f"splits: {where}"
-    )
+    counts = ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    say(f"labels: {counts or 'none'}; splits: {where}")
+    if result.untouched:
+        say(
+            f"{result.untouched} predictions came back as they went out and stay predictions; "
+            "where someone looked at all of them and found them right, add --accept-unchanged"
+        )
     for note in result.notes:
         say(f"note: {note}")
     _print_withheld(result.withheld)

@@ -10,6 +10,7 @@ __all__ = [
     "frame_reader",
     "frame_shapes",
     "ingest",
+    "label_formats",
     "propagation",
     "site_depth",
     "site_needs",

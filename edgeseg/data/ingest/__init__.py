@@ -5,6 +5,8 @@ __all__ = [
     "add_labels",
     "image_files",
     "image_mask_pairs",
+    "known_predictions",
+    "label_pair",
     "masks",
     "pair_names",
     "site_writer",

@@ -6,7 +6,9 @@ All are checked before the first is added, and all faults are told at once.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,9 @@ from edgeseg.data.ingest.checked_pairs import CheckedPair, check_pairs, faults_m
 from edgeseg.data.ingest.deep_pictures import DeepPictures
 from edgeseg.data.ingest.image_files import decode_image, read_file
 from edgeseg.data.ingest.image_mask_pairs import pair_files
+from edgeseg.data.ingest.known_predictions import KnownPredictions, known_folders
+from edgeseg.data.ingest.label_pair import LabelPair
+from edgeseg.data.ingest.masks.mask_facts import MaskFacts
 from edgeseg.data.ingest.masks.mask_reader import MaskReader
 from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.data.ingest.pair_names import PairNames
@@ -24,6 +29,7 @@ from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, ope
 from edgeseg.data.ingest.upright_masks import turn_mask
 from edgeseg.data.splits import assign_splits
 from edgeseg.errors import DataError
+from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.perceptual_hash import dhash
@@ -51,6 +57,7 @@ class AddLabelsResult:
         labelled: Frames that were in the site as footage and now have a mask.
         updated: Frames whose mask changed.
         present: Frames that had this very mask.
+        untouched: Predictions that came back as they went out; they stay predictions.
         restored: Frames whose image file was gone and is there again.
         moved: Frames that an explicit split took from another.
         splits: Frames of these labels by split.
@@ -63,6 +70,7 @@ class AddLabelsResult:
     labelled: int = 0
     updated: int = 0
     present: int = 0
+    untouched: int = 0
     restored: int = 0
     moved: int = 0
     splits: dict[Split, int] = field(default_factory=dict)
@@ -81,6 +89,8 @@ def add_labels(
     rules: MaskRules | None = None,
     names: PairNames | None = None,
     masks_as_stored: bool = False,
+    accept_unchanged: bool = False,
+    shown: Callable[[Path], str] = str,
     report: ProgressReporter | None = None,
 ) -> AddLabelsResult:
     """Add labelled images to the site: all of them, or none if any has a fault.
@@ -97,35 +107,101 @@ def add_labels(
         rules: What the ids and colors of the masks stand for.
         names: Which image belongs to which mask.
         masks_as_stored: Masks were drawn on the stored pixels of images that an EXIF tag turns.
+        accept_unchanged: Predictions that come back unchanged were looked at, and are labels.
+        shown: What the user calls a file.
 
     Raises:
         ConfigError: An impossible rule or `data.ignore_colors`.
         DataError: With all faults by file name; or the disk is full.
     """
-    report = report or NullReporter()
-    camera = checked_camera_name(camera)
-    if split not in SPLIT_CHOICES:
-        raise DataError(f"there is no split {split!r} for labels; use auto, train, val or gate")
+    check_split(split)
     reader = MaskReader(site.config, rules)
     paired = pair_files(images, masks, names)
+    known = KnownPredictions([] if accept_unchanged else known_folders(site, images, masks))
+    pairs = [
+        LabelPair(
+            image=image,
+            mask=mask,
+            examine=partial(_examine_file, reader, mask),
+            is_untouched=partial(known.is_untouched, image.stem),
+            image_name=shown(image),
+            mask_name=shown(mask),
+        )
+        for image, mask in paired.pairs
+    ]
+    result = add_label_pairs(
+        site,
+        pairs,
+        split,
+        camera=camera,
+        reader=reader,
+        faults=paired.faults,
+        masks_as_stored=masks_as_stored,
+        report=report,
+    )
+    result.notes += paired.notes
+    return result
+
+
+def check_split(split: str) -> None:
+    """See that labels may have a split.
+
+    Raises:
+        DataError: There is no such split.
+    """
+    if split not in SPLIT_CHOICES:
+        raise DataError(f"there is no split {split!r} for labels; use auto, train, val or gate")
+
+
+def _examine_file(reader: MaskReader, mask: Path, size: tuple[int, int]) -> tuple[Mask, MaskFacts]:
+    return reader.examine(mask)
+
+
+def add_label_pairs(
+    site: Site,
+    pairs: Sequence[LabelPair],
+    split: str = "auto",
+    *,
+    camera: str | None = None,
+    reader: MaskReader | None = None,
+    faults: Sequence[str] = (),
+    masks_as_stored: bool = False,
+    check: Callable[[], None] | None = None,
+    report: ProgressReporter | None = None,
+) -> AddLabelsResult:
+    """Add images with masks to the site, wherever they come from: the one door of all labels.
+
+    Args:
+        split, camera, masks_as_stored: See `add_labels`.
+        reader: Knows the rules by which masks are doubted.
+        faults: "file: reason" that were found before.
+        check: Called when all masks were read and before the first is added; may refuse them.
+
+    Raises:
+        DataError: With all faults by file name; or the disk is full.
+    """
+    report = report or NullReporter()
+    camera = checked_camera_name(camera)
+    check_split(split)
     with open_site_writer(site) as writer:
         deep = DeepPictures(site)
-        deep.choose([image for image, _ in paired.pairs])
+        deep.choose([pair.image for pair in pairs])
         checked = check_pairs(
             writer,
-            paired.pairs,
-            reader,
+            pairs,
+            reader or MaskReader(site.config),
             deep,
             report,
             masks_as_stored=masks_as_stored,
             has_first_class=_shows_first_class(writer),
         )
-        if faults := paired.faults + checked.faults:
-            raise DataError(faults_message(faults))
-        result = _add_pairs(
-            writer, checked.pairs, reader, deep, SPLIT_CHOICES[split], camera, report
-        )
-    result.notes += paired.notes + checked.notes
+        if check:
+            check()
+        if found := [*faults, *checked.faults]:
+            raise DataError(faults_message(found))
+        result = _add_pairs(writer, checked.pairs, deep, SPLIT_CHOICES[split], camera, report)
+    result.untouched = checked.untouched
+    result.notes += checked.notes
     return result
 
 
@@ -143,7 +219,6 @@ def _shows_first_class(writer: SiteWriter) -> bool:
 def _add_pairs(
     writer: SiteWriter,
     pairs: list[CheckedPair],
-    reader: MaskReader,
     deep: DeepPictures,
     split: SplitChoice,
     camera: str,
@@ -159,7 +234,7 @@ def _add_pairs(
     splits = _choose_splits(writer, frames, pairs, settled, split, result)
     report.start("adding masks", len(pairs))
     for frame, pair in zip(frames, pairs):
-        upright = turn_mask(reader.read(pair.mask), pair.mask_turn)
+        upright = turn_mask(_read_again(pair), pair.mask_turn)
         mask = resize_mask(upright, (frame.height, frame.width))
         _put_mask(writer, frame, encode_png(mask), splits[frame.id], result)
         report.advance()
@@ -168,7 +243,7 @@ def _add_pairs(
     report.stop()
     if len(pairs) + len(settled) < FEW_LABELS:
         placed = ", ".join(
-            f"{pair.image.name} to {splits[frame.id]}" for frame, pair in zip(frames, pairs)
+            f"{pair.files.image.name} to {splits[frame.id]}" for frame, pair in zip(frames, pairs)
         )
         result.notes.append(
             f"with so few labels every one counts: {placed}; "
@@ -179,34 +254,46 @@ def _add_pairs(
     return result
 
 
+def _read_again(pair: CheckedPair) -> Mask:
+    """Read the mask that was checked, (H, W), and see that it is still the same.
+
+    Raises:
+        DataError: It is not.
+    """
+    mask, facts = pair.files.examine(pair.size)
+    if facts and (facts.unknown_ids or facts.unknown_colors):
+        raise DataError(f"{pair.files.shown_mask} changed while it was added; run this again")
+    return mask
+
+
 def _frame_of_pair(
     writer: SiteWriter, pair: CheckedPair, deep: DeepPictures, camera: str, result: AddLabelsResult
 ) -> Frame:
     """Return the site's frame of a pair, made now if it is new."""
-    frame = writer.find_by_id(pair.image.stem) or writer.find_by_content(pair.digest)
+    frame = writer.find_by_id(pair.files.image.stem) or writer.find_by_content(pair.digest)
     if frame:
         digest = frame.id.rpartition("-")[2]
         if writer.is_lost(digest):
-            data = read_file(pair.image)
-            picture = decode_image(data, pair.image)
-            rgb = deep.rgb(picture, pair.image)
+            data = read_file(pair.files.image)
+            picture = decode_image(data, pair.files.image)
+            rgb = deep.rgb(picture, pair.files.image)
             writer.restore_image(digest, rgb, data if picture.plain else None)
             result.restored += 1
         result.labelled += frame.split == "unlabelled"
         return frame
-    data = read_file(pair.image)
-    picture = decode_image(data, pair.image)
-    rgb = deep.rgb(picture, pair.image)
+    data = read_file(pair.files.image)
+    picture = decode_image(data, pair.files.image)
+    rgb = deep.rgb(picture, pair.files.image)
     deep.save()
     result.added += 1
     if picture.more:
-        result.with_more.append(pair.image.name)
+        result.with_more.append(pair.files.image.name)
     return writer.put_image(
         rgb,
         data if picture.plain else None,
         camera=camera,
         time=pair.time,
-        source=str(pair.image),
+        source=pair.files.shown_image,
         origin="labels",
         digest=pair.digest,
         image_hash=dhash(rgb),
@@ -265,6 +352,8 @@ def _put_mask(
 
 def _note_on_few_classes(site: Site, pairs: list[CheckedPair]) -> list[str]:
     """Point out masks of one class or none: nothing can be learned from them alone."""
+    if not pairs:
+        return []
     total = np.sum([pair.pixels for pair in pairs], axis=0)
     present = [spec.name for spec, count in zip(site.config.classes, total) if count]
     if len(present) > 1:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from edgeseg.data.class_pixels import count_class_pixels
 from edgeseg.data.ingest.deep_pictures import DeepPictures
 from edgeseg.data.ingest.image_files import content_digest, decode_image, read_file
+from edgeseg.data.ingest.label_pair import LabelPair
 from edgeseg.data.ingest.masks.mask_reader import MaskReader
 from edgeseg.data.ingest.masks.mask_survey import MaskSurvey
 from edgeseg.data.ingest.site_writer import SiteWriter
@@ -30,20 +30,21 @@ class CheckedPair:
     Pixels are read again when it is added, so that memory holds one image at a time.
 
     Attributes:
-        image, mask: The files.
+        files: Where image and mask come from.
         time: Seconds that stand for the image's place in its folder.
         digest: Digest of the image's content.
         pixels: (C,) pixels of each class.
         has_ignored: Whether pixels are not labelled.
+        size: Height and width that the mask is asked for.
         mask_turn: EXIF orientation by which the mask has to be turned, 1 if by none.
     """
 
-    image: Path
-    mask: Path
+    files: LabelPair
     time: float
     digest: str
     pixels: list[int]
     has_ignored: bool
+    size: tuple[int, int]
     mask_turn: int
 
 
@@ -54,17 +55,19 @@ class CheckedPairs:
     Attributes:
         pairs: The pairs without faults.
         faults: "file: reason" for each fault, those of the set included.
+        untouched: Predictions that came back as they went out; they are no labels.
         notes: Sentences on how the masks were read.
     """
 
     pairs: list[CheckedPair] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    untouched: int = 0
     notes: list[str] = field(default_factory=list)
 
 
 def check_pairs(
     writer: SiteWriter,
-    pairs: Iterable[tuple[Path, Path]],
+    pairs: Iterable[LabelPair],
     reader: MaskReader,
     deep: DeepPictures,
     report: ProgressReporter,
@@ -82,23 +85,25 @@ def check_pairs(
     result = CheckedPairs()
     faults = result.faults
     survey = MaskSurvey(reader.config, reader.rules, has_first_class=has_first_class)
-    image_of_frame: dict[str, Path] = {}  # by frame id, or by digest where the frame is new
-    number_in_folder: Counter[Path] = Counter()
+    image_of_frame: dict[str, str] = {}  # by frame id, or by digest where the frame is new
+    number_in_folder: Counter[str] = Counter()
     turns_unseen = 0
     pairs = list(pairs)
     report.start("checking", len(pairs))
-    for image, mask in pairs:
+    for pair in pairs:
+        image, mask = pair.shown_image, pair.shown_mask
         report.advance(1, f"{len(faults)} faults" if faults else "")
-        number = number_in_folder[image.parent]
-        number_in_folder[image.parent] += 1
-        found = _examine_pair(image, mask, reader, deep, survey, faults, as_stored=masks_as_stored)
+        folder = image.rpartition("/")[0]
+        number = number_in_folder[folder]
+        number_in_folder[folder] += 1
+        found = _examine_pair(pair, deep, survey, faults, as_stored=masks_as_stored)
         if found is None:
             continue
         shape, labels = found.shape, found.labels
-        frame = writer.find_by_id(image.stem)
+        frame = writer.find_by_id(pair.image.stem)
         identity = frame.id if frame else found.digest
         if labels.shape != shape:
-            faults.append(f"{mask}: {found.misfit(image.name)}")
+            faults.append(f"{mask}: {found.misfit(pair.image.name)}")
         elif frame and shape != (frame.height, frame.width):
             faults.append(
                 f"{image}: is {_size(shape)}, but the frame of this name is "
@@ -107,17 +112,19 @@ def check_pairs(
         elif identity in image_of_frame:
             same = image_of_frame[identity]
             faults.append(f"{image}: is the same image as {same}; keep one of them")
+        elif pair.is_untouched(labels):
+            result.untouched += 1
         else:
             image_of_frame[identity] = image
             turns_unseen += found.turn_is_unseen
             result.pairs.append(
                 CheckedPair(
-                    image=image,
-                    mask=mask,
+                    files=pair,
                     time=number / reader.config.data.fps,
                     digest=found.digest,
                     pixels=count_class_pixels(labels, len(reader.config.classes)),
                     has_ignored=bool((labels == IGNORE).any()),
+                    size=shape[::-1] if found.mask_turn in SIDEWAYS else shape,
                     mask_turn=found.mask_turn,
                 )
             )
@@ -178,40 +185,40 @@ class _ExaminedPair:
 
 
 def _examine_pair(
-    image: Path,
-    mask: Path,
-    reader: MaskReader,
-    deep: DeepPictures,
-    survey: MaskSurvey,
-    faults: list[str],
-    *,
-    as_stored: bool,
+    pair: LabelPair, deep: DeepPictures, survey: MaskSurvey, faults: list[str], *, as_stored: bool
 ) -> _ExaminedPair | None:
     """Decode an image and its mask; None with faults if one of them cannot be."""
-    shape, digest, orientation, labels = None, "", UPRIGHT, None
     try:
-        data = read_file(image)
+        data = read_file(pair.image)
         digest, orientation = content_digest(data), exif_orientation(data)
-        picture = decode_image(data, image)
-        deep.check(picture, image)
+        picture = decode_image(data, pair.image)
+        deep.check(picture, pair.image)
         shape = picture.values.shape[0], picture.values.shape[1]
     except DataError as error:
-        faults.append(str(error))
-    try:
-        labels, facts = reader.examine(mask)
-        survey.add(facts)
-    except DataError as error:
-        faults.append(str(error))
+        faults.append(pair.told(error))
+        shape, digest, orientation = None, "", UPRIGHT
+    turn = orientation if as_stored else UPRIGHT
+    labels, own_turn = None, False
+    if shape is not None or not pair.needs_size:
+        try:
+            size = shape or (1, 1)
+            labels, facts = pair.examine(size[::-1] if turn in SIDEWAYS else size)
+            if facts:
+                survey.add(facts)
+                own_turn = facts.turned
+        except DataError as error:
+            faults.append(pair.told(error))
     if shape is None or labels is None:
         return None
-    turn = orientation if as_stored else UPRIGHT
+    if shape is None or labels is None:
+        return None
     return _ExaminedPair(
         shape=shape,
         digest=digest,
         labels=turn_mask(labels, turn),
         orientation=orientation,
         mask_turn=turn,
-        has_own_turn=facts.turned,
+        has_own_turn=own_turn,
     )
 
 

@@ -18,8 +18,8 @@ class PairedFiles:
 
     Attributes:
         pairs: Image and mask, in natural order.
-        faults: "file: reason" for each file without partner.
-        notes: Sentences on files that a pattern left out.
+        faults: "file: reason" for each file without partner, unless it is merely not labelled.
+        notes: Sentences on files that were left out.
     """
 
     pairs: list[tuple[Path, Path]]
@@ -29,6 +29,8 @@ class PairedFiles:
 
 def pair_files(images: Path, masks: Path, names: PairNames | None = None) -> PairedFiles:
     """Find images and masks, and put together those whose names belong together.
+
+    Images without a mask are not labelled, which is no fault where every mask has its image.
 
     Args:
         images, masks: Two folders, or two files.
@@ -68,15 +70,22 @@ def pair_files(images: Path, masks: Path, names: PairNames | None = None) -> Pai
         proposed = propose_names(*stems, names)
         example = f"{image_of[without_mask[0]]} wants {names.mask_path(masks, without_mask[0])}"
         cure = f"; {proposed}" if proposed else f" ({example})"
-    faults += [
-        f"{image_of[key]}: has no mask of the same name in {masks}{cure}" for key in without_mask
-    ]
+    paired = sorted(image_of.keys() & mask_of.keys(), key=natural_sort_key)
+    are_unlabelled = bool(paired) and not without_image
+    if not are_unlabelled:
+        faults += [
+            f"{image_of[key]}: has no mask of the same name in {masks}{cure}"
+            for key in without_mask
+        ]
     faults += [
         f"{mask_of[key]}: has no image of the same name in {images}{cure}" for key in without_image
     ]
-    paired = sorted(image_of.keys() & mask_of.keys(), key=natural_sort_key)
     left_out = len(image_files) + len(mask_files) - len(image_of) - len(mask_of)
     notes = []
+    if without_mask and are_unlabelled:
+        notes.append(
+            f"{len(without_mask)} image(s) have no mask of the same name and were left out"
+        )
     if left_out and names != PairNames() and not faults:
         notes.append(f"{left_out} file(s) whose names do not fit the patterns were left out")
     return PairedFiles(

@@ -5,4 +5,4 @@ between the indices and the colors of a palette, `mask_reader` puts the three to
 `mask_survey` looks at all masks of a set before one of them is believed.
 """
 
-__all__ = ["mask_reader", "mask_rules", "mask_survey", "raw_mask"]
+__all__ = ["mask_facts", "mask_reader", "mask_rules", "mask_survey", "raw_mask"]

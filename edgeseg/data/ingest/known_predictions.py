@@ -1,0 +1,75 @@
+"""Predictions that went out to be corrected: what comes back unchanged is no label.
+
+`edgeseg log export` and `edgeseg labels export` keep each predicted mask that they write, as it
+reads after it was written, in a folder `predictions`: beside the export, and in the site where
+there is one. A prediction that comes back the same is still a prediction; learning from it, or
+judging by it, would take the model's word for the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from edgeseg.atomic_files import write_atomic
+from edgeseg.imaging.array_types import Mask
+from edgeseg.imaging.image_codec import encode_png
+from edgeseg.imaging.mask_png import read_mask
+from edgeseg.imaging.opencv import cv2
+from edgeseg.site import Site
+
+FOLDER = "predictions"
+MOST_REDRAWN = 0.001  # of the pixels: what a tool changes that turns shapes into masks
+DAMAGED = "is damaged; delete it, and what was predicted there counts as labelled by a person"
+
+
+class KnownPredictions:
+    """Predicted masks by the name of their image."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        """Look into `predictions` of some folders, the first that has a name counts."""
+        self._folders = [folder / FOLDER for folder in folders if (folder / FOLDER).is_dir()]
+
+    def is_untouched(self, name: str, mask: Mask, *, exact: bool = True) -> bool:
+        """Return whether a mask is the prediction that was exported under this name.
+
+        Args:
+            name: Of the image, without suffix.
+            mask: (H, W) class ids.
+            exact: Masks come back pixel by pixel. Otherwise a tool may have drawn shapes anew: what
+                differs along the borders of the prediction alone, one pixel wide and by no more
+                than a thousandth of all, is no change.
+
+        Raises:
+            DataError: The prediction is damaged.
+        """
+        path = next(
+            (path for folder in self._folders if (path := folder / f"{name}.png").is_file()), None
+        )
+        if path is None:
+            return False
+        predicted = read_mask(path, fault=DAMAGED)
+        if predicted.shape != mask.shape:
+            return False
+        differs = predicted != mask
+        if exact or not differs.any():
+            return not differs.any()
+        box = np.ones((3, 3), np.uint8)
+        is_border = cv2.dilate(predicted, box) != cv2.erode(predicted, box)
+        return bool(differs.mean() <= MOST_REDRAWN and not (differs & ~is_border).any())
+
+
+def known_folders(site: Site, *exports: Path) -> list[Path]:
+    """Return where predictions may be kept: the site, exports, and the folders that hold them."""
+    return [site.root, *exports, *(path.parent for path in exports)]
+
+
+def keep_prediction(folder: Path, name: str, mask: Mask) -> None:
+    """Keep a predicted mask, (H, W), for the day on which it comes back.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    write_atomic(folder / FOLDER / f"{name}.png", encode_png(mask), sync=False)

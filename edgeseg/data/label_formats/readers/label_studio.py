@@ -1,0 +1,153 @@
+"""Label Studio: a JSON file of tasks, with brushes, polygons and rectangles.
+
+Both the full export (JSON) and the short one (JSON-MIN) are read. Regions drawn later cover those
+before. Of several people's annotations of a task the ground truth counts, else the newest that was
+not cancelled; predictions are no labels. Its PNG export names no images: with the JSON export in
+the same folder it is not needed, and without it is refused.
+https://labelstud.io/guide/export
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgeseg.data.label_formats.canvas import Canvas, checked_size, ring_of
+from edgeseg.data.label_formats.class_names import ClassNames
+from edgeseg.data.label_formats.export_files import ExportFiles
+from edgeseg.data.label_formats.label_export import (
+    ClassSpec,
+    LabelExport,
+    LabelFormat,
+    LabelledImage,
+    Size,
+)
+from edgeseg.data.label_formats.run_lengths import brush_bits
+from edgeseg.imaging.array_types import Mask
+
+LABELS = ("brushlabels", "polygonlabels", "rectanglelabels")
+UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-(?=.)")  # that Label Studio puts before uploaded names
+PNG_NAME = re.compile(r"task-\d+-annotation-.*\.png")
+TASK_MARKS = (b'"annotations"', b'"completions"', b'"annotation_id"', b'"annotator"')
+
+
+def recognise(files: ExportFiles) -> bool:
+    """Return whether a JSON file of tasks is there, or the PNG files of brushes."""
+    return bool(_tables(files)) or any(PNG_NAME.fullmatch(path.name) for path in files.files)
+
+
+def read(files: ExportFiles) -> LabelExport:
+    """Read all JSON files of tasks.
+
+    Raises:
+        ValueError: There are PNG files of brushes alone.
+    """
+    export = LabelExport()
+    export.not_images = {path for path in files.files if PNG_NAME.fullmatch(path.name)}
+    tables = _tables(files)
+    if not tables:
+        raise ValueError(
+            "its PNG files do not tell which image they are of; export JSON from Label Studio"
+        )
+    names: dict[str, None] = {}
+    several = 0
+    for path in tables:
+        for task in files.json(path):
+            regions, others = _regions(task)
+            several += others
+            names |= dict.fromkeys(_label(region) for region in regions)
+            if regions:
+                export.images.append(_image(path, task, regions))
+            else:
+                export.unlabelled += 1
+    export.classes = [ClassSpec(name=name) for name in names]
+    if several:
+        export.notes.append(
+            f"{several} task(s) have annotations of several people; the ground truth counts, "
+            "else the newest"
+        )
+    return export
+
+
+def _tables(files: ExportFiles) -> list[Path]:
+    found = []
+    for path in files.with_suffix(".json"):
+        head = files.head(path).lstrip()
+        if head.startswith(b"[") and any(mark in head for mark in TASK_MARKS):
+            found.append(path)
+    return found
+
+
+def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """Return the regions of a task in the order of painting, and whether several were annotated."""
+    annotations = task.get("annotations", task.get("completions"))
+    if annotations is None:  # JSON-MIN: a list of values under each tag's name
+        lists = [value for value in task.values() if isinstance(value, list)]
+        values = [each for value in lists for each in value if isinstance(each, dict)]
+        return [each for each in values if any(label in each for label in LABELS)], False
+    kept = [each for each in annotations if not each.get("was_cancelled") and each.get("result")]
+    if not kept:
+        return [], False
+    best = max(
+        kept,
+        key=lambda each: (
+            bool(each.get("ground_truth")),
+            str(each.get("updated_at") or each.get("created_at") or ""),
+        ),
+    )
+    regions = []
+    for result in best["result"]:
+        if result.get("type") in LABELS:
+            sizes = {key: result.get(key) for key in ("original_width", "original_height")}
+            regions.append(result["value"] | sizes)
+    return regions, len(kept) > 1
+
+
+def _label(region: dict[str, Any]) -> str:
+    return str(next(region[key] for key in LABELS if key in region)[0])
+
+
+def _image(path: Path, task: dict[str, Any], regions: list[dict[str, Any]]) -> LabelledImage:
+    def draw(classes: ClassNames, size: Size) -> Mask:
+        canvas = Canvas(size, classes)
+        for region in regions:
+            _paint(canvas, region, size)
+        return canvas.finish()
+
+    size = (regions[0]["original_height"], regions[0]["original_width"])
+    return LabelledImage(name=_name(task), file=path, size=checked_size(*size), draw=draw)
+
+
+def _name(task: dict[str, Any]) -> str:
+    """Return the name of a task's image: of "/data/upload/3/0a1b2c3d-7.jpg" it is "7.jpg"."""
+    data = task.get("data", task)
+    urls = [value for value in data.values() if isinstance(value, str) and "." in value]
+    address = data.get("image") or data.get("img") or (urls[0] if urls else "")
+    name = PurePosixPath(
+        re.split(r"[?#]", str(address).partition("?d=")[2] or str(address))[0]
+    ).name
+    if not name:
+        raise ValueError("has a task that names no image")
+    return UPLOAD_MARK.sub("", name)
+
+
+def _paint(canvas: Canvas, region: dict[str, Any], size: Size) -> None:
+    name = _label(region)
+    height, width = size
+    percent = (width / 100, height / 100)
+    if region.get("format") == "rle" or "rle" in region:
+        canvas.bits(name, brush_bits(region["rle"], size))
+    elif "points" in region:
+        canvas.polygon(name, [ring_of(region["points"], percent)])
+    else:
+        if region.get("rotation"):
+            raise ValueError("has a rotated rectangle; draw it as a polygon")
+        left, top = region["x"] * percent[0], region["y"] * percent[1]
+        right = left + region["width"] * percent[0]
+        canvas.box(name, left, top, right, top + region["height"] * percent[1])
+
+
+FORMAT = LabelFormat(
+    name="label-studio", title="Label Studio JSON", exact=False, recognise=recognise, read=read
+)

@@ -1,0 +1,3 @@
+"""One module for each format that is written."""
+
+__all__: list[str] = []

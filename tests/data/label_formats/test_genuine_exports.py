@@ -1,0 +1,85 @@
+"""Exports that the label tools' own packages wrote (make_samples.py): every pixel is right.
+
+Where a tool draws polygons through the centers of border pixels, or counts the borders as inside,
+its own package loses or gains them, and a share is given instead.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeseg.data.ingest.add_labels import AddLabelsResult
+from edgeseg.data.label_formats.add_export import ExportOptions, add_export
+from edgeseg.imaging.decoding.picture_reader import PictureReader
+from edgeseg.imaging.mask_png import read_mask
+from edgeseg.site import Site
+from tests.data.label_formats.scenes import CLASSES, NUMBERS, picture, truth
+from tests.helpers.footage import new_site
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return new_site(tmp_path / "site", CLASSES)
+
+
+def add(site: Site, name: str, images: str = "", **options: object) -> AddLabelsResult:
+    where = SAMPLES / images if images else None
+    chosen = ExportOptions(split="train", **options)  # type: ignore[arg-type]  # by the caller
+    return add_export(site, SAMPLES / name, where, chosen)
+
+
+def agreement(site: Site) -> list[float]:
+    """The share of right pixels of each scene, found by the pictures themselves."""
+    shares = []
+    for number in NUMBERS:
+        frame = next(
+            frame
+            for frame in site.frames("labelled")
+            if np.array_equal(PictureReader().read(site.path(frame.image)), picture(number))
+        )
+        shares.append(float((read_mask(site.path(frame.mask or "")) == truth(number)).mean()))
+    return shares
+
+
+@pytest.mark.parametrize(
+    ("export", "images"),
+    [
+        ("labelme", ""),
+        ("coco-polygon", ""),
+        ("coco-rle", ""),
+        ("coco-rle/annotations.json", ""),
+        ("coco-datumaro", ""),
+        ("coco-panoptic", ""),
+        ("cvat-images-mask", ""),
+        ("cvat-images-polygon", ""),
+        ("cvat-mask.zip", ""),
+        ("camvid", ""),
+        ("datumaro-mask", ""),
+        ("datumaro-polygon", ""),
+        ("label-studio", ""),
+        ("label-studio/export.json", "label-studio/images"),
+        ("label-studio-png", ""),
+        ("yolo", ""),
+        ("roboflow", ""),
+        ("roboflow/train", ""),
+        ("palette", ""),
+        ("mmseg", ""),
+        ("supervisely", ""),
+        ("supervisely-masks", ""),
+    ],
+)
+def test_pixels_are_right(site: Site, export: str, images: str) -> None:
+    result = add(site, export, images)
+    assert result.added == 3 and result.splits == {"labelled": 3}
+    assert agreement(site) == [1, 1, 1]
