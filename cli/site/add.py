@@ -59,7 +59,8 @@ def footage(
         say(f"note: {result.advice}")
     has_labels = bool(site.frames("labelled"))
     say(f"frames are in {site.root / 'frames'}")
-    say(f"next: {'edgeseg train' if has_labels else 'edgeseg add labels IMAGES MASKS'}")
+    to_label = "edgeseg label, or edgeseg add labels IMAGES MASKS"
+    say(f"next: {'edgeseg train' if has_labels else to_label}")
 
 
 @app.command()

@@ -15,6 +15,7 @@ class Predictions:
     """What the site's best model predicts for its frames."""
 
     def __init__(self, site: Site) -> None:
+        self.site = site
         self._masks = StartingMasks(site)
         self._kept: OrderedDict[str, StartingMask | None] = OrderedDict()
         self._lock = threading.Lock()

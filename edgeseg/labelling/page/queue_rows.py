@@ -12,7 +12,7 @@ from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.frame_marks import read_marks
 from edgeseg.labelling.worth import QueuedFrame, QueueSource, build_queue, needs
 from edgeseg.progress import NullReporter
-from edgeseg.site import Frame
+from edgeseg.site import HELD_OUT, Frame
 
 SOURCES: tuple[str, ...] = (*get_args(QueueSource), "labelled")  # the last: to look at them again
 PATIENCE = 2.0  # seconds to wait for an order before the frames come without one
@@ -89,7 +89,7 @@ class QueueRows:
             "is_ordered": is_ordered,
             "frames": rows,
             "left": sum(row["state"] not in done for row in rows),
-            "needs": list(needs(self._store.site)),
+            "needs": [_said_here(sentence) for sentence in needs(self._store.site)],
         }
 
     def _queue(self, source: str, *, anew: bool) -> tuple[QueuedFrame, ...] | None:
@@ -132,6 +132,14 @@ class QueueRows:
             for frame in self._store.frames.all().values()
             if frame.mask is None and (frame.origin == "log") == (source == "log")
         )
+
+
+def _said_here(sentence: str) -> str:
+    """Return what the site needs with what to do about it in the page."""
+    for split in HELD_OUT:
+        command = f"use `edgeseg add labels --split {split}`"
+        sentence = sentence.replace(command, f"accept some that go to {split}")
+    return sentence
 
 
 def _state(frame: Frame, mark: str | None, is_draft: bool, is_waiting: bool) -> str:
