@@ -99,14 +99,16 @@ def predict(self: Predictions, frame: Frame) -> StartingMask:
     """The true mask, roughened, with a patch that is wrong and edges that are unsure."""
     truth = read_mask(self.site.root / "truth" / f"{Path(frame.source).stem}.png")
     size = WIDTH // COARSE, HEIGHT // COARSE
-    coarse = cv2.medianBlur(cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST), 3)
+    small = cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST)
+    coarse = np.asarray(cv2.medianBlur(small, 3), np.uint8)
     coarse[WRONG] = 2
-    mask = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
-    mask = np.asarray(cv2.medianBlur(mask, 9), np.uint8)
-    entropy = 4 * cv2.GaussianBlur((cv2.Canny(mask, 1, 1) > 0).astype(np.float32), (0, 0), 9)
+    large = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    mask = np.asarray(cv2.medianBlur(large, 9), np.uint8)
+    edges = (np.asarray(cv2.Canny(mask, 1, 1)) > 0).astype(np.float32)
+    entropy = 4 * np.asarray(cv2.GaussianBlur(edges, (0, 0), 9))
     doubt = np.zeros((size[1], size[0]), np.float32)
     doubt[WRONG] = 0.7
-    entropy = entropy + cv2.resize(doubt, (WIDTH, HEIGHT))
+    entropy = entropy + np.asarray(cv2.resize(doubt, (WIDTH, HEIGHT)))
     return StartingMask(mask, np.clip(entropy, 0, 1).astype(np.float32), "distill exp1")
 
 
