@@ -21,6 +21,9 @@ def label(
             metavar="footage|log|round|val|flagged|labelled", help="The frames to begin with."
         ),
     ] = "footage",
+    frame: Annotated[
+        str, typer.Option(metavar="ID", help="The frame to begin with, as an alarm names it.")
+    ] = "",
     host: Annotated[
         str,
         typer.Option(help="Address to serve at; beyond this machine the page asks for a token."),
@@ -48,6 +51,8 @@ def label(
         raise DataError(
             f"{site.root} has no frames to label; add some with `edgeseg add footage PATH`"
         )
+    if frame and frame not in {each.id for each in site.frames()}:
+        raise DataError(f"{site.root} has no frame {frame!r}; ids are in {site.index.name}")
 
     def tell(address: Address) -> None:
         say(f"the page is at {address.url}")
@@ -58,12 +63,19 @@ def label(
         say("masks and drafts are saved as you draw; Ctrl-C stops the page")
 
     left = serve_page(
-        site, host=host, port=port, person=person or _account(), opened=tell, source=queue
+        site,
+        host=host,
+        port=port,
+        person=person or _account(),
+        opened=tell,
+        source=queue,
+        frame_id=frame,
     )
     if left.waiting:
+        place = shell_word(site.root / "labelling")
         say(
-            f"{len(left.waiting)} finished mask(s) wait in {shell_word(site.root / 'labels')} for "
-            f"the next `edgeseg label`: {left.trouble or 'the site was busy'}"
+            f"{len(left.waiting)} finished mask(s) wait in {place} for the next `edgeseg label`: "
+            f"{left.trouble or 'the site was busy'}"
         )
     say("stopped; everything is saved")
     say("next: edgeseg status")

@@ -38,6 +38,10 @@ def test_a_site_without_frames(place: Path) -> None:
     assert "has no frames to label; add some with `edgeseg add footage" in refusal()
 
 
+def test_a_frame_that_is_none(place: Path) -> None:
+    assert "has no frame 'x'; ids are in frames.jsonl" in refusal("--frame", "x")
+
+
 def test_a_port_that_is_taken(place: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

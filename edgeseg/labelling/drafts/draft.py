@@ -170,6 +170,11 @@ class Draft:
             self._last_time = start["time"]
             for event in events:
                 self._do(event, Box(*event["box"]) if event["kind"] == "edit" else None)
+        except DataError as error:
+            raise DataError(
+                f"{self._journal.path} does not fit the site any more ({error}); move it away, and "
+                "the frame begins again"
+            ) from None
         except (KeyError, TypeError):
             raise DataError(
                 f"{self._journal.path} is no draft of edgeseg; move it away, and the frame begins "

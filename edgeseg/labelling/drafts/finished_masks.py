@@ -18,10 +18,11 @@ from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
-from edgeseg.errors import DataError, EdgesegError
+from edgeseg.errors import EdgesegError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.labelling.drafts.label_history import LabelHistory, LabelRecord
+from edgeseg.labelling.drafts.mask_runs import decode_text, encode_text
 from edgeseg.site import Site
 
 RETRY_SECONDS = 2.0
@@ -53,6 +54,8 @@ class FinishedMasks:
         self._folder: Path = site.root / "labelling" / "finished"
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self._folder)
+        for picture in self._folder.glob("*.png"):
+            picture.unlink()  # of a hand-over that was killed
         self._history = LabelHistory(site)
         self._waiting = sorted(path.stem for path in self._folder.glob("*.json"))
         self._trouble = ""
@@ -91,8 +94,10 @@ class FinishedMasks:
         """
         frame_id = record["frame"]
         with self._changed:
-            write_atomic(self._folder / f"{frame_id}.png", encode_png(mask))
-            write_json(self._folder / f"{frame_id}.json", record)
+            # One file, so that a kill cannot leave a mask with the record of another.
+            height, width = mask.shape
+            runs = {"height": height, "width": width, "runs": encode_text(mask)}
+            write_json(self._folder / f"{frame_id}.json", {"record": record, "mask": runs})
             if frame_id not in self._waiting:
                 self._waiting.append(frame_id)
             self._changed.notify_all()
@@ -103,7 +108,8 @@ class FinishedMasks:
                 while not self._waiting and not self._is_closing:
                     self._changed.wait()
                 waiting, is_closing = list(self._waiting), self._is_closing
-            trouble = next(filter(None, map(self._hand_over, waiting)), "")
+            troubles = [self._hand_over(frame_id) for frame_id in waiting]
+            trouble = next(filter(None, troubles), "")
             with self._changed:
                 self._trouble = trouble
                 if is_closing:
@@ -113,28 +119,32 @@ class FinishedMasks:
 
     def _hand_over(self, frame_id: str) -> str:
         """Give a mask to the site, and return why that is not possible now."""
-        mask, note = self._folder / f"{frame_id}.png", self._folder / f"{frame_id}.json"
+        kept, picture = self._folder / f"{frame_id}.json", self._folder / f"{frame_id}.png"
         try:
-            written = note.read_bytes()
-            record = cast(LabelRecord, json.loads(written))
+            written = kept.read_bytes()
+            content = json.loads(written)
+            record, mask = cast(LabelRecord, content["record"]), content["mask"]
+            ids = decode_text(mask["runs"], mask["height"], mask["width"])
             frame = next(each for each in self._site.frames() if each.id == frame_id)
+            write_atomic(picture, encode_png(ids), sync=False)
             image = self._site.path(frame.image)
-            result = add_labels(self._site, image, mask, record["split"], rules=RULES)
+            result = add_labels(self._site, image, picture, record["split"], rules=RULES)
             self._history.add(record)
         except StopIteration:
-            return f"the site has no frame {frame_id} any more; its mask is kept in {mask}"
+            return f"the site has no frame {frame_id} any more; its mask is kept in {kept}"
         except EdgesegError as error:
             return str(error)
         except OSError as error:
             if not is_disk_fault(error):
                 raise
             return describe_disk_fault(error, self._folder)
-        except (ValueError, KeyError):
-            return f"{DataError.__name__}: {note} is damaged; the mask is kept in {mask}"
+        except (ValueError, KeyError, TypeError):
+            return f"{kept} is damaged; accept the frame again"
+        finally:
+            picture.unlink(missing_ok=True)
         with self._changed:
             self._notes = tuple(result.notes)
-            if note.read_bytes() == written:  # else it was finished again meanwhile
-                note.unlink()
-                mask.unlink(missing_ok=True)
+            if kept.read_bytes() == written:  # else it was finished again meanwhile
+                kept.unlink()
                 self._waiting.remove(frame_id)
         return ""

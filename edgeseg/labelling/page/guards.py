@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -127,20 +127,17 @@ class Guard:
         access = self._access
         if access.token is None:
             return None
-        if scope["path"] == "/" and (given := _token_of_address(scope)) is not None:
+        address = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
+        if scope["path"] == "/" and (given := address.get("token")) is not None:
             if not access.knows_token(given):
                 return _refuse("this token is not that of the server; use the address it printed")
-            answer = RedirectResponse("/", 303)
+            rest = urlencode({key: value for key, value in address.items() if key != "token"})
+            answer = RedirectResponse(f"/?{rest}" if rest else "/", 303)
             answer.set_cookie(access.cookie, given, httponly=True, samesite="strict")
             return answer
         if access.knows_token(_token_of_cookie(scope, access.cookie)):
             return None
         return _refuse("the token is missing; open the address that `edgeseg label` printed", 401)
-
-
-def _token_of_address(scope: Scope) -> str | None:
-    values = parse_qs(scope["query_string"].decode("ascii", "replace")).get("token")
-    return values[0] if values else None
 
 
 def _token_of_cookie(scope: Scope, name: str) -> str:

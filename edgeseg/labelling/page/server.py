@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import uvicorn
 
@@ -54,6 +55,7 @@ def serve_page(
     person: str,
     opened: Callable[[Address], None],
     source: str = "footage",
+    frame_id: str = "",
 ) -> DoorState:
     """Serve the page until the process gets SIGINT or SIGTERM, then save what waits.
 
@@ -63,6 +65,7 @@ def serve_page(
         person: Who labels, unless the page is told another name.
         opened: Called with the address once it listens.
         source: The queue that the page begins with.
+        frame_id: The frame that it begins with; the first of the queue if left out.
 
     Returns:
         What could not be handed to the site before the end.
@@ -71,7 +74,12 @@ def serve_page(
         DataError: The address cannot be listened at, or another process labels this site.
     """
     with lock_folder(site.root / "labelling", DataError), closing(_listen(host, port)) as listening:
-        access, address = _access(site, host, listening.getsockname()[1], source)
+        access, url = _access(site, host, listening.getsockname()[1])
+        begin = {"queue": source} if source != "footage" else {}
+        begin |= {"frame": frame_id} if frame_id else {}
+        token = {} if access.token is None else {"token": access.token}
+        query = urlencode(token | begin)
+        address = Address(f"{url}?{query}" if query else url, is_local=access.token is None)
         finished = FinishedMasks(site)
         predictions = Predictions(site)
         store = DraftStore(site, predictions, finished)
@@ -124,12 +132,12 @@ def _listen(host: str, port: int | None) -> socket.socket:
     )
 
 
-def _access(site: Site, host: str, port: int, source: str) -> tuple[Access, Address]:
+def _access(site: Site, host: str, port: int) -> tuple[Access, str]:
+    """Return who may reach the server, and its address."""
     shown = f"[{host}]" if ":" in host else host
     if _is_loopback(host):
         names = (*LOOPBACK_NAMES, shown)
-        query = "" if source == "footage" else f"?queue={source}"
-        return Access(port, names), Address(f"http://{shown}:{port}/{query}", is_local=True)
+        return Access(port, names), f"http://{shown}:{port}/"
     token = _kept_token(site.root / "labelling" / "token")
     name = socket.gethostname().lower()
     access = Access(
@@ -140,7 +148,7 @@ def _access(site: Site, host: str, port: int, source: str) -> tuple[Access, Addr
     )
     if host in ("0.0.0.0", "::"):
         shown = name
-    return access, Address(f"http://{shown}:{port}/?token={token}", is_local=False)
+    return access, f"http://{shown}:{port}/"
 
 
 def _is_loopback(host: str) -> bool:

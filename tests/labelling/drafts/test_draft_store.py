@@ -131,6 +131,30 @@ def test_impossible_steps_are_refused_and_not_kept(
     assert store.open(frame_id).revision == 0
 
 
+def test_a_draft_of_classes_that_are_gone_is_told(site: Site, frame_id: str) -> None:
+    open_store(site).write(frame_id, "tab", edit(0, "a", (0, 0, 4, 4), 2))
+    toml = (site.root / "edgeseg.toml").read_text()
+    (site.root / "edgeseg.toml").write_text(toml.rpartition("[[classes]]")[0])
+    with pytest.raises(DataError, match=r"\.journal does not fit the site any more"):
+        open_store(Site.open(site.root)).open(frame_id)
+
+
+def test_a_mask_that_the_site_cannot_take_holds_no_other_back(site: Site) -> None:
+    first, second = [frame.id for frame in site.frames()][:2]
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    for frame_id in (first, second):
+        store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+        store.write(frame_id, "tab", other("finish", 1, "b"))
+    site.path(store.frames.find(first).image).write_bytes(b"damaged")
+    finished.start()
+    left = finished.close()
+    assert left.waiting == (first,) and left.trouble
+    assert store.frames.find(second).mask is not None
+    again = FinishedMasks(site)
+    assert again.state().waiting == (first,)
+
+
 def test_an_unknown_frame_is_refused(site: Site) -> None:
     with pytest.raises(DataError, match="no frame of this id"):
         open_store(site).open("../../edgeseg")

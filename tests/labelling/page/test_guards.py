@@ -101,6 +101,9 @@ def test_a_token_opens_what_is_closed_without(site: Site) -> None:
     assert "httponly" in cookie and "samesite=strict" in cookie
     assert client.get("/api/site").status_code == 200
     assert client.post("/api/status", json=message()).status_code == 200
+    begin = {"token": TOKEN, "queue": "val", "frame": "//evil.example"}
+    answer = client.get("/", params=begin, follow_redirects=False)
+    assert answer.headers["location"] == "/?queue=val&frame=%2F%2Fevil.example"
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(site: Site) -> None:

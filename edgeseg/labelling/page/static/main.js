@@ -421,8 +421,7 @@ async function begin() {
   const wanted = new URLSearchParams(location.search);
   const source = site.sources.includes(wanted.get("queue")) ? wanted.get("queue") : "footage";
   await chooseQueue(source);
-  const known = wanted.get("frame") ?? sessionStorage.getItem("frame");
-  const first = queue.row(known) ? known : queue.rows.find((row) => !queue.isDone(row))?.frame;
+  const first = wanted.get("frame") ?? queue.rows.find((row) => !queue.isDone(row))?.frame;
   await openFrame(first ?? null);
   setInterval(beat, HEARTBEAT);
   document.body.dataset.ready = "yes";
