@@ -12,6 +12,7 @@ from edgeseg.cli.shared.terminal_text import shell_word
 
 if TYPE_CHECKING:
     from edgeseg.labelling.page.server import Address
+    from edgeseg.site import Site
 
 
 def label(
@@ -35,9 +36,20 @@ def label(
         str, typer.Option(help="Your name beside your labels; that of your account if left out.")
     ] = "",
     browser: Annotated[bool, typer.Option(help="Open the page in your browser.")] = True,
+    as_list: Annotated[
+        bool, typer.Option("--list", help="Print the queue with its reasons; open no page.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Frames that --list prints at most.")] = 20,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the queue as JSON on stdout, as --list does.")
+    ] = False,
     set_: options.Set = None,
 ) -> None:
-    """Label and review frames in your browser; every stroke is saved at once."""
+    """Label and review frames in your browser; every stroke is saved at once.
+
+    The queue begins with the frame whose label is worth most, and says why. `--list` needs no
+    browser and works over ssh.
+    """
     from edgeseg.cli.shared.console import say
     from edgeseg.errors import DataError
     from edgeseg.labelling.page.queue_rows import SOURCES
@@ -53,6 +65,10 @@ def label(
         )
     if frame and frame not in {each.id for each in site.frames()}:
         raise DataError(f"{site.root} has no frame {frame!r}; ids are in {site.index.name}")
+
+    if as_list or as_json:
+        _print_queue(site, queue, limit, as_json)
+        return
 
     def tell(address: Address) -> None:
         say(f"the page is at {address.url}")
@@ -79,6 +95,51 @@ def label(
         )
     say("stopped; everything is saved")
     say("next: edgeseg status")
+
+
+def _print_queue(site: Site, source: str, limit: int, as_json: bool) -> None:
+    import dataclasses
+    from typing import cast, get_args
+
+    from rich.table import Table
+
+    from edgeseg.cli.shared.console import progress_bar, say, table_console
+    from edgeseg.errors import DataError
+    from edgeseg.json_text import to_json
+    from edgeseg.labelling.worth import QueueSource, build_queue, needs
+
+    if source not in get_args(QueueSource):
+        raise DataError(f"{source} is no queue of what to label; leave --list out to look at it")
+    with progress_bar() as bar:
+        queue = build_queue(site, cast(QueueSource, source), report=bar)
+    frames = {frame.id: frame for frame in site.frames()}
+    lacking = needs(site)
+    if as_json:
+        rows = [
+            {
+                **dataclasses.asdict(entry),
+                "image": str(site.path(frames[entry.frame].image)),
+                "camera": frames[entry.frame].camera,
+                "source": frames[entry.frame].source,
+                "time": frames[entry.frame].time,
+            }
+            for entry in queue[:limit]
+        ]
+        told = {"queue": source, "frames": rows, "waiting": len(queue), "needs": lacking}
+        print(to_json(told, indent=2))
+        return
+    table = Table("", "image", "from", "worth", "why")
+    for number, entry in enumerate(queue[:limit], 1):
+        frame = frames[entry.frame]
+        place = f"{frame.source} {frame.time:.1f} s"
+        worth = f"{entry.worth:.2f}"
+        table.add_row(str(number), frame.image, place, worth, "; ".join(entry.reasons))
+    if queue:
+        table_console(160).print(table)
+    say(f"{len(queue)} frames wait in {source}")
+    for sentence in lacking:
+        say(f"note: {sentence}")
+    say(f"next: edgeseg label --queue {source}")
 
 
 def _account() -> str:
