@@ -2,4 +2,4 @@
 
 __all__: list[str] = []
 
-__all__ = ["app"]
+__all__ = ["app", "start"]

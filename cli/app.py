@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgeseg.cli import adapt, demo, doctor
+from edgeseg.cli import adapt, demo, doctor, go
 from edgeseg.cli.bundle import bench, build, export
 from edgeseg.cli.bundle import eval as evaluation
 from edgeseg.cli.device import infer, log
@@ -118,6 +118,7 @@ def _options(
     pass
 
 
+app.command(cls=SettingsCommand)(go.go)
 app.command()(init.init)
 app.add_typer(add.app, name="add")
 app.command()(status.status)

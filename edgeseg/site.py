@@ -189,6 +189,10 @@ class Site:
             )
         return newest
 
+    def has_finished_run(self, verb: str) -> bool:
+        """Return whether a `runs/<verb>/expN` holds finished weights."""
+        return any((path / "metrics.json").exists() for path in _run_folders(self.root, verb))
+
     def newest_finished_run(self, verb: str) -> Path:
         """Return the newest `runs/<verb>/expN` that holds finished weights.
 

@@ -93,6 +93,26 @@ def absent_classes_note(pixels: Iterable[int], names: Sequence[str]) -> str:
     return f"no labelled frame shows {', '.join(absent)}, so it cannot be learned; label some"
 
 
+def missing_labels(site: Site) -> str:
+    """Return why the site cannot be trained and exported yet for want of labels; empty if it can.
+
+    Raises:
+        DataError: The index or a mask is damaged.
+    """
+    names = site.config.class_names
+    shown = _shown_classes(site, site.frames("labelled"), most=MIN_CLASSES)
+    if len(shown) < MIN_CLASSES:
+        number = len(site.frames("labelled"))
+        return (
+            f"{number} frames are labelled for training, and they show {len(shown)} of the "
+            f"{len(names)} classes"
+        )
+    number = len(site.frames("val"))
+    if number < MIN_EXPORT_VAL_FRAMES:
+        return f"{number} val frames are labelled, and an export needs {MIN_EXPORT_VAL_FRAMES}"
+    return ""
+
+
 def later_needs(site: Site) -> list[str]:
     """Return a sentence for each later step that would refuse this site."""
     needs = [] if site.frames("unlabelled") else [NO_FOOTAGE]
