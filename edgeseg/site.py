@@ -8,6 +8,7 @@ masks/            8-bit PNGs of class ids, 255 = ignore
 runs/<verb>/expN  results of train, distill, infer, ...
 bundles/          published bundles; `current` points at the one in use
 rounds/           adaptation rounds
+predictions/      masks that left by `log export`, to tell what a person changed of them
 labelling/        drafts of masks, and what a person said about frames
 cache/            decoded frames; may be deleted at any time
 """

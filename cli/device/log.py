@@ -118,25 +118,47 @@ def show(
 @app.command()
 def export(
     output: Annotated[
-        Path, typer.Option(help="Folder for images/, masks/, entropy/ and records/.")
+        Path,
+        typer.Option(
+            help="Folder for images/, masks/, entropy/ and records/, or for the label tool."
+        ),
     ],
     directory: Newest = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="masks|labelme|coco|cvat|label-studio|yolo",
+            help="Plain files, or what a label tool opens (in a site), to be corrected there.",
+        ),
+    ] = "masks",
     as_json: Json = False,
 ) -> None:
-    """Write every record as JPEG, mask PNG and JSON."""
+    """Write every record as JPEG, mask PNG and JSON, or for a label tool."""
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.runtime.framelog.record_export import export_records
 
     folder = directory or _newest_log()
     with progress_bar() as bar:
-        result = export_records(folder, output, _palette(), bar)
+        if form != "masks":
+            from edgeseg.data.label_formats.export_labels import export_log_labels
+            from edgeseg.site import Site
+
+            result = export_log_labels(Site.open(), folder, output, form, bar)
+        else:
+            result = export_records(folder, output, _palette(), bar, keep=_site_root())
     if as_json:
         print(to_json({"output": str(output), "exported": result.good, "bad": result.reasons}))
     images, masks = shell_word(output / "images"), shell_word(output / "masks")
     next_command = (
-        f"edgeseg add footage {images}, or correct the masks and edgeseg add labels {images} "
-        f"{masks}"
+        f"edgeseg add footage {images}, or correct some masks and edgeseg add labels {images} "
+        f"{masks}, which takes those that changed"
     )
+    if form != "masks":
+        next_command = (
+            f"correct some in the label tool, then edgeseg add labels {shell_word(output)} (or "
+            "what the tool exports), which takes those that changed"
+        )
     if not result.good:
         next_command = f"edgeseg log ls {shell_word(folder)}"
     say(f"exported {result.good} records to {output}; next: {next_command}")
@@ -177,6 +199,17 @@ def _newest_log() -> Path:
             "`edgeseg infer --log auto`"
         )
     return max(logs, key=lambda path: path.stat().st_mtime).parent
+
+
+def _site_root() -> Path | None:
+    """Return the folder of the site, None outside of one."""
+    from edgeseg.errors import SiteNotFoundError
+    from edgeseg.site import Site
+
+    try:
+        return Site.open().root
+    except SiteNotFoundError:
+        return None
 
 
 def _palette() -> Sequence[tuple[int, int, int]]:

@@ -66,14 +66,18 @@ def _color_distance(first: str, second: str) -> int:
 
 
 def render_template(
-    name: str, classes: Sequence[str], values: Mapping[str, Any] = NO_VALUES
-) -> str:  # Any: values of settings
+    name: str,
+    classes: Sequence[str],
+    values: Mapping[str, Any] = NO_VALUES,  # Any: values of settings
+    colors: Sequence[str] = (),
+) -> str:
     """Return a complete `edgeseg.toml`.
 
     Args:
         name: Name of the site.
         classes: Names of the classes.
         values: Settings other than the defaults, such as `{"train.imgsz": (320, 576)}`.
+        colors: Of the classes, as "#rrggbb"; distinct ones if left out.
 
     Raises:
         ConfigError: The names are empty, too few, too many, or given twice.
@@ -81,7 +85,7 @@ def render_template(
     fields = SiteConfig.model_fields
     entries = [
         f"    {{ name = {toml_value(class_name)}, color = {toml_value(color)} }},"
-        for class_name, color in zip(classes, default_colors(len(classes)))
+        for class_name, color in zip(classes, colors or default_colors(len(classes)))
     ]
     lines = [
         *_comment(
@@ -143,6 +147,7 @@ def create_site(
     classes: Sequence[str] = DEFAULT_CLASSES,
     name: str | None = None,
     values: Mapping[str, Any] = NO_VALUES,  # Any: values of settings
+    colors: Sequence[str] = (),
 ) -> Path:
     """Make `folder` a site.
 
@@ -150,6 +155,7 @@ def create_site(
         classes: Names of the classes; the ids follow this order.
         name: Name of the site; the folder's without any.
         values: Settings other than the defaults, see `render_template`.
+        colors: Of the classes, see `render_template`.
 
     Returns:
         The path of the new `edgeseg.toml`.
@@ -162,7 +168,8 @@ def create_site(
         raise ConfigError(f"{path} exists; edit it, or choose another folder")
     # A folder's name may hold bytes that are no UTF-8, which the configuration may not.
     site_name = name or folder.resolve().name.encode(errors="replace").decode() or "site"
-    text = render_template(site_name, [class_name.strip() for class_name in classes], values)
+    names = [class_name.strip() for class_name in classes]
+    text = render_template(site_name, names, values, colors)
     try:
         write_atomic(path, text.encode())
     except OSError as error:

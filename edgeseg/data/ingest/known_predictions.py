@@ -1,9 +1,9 @@
 """Predictions that went out to be corrected: what comes back unchanged is no label.
 
-`edgeseg log export` and `edgeseg labels export` keep each predicted mask that they write, as it
-reads after it was written, in a folder `predictions`: beside the export, and in the site where
-there is one. A prediction that comes back the same is still a prediction; learning from it, or
-judging by it, would take the model's word for the truth.
+`edgeseg log export` keeps each predicted mask that it writes, as it reads after it was written, in
+a folder `predictions`: beside the export, and in the site where there is one. A prediction that
+comes back the same is still a prediction; learning from it, or judging by it, would take the
+model's word for the truth.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeseg.atomic_files import write_atomic
 from edgeseg.imaging.array_types import Mask
-from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.opencv import cv2
+from edgeseg.runtime.framelog.record_export import PREDICTIONS
 from edgeseg.site import Site
 
-FOLDER = "predictions"
 MOST_REDRAWN = 0.001  # of the pixels: what a tool changes that turns shapes into masks
 DAMAGED = "is damaged; delete it, and what was predicted there counts as labelled by a person"
 
@@ -30,7 +28,8 @@ class KnownPredictions:
 
     def __init__(self, folders: Iterable[Path]) -> None:
         """Look into `predictions` of some folders, the first that has a name counts."""
-        self._folders = [folder / FOLDER for folder in folders if (folder / FOLDER).is_dir()]
+        kept = [folder / PREDICTIONS for folder in folders]
+        self._folders = [folder for folder in kept if folder.is_dir()]
 
     def is_untouched(self, name: str, mask: Mask, *, exact: bool = True) -> bool:
         """Return whether a mask is the prediction that was exported under this name.
@@ -64,12 +63,3 @@ class KnownPredictions:
 def known_folders(site: Site, *exports: Path) -> list[Path]:
     """Return where predictions may be kept: the site, exports, and the folders that hold them."""
     return [site.root, *exports, *(path.parent for path in exports)]
-
-
-def keep_prediction(folder: Path, name: str, mask: Mask) -> None:
-    """Keep a predicted mask, (H, W), for the day on which it comes back.
-
-    Raises:
-        OSError: The disk does not take it.
-    """
-    write_atomic(folder / FOLDER / f"{name}.png", encode_png(mask), sync=False)

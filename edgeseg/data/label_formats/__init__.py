@@ -6,4 +6,4 @@ classes become ids in `class_names`, shapes become pixels in `canvas`. Text and 
 strangers: `export_files` bounds what is read, `zip_files` what is unpacked.
 """
 
-__all__ = ["add_export"]
+__all__ = ["add_export", "class_files", "export_labels"]

@@ -9,6 +9,7 @@ from edgeseg.atomic_files import write_atomic, write_json
 from edgeseg.errors import FrameLogError
 from edgeseg.imaging.array_types import Image, Mask, Palette
 from edgeseg.imaging.drawing import overlay_mask, save_png
+from edgeseg.imaging.image_codec import encode_png
 from edgeseg.imaging.mask_png import encode_palette_png
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.output_paths import Output, check_outputs
@@ -16,11 +17,17 @@ from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.framelog.reader import VerifyResult, iter_records
 from edgeseg.runtime.framelog.record_format import RECORD_SUFFIX, Record, read_record
 
-EXPORT_FOLDERS = ("images", "masks", "entropy", "records")
+PREDICTIONS = "predictions"  # masks as they went out, to tell what a person changed
+EXPORT_FOLDERS = ("images", "masks", "entropy", "records", PREDICTIONS)
 
 
 def export_records(
-    folder: Path, output: Path, palette: Palette, report: ProgressReporter | None = None
+    folder: Path,
+    output: Path,
+    palette: Palette,
+    report: ProgressReporter | None = None,
+    *,
+    keep: Path | None = None,
 ) -> VerifyResult:
     """Write every record as plain files that any program reads, and that `edgeseg add` takes back.
 
@@ -28,12 +35,15 @@ def export_records(
         output/masks/NAME.png      the predicted class ids at the frame's size, where logged
         output/entropy/NAME.png    the entropy at its own size, 255 = 1.0, where logged
         output/records/NAME.json   everything else
+        output/predictions/NAME.png  the mask once more: a mask that still equals it when it comes
+                                   back is a prediction, and no label
 
     Args:
         folder: The frame log.
         output: The folder to write to.
         palette: RGB of each class.
         report: Is told the progress.
+        keep: A folder, the site's, that gets `predictions` too.
 
     Raises:
         FrameLogError: `folder` is no frame log, or `output` cannot be written.
@@ -53,7 +63,7 @@ def export_records(
         except FrameLogError as error:
             result.add_bad(path, error)
         else:
-            _export_record(record, mask, output, palette)
+            _export_record(record, mask, output, palette, keep)
             result.good += 1
         report.advance()
     report.stop()
@@ -97,13 +107,26 @@ def write_record_overlay(record: Record, palette: Palette, path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def _export_record(record: Record, mask: Mask | None, output: Path, palette: Palette) -> None:
+def keep_prediction(folder: Path, name: str, mask: Mask) -> None:
+    """Keep a predicted mask, (H, W), in `predictions` of a folder, for the day it comes back.
+
+    Raises:
+        OSError: The disk does not take it.
+    """
+    write_atomic(folder / PREDICTIONS / f"{name}.png", encode_png(mask), sync=False)
+
+
+def _export_record(
+    record: Record, mask: Mask | None, output: Path, palette: Palette, keep: Path | None
+) -> None:
     stem = record.name.removesuffix(RECORD_SUFFIX)
     metadata = {"id": record.id, **json.loads(record.header.canonical())}
     try:
         write_atomic(output / "images" / f"{stem}.jpg", record.parts["image"])
         if mask is not None:
             write_atomic(output / "masks" / f"{stem}.png", encode_palette_png(mask, palette))
+            for place in filter(None, (output, keep)):
+                keep_prediction(place, stem, mask)
         if "entropy" in record.parts:
             write_atomic(output / "entropy" / f"{stem}.png", record.parts["entropy"])
         write_json(output / "records" / f"{stem}.json", metadata)
