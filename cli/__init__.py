@@ -1,5 +1,3 @@
 """The command line: one file per command, each of which parses, calls the library and prints."""
 
-__all__: list[str] = []
-
 __all__ = ["app", "start"]
