@@ -36,6 +36,11 @@ class FrameLookup:
                 self._stamp = stamp
             return self._frames
 
+    def stamp(self) -> tuple[int, int] | None:
+        """Return what changes whenever the index does; None where there is none."""
+        self.all()
+        return self._stamp
+
     def find(self, frame_id: str) -> Frame:
         """Return a frame.
 

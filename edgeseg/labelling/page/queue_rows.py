@@ -50,6 +50,7 @@ class QueueRows:
         self._queues: dict[str, tuple[QueuedFrame, ...]] = {}
         self._faults: dict[str, Exception] = {}
         self._workers: dict[str, threading.Thread] = {}
+        self._known_needs: tuple[tuple[int, int] | None, list[str]] | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # one order is made at a time
         self._progress = _Progress()
@@ -89,8 +90,19 @@ class QueueRows:
             "is_ordered": is_ordered,
             "frames": rows,
             "left": sum(row["state"] not in done for row in rows),
-            "needs": [_said_here(sentence) for sentence in needs(self._store.site)],
+            "needs": self._needs(),
         }
+
+    def _needs(self) -> list[str]:
+        """Return what the site needs; looking at all of its masks again only when it changed."""
+        stamp = self._store.frames.stamp()
+        with self._lock:
+            known = self._known_needs
+        if known is None or known[0] != stamp:
+            known = stamp, [_said_here(sentence) for sentence in needs(self._store.site)]
+            with self._lock:
+                self._known_needs = known
+        return known[1]
 
     def _queue(self, source: str, *, anew: bool) -> tuple[QueuedFrame, ...] | None:
         """Return an order, None while it is being made."""

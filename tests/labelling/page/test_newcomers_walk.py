@@ -30,6 +30,7 @@ TRAINING = {
 QUICK = {
     "data.fps": "2",
     "data.block_seconds": "2",
+    "data.near_duplicate": "0",
     **{f"train.{key}": value for key, value in TRAINING.items()},
     **{f"distill.{key}": value for key, value in TRAINING.items()},
     "export.max_drop": "100",

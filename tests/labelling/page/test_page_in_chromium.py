@@ -228,6 +228,28 @@ def test_fingers_on_a_narrow_screen(browser: Browser, site: Site) -> None:
     context.close()
 
 
+def test_a_frame_that_cannot_be_opened_says_why_and_shows_no_other(
+    browser: Browser, site: Site
+) -> None:
+    page = new_page(browser)
+    with label_server(site) as server:
+        page.open(server.url)
+        order = [row["frame"] for row in page.page.evaluate("edgesegLabel.queue.rows")]
+        lost = next(frame for frame in site.frames() if frame.id == order[1])
+        site.path(lost.image).unlink()
+        page.press(".")
+        page.until("!document.getElementById('empty').hidden")
+        said = page.page.text_content("#empty") or ""
+        assert "cannot be opened" in said and "add the footage again" in said
+        assert page.page.evaluate("edgesegLabel.editor.frame") is None
+        page.press("b", "1", "a", "x", "z", " ")  # nothing to do anything with
+        page.press(".")
+        page.until("document.getElementById('empty').hidden")
+        assert page.frame() == order[2]
+    assert not page.problems
+    page.page.close()
+
+
 def test_the_server_can_be_stopped_while_a_page_is_open(browser: Browser, site: Site) -> None:
     page = new_page(browser)
     with label_server(site) as server:

@@ -87,7 +87,7 @@ export function listenToKeys({ editor, actions, help, stage }) {
       if (key === "y") act(event, () => editor.redo());
       return; // what else is the browser's
     }
-    if (!editor.frame) return;
+    if (!editor.frame && ![".", ",", "pagedown", "pageup", "?"].includes(key)) return;
     const digit = /^Digit(\d)$/.exec(event.code);
     if (digit && !event.altKey) {
       const id = ((Number(digit[1]) + 9) % 10) + (event.shiftKey ? 10 : 0);

@@ -99,6 +99,7 @@ async function openFrame(frame, { force = false } = {}) {
     ]);
     if (number !== state.opening) return;
     state.view = view;
+    sessionStorage.setItem("frame", frame);
     if (view.origin === "prediction") state.hasModel = true;
     else if (view.origin === "empty" && view.revision === 0) state.hasModel = false;
     outbox.revisions.set(frame, view.revision);
@@ -107,7 +108,7 @@ async function openFrame(frame, { force = false } = {}) {
     if (!$("entropy").hidden) await showUnsure();
     preload();
   } catch (error) {
-    say(error.message, 12000);
+    if (number === state.opening) showEmpty(`This frame cannot be opened: ${error.message}.`);
   } finally {
     if (number === state.opening) $("stage").removeAttribute("aria-busy");
   }
@@ -143,12 +144,16 @@ function showFrame(view) {
   }
 }
 
-function showEmpty() {
+function showEmpty(reason = "") {
+  // Instead of a frame: nothing can be drawn on one that is not there.
+  editor.frame = null;
+  editor.isReadOnly = true;
+  showEditor();
   const box = $("empty");
   box.hidden = false;
-  box.textContent = queue.rows.length
+  box.textContent = reason || (queue.rows.length
     ? "Every frame of this queue is done. Choose another queue, or stop with Ctrl-C in the terminal and run edgeseg train."
-    : "This queue has no frames. Choose another one.";
+    : "This queue has no frames. Choose another one.");
   $("caption").textContent = "";
 }
 
@@ -165,6 +170,7 @@ function refused(frame, error) {
       `${error.message}. Steps that you drew since then are not kept.`;
     editor.isReadOnly = true;
     showEditor();
+    getSelection().removeAllRanges(); // of the stroke that the dialog interrupts
     const dialog = $("conflict");
     dialog.returnValue = "";
     dialog.showModal();
@@ -288,6 +294,7 @@ async function beat() {
     const answer = await post("/api/status", { tab: TAB, person: state.person, frame });
     const wasWaiting = state.door;
     state.door = answer.waiting.length;
+    const isNewTrouble = answer.trouble && answer.trouble !== state.doorTrouble;
     state.doorTrouble = answer.trouble;
     const isSettled = queue.rows.some(
       (row) => row.state === "waiting" && !answer.waiting.includes(row.frame),
@@ -298,7 +305,7 @@ async function beat() {
       if (queue.isOrdered) say("the queue is in the order of what labels are worth now", 4000);
     }
     if (state.door || wasWaiting) setTimeout(beat, 700);
-    if (answer.trouble) say(`finished masks wait: ${answer.trouble}`, 8000);
+    if (isNewTrouble) say(`finished masks wait: ${answer.trouble}`, 8000);
   } catch (error) {
     if (error.status === 409 && !outbox.waiting.length) refused(frame, error);
   }
@@ -421,7 +428,9 @@ async function begin() {
   const wanted = new URLSearchParams(location.search);
   const source = site.sources.includes(wanted.get("queue")) ? wanted.get("queue") : "footage";
   await chooseQueue(source);
-  const first = wanted.get("frame") ?? queue.rows.find((row) => !queue.isDone(row))?.frame;
+  const known = sessionStorage.getItem("frame"); // of this tab, before it was loaded again
+  const inOrder = queue.rows.find((row) => !queue.isDone(row))?.frame;
+  const first = wanted.get("frame") ?? (queue.row(known) ? known : inOrder);
   await openFrame(first ?? null);
   setInterval(beat, HEARTBEAT);
   document.body.dataset.ready = "yes";

@@ -11,7 +11,7 @@ export const SOURCE_NAMES = {
   flagged: "Flagged",
   labelled: "Labelled",
 };
-const STATES = { draft: "begun", waiting: "saving", labelled: "labelled", skipped: "skipped", new: "" };
+const STATES = { draft: "begun", waiting: "on its way", labelled: "labelled", skipped: "skipped", new: "" };
 const DONE = new Set(["labelled", "waiting", "skipped"]);
 
 export class Queue {
