@@ -9,10 +9,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeseg.site import Site
-from tests.helpers.videos import encode_video, plain_picture
+from tests.helpers.videos import encode_video
 from tests.labelling.page.browser_pages import LabelPage, chromium, label_server
 
 FRAMES = 12
@@ -30,7 +31,6 @@ TRAINING = {
 QUICK = {
     "data.fps": "2",
     "data.block_seconds": "2",
-    "data.near_duplicate": "0",
     **{f"train.{key}": value for key, value in TRAINING.items()},
     **{f"distill.{key}": value for key, value in TRAINING.items()},
     "export.max_drop": "100",
@@ -57,11 +57,14 @@ def edgeseg(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_from_a_clip_to_an_int8_bundle(tmp_path: Path) -> None:
+def test_from_a_clip_to_an_int8_bundle(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    if "slow" not in request.config.getoption("markexpr"):
+        pytest.skip("a minute of processor time; run it with `pytest -m slow`")
     clip = os.environ.get("EDGESEG_WALK_CLIP")  # a real one, by hand
     if clip is None:
         clip = str(tmp_path / "clip.mp4")
-        pictures = [plain_picture(number, 128, 96) for number in range(1, 41)]
+        blocks = np.random.default_rng(0).integers(0, 256, (40, 6, 8, 3), np.uint8)
+        pictures = [picture.repeat(16, 0).repeat(16, 1) for picture in blocks]
         Path(clip).write_bytes(encode_video(pictures, fps=2.0))
     edgeseg(tmp_path, "init", "walk", "--classes", "ground,vehicle,person")
     folder = tmp_path / "walk"
