@@ -19,7 +19,7 @@ from edgeseg.data.ingest.checked_pairs import CheckedPair, check_pairs, faults_m
 from edgeseg.data.ingest.deep_pictures import DeepPictures
 from edgeseg.data.ingest.image_files import decode_image, read_file
 from edgeseg.data.ingest.image_mask_pairs import pair_files
-from edgeseg.data.ingest.known_predictions import KnownPredictions, known_folders
+from edgeseg.data.ingest.known_predictions import KnownPredictions, is_same_mask, known_folders
 from edgeseg.data.ingest.label_pair import LabelPair
 from edgeseg.data.ingest.masks.mask_facts import MaskFacts
 from edgeseg.data.ingest.masks.mask_reader import MaskReader
@@ -32,6 +32,7 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
 from edgeseg.imaging.image_codec import encode_png
+from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.progress import NullReporter, ProgressReporter
@@ -236,7 +237,7 @@ def _add_pairs(
     for frame, pair in zip(frames, pairs):
         upright = turn_mask(_read_again(pair), pair.mask_turn)
         mask = resize_mask(upright, (frame.height, frame.width))
-        _put_mask(writer, frame, encode_png(mask), splits[frame.id], result)
+        _put_mask(writer, frame, mask, splits[frame.id], result, exact=pair.files.exact)
         report.advance()
     result.splits = dict(Counter(splits.values()))
     result.withheld = writer.save()
@@ -337,12 +338,22 @@ def _choose_splits(
 
 
 def _put_mask(
-    writer: SiteWriter, frame: Frame, data: bytes, split: Split, result: AddLabelsResult
+    writer: SiteWriter,
+    frame: Frame,
+    mask: Mask,
+    split: Split,
+    result: AddLabelsResult,
+    *,
+    exact: bool,
 ) -> None:
     """Give a frame its mask and split, and count whether that changes anything."""
+    data = encode_png(mask)
     if frame.mask:
         path = writer.site.path(frame.mask)
         is_same = path.is_file() and path.read_bytes() == data
+        if not is_same and not exact and path.is_file():
+            is_same = is_same_mask(read_mask(path), mask, exact=False)
+            data = path.read_bytes() if is_same else data
         if is_same and frame.split == split:
             result.present += 1
             return

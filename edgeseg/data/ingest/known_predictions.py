@@ -49,15 +49,23 @@ class KnownPredictions:
         )
         if path is None:
             return False
-        predicted = read_mask(path, fault=DAMAGED)
-        if predicted.shape != mask.shape:
-            return False
-        differs = predicted != mask
-        if exact or not differs.any():
-            return not differs.any()
-        box = np.ones((3, 3), np.uint8)
-        is_border = cv2.dilate(predicted, box) != cv2.erode(predicted, box)
-        return bool(differs.mean() <= MOST_REDRAWN and not (differs & ~is_border).any())
+        return is_same_mask(read_mask(path, fault=DAMAGED), mask, exact=exact)
+
+
+def is_same_mask(before: Mask, after: Mask, *, exact: bool) -> bool:
+    """Return whether nobody changed a mask, (H, W), while it was away.
+
+    Args:
+        exact: See `KnownPredictions.is_untouched`.
+    """
+    if before.shape != after.shape:
+        return False
+    differs = before != after
+    if exact or not differs.any():
+        return not differs.any()
+    box = np.ones((3, 3), np.uint8)
+    is_border = cv2.dilate(before, box) != cv2.erode(before, box)
+    return bool(differs.mean() <= MOST_REDRAWN and not (differs & ~is_border).any())
 
 
 def known_folders(site: Site, *exports: Path) -> list[Path]:

@@ -28,6 +28,7 @@ class LabelPair:
             nothing about it is in doubt. It is given the size of the image, height and width, and
             raises a DataError with "file: reason".
         needs_size: The mask has no size of its own.
+        exact: The mask comes pixel by pixel, not from shapes that a tool may have drawn anew.
         is_untouched: Whether a mask is a prediction that nobody changed.
         image_name, mask_name: What the user calls the files, where they are copies.
     """
@@ -36,6 +37,7 @@ class LabelPair:
     mask: Path
     examine: Examine
     needs_size: bool = False
+    exact: bool = True
     is_untouched: Callable[[Mask], bool] = _never
     image_name: str = ""
     mask_name: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -218,6 +219,7 @@ def _pairs(
                 mask=labelled.file,
                 examine=partial(_examine, labelled, classes),
                 needs_size=labelled.size is None,
+                exact=kind.exact,
                 image_name=f"{shown}/{image.name}"
                 if is_ours and "embedded" in image.parts
                 else files.shown(image)
@@ -244,15 +246,8 @@ def _examine(
 
 
 def _with_prediction(pair: LabelPair, known: KnownPredictions, kind: LabelFormat) -> LabelPair:
-    return LabelPair(
-        image=pair.image,
-        mask=pair.mask,
-        examine=pair.examine,
-        needs_size=pair.needs_size,
-        is_untouched=partial(known.is_untouched, pair.image.stem, exact=kind.exact),
-        image_name=pair.image_name,
-        mask_name=pair.mask_name,
-    )
+    untouched = partial(known.is_untouched, pair.image.stem, exact=kind.exact)
+    return dataclasses.replace(pair, is_untouched=untouched)
 
 
 def _notes(

@@ -83,3 +83,38 @@ def test_pixels_are_right(site: Site, export: str, images: str) -> None:
     result = add(site, export, images)
     assert result.added == 3 and result.splits == {"labelled": 3}
     assert agreement(site) == [1, 1, 1]
+
+
+def test_cityscapes_by_each_of_its_files(tmp_path: Path) -> None:
+    """cityscapesScripts draws polygons by Pillow, with their borders: all files alike, ours too."""
+    names = ("sky", "road", "car")
+    for kind in ("labelIds", "labelTrainIds", "color", "polygons"):
+        site = new_site(tmp_path / kind, names)
+        folder = tmp_path / f"in-{kind}"
+        for path in sorted((SAMPLES / "cityscapes").rglob("*.*")):
+            if path.stem.endswith((kind, "leftImg8bit")):
+                copied = folder / path.relative_to(SAMPLES / "cityscapes")
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                copied.write_bytes(path.read_bytes())
+        result = add_export(site, folder, None, ExportOptions(split="train"))
+        assert result.added == 3
+        assert min(agreement(site)) > (0.999 if kind == "polygons" else 0.96)
+
+
+def test_polygons_of_ultralytics(site: Site) -> None:
+    """Its converter draws through the centers of border pixels and fills holes: its own loss."""
+    result = add(site, "yolo-ultralytics")
+    assert result.added == 3 and min(agreement(site)) > 0.85
+
+
+@pytest.mark.parametrize("name", ["supervision-yolo", "supervision-labelme"])
+def test_polygons_of_supervision(site: Site, name: str) -> None:
+    """It wrote whole parts: all is background, and the road without the cars."""
+    assert add(site, name).added == 3
+    for number in NUMBERS:
+        for frame in site.frames("labelled"):
+            if np.array_equal(PictureReader().read(site.path(frame.image)), picture(number)):
+                mask, right = read_mask(site.path(frame.mask or "")), truth(number)
+                inside = (right == 1) & (np.arange(64) < 50)
+                assert (mask[inside] == 1).mean() > 0.9
+                assert (mask[:8] == 0).mean() > 0.9

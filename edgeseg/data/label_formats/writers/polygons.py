@@ -4,7 +4,7 @@ Every connected part of a class becomes one polygon around its pixels, drawn a q
 inside of their border, so that the centers of its own pixels lie inside and those of others do not.
 Larger ones come first. What lies in a hole is painted over it by the parts that are there; a hole
 with unlabelled pixels is cut out by a slit, since no shape stands for them. Corners are dropped as
-long as at least 9995 of 10000 pixels come back.
+long as the pixels come back: a border that moves by a third of a pixel passes no center.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from edgeseg.data.label_formats.canvas import Bits, Ring, fill_rings
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.opencv import cv2
 
-TOLERANCES = (0.5, 0.35, 0.2, 0.0)  # pixels that a border may move while corners are dropped
-ENOUGH = 0.9995  # of the pixels come back
+TOLERANCES = (0.35, 0.2, 0.0)  # pixels that a border may move while corners are dropped
+ENOUGH = 0.9999  # of the pixels come back
 Contour = NDArray[np.int32]
 
 
