@@ -188,9 +188,9 @@ def test_text_has_limits(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_is_no_export_says_what_is(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "notes.md").write_text("hello")
+    (tmp_path / "notes.doc").write_text("hello")
     with pytest.raises(DataError, match=r"no export that edgeseg knows .*COCO.*labelme"):
-        add_export(site, tmp_path / "notes.md")
+        add_export(site, tmp_path / "notes.doc")
     with pytest.raises(DataError, match="does not exist"):
         add_export(site, tmp_path / "nowhere")
 

@@ -1,0 +1,91 @@
+"""`edgeseg init --classes-from`, and the commands around label tools, as a user types them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edgeseg.cli.app import app
+from edgeseg.data.label_formats.class_files import classes_of
+from edgeseg.data.label_formats.yaml_names import names_of_yaml
+from edgeseg.errors import DataError
+from edgeseg.site import Site
+from tests.data.label_formats.scenes import CLASSES, COLORS
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("camvid/label_colors.txt", "yolo/data.yaml", "yolo-ultralytics/data.yaml"),
+        *("roboflow/train/_classes.csv", "cvat-mask.zip", "coco-rle", "coco-panoptic"),
+        *("cvat-images-mask", "datumaro-mask", "supervisely", "label-studio/export.json"),
+    ],
+)
+def test_classes_of_lists_and_exports(source: str) -> None:
+    found = classes_of(SAMPLES / source)
+    names = [spec.name for spec in found]
+    assert set(names) == set(CLASSES)
+    if found[0].color:
+        colors = {spec.name: spec.color for spec in found}
+        if "cvat-images" not in source:  # datumaro writes no colors of its own there
+            assert colors == dict(zip(CLASSES, COLORS))
+
+
+def test_lists_of_names(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("__ignore__\n# these\nroad\nred car\n")
+    assert [spec.name for spec in classes_of(tmp_path / "labels.txt")] == ["road", "red car"]
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(DataError, match="names no classes"):
+        classes_of(tmp_path / "empty.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "names: [road, 'a, b', \"c # d\"]  # three\nnc: 3",
+        "nc: 3\nnames:\n- road\n- 'a, b'\n- \"c # d\"\ntrain: x",
+        "names:\n  0: road\n  # between\n  1: 'a, b'  # two\n  2: \"c # d\"\ntrain: x",
+        "names: {0: road, 1: 'a, b', 2: \"c # d\"}",
+        "names: [\n  road,\n  'a, b',\n  \"c # d\"\n]\ntrain: x",
+    ],
+)
+def test_names_in_yaml(text: str) -> None:
+    assert names_of_yaml(text) == {0: "road", 1: "a, b", 2: "c # d"}
+
+
+@pytest.mark.parametrize("text", ["nc: 3", "names: *anchor", "names:\n  a: b", "names: []"])
+def test_yaml_that_is_not_read(text: str) -> None:
+    with pytest.raises(ValueError, match="names"):
+        names_of_yaml(text)
+
+
+def test_the_way_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(app, list(words))
+        assert result.exit_code == 0, result.stderr
+        return result.stdout + result.stderr
+
+    shutil.copy(SAMPLES / "cvat-mask.zip", tmp_path)
+    assert "3 classes" in run("init", "site", "--classes-from", "cvat-mask.zip")
+    monkeypatch.chdir(tmp_path / "site")
+    colors = {spec.name: spec.color for spec in Site.open().config.classes}
+    assert colors == {"background": "#0a141e", "road": "#c83c78", "car": "#00b45a"}
+    assert "labels: 3 new" in run("add", "labels", "../cvat-mask.zip", "--split", "train")
+    told = run("labels", "export", "--format", "coco", "--output", "../out")
+    assert "exported 3 labelled frames" in told
+    images = tmp_path / "out" / "images"
+    for words in (("../out/annotations.json", str(images)), (str(images), "../out")):
+        assert "3 already there" in run("add", "labels", *words)
