@@ -92,7 +92,7 @@ def test_the_first_evening(here: Site, tmp_path: Path) -> None:
     assert (
         "kept 90, near-duplicates 0" in err and "dead.png: is damaged" in err and "notes.txt" in err
     )
-    assert "next: edgeseg add labels" in err
+    assert "next: edgeseg label, or edgeseg add labels IMAGES MASKS" in err
     for number in range(0, 90, 5):
         save_image(tmp_path / "images" / f"{number}.jpg", scene(number))
         mask = (scene(number)[..., 0] > 128).astype(np.uint8)
