@@ -96,13 +96,18 @@ def labels(
     """Add labels: an export of any usual label tool, or images with PNG masks."""
     from edgeseg.cli.shared.console import progress_bar, say
     from edgeseg.data.ingest.add_labels import add_labels
-    from edgeseg.data.label_formats.add_export import ExportOptions, add_export, is_export
+    from edgeseg.data.label_formats.add_export import (
+        ExportOptions,
+        add_export,
+        are_images_and_masks,
+        is_export,
+    )
     from edgeseg.site import Site
 
     site = Site.open(overrides=set_)
     names = mask_options.pair_names(image_name, mask_name, any_folder=any_folder)
     with progress_bar() as bar:
-        if folder is not None and not is_export(export) and not is_export(folder):
+        if folder is not None and are_images_and_masks(export, folder):
             result = add_labels(
                 site,
                 export,

@@ -73,6 +73,23 @@ def is_export(path: Path) -> bool:
     return path.is_dir() and recognise(ExportFiles(path, path)) is not None
 
 
+def are_images_and_masks(first: Path, second: Path) -> bool:
+    """Return whether two paths are images and their masks, and neither is an export.
+
+    A folder of images may hold the JSON files of a tool beside them: with a folder of nothing but
+    PNG files as the second, it is the images that are meant.
+    """
+    if is_export(second):
+        return False
+    if not is_export(first):
+        return True
+    if not first.is_dir() or not second.is_dir():
+        return False
+    pictures = [path for path in ExportFiles(second, second).files if is_image(path)]
+    has_images = any(is_image(path) for path in ExportFiles(first, first).files)
+    return has_images and bool(pictures) and all(p.suffix.lower() == ".png" for p in pictures)
+
+
 def add_export(
     site: Site,
     export: Path,

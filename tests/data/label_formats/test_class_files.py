@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
+from edgeseg.data.label_formats.add_export import are_images_and_masks
 from edgeseg.data.label_formats.class_files import classes_of
 from edgeseg.data.label_formats.yaml_names import names_of_yaml
 from edgeseg.errors import DataError
@@ -48,6 +49,18 @@ def test_lists_of_names(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(DataError, match="names no classes"):
         classes_of(tmp_path / "empty.txt")
+
+
+def test_masks_beside_json_files_are_never_taken_for_images(tmp_path: Path) -> None:
+    """`add labels IMAGES MASKS`, where labelme's files lie among the images."""
+    for name in ("mmseg/img_dir/train", "mmseg/ann_dir/train", "labelme"):
+        shutil.copytree(SAMPLES / name, tmp_path / Path(name).parts[-2 if "/" in name else 0])
+    images, masks = tmp_path / "img_dir", tmp_path / "ann_dir"
+    assert are_images_and_masks(images, masks)
+    assert are_images_and_masks(tmp_path / "labelme", masks)
+    assert not are_images_and_masks(images, tmp_path / "labelme")
+    assert not are_images_and_masks(SAMPLES / "cvat-mask.zip", images)
+    assert not are_images_and_masks(SAMPLES / "coco-rle" / "annotations.json", images)
 
 
 @pytest.mark.parametrize(
