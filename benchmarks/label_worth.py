@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.sites import make_site as make_labelled_site
@@ -141,18 +142,31 @@ def _farthest(site: Site, seed: int) -> list[str]:
     """Greedy k-center: each frame is the one farthest from all that are labelled or chosen."""
     table, frames = FrameTable(site, "pixels-1"), site.frames("unlabelled", "labelled")
     table.fill(frames, describe_pixels, NullReporter(), "")
-    rows = table.rows(frames)
-    points = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-6)
-    taken = [place for place, frame in enumerate(frames) if frame.mask is not None]
-    chosen: list[int] = []
+    pool = [place for place, frame in enumerate(frames) if frame.mask is None]
+    labelled = [place for place, frame in enumerate(frames) if frame.mask is not None]
+    return [frames[place].id for place in farthest_points(table.rows(frames), pool, labelled, seed)]
+
+
+def farthest_points(
+    features: NDArray[np.float32], pool: Sequence[int], labelled: Sequence[int], seed: int
+) -> list[int]:
+    """Return places of the pool, each the farthest from all that are labelled or chosen.
+
+    Args:
+        features: (N, D).
+        pool, labelled: Places among the N.
+        seed: Draws the first where nothing is labelled.
+    """
+    points = (features - features.mean(0)) / np.maximum(features.std(0), 1e-6)
+    taken, chosen = list(labelled), list[int]()
     while len(chosen) < PER_ROUND:
         if taken:
-            apart = ((points[:, None] - points[taken]) ** 2).sum(2).min(1)
-            chosen.append(int(np.argmax(apart)))
+            apart = ((points[pool][:, None] - points[taken]) ** 2).sum(2).min(1)
+            chosen.append(pool[int(np.argmax(apart))])
         else:
-            chosen.append(int(np.random.default_rng(seed).integers(len(frames))))
+            chosen.append(pool[int(np.random.default_rng(seed).integers(len(pool)))])
         taken.append(chosen[-1])
-    return [frames[place].id for place in chosen]
+    return chosen
 
 
 def even_order(base: Site, seed: int) -> list[str]:

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from edgeseg.atomic_files import write_json
 from edgeseg.config import Section
@@ -65,20 +65,19 @@ class RoundState(Section):
     verdict: Verdict | None = None
     reason: str = ""
 
-    @model_validator(mode="after")
-    def _know_no_review(self) -> RoundState:
-        """Count the review as done in rounds that older versions began, beyond that step."""
-        later = STEPS[STEPS.index("review") + 1 :]
-        if "review" not in self.steps and any(name in self.steps for name in later):
-            self.steps["review"] = FinishedStep(output={"asked": 0})
-        return self
-
     @property
     def next_step(self) -> StepName | None:
         """The first step that is not done; None when the round is over."""
         if self.verdict is not None:
             return None
-        return next((name for name in STEPS if name not in self.steps), None)
+        return next(
+            (name for name in STEPS if name not in self.steps and not self.went_past(name)), None
+        )
+
+    def went_past(self, name: StepName) -> bool:
+        """Return whether the round has no such step: older versions began it without a review."""
+        later = STEPS[STEPS.index(name) + 1 :]
+        return name == "review" and any(step in self.steps for step in later)
 
     def before_step(self, name: StepName) -> RoundState:
         """Return the state without `name` and everything after it."""
@@ -145,6 +144,8 @@ def drop_damaged_steps(site: Site, state: RoundState) -> RoundState:
     folder = round_folder(site, state.number)
     for name in STEPS:
         done = state.steps.get(name)
+        if done is None and state.went_past(name):
+            continue
         if done is None:
             return state.before_step(name)
         for file, expected in done.files.items():

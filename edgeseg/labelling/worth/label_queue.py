@@ -134,7 +134,7 @@ def _look_at(
         return None, []
     everything = [*candidates, *labelled]
     pixels = table.rows(everything)
-    features, doubts = _unit_spread(pixels), None
+    features, doubts = unit_spread(pixels), None
     with open_best_model(site, report) as model:
         if model is not None:
             opinions = FrameTable(site, f"{model.digest[:24]}-1")
@@ -145,7 +145,7 @@ def _look_at(
                 f"asking {model.name}",
             )
             whole = ModelDoubts.from_rows(opinions.rows(everything), classes)
-            features = np.hstack([_unit_spread(whole.features), PIXEL_SHARE * features])
+            features = np.hstack([unit_spread(whole.features), PIXEL_SHARE * features])
             doubts = ModelDoubts.from_rows(opinions.rows(candidates), classes)
     number = len(candidates)
     groups = group_frames(site, everything, pixels)
@@ -160,7 +160,7 @@ def _look_at(
     return pool, candidates
 
 
-def _unit_spread(features: Row) -> Row:
+def unit_spread(features: Row) -> Row:
     """Return (N, D) features, each brought to the same spread, of mean length 1."""
     points = features - features.mean(0)
     points /= np.maximum(points.std(0), 1e-6)

@@ -26,9 +26,26 @@ from numpy.typing import NDArray
 from edgeseg.labelling.worth.model_doubts import ModelDoubts
 
 Floats = NDArray[np.float32]
-COVERAGE, DOUBT, RARE, BALANCE = 1.0, 0.6, 0.5, 0.3  # weights of the parts of a frame's value
-TRUST = 12  # labelled frames at which doubts count half of their weight
 Group = tuple[str, ...]  # such as ("camera", "b"): what a frame belongs to
+
+
+@dataclass(frozen=True)
+class WorthWeights:
+    """The weights of the parts of a frame's value.
+
+    Attributes:
+        coverage, doubt, rare, balance: Each part lies in 0..1 at the first frame.
+        trust: Labelled frames at which doubts count half of their weight.
+        evenness: How much frames that look like few others gain in the coverage: 0 counts all
+            frames alike, at 1 all scenes count alike however many frames show them.
+    """
+
+    coverage: float = 1.0
+    doubt: float = 0.6
+    rare: float = 0.5
+    balance: float = 0.3
+    trust: float = 4
+    evenness: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,15 +90,20 @@ class RankedFrame:
     unsure_rank: float
 
 
-def rank_frames(pool: LabelPool, number: int) -> list[RankedFrame]:
+def rank_frames(
+    pool: LabelPool, number: int, worth: WorthWeights | None = None
+) -> list[RankedFrame]:
     """Return the `number` frames to label first, the best first; all if there are fewer."""
-    total = len(pool.features)
+    worth, total = worth or WorthWeights(), len(pool.features)
     likeness, to_labelled = likenesses(pool.features, pool.labelled)
     covered = to_labelled.max(1, initial=0.0)
     like_labelled = covered.copy()
-    trust = len(pool.labelled) / (len(pool.labelled) + TRUST) if pool.doubts is not None else 0.0
-    unsure = _unsureness(pool.doubts) if pool.doubts is not None else np.zeros(total, np.float32)
+    trust, unsure = 0.0, np.zeros(total, np.float32)
+    if pool.doubts is not None:
+        trust = len(pool.labelled) / (len(pool.labelled) + worth.trust)
+        unsure = _unsureness(pool.doubts)
     weights = 1 - trust + trust * unsure / max(float(unsure.mean()), 1e-6)
+    weights = weights / likeness.sum(1) ** worth.evenness
     balance = _Balance(pool)
     areas = None if pool.doubts is None else pool.doubts.areas
     shown = pool.class_areas.astype(np.float64)
@@ -92,13 +114,13 @@ def rank_frames(pool: LabelPool, number: int) -> list[RankedFrame]:
         gains = np.maximum(likeness - covered[:, None], 0)
         is_new = 1 - covered
         parts = {
-            "coverage": COVERAGE * _scaled(weights @ gains, "coverage", scale),
-            "doubt": DOUBT * trust * unsure * is_new,
-            "balance": BALANCE * balance.deficits(),
+            "coverage": worth.coverage * _scaled(weights @ gains, "coverage", scale),
+            "doubt": worth.doubt * trust * unsure * is_new,
+            "balance": worth.balance * balance.deficits(),
         }
         if areas is not None:
             more = (np.sqrt(shown + areas) - np.sqrt(shown)).sum(1)
-            parts["rare"] = RARE * _scaled(more, "rare", scale) * is_new
+            parts["rare"] = worth.rare * _scaled(more, "rare", scale) * is_new
         value = np.where(available, sum(parts.values()), -np.inf)
         place = int(np.argmax(value))
         stands_for = (likeness[:, place] > 0.5) & (likeness[:, place] > covered)
