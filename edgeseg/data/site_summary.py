@@ -248,9 +248,9 @@ def _next_command(summary: SiteSummary, refusal: str) -> str:
     if not summary.frames:
         return "edgeseg add footage PATH"
     if not summary.total("labelled") or (refusal and summary.total("val")):
-        return "edgeseg add labels IMAGES MASKS"
+        return "edgeseg label, or edgeseg add labels IMAGES MASKS"
     if summary.total("val") < MIN_EXPORT_VAL_FRAMES:
-        return "edgeseg add labels IMAGES MASKS --split val"
+        return "edgeseg label --queue val, or edgeseg add labels IMAGES MASKS --split val"
     if not summary.total("unlabelled"):
         return "edgeseg add footage PATH"
     if "train" not in finished:

@@ -138,7 +138,7 @@ def test_shares_are_of_pixels(here: Site, tmp_path: Path) -> None:
     summary = json.loads(run("status", "--json")[0])
     assert [shares["val"] for shares in summary["classes"].values()] == [75, 25, 0]
     assert summary["classes"]["sky"]["labelled"] is None
-    assert summary["next"] == "edgeseg add labels IMAGES MASKS"
+    assert summary["next"] == "edgeseg label, or edgeseg add labels IMAGES MASKS"
 
 
 def test_status_of_an_empty_site(here: Site) -> None:
