@@ -100,7 +100,7 @@ def labels(
         ExportOptions,
         add_export,
         are_images_and_masks,
-        is_export,
+        export_and_images,
     )
     from edgeseg.site import Site
 
@@ -121,8 +121,8 @@ def labels(
                 report=bar,
             )
         else:
-            if folder is not None and not is_export(export):
-                export, folder = folder, export  # images were named first
+            if folder is not None:
+                export, folder = export_and_images(export, folder)
             result = add_export(
                 site,
                 export,

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.mask_png import read_mask
-from edgeseg.imaging.opencv import cv2
 from edgeseg.runtime.framelog.record_export import PREDICTIONS
 from edgeseg.site import Site
 
@@ -37,9 +37,9 @@ class KnownPredictions:
         Args:
             name: Of the image, without suffix.
             mask: (H, W) class ids.
-            exact: Masks come back pixel by pixel. Otherwise a tool may have drawn shapes anew: what
-                differs along the borders of the prediction alone, one pixel wide and by no more
-                than a thousandth of all, is no change.
+            exact: Masks come back pixel by pixel. Otherwise a tool may have drawn shapes anew: if
+                a border moved by one pixel, and no more than a thousandth of all pixels differs,
+                that is no change. What was added or taken away is one, however thin.
 
         Raises:
             DataError: The prediction is damaged.
@@ -63,9 +63,26 @@ def is_same_mask(before: Mask, after: Mask, *, exact: bool) -> bool:
     differs = before != after
     if exact or not differs.any():
         return not differs.any()
-    box = np.ones((3, 3), np.uint8)
-    is_border = cv2.dilate(before, box) != cv2.erode(before, box)
-    return bool(differs.mean() <= MOST_REDRAWN and not (differs & ~is_border).any())
+    if differs.mean() > MOST_REDRAWN:
+        return False
+    pixels = np.nonzero(differs)
+    return _lie_near(after[pixels], before, pixels) and _lie_near(before[pixels], after, pixels)
+
+
+def _lie_near(ids: Mask, mask: Mask, pixels: tuple[NDArray[np.intp], ...]) -> bool:
+    """Return whether each pixel has its id, (N,), in the 3x3 neighborhood of it in a mask.
+
+    A border that moves by one pixel gives a pixel the id of its neighbor, and leaves it a neighbor
+    of the id that it had. What is new lay nowhere near before; what is gone lies nowhere near now.
+    """
+    rows, columns = pixels
+    found = np.zeros(len(ids), bool)
+    for down in (-1, 0, 1):
+        for right in (-1, 0, 1):
+            row = np.clip(rows + down, 0, mask.shape[0] - 1)
+            column = np.clip(columns + right, 0, mask.shape[1] - 1)
+            found |= mask[row, column] == ids
+    return bool(found.all())
 
 
 def known_folders(site: Site, *exports: Path) -> list[Path]:

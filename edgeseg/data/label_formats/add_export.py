@@ -20,7 +20,7 @@ from edgeseg.data.label_formats.class_names import ClassNames
 from edgeseg.data.label_formats.export_files import ExportFiles
 from edgeseg.data.label_formats.image_finder import ImageFinder, images_below
 from edgeseg.data.label_formats.label_export import LabelExport, LabelFormat, LabelledImage
-from edgeseg.data.label_formats.readers import mask_folders
+from edgeseg.data.label_formats.readers import color_masks, mask_folders
 from edgeseg.data.label_formats.registry import (
     FORMATS,
     STRUCTURE_FAULTS,
@@ -90,6 +90,27 @@ def are_images_and_masks(first: Path, second: Path) -> bool:
     return has_images and bool(pictures) and all(p.suffix.lower() == ".png" for p in pictures)
 
 
+def export_and_images(first: Path, second: Path) -> tuple[Path, Path]:
+    """Return which of two named paths is the export, and which holds its images.
+
+    Beside a list of colors, the folder of masks and that of PNG images look alike: there, as
+    elsewhere, the images come first, unless the name of the first says that it holds masks.
+    """
+    if not is_export(first):
+        return second, first
+    if _is_by_list_beside(first) and _is_by_list_beside(second):
+        is_first = color_masks.is_mask_folder(first.name)
+        return (first, second) if is_first else (second, first)
+    return first, second
+
+
+def _is_by_list_beside(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    files = ExportFiles(path, path)
+    return recognise(files) is color_masks.FORMAT and color_masks.has_list_beside(files)
+
+
 def add_export(
     site: Site,
     export: Path,
@@ -124,7 +145,7 @@ def add_export(
         known = KnownPredictions(known_folders(site, export))
         pairs, faults = _pairs(files, kind, found, finder, classes, scratch)
         if not options.accept_unchanged:
-            pairs = [_with_prediction(pair, known, kind) for pair in pairs]
+            pairs = [_with_prediction(pair, known) for pair in pairs]
         result = add_label_pairs(
             site,
             pairs,
@@ -236,7 +257,7 @@ def _pairs(
                 mask=labelled.file,
                 examine=partial(_examine, labelled, classes),
                 needs_size=labelled.size is None,
-                exact=kind.exact,
+                exact=kind.exact or labelled.exact,
                 image_name=f"{shown}/{image.name}"
                 if is_ours and "embedded" in image.parts
                 else files.shown(image)
@@ -262,8 +283,8 @@ def _examine(
         raise DataError(f"{labelled.file}: {labelled.name}: {reason_of(error)}") from None
 
 
-def _with_prediction(pair: LabelPair, known: KnownPredictions, kind: LabelFormat) -> LabelPair:
-    untouched = partial(known.is_untouched, pair.image.stem, exact=kind.exact)
+def _with_prediction(pair: LabelPair, known: KnownPredictions) -> LabelPair:
+    untouched = partial(known.is_untouched, pair.image.stem, exact=pair.exact)
     return dataclasses.replace(pair, is_untouched=untouched)
 
 

@@ -26,6 +26,7 @@ class LabelledImage:
             classes and the size, which is the image's where the export says none, and raises a
             DataError with "file: reason".
         embedded: The content of the image where the export holds it itself.
+        exact: All of its shapes are run lengths or bitmaps, so its mask comes back pixel by pixel.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LabelledImage:
     size: Size | None
     draw: Callable[[ClassNames, Size], Mask]
     embedded: Callable[[], bytes] | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

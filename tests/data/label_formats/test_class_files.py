@@ -10,12 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
-from edgeseg.data.label_formats.add_export import are_images_and_masks
+from edgeseg.data.label_formats.add_export import (
+    add_export,
+    are_images_and_masks,
+    export_and_images,
+)
 from edgeseg.data.label_formats.class_files import classes_of
 from edgeseg.data.label_formats.yaml_names import names_of_yaml
 from edgeseg.errors import DataError
 from edgeseg.site import Site
 from tests.data.label_formats.scenes import CLASSES, COLORS
+from tests.helpers.footage import new_site
 
 SAMPLES = Path(__file__).parent / "samples"
 
@@ -61,6 +66,21 @@ def test_masks_beside_json_files_are_never_taken_for_images(tmp_path: Path) -> N
     assert not are_images_and_masks(images, tmp_path / "labelme")
     assert not are_images_and_masks(SAMPLES / "cvat-mask.zip", images)
     assert not are_images_and_masks(SAMPLES / "coco-rle" / "annotations.json", images)
+
+
+def test_a_list_beside_both_folders_makes_no_masks_of_png_images(tmp_path: Path) -> None:
+    """`add labels IMAGES MASKS` in CamVid's layout, whose images are PNG files too."""
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    shutil.copytree(SAMPLES / "camvid" / "default", images)
+    shutil.copytree(SAMPLES / "camvid" / "defaultannot", masks)
+    shutil.copytree(SAMPLES / "camvid" / "defaultannot", tmp_path / "trainannot")
+    shutil.copy(SAMPLES / "camvid" / "label_colors.txt", tmp_path)
+    assert export_and_images(images, masks) == (masks, images)
+    assert export_and_images(tmp_path / "trainannot", images) == (tmp_path / "trainannot", images)
+    table = SAMPLES / "coco-rle" / "annotations.json"
+    assert export_and_images(table, images) == (table, images)
+    site = new_site(tmp_path / "site", CLASSES)
+    assert add_export(site, *export_and_images(images, masks)).added == 3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.data.ingest.known_predictions import is_same_mask
 from edgeseg.data.label_formats.add_export import ExportOptions, add_export
 from edgeseg.data.label_formats.export_labels import export_log_labels
+from edgeseg.data.label_formats.run_lengths import runs_of_bits
 from edgeseg.errors import DataError
 from edgeseg.imaging.mask_png import encode_palette_png, read_mask
 from edgeseg.imaging.palette import distinct_palette
@@ -157,6 +158,48 @@ def test_borders_drawn_anew_are_no_change() -> None:
     assert not is_same_mask(before, painted, exact=False)
     redrawn[20:60, 30] = 0  # more than a tool changes
     assert not is_same_mask(before, redrawn, exact=False)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_thin_objects_added_or_taken_away_are_changes(width: int) -> None:
+    empty = np.zeros((720, 1280), np.uint8)
+    empty[600:] = 2
+    pole = empty.copy()
+    pole[250:550, 640 : 640 + width] = 1
+    moved = np.roll(pole, 1, axis=1)
+    shorter = pole.copy()
+    shorter[250:260] = 0
+    assert not is_same_mask(pole, empty, exact=False)
+    assert not is_same_mask(empty, pole, exact=False)
+    assert not is_same_mask(pole, shorter, exact=False)
+    assert is_same_mask(pole, moved, exact=False)  # drawn anew, a pixel beside
+
+
+def test_run_lengths_are_compared_pixel_by_pixel(site: Site, tmp_path: Path) -> None:
+    """A person who moves a border by a pixel in a bitmap meant it."""
+    log = tmp_path / "log" / "ready" / "0"
+    log.mkdir(parents=True)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[20:] = 1
+    name, data = encode_record(
+        record_metadata(seq=0), encode_parts(scene(0, 48, 64), mask, None, quality=95)
+    )
+    (log / name).write_bytes(data)
+    out = tmp_path / "out"
+    export_log_labels(site, tmp_path / "log", out, "coco")
+    assert add_export(site, out).untouched == 1
+    table = json.loads((out / "annotations.json").read_text())
+    bits = np.zeros((48, 64), bool)
+    bits[19, 30:33] = True
+    runs = {"size": [48, 64], "counts": runs_of_bits(bits, by_column=True).tolist()}
+    number = next(each["id"] for each in table["categories"] if each["name"] == "water")
+    image = table["images"][0]["id"]
+    table["annotations"].append(
+        {"image_id": image, "category_id": number, "segmentation": runs, "area": 3}
+    )
+    (out / "annotations.json").write_text(json.dumps(table))
+    result = add_export(site, out, None, ExportOptions(split="train"))
+    assert (result.added, result.untouched) == (1, 0)
 
 
 def test_more_classes_than_the_site_has_are_told(log: Path, tmp_path: Path) -> None:

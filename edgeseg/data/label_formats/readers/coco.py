@@ -87,6 +87,7 @@ def _image(
         file=path,
         size=checked_size(entry["height"], entry["width"]),
         draw=draw,
+        exact=all(isinstance(each["segmentation"], dict) for each in annotations),
     )
 
 

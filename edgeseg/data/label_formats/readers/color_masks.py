@@ -93,13 +93,21 @@ def _list_file(files: ExportFiles) -> Path | None:
     return None
 
 
+def has_list_beside(files: ExportFiles) -> bool:
+    """Return whether the list of colors lies beside the folder that was named, and not in it.
+
+    That is so for a folder of such masks, and for the folder of their images as well.
+    """
+    return not any(files.named(name) for name in LISTS) and _list_file(files) is not None
+
+
 def _mask_files(files: ExportFiles) -> list[tuple[Path, str]]:
     """Return mask files and the names of their images, which lie in another folder."""
     found, others = [], []
     for path in files.with_suffix(".png"):
         inside = files.relative(path)
         folders = list(inside.parts[:-1])
-        at = next((i for i, part in enumerate(folders) if _is_mask_folder(part)), None)
+        at = next((i for i, part in enumerate(folders) if is_mask_folder(part)), None)
         if at is not None:
             folder = folders[at].removesuffix(MASK_FOLDER_END)
             kept = [] if folder in MASK_FOLDERS else [folder]
@@ -111,7 +119,7 @@ def _mask_files(files: ExportFiles) -> list[tuple[Path, str]]:
     return others  # the folder of the masks itself was named
 
 
-def _is_mask_folder(name: str) -> bool:
+def is_mask_folder(name: str) -> bool:
     return name in MASK_FOLDERS or name.endswith(MASK_FOLDER_END)
 
 

@@ -96,6 +96,7 @@ def _image(
         file=path,
         size=checked_size(image.get("height"), image.get("width")),
         draw=draw,
+        exact=all(shape.tag == "mask" for shape in shapes),
     )
 
 

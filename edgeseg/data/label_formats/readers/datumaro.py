@@ -78,6 +78,7 @@ def _image(
         file=path,
         size=checked_size(*size) if size else None,
         draw=draw,
+        exact=all(area["type"] == "mask" for area in areas),
     )
 
 

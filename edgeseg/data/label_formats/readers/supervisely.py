@@ -61,7 +61,7 @@ def read(files: ExportFiles) -> LabelExport:
         content = files.json(path)
         areas = [each for each in content["objects"] if each["geometryType"] in AREAS]
         if areas:
-            export.images.append(_annotated(files, path, content))
+            export.images.append(_annotated(files, path, content, areas))
         else:
             export.unlabelled += 1
     if not export.images:
@@ -74,7 +74,9 @@ def _color(text: str) -> tuple[int, int, int]:
     return value >> 16 & 255, value >> 8 & 255, value & 255
 
 
-def _annotated(files: ExportFiles, path: Path, content: dict[str, Any]) -> LabelledImage:
+def _annotated(
+    files: ExportFiles, path: Path, content: dict[str, Any], areas: list[dict[str, Any]]
+) -> LabelledImage:
     inside = files.relative(path)
 
     def draw(classes: ClassNames, size: Size) -> Mask:
@@ -89,6 +91,7 @@ def _annotated(files: ExportFiles, path: Path, content: dict[str, Any]) -> Label
         file=path,
         size=checked_size(content["size"]["height"], content["size"]["width"]),
         draw=draw,
+        exact=all(each["geometryType"] == "bitmap" for each in areas),
     )
 
 
