@@ -28,7 +28,10 @@ from edgeseg.errors import EdgesegError
 from edgeseg.version import __version__
 
 UsageError: type[Any] = typer.BadParameter.__mro__[1]  # of the click inside of Typer
-RESUMABLE = frozenset({"adapt", "compare", "distill", "train"})
+RESUME_COMMANDS = {
+    **{name: f"{name} --resume" for name in ("adapt", "compare", "distill", "train")},
+    "bench": "bench --students --accuracy --resume",
+}
 
 
 class Group(TyperGroup):
@@ -85,8 +88,8 @@ def _command_to_repeat(name: str | None) -> str:
     """Return what to type once a fault of the disk is mended."""
     run = os.environ.get(RUN_VARIABLE)
     begun = name in ("adapt", "compare") or (run is not None and Path(run).is_dir())
-    if name in RESUMABLE and begun:
-        return f"run `edgeseg {name} --resume`"
+    if name in RESUME_COMMANDS and begun:
+        return f"run `edgeseg {RESUME_COMMANDS[name]}`"
     return "run the same command again"
 
 

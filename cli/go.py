@@ -5,6 +5,7 @@ Each step is the command of its name; nothing is done here that they do not do.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from edgeseg.cli.shared.terminal_text import shell_word
 if TYPE_CHECKING:
     from edgeseg.site import Site
 
+NOTE = "cache/go.json"  # the footage that was added to its end
 LABEL_PACKAGES = ("starlette", "uvicorn")  # of the extra review
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The site's folder; made where there is none.")
@@ -50,15 +52,48 @@ def go(
 
     What is done already is left alone and what was stopped is resumed: the same command goes on.
     """
-    paths = [path if "://" in path else str(Path(path).absolute()) for path in footage or []]
+    paths = [_whole_path(path) for path in footage or []]
     labelled = (labels[0].absolute(), labels[1].absolute()) if labels else None
     _make_site(folder, paths, classes)
     os.chdir(folder)
+    _refuse_several_devices()
     _add_footage(paths)
     _add_labels(labelled)
     _require_labels()
     _train_models(preset, student)
     _export(paths)
+
+
+def _whole_path(path: str) -> str:
+    """Return a path or pattern that means the same in another folder.
+
+    Raises:
+        ConfigError: It is the address of a stream.
+    """
+    from edgeseg.disk.stored_paths import home_path
+    from edgeseg.errors import ConfigError
+
+    if "://" in path:
+        raise ConfigError(f"{path} is a stream, which never ends; record some of it, and name that")
+    return str(home_path(Path(path)).absolute())
+
+
+def _refuse_several_devices() -> None:
+    """Refuse what would start this command again in every process.
+
+    Raises:
+        ConfigError: A training of this site uses several devices.
+    """
+    from edgeseg.errors import ConfigError
+    from edgeseg.site import Site
+
+    config = Site.open().config
+    for table, each in (("train", config.train), ("distill", config.distill)):
+        if each.devices * each.nodes > 1:
+            raise ConfigError(
+                f"`edgeseg go` trains on one device and {table} uses {each.devices * each.nodes}; "
+                "run `edgeseg train`, `distill` and `export` one by one"
+            )
 
 
 def _make_site(folder: Path, footage: list[str], classes: str) -> None:
@@ -70,8 +105,10 @@ def _make_site(folder: Path, footage: list[str], classes: str) -> None:
     from edgeseg.cli.site.init import init
     from edgeseg.config import CONFIG_NAME
     from edgeseg.errors import ConfigError
+    from edgeseg.imaging.footage_walk import named_files
 
     if (folder / CONFIG_NAME).exists():
+        _refuse_other_classes(folder, classes)
         return
     if not footage:
         raise ConfigError(f"{folder} is no site yet; name videos or pictures to make it from")
@@ -83,19 +120,38 @@ def _make_site(folder: Path, footage: list[str], classes: str) -> None:
             f"{folder} is no site yet and its classes are not known; name them with "
             '--classes "sky,water,bank"'
         )
-    init(folder, classes=",".join(names), like=footage[0])
+    files = named_files(footage[0]) or [Path(footage[0])]
+    init(folder, classes=",".join(names), like=str(files[0]))
+
+
+def _refuse_other_classes(folder: Path, classes: str) -> None:
+    from edgeseg.errors import ConfigError
+    from edgeseg.site import Site
+
+    names = tuple(name.strip() for name in classes.split(",") if name.strip())
+    own = Site.open(folder).config.class_names
+    if names and names != own:
+        raise ConfigError(
+            f"{folder} is a site with the classes {', '.join(own)}; leave --classes out, or change "
+            "them in its edgeseg.toml"
+        )
 
 
 def _add_footage(footage: list[str]) -> None:
+    """Add what was not added to its end before; what is noted of it may be lost."""
+    from edgeseg.atomic_files import write_json
     from edgeseg.cli.site import add
     from edgeseg.errors import DataError
     from edgeseg.site import Site
 
     site = Site.open()
-    known = {frame.source for frame in site.frames()}
-    fresh = [path for path in footage if not any(each.startswith(path) for each in known)]
+    note = site.root / NOTE
+    added = json.loads(note.read_bytes()) if note.is_file() else []
+    fresh = [path for path in footage if path not in added]
     if fresh:
         add.footage(fresh)
+        note.parent.mkdir(exist_ok=True)
+        write_json(note, [*added, *fresh])
     if not Site.open().frames():
         raise DataError(
             f"{site.root} has no frames; name videos or pictures: edgeseg go "
@@ -105,9 +161,10 @@ def _add_footage(footage: list[str]) -> None:
 
 def _add_labels(labelled: tuple[Path, Path] | None) -> None:
     from edgeseg.cli.site import add
+    from edgeseg.data.site_needs import missing_labels
     from edgeseg.site import Site
 
-    if labelled and not Site.open().frames("labelled", "val"):
+    if labelled and missing_labels(Site.open()):
         add.labels(*labelled)
 
 
@@ -144,10 +201,22 @@ def _train_models(preset: str | None, student: str | None) -> None:
     if not site.has_finished_run("train"):
         begun = _is_begun(site, "train")
         train(preset=None if begun else preset, resume=begun)
-    if not site.has_finished_run("distill"):
-        begun = _is_begun(site, "distill")
+    finished, begun = site.has_finished_run("distill"), _is_begun(site, "distill")
+    if finished or begun:
+        _tell_kept(student)
+    if not finished:
         given = None if begun else student
         distill(student=given, preset=None if begun else preset, resume=begun)
+
+
+def _tell_kept(student: str | None) -> None:
+    from edgeseg.cli.shared.console import say
+
+    if student is not None:
+        say(
+            "note: an edge model was begun before, and stays; "
+            f"`edgeseg distill --student {student}` makes another"
+        )
 
 
 def _is_begun(site: Site, verb: str) -> bool:

@@ -22,7 +22,9 @@ from edgeseg.errors import EdgesegError
 from edgeseg.imaging.file_names import is_image
 
 # What a site holds; of its runs those of `infer` are free to write to.
-SITE_FOLDERS = frozenset({"bundles", "cache", "frames", "masks", "rounds", "runs"})
+SITE_FOLDERS = frozenset(
+    {"bundles", "cache", "frames", "labelling", "masks", "predictions", "rounds", "runs"}
+)
 SITE_FILES = frozenset({CONFIG_NAME, "frames.jsonl"})
 FREE_RUNS = "runs/infer"
 Identity = tuple[int, int]  # device and number of a file or folder

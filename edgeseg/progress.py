@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 SECONDS_BETWEEN_LINES = 30.0
-SECONDS_AN_HOUR, SECONDS_A_MINUTE = 3600, 60
+SECONDS_A_MINUTE = 60
 
 
 class ProgressReporter(Protocol):
@@ -80,7 +80,7 @@ class LineReporter:
         text = f"{self._title}: {self._done} of {self._total or '?'}"
         if self._done > self._first and self._total:
             each = (now - self._began) / (self._done - self._first)
-            left = format_duration((self._total - self._done) * each)
+            left = format_duration(max(0, self._total - self._done) * each)
             text += f", {each:.2f} s each, {left} left"
         self._show(text + (f", {note}" if note else ""))
 
@@ -93,10 +93,7 @@ class LineReporter:
 
 def format_duration(seconds: float) -> str:
     """Return "45 s", "12 min" or "3 h 20 min"."""
-    whole = round(seconds)
-    if whole < SECONDS_A_MINUTE:
-        return f"{whole} s"
-    if whole < SECONDS_AN_HOUR:
-        return f"{round(seconds / SECONDS_A_MINUTE)} min"
-    hours, rest = divmod(round(seconds / SECONDS_A_MINUTE), 60)
-    return f"{hours} h {rest} min"
+    if round(seconds) < SECONDS_A_MINUTE:
+        return f"{round(seconds)} s"
+    hours, minutes = divmod(round(seconds / SECONDS_A_MINUTE), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

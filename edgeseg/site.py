@@ -170,6 +170,10 @@ class Site:
         """Make and return the next free `runs/<verb>/expN`."""
         return make_run_folder(self.root, verb)
 
+    def runs(self, verb: str) -> list[Path]:
+        """Return all `runs/<verb>/expN`, finished or not, in the order of their numbers."""
+        return _run_folders(self.root, verb)
+
     def newest_run(self, verb: str) -> Path | None:
         """Return the newest `runs/<verb>/expN`, finished or not."""
         runs = _run_folders(self.root, verb)

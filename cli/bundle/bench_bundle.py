@@ -12,6 +12,7 @@ from edgeseg.json_text import to_json
 if TYPE_CHECKING:
     from edgeseg.bundle import Bundle
     from edgeseg.bundle.flavours import Backend as BackendName
+    from edgeseg.bundle.flavours import Flavour
     from edgeseg.imaging.array_types import Image
     from edgeseg.imaging.decoding.depth_range import DepthRange
     from edgeseg.runtime.backends.base import BackendChoice
@@ -48,7 +49,8 @@ def bench_bundles(
     for name, value in without.items():
         if value is not None:
             raise ConfigError(
-                f"{name} goes with --students; a bundle's own is fixed, so leave it out"
+                f"{name} goes with --students and chooses among networks; a bundle is one already, "
+                "so leave it out"
             )
     overrides = merge_overrides("infer", set_, backend=backend, threads=threads)
     several = _bundles_below(path) if path is not None else []
@@ -85,7 +87,12 @@ def _bench_bundle(
     from edgeseg.cli.shared.terminal_text import shell_word
     from edgeseg.errors import ConfigError
     from edgeseg.processor import available_cores
-    from edgeseg.runtime.benchmark import TimedFile, benchmark_bundle, timing_statistics
+    from edgeseg.runtime.benchmark import (
+        TimedFile,
+        benchmark_bundle,
+        measured_files,
+        timing_statistics,
+    )
 
     _, opened, config = open_bundle(bundle, overrides)
     backends = _backends_to_time(config.infer.backend)
@@ -116,6 +123,7 @@ def _bench_bundle(
     figures = {file: timing_statistics(timing, base) for file, timing in timings.items()}
     choice, choice_note = _keep_choice(opened, threads, frames, backends, timings)
     manifest = opened.manifest
+    passed = {(file.backend, file.flavour): file.passed for file in measured_files(opened, timings)}
     facts = {
         "bundle": str(opened.path),
         "arch": manifest.provenance.get("arch", ""),
@@ -125,10 +133,10 @@ def _bench_bundle(
         "backend": chosen_backend,
         "threads": threads,
         "frames": frames,
-        **_as_json(chosen_backend, figures, timings),
+        **_as_json(chosen_backend, figures, timings, passed),
     }
     for engine in backends[1:]:
-        facts[engine] = _as_json(engine, figures, timings)
+        facts[engine] = _as_json(engine, figures, timings, passed)
     if choice is not None:
         facts["auto"] = {"backend": choice.backend, "flavour": choice.flavour}
     if show_table:
@@ -216,13 +224,19 @@ def _as_json(
     backend: BackendName,
     figures: Mapping[TimedFile, Figures],
     timings: Mapping[TimedFile, FlavourTiming],
+    passed: Mapping[tuple[BackendName, Flavour], bool],
 ) -> dict[str, Any]:  # Any: JSON
-    """Return the figures of one engine, by flavour and by file."""
+    """Return the figures of one engine, by flavour and by file.
+
+    Args:
+        passed: Whether a file gave the golden frames the classes that it should.
+    """
     from edgeseg.bundle import FLAVOURS
 
     own = [file for file in figures if file.backend == backend]
     return {
         "files": {file.flavour: figures[file] for file in own},
+        "passed": {file.flavour: passed[backend, file.flavour] for file in own},
         "agreement": {FLAVOURS[file.flavour].file: timings[file].agreement for file in own},
     }
 

@@ -37,11 +37,15 @@ class TrialOptions:
 
     Attributes:
         accuracy: Whether the students are trained, and not only timed.
-        run, steps, seeds, weights, resume: See `bench_trials`.
+        teacher: The site model's run; the newest train run if left out.
+        steps: Of each distillation; the site's if left out.
+        seeds: Distillations of each.
+        weights: Where encoders start, "ENCODER=FILE" each.
+        resume: Whether the newest trials go on.
     """
 
     accuracy: bool = False
-    run: Path | None = None
+    teacher: Path | None = None
     steps: int | None = None
     seeds: int | None = None
     weights: tuple[str, ...] = ()
@@ -56,7 +60,7 @@ class TrialOptions:
         from edgeseg.errors import ConfigError
 
         given = {
-            "--teacher": self.run,
+            "--teacher": self.teacher,
             "--steps": self.steps,
             "--seeds": self.seeds,
             "--start": self.weights,
@@ -108,6 +112,8 @@ def bench_students(
             "--classes and the edgeseg.toml here disagree: the site knows its own; leave "
             "--classes out"
         )
+    if site is None and trials.accuracy:
+        raise ConfigError("--accuracy trains on a site's frames; go into a site")
     if site is None and classes is None:
         raise ConfigError(
             "there is no site here to tell the number of classes; give it with --classes"
@@ -120,20 +126,21 @@ def bench_students(
     threads = config.infer.threads or available_cores()
     chosen_students = _students(names)
     chosen_sizes = _sizes(sizes) or [config.distill.imgsz]
-    if trials.accuracy:
-        if site is None:
-            raise ConfigError("--accuracy trains on a site's frames; go into a site")
+    if trials.accuracy and site is not None:
         from edgeseg.cli.bundle.bench_trials import bench_trials
 
         bench_trials(
             site,
             chosen_students,
             chosen_sizes,
-            run=trials.run,
-            steps=trials.steps,
-            seeds=trials.seeds,
-            weights=trials.weights,
-            resume=trials.resume,
+            trials,
+            not_to_resume={
+                "--student": names,
+                "--sizes": sizes,
+                "--teacher": trials.teacher,
+                "--steps": trials.steps,
+                "--set": [text for text in set_ or [] if not text.startswith("infer.")],
+            },
             threads=threads,
             as_json=as_json,
         )
@@ -243,17 +250,15 @@ def _print_notes(
     what: str,
 ) -> None:
     from edgeseg.cli.shared.console import say
-    from edgeseg.models.student_networks import WITHOUT_WEIGHTS
+    from edgeseg.config import DistillConfig
+    from edgeseg.students.candidates import Candidate, distill_command
 
     notes = [f"{what}; random weights, the fastest of interleaved runs, pictures in and masks out"]
     untrained = [speed for speed in speeds if trainings[speed.student] is None]
     if untrained:
-        fastest = min(untrained, key=lambda speed: speed.int8).student
-        scratch = " --weights none" if fastest.arch in WITHOUT_WEIGHTS else ""
-        command = (
-            f"edgeseg distill --encoder {fastest.encoder}{scratch} --set "
-            f"distill.arch={fastest.arch}"
-        )
+        fastest = min(untrained, key=lambda speed: speed.int8)
+        config = site.config.distill if site else DistillConfig()
+        command = distill_command(Candidate(fastest.student, fastest.size), config)
         notes.append(
             f"no mIoU yet for {len(untrained)} of them; to get "
             f"one{'' if site else ', in a site'}: {command}"

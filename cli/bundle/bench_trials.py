@@ -4,11 +4,13 @@ timed; a table, a plot and the frontier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgeseg.cli.bundle.bench_students import TrialOptions
     from edgeseg.models.student_networks import Student
     from edgeseg.site import Site
     from edgeseg.students.candidates import Size
@@ -22,31 +24,36 @@ def bench_trials(
     site: Site,
     students: Sequence[Student],
     sizes: Sequence[Size],
+    trials: TrialOptions,
     *,
-    run: Path | None,
-    steps: int | None,
-    seeds: int | None,
-    weights: Sequence[str],
-    resume: bool,
+    not_to_resume: Mapping[str, object],
     threads: int,
     as_json: bool,
 ) -> None:
-    """Run the trials, or go on with the newest ones, and print the table.
+    """Run trials, or go on with the newest ones, and print the table.
 
     Args:
         site: Whose frames are learnt from.
         students: What is tried, at every one of the `sizes`.
-        run: The site model's; the newest train run if left out.
-        weights: "ENCODER=FILE" each.
+        trials: How.
+        not_to_resume: Options that only new trials take, by name.
 
     Raises:
         ConfigError: An option is wrong, or there is nothing to resume.
         DataError: There is no site model, or frames are missing or damaged.
+        TrainError: No trial came to an end.
     """
-    out, plan = _plan(site, students, sizes, run, steps, seeds, weights, resume=resume)
+    starts = _starts(trials.weights)
+    if trials.resume:
+        out, plan = _go_on(site, not_to_resume, trials.seeds, starts)
+    else:
+        out, plan = _begin(
+            site, students, sizes, trials.teacher, trials.steps, trials.seeds, starts
+        )
 
     from edgeseg.cli.shared.console import progress_bar, say
-    from edgeseg.cli.shared.terminal_text import shell_word
+    from edgeseg.errors import TrainError
+    from edgeseg.students.candidates import distill_command
     from edgeseg.students.frontier import frontier
     from edgeseg.students.page import write_page
     from edgeseg.students.trials import RESULTS_FILE, run_trials
@@ -58,58 +65,99 @@ def bench_trials(
         print((out / RESULTS_FILE).read_text("utf-8").strip())
     else:
         _print_table(results)
-    best = frontier(results)
-    say(f"{out / 'report.html'} has the plot")
-    if best:
-        arch, encoder = best[-1].candidate.student
-        height, width = best[-1].candidate.size
-        say(
-            f"next: edgeseg distill --encoder {shell_word(encoder)} --imgsz {height}x{width} --set "
-            f"distill.arch={shell_word(arch)}, or take a bundle in {shell_word(out)}"
+    if not any(result.seeds for result in results):
+        raise TrainError(
+            f"no trial came to an end: {results[0].failed}; mend that and go on with "
+            "`edgeseg bench --students --accuracy --resume`"
         )
+    say(f"{out / 'report.html'} has the plot, and {out} a bundle of each")
+    best = frontier(results)
+    if best:
+        say(f"next: {distill_command(best[-1].candidate, site.config.distill)}")
 
 
-def _plan(
+def _begin(
     site: Site,
     students: Sequence[Student],
     sizes: Sequence[Size],
     run: Path | None,
     steps: int | None,
     seeds: int | None,
-    weights: Sequence[str],
-    *,
-    resume: bool,
+    starts: Mapping[str, str],
 ) -> tuple[Path, TrialPlan]:
-    """Return the folder of the trials and what is tried in it.
+    """Return the folder of new trials and what is tried in it.
 
     Raises:
-        ConfigError: An option is wrong, or there is nothing to resume.
         DataError: There is no site model.
+        TrainError: The run that is named is none.
     """
-    from edgeseg.errors import ConfigError
+    from edgeseg.cli.shared.options import choose_run_folder
+    from edgeseg.models.model_files import read_card
     from edgeseg.students.candidates import candidates_of
-    from edgeseg.students.trials import VERB, TrialPlan, load_plan, save_plan
+    from edgeseg.students.trials import VERB, TrialPlan, save_plan
 
-    starts = dict(text.partition("=")[::2] for text in weights)
-    if not all(starts.values()):
-        raise ConfigError("--start is ENCODER=FILE; write it like --start mobilenetv2_100=FILE")
-    if resume:
-        out = site.run_folder(VERB, resume=True)
-        plan = load_plan(out)
-        if seeds is not None and seeds > plan.seeds:
-            plan = TrialPlan(plan.teacher, plan.candidates, seeds, plan.steps, plan.weights)
-            save_plan(plan, out)
-        return out, plan
+    teacher = run or site.newest_finished_run("train")
+    read_card(teacher)  # a wrong one would be noticed by every trial
     plan = TrialPlan(
-        teacher=run or site.newest_finished_run("train"),
+        teacher=teacher,
         candidates=candidates_of(students, sizes),
         seeds=seeds or DEFAULT_SEEDS,
         steps=steps or site.config.distill.steps,
+        distill=site.config.distill,
+        export=site.config.export,
         weights=starts,
     )
-    out = site.run_folder(VERB, resume=False)
-    save_plan(plan, out)
+    out = choose_run_folder(site, VERB, resume=False)
+    save_plan(site, plan, out)
     return out, plan
+
+
+def _go_on(
+    site: Site, given: Mapping[str, object], seeds: int | None, starts: Mapping[str, str]
+) -> tuple[Path, TrialPlan]:
+    """Return the folder of the newest trials and what is tried in it, with more seeds if asked.
+
+    Raises:
+        ConfigError: There is nothing to resume, or an option would change what was begun.
+    """
+    from edgeseg.cli.shared.options import choose_run_folder
+    from edgeseg.errors import ConfigError
+    from edgeseg.students.trials import VERB, load_plan, save_plan
+
+    out = choose_run_folder(site, VERB, resume=True)
+    plan = load_plan(site, out)
+    for option, value in given.items():
+        if value:
+            raise ConfigError(
+                f"{option} and --resume disagree: the trials in {out} go on as they were begun; "
+                "leave it out, or start new ones"
+            )
+    if seeds is not None and seeds < plan.seeds:
+        raise ConfigError(f"{out} was begun with {plan.seeds} seeds; more can be added, not fewer")
+    plan = replace(plan, seeds=seeds or plan.seeds, weights={**plan.weights, **starts})
+    save_plan(site, plan, out)
+    return out, plan
+
+
+def _starts(weights: Sequence[str]) -> dict[str, str]:
+    """Return where encoders start by their names; files with their whole path.
+
+    Raises:
+        ConfigError: A text is not ENCODER=FILE.
+    """
+    from edgeseg.disk.stored_paths import home_path
+    from edgeseg.errors import ConfigError
+
+    starts = {}
+    for text in weights:
+        encoder, _, start = text.partition("=")
+        if not (encoder and start):
+            raise ConfigError(
+                f"--start {text!r} is not ENCODER=FILE; write it like --start mobilenetv2_100=FILE"
+            )
+        is_file = start not in ("imagenet", "none")
+        starts[encoder] = str(home_path(Path(start)).absolute()) if is_file else start
+    return starts
 
 
 def _print_table(results: Sequence[CandidateResult]) -> None:

@@ -86,7 +86,7 @@ def table_console(width: int | None = None, *, highlight: bool = True) -> PlainC
 @contextmanager
 def progress_bar() -> Iterator[ProgressReporter]:
     """Show progress for the length of a `with` block: a bar, or lines without a terminal."""
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:
         yield LineReporter(say)
         return
     columns = (

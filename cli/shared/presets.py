@@ -36,19 +36,18 @@ def fit_machine(
         resume: Whether a run goes on with the settings that it was begun with.
 
     Raises:
-        ConfigError: There is no such preset, or it is given for a run that has its settings.
+        ConfigError: There is no such preset.
     """
     from edgeseg.cli.shared.options import merge_overrides
     from edgeseg.config.presets import preset_settings
-    from edgeseg.errors import ConfigError
     from edgeseg.site import Site
 
+    name = _known(preset)
     if resume:
         if preset is not None:
-            raise ConfigError("--preset and --resume disagree: a run keeps its settings")
+            _tell("note: --preset does nothing here: a run that is resumed keeps its settings")
         return site, overrides
     config = site.config.train if table == "train" else site.config.distill
-    name = _known(preset)
     fitting: PresetName = "gpu" if config.device != "cpu" and _has_gpu() else "cpu"
     if preset is None:
         missed = preset_settings(fitting, table, config)

@@ -24,18 +24,31 @@ Budget = Annotated[
 ]
 
 
-def named_settings(student: str) -> dict[str, object]:
-    """Return what a student's name stands for."""
-    from edgeseg.config import named_students
+def _network_flags(student: str | None, encoder: str | None) -> dict[str, object]:
+    """Return the settings by which a network named on the command line replaces the one that
+    edgeseg.toml has. Weights and rate stay where its encoder is the same.
+    """
+    from edgeseg.config.named_students import NAMED_STUDENTS, NETWORK_KEYS
+    from edgeseg.site import Site
 
-    return {"student": student} | dict(named_students.NAMED_STUDENTS.get(student, {}))
+    if student is None:
+        return {"student": '""'} if encoder is not None else {}
+    named = dict(NAMED_STUDENTS.get(student, {}))
+    if named and Site.open().config.distill.encoder == named["encoder"]:
+        named = {key: named[key] for key in NETWORK_KEYS}
+    return {"student": student, **named}
 
 
-def _refuse_beside_budget(student: str | None, encoder: str | None, *, resume: bool) -> None:
+def _refuse_beside_budget(
+    student: str | None, encoder: str | None, given: list[str], *, resume: bool
+) -> None:
     from edgeseg.errors import ConfigError
 
-    for option, given in (("--student", student), ("--encoder", encoder), ("--resume", resume)):
-        if given:
+    keys = [text.partition("=")[0].strip() for text in given]
+    networks = [key for key in keys if key in ("distill.arch", "distill.encoder")]
+    others = {"--student": student, "--encoder": encoder, "--set": networks, "--resume": resume}
+    for option, value in others.items():
+        if value:
             raise ConfigError(f"--budget and {option} disagree; leave one of them out")
 
 
@@ -74,15 +87,13 @@ def distill(
         seed=seed,
     )
     given = {key: value for key, value in flags.items() if value is not None}
-    # On the command line a network replaces the one that edgeseg.toml has, by name or by its parts.
-    flags = (named_settings(student) if student else {"student": '""'} if encoder else {}) | given
-    site, overrides = options.open_site("distill", set_, flags)
+    site, overrides = options.open_site("distill", set_, _network_flags(student, encoder) | given)
     if budget is not None:
-        _refuse_beside_budget(student, encoder, resume=resume)
+        _refuse_beside_budget(student, encoder, set_ or [], resume=resume)
         from edgeseg.cli.training.student_budget import settings_within
 
-        flags |= settings_within(site, budget)
-        site, overrides = options.open_site("distill", set_, flags)
+        chosen = settings_within(site, budget)
+        site, overrides = options.open_site("distill", set_, chosen | given)
     site, overrides = fit_machine(site, "distill", overrides, preset, resume=resume)
     teacher = run if resume else run or site.newest_finished_run("train")
     out, config = options.open_run(site, site.config.distill, "distill", overrides, resume=resume)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgeseg.models.student_networks import Student
     from edgeseg.site import Site
     from edgeseg.students.budget import TimedStudent
 
@@ -28,9 +30,14 @@ def settings_within(site: Site, text: str) -> dict[str, Any]:  # Any: values of 
 
     budget = parse_budget(text)
     config = site.config.distill
-    order = ranking(site)
+    order = ranking(site, config.imgsz)
     if budget.device_file is None:
-        timed, where = _time_here(site), "here"
+        if config.devices * config.nodes > 1:
+            raise ConfigError(
+                "--budget times networks, which every process of several devices would do; name a "
+                "device's file behind it, or the network with --student"
+            )
+        timed, where = _time_here(site, order), "here"
     else:
         everything, where = read_device_file(budget.device_file), f"by {budget.device_file.name}"
         timed = [each for each in everything if each.size == tuple(config.imgsz)]
@@ -54,24 +61,24 @@ def settings_within(site: Site, text: str) -> dict[str, Any]:  # Any: values of 
     return settings
 
 
-def _time_here(site: Site) -> list[TimedStudent]:
-    """Time the students whose accuracy is known."""
+def _time_here(site: Site, students: Sequence[Student]) -> list[TimedStudent]:
+    """Time students with random weights."""
     from edgeseg.cli.shared.console import progress_bar
     from edgeseg.processor import available_cores
-    from edgeseg.students.budget import TimedStudent, ranking
+    from edgeseg.students.budget import TimedStudent
     from edgeseg.students.speed import benchmark_images, benchmark_students
 
     size = site.config.distill.imgsz
     threads = site.config.infer.threads or available_cores()
     with progress_bar() as bar:
         speeds = benchmark_students(
-            ranking(site),
+            students,
             len(site.config.classes),
             benchmark_images(site, size),
             threads=threads,
             report=bar,
         )
-    return [TimedStudent(speed.student, speed.size, speed.int8) for speed in speeds]
+    return [TimedStudent(speed.student, speed.size, speed.int8_median) for speed in speeds]
 
 
 def _others(timed: list[TimedStudent], chosen: TimedStudent) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgeseg.bundle.flavours import INT8_FLAVOURS
+from edgeseg.disk.stored_paths import home_path
 from edgeseg.errors import ConfigError
 from edgeseg.models.student_networks import RANKED, Student
 from edgeseg.site import Site
@@ -35,7 +37,7 @@ class TimedStudent(NamedTuple):
     Attributes:
         student: Its arch and encoder.
         size: (height, width) in pixels.
-        milliseconds: Of its fastest file, a frame.
+        milliseconds: Of its fastest INT8 file, the median over frames.
     """
 
     student: Student
@@ -61,47 +63,79 @@ def parse_budget(text: str) -> Budget:
 
 
 def read_device_file(path: Path) -> list[TimedStudent]:
-    """Return the students that `edgeseg bench FOLDER --json` timed on a device.
+    """Return the students whose INT8 files `edgeseg bench FOLDER --json` timed on a device.
+
+    Files that did not give the golden frames the right classes there do not count.
 
     Raises:
         ConfigError: The file is missing or is something else.
     """
+    path = home_path(path)
     try:
         facts = json.loads(path.read_bytes())
         rows = facts.get("bundles", [facts])
         timed = [_timed(row) for row in rows]
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path} does not exist; run `edgeseg bench BUNDLES --json` on the device and bring "
+            "its output here"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(
             f"{path} is not what `edgeseg bench BUNDLES --json` prints; run it on the device on "
             "bundles of students, and name its output"
         ) from None
-    return timed
+    return [each for each in timed if each is not None]
 
 
-def _timed(row: dict[str, Any]) -> TimedStudent:  # Any: JSON
+def _timed(row: Mapping[str, Any]) -> TimedStudent | None:  # Any: JSON
     engines = [row, *(row[engine] for engine in ("openvino",) if engine in row)]
-    times = [file["total"]["median_ms"] for each in engines for file in each["files"].values()]
+    times = [
+        figures["total"]["median_ms"]
+        for engine in engines
+        for flavour, figures in engine["files"].items()
+        if flavour in INT8_FLAVOURS and engine["passed"][flavour]
+    ]
     student = Student(str(row["arch"]), str(row["encoder"]))
-    return TimedStudent(student, (int(row["height"]), int(row["width"])), float(min(times)))
+    size = (int(row["height"]), int(row["width"]))
+    return TimedStudent(student, size, float(min(times))) if times else None
 
 
-def ranking(site: Site) -> list[Student]:
-    """Return students from the least to the most accurate: as the newest finished trials of the
-    site have them, those that were not tried as on CamVid (benchmarks/RESULTS.md).
+def ranking(site: Site, size: Size) -> list[Student]:
+    """Return students from the least to the most accurate.
+
+    The order is that of CamVid (benchmarks/RESULTS.md); among students that the site's newest
+    trials at this size compared, it is theirs. One that only the site knows stands above those
+    that it beat there.
     """
-    usual = list(RANKED)
-    try:
-        newest = site.newest_run(VERB)
-        rows = json.loads((newest / RESULTS_FILE).read_bytes())["students"] if newest else []
-    except (OSError, ValueError, KeyError, TypeError):
-        rows = []
-    tried: dict[Student, float] = {}
-    for row in rows:
-        if row["int8_miou"] is not None:
-            student = Student(row["arch"], row["encoder"])
-            tried[student] = max(row["int8_miou"], tried.get(student, 0.0))
-    own = sorted(tried, key=lambda student: tried[student])
-    return [student for student in usual if student not in tried] + own
+    own = _tried(site, size)
+    order = list(RANKED)
+    places = [place for place, student in enumerate(order) if student in own]
+    known = sorted((order[place] for place in places), key=lambda student: own[student])
+    for place, student in zip(places, known):
+        order[place] = student
+    for student in sorted(set(own) - set(order), key=lambda student: own[student]):
+        beaten = [order.index(each) for each in own if each in order and own[each] < own[student]]
+        order.insert(max(beaten, default=-1) + 1, student)
+    return order
+
+
+def _tried(site: Site, size: Size) -> dict[Student, float]:
+    """Return the mIoU of the students whose INT8 files passed in the site's newest trials."""
+    for run in reversed(site.runs(VERB)):
+        try:
+            rows = json.loads((run / RESULTS_FILE).read_bytes())["students"]
+            return {
+                Student(row["arch"], row["encoder"]): float(row["int8_miou"])
+                for row in rows
+                if (row["height"], row["width"]) == tuple(size)
+                and row["int8_miou"] is not None
+                and not row["refused"]
+                and not row["failed"]
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # trials that were not finished, or of another version
+    return {}
 
 
 def choose(budget: Budget, timed: Sequence[TimedStudent], order: Sequence[Student]) -> TimedStudent:

@@ -60,6 +60,18 @@ def parse_student(text: str) -> Student:
     return Student(arch, encoder)
 
 
+def distill_command(candidate: Candidate, config: DistillConfig) -> str:
+    """Return the command that distils a candidate for good."""
+    arch, encoder = candidate.student
+    height, width = candidate.size
+    size = "" if candidate.size == tuple(config.imgsz) else f" --imgsz {height}x{width}"
+    if name := named_students.name_of(arch, encoder):
+        return f"edgeseg distill --student {name}{size}"
+    own = f" --weights none --set distill.encoder_lr={config.decoder_lr:g}"
+    scratch = own if arch in WITHOUT_WEIGHTS else ""
+    return f"edgeseg distill --encoder {encoder}{scratch} --set distill.arch={arch}{size}"
+
+
 def distill_settings(
     config: DistillConfig,
     candidate: Candidate,
@@ -95,4 +107,7 @@ def distill_settings(
     changes["eval_every"] = min(config.eval_every, steps)
     if start == "none":
         changes["encoder_lr"] = config.decoder_lr
+    elif config.weights == "none":  # whose rate is one for random weights
+        changes["encoder_lr"] = DistillConfig().encoder_lr
+    changes |= {"devices": 1, "nodes": 1}  # processes that torch starts would run the trials anew
     return validate_config(DistillConfig, config.model_dump() | changes, candidate.name)

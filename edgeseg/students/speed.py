@@ -42,6 +42,7 @@ class StudentSpeed:
         parameters: The number of parameters as it ships, parallel branches merged.
         fp32: Milliseconds a frame of the float file, the fastest run.
         int8: Milliseconds a frame of the INT8 file, the fastest run.
+        int8_median: The median of its runs.
         speedup: How many times as fast as FP32 INT8 is.
         quantized: The convolutions that ONNX Runtime runs in integers.
         convolutions: All convolutions, average pools among them.
@@ -53,6 +54,7 @@ class StudentSpeed:
     parameters: int
     fp32: float
     int8: float
+    int8_median: float
     speedup: float
     quantized: int
     convolutions: int
@@ -124,6 +126,7 @@ def benchmark_students(
                 parameters=student_files.parameters,
                 fp32=round(fp32.minimum, 3),
                 int8=round(int8.minimum, 3),
+                int8_median=round(int8.median, 3),
                 speedup=round(fp32.ratio(int8), 3),
                 quantized=student_files.quantized,
                 convolutions=student_files.convolutions,

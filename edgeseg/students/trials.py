@@ -9,6 +9,7 @@ INT8, and all files are timed in one race.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 from edgeseg.atomic_files import write_json
 from edgeseg.bundle import FLAVOURS, Bundle
 from edgeseg.bundle.flavours import FP32, INT8_CPU
+from edgeseg.config import DistillConfig, ExportConfig
 from edgeseg.data.frame_reader import read_site_frame
+from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import BundleError, ConfigError, EdgesegError
 from edgeseg.export.evaluation.latency import Latency, compare_latency
 from edgeseg.export.exporter import export
@@ -31,8 +34,8 @@ from edgeseg.training.distill import distill
 
 VERB = "students"  # runs/students
 PLAN_FILE, TRIAL_FILE, RESULTS_FILE = "plan.json", "trial.json", "results.json"
-# The gate looks at accuracy alone: the race has the times of all files, in turns.
-NO_SPEED_GATE = {"int8": True, "min_speedup": 0.0, "ask_tensorrt": False}
+# Every candidate at its own size; the gate looks at accuracy alone, since the race has the times.
+TRIAL_EXPORT = {"int8": True, "min_speedup": 0.0, "ask_tensorrt": False, "imgsz": None}
 Json = dict[str, Any]  # Any: what JSON holds
 
 
@@ -45,6 +48,8 @@ class TrialPlan:
         candidates: What is weighed.
         seeds: Trials of each, with the seeds 0, 1, ...
         steps: Of every distillation.
+        distill: The settings of all distillations, but for what a candidate and a seed are.
+        export: The settings of all exports.
         weights: Where encoders start, by name; see `distill_settings`.
     """
 
@@ -52,6 +57,8 @@ class TrialPlan:
     candidates: tuple[Candidate, ...]
     seeds: int
     steps: int
+    distill: DistillConfig
+    export: ExportConfig
     weights: Mapping[str, str] = field(default_factory=dict)
 
     def trials(self) -> list[tuple[Candidate, int]]:
@@ -59,29 +66,44 @@ class TrialPlan:
         return [(each, seed) for seed in range(self.seeds) for each in self.candidates]
 
 
-def save_plan(plan: TrialPlan, out: Path) -> None:
-    """Write the plan into a fresh folder."""
-    write_json(out / PLAN_FILE, asdict(plan) | {"teacher": str(plan.teacher.resolve())})
+def save_plan(site: Site, plan: TrialPlan, out: Path) -> None:
+    """Write the plan into the folder of the trials."""
+    stored = {
+        "teacher": store_path(site.root, plan.teacher.resolve()),
+        "candidates": plan.candidates,
+        "seeds": plan.seeds,
+        "steps": plan.steps,
+        "distill": plan.distill.model_dump(mode="json"),
+        "export": plan.export.model_dump(mode="json"),
+        "weights": plan.weights,
+    }
+    write_json(out / PLAN_FILE, stored)
 
 
-def load_plan(out: Path) -> TrialPlan:
+def load_plan(site: Site, out: Path) -> TrialPlan:
     """Return the plan that the folder was begun with.
 
     Raises:
-        ConfigError: It holds none.
+        ConfigError: It holds none, or one of another version.
     """
     try:
         stored = json.loads((out / PLAN_FILE).read_bytes())
-        candidates = tuple(
-            Candidate(Student(*student), (int(size[0]), int(size[1])))
-            for student, size in stored["candidates"]
-        )
-        teacher = Path(stored["teacher"])
         return TrialPlan(
-            teacher, candidates, stored["seeds"], stored["steps"], dict(stored["weights"])
+            teacher=find_stored_path(site.root, stored["teacher"]),
+            candidates=tuple(
+                Candidate(Student(*student), (int(size[0]), int(size[1])))
+                for student, size in stored["candidates"]
+            ),
+            seeds=int(stored["seeds"]),
+            steps=int(stored["steps"]),
+            distill=DistillConfig.model_validate(stored["distill"]),
+            export=ExportConfig.model_validate(stored["export"]),
+            weights=dict(stored["weights"]),
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        raise ConfigError(f"{out} holds no plan of trials; start anew without --resume") from None
+        raise ConfigError(
+            f"{out} holds no plan of trials that this version knows; start anew without --resume"
+        ) from None
 
 
 def run_trials(
@@ -143,15 +165,17 @@ def run_trial(
     if "figures" in read_trial(out, candidate, seed):
         return
     folder = trial_folder(out, candidate, seed)
+    begun = (folder / "model.json").exists()
+    if not begun:
+        shutil.rmtree(folder, ignore_errors=True)  # of a start that was refused
     folder.mkdir(parents=True, exist_ok=True)
-    begun = (folder / "config.toml").exists()
     try:
         settings = distill_settings(
-            site.config.distill, candidate, steps=plan.steps, seed=seed, weights=plan.weights
+            plan.distill, candidate, steps=plan.steps, seed=seed, weights=plan.weights
         )
         teacher = None if begun else plan.teacher
         run = distill(site, settings, teacher, folder, resume=begun, report=report)
-        gates = site.config.export.model_copy(update=NO_SPEED_GATE)
+        gates = plan.export.model_copy(update=TRIAL_EXPORT)
         exported = export(site, gates, run.path, folder / "bundle", report=report)
     except EdgesegError as error:
         report.say(f"{candidate.name} with seed {seed} failed: {error}")

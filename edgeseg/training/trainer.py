@@ -218,12 +218,12 @@ class Trainer:
 
     def _tell_duration(self) -> None:
         """Say after some steps how long the rest takes, where that is worth a sentence."""
-        each = self._pace.seconds_a_step(self.state.step)
+        each = self._pace.seconds_a_step(self.state.step, self.state.evaluation_seconds)
         left = self.steps.last - self.state.step
         if each is not None and each * left > WORTH_TELLING:
             self.report.say(
                 f"{left} steps more at {each:.2f} s take about {format_duration(each * left)}, "
-                "evaluations apart; Ctrl-C is safe, `--resume` goes on from the last checkpoint"
+                "evaluations apart; after Ctrl-C a run can go on from its last checkpoint"
             )
 
 
@@ -235,11 +235,17 @@ class StepPace:
         self._first, self._last = step + 1, step + 1 + TIMED_STEPS
         self._began = 0.0
 
-    def seconds_a_step(self, step: int) -> float | None:
-        """Return the mean when enough steps were timed, once; None before and afterwards."""
+    def seconds_a_step(self, step: int, apart: float) -> float | None:
+        """Return the mean when enough steps were timed, once; None before and afterwards.
+
+        Args:
+            step: The number of steps done.
+            apart: Seconds since the start of the run that were spent on something else.
+        """
+        now = time.monotonic() - apart
         if step == self._first:
-            self._began = time.monotonic()
-        return (time.monotonic() - self._began) / TIMED_STEPS if step == self._last else None
+            self._began = now
+        return (now - self._began) / TIMED_STEPS if step == self._last else None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgeseg.cli.app import app
+from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.site import Site
 from tests.helpers.exporting import picture
 
+CLASSES = "sky,water,bank"
 COMMON = (
     'encoder = "mobilenetv2_035"\nweights = "none"\nsteps = 2\nbatch = 2\nbatch_unlabelled = 2\n'
 )
@@ -72,6 +74,10 @@ def test_one_command_goes_all_the_way_and_on_where_it_stopped(
 
     monkeypatch.chdir(work)
     labels = ["--labels", work / "labels" / "images", work / "labels" / "masks"]
+    save_pictures(work / "few", range(200, 201), masks=True)
+    few = go("river", "--labels", work / "few" / "images", work / "few" / "masks")
+    assert few.exit_code == 1 and "name masks with --labels" in few.output
+    monkeypatch.chdir(work)
     with monkeypatch.context() as patch:
         patch.setattr("edgeseg.training.distill.distill", interrupt)
         stopped = go("river", "footage/images", *labels)
@@ -90,12 +96,11 @@ def test_one_command_goes_all_the_way_and_on_where_it_stopped(
     assert "edgeseg infer --source" in done.output
 
     monkeypatch.chdir(work / "river")
-    again = go(".")
+    runs = site.runs("train") + site.runs("distill")
+    again = go(".", "--student", "fast")
     assert again.exit_code == 0 and site.current_bundle.resolve() == bundle
-    assert (
-        len(list((site.root / "runs" / "distill").iterdir()))
-        == 1 + (site.root / "runs" / "distill" / "exp2").exists()
-    )
+    assert site.runs("train") + site.runs("distill") == runs
+    assert "an edge model was begun before" in again.output
 
 
 @pytest.mark.parametrize(
@@ -105,9 +110,38 @@ def test_one_command_goes_all_the_way_and_on_where_it_stopped(
         (["new", "footage/images"], "name them with --classes"),
         (["new", "footage/images", "--classes", " , "], "name them with --classes"),
         (["new", "nowhere", "--classes", "a,b"], "nowhere"),
+        (["new", "rtsp://camera/1", "--classes", "a,b"], "record some of it"),
     ],
 )
 def test_what_it_cannot_know_is_asked_for(words: list[str], text: str, work: Path) -> None:
     result = go(*words)
     assert result.exit_code == 1 and text in " ".join(result.output.split())
     assert not (work / "new" / "frames.jsonl").exists()
+
+
+def test_footage_that_was_cut_off_is_read_to_its_end(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = go("whole", "footage/images", "--classes", CLASSES)
+    assert whole.exit_code == 1  # for want of labels
+    monkeypatch.chdir(work)
+    with monkeypatch.context() as patch:
+        patch.setattr("edgeseg.cli.site.add.footage", add_some)
+        assert go("cut", "footage/images", "--classes", CLASSES).exit_code == 130
+    monkeypatch.chdir(work)
+    assert len(Site.open(work / "cut").frames()) == 1
+    go("cut", "footage/images")
+    assert len(Site.open(work / "cut").frames()) == len(Site.open(work / "whole").frames())
+
+
+def add_some(folders: list[str]) -> None:
+    """Stand in for `edgeseg add footage` that is stopped after a picture."""
+    add_footage(Site.open(), [min(Path(folders[0]).iterdir())])
+    raise KeyboardInterrupt
+
+
+def test_a_site_keeps_its_classes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go("river", "footage/images", "--classes", CLASSES)
+    monkeypatch.chdir(work)
+    other = go("river", "footage/images", "--classes", "road,car")
+    assert other.exit_code == 1 and "is a site with the classes sky, water, bank" in other.output

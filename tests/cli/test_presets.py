@@ -53,6 +53,12 @@ def test_the_machine_decides_where_asked_to(
 def test_what_cannot_be_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="take one of auto, cpu, gpu"):
         fitted(folder, "tpu")
-    with pytest.raises(ConfigError, match="a run keeps its settings"):
-        fitted(folder, "cpu", resume=True)
+
+
+def test_a_run_that_is_resumed_keeps_its_settings(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert fitted(folder, None, resume=True)[1] == []
+    assert capsys.readouterr().err == ""
+    assert fitted(folder, "cpu", resume=True)[1] == []
+    assert "keeps its settings" in capsys.readouterr().err

@@ -30,7 +30,14 @@ def test_work_of_unknown_length_says_that_it_began() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (59, "59 s"), (61, "1 min"), (3599, "60 min"), (7320, "2 h 2 min")],
+    [
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (61, "1 min"),
+        (3599, "1 h 0 min"),
+        (3540, "59 min"),
+        (7320, "2 h 2 min"),
+    ],
 )
 def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgeseg.config import DistillConfig, named_students, validate_config
+from edgeseg.config import (
+    DistillConfig,
+    load_saved_config,
+    named_students,
+    to_toml,
+    validate_config,
+)
 from edgeseg.errors import ConfigError
 
 
@@ -18,6 +25,16 @@ def test_a_name_fills_in_its_network_and_survives_being_saved(name: str) -> None
         assert getattr(config, key) == value
     assert validate_config(DistillConfig, config.model_dump(), "saved") == config
     assert named_students.name_of(config.arch, config.encoder) == name
+
+
+def test_a_run_keeps_its_network_where_a_name_means_another_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    saved = tmp_path / "config.toml"
+    saved.write_text(to_toml(DistillConfig(student="fast")))
+    later = {"fast": {"arch": "lraspp", "encoder": "mobilenetv2_050"}}
+    monkeypatch.setattr(named_students, "NAMED_STUDENTS", later)
+    assert load_saved_config(DistillConfig, saved).encoder == "edgenet_050"
 
 
 def test_what_is_given_beside_a_name_counts_but_for_the_network() -> None:

@@ -20,7 +20,13 @@ from edgeseg.students.budget import (
     ranking,
     read_device_file,
 )
-from edgeseg.students.candidates import Candidate, candidates_of, distill_settings, parse_student
+from edgeseg.students.candidates import (
+    Candidate,
+    candidates_of,
+    distill_command,
+    distill_settings,
+    parse_student,
+)
 from edgeseg.students.frontier import CandidateResult, frontier, pareto
 from tests.helpers.exporting import make_site
 
@@ -80,6 +86,24 @@ def test_networks_without_weights_learn_at_one_rate() -> None:
     assert settings(other, tf_efficientnet_lite0="x.safetensors").weights == "x.safetensors"
 
 
+def test_a_site_with_a_student_from_random_weights_trains_the_others_as_usual() -> None:
+    config = DistillConfig(student="fast", devices=2)
+    for student, start, rate in ((LARGE, "imagenet", 4e-4), (SMALL, "none", config.decoder_lr)):
+        candidate = Candidate(student, SIZE)
+        settings = distill_settings(config, candidate, steps=50, seed=0, weights={})
+        assert (settings.weights, settings.encoder_lr, settings.devices) == (start, rate, 1)
+
+
+def test_the_command_for_a_candidate_is_one_that_trains() -> None:
+    config = DistillConfig(imgsz=SIZE)
+    assert distill_command(Candidate(LARGE, SIZE), config) == "edgeseg distill --student accurate"
+    stdc = Candidate(Student("stdc", "stdc1_050"), (384, 512))
+    assert distill_command(stdc, config) == (
+        "edgeseg distill --encoder stdc1_050 --weights none --set distill.encoder_lr=0.002 "
+        "--set distill.arch=stdc --imgsz 384x512"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "milliseconds", "file"),
     [("15ms", 15, None), ("40 FPS", 25, None), ("12.5ms@a b.json", 12.5, "a b.json")],
@@ -110,33 +134,69 @@ def test_a_budget_that_nothing_keeps_says_what_would() -> None:
 
 
 def test_a_device_tells_its_times(tmp_path: Path) -> None:
-    def row(encoder: str, *times: float) -> dict[str, Any]:
-        files = {str(place): {"total": {"median_ms": time}} for place, time in enumerate(times)}
-        facts = {"arch": "edgenet", "encoder": encoder, "height": 192, "width": 256}
-        return facts | {"files": files}
+    def engine(times: dict[str, float], *, passed: bool = True) -> dict[str, Any]:
+        names = {name.replace("_", "-"): time for name, time in times.items()}
+        files = {name: {"total": {"median_ms": time}} for name, time in names.items()}
+        return {"files": files, "passed": dict.fromkeys(names, passed)}
 
-    beside = row("edgenet_100", 9.0) | {"openvino": {"files": row("", 8.0)["files"]}}
+    def row(encoder: str, **times: float) -> dict[str, Any]:
+        facts = {"arch": "edgenet", "encoder": encoder, "height": 192, "width": 256}
+        return facts | engine(times)
+
+    beside = row("edgenet_100", int8_cpu=9.0) | {"openvino": engine({"int8_cpu": 8.0})}
+    wrong = row("edgenet_075", int8_cpu=9.0) | {"openvino": engine({"int8_cpu": 1.0}, passed=False)}
     path = tmp_path / "device.json"
-    path.write_text(json.dumps({"bundles": [row("edgenet_050", 12.0, 6.5), beside]}))
+    bundles = [row("edgenet_050", fp32=2.0, int8_cpu=6.5), beside, wrong, row("x", fp32=1.0)]
+    path.write_text(json.dumps({"bundles": bundles}))
     assert read_device_file(path) == [
         TimedStudent(SMALL, SIZE, 6.5),
         TimedStudent(Student("edgenet", "edgenet_100"), SIZE, 8.0),
+        TimedStudent(Student("edgenet", "edgenet_075"), SIZE, 9.0),  # where it was right
     ]
-    path.write_text(json.dumps(row("edgenet_050", 3.0)))  # of a single bundle
+    path.write_text(json.dumps(row("edgenet_050", int8_trt=3.0)))  # of a single bundle
     assert read_device_file(path) == [TimedStudent(SMALL, SIZE, 3.0)]
+    with pytest.raises(ConfigError, match="does not exist; run `edgeseg bench BUNDLES --json`"):
+        read_device_file(tmp_path / "lost.json")
     for text in ("", "[]", '{"bundles": [{}]}', '{"files": {}}'):
         path.write_text(text)
         with pytest.raises(ConfigError, match="is not what `edgeseg bench BUNDLES --json` prints"):
             read_device_file(path)
 
 
-def test_the_site_s_own_trials_rank_before_the_usual_order(tmp_path: Path) -> None:
-    site: Site = make_site(tmp_path / "site", val=1, unlabelled=1)
-    assert ranking(site) == list(RANKED)
+def save_results(site: Site, mious: dict[Student, float], **others: Any) -> None:
     out = site.make_run_folder("students")
     rows = [
-        {"arch": arch, "encoder": encoder, "int8_miou": miou}
-        for (arch, encoder), miou in ((LARGE, 41.0), (SMALL, 43.0), (("a", "b"), None))
+        {"arch": arch, "encoder": encoder, "height": 192, "width": 256, "int8_miou": miou}
+        | {"refused": "", "failed": ""}
+        | others
+        for (arch, encoder), miou in mious.items()
     ]
     (out / "results.json").write_text(json.dumps({"students": rows}))
-    assert ranking(site)[-2:] == [LARGE, SMALL] and len(ranking(site)) == len(RANKED)
+
+
+def test_the_site_s_own_trials_order_what_they_compared(tmp_path: Path) -> None:
+    site: Site = make_site(tmp_path / "site", val=1, unlabelled=1)
+    assert ranking(site, SIZE) == list(RANKED)
+    save_results(site, {LARGE: 41.0, SMALL: 43.0})
+    swapped = [LARGE, *RANKED[1:-1], SMALL]
+    assert ranking(site, SIZE) == swapped
+    assert ranking(site, (384, 512)) == list(RANKED)  # tried at another size
+
+    site.make_run_folder("students")  # trials that were not finished count no more than none
+    assert ranking(site, SIZE) == swapped
+
+
+def test_one_tried_student_does_not_rise_above_the_untried(tmp_path: Path) -> None:
+    site: Site = make_site(tmp_path / "site", val=1, unlabelled=1)
+    save_results(site, {SMALL: 90.0})
+    assert ranking(site, SIZE) == list(RANKED)
+    other = Student("lraspp", "mobilenetv2_100")
+    save_results(site, {SMALL: 40.0, other: 50.0})
+    assert ranking(site, SIZE) == [SMALL, other, *RANKED[1:]]
+
+
+@pytest.mark.parametrize("reason", ["refused", "failed"])
+def test_what_would_not_ship_does_not_rank(tmp_path: Path, reason: str) -> None:
+    site: Site = make_site(tmp_path / "site", val=1, unlabelled=1)
+    save_results(site, {LARGE: 1.0, SMALL: 99.0}, **{reason: "worse by 3 points"})
+    assert ranking(site, SIZE) == list(RANKED)

@@ -55,13 +55,21 @@ def test_trials_make_a_table_a_plot_and_bundles(
     assert "lost.safetensors" in rows["lraspp"]["failed"]
     page = (out / "report.html").read_text()
     assert "<svg" in page and "stdc/stdc1_025" in page and "lost.safetensors" in page
-    assert "failed" in done.stdout and "next: edgeseg distill --encoder stdc1_025" in done.stderr
+    assert (
+        "failed" in done.stdout
+        and "next: edgeseg distill --encoder stdc1_025 --weights none" in done.stderr
+    )
     bundle = out / "stdc-stdc1_025-64x96-0" / "bundle"
     assert (bundle / "manifest.json").exists()
 
     # Once more: nothing is trained again, another seed is.
     before = (bundle / "manifest.json").stat().st_mtime_ns
-    more = bench("--resume", "--seeds", 2, "--json")
+    go_on = ["bench", "--students", "--accuracy", "--resume", "--threads", "1"]
+    other = CliRunner().invoke(app, [*go_on, "--steps", "9"])
+    assert other.exit_code == 1 and "--steps and --resume disagree" in other.output
+    settings = (site.root / "edgeseg.toml").read_text()  # changes nothing in what was begun
+    (site.root / "edgeseg.toml").write_text(settings.replace("[distill]", "[distill]\nbatch = 4"))
+    more = CliRunner().invoke(app, [*go_on, "--seeds", "2", "--json"])
     assert more.exit_code == 0, more.output
     assert (bundle / "manifest.json").stat().st_mtime_ns == before
     rows = {row["arch"]: row for row in json.loads(more.stdout)["students"]}
@@ -91,7 +99,8 @@ def test_trials_make_a_table_a_plot_and_bundles(
     [
         (["--steps", "3"], "--steps goes with --accuracy"),
         (["--resume"], "--resume goes with --accuracy"),
-        (["--accuracy", "--start", "x"], "--start is ENCODER=FILE"),
+        (["--accuracy", "--start", "x"], "is not ENCODER=FILE"),
+        (["--accuracy", "--teacher", "runs/none"], "runs/none"),
         (["--accuracy", "--resume"], "no students run to resume"),
         (["--accuracy"], "no finished train run"),
         (["--sizes", "100x64"], "multiples of 32"),

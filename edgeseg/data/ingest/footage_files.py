@@ -12,7 +12,8 @@ from edgeseg.imaging.file_names import is_image, is_video, natural_sort_key
 from edgeseg.imaging.footage_walk import is_named, named_files
 from edgeseg.site import Site
 
-SITE_FOLDERS = ("frames", "masks", "runs", "bundles", "rounds")  # of a site; never footage
+# Of a site; never footage.
+SITE_FOLDERS = ("frames", "masks", "runs", "bundles", "rounds", "labelling", "predictions")
 
 
 @dataclass(frozen=True)
