@@ -41,6 +41,11 @@ def settings_within(site: Site, text: str) -> dict[str, Any]:  # Any: values of 
     else:
         everything, where = read_device_file(budget.device_file), f"by {budget.device_file.name}"
         timed = [each for each in everything if each.size == tuple(config.imgsz)]
+        if not everything:
+            raise ConfigError(
+                f"{budget.device_file} has no INT8 file that gave the right classes there; see the "
+                "agreement in its table, or export with --qat"
+            )
         if not timed:
             sizes = sorted({f"{height}x{width}" for _, (height, width), _ in everything})
             raise ConfigError(

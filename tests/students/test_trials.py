@@ -84,7 +84,9 @@ def test_trials_make_a_table_a_plot_and_bundles(
     found = [(row["encoder"], row["height"], row["width"]) for row in facts]
     assert found == [("stdc1_025", 64, 96)] * 2
     device = site.root / "device.json"
-    device.write_text(timed.stdout)
+    for row in facts:  # a network of two steps need not be right in INT8
+        row["passed"] = dict.fromkeys(row["passed"], True)
+    device.write_text(json.dumps({"bundles": facts}))
     words = ["distill", "runs/distill/exp1", "--budget", f"900ms@{device}", *SET_FLAGS]
     words += ["--set", "distill.steps=1", "--imgsz", "64x96", "--json"]
     chosen = CliRunner().invoke(app, words)
