@@ -14,6 +14,7 @@ import pytest
 
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.html_report.report import data_uri
+from edgeseg.html_report.scatter_chart import Point, scatter_chart
 from edgeseg.html_report.svg_charts import axis_ticks
 
 VOID = {"meta", "img", "br", "line", "rect", "circle", "polyline"}
@@ -124,3 +125,20 @@ def test_ticks_are_round_and_span_the_values(low: float, high: float) -> None:
     ticks = axis_ticks(low, high)
     assert ticks[0] <= low and ticks[-1] >= high and 2 <= len(ticks) <= 9
     assert len({round(b - a, 9) for a, b in itertools.pairwise(ticks)}) == 1
+
+
+def test_points_of_a_frontier_are_joined_and_names_do_not_lie_on_each_other() -> None:
+    points = [
+        Point("fast <net>", 2, 40, on_frontier=True),
+        Point("near", 2.1, 40.1),
+        Point("accurate", 14, 51, spread=1, on_frontier=True),
+    ]
+    chart = scatter_chart(points, "ms", "mIoU")
+    assert chart.count("<polyline") == 1 and chart.count("<circle") == 3
+    assert "fast &lt;net&gt;" in chart
+    names = re.findall(r'y="([\d.]+)" text-anchor="(start|end)">(?:fast|near|accurate)', chart)
+    assert abs(float(names[0][0]) - float(names[1][0])) >= 13
+    assert names[2][1] == "end"  # else it would leave the picture
+    page = HtmlReport("title")
+    page.scatter([], "ms", "mIoU")
+    assert "<svg" not in page.html()

@@ -55,7 +55,7 @@ def bench_trials(
     from edgeseg.errors import TrainError
     from edgeseg.students.candidates import distill_command
     from edgeseg.students.frontier import frontier
-    from edgeseg.students.page import write_page
+    from edgeseg.students.page import reasons, write_page
     from edgeseg.students.trials import RESULTS_FILE, run_trials
 
     with progress_bar() as bar:
@@ -65,6 +65,8 @@ def bench_trials(
         print((out / RESULTS_FILE).read_text("utf-8").strip())
     else:
         _print_table(results)
+    for reason in reasons(results):
+        say(f"note: {reason}")
     if not any(result.seeds for result in results):
         raise TrainError(
             f"no trial came to an end: {results[0].failed}; mend that and go on with "

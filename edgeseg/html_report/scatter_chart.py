@@ -9,8 +9,9 @@ from edgeseg.html_report.style import COLORS
 from edgeseg.html_report.svg_charts import axis_ticks, escape_text, svg_label, svg_picture, svg_rule
 
 WIDTH, HEIGHT = 760, 380
-LEFT, RIGHT, TOP, BOTTOM = 52, 130, 16, 40  # the right one has room for the last name
+LEFT, RIGHT, TOP, BOTTOM = 52, 16, 28, 40
 LINE_HEIGHT = 13  # pixels between names that would lie on each other
+NAME_WIDTH = 190  # pixels that a name may take
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,15 @@ def scatter_chart(points: Sequence[Point], x_label: str, y_label: str) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{fill}" stroke="{COLORS[0]}">'
             f"{title}</circle>"
         )
-        place = _free_line(x, y, taken)
-        taken.append((x, place))
+        # Above the line that goes on to the right; names near the right end lie to the left.
+        goes_left = x + NAME_WIDTH > WIDTH
+        begin = x - NAME_WIDTH if goes_left else x
+        place = _free_line(begin, y - 9, taken)
+        taken.append((begin, place))
+        anchor, shift = ("end", -6) if goes_left else ("start", 6)
         parts.append(
-            f'<text class="axis" x="{x + 7:.1f}" y="{place + 4:.1f}">{escape_text(point.name)}'
-            "</text>"
+            f'<text class="axis" x="{x + shift:.1f}" y="{place:.1f}" text-anchor="{anchor}">'
+            f"{escape_text(point.name)}</text>"
         )
     return svg_picture(WIDTH, HEIGHT, y_label, parts)
 
@@ -95,7 +100,6 @@ def _free_line(x: float, y: float, taken: Sequence[tuple[float, float]]) -> floa
     """Return the height nearest to y at which a name that begins at x lies on no other."""
     for shift in sorted(range(-6, 7), key=abs):
         place = y + shift * LINE_HEIGHT
-        # Names are some 150 pixels long.
-        if not any(abs(x - ox) < 150 and abs(place - oy) < LINE_HEIGHT for ox, oy in taken):
+        if not any(abs(x - ox) < NAME_WIDTH and abs(place - oy) < LINE_HEIGHT for ox, oy in taken):
             return place
     return y

@@ -15,11 +15,11 @@ HEAD = (
     "student",
     "size",
     "mIoU INT8",
+    "INT8 ms",
+    "FP32 ms",
     "drop",
     "worst class",
     "spread",
-    "FP32 ms",
-    "INT8 ms",
     "frontier",
 )
 
@@ -46,19 +46,29 @@ def _row(result: CandidateResult, *, on_frontier: bool) -> tuple[str, ...]:
     height, width = result.candidate.size
     start = (student_label(result), f"{height}x{width}")
     if result.miou is None:
-        return (*start, "failed", *[""] * 5, result.failed)
+        return (*start, *["-"] * 6, "failed")
     drop = None if result.int8_miou is None else result.miou - result.int8_miou
     name, lost = result.worst_drop
+    verdict = "failed" if result.failed else "refused" if result.refused else ""
     return (
         *start,
         f"{result.int8_miou:.1f}" if result.int8_miou is not None else "-",
+        f"{result.int8_ms:.1f}" if result.int8_ms else "-",
+        f"{result.fp32_ms:.1f}" if result.fp32_ms else "-",
         f"{drop:+.2f}" if drop is not None else "-",
         f"{name} {lost:+.2f}" if name else "-",
         f"{result.spread:.1f}" if result.seeds > 1 else "-",
-        f"{result.fp32_ms:.1f}" if result.fp32_ms else "-",
-        f"{result.int8_ms:.1f}" if result.int8_ms else "-",
-        result.failed or result.refused or ("yes" if on_frontier else ""),
+        verdict or ("yes" if on_frontier else "no"),
     )
+
+
+def reasons(results: Sequence[CandidateResult]) -> list[str]:
+    """Return a sentence for each candidate that failed, or whose INT8 file would not ship."""
+    return [
+        f"{result.candidate.name}: {result.failed or result.refused}"
+        for result in by_time(results)
+        if result.failed or result.refused
+    ]
 
 
 def write_page(
@@ -93,6 +103,8 @@ def write_page(
     )
     page.heading("The figures")
     page.table(HEAD, table_rows(results))
+    for reason in reasons(results):
+        page.paragraph(f"{reason}.")
     page.paragraph(
         "`drop` is what INT8 costs in mIoU, `worst class` the class that loses most in any trial, "
         "`spread` the largest less the smallest mIoU over the seeds."
