@@ -289,7 +289,7 @@ class DistillConfig(LoopConfig):
     student: Literal["", StudentName] = Field(
         "",
         description="Edge network by name: fast, balanced or accurate stand for an arch and an "
-        "encoder, and the weights and rate that suit them; docs/students.md has their figures. "
+        "encoder, and the weights and rate that suit them; `edgeseg bench --students` times them. "
         "Empty takes arch and encoder as they are.",
     )
     steps: Steps = 3000

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 # The script with one quick part and one that does not end, so that the others' imports are spared.
 ENDLESS = """
@@ -47,6 +49,7 @@ def endless(*words: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_rehearsal_passes_in_every_part(tmp_path: Path) -> None:
     stored = tmp_path / "gpu.json"
     finished = subprocess.run(

@@ -23,6 +23,14 @@ from edgeseg.training.train import train
 from tests.helpers.methods import batch, config, method_context, same, spied_context
 from tests.helpers.sites import make_site
 
+# Staged like st, whose tests are in every run; theirs take half a minute more.
+LIKE_ST = [
+    pytest.param(name, marks=pytest.mark.slow) for name in ("naive_student", "noisy_student")
+]
+RESUMED = [
+    name for name in METHOD_NAMES if name not in ("naive_student", "noisy_student")
+] + LIKE_ST
+
 HOSTS = [name for name, info in CATALOGUE.items() if info.plugins]
 
 
@@ -200,7 +208,7 @@ class Watcher:
             raise Stop
 
 
-@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("method", RESUMED)
 def test_a_run_cut_off_anywhere_ends_with_the_same_weights(
     site: Site, tmp_path: Path, method: str
 ) -> None:
@@ -230,7 +238,7 @@ def test_a_run_cut_off_anywhere_ends_with_the_same_weights(
     assert set(metrics["last"]["ema"]["per_class"]) == {"c0", "c1", "c2"}
 
 
-@pytest.mark.parametrize("method", ["st", "naive_student", "noisy_student"])
+@pytest.mark.parametrize("method", ["st", *LIKE_ST])
 def test_staged_methods_learn(site: Site, tmp_path: Path, method: str) -> None:
     settings = config(
         method=method, steps=80, eval_every=80, encoder_lr=2e-3, decoder_lr=1e-2, ema=0.8

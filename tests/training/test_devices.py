@@ -41,7 +41,7 @@ def test_two_processes_have_the_loss_gradient_and_statistics_of_one(
         )
 
 
-@pytest.mark.parametrize("method", ["u2pl", "stpp"])
+@pytest.mark.parametrize("method", [pytest.param("u2pl", marks=pytest.mark.slow), "stpp"])
 def test_devices_train_one_run_together(tmp_path: Path, method: str) -> None:
     site = make_site(tmp_path)
     settings = {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from edgeseg.atomic_files import write_atomic
 from edgeseg.data.label_formats.writers.label_writer import Target, WrittenFrame
 from edgeseg.data.label_formats.writers.polygons import polygons_of
 from edgeseg.imaging.array_types import Mask
+from edgeseg.json_text import to_json
 
 
 class YoloWriter:
@@ -35,7 +34,7 @@ class YoloWriter:
     def finish(self) -> None:
         """Write the names of the classes."""
         names = "".join(
-            f"  {index}: {json.dumps(name, ensure_ascii=False)}\n"
+            f"  {index}: {to_json(name, ensure_ascii=False)}\n"
             for index, name in enumerate(self._target.classes)
         )
         text = f"train: images\nval: images\nnames:\n{names}"
