@@ -19,6 +19,7 @@ def to_json(
     indent: int | None = None,
     sort_keys: bool = False,
     default: Callable[[Any], Any] | None = None,
+    ensure_ascii: bool = True,
 ) -> str:
     """Return a value as JSON, with null for each float that is not finite.
 
@@ -27,9 +28,17 @@ def to_json(
         indent: Spaces of each level; one line without.
         sort_keys: Order the keys of tables.
         default: Turns what json cannot hold into what it can.
+        ensure_ascii: Write other letters as escapes; without, the text is YAML as well.
     """
     plain = _without_nan(value)
-    return json.dumps(plain, indent=indent, sort_keys=sort_keys, default=default, allow_nan=False)
+    return json.dumps(
+        plain,
+        indent=indent,
+        sort_keys=sort_keys,
+        default=default,
+        allow_nan=False,
+        ensure_ascii=ensure_ascii,
+    )
 
 
 def _without_nan(value: Any) -> Any:  # Any: see `to_json`

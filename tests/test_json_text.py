@@ -38,6 +38,7 @@ def test_what_is_no_number_is_null(tmp_path: Path) -> None:
 def test_options_are_those_of_json() -> None:
     assert to_json({"b": 1, "a": 2}, sort_keys=True, indent=1) == '{\n "a": 2,\n "b": 1\n}'
     assert to_json(Path("x"), default=str) == '"x"'
+    assert to_json("ü", ensure_ascii=False) == '"ü"'
     with pytest.raises(TypeError):
         to_json(Path("x"))
 

@@ -23,13 +23,10 @@ from edgeseg.training.train import train
 from tests.helpers.methods import batch, config, method_context, same, spied_context
 from tests.helpers.sites import make_site
 
-# Staged like st, whose tests are in every run; theirs take half a minute more.
-LIKE_ST = [
-    pytest.param(name, marks=pytest.mark.slow) for name in ("naive_student", "noisy_student")
-]
-RESUMED = [
-    name for name in METHOD_NAMES if name not in ("naive_student", "noisy_student")
-] + LIKE_ST
+# Staged as st is, whose tests are in every run; theirs would take half a minute more.
+AS_ST = ("naive_student", "noisy_student")
+LIKE_ST = [pytest.param(name, marks=pytest.mark.slow) for name in AS_ST]
+RESUMED = [name for name in METHOD_NAMES if name not in AS_ST] + LIKE_ST
 
 HOSTS = [name for name, info in CATALOGUE.items() if info.plugins]
 
