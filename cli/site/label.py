@@ -19,7 +19,8 @@ def label(
     queue: Annotated[
         str,
         typer.Option(
-            metavar="footage|log|round|val|flagged|labelled", help="The frames to begin with."
+            metavar="footage|log|round|val|flagged|labelled|skipped",
+            help="The frames to begin with.",
         ),
     ] = "footage",
     frame: Annotated[

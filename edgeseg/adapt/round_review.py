@@ -48,7 +48,14 @@ def frames_awaiting_review(site: Site, state: RoundState) -> int | None:
         return None
     folder = round_folder(site, state.number)
     asked = round_lists.read_round_list(folder, round_lists.REVIEW)
-    return len(_waiting(site, asked)) if asked else None
+    if not asked:
+        return None
+    number = site.config.adapt.review  # as it is now, like the step itself
+    selected = round_lists.read_round_list(folder, round_lists.SELECTED)
+    names = {entry.frame for entry in asked}
+    others = _waiting(site, [entry for entry in selected if entry.frame not in names])
+    more = min(max(0, number - len(asked)), len(others))
+    return len(_waiting(site, asked[:number])) + more
 
 
 def review_that_waits(site: Site) -> str:
@@ -63,7 +70,7 @@ def review_that_waits(site: Site) -> str:
         return ""
     if not waiting:
         return (
-            f"round {states[-1].number:04d} waited for a person, who has seen all of its frames; "
+            f"round {states[-1].number:04d} waited for a person, and no frame waits any more; "
             "go on with `edgeseg adapt --resume`"
         )
     return (
@@ -73,15 +80,24 @@ def review_that_waits(site: Site) -> str:
 
 
 def _frames_asked_for(round: RoundContext) -> list[QueuedFrame]:
-    """Return the frames to see, chosen once; anew where the list does not fit the selection."""
+    """Return the frames to see.
+
+    They are chosen once, and anew where the list does not fit the selection. Where more are asked
+    for than the list has, the next ones join it; those that were asked for stay.
+    """
     selected = set(round.selected)
     asked = round_lists.read_round_list(round.folder, round_lists.REVIEW)
-    if asked and all(entry.frame in selected for entry in asked):
-        return asked[: round.review]
-    frames = [frame for frame in round.site.frames("unlabelled") if frame.id in selected]
-    asked = order_by_worth(round.site, frames, round.review, report=round.report)[: round.review]
-    round_lists.write_round_list(round.folder, round_lists.REVIEW, asked)
-    return asked
+    if not all(entry.frame in selected for entry in asked):
+        asked = []
+    lacking = round.review - len(asked)
+    others = selected - {entry.frame for entry in asked}
+    if lacking > 0 and others:  # at first, or `adapt.review` was raised since
+        skipped = {each for each, mark in read_marks(round.site).items() if mark == "skipped"}
+        others -= skipped
+        frames = [frame for frame in round.site.frames("unlabelled") if frame.id in others]
+        asked += order_by_worth(round.site, frames, lacking, report=round.report)[:lacking]
+        round_lists.write_round_list(round.folder, round_lists.REVIEW, asked)
+    return asked[: round.review]
 
 
 def _waiting(site: Site, asked: Sequence[QueuedFrame]) -> list[str]:

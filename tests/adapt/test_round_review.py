@@ -77,6 +77,21 @@ def test_a_round_that_waits_can_be_let_go(held: Site) -> None:
     assert run_with(unasked, resume=True).verdict == "published"
 
 
+def test_the_number_may_be_raised_and_lowered_while_a_round_waits(held: Site) -> None:
+    asked = read(held.root / "rounds/0001/review.json")["frames"]
+    more = with_config(held, adapt={"review": 4})
+    assert "until 4 more frames" in review_that_waits(more)
+    with pytest.raises(AdaptError, match="of the 4 frames"):
+        run_with(more, resume=True)
+    longer = read(held.root / "rounds/0001/review.json")["frames"]
+    assert longer[:3] == asked and len(set(longer)) == 4
+    fewer = with_config(held, adapt={"review": 1})
+    assert "until 1 more frames" in review_that_waits(fewer)
+    mark_frame(held, asked[0], "skipped")
+    assert "no frame waits any more" in review_that_waits(fewer)
+    assert run_with(fewer, resume=True).verdict == "published"
+
+
 def test_the_frames_stay_the_same_and_a_lost_list_is_made_again(held: Site) -> None:
     path = held.root / "rounds/0001/review.json"
     asked = read(path)["frames"]

@@ -2,10 +2,13 @@
 
 The first event tells what it began with, each later one what was done:
 
-    start    from, model, runs: the whole mask, and where it came from
+    start    from, model, runs, site: the whole mask, and where it came from
     edit     box, runs, tool, joined: new ids of a box, a step of its own or a part of the last
     undo, redo
-    finish   split: the person holds the mask for right
+    finish   split, site: the person holds the mask for right
+
+`site` is the digest of the mask that the site has of the frame, or will have once it takes a
+finished one; also of an edit that follows the site. Older journals lack it.
 
 Each but the first has a revision, one more than that before, the name that its tab gave it, the
 person and the time.
@@ -37,11 +40,13 @@ class Beginning:
         mask: (H, W) class ids.
         origin: "label" (the site's own mask), "prediction" or "empty".
         model: The model that predicted it.
+        site: The digest of the site's mask.
     """
 
     mask: Mask
     origin: str
     model: str = ""
+    site: str | None = None
 
 
 class Draft:
@@ -59,6 +64,7 @@ class Draft:
         self.revision = 0
         self.is_finished = False
         self.origin, self.model = beginning.origin, beginning.model
+        self.site = beginning.site  # digest of the mask that the site is known to have, if known
         self.seconds = 0.0
         self.steps: Counter[str] = Counter()
         self._last_time = 0.0
@@ -138,6 +144,8 @@ class Draft:
         elif kind == "redo":
             self.edits.redo()
         self.is_finished = kind == "finish"
+        if self.is_finished or "site" in event:
+            self.site = event.get("site")
         pause = event["time"] - self._last_time
         self.seconds += pause if 0 < pause < PAUSE else 0
         self.revision, self._last_time = event["revision"], event["time"]
@@ -154,6 +162,7 @@ class Draft:
             "from": self.origin,
             "model": self.model,
             "runs": encode_text(self.edits.start),
+            "site": self.site,
             "time": round(time.time(), 3),
         }
 
@@ -167,6 +176,7 @@ class Draft:
                 raise DataError(f"{self._journal.path} is of another frame; move it away")
             self.edits = EditedMask(decode_text(start["runs"], height, width), classes)
             self.origin, self.model = start["from"], start["model"]
+            self.site = start.get("site")
             self._last_time = start["time"]
             for event in events:
                 self._do(event, Box(*event["box"]) if event["kind"] == "edit" else None)

@@ -14,17 +14,18 @@ import numpy as np
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.image_codec import encode_png
-from edgeseg.imaging.mask_png import read_mask
 from edgeseg.labelling.drafts.draft import Beginning, Draft
-from edgeseg.labelling.drafts.draft_leases import DraftLeases
+from edgeseg.labelling.drafts.draft_leases import DraftConflictError, DraftLeases
 from edgeseg.labelling.drafts.finished_masks import DoorState, FinishedMasks
 from edgeseg.labelling.drafts.frame_lookup import FrameLookup
 from edgeseg.labelling.drafts.journal import Event
 from edgeseg.labelling.drafts.label_history import LabelRecord
 from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.drafts.site_masks import NONE, SiteMaskDigests, digest_of, read_site_mask
 from edgeseg.site import Frame, Site
 
+BY_SITE = "the site"  # the person of steps that follow it
 MOST_OPEN = 12  # drafts kept in memory
 FOLDER = "labelling/drafts"
 
@@ -40,14 +41,16 @@ class DraftStore:
         self.leases = DraftLeases()
         self._predictions = predictions
         self._finished = finished
+        self._digests = SiteMaskDigests(site)
         self._open: OrderedDict[str, Draft] = OrderedDict()
-        self._ends: dict[tuple[str, int, int], bool] = {}  # whether a journal ends with "finish"
+        self._ends: dict[tuple[str, int, int], bool] = {}  # whether nothing is left to finish
         self.lock = threading.RLock()
 
     def open(self, frame_id: str) -> Draft:
         """Return the draft of a frame, begun now if there is none.
 
         It begins with the site's mask of the frame, else with the prediction, else with nothing.
+        Where the site got another mask since, that is put into the draft as a step.
 
         Raises:
             DataError: The frame is unknown, or its files are damaged.
@@ -56,6 +59,9 @@ class DraftStore:
         frame = self.frames.find(frame_id)
         with self.lock:
             known = self._open.get(frame_id)
+            if known is not None and known.is_new and self._is_replaced(frame, known):
+                del self._open[frame_id]
+                known = None
         beginning = None if known else self._beginning(frame)
         with self.lock:
             draft = self._open.get(frame_id)
@@ -78,12 +84,21 @@ class DraftStore:
             DataError: The event is impossible.
             OSError: The disk does not take it.
         """
+        with self.lock:
+            known = self._open.get(frame_id)
         draft = self.open(frame_id)
         with self.lock:
             self.leases.take(frame_id, tab, event["person"])
             draft = self._open.setdefault(frame_id, draft)
+            if known is not None and known.is_new and draft.is_new and draft is not known:
+                raise DraftConflictError(
+                    "stale",
+                    BY_SITE,
+                    "the site got another label of this frame since you loaded it; load it again",
+                )
             if event["kind"] == "finish":
                 self._finish(draft, event)
+                event = {**event, "site": digest_of(draft.edits.mask)}
             draft.write(event)
             return draft
 
@@ -94,7 +109,9 @@ class DraftStore:
             facts = path.stat()
             key = (path.stem, facts.st_mtime_ns, facts.st_size)
             if key not in self._ends:
-                self._ends[key] = b'"kind": "finish"' in _last_line(path, facts.st_size)
+                line = _last_line(path, facts.st_size)
+                # With "site" it is either a finish or a step that follows the site.
+                self._ends[key] = b'"kind": "finish"' in line or b'"site": "' in line
             if not self._ends[key]:
                 found.add(path.stem)
         return found
@@ -118,40 +135,48 @@ class DraftStore:
             with self.lock:
                 mask: Mask = draft.edits.mask.copy()
             return mask
-        return None if frame.mask is None else _site_mask(self.site, frame)
+        return None if frame.mask is None else read_site_mask(self.site, frame)
 
     def _path(self, frame_id: str) -> Path:
         return self.site.root / FOLDER / f"{frame_id}.journal"
 
     def _beginning(self, frame: Frame) -> Beginning:
         if frame.mask is not None:
-            return Beginning(_site_mask(self.site, frame), "label")
+            mask = read_site_mask(self.site, frame)
+            return Beginning(mask, "label", site=digest_of(mask))
         prediction = None
         if not self._path(frame.id).exists():  # a draft knows what it began with
             prediction = self._predictions.of(frame)
         if prediction is None:
-            return Beginning(np.full((frame.height, frame.width), IGNORE, np.uint8), "empty")
-        return Beginning(prediction.mask, "prediction", prediction.model)
+            nothing = np.full((frame.height, frame.width), IGNORE, np.uint8)
+            return Beginning(nothing, "empty", site=NONE)
+        return Beginning(prediction.mask, "prediction", prediction.model, NONE)
 
     def _follow_site(self, frame: Frame, draft: Draft) -> None:
-        """Let a finished draft show the site's mask where that was replaced since."""
-        if not draft.is_finished or frame.mask is None:
+        """Put the site's mask into a draft where that was replaced since; undo takes it back."""
+        if draft.is_new or not self._is_replaced(frame, draft):
             return
-        if frame.id in self.waiting():
-            return
-        mask = _site_mask(self.site, frame)
-        if not np.array_equal(mask, draft.edits.mask):
-            height, width = mask.shape
-            event: Event = {
-                "kind": "edit",
-                "name": uuid.uuid4().hex,
-                "revision": draft.revision,
-                "person": "the site",
-                "tool": "site",
-                "box": (0, 0, width, height),
-                "runs": encode_text(mask),
-            }
-            draft.write(event)
+        mask = read_site_mask(self.site, frame)
+        height, width = mask.shape
+        event: Event = {
+            "kind": "edit",
+            "name": uuid.uuid4().hex,
+            "revision": draft.revision,
+            "person": BY_SITE,
+            "tool": "site",
+            "box": (0, 0, width, height),
+            "runs": encode_text(mask),
+            "site": digest_of(mask),
+        }
+        draft.write(event)
+
+    def _is_replaced(self, frame: Frame, draft: Draft) -> bool:
+        """Return whether the site has a mask of a frame that its draft knows nothing of."""
+        if frame.mask is None or frame.id in self.waiting():
+            return False
+        if draft.is_finished and draft.site is None:  # of an older edgeseg
+            return digest_of(draft.edits.mask) != self._digests.of(frame)
+        return draft.site is not None and draft.site != self._digests.of(frame)
 
     def _finish(self, draft: Draft, event: Event) -> None:
         """Bring a mask to the site's door; only then the draft counts as finished."""
@@ -174,25 +199,10 @@ class DraftStore:
             "steps": dict(draft.steps),
             "split": event["split"],
         }
-        self._finished.put(mask, record)
+        self._finished.put(mask, record, draft.site)
 
 
 def _last_line(path: Path, size: int) -> bytes:
     with open(path, "rb") as file:
         file.seek(max(0, size - 1000))  # the line of a "finish" is shorter
         return file.read().rstrip(b"\n").rpartition(b"\n")[2]
-
-
-def _site_mask(site: Site, frame: Frame) -> Mask:
-    """Return the site's own mask of a frame.
-
-    Raises:
-        DataError: It is missing, damaged or of another size.
-    """
-    assert frame.mask is not None
-    unusable = "is missing, damaged or of the wrong size; add the labels again"
-    path = site.path(frame.mask)
-    mask = read_mask(path, fault=unusable)
-    if mask.shape != (frame.height, frame.width):
-        raise DataError(f"{path} {unusable}")
-    return mask

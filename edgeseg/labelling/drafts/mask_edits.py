@@ -10,7 +10,7 @@ from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.labelling.drafts.mask_runs import decode_text, encode_text
 
-MOST_STEPS = 400  # that can be undone; older ones stay in the mask
+MOST_STEPS = 400  # that can be undone, as in the page's mask.js; older ones stay in the mask
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,11 @@ class EditedMask:
     def apply(self, step: Step) -> None:
         """Put a step of `step` into the mask; what was undone before it is forgotten."""
         self._put(step.box, step.after)
-        self.undo_steps = [*self.undo_steps[1 - MOST_STEPS :], step]
+        self.undo_steps.append(step)
+        first = max(0, len(self.undo_steps) - MOST_STEPS)
+        while first > 0 and self.undo_steps[first].joined:
+            first -= 1  # a long stroke is forgotten as a whole or not at all
+        del self.undo_steps[:first]
         self.redo_steps = []
 
     def undo(self) -> None:

@@ -13,10 +13,13 @@ paths.
     POST /api/frames/ID/events          a step of its draft
     POST /api/frames/ID/mark            skip or flag it
     POST /api/frames/ID/contour         the way along edges between two pixels
+
+A page that was loaded of another site says so in `X-Edgeseg-Site`, and nothing of it is written.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
@@ -29,7 +32,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
-from edgeseg.errors import EdgesegError
+from edgeseg.errors import DataError, EdgesegError
 from edgeseg.labelling.drafts.draft_leases import DraftConflictError
 from edgeseg.labelling.drafts.frame_lookup import UnknownFrameError
 from edgeseg.labelling.page.frame_views import FrameViews
@@ -55,6 +58,10 @@ BYTES_PER_PIXEL = 6  # of runs in base64, at most
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+class OtherSiteError(DataError):
+    """A page of another site asks, which this address served before."""
+
+
 class PageApp:
     """The answers to all addresses; `asgi` is what uvicorn serves."""
 
@@ -69,6 +76,7 @@ class PageApp:
         self._queues = queues
         self._person = person
         self._static = _static_files()
+        self._site_id = hashlib.sha256(bytes(self._store.site.root.resolve())).hexdigest()[:16]
         frame = "/api/frames/{id:str}"
         routes = [
             Route("/", self.index),
@@ -100,9 +108,13 @@ class PageApp:
         return self._file(request.path_params["name"])
 
     async def site(self, request: Request) -> Response:
-        return JSONResponse(
-            {**self._views.site(), "sources": list(SOURCES), "person": self._person}
-        )
+        content = {
+            **self._views.site(),
+            "id": self._site_id,
+            "sources": list(SOURCES),
+            "person": self._person,
+        }
+        return JSONResponse(content)
 
     async def queue(self, request: Request) -> Response:
         anew = request.query_params.get("anew") == "1"
@@ -156,6 +168,7 @@ class PageApp:
         )
 
     async def write(self, request: Request) -> Response:
+        self._check_site(request)
         frame = self._store.frames.find(request.path_params["id"])
         room = BYTES_PER_PIXEL * frame.height * frame.width + 4096
         message = await read_message(request, EventMessage, room)
@@ -166,6 +179,7 @@ class PageApp:
         return JSONResponse({"revision": draft.revision})
 
     async def mark(self, request: Request) -> Response:
+        self._check_site(request)
         message = await read_message(request, MarkMessage)
         await run_in_threadpool(self._views.mark, request.path_params["id"], message.mark)
         return Response(status_code=204)
@@ -176,6 +190,14 @@ class PageApp:
             self._views.contour, request.path_params["id"], message.start, message.end
         )
         return JSONResponse({"points": points})
+
+    def _check_site(self, request: Request) -> None:
+        if request.headers.get("x-edgeseg-site", self._site_id) != self._site_id:
+            root = self._store.site.root
+            raise OtherSiteError(
+                f"this server is of another site, {root}; run `edgeseg label` of the site of this "
+                "page at the same --port"
+            )
 
     def _file(self, name: str) -> Response:
         if name not in self._static:
@@ -197,6 +219,8 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
 async def _tell_error(request: Request, error: Exception) -> Response:
     content: dict[str, Any] = {"error": str(error)}  # Any: text, or a table
     status = 404 if isinstance(error, UnknownFrameError) else 400
+    if isinstance(error, OtherSiteError):
+        status = 421  # misdirected: the page keeps its steps and tries again
     if isinstance(error, DraftConflictError):
         status = 409
         content |= {"kind": error.kind, "person": error.person}

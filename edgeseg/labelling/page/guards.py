@@ -61,7 +61,10 @@ class Access:
 
     def knows_host(self, host: str) -> bool:
         """Return whether a `Host` header names this server."""
-        name, _, port = host.lower().rpartition(":")
+        host = host.lower()
+        if self.port == 80 and not host.rpartition(":")[2].isdecimal():
+            host += ":80"  # browsers leave it out
+        name, _, port = host.rpartition(":")
         if not name or port != str(self.port):
             return False
         if name in self.hosts:

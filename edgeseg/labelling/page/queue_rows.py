@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
@@ -10,11 +11,13 @@ from edgeseg.errors import DataError, EdgesegError
 from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.frame_marks import read_marks
-from edgeseg.labelling.worth import QueuedFrame, QueueSource, build_queue, needs
+from edgeseg.labelling.worth import QueuedFrame, QueueSource, build_queue, frames_of_source, needs
 from edgeseg.progress import NullReporter
 from edgeseg.site import HELD_OUT, Frame
 
-SOURCES: tuple[str, ...] = (*get_args(QueueSource), "labelled")  # the last: to look at them again
+# The last two are only looked at again.
+SOURCES: tuple[str, ...] = (*get_args(QueueSource), "labelled", "skipped")
+ASKING = ("footage", "log", "round")  # whose order a model may have to be asked for
 PATIENCE = 2.0  # seconds to wait for an order before the frames come without one
 Row = dict[str, Any]  # Any: what JSON can hold
 
@@ -48,7 +51,7 @@ class QueueRows:
         self._store = store
         self._predictions = predictions
         self._queues: dict[str, tuple[QueuedFrame, ...]] = {}
-        self._faults: dict[str, Exception] = {}
+        self._faults: dict[str, str] = {}  # why there is no order
         self._workers: dict[str, threading.Thread] = {}
         self._known_needs: tuple[tuple[int, int] | None, list[str]] | None = None
         self._lock = threading.Lock()
@@ -64,6 +67,8 @@ class QueueRows:
     def rows(self, source: str, *, anew: bool = False) -> Row:
         """Return a queue, and what the site still needs.
 
+        Where ordering fails, `trouble` says why, and the frames come as they lie in the site.
+
         Args:
             source: One of `SOURCES`.
             anew: Order the frames again, by what was labelled meanwhile.
@@ -73,21 +78,31 @@ class QueueRows:
         """
         if source not in SOURCES:
             raise DataError(f"there is no queue {source!r}; choose {', '.join(SOURCES)}")
-        queue = self._labelled() if source == "labelled" else self._queue(source, anew=anew)
-        is_ordered = queue is not None
-        if queue is None:
-            queue = self._as_they_lie(source)
         frames, marks = self._store.frames.all(), read_marks(self._store.site)
+        queue: Sequence[QueuedFrame] | None
+        trouble = ""
+        if source == "labelled":
+            queue = self._labelled()
+        elif source == "skipped":
+            queue = [QueuedFrame(each, 0.0, ()) for each in marks if marks[each] == "skipped"]
+        else:
+            queue, trouble = self._queue(source, anew=anew)
+        is_ordered = queue is not None or bool(trouble)
+        if queue is None:
+            queue = self._as_they_lie(cast(QueueSource, source))
         drafts, waiting = self._store.unfinished(), set(self._store.waiting())
         rows = []
         for item in queue:
             if frame := frames.get(item.frame):
                 state = _state(frame, marks.get(frame.id), frame.id in drafts, frame.id in waiting)
                 rows.append(_row(frame, item, state))
-        done = {"labelled", "waiting", "skipped"} if source != "flagged" else {"skipped"}
+        done = {"flagged": {"skipped"}, "skipped": {"new", "labelled", "waiting"}}.get(
+            source, {"labelled", "waiting", "skipped"}
+        )
         return {
             "source": source,
             "is_ordered": is_ordered,
+            "trouble": trouble,
             "frames": rows,
             "left": sum(row["state"] not in done for row in rows),
             "needs": self._needs(),
@@ -104,8 +119,8 @@ class QueueRows:
                 self._known_needs = known
         return known[1]
 
-    def _queue(self, source: str, *, anew: bool) -> tuple[QueuedFrame, ...] | None:
-        """Return an order, None while it is being made."""
+    def _queue(self, source: str, *, anew: bool) -> tuple[tuple[QueuedFrame, ...] | None, str]:
+        """Return an order, None while it is being made, and why it could not be made."""
         with self._lock:
             worker = self._workers.get(source)
             if worker is None and (anew or source not in self._queues):
@@ -115,34 +130,48 @@ class QueueRows:
         if worker is not None:
             worker.join(PATIENCE)
         with self._lock:
-            if (fault := self._faults.pop(source, None)) is not None:
-                raise fault
-            return None if source in self._workers else self._queues.get(source)
+            trouble = self._faults.pop(source, "")
+            queue = None if source in self._workers else self._queues.get(source)
+            return queue, trouble
 
     def _order(self, source: str, anew: bool) -> None:
+        fault = ""
+        queue = None
         try:
-            with self._turn:
-                if anew:
-                    self._predictions.forget()  # there may be a newer model
-                site = self._store.site
-                queue = build_queue(site, cast(QueueSource, source), report=self._progress)
-                self._queues[source] = queue
+            if source in ASKING:
+                with self._turn:
+                    queue = self._ask_for_order(source, anew)
+            else:  # nobody waits for the order of another queue
+                queue = build_queue(self._store.site, cast(QueueSource, source))
         except (EdgesegError, OSError) as error:
-            self._faults[source] = error
+            fault = str(error)
+        except Exception as error:  # noqa: BLE001  # a bug costs the order, not the page
+            fault = f"{type(error).__name__}: {error}; please report it"
+        finally:
+            with self._lock:
+                if queue is not None:
+                    self._queues[source] = queue
+                    self._faults.pop(source, None)
+                else:
+                    self._faults[source] = fault or "it was interrupted"
+                del self._workers[source]
+
+    def _ask_for_order(self, source: str, anew: bool) -> tuple[QueuedFrame, ...]:
+        if anew:
+            self._predictions.forget()  # there may be a newer model
+        try:
+            return build_queue(self._store.site, cast(QueueSource, source), report=self._progress)
         finally:
             self._progress.stop()
-            with self._lock:
-                del self._workers[source]
 
     def _labelled(self) -> tuple[QueuedFrame, ...]:
         frames = [frame for frame in self._store.frames.all().values() if frame.mask]
         return tuple(QueuedFrame(frame.id, 0.0, (f"in {frame.split}",)) for frame in frames)
 
-    def _as_they_lie(self, source: str) -> tuple[QueuedFrame, ...]:
+    def _as_they_lie(self, source: QueueSource) -> tuple[QueuedFrame, ...]:
         return tuple(
             QueuedFrame(frame.id, 0.0, ("not looked at yet",))
-            for frame in self._store.frames.all().values()
-            if frame.mask is None and (frame.origin == "log") == (source == "log")
+            for frame in frames_of_source(self._store.site, source)
         )
 
 

@@ -2,7 +2,15 @@
 
 from edgeseg.labelling.worth.label_needs import needs
 from edgeseg.labelling.worth.label_queue import build_queue, order_by_worth
-from edgeseg.labelling.worth.queue_sources import QueueSource
+from edgeseg.labelling.worth.queue_sources import QueueSource, frames_of_source
 from edgeseg.labelling.worth.queued_frame import QueuedFrame
 
-__all__ = ["QueueSource", "QueuedFrame", "build_queue", "needs", "order_by_worth", "round_lists"]
+__all__ = [
+    "QueueSource",
+    "QueuedFrame",
+    "build_queue",
+    "frames_of_source",
+    "needs",
+    "order_by_worth",
+    "round_lists",
+]

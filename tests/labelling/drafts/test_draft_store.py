@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import time
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgeseg.atomic_files import lock_folder
+from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.labelling.drafts.draft_leases import LEASE_SECONDS, DraftConflictError, DraftLeases
 from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.finished_masks import FinishedMasks
+from edgeseg.labelling.drafts.journal import Journal
+from edgeseg.labelling.drafts.mask_edits import Box, EditedMask
+from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.starting_masks import StartingMask
 from edgeseg.site import Frame, Site
@@ -269,3 +275,123 @@ def test_a_label_of_the_site_is_what_its_frame_begins_with(site: Site, frame_id:
     write_site_mask(site, frame_id, mask)
     draft = open_store(site).open(frame_id)
     assert draft.origin == "label" and np.array_equal(draft.edits.mask, mask)
+
+
+def test_a_draft_follows_a_label_that_came_meanwhile(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+    imported = np.ones((48, 64), np.uint8)
+    write_site_mask(site, frame_id, imported)
+    with pytest.raises(DraftConflictError, match="the site has changed this frame"):
+        store.write(frame_id, "tab", other("finish", 1, "b"))
+    assert not store.waiting() and not store.unfinished()
+    for each in (store, open_store(site)):  # as it is, and replayed
+        draft = each.open(frame_id)
+        assert np.array_equal(draft.edits.mask, imported) and draft.revision == 2
+    store.write(frame_id, "tab", other("undo", 2, "c"))
+    again = open_store(site).open(frame_id)  # what was drawn is there, and stays
+    assert again.edits.mask[0, 0] == 2 and again.revision == 3
+    store.write(frame_id, "tab", other("finish", 3, "d"))
+    assert store.waiting() == (frame_id,)
+
+
+def test_nothing_drawn_begins_with_a_label_that_came_meanwhile(site: Site, frame_id: str) -> None:
+    store = open_store(site)
+    assert store.open(frame_id).origin == "empty"
+    write_site_mask(site, frame_id, np.ones((48, 64), np.uint8))
+    with pytest.raises(DraftConflictError, match="another label of this frame since"):
+        store.write(frame_id, "tab", edit(0, "a", (0, 0, 4, 4), 2))
+    assert store.open(frame_id).origin == "label" and not store.unfinished()
+
+
+def test_drafts_without_digests_go_on_as_they_were(site: Site, frame_id: str) -> None:
+    """As edgeseg before digests left them."""
+    store = open_store(site)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+    path = site.root / f"labelling/drafts/{frame_id}.journal"
+    events = Journal(path).events
+    del events[0]["site"]
+    path.unlink()
+    Journal(path).append(events)
+    write_site_mask(site, frame_id, np.ones((48, 64), np.uint8))
+    draft = open_store(site).open(frame_id)
+    assert draft.revision == 1 and draft.edits.mask[0, 0] == 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_waiting_mask_does_not_replace_a_newer_label(
+    site: Site, frame_id: str, again: bool
+) -> None:
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+    store.write(frame_id, "tab", other("finish", 1, "b"))
+    if again:  # drawn on while it waited
+        store.write(frame_id, "tab", edit(2, "c", (0, 0, 9, 9), 1))
+        store.write(frame_id, "tab", other("finish", 3, "d"))
+    imported = np.ones((48, 64), np.uint8)
+    write_site_mask(site, frame_id, imported)
+    finished = FinishedMasks(site)  # the next start
+    finished.start()
+    left = finished.close()
+    assert not left.waiting and "got another label" in left.notes[0]
+    frame = store.frames.find(frame_id)
+    assert frame.mask is not None and np.array_equal(read_mask(site.path(frame.mask)), imported)
+    assert np.array_equal(open_store(site).open(frame_id).edits.mask, imported)
+
+
+def test_a_mask_that_was_drawn_on_while_it_waited_reaches_the_site(
+    site: Site, frame_id: str
+) -> None:
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+    store.write(frame_id, "tab", other("finish", 1, "b"))
+    store.write(frame_id, "tab", edit(2, "c", (0, 0, 9, 9), 1))
+    store.write(frame_id, "tab", other("finish", 3, "d"))
+    finish_all(store, finished)
+    assert finished.close().waiting == ()
+    store.write(frame_id, "tab", edit(4, "e", (0, 30, 9, 9), 1))  # its own label is no news
+    frame = store.frames.find(frame_id)
+    assert frame.mask is not None and read_mask(site.path(frame.mask))[0, 0] == 1
+
+
+def test_a_fault_of_the_door_is_told_and_the_next_mask_goes_in(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = [frame.id for frame in site.frames()][:2]
+    finished = FinishedMasks(site)
+    store = DraftStore(site, Predictions(site), finished)
+    for frame_id in (first, second):
+        store.write(frame_id, "tab", edit(0, "a", (0, 0, 30, 20), 2))
+        store.write(frame_id, "tab", other("finish", 1, "b"))
+    image = site.path(store.frames.find(first).image)
+
+    def add_labels_of_others(*arguments: Any, **more: Any) -> Any:
+        if arguments[1] == image:
+            raise RuntimeError("a bug")
+        return add_labels(*arguments, **more)
+
+    monkeypatch.setattr("edgeseg.labelling.drafts.finished_masks.add_labels", add_labels_of_others)
+    finished.start()
+    left = finished.close()
+    assert left.waiting == (first,) and "RuntimeError: a bug" in left.trouble
+    assert store.frames.find(second).mask is not None
+
+
+def test_a_long_stroke_is_forgotten_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.labelling.drafts.mask_edits.MOST_STEPS", 4)
+    edits = EditedMask(empty(), 3)
+    marks = []
+    for part in range(7):  # a step, a stroke of three parts, and three steps
+        box = Box(0, part, 8, 1)
+        runs = encode_text(np.ones((1, 8), np.uint8))
+        edits.apply(edits.step(box, runs, "brush", joined=part in (2, 3)))
+        marks.append(len(edits.undo_steps))
+    assert marks == [1, 2, 3, 4, 4, 5, 6]
+    for _ in range(4):
+        edits.undo()
+    assert not edits.undo_steps
+    assert (edits.mask[0, :8] == 1).all() and (edits.mask[1:] == IGNORE).all()
+    page = files("edgeseg.labelling.page") / "static/mask.js"
+    assert "MOST_STEPS = 400;" in page.read_text()

@@ -38,6 +38,13 @@ def test_hosts_of_loopback(host: str, is_known: bool) -> None:
     assert Access(PORT).knows_host(host) is is_known
 
 
+def test_browsers_leave_port_80_out() -> None:
+    for host in ("127.0.0.1", "localhost:80", "[::1]", "[::1]:80"):
+        assert Access(80).knows_host(host)
+    for host in ("", "evil.example", f"localhost:{PORT}"):
+        assert not Access(80).knows_host(host)
+
+
 def test_hosts_beyond_loopback() -> None:
     for host in ("pond.local", "192.168.1.7", "[fe80::1]"):
         assert ABROAD.knows_host(f"{host}:{PORT}")

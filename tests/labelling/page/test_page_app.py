@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from starlette.testclient import TestClient
 
 from edgeseg.labelling.drafts.mask_runs import decode_text, encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.frame_marks import mark_frame
 from edgeseg.labelling.starting_masks import StartingMask
+from edgeseg.labelling.worth import build_queue
 from edgeseg.site import Frame, Site
 from tests.labelling.label_sites import SIZE, edit, empty, make_label_site, write_site_mask
 from tests.labelling.page.page_clients import message, page_client
@@ -250,3 +253,60 @@ def test_a_full_disk_is_told_and_the_step_comes_again(
         answer = write(client, frame_id, **edit(0, "a", (0, 0, 4, 4), 1))
         assert answer.status_code == 507 and "make room" in answer.json()["error"]
     assert write(client, frame_id, **edit(0, "a", (0, 0, 4, 4), 1)).json() == {"revision": 1}
+
+
+def test_a_queue_shows_its_own_frames_while_another_is_ordered(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow_build(site: Site, source: str, **more: Any) -> Any:
+        if source == "footage":
+            go_on.wait(30)
+        return build_queue(site, source, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("edgeseg.labelling.page.queue_rows.build_queue", slow_build)
+    monkeypatch.setattr("edgeseg.labelling.page.queue_rows.PATIENCE", 0.05)
+    first, second = site.frames()[:2]
+    mark_frame(site, first.id, "skipped")
+    mark_frame(site, second.id, "flagged")
+    client = page_client(site)
+    footage = client.get("/api/queue/footage").json()
+    assert not footage["is_ordered"]
+    assert first.id not in [row["frame"] for row in footage["frames"]]
+    monkeypatch.setattr("edgeseg.labelling.page.queue_rows.PATIENCE", 20)
+    flagged = client.get("/api/queue/flagged").json()  # waits for no model
+    assert flagged["is_ordered"] and [row["frame"] for row in flagged["frames"]] == [second.id]
+    monkeypatch.setattr("edgeseg.labelling.page.queue_rows.PATIENCE", 0.05)
+    assert client.get("/api/queue/round").json()["frames"] == []
+    skipped = client.get("/api/queue/skipped").json()
+    assert [row["frame"] for row in skipped["frames"]] == [first.id] and skipped["left"] == 1
+    go_on.set()
+    monkeypatch.setattr("edgeseg.labelling.page.queue_rows.PATIENCE", 20)
+    assert client.get("/api/queue/footage").json()["is_ordered"]
+
+
+def test_a_queue_that_cannot_be_ordered_is_there_in_some_order(
+    client: TestClient, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any, **more: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as context:
+        context.setattr("edgeseg.labelling.page.queue_rows.build_queue", broken)
+        rows = client.get("/api/queue/footage").json()
+        assert len(rows["frames"]) == 4 and "RuntimeError: a bug" in rows["trouble"]
+    rows = client.get("/api/queue/footage?anew=1").json()
+    assert rows["is_ordered"] and rows["trouble"] == ""
+
+
+def test_steps_of_a_page_of_another_site_are_not_taken(client: TestClient, site: Site) -> None:
+    frame_id = site.frames()[0].id
+    own = client.get("/api/site").json()["id"]
+    step = {"tab": "tab-1", **edit(0, "a", (0, 0, 4, 4), 1)}
+    for address in (frame_id, "gone"):
+        path = f"/api/frames/{address}/events"
+        answer = client.post(path, json=step, headers={"X-Edgeseg-Site": "other"})
+        assert answer.status_code == 421 and "of another site" in answer.json()["error"]
+    path = f"/api/frames/{frame_id}/events"
+    assert client.post(path, json=step, headers={"X-Edgeseg-Site": own}).status_code == 200

@@ -130,8 +130,17 @@ export class Editor {
     return step !== null;
   }
 
+  async settled() {
+    // Shapes that wait for the server are in the mask when this returns.
+    await this.tools.scissors.pending;
+  }
+
   replaceAll(ids, tool) {
-    if (this.isReadOnly) return;
+    if (this.isReadOnly) return false;
+    if (this.tool.isDown) {
+      this.say("end the stroke first");
+      return false;
+    }
     const step = this.mask.replace(ids, tool);
     if (step) this.send(this.frame, step);
     this.changed();

@@ -82,14 +82,15 @@ export function listenToKeys({ editor, actions, help, stage }) {
     if (isTyping || event.isComposing) return;
     const key = event.key.toLowerCase();
     const isRange = event.target.type === "range";
-    if (event.ctrlKey || event.metaKey) {
+    const isAltGr = event.getModifierState?.("AltGraph"); // types [ ] { } on many keyboards
+    if ((event.ctrlKey || event.metaKey) && !isAltGr) {
       if (key === "z") act(event, () => (event.shiftKey ? editor.redo() : editor.undo()));
       if (key === "y") act(event, () => editor.redo());
       return; // what else is the browser's
     }
     if (!editor.frame && ![".", ",", "pagedown", "pageup", "?"].includes(key)) return;
     const digit = /^Digit(\d)$/.exec(event.code);
-    if (digit && !event.altKey) {
+    if (digit && !event.altKey && !isAltGr) {
       const id = ((Number(digit[1]) + 9) % 10) + (event.shiftKey ? 10 : 0);
       if (id < editor.classes.length) return act(event, () => editor.chooseClass(id));
     }

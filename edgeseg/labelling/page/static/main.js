@@ -6,13 +6,13 @@ import { UNLABELLED } from "./mask.js";
 import { listenToPointers } from "./pointer.js";
 import { Queue, SOURCE_NAMES } from "./queue.js";
 import { decodeRuns } from "./runs.js";
-import { Outbox, TAB, frameAddress, get, post } from "./server.js";
+import { Outbox, TAB, frameAddress, get, post, siteKnown } from "./server.js";
 import { TOOLS } from "./tools.js";
 
 const $ = (id) => document.getElementById(id);
 const HEARTBEAT = 5000; // ms
 
-const state = { person: "", opening: 0, view: null, doorTrouble: "", door: 0, hasModel: true };
+const state = { person: "", opening: 0, view: null, doorTrouble: "", door: 0, notes: "", hasModel: true };
 const outbox = new Outbox({ changed: showSaved, refused });
 const editor = new Editor({
   commit: (frame, step) => {
@@ -24,9 +24,18 @@ const editor = new Editor({
 });
 const queue = new Queue({ choose: (frame) => openFrame(frame), say });
 
-function say(text, ms = 6000) {
+function say(text, ms = 6000, way = null) {
   const toast = $("toast");
   toast.textContent = text;
+  if (way) {
+    const button = document.createElement("button");
+    button.textContent = way.name;
+    button.addEventListener("click", () => {
+      toast.hidden = true;
+      way.go();
+    });
+    toast.append(" ", button);
+  }
   toast.hidden = false;
   clearTimeout(say.timer);
   say.timer = setTimeout(() => (toast.hidden = true), ms);
@@ -84,10 +93,14 @@ async function openFrame(frame, { force = false } = {}) {
   document.body.classList.remove("shows-queue");
   $("show-queue").setAttribute("aria-expanded", "false");
   $("empty").hidden = true;
-  leave();
+  editor.isReadOnly = true; // the frame that is left
+  showEditor();
   queue.setCurrent(frame);
   $("stage").setAttribute("aria-busy", "true");
   try {
+    await editor.settled();
+    if (number !== state.opening) return;
+    leave();
     await Promise.race([outbox.drained(), new Promise((resolve) => setTimeout(resolve, 4000))]);
     if (outbox.waiting.some((item) => item.frame === frame)) {
       say("this frame has steps that are not saved yet; it opens when the server answers");
@@ -105,7 +118,10 @@ async function openFrame(frame, { force = false } = {}) {
     outbox.revisions.set(frame, view.revision);
     editor.load(view, bitmap);
     showFrame(view);
-    if (!$("entropy").hidden) await showUnsure();
+    if (!$("entropy").hidden) {
+      $("entropy").width = $("entropy").height = 1; // the light of the frame before
+      await showUnsure();
+    }
     preload();
   } catch (error) {
     if (number === state.opening) showEmpty(`This frame cannot be opened: ${error.message}.`);
@@ -133,6 +149,7 @@ function showFrame(view) {
   if (row?.reasons.length) facts.unshift(row.reasons.join(", "));
   $("caption").textContent = facts.join(" · ");
   $("flag").setAttribute("aria-pressed", view.mark === "flagged");
+  $("skip").textContent = view.mark === "skipped" ? "Take skip back" : "Skip";
   const notice = $("notice");
   notice.hidden = view.holder === null;
   if (view.holder !== null) {
@@ -195,6 +212,8 @@ const actions = {
   async accept() {
     const frame = editor.frame;
     if (!frame || editor.isReadOnly || editor.tool.isDown) return;
+    await editor.settled();
+    if (editor.frame !== frame || editor.isReadOnly || editor.tool.isDown) return;
     if (editor.mask.ids.every((id) => id === UNLABELLED)) {
       return say("no pixel of this frame is labelled; label some, or skip it");
     }
@@ -208,32 +227,43 @@ const actions = {
   },
   async skip() {
     const frame = editor.frame;
-    if (!frame) return;
-    await mark(frame, "skipped");
+    if (!frame || editor.isReadOnly) return;
+    if (state.view.mark === "skipped") return unskip(frame, "cleared");
+    const opening = state.opening;
+    const before = $("flag").getAttribute("aria-pressed") === "true" ? "flagged" : "cleared";
+    if (!(await mark(frame, "skipped"))) return;
     queue.mark(frame, "skipped");
-    openFrame(queue.next(frame));
+    say("skipped", 8000, { name: "Undo", go: () => unskip(frame, before) });
+    if (state.opening === opening) openFrame(queue.next(frame));
   },
   async flag() {
     const frame = editor.frame;
-    if (!frame) return;
+    if (!frame || editor.isReadOnly) return;
     const isFlagged = $("flag").getAttribute("aria-pressed") === "true";
-    await mark(frame, isFlagged ? "cleared" : "flagged");
-    $("flag").setAttribute("aria-pressed", !isFlagged);
+    if (!(await mark(frame, isFlagged ? "cleared" : "flagged"))) return;
+    if (editor.frame === frame) {
+      state.view.mark = isFlagged ? "" : "flagged";
+      $("flag").setAttribute("aria-pressed", !isFlagged);
+      $("skip").textContent = "Skip";
+    }
     say(isFlagged ? "the flag is gone" : "flagged; the queue Flagged shows it", 2500);
   },
   go(step) {
     const frame = queue.beside(step);
-    if (frame && frame !== editor.frame) openFrame(frame);
+    if (frame && frame !== queue.current) openFrame(frame);
   },
   async before() {
-    const found = await get(frameAddress(editor.frame, "before")).catch((error) => say(error.message));
-    if (!found) return;
+    const frame = editor.frame;
+    const found = await get(frameAddress(frame, "before")).catch((error) => say(error.message));
+    if (!found || editor.frame !== frame) return;
     if (!found.runs) return say("no frame before this one, of this camera and size, has a mask yet");
     editor.replaceAll(decodeRuns(found.runs, editor.mask.ids.length), "before");
   },
   async prediction() {
-    const found = await get(frameAddress(editor.frame, "prediction")).catch((error) => say(error.message));
-    if (!found?.runs) return say("the site has no model yet; label some frames and run edgeseg train");
+    const frame = editor.frame;
+    const found = await get(frameAddress(frame, "prediction")).catch((error) => say(error.message));
+    if (!found || editor.frame !== frame) return;
+    if (!found.runs) return say("the site has no model yet; label some frames and run edgeseg train");
     editor.replaceAll(decodeRuns(found.runs, editor.mask.ids.length), "prediction");
   },
   nothing() {
@@ -254,19 +284,30 @@ const actions = {
 };
 
 async function mark(frame, kind) {
+  // Whether the server has noted it.
   try {
     await post(frameAddress(frame, "mark"), { mark: kind });
+    return true;
   } catch (error) {
-    say(error.message);
+    say(`not ${kind}: ${error.message}`);
+    return false;
   }
+}
+
+async function unskip(frame, kind) {
+  if (!(await mark(frame, kind))) return;
+  queue.mark(frame, "new");
+  openFrame(frame);
 }
 
 async function showUnsure() {
   const canvas = $("entropy");
+  const frame = editor.frame;
   try {
-    const response = await fetch(frameAddress(editor.frame, "entropy"));
+    const response = await fetch(frameAddress(frame, "entropy"));
     if (!response.ok) throw new Error((await response.json()).error);
     const bitmap = await createImageBitmap(await response.blob());
+    if (editor.frame !== frame) return;
     canvas.width = bitmap.width;
     canvas.height = bitmap.height;
     const context = canvas.getContext("2d");
@@ -281,6 +322,7 @@ async function showUnsure() {
     canvas.hidden = false;
     $("unsure").setAttribute("aria-pressed", true);
   } catch (error) {
+    if (editor.frame !== frame) return;
     canvas.hidden = true;
     $("unsure").setAttribute("aria-pressed", false);
     say(error.message);
@@ -294,6 +336,9 @@ async function beat() {
     const answer = await post("/api/status", { tab: TAB, person: state.person, frame });
     const wasWaiting = state.door;
     state.door = answer.waiting.length;
+    const notes = answer.notes.join("; ");
+    if (notes && notes !== state.notes) say(notes, 12000);
+    state.notes = notes;
     const isNewTrouble = answer.trouble && answer.trouble !== state.doorTrouble;
     state.doorTrouble = answer.trouble;
     const isSettled = queue.rows.some(
@@ -409,6 +454,7 @@ function connect() {
 
 async function begin() {
   const site = await get("/api/site");
+  siteKnown.id = site.id;
   document.title = `${site.name}: edgeseg label`;
   $("site-name").textContent = site.name;
   state.person = localStorage.getItem("edgeseg-person") || site.person;
@@ -427,7 +473,7 @@ async function begin() {
   showSaved();
   const wanted = new URLSearchParams(location.search);
   const source = site.sources.includes(wanted.get("queue")) ? wanted.get("queue") : "footage";
-  await chooseQueue(source);
+  await chooseQueue(source).catch((error) => say(error.message, 20000));
   const known = sessionStorage.getItem("frame"); // of this tab, before it was loaded again
   const inOrder = queue.rows.find((row) => !queue.isDone(row))?.frame;
   const first = wanted.get("frame") ?? (queue.row(known) ? known : inOrder);

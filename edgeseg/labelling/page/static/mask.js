@@ -3,6 +3,7 @@
 import { decodeRuns, encodeRuns } from "./runs.js";
 
 export const UNLABELLED = 255;
+export const MOST_STEPS = 400; // that can be undone, as on the server
 
 export class Mask {
   constructor(canvas) {
@@ -85,6 +86,7 @@ export class Mask {
     if (!box) return null;
     const step = { box, tool, joined: isJoined, before: cut(before, this.width, box), after: cut(this.ids, this.width, box) };
     this.undoSteps.push(step);
+    this.#forgetOldest();
     this.redoSteps = [];
     return { kind: "edit", tool, box, joined: isJoined, runs: encodeRuns(step.after) };
   }
@@ -117,10 +119,11 @@ export class Mask {
     return { kind: "redo" };
   }
 
-  changedShare() {
-    let changed = 0;
-    for (let i = 0; i < this.ids.length; i++) changed += this.ids[i] !== this.start[i];
-    return changed / this.ids.length;
+  #forgetOldest() {
+    // A long stroke is forgotten as a whole or not at all.
+    let first = this.undoSteps.length - MOST_STEPS;
+    while (first > 0 && this.undoSteps[first].joined) first--;
+    if (first > 0) this.undoSteps.splice(0, first);
   }
 
   #put(step, which) {

@@ -9,6 +9,7 @@ export const SOURCE_NAMES = {
   round: "This round",
   val: "For val",
   flagged: "Flagged",
+  skipped: "Skipped",
   labelled: "Labelled",
 };
 const STATES = { draft: "begun", waiting: "on its way", labelled: "labelled", skipped: "skipped", new: "" };
@@ -30,13 +31,19 @@ export class Queue {
     const list = $("frames");
     list.setAttribute("aria-busy", "true");
     if (isAnew || !this.rows.length) list.replaceChildren(...skeleton());
-    const content = await get(`/api/queue/${source}${isAnew ? "?anew=1" : ""}`);
-    if (this.source !== source) return;
-    list.removeAttribute("aria-busy");
-    this.rows = content.frames;
-    this.needs = content.needs;
-    this.isOrdered = content.is_ordered;
-    this.#draw();
+    try {
+      const content = await get(`/api/queue/${source}${isAnew ? "?anew=1" : ""}`);
+      if (this.source !== source) return;
+      this.rows = content.frames;
+      this.needs = content.needs;
+      this.isOrdered = content.is_ordered;
+      if (content.trouble) this.say(`the queue is not ordered: ${content.trouble}`, 12000);
+    } finally {
+      if (this.source === source) {
+        list.removeAttribute("aria-busy");
+        this.#draw(); // what was there, if the server did not answer
+      }
+    }
   }
 
   async refresh() {
@@ -44,10 +51,11 @@ export class Queue {
   }
 
   get isReview() {
-    return this.source === "labelled" || this.source === "flagged";
+    return ["labelled", "flagged", "skipped"].includes(this.source);
   }
 
   isDone(row) {
+    if (this.source === "skipped") return row.state !== "skipped" && row.state !== "draft";
     return this.isReview ? row.state === "skipped" || row.seen : DONE.has(row.state);
   }
 
@@ -81,12 +89,14 @@ export class Queue {
       const isCurrent = item.dataset.frame === frame;
       item.setAttribute("aria-selected", isCurrent);
       if (isCurrent) item.scrollIntoView({ block: "nearest" });
+      if (isCurrent) $("frames").setAttribute("aria-activedescendant", item.id);
     }
   }
 
   #draw() {
     const list = $("frames");
-    list.replaceChildren(...this.rows.map((row) => this.#item(row)));
+    list.removeAttribute("aria-activedescendant");
+    list.replaceChildren(...this.rows.map((row, place) => this.#item(row, place)));
     if (!this.rows.length) {
       const none = document.createElement("li");
       none.className = "none";
@@ -113,8 +123,9 @@ export class Queue {
     this.setCurrent(this.current);
   }
 
-  #item(row) {
+  #item(row, place) {
     const item = document.createElement("li");
+    item.id = `queue-${place}`;
     item.dataset.frame = row.frame;
     item.dataset.state = row.state;
     item.setAttribute("role", "option");

@@ -13,12 +13,17 @@ function tabName() {
   return name;
 }
 
+export const siteKnown = { id: "" }; // that this page was loaded of
+
 export class Refusal extends Error {
-  constructor(status, content) {
+  constructor(status, content, isOurs) {
     super(content.error ?? `the server answered ${status}`);
     this.status = status;
     this.kind = content.kind;
     this.person = content.person;
+    // Whether the page's own server has decided, so that asking again changes nothing. What a proxy,
+    // a lost token or the server of another site answers may pass.
+    this.isFinal = isOurs && [400, 404, 409].includes(status);
   }
 }
 
@@ -27,7 +32,7 @@ async function answerOf(response) {
   const isJson = response.headers.get("content-type")?.startsWith("application/json");
   if (response.ok) return response.json();
   const content = isJson ? await response.json() : { error: (await response.text()).trim() };
-  throw new Refusal(response.status, content);
+  throw new Refusal(response.status, content, Boolean(isJson && content.error));
 }
 
 export const get = async (path) => answerOf(await fetch(path, { cache: "no-store" }));
@@ -36,7 +41,7 @@ export const post = async (path, content, options = {}) =>
   answerOf(
     await fetch(path, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", "X-Edgeseg-Site": siteKnown.id },
       body: JSON.stringify(content),
       ...options,
     }),
@@ -70,7 +75,9 @@ export class Outbox {
   }
 
   drop(frame) {
+    const dropped = this.waiting.filter((item) => item.frame === frame);
     this.waiting = this.waiting.filter((item) => item.frame !== frame);
+    for (const item of dropped) item.resolve(false);
     this.changed();
   }
 
@@ -90,10 +97,8 @@ export class Outbox {
         this.savedMs = performance.now() - begin;
         item.resolve(true);
       } catch (error) {
-        const isFinal = error instanceof Refusal && error.status < 500;
-        if (isFinal) {
+        if (error instanceof Refusal && error.isFinal) {
           this.drop(item.frame);
-          item.resolve(false);
           this.refused(item.frame, error);
         } else {
           this.trouble = error instanceof Refusal ? error.message : "the server does not answer";

@@ -6,6 +6,8 @@ import { frameAddress, post } from "./server.js";
 import { brushLine, fillPolygon, fillRegion } from "./shapes.js";
 
 const PART = 1000; // ms after which a stroke is kept, though it goes on
+const PATIENCE = 10000; // ms to wait for an edge; then the side is straight
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 class Stroke {
   // Draws while it is held down: brush, eraser, restore.
@@ -193,10 +195,10 @@ class Polygon {
     return true;
   }
 
-  fill(points) {
+  fill(points, put = this.editor.ink(this.name)) {
     const { mask } = this.editor;
     mask.begin();
-    mask.touch(...fillPolygon(mask, points, this.editor.ink(this.name)));
+    mask.touch(...fillPolygon(mask, points, put));
     this.editor.commit(this.name);
   }
 
@@ -214,6 +216,7 @@ class Scissors extends Polygon {
     super(editor, "scissors");
     this.sides = []; // pixels of each finished side
     this.ahead = []; // from the last corner to the pointer
+    this.pending = null; // until closed shapes are in the mask
   }
 
   enter() {
@@ -264,16 +267,24 @@ class Scissors extends Polygon {
   close() {
     if (this.points.length < 2) return false;
     const sides = [...this.sides];
-    const last = this.#follow(this.points.at(-1), this.points[0], sides);
+    this.#follow(this.points.at(-1), this.points[0], sides);
     this.cancel();
-    const { frame, mask } = this.editor;
-    Promise.all([...sides.map((side) => side.known), last]).then(() => {
-      if (this.editor.frame !== frame || mask.before) return;
-      // The middles of the pixels on the way are the corners of the shape.
-      const around = sides.flatMap((side) => side.points).map(([x, y]) => [x + 0.5, y + 0.5]);
-      if (around.length > 2) this.fill(around);
+    const landed = Promise.all([this.pending, this.#land(sides)]).then(() => {
+      if (this.pending === landed) this.pending = null;
     });
+    this.pending = landed;
     return true;
+  }
+
+  async #land(sides) {
+    // Fill a closed shape with the class of now, once its sides are known and no stroke is drawn.
+    const { frame, mask, classId, isProtected } = this.editor;
+    await Promise.all(sides.map((side) => side.known));
+    while (mask.before && this.editor.frame === frame) await pause(20);
+    if (this.editor.frame !== frame) return;
+    // The middles of the pixels on the way are the corners of the shape.
+    const around = sides.flatMap((side) => side.points).map(([x, y]) => [x + 0.5, y + 0.5]);
+    if (around.length > 2) this.fill(around, inkOf(this.name, mask, classId, isProtected));
   }
 
   cancel() {
@@ -291,7 +302,6 @@ class Scissors extends Polygon {
       if (way) side.points = way;
       if (this.sides.includes(side)) this.#show();
     });
-    return side.known;
   }
 
   #show() {
@@ -311,7 +321,9 @@ class Scissors extends Polygon {
 
   async #ask(start, end) {
     try {
-      return (await post(frameAddress(this.editor.frame, "contour"), { start, end })).points;
+      const signal = AbortSignal.timeout(PATIENCE);
+      const address = frameAddress(this.editor.frame, "contour");
+      return (await post(address, { start, end }, { signal })).points;
     } catch (error) {
       this.editor.say(error.message);
       return null;
