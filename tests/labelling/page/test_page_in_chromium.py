@@ -15,12 +15,13 @@ import pytest
 
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.mask_png import read_mask
+from edgeseg.labelling.frame_marks import read_marks
 from edgeseg.site import Site
 from tests.labelling.label_sites import make_label_site, open_store
 from tests.labelling.page.browser_pages import LabelPage, chromium, label_server
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.browser
 SIZE = (96, 128)
@@ -246,6 +247,51 @@ def test_a_frame_that_cannot_be_opened_says_why_and_shows_no_other(
         page.press(",")
         page.until("document.getElementById('empty').hidden")
         page.until(f"edgesegLabel.editor.frame === {json.dumps(order[1])}")
+    assert not page.problems
+    page.page.close()
+
+
+def test_what_waits_for_the_server_lands_where_it_belongs(browser: Browser, site: Site) -> None:
+    """A shape in its mask with its class, a skip taken back, steps that a lost token held up."""
+    page = new_page(browser)
+    with label_server(site) as server:
+        page.open(server.url)
+        first = page.frame()
+
+        def late(route: Route) -> None:
+            page.page.wait_for_timeout(150)
+            route.continue_()
+
+        page.page.route("**/contour", late)
+        page.press("c", "2")
+        for corner in ((32.5, 24.5), (63.5, 24.5), (63.5, 47.5), (32.5, 47.5)):
+            page.click(*corner)
+        page.press("Enter", "3", "a")  # at once: another class, and accept
+        page.until(f"edgesegLabel.editor.frame !== {json.dumps(first)}")
+        page.until("!edgesegLabel.editor.isReadOnly")
+        page.page.unroute("**/contour")
+        kept = kept_mask(site, first)
+        assert set(np.unique(kept)) == {1, IGNORE}
+        assert (
+            kept[[24, 24, 47, 47], [32, 63, 32, 63]] == 1
+        ).all()  # the line itself, on all sides
+
+        second = page.frame()
+        page.press("x")
+        page.until(f"edgesegLabel.editor.frame !== {json.dumps(second)}")
+        page.page.click("#toast button")
+        page.until(f"edgesegLabel.editor.frame === {json.dumps(second)}")
+        page.until("!edgesegLabel.editor.isReadOnly")
+        assert read_marks(site) == {}
+
+        page.page.route("**/events", lambda route: route.fulfill(status=401, body="refused"))
+        page.press("b")
+        page.stroke((20, 20), (60, 40))
+        page.until("document.getElementById('save').dataset.state === 'trouble'")
+        page.page.unroute("**/events")
+        page.saved()
+        assert np.array_equal(kept_mask(site, second), page.mask())
+        assert (page.mask() == 2).any()
     assert not page.problems
     page.page.close()
 

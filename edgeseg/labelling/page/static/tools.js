@@ -195,10 +195,10 @@ class Polygon {
     return true;
   }
 
-  fill(points, put = this.editor.ink(this.name)) {
+  fill(points) {
     const { mask } = this.editor;
     mask.begin();
-    mask.touch(...fillPolygon(mask, points, put));
+    mask.touch(...fillPolygon(mask, points, this.editor.ink(this.name)));
     this.editor.commit(this.name);
   }
 
@@ -269,9 +269,11 @@ class Scissors extends Polygon {
     const sides = [...this.sides];
     this.#follow(this.points.at(-1), this.points[0], sides);
     this.cancel();
-    const landed = Promise.all([this.pending, this.#land(sides)]).then(() => {
-      if (this.pending === landed) this.pending = null;
-    });
+    const landed = Promise.all([this.pending, this.#land(sides)])
+      .catch((error) => this.editor.say(`the shape was not drawn: ${error.message}`))
+      .then(() => {
+        if (this.pending === landed) this.pending = null;
+      });
     this.pending = landed;
     return true;
   }
@@ -282,9 +284,15 @@ class Scissors extends Polygon {
     await Promise.all(sides.map((side) => side.known));
     while (mask.before && this.editor.frame === frame) await pause(20);
     if (this.editor.frame !== frame) return;
-    // The middles of the pixels on the way are the corners of the shape.
-    const around = sides.flatMap((side) => side.points).map(([x, y]) => [x + 0.5, y + 0.5]);
-    if (around.length > 2) this.fill(around, inkOf(this.name, mask, classId, isProtected));
+    // The middles of the pixels on the way are the corners of the shape. These pixels belong to it on
+    // all sides; by their middles alone, only those at the left and at the top would.
+    const way = sides.flatMap((side) => side.points);
+    if (way.length < 3) return;
+    mask.begin();
+    const put = inkOf(this.name, mask, classId, isProtected);
+    for (const [x, y] of way) put(y * mask.width + x);
+    mask.touch(...fillPolygon(mask, way.map(([x, y]) => [x + 0.5, y + 0.5]), put));
+    this.editor.commit(this.name);
   }
 
   cancel() {
