@@ -100,6 +100,7 @@ def labels(
         ExportOptions,
         add_export,
         are_images_and_masks,
+        check_no_rest,
         export_and_images,
     )
     from edgeseg.site import Site
@@ -108,6 +109,7 @@ def labels(
     names = mask_options.pair_names(image_name, mask_name, any_folder=any_folder)
     with progress_bar() as bar:
         if folder is not None and are_images_and_masks(export, folder):
+            check_no_rest(rest)
             result = add_labels(
                 site,
                 export,

@@ -210,8 +210,6 @@ def _examine_pair(
             faults.append(pair.told(error))
     if shape is None or labels is None:
         return None
-    if shape is None or labels is None:
-        return None
     return _ExaminedPair(
         shape=shape,
         digest=digest,

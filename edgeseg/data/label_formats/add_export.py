@@ -29,7 +29,7 @@ from edgeseg.data.label_formats.registry import (
     recognise,
 )
 from edgeseg.data.label_formats.zip_files import open_export
-from edgeseg.errors import DataError
+from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.file_names import is_image
 from edgeseg.progress import ProgressReporter
@@ -37,6 +37,7 @@ from edgeseg.site import Site
 
 SCRATCH = "label-export"  # below cache/
 LABEL_FOLDERS = ("annotations", "labels", "ann", "json", "Annotations")  # beside images
+MOST_NAME_BYTES = 200  # of a copy; disks take 255, with what is put behind it meanwhile
 ENOUGH_REST = 0.005  # of the pixels, from which the rest is told
 
 
@@ -90,6 +91,19 @@ def are_images_and_masks(first: Path, second: Path) -> bool:
     return has_images and bool(pictures) and all(p.suffix.lower() == ".png" for p in pictures)
 
 
+def check_no_rest(rest: str) -> None:
+    """Refuse a class for the rest where masks say of every pixel what it is.
+
+    Raises:
+        ConfigError: One was given.
+    """
+    if rest != "ignore":
+        raise ConfigError(
+            f"--rest {rest} is for exports of shapes, but these are masks, which say of every "
+            f"pixel what it is; for a value that means {rest}, say --map VALUE={rest}"
+        )
+
+
 def export_and_images(first: Path, second: Path) -> tuple[Path, Path]:
     """Return which of two named paths is the export, and which holds its images.
 
@@ -141,7 +155,10 @@ def add_export(
                 f"{export} is {kind.title}, but no image in it has a label"
                 + "".join(f"; {note}" for note in found.notes)
             )
-        finder = ImageFinder(_image_files(files, images), site, found.not_images)
+        finder = ImageFinder(
+            *(_image_files(files, images), site, found.not_images),
+            names=[labelled.name for labelled in found.images],
+        )
         known = KnownPredictions(known_folders(site, export))
         pairs, faults = _pairs(files, kind, found, finder, classes, scratch)
         if not options.accept_unchanged:
@@ -189,6 +206,7 @@ def _add_mask_folders(
             "masks); export it in one of these, or name two folders: edgeseg add labels IMAGES "
             "MASKS"
         )
+    check_no_rest(options.rest)
     rules = MaskRules(
         ignore=options.rules.ignore,
         mapping=[*options.rules.mapping, *options.mapping],
@@ -234,9 +252,11 @@ def _pairs(
     for number, labelled in enumerate(found.images):
         shown = files.shown(labelled.file)
         try:
-            image = finder.find(labelled.name, labelled.file)
+            names = (labelled.name, *labelled.other_names)
+            found_images = (finder.find(name, labelled.file) for name in names)
+            image = next((path for path in found_images if path is not None), None)
             if image is None and labelled.embedded:
-                image = scratch / "embedded" / f"{number}" / Path(labelled.name).name
+                image = scratch / "embedded" / f"{number}" / _file_name(labelled.name, number)
                 write_atomic(image, labelled.embedded(), sync=False)
         except STRUCTURE_FAULTS as error:
             faults.append(f"{shown}: {labelled.name}: {reason_of(error)}")
@@ -267,6 +287,20 @@ def _pairs(
             )
         )
     return pairs, faults
+
+
+def _file_name(name: str, number: int) -> str:
+    """Return the name under which an image that an export holds is kept: its own if disks take it.
+
+    Else it is its number, with the suffix if that is an image's.
+    """
+    own = Path(name)
+    is_usable = (
+        own.name.isprintable()
+        and bool(own.name.strip(". "))
+        and len(own.name.encode(errors="replace")) <= MOST_NAME_BYTES
+    )
+    return own.name if is_usable else f"{number}{own.suffix if is_image(own) else '.png'}"
 
 
 def _examine(

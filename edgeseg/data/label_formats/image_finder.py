@@ -16,11 +16,19 @@ from edgeseg.site import Site
 class ImageFinder:
     """Images by name, whatever folders and suffix a label tool put before and behind it."""
 
-    def __init__(self, files: Iterable[Path], site: Site, not_images: Collection[Path]) -> None:
+    def __init__(
+        self,
+        files: Iterable[Path],
+        site: Site,
+        not_images: Collection[Path],
+        names: Iterable[str] = (),
+    ) -> None:
         """Take in the files that may be meant, and the frames of the site.
 
         Args:
             not_images: Files, or folders of files, that are masks.
+            names: All that will be asked for. Where several differ by their folders alone, none of
+                them is given an image that fits another as well.
         """
         self._by_stem: dict[str, list[Path]] = defaultdict(list)
         for path in files:
@@ -28,6 +36,10 @@ class ImageFinder:
                 if not_images and any(parent in not_images for parent in path.parents):
                     continue
                 self._by_stem[path.stem].append(path)
+        self._names: dict[str, set[PurePosixPath]] = defaultdict(set)
+        for name in names:
+            wanted = _path_of(name)
+            self._names[_stem(wanted)].add(wanted)
         self._site = site
         self._frames = {frame.id: frame.image for frame in site.frames()}
 
@@ -42,25 +54,15 @@ class ImageFinder:
             near: The file that holds the labels.
 
         Raises:
-            DataError: Several files fit equally well.
+            DataError: Several files fit equally well, or the file fits another name as well.
         """
-        wanted = PurePosixPath(name.replace("\\", "/"))
-        has_suffix = wanted.suffix.lower() in IMAGE_SUFFIXES
-        stem = wanted.stem if has_suffix else wanted.name
+        wanted = _path_of(name)
+        stem = _stem(wanted)
         found = self._by_stem.get(stem, [])
         if not found:
             image = self._frames.get(stem)
             return self._site.path(image) if image else None
-        if len(found) == 1:
-            return found[0]
-        ranks = [
-            (
-                has_suffix and path.name == wanted.name,
-                _common_end(path.parent.parts, wanted.parent.parts),
-                _common_beginning(path.parts, near.parts),
-            )
-            for path in found
-        ]
+        ranks = [(*_fit(path, wanted), _common_beginning(path.parts, near.parts)) for path in found]
         best = max(ranks)
         if ranks.count(best) > 1:
             same = [str(path) for path, rank in zip(found, ranks) if rank == best]
@@ -68,7 +70,30 @@ class ImageFinder:
                 f"{near}: {name} may be {same[0]} or {same[1]}; name the folder of the images: "
                 "edgeseg add labels EXPORT IMAGES"
             )
-        return found[ranks.index(best)]
+        image = found[ranks.index(best)]
+        for other in self._names.get(stem, ()):
+            if other != wanted and _fit(image, other) >= _fit(image, wanted):
+                raise DataError(
+                    f"{near}: {name}: {image} may be its image, or that of {other}; name the "
+                    "folder that holds the images of both in their folders: edgeseg add labels "
+                    "EXPORT IMAGES"
+                )
+        return image
+
+
+def _path_of(name: str) -> PurePosixPath:
+    return PurePosixPath(name.replace("\\", "/"))
+
+
+def _stem(name: PurePosixPath) -> str:
+    return name.stem if name.suffix.lower() in IMAGE_SUFFIXES else name.name
+
+
+def _fit(path: Path, name: PurePosixPath) -> tuple[bool, int]:
+    """Return how well a file fits a name that has its stem: the suffix, and common folders."""
+    has_suffix = name.suffix.lower() in IMAGE_SUFFIXES
+    is_whole = has_suffix and path.name == name.name
+    return is_whole, _common_end(path.parent.parts, name.parent.parts)
 
 
 def images_below(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ class LabelledImage:
     Attributes:
         name: The image as the export calls it, "/" between folders; the suffix may be missing or
             another than the file's.
+        other_names: What it may be called otherwise, tried in turn if no image has its name.
         file: The file that the labels are in; names them in messages.
         size: Height and width that the labels are for; None where the export does not say.
         draw: Makes the mask, (H, W) uint8 class ids, 255 where nothing is labelled. It is given the
@@ -33,6 +34,7 @@ class LabelledImage:
     file: Path
     size: Size | None
     draw: Callable[[ClassNames, Size], Mask]
+    other_names: tuple[str, ...] = ()
     embedded: Callable[[], bytes] | None = None
     exact: bool = False
 
@@ -53,7 +55,6 @@ class LabelExport:
         images: In the order of the export.
         classes: Those that it lists, in the order of their ids.
         unlabelled: Images that it lists without any label; they are left alone.
-        has_rest: Labels are shapes, so pixels may lie in none of them.
         not_images: Picture files, and folders of such, that hold labels.
         notes: Sentences the user should read.
     """
@@ -61,7 +62,6 @@ class LabelExport:
     images: list[LabelledImage] = field(default_factory=list)
     classes: list[ClassSpec] = field(default_factory=list)
     unlabelled: int = 0
-    has_rest: bool = True
     not_images: set[Path] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 

@@ -6,7 +6,9 @@ its own package loses or gains them, and a share is given instead.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,21 @@ def test_cityscapes_by_each_of_its_files(tmp_path: Path) -> None:
         result = add_export(site, folder, None, ExportOptions(split="train"))
         assert result.added == 3
         assert min(agreement(site)) > (0.999 if kind == "polygons" else 0.96)
+
+
+def test_license_plates_are_the_cars_they_are_on(tmp_path: Path) -> None:
+    """Their id is -1, and cityscapesScripts does not draw such."""
+    site = new_site(tmp_path / "site", ("sky", "road", "car"))
+    shutil.copytree(SAMPLES / "cityscapes", tmp_path / "in")
+    for path in (tmp_path / "in" / "gtFine").rglob("*.png"):
+        path.unlink()
+    for path in (tmp_path / "in" / "gtFine").rglob("*_polygons.json"):
+        table = json.loads(path.read_text())
+        plate = [[2, 2], [40, 2], [40, 20], [2, 20]]
+        table["objects"].append({"label": "license plate", "polygon": plate})
+        path.write_text(json.dumps(table))
+    assert add_export(site, tmp_path / "in", None, ExportOptions(split="train")).added == 3
+    assert min(agreement(site)) > 0.999
 
 
 def test_polygons_of_ultralytics(site: Site) -> None:

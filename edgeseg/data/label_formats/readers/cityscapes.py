@@ -67,7 +67,7 @@ LABELS = (
     ("bicycle", 0x770B20, 18),
 )
 VOID = frozenset({"unlabeled", "ego vehicle", "rectification border", "out of roi"})
-LICENSE_PLATE = ("license plate", 0x00008E)
+NOT_DRAWN = frozenset({"license plate"})  # has id -1: what lies below it shows
 
 
 def recognise(files: ExportFiles) -> bool:
@@ -78,7 +78,7 @@ def recognise(files: ExportFiles) -> bool:
 def read(files: ExportFiles) -> LabelExport:
     """Find the labels of each image."""
     found: dict[str, dict[str, Path]] = {}
-    export = LabelExport(has_rest=False)
+    export = LabelExport()
     for path in files.files:
         match = NAME.fullmatch(path.name)
         if match:
@@ -127,7 +127,7 @@ def _from_polygons(files: ExportFiles, path: Path, classes: ClassNames) -> Mask:
     known = {name for name, _, _ in LABELS}
     for each in content["objects"]:
         name = str(each["label"])
-        if each.get("deleted"):
+        if each.get("deleted") or name in NOT_DRAWN:
             continue
         if name not in known and name.endswith("group"):
             name = name.removesuffix("group")

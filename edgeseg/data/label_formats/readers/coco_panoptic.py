@@ -34,7 +34,7 @@ def recognise(files: ExportFiles) -> bool:
 
 def read(files: ExportFiles) -> LabelExport:
     """Read all panoptic JSON files, whose masks lie in folders beside them."""
-    export = LabelExport(has_rest=False)
+    export = LabelExport()
     specs: dict[str, None] = {}
     pictures = _pictures(files)
     for path in _tables(files):
@@ -45,9 +45,7 @@ def read(files: ExportFiles) -> LabelExport:
         for annotation in content["annotations"]:
             entry = images.pop(annotation["image_id"])
             found = pictures.get(PurePosixPath(str(annotation["file_name"])).name, [])
-            masks = [mask for mask in found if path.stem in mask.parts] or [
-                mask for mask in found if mask.stem in {part.stem for part in found}
-            ]
+            masks = [mask for mask in found if path.stem in mask.parts] or found
             if not masks:
                 raise ValueError(f"lacks the mask {annotation['file_name']}")
             mask = max(masks, key=lambda each: "panoptic" in str(each.parent.name))

@@ -43,7 +43,7 @@ def read(files: ExportFiles) -> LabelExport:
     path = _list_file(files)
     assert path is not None
     specs = parse_class_list(files.text(path))
-    export = LabelExport(classes=specs, has_rest=False)
+    export = LabelExport(classes=specs)
     for mask, name in _mask_files(files):
         export.images.append(_image(mask, name, specs))
         export.not_images.add(mask)

@@ -10,6 +10,7 @@ https://labelstud.io/guide/export
 from __future__ import annotations
 
 import re
+import urllib.parse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -116,20 +117,26 @@ def _image(path: Path, task: dict[str, Any], regions: list[dict[str, Any]]) -> L
         return canvas.finish()
 
     size = (regions[0]["original_height"], regions[0]["original_width"])
-    return LabelledImage(name=_name(task), file=path, size=checked_size(*size), draw=draw)
+    name, *others = _names(task)
+    return LabelledImage(
+        name=name, other_names=tuple(others), file=path, size=checked_size(*size), draw=draw
+    )
 
 
-def _name(task: dict[str, Any]) -> str:
-    """Return the name of a task's image: of "/data/upload/3/0a1b2c3d-7.jpg" it is "7.jpg"."""
+def _names(task: dict[str, Any]) -> list[str]:
+    """Return what a task's image may be called, the whole name first.
+
+    Of "/data/upload/3/0a1b2c3d-7%20a.jpg" that is "0a1b2c3d-7 a.jpg", then "7 a.jpg": the mark may
+    be Label Studio's, or as in "20240131-7.jpg" a date.
+    """
     data = task.get("data", task)
     urls = [value for value in data.values() if isinstance(value, str) and "." in value]
     address = data.get("image") or data.get("img") or (urls[0] if urls else "")
-    name = PurePosixPath(
-        re.split(r"[?#]", str(address).partition("?d=")[2] or str(address))[0]
-    ).name
-    if not name:
+    path = re.split(r"[?#]", str(address).partition("?d=")[2] or str(address))[0]
+    names = [PurePosixPath(each).name for each in (urllib.parse.unquote(path), path)]
+    if not names[0]:
         raise ValueError("has a task that names no image")
-    return UPLOAD_MARK.sub("", name)
+    return list(dict.fromkeys([*names, *(UPLOAD_MARK.sub("", name) for name in names)]))
 
 
 def _paint(canvas: Canvas, region: dict[str, Any], size: Size) -> None:

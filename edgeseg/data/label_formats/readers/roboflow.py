@@ -32,7 +32,7 @@ def recognise(files: ExportFiles) -> bool:
 
 def read(files: ExportFiles) -> LabelExport:
     """Read the names of every folder, and find its masks."""
-    export = LabelExport(has_rest=False)
+    export = LabelExport()
     specs: dict[str, None] = {}
     of_folder = {
         path.parent: parse_classes_csv(files.text(path))

@@ -131,7 +131,6 @@ def _find_masks(files: ExportFiles, export: LabelExport) -> None:
     else:
         colors = {_number(spec.color or ()): spec.name for spec in export.classes}
     colors.setdefault(0, "background")
-    export.has_rest = False
     for path in files.with_suffix(".png"):
         if path.parent.name == kind:
             inside = files.relative(path)
