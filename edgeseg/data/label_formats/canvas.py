@@ -21,7 +21,8 @@ Ring = NDArray[np.float64]  # (N, 2) corners as x, y
 Bits = NDArray[np.bool_]
 MOST_CORNERS = 2_000_000  # of one shape
 MOST_SHAPES = 100_000  # of one image
-MOST_SHAPE_PIXELS = 1 << 31  # of all shapes of one image together
+MOST_SHAPE_PIXELS = 1 << 31  # in the boxes of all shapes of one image together
+MOST_BITMAP_PIXELS = 1 << 35  # of all its bitmaps as they are given: a minute or two of work
 MOST_CROSSINGS = 400_000_000  # of edges with rows, of one image: a minute of work
 CHUNK_CROSSINGS = 4_000_000  # that are held at a time
 MOST_COORDINATE = 1e6
@@ -82,7 +83,7 @@ class Canvas:
         self._smallest_last = smallest_last
         self._shapes: list[tuple[int, int, int, Bits]] = []
         self._count = 0
-        self._crossings = self._shape_pixels = 0
+        self._crossings = self._shape_pixels = self._bitmap_pixels = 0
         self._mask = np.full(size, classes.rest, np.uint8)
         self._covered = np.zeros(size, bool)
 
@@ -121,16 +122,24 @@ class Canvas:
             ValueError: There are too many shapes.
         """
         self._count_shape()
+        self._bitmap_pixels += bits.size
+        if self._bitmap_pixels > MOST_BITMAP_PIXELS:
+            raise ValueError("has more and larger shapes than anyone draws")
         height, width = self.size
         rows = slice(max(0, -top), max(0, min(bits.shape[0], height - top)))
         columns = slice(max(0, -left), max(0, min(bits.shape[1], width - left)))
         bits = bits[rows, columns]
+        set_rows = np.flatnonzero(bits.any(1))
+        if not len(set_rows):
+            return
+        bits = bits[set_rows[0] : set_rows[-1] + 1]
+        set_columns = np.flatnonzero(bits.any(0))
+        bits = bits[:, set_columns[0] : set_columns[-1] + 1].copy()  # not the whole bitmap is kept
         self._shape_pixels += bits.size
         if self._shape_pixels > MOST_SHAPE_PIXELS:
             raise ValueError("has more and larger shapes than anyone draws")
-        if not bits.any():
-            return
-        shape = self._classes.id_of(name), max(0, top), max(0, left), bits
+        top, left = max(0, top) + int(set_rows[0]), max(0, left) + int(set_columns[0])
+        shape = self._classes.id_of(name), top, left, bits
         if self._smallest_last:
             self._shapes.append(shape)
         else:

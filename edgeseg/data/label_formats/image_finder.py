@@ -70,15 +70,15 @@ class ImageFinder:
                 f"{near}: {name} may be {same[0]} or {same[1]}; name the folder of the images: "
                 "edgeseg add labels EXPORT IMAGES"
             )
-        image = found[ranks.index(best)]
+        chosen = found[ranks.index(best)]
         for other in self._names.get(stem, ()):
-            if other != wanted and _fit(image, other) >= _fit(image, wanted):
+            if other != wanted and _fit(chosen, other) >= _fit(chosen, wanted):
                 raise DataError(
-                    f"{near}: {name}: {image} may be its image, or that of {other}; name the "
+                    f"{near}: {name}: {chosen} may be its image, or that of {other}; name the "
                     "folder that holds the images of both in their folders: edgeseg add labels "
                     "EXPORT IMAGES"
                 )
-        return image
+        return chosen
 
 
 def _path_of(name: str) -> PurePosixPath:

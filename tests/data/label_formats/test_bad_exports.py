@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeseg.data.label_formats import canvas as canvas_module
 from edgeseg.data.label_formats import export_files, zip_files
 from edgeseg.data.label_formats.add_export import ExportOptions, add_export
 from edgeseg.data.label_formats.canvas import Canvas, checked_size, fill_rings, ring_of
@@ -213,6 +214,23 @@ def test_huge_numbers_are_refused_before_memory_is_taken() -> None:
     for _ in range(3):
         canvas.polygon("car", [ring_of([[-1e6, -1e6], [1e6, -1e6], [1e6, 1e6], [-1e6, 1e6]])])
     assert (canvas.finish() == 2).all()
+
+
+def test_bitmaps_count_by_what_is_set_and_by_their_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas_module, "MOST_SHAPE_PIXELS", 1000)
+    monkeypatch.setattr(canvas_module, "MOST_BITMAP_PIXELS", 64 * 48 * 20)
+    bits = np.zeros((48, 64), bool)
+    bits[10:13, 20:25] = True
+    canvas = Canvas((48, 64), ClassNames(CLASSES), smallest_last=True)
+    for _ in range(20):
+        canvas.bits("car", bits)
+    assert np.array_equal(canvas.finish() == 2, bits)
+    with pytest.raises(ValueError, match="than anyone draws"):
+        canvas.bits("car", bits)
+    beyond = Canvas((48, 64), ClassNames(CLASSES))
+    with pytest.raises(ValueError, match="than anyone draws"):
+        for _ in range(21):
+            beyond.bits("car", bits, 1000, 1000)
 
 
 @pytest.mark.parametrize(
