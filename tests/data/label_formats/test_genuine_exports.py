@@ -118,6 +118,20 @@ def test_license_plates_are_the_cars_they_are_on(tmp_path: Path) -> None:
     assert min(agreement(site)) > 0.999
 
 
+@pytest.mark.parametrize("name", ["datumaro-polygon", "supervisely"])
+def test_shapes_without_area_are_told(site: Site, tmp_path: Path, name: str) -> None:
+    shutil.copytree(SAMPLES / name, tmp_path / "in")
+    for path in (tmp_path / "in").rglob("*.json"):
+        table = json.loads(path.read_text())
+        if name == "supervisely" and "objects" in table:
+            table["objects"].append({"geometryType": "line", "classTitle": "road"})
+        for item in table.get("items", []):
+            item["annotations"].append({"type": "polyline", "label_id": 0, "points": [1, 1, 5, 5]})
+        path.write_text(json.dumps(table))
+    notes = add_export(site, tmp_path / "in", None, ExportOptions(split="train")).notes
+    assert any(note.startswith("3 lines") and "left out" in note for note in notes)
+
+
 def test_polygons_of_ultralytics(site: Site) -> None:
     """Its converter draws through the centers of border pixels and fills holes: its own loss."""
     result = add(site, "yolo-ultralytics")

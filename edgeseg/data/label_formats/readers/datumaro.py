@@ -23,6 +23,7 @@ from edgeseg.data.label_formats.run_lengths import bits_of_runs, coco_runs, runs
 from edgeseg.imaging.array_types import Mask
 
 AREAS = ("polygon", "mask", "bbox", "ellipse")
+WITHOUT_AREA = ("polyline", "points")
 
 
 def recognise(files: ExportFiles) -> bool:
@@ -34,18 +35,22 @@ def read(files: ExportFiles) -> LabelExport:
     """Read all JSON files of Datumaro."""
     export = LabelExport()
     specs: dict[str, None] = {}
+    skipped = 0
     for path in _tables(files):
         content = files.json(path)
         names = [str(entry["name"]) for entry in content["categories"]["label"]["labels"]]
         specs |= dict.fromkeys(names)
         for item in content["items"]:
             areas = [each for each in item.get("annotations", []) if each.get("type") in AREAS]
+            skipped += sum(each.get("type") in WITHOUT_AREA for each in item.get("annotations", []))
             if not areas:
                 export.unlabelled += 1
                 continue
             areas.sort(key=lambda each: int(each.get("z_order") or 0))
             export.images.append(_image(path, item, areas, names))
     export.classes = [ClassSpec(name=name) for name in specs]
+    if skipped:
+        export.notes.append(f"{skipped} lines and points, which have no area, were left out")
     return export
 
 

@@ -55,15 +55,19 @@ def read(files: ExportFiles) -> LabelExport:
     export.not_images = {
         path for path in files.files if path.parent.name in (MACHINE, HUMAN, "masks_instances")
     }
+    skipped = 0
     for path in files.with_suffix(".json"):
         if path.parent.name != "ann":
             continue
         content = files.json(path)
         areas = [each for each in content["objects"] if each["geometryType"] in AREAS]
+        skipped += len(content["objects"]) - len(areas)
         if areas:
             export.images.append(_annotated(files, path, content, areas))
         else:
             export.unlabelled += 1
+    if skipped:
+        export.notes.append(f"{skipped} lines, points and other shapes were left out")
     if not export.images:
         _find_masks(files, export)
     return export
