@@ -129,7 +129,8 @@ def bench(
     On a CPU `--backend auto` takes what was fastest here. A folder stands for all bundles in it.
     """
     if students or student:
-        from edgeseg.cli.bundle.bench_students import TrialOptions, bench_students
+        from edgeseg.cli.bundle.bench_students import bench_students
+        from edgeseg.cli.bundle.bench_trials import TrialOptions
 
         trials = TrialOptions(accuracy, teacher, steps, seeds, tuple(start or ()), resume)
         not_for_students = {

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.json_text import to_json
 
 if TYPE_CHECKING:
+    from edgeseg.cli.bundle.bench_trials import TrialOptions
     from edgeseg.models.student_networks import Student
     from edgeseg.site import Site
     from edgeseg.students.candidates import Size
@@ -29,46 +28,6 @@ HEAD = (
     "INT8 convolutions",
     "mIoU on val",
 )
-
-
-@dataclass(frozen=True)
-class TrialOptions:
-    """The options of `--accuracy`.
-
-    Attributes:
-        accuracy: Whether the students are trained, and not only timed.
-        teacher: The site model's run; the newest train run if left out.
-        steps: Of each distillation; the site's if left out.
-        seeds: Distillations of each.
-        weights: Where encoders start, "ENCODER=FILE" each.
-        resume: Whether the newest trials go on.
-    """
-
-    accuracy: bool = False
-    teacher: Path | None = None
-    steps: int | None = None
-    seeds: int | None = None
-    weights: tuple[str, ...] = ()
-    resume: bool = False
-
-    def refuse_without_accuracy(self) -> None:
-        """Refuse options that only a training reads.
-
-        Raises:
-            ConfigError: One was given.
-        """
-        from edgeseg.errors import ConfigError
-
-        given = {
-            "--teacher": self.teacher,
-            "--steps": self.steps,
-            "--seeds": self.seeds,
-            "--start": self.weights,
-            "--resume": self.resume,
-        }
-        for option, value in given.items():
-            if value and not self.accuracy:
-                raise ConfigError(f"{option} goes with --accuracy; add it, or leave {option} out")
 
 
 def bench_students(

@@ -5,12 +5,11 @@ timed; a table, a plot and the frontier.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeseg.cli.bundle.bench_students import TrialOptions
     from edgeseg.models.student_networks import Student
     from edgeseg.site import Site
     from edgeseg.students.candidates import Size
@@ -18,6 +17,46 @@ if TYPE_CHECKING:
     from edgeseg.students.trials import TrialPlan
 
 DEFAULT_SEEDS = 1
+
+
+@dataclass(frozen=True)
+class TrialOptions:
+    """The options of `--accuracy`.
+
+    Attributes:
+        accuracy: Whether the students are trained, and not only timed.
+        teacher: The site model's run; the newest train run if left out.
+        steps: Of each distillation; the site's if left out.
+        seeds: Distillations of each.
+        weights: Where encoders start, "ENCODER=FILE" each.
+        resume: Whether the newest trials go on.
+    """
+
+    accuracy: bool = False
+    teacher: Path | None = None
+    steps: int | None = None
+    seeds: int | None = None
+    weights: tuple[str, ...] = ()
+    resume: bool = False
+
+    def refuse_without_accuracy(self) -> None:
+        """Refuse options that only a training reads.
+
+        Raises:
+            ConfigError: One was given.
+        """
+        from edgeseg.errors import ConfigError
+
+        given = {
+            "--teacher": self.teacher,
+            "--steps": self.steps,
+            "--seeds": self.seeds,
+            "--start": self.weights,
+            "--resume": self.resume,
+        }
+        for option, value in given.items():
+            if value and not self.accuracy:
+                raise ConfigError(f"{option} goes with --accuracy; add it, or leave {option} out")
 
 
 def bench_trials(
