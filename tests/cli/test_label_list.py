@@ -56,6 +56,10 @@ def test_status_says_that_a_round_waits_for_a_person(here: Site) -> None:
     save_round(here, RoundState.model_validate({"number": 1, "started": "now", "steps": steps}))
     assert "waits" not in run("status")[1]
     write_json(here.root / "rounds/0001/review.json", {"frames": ["f4", "f5"]})
+    # without adapt.review the round would go on
+    assert run("status")[1].rstrip().endswith("next: edgeseg adapt --resume")
+    with (here.root / "edgeseg.toml").open("a") as file:
+        file.write("[adapt]\nreview = 2\n")
     said = run("status")[1]
     assert "round 0001 waits until 2 more frames were labelled or skipped" in said
     assert said.rstrip().endswith("next: edgeseg label --queue round")

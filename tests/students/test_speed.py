@@ -79,7 +79,7 @@ def test_bench_students_outside_of_a_site(tmp_path: Path, monkeypatch: pytest.Mo
     done = good(
         "bench", "--students", "--classes", 4, "--imgsz", "32x64", "--threads", "1", "--json"
     )
-    assert "--encoder ddrnet_025 --weights none --set distill.arch=ddrnet" in done.stderr
+    assert "--encoder ddrnet_025 --weights none --set distill.encoder_lr=0.002" in done.stderr
     facts = json.loads(done.stdout)
     (row,) = facts["students"]
     assert (facts["height"], facts["width"], facts["classes"], facts["threads"]) == (32, 64, 4, 1)
