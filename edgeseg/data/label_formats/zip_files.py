@@ -69,7 +69,8 @@ def unpack(archive: Path, folder: Path) -> None:
                 )
             for member in members:
                 _unpack_member(opened, member, folder / member.filename)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # RuntimeError: of zipfile, for an encrypted member or a method that it does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(
             f"{archive} is a damaged or unusual zip ({error}); export it again"
         ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import stat
 import zipfile
@@ -26,16 +25,6 @@ from tests.data.label_formats.scenes import CLASSES, picture
 from tests.helpers.footage import file_contents, new_site, save_image
 
 SAMPLES = Path(__file__).parent / "samples"
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return new_site(tmp_path / "site", CLASSES)
 
 
 def zipped(path: Path, members: dict[str, bytes], mode: int = 0) -> Path:

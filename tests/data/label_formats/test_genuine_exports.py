@@ -7,7 +7,6 @@ its own package loses or gains them, and a share is given instead.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -19,20 +18,10 @@ from edgeseg.data.label_formats.add_export import ExportOptions, add_export
 from edgeseg.imaging.decoding.picture_reader import PictureReader
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.site import Site
-from tests.data.label_formats.scenes import CLASSES, NUMBERS, picture, truth
+from tests.data.label_formats.scenes import NUMBERS, picture, truth
 from tests.helpers.footage import new_site
 
 SAMPLES = Path(__file__).parent / "samples"
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return new_site(tmp_path / "site", CLASSES)
 
 
 def add(site: Site, name: str, images: str = "", **options: object) -> AddLabelsResult:

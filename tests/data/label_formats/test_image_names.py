@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -16,20 +15,10 @@ from edgeseg.data.label_formats.add_export import ExportOptions, add_export
 from edgeseg.errors import ConfigError, DataError
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.site import Site
-from tests.data.label_formats.scenes import CLASSES, picture
-from tests.helpers.footage import new_site, save_image
+from tests.data.label_formats.scenes import picture
+from tests.helpers.footage import save_image
 
 SAMPLES = Path(__file__).parent / "samples"
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return new_site(tmp_path / "site", CLASSES)
 
 
 def coco_file(folder: Path, names: list[str]) -> Path:

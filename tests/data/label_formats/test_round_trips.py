@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +21,6 @@ from edgeseg.site import Site
 from tests.helpers.footage import new_site, save_image, scene
 
 EXACT = ("coco", "cvat", "label-studio", "masks")
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 def rough_mask(seed: int) -> Mask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,6 @@ from edgeseg.runtime.framelog.record_format import encode_parts, encode_record
 from edgeseg.site import Site
 from tests.helpers.footage import new_site, scene
 from tests.helpers.frame_logs import record_metadata
-
-
-@pytest.fixture(autouse=True)
-def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.fixture
