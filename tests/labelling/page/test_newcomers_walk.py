@@ -57,9 +57,7 @@ def edgeseg(folder: Path, *arguments: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.browser
-def test_from_a_clip_to_an_int8_bundle(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if "slow" not in request.config.getoption("markexpr"):
-        pytest.skip("a minute of processor time; run it with `pytest -m slow`")
+def test_from_a_clip_to_an_int8_bundle(tmp_path: Path) -> None:
     clip = os.environ.get("EDGESEG_WALK_CLIP")  # a real one, by hand
     if clip is None:
         clip = str(tmp_path / "clip.mp4")
