@@ -11,7 +11,7 @@ from edgeseg.config.section import Section
 PresetName = Literal["cpu", "gpu"]
 Settings = Mapping[str, Any]  # Any: values of settings
 
-# On two slow cores train and distill together end overnight with these (benchmarks/RESULTS.md).
+# About 1.5 and 2 hours at 384x512 on two slow cores (benchmarks/RESULTS.md).
 PRESETS: Mapping[PresetName, Mapping[str, Settings]] = MappingProxyType(
     {
         "cpu": {"train": {"encoder": "mobilenetv2_100", "steps": 2000}, "distill": {"steps": 1500}},
