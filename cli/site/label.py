@@ -108,17 +108,20 @@ def _print_queue(site: Site, source: str, limit: int, as_json: bool) -> None:
     from edgeseg.errors import DataError
     from edgeseg.json_text import to_json
     from edgeseg.labelling.worth import QueueSource, build_queue, needs
+    from edgeseg.site import FrameNames
 
     if source not in get_args(QueueSource):
         raise DataError(f"{source} is no queue of what to label; leave --list out to look at it")
     with progress_bar() as bar:
         queue = build_queue(site, cast(QueueSource, source), report=bar)
     frames = {frame.id: frame for frame in site.frames()}
+    names = FrameNames(site)
     lacking = needs(site)
     if as_json:
         rows = [
             {
                 **dataclasses.asdict(entry),
+                "name": names.of(frames[entry.frame]),
                 "image": str(site.path(frames[entry.frame].image)),
                 "camera": frames[entry.frame].camera,
                 "source": frames[entry.frame].source,
@@ -129,12 +132,11 @@ def _print_queue(site: Site, source: str, limit: int, as_json: bool) -> None:
         told = {"queue": source, "frames": rows, "waiting": len(queue), "needs": lacking}
         print(to_json(told, indent=2))
         return
-    table = Table("", "image", "from", "worth", "why")
+    table = Table("", "frame", "id", "worth", "why")
     for number, entry in enumerate(queue[:limit], 1):
-        frame = frames[entry.frame]
-        place = f"{frame.source} {frame.time:.1f} s"
         worth = f"{entry.worth:.2f}"
-        table.add_row(str(number), frame.image, place, worth, "; ".join(entry.reasons))
+        name = names.of(frames[entry.frame])
+        table.add_row(str(number), name, entry.frame, worth, "; ".join(entry.reasons))
     if queue:
         table_console(160).print(table)
     say(f"{len(queue)} frames wait in {source}")

@@ -31,7 +31,7 @@ from edgeseg.digests import file_digest
 from edgeseg.errors import AdaptError
 from edgeseg.labelling.worth import QueuedFrame, round_lists
 from edgeseg.progress import ProgressReporter
-from edgeseg.site import Site
+from edgeseg.site import FrameNames, Site
 
 LoopT = TypeVar("LoopT", bound=LoopConfig)
 RUN_FILES = ("model.json", "metrics.json", "weights/best.safetensors")
@@ -125,10 +125,11 @@ def _check_drift(round: RoundContext) -> RoundStepResult:
     """Run the step "pseudo-label": a collapse ends the round before anything is trained."""
     site = round.site
     selected = set(round.selected)
+    frames = [frame for frame in site.frames() if frame.id in selected]
     statistics = round.training.check_drift(
         site,
         site.root / round.starting_point["site_run"],
-        [frame for frame in site.frames() if frame.id in selected],
+        frames,
         round.folder / "pseudo",
         alpha=site.config.train.u2pl.alpha,
         device=site.config.train.device,
@@ -141,7 +142,9 @@ def _check_drift(round: RoundContext) -> RoundStepResult:
         reason = f"alarm of round {round.state.number:04d}: {why}"
         flagged = [QueuedFrame(frame_id, 1.0, (reason,)) for frame_id in statistics.flagged]
         round_lists.write_round_list(round.folder, round_lists.FLAGGED, flagged)
-        shown = ", ".join(statistics.flagged[:FLAGGED_TOLD])
+        names, found = FrameNames(site), {frame.id: frame for frame in frames}
+        told = [names.of(found[each]) for each in statistics.flagged[:FLAGGED_TOLD]]
+        shown = "; ".join(told)
         round.report.say(
             f"the frames behind it are {shown} and others; see them with "
             "`edgeseg label --queue flagged`"

@@ -30,7 +30,7 @@ from edgeseg.imaging.drawing import paint_mask
 from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.metrics import Counts, iou_margins
 from edgeseg.models.model_files import load_model
-from edgeseg.site import Site
+from edgeseg.site import FrameNames, Site
 from edgeseg.training.model_evaluation import predict
 
 SHOWN_FRAMES = 4  # of val
@@ -229,25 +229,25 @@ def _add_pictures(
     page.legend(class_legend(site.config.classes))
     frames = list(_read_shown_frames(site, config.imgsz))
     rows: list[list[Cell]] = [
-        [(image, "frame"), (paint_mask(truth, palette), "truth")] for image, truth in frames
+        [(image, name), (paint_mask(truth, palette), "truth")] for name, image, truth in frames
     ]
     for result in finished:  # one model in memory at a time
         module = load_model(result.runs[0].path, "last").module
-        for (image, truth), row in zip(frames, rows):
+        for (_, image, truth), row in zip(frames, rows):
             mask = predict(module, [image])[0][0].numpy()
             row.append(prediction_cell(truth, mask, palette, f"{result.method} "))
     for row in rows:
         page.pictures([], list(even_rows(row)))
 
 
-def _read_shown_frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[Image, Mask]]:
-    """Yield image and truth at training size of frames spread over val."""
-    frames = site.frames("val")
+def _read_shown_frames(site: Site, size: tuple[int, int]) -> Iterator[tuple[str, Image, Mask]]:
+    """Yield name, image and truth at training size of frames spread over val."""
+    frames, names = site.frames("val"), FrameNames(site)
     for index in evenly_spaced(len(frames), SHOWN_FRAMES):
         image, mask = read_site_frame(site, frames[index])
         assert mask is not None, f"{frames[index].id} is a val frame without mask"
         fit = fit_frame(site.config.data.fit, mask.shape, size)
-        yield fit.image(image), fit.mask(mask)
+        yield names.of(frames[index]), fit.image(image), fit.mask(mask)
 
 
 def even_rows(cells: Sequence[Cell]) -> Iterator[Sequence[Cell]]:

@@ -24,6 +24,7 @@ from edgeseg.html_report import HtmlReport
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
 from edgeseg.metrics import pixel_agreement
+from edgeseg.site import FrameNames
 
 SHOWN_FRAMES = 4  # of each file
 GRAY, CHANGED = 70, (230, 60, 60)
@@ -138,7 +139,7 @@ def _add_worst_frames(
         pixel_agreement(mask, reference_mask)
         for mask, reference_mask in zip(evaluation.masks, reference.masks)
     ]
-    palette = val.site.config.palette
+    palette, names = val.site.config.palette, FrameNames(val.site)
     page.heading(f"Where {title} differs most from FP32")
     page.legend([(spec.name, spec.color) for spec in val.site.config.classes])
     rows = []
@@ -148,7 +149,7 @@ def _add_worst_frames(
         entropy = _enlarge(reference.entropies[index], reference_mask.shape)
         rows.append(
             [
-                (image, val.frames[index].id),
+                (image, names.of(val.frames[index])),
                 (paint_mask(reference_mask, palette), "FP32"),
                 (paint_mask(mask, palette), f"{title}, {agreements[index]:.2f} % the same"),
                 (_paint_changes(image, reference_mask != mask), "pixels that changed"),

@@ -21,7 +21,7 @@ from edgeseg.labelling.frame_images import read_frame_image
 from edgeseg.labelling.frame_marks import FrameMark, mark_frame, read_marks
 from edgeseg.labelling.page.messages import OpenMessage
 from edgeseg.labelling.page.scissors import EdgeScissors, Point
-from edgeseg.site import Frame
+from edgeseg.site import Frame, FrameNames
 
 THUMBNAIL_WIDTH = 160  # pixels
 MOST_SCISSORS = 3  # frames whose edges are kept in memory
@@ -111,8 +111,7 @@ class FrameViews:
         edits = draft.edits
         return {
             "frame": frame.id,
-            "camera": frame.camera,
-            "time": frame.time,
+            "name": FrameNames(self.store.site).of(frame),
             "split": frame.split,
             "height": frame.height,
             "width": frame.width,

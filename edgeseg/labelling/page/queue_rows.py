@@ -13,7 +13,7 @@ from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.frame_marks import read_marks
 from edgeseg.labelling.worth import QueuedFrame, QueueSource, build_queue, frames_of_source, needs
 from edgeseg.progress import NullReporter
-from edgeseg.site import HELD_OUT, Frame
+from edgeseg.site import HELD_OUT, Frame, FrameNames
 
 # The last two are only looked at again.
 SOURCES: tuple[str, ...] = (*get_args(QueueSource), "labelled", "skipped")
@@ -91,11 +91,12 @@ class QueueRows:
         if queue is None:
             queue = self._as_they_lie(cast(QueueSource, source))
         drafts, waiting = self._store.unfinished(), set(self._store.waiting())
+        names = FrameNames(self._store.site)
         rows = []
         for item in queue:
             if frame := frames.get(item.frame):
                 state = _state(frame, marks.get(frame.id), frame.id in drafts, frame.id in waiting)
-                rows.append(_row(frame, item, state))
+                rows.append(_row(frame, names.of(frame), item, state))
         done = {"flagged": {"skipped"}, "skipped": {"new", "labelled", "waiting"}}.get(
             source, {"labelled", "waiting", "skipped"}
         )
@@ -193,11 +194,11 @@ def _state(frame: Frame, mark: str | None, is_draft: bool, is_waiting: bool) -> 
     return "labelled" if frame.mask else "new"
 
 
-def _row(frame: Frame, item: QueuedFrame, state: str) -> Row:
+def _row(frame: Frame, name: str, item: QueuedFrame, state: str) -> Row:
     return {
         "frame": frame.id,
-        "camera": frame.camera,
-        "time": frame.time,
+        "name": name,
+        "source": frame.source,
         "split": frame.split,
         "worth": item.worth,
         "reasons": list(item.reasons),

@@ -5,7 +5,6 @@ Footage knows the seconds since its beginning and no clock; frames that came hom
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
@@ -14,7 +13,7 @@ from edgeseg.data.blocks import recording_of
 from edgeseg.imaging.file_names import is_image
 from edgeseg.labelling.worth.label_ranking import Group
 from edgeseg.labelling.worth.pixel_features import DARK, Floats, lightness_of
-from edgeseg.site import Frame, Site
+from edgeseg.site import Frame, Site, read_clock_times
 
 HOURS = 6  # of a part of the day
 
@@ -27,7 +26,7 @@ def group_frames(site: Site, frames: Sequence[Frame], pixels: Floats) -> list[tu
         frames: N frames.
         pixels: (N, PIXEL_FEATURES) of them.
     """
-    clock = _clock_times(site) if any(frame.origin == "log" for frame in frames) else {}
+    clock = read_clock_times(site) if any(frame.origin == "log" for frame in frames) else {}
     grouped = []
     for frame, lightness in zip(frames, lightness_of(pixels) if len(frames) else (), strict=True):
         light = "dark" if lightness < DARK else "bright"
@@ -41,20 +40,3 @@ def group_frames(site: Site, frames: Sequence[Frame], pixels: Floats) -> list[tu
             groups.append(("recording", camera, PurePath(source).name))
         grouped.append(tuple(groups))
     return grouped
-
-
-def _clock_times(site: Site) -> dict[str, float]:
-    """Return the device's clock, seconds since 1970, by frame id, where it was synchronized."""
-    times: dict[str, float] = {}
-    path = site.root / "rounds" / "records.jsonl"
-    if not path.is_file():
-        return times
-    with open(path, "rb") as file:
-        for line in file:
-            try:
-                entry = json.loads(line)
-                if entry["clock_synced"]:
-                    times[str(entry["frame"])] = min(max(0.0, float(entry["time"])), 4e9)
-            except (ValueError, TypeError, KeyError):
-                continue  # the round that reads it says so
-    return times

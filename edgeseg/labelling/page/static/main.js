@@ -147,6 +147,7 @@ function showFrame(view) {
   if (view.is_labelled) facts.unshift(`labelled, in ${view.split}`);
   if (view.mark) facts.unshift(view.mark);
   if (row?.reasons.length) facts.unshift(row.reasons.join(", "));
+  facts.unshift(view.name);
   $("caption").textContent = facts.join(" · ");
   $("flag").setAttribute("aria-pressed", view.mark === "flagged");
   $("skip").textContent = view.mark === "skipped" ? "Take skip back" : "Skip";

@@ -136,14 +136,14 @@ export class Queue {
     picture.width = 72;
     const text = document.createElement("div");
     const name = document.createElement("b");
-    name.textContent = `${row.camera} ${clock(row.time)}`;
+    name.textContent = row.name;
     const reason = document.createElement("span");
     reason.textContent = row.reasons.join(", ");
     text.append(name, reason);
     const state = document.createElement("em");
     state.textContent = STATES[row.state] ?? row.state;
     item.append(picture, text, state);
-    item.title = row.reasons.join("\n");
+    item.title = [row.source, ...row.reasons].join("\n");
     item.addEventListener("click", () => this.choose(row.frame));
     return item;
   }
@@ -155,13 +155,6 @@ export class Queue {
     const frame = this.beside(steps[event.key]);
     if (frame && frame !== this.current) this.choose(frame);
   }
-}
-
-function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const two = (value) => String(value).padStart(2, "0");
-  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
 function skeleton() {

@@ -18,52 +18,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from edgeseg.atomic_files import write_atomic
 from edgeseg.config import CONFIG_NAME, SiteConfig, load_config
 from edgeseg.errors import ConfigError, DataError, SiteNotFoundError
 from edgeseg.json_text import to_json
-
-Split = Literal["unlabelled", "labelled", "val", "gate"]
-FrameOrigin = Literal["footage", "labels", "log"]
-SPLITS: tuple[Split, ...] = ("labelled", "unlabelled", "val", "gate")
-HELD_OUT: tuple[Split, ...] = ("val", "gate")  # never trained on
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """One image of the site.
-
-    Attributes:
-        id: Unique in the site and safe as a file name; holds the camera and a digest of the
-            content.
-        camera: Name of the camera that took it.
-        time: Seconds since the start of its source.
-        source: The file it came from, as the user named it.
-        split: The part of the work that may use it.
-        image, mask: Paths relative to the site; no mask for an unlabelled frame.
-        height, width: Size in pixels.
-        hash: 64-bit dHash in hex, for near-duplicates.
-        origin: "footage", "labels" or "log" (came back from a device).
-        withheld: Whether it is unlabelled, but too near a val or gate frame to be trained on
-            (edgeseg/data/leakage.py).
-    """
-
-    id: str
-    camera: str
-    time: float
-    source: str
-    split: Split
-    image: str
-    mask: str | None
-    height: int
-    width: int
-    hash: str
-    origin: FrameOrigin
-    withheld: bool = False
+from edgeseg.site.frame import Frame, Split
+from edgeseg.site.run_folders import make_run_folder, run_folders
 
 
 class Site:
@@ -172,11 +134,11 @@ class Site:
 
     def runs(self, verb: str) -> list[Path]:
         """Return all `runs/<verb>/expN`, finished or not, in the order of their numbers."""
-        return _run_folders(self.root, verb)
+        return run_folders(self.root, verb)
 
     def newest_run(self, verb: str) -> Path | None:
         """Return the newest `runs/<verb>/expN`, finished or not."""
-        runs = _run_folders(self.root, verb)
+        runs = run_folders(self.root, verb)
         return runs[-1] if runs else None
 
     def run_folder(self, verb: str, *, resume: bool) -> Path:
@@ -196,7 +158,7 @@ class Site:
 
     def has_finished_run(self, verb: str) -> bool:
         """Return whether a `runs/<verb>/expN` holds finished weights."""
-        return any((path / "metrics.json").exists() for path in _run_folders(self.root, verb))
+        return any((path / "metrics.json").exists() for path in run_folders(self.root, verb))
 
     def newest_finished_run(self, verb: str) -> Path:
         """Return the newest `runs/<verb>/expN` that holds finished weights.
@@ -204,35 +166,8 @@ class Site:
         Raises:
             DataError: There is none.
         """
-        runs = _run_folders(self.root, verb)
+        runs = run_folders(self.root, verb)
         finished = [path for path in runs if (path / "metrics.json").exists()]
         if not finished:
             raise DataError(f"the site has no finished {verb} run; run `edgeseg {verb}` first")
         return finished[-1]
-
-
-def _run_folders(root: Path, verb: str) -> list[Path]:
-    """Return `root/runs/<verb>/expN` in the order of their numbers."""
-    numbered = [
-        path
-        for path in (root / "runs" / verb).glob("exp*")
-        if path.name.removeprefix("exp").isdigit()
-    ]
-    return sorted(numbered, key=_run_number)
-
-
-def _run_number(path: Path) -> int:
-    return int(path.name.removeprefix("exp"))
-
-
-def make_run_folder(root: Path, verb: str) -> Path:
-    """Make and return the next free `root/runs/<verb>/expN`."""
-    runs = _run_folders(root, verb)
-    number = _run_number(runs[-1]) + 1 if runs else 1
-    while True:
-        path = root / "runs" / verb / f"exp{number}"
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            number += 1
