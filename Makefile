@@ -13,12 +13,13 @@ NEWS := (Downloading|Using cached) [^ ]+ \([0-9]{2,}(\.[0-9]+)? MB\)|Installing 
 export PYTHONDONTWRITEBYTECODE :=
 
 .NOTPARALLEL:
-.PHONY: help demo test lint style imports types tests docs clean
+.PHONY: help demo test lint style imports types tests wheel docs clean
 
 help:
 	@echo "make demo    the whole job on a synthetic site, into ./demo-site"
 	@echo "make test    style, import borders, types and tests"
 	@echo "make lint    the same without the tests"
+	@echo "make wheel   the one file that a device installs, into dist"
 	@echo "make docs    the documentation as a site, into docs/_build"
 	@echo "make clean   remove what these commands made"
 
@@ -41,6 +42,13 @@ types: $(VENV)/.installed-dev
 
 tests: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+# What an earlier build left would be packed as well.
+wheel:
+	@rm -rf build dist/edgeseg-*.whl
+	@$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@rm -rf build
+	@echo "made $$(ls dist/edgeseg-*.whl); on the device: pip install \"./$$(basename dist/edgeseg-*.whl)[device]\""
 
 # The reference of settings and commands from the code, then the site; offline, and a warning (a
 # broken link, a page that no other leads to) is an error.

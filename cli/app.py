@@ -58,6 +58,7 @@ class Group(TyperGroup):
             raise typer.Exit(1) from None
         except ModuleNotFoundError as error:
             from edgeseg.doctor import extra_with
+            from edgeseg.installation import install_command
 
             missing = extra_with(error.name or "")
             if missing is None:
@@ -65,7 +66,7 @@ class Group(TyperGroup):
             package, extra = missing
             _say(
                 f"error: `edgeseg {ctx.invoked_subcommand}` needs {package}, which is not "
-                f"installed here; run `pip install 'edgeseg[{extra}]'`"
+                f"installed here; run `{install_command(extra)}`"
             )
             raise typer.Exit(1) from None
         except OSError as error:

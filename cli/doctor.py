@@ -16,6 +16,7 @@ def doctor(as_json: Json = False) -> None:
 
     from edgeseg.cli.shared.console import say, table_console
     from edgeseg.doctor import examine
+    from edgeseg.installation import install_command
 
     findings = examine(Path.cwd())
     if as_json:
@@ -56,5 +57,5 @@ def doctor(as_json: Json = False) -> None:
     say(
         "next: edgeseg infer BUNDLE --source VIDEO"
         if ready
-        else "next: pip install 'edgeseg[device]'"
+        else f"next: {install_command('device')}"
     )

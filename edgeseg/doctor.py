@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeseg.errors import EdgesegError
+from edgeseg.installation import install_command
 from edgeseg.processor import available_cores
 from edgeseg.runtime.backends.cuda_runtime import CudaRuntime
 from edgeseg.runtime.backends.engine_cache import EngineCache
@@ -343,7 +344,7 @@ def _advice(report: Findings) -> list[str]:
         "tensorrt-rtx": "for TensorRT on this RTX card",
     }
     for extra, names in missing.items():
-        command = "pip install edgeseg" if extra == "base" else f"pip install 'edgeseg[{extra}]'"
+        command = install_command() if extra == "base" else install_command(extra)
         advice.append(
             f"{', '.join(names)} missing, needed {purposes.get(extra, 'by everything')}: {command}"
         )

@@ -55,8 +55,8 @@ class DataError(EdgesegError):
 class DependencyError(EdgesegError):
     """A package that the command needs is not installed.
 
-    The message names the extra that brings it, such as `pip install 'edgeseg[device]'`; `edgeseg
-    doctor` lists all that is missing.
+    The message names the command that brings it, for the way in which this edgeseg was installed;
+    `edgeseg doctor` lists all that is missing.
     """
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeseg import doctor
+from edgeseg.installation import install_command
 
 
 def test_what_is_installed_is_found_with_its_version(tmp_path: Path) -> None:
@@ -28,7 +29,7 @@ def test_missing_packages_come_with_their_command(
     }
     monkeypatch.setattr(doctor, "EXTRAS", extras)
     advice = "\n".join(doctor.examine(tmp_path).advice)
-    assert "no-such-package" in advice and "pip install 'edgeseg[device]'" in advice
+    assert "no-such-package" in advice and install_command("device") in advice
     assert "tensorrt-of-nobody" not in advice  # without a GPU nobody needs it
     assert "weights-of-nobody" not in advice  # nor these with a network
 

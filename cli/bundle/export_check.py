@@ -34,6 +34,7 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
     from edgeseg.errors import ExportError
     from edgeseg.export.tensorrt.checklist import CheckedFiles, run_checklist
     from edgeseg.export.tensorrt.library_check import ask_about_bundle
+    from edgeseg.installation import install_command
     from edgeseg.runtime.backends.tensorrt.libraries import installed_backends
 
     _, opened, config = open_bundle(bundle, overrides)
@@ -42,8 +43,7 @@ def check_bundle(bundle: Path | None, overrides: list[str], *, as_json: bool) ->
     if not has_int8 and not installed_backends():
         raise ExportError(
             f"{opened.path} holds no INT8 file to check; make one with `edgeseg export --int8`, or "
-            "have its float files read by NVIDIA's own parser: `pip install "
-            "'edgeseg[tensorrt-rtx]'`"
+            f"have its float files read by NVIDIA's own parser: `{install_command('tensorrt-rtx')}`"
         )
     points = run_checklist(files)
     if has_int8:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from edgeseg.errors import DependencyError
+from edgeseg.installation import install_command
 
 try:
     import cv2
 except ImportError:
     raise DependencyError(
         "OpenCV, which reads and draws pictures, is not installed; "
-        "run `pip install 'edgeseg[device]'` (on a Jetson JetPack's own serves too)"
+        f"run `{install_command('device')}` (on a Jetson JetPack's own serves too)"
     ) from None
 
 __all__ = ["cv2", "silence_opencv"]

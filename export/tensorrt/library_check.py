@@ -21,6 +21,7 @@ from edgeseg.config import EngineConfig, ExportConfig
 from edgeseg.errors import ExportError
 from edgeseg.export.evaluation.library_verdicts import TENSORRT, BuildVerdict, Figures, FileVerdict
 from edgeseg.export.tensorrt import library_worker
+from edgeseg.installation import install_command
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.building.child_process import ChildEnd, run_child
@@ -30,10 +31,6 @@ from edgeseg.runtime.backends.tensorrt.version_differences import ParserFault
 if TYPE_CHECKING:  # it brings torch, which a bundle can be checked without
     from edgeseg.export.export_context import ExportContext
 
-HOW_TO_INSTALL = (
-    "NVIDIA's own parser and builder were not asked, since neither TensorRT nor TensorRT for RTX "
-    "is installed; `pip install 'edgeseg[tensorrt-rtx]'` brings the latter, which needs no GPU"
-)
 LOADING_SECONDS = 60  # beside the time of the first step: a library has hundreds of megabytes
 REMEDIES = {
     "time": "; allow more with --set export.ask_timeout=3600",
@@ -93,6 +90,14 @@ class LibraryAnswers:
         }
 
 
+def _how_to_install() -> str:
+    return (
+        "NVIDIA's own parser and builder were not asked, since neither TensorRT nor TensorRT for "
+        f"RTX is installed; `{install_command('tensorrt-rtx')}` brings the latter, which needs no "
+        "GPU"
+    )
+
+
 def ask_libraries(asked: AskedFiles, report: ProgressReporter | None = None) -> LibraryAnswers:
     """Ask each library that is installed about each file that its back end runs.
 
@@ -101,7 +106,7 @@ def ask_libraries(asked: AskedFiles, report: ProgressReporter | None = None) -> 
     """
     report = report or NullReporter()
     installed = [LIBRARIES[name] for name in libraries.installed_backends()]
-    answers = LibraryAnswers({}, [] if installed else [HOW_TO_INSTALL])
+    answers = LibraryAnswers({}, [] if installed else [_how_to_install()])
     for library in installed:
         try:
             verdicts = _ask_library(library, asked, report)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from edgeseg.atomic_files import lock_folder
 from edgeseg.cli.app import app
+from edgeseg.installation import install_command
 from tests.labelling.label_sites import make_label_site
 
 
@@ -68,5 +69,5 @@ def test_the_extra_is_named_where_it_is_missing(place: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=place)
     assert done.returncode == 1 and done.stderr.splitlines() == [
         "error: `edgeseg label` needs uvicorn, which is not installed here; run "
-        "`pip install 'edgeseg[review]'`"
+        f"`{install_command('review')}`"
     ]

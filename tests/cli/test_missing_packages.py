@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from edgeseg.doctor import EXTRAS, extra_with
+from edgeseg.installation import install_command
 
 
 def check_without(missing: str, bundle: Path) -> subprocess.CompletedProcess[str]:
@@ -23,7 +24,7 @@ def test_a_check_on_a_device_without_onnx(bundle_path: Path) -> None:
     done = check_without("onnx", bundle_path)
     assert done.returncode == 1 and done.stderr.splitlines() == [
         "error: `edgeseg export` needs onnx, which is not installed here; run "
-        "`pip install 'edgeseg[export]'`"
+        f"`{install_command('export')}`"
     ]
 
 

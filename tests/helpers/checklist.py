@@ -26,7 +26,7 @@ CONFIG = ExportConfig(
 )
 needs_rtx = pytest.mark.skipif(
     importlib.util.find_spec("tensorrt_rtx") is None,
-    reason="TensorRT for RTX is not installed: pip install 'edgeseg[tensorrt-rtx]'",
+    reason="TensorRT for RTX is not installed: pip install -e '.[tensorrt-rtx]'",
 )
 EXECUTION_POINTS = (11, 12)  # they run a file
 Plant = Callable[[ModelProto], None]

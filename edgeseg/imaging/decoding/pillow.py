@@ -7,6 +7,7 @@ import warnings
 import zlib
 
 from edgeseg.errors import DependencyError
+from edgeseg.installation import install_command
 
 try:
     # Named here, so that Pillow does not load all its plugins to find these.
@@ -23,7 +24,7 @@ try:
 except ImportError:
     raise DependencyError(
         "Pillow, which reads pictures and masks, is not installed; "
-        "run `pip install 'edgeseg[device]'`, or `pip install pillow`"
+        f"run `{install_command('device')}`, or `pip install pillow`"
     ) from None
 
 __all__ = ["DECODE_ERRORS", "FORMATS", "PillowImage", "UnidentifiedImageError"]

@@ -7,13 +7,14 @@ includes its password.
 from __future__ import annotations
 
 from edgeseg.errors import DependencyError
+from edgeseg.installation import install_command
 
 try:
     import av
 except ImportError:
     raise DependencyError(
         "PyAV, which reads and writes videos, is not installed; "
-        "run `pip install 'edgeseg[device]'`, or `pip install av`"
+        f"run `{install_command('device')}`, or `pip install av`"
     ) from None
 
 __all__ = ["av"]

