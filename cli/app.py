@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from edgeseg.cli import adapt, demo, doctor, go
 from edgeseg.cli.bundle import bench, build, export
 from edgeseg.cli.bundle import eval as evaluation
-from edgeseg.cli.device import infer, log
+from edgeseg.cli.device import infer, log, schema
 from edgeseg.cli.shared.interruption import EXIT_CODE, INTERRUPTED, raise_on_interrupt
 from edgeseg.cli.shared.options import RUN_VARIABLE, SettingsCommand
 from edgeseg.cli.shared.other_habits import hint_for_arguments, hint_for_command
@@ -140,6 +140,7 @@ app.command()(adapt.adapt)
 app.command()(methods.methods)
 app.command()(doctor.doctor)
 app.add_typer(log.app, name="log")
+app.command()(schema.schema)
 app.command()(demo.demo)
 
 

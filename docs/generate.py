@@ -1,4 +1,4 @@
-"""Write the two pages that are made from the code: docs/configuration.md and docs/command-line.md.
+"""Write what is made from the code: the pages of configuration, command line and JSON schemas.
 
     python docs/generate.py
 
@@ -18,6 +18,8 @@ import typer
 from edgeseg.cli.app import app
 from edgeseg.config import SiteConfig
 from edgeseg.config.reference import Setting, fill_in_meanings, tables, toml_value
+from edgeseg.json_text import to_json
+from edgeseg.runtime.written_formats import WRITTEN_FORMATS, Schema, json_schema
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- Made by `make docs` from the code; change the text there. -->"
@@ -40,10 +42,76 @@ standard output, everything else to standard error; `--json` prints JSON for scr
 in one sentence and exit code 1. `edgeseg COMMAND --help` shows the same text as this page.
 """
 
+JSON_SCHEMAS = """# JSON schemas
+
+What `edgeseg infer` writes and reads as JSON has a schema (2020-12), made from the code that writes
+it. A device without this documentation prints the same:
+
+```bash
+edgeseg schema
+edgeseg schema frame-line > frame-line.json
+```
+
+Text is UTF-8, and every number is finite: what is no number is null. Lines and figures may gain
+keys in later versions; a manifest and the header of a record change only with their number.
+"""
+
 
 def pages() -> dict[str, str]:
     """Return the text of each page by its file name."""
-    return {"configuration.md": configuration_page(), "command-line.md": command_line_page()}
+    schemas = {
+        f"formats/schemas/{name}.json": to_json(json_schema(name), indent=2) + "\n"
+        for name in WRITTEN_FORMATS
+    }
+    return {
+        "configuration.md": configuration_page(),
+        "command-line.md": command_line_page(),
+        "formats/json-schemas.md": schemas_page(),
+        **schemas,
+    }
+
+
+def schemas_page() -> str:
+    """Return the page of what is written as JSON, one section per schema."""
+    parts = [JSON_SCHEMAS.replace("\n\n", f"\n\n{NOTE}\n\n", 1)]
+    for name, written in WRITTEN_FORMATS.items():
+        schema = json_schema(name)
+        parts.append(f"## {written.title}\n\n[{name}.json](schemas/{name}.json)\n")
+        inner = schema.get("$defs", {})
+        for title, table in {"": schema, **inner}.items():
+            if title:
+                parts.append(f"`{title}`: {table['description']}\n")
+            rows = [_schema_row(key, of_key, table) for key, of_key in table["properties"].items()]
+            parts.append(_table(("key", "type", "meaning"), rows))
+    return "\n".join(parts)
+
+
+def _schema_row(key: str, of_key: Schema, table: Schema) -> tuple[str, ...]:
+    missing = "" if key in table["required"] else "; may be absent"
+    return f"`{key}`", f"{_in_words(of_key)}{missing}", of_key["description"]
+
+
+def _in_words(kind: Schema) -> str:
+    """Return the type of a value in words, such as "number 0..1, or null"."""
+    if "anyOf" in kind:
+        return ", or ".join(_in_words(each) for each in kind["anyOf"])
+    if "$ref" in kind:
+        return f"`{kind['$ref'].rsplit('/', 1)[1]}`"
+    if "const" in kind or "enum" in kind:
+        return ", ".join(f"`{each}`" for each in kind.get("enum") or [kind["const"]])
+    if kind["type"] == "array":
+        return f"list of {_in_words(kind['items'])}"
+    if kind["type"] == "object":
+        of_each = kind.get("additionalProperties")
+        return f"object, each value {_in_words(of_each)}" if isinstance(of_each, dict) else "object"
+    words: str = kind["type"]
+    if "maximum" in kind and "minimum" in kind:
+        words += f" {kind['minimum']}..{kind['maximum']}"
+    elif "minimum" in kind:
+        words += f" from {kind['minimum']}"
+    elif "exclusiveMinimum" in kind:
+        words += f" above {kind['exclusiveMinimum']}"
+    return words
 
 
 def configuration_page() -> str:
@@ -152,6 +220,7 @@ def main() -> None:
     for name, text in pages().items():
         path = FOLDER / name
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             print(f"wrote {path}")
 

@@ -1,3 +1,3 @@
 """Commands for the device: infer, log."""
 
-__all__ = ["infer", "log"]
+__all__ = ["infer", "log", "schema"]

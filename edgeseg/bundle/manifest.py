@@ -18,7 +18,12 @@ MAX_FILE = 2_000_000_000  # bytes
 
 
 class FileEntry(Section):
-    """The exact size and digest of one file."""
+    """The exact size and digest of one file.
+
+    Attributes:
+        size: In bytes.
+        sha256: Of the bytes, in lower-case hex.
+    """
 
     size: int = Field(ge=0, le=MAX_FILE)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")

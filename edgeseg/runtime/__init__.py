@@ -6,7 +6,9 @@ __all__ = [
     "bundle_evaluation",
     "framelog",
     "inference",
+    "inference_metrics",
     "outputs",
     "pipeline",
     "sources",
+    "written_formats",
 ]

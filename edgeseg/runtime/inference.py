@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
 from typing import Any, TextIO
@@ -19,6 +19,7 @@ from edgeseg.output_paths import Output, check_disjoint, check_outputs, hold_out
 from edgeseg.progress import NullReporter, ProgressReporter
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.frame_log import FrameLog
+from edgeseg.runtime.inference_metrics import InferenceMetrics, StageTime
 from edgeseg.runtime.outputs.base import Sink
 from edgeseg.runtime.outputs.frame_log_sink import FrameLogSink
 from edgeseg.runtime.outputs.image_folder import MaskSink, OverlayImageSink
@@ -77,27 +78,31 @@ class InferenceResult:
 
     def as_dict(self) -> dict[str, Any]:  # Any: what json can hold
         """Return the figures as JSON, as `metrics.json` holds them."""
+        return asdict(self.metrics())
+
+    def metrics(self) -> InferenceMetrics:
+        """Return the figures that `metrics.json` holds."""
         summary, statistics = self.summary, self.summary.statistics
-        return {
-            "frames": summary.frames,
-            "seconds": round(summary.seconds, 3),
-            "fps": round(summary.fps, 2),
-            "ended": summary.ended,
-            "flavour": self.flavour,
-            "backend": self.backend,
-            "streams": self.streams,
-            "stages_ms": {
-                stage: dict(zip(("p50", "p95", "p99"), (round(value, 3) for value in values)))
+        return InferenceMetrics(
+            frames=summary.frames,
+            seconds=round(summary.seconds, 3),
+            fps=round(summary.fps, 2),
+            ended=summary.ended,
+            flavour=self.flavour,
+            backend=self.backend,
+            streams=self.streams,
+            stages_ms={
+                stage: StageTime(*(round(value, 3) for value in values))
                 for stage, values in summary.stages.items()
             },
-            "dropped": statistics.dropped,
-            "unreadable": statistics.unreadable,
-            "reconnects": statistics.reconnects,
-            "notes": statistics.notes,
-            "logged": self.logged,
-            "log_counts": self.log_counts,
-            "invalid_scores": self.invalid_scores,
-        }
+            dropped=statistics.dropped,
+            unreadable=statistics.unreadable,
+            reconnects=statistics.reconnects,
+            notes=statistics.notes,
+            logged=self.logged,
+            log_counts=self.log_counts,
+            invalid_scores=self.invalid_scores,
+        )
 
 
 def infer(

@@ -88,7 +88,7 @@ class RecordHeader(RecordMetadata):
     """The metadata as stored, with the list of the parts that follow.
 
     Attributes:
-        version: Of the header, "schema" in JSON.
+        version: Of the layout of the header; "schema" in JSON.
         parts: The pictures, in the order in which they follow.
     """
 

@@ -51,3 +51,13 @@ def test_a_reader_that_leaves_ends_the_run_quietly() -> None:
     sink.write(gray_frame(), quarter_prediction())
     sink.write(gray_frame(), quarter_prediction())
     assert stop.is_set() and sink.reader_gone
+
+
+def test_a_share_beyond_its_range_is_null() -> None:
+    stream = io.StringIO()
+    prediction = quarter_prediction()
+    prediction.score[:] = 1.5
+    prediction.area[0, :2] = -0.1, 1.000001
+    JsonLinesSink(stream, CLASSES, threading.Event()).write(gray_frame(), prediction)
+    line = json.loads(stream.getvalue())
+    assert line["score"] is None and list(line["area"].values())[:2] == [None, 1.0]
