@@ -80,7 +80,12 @@ def distill(
 
     def make_method(pixels: Tensor) -> Method:
         student = build_initial_network(
-            settings, len(site.config.classes), init, root=site.root, run=folder
+            settings,
+            len(site.config.classes),
+            init,
+            root=site.root,
+            run=folder,
+            site_model=site_model,
         )
         return Distillation(student, pixels, settings, site_model.module)
 

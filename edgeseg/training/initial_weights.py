@@ -8,11 +8,21 @@ from edgeseg.config import LoopConfig
 from edgeseg.disk.stored_paths import find_stored_path, home_path
 from edgeseg.errors import TrainError
 from edgeseg.models import Network, build_network
-from edgeseg.models.model_files import ModelCard, load_weights, read_card
+from edgeseg.models.model_files import LoadedModel, ModelCard, load_weights, read_card
+from edgeseg.training.site_start import can_take_over, take_over
+
+SITE = "site"  # the weights that an edge model takes over from its site model
 
 
 def build_initial_network(
-    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0, *, root: Path, run: Path
+    config: LoopConfig,
+    classes: int,
+    init: Path | None,
+    rep_dim: int = 0,
+    *,
+    root: Path,
+    run: Path,
+    site_model: LoadedModel | None = None,
 ) -> Network:
     """Build a network to train, with its first weights and its savings of memory.
 
@@ -23,16 +33,25 @@ def build_initial_network(
         rep_dim: Width of the representation head, 0 without.
         root: The folder of the site, where a weights file is looked for as well.
         run: The run folder. A run that goes on keeps the network that it began with.
+        site_model: What the weights "site" are taken from; those of ImageNet where that has
+            another encoder.
 
     Raises:
         TrainError: the network cannot be built, or the weights cannot be had.
     """
     weights = "none" if init else _find_weights(config.weights, root)
+    takes_over = (
+        weights == SITE and site_model and can_take_over(config.encoder, site_model.card.encoder)
+    )
+    if weights == SITE:
+        weights = "none" if takes_over else "imagenet"
     network = _build_as_before(
         config, classes, rep_dim, weights, begun_card(run) or (read_card(init) if init else None)
     )
     if init:
         load_initial_weights(network, init, config)
+    elif takes_over and site_model:
+        take_over(network, config.arch, config.encoder, site_model)
     network.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
     return network
 
@@ -79,7 +98,7 @@ def _build_as_before(
 
 def _find_weights(weights: str, root: Path) -> str:
     """Return a weights file as it is found here: from the working directory, or in the site."""
-    if weights in ("imagenet", "none"):
+    if weights in ("imagenet", "none", SITE):
         return weights
     path = home_path(Path(weights))  # no shell sees what stands in a file or behind --set
     inside = path if path.exists() else find_stored_path(root, str(path))

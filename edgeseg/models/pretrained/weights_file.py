@@ -14,6 +14,7 @@ from torch import nn
 
 from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
+from edgeseg.models.pretrained.narrowed_weights import is_wider, narrow_state
 from edgeseg.models.vit import StateDict, ViTEncoder
 
 
@@ -46,6 +47,8 @@ def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
 def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: object) -> None:
     """Load tensors with timm's names, or with Meta's for DINOv2, into an encoder.
 
+    Those of a wider sibling are narrowed, see `narrowed_weights`.
+
     Args:
         encoder: The encoder; `encoder.model` is timm's.
         state: The tensors. What the encoder does not have, such as a classifier, is left out.
@@ -60,7 +63,11 @@ def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: 
     try:
         if isinstance(encoder, ViTEncoder):
             state = encoder.to_timm_names(state)
-        missing = model.load_state_dict(_as_in_model(state, model), strict=False).missing_keys
+        state = _as_in_model(state, model)
+        shapes = {own: tensor.shape for own, tensor in model.state_dict().items()}
+        if is_wider(state, shapes):
+            state = narrow_state(state, shapes)
+        missing = model.load_state_dict(state, strict=False).missing_keys
     except (RuntimeError, ValueError, KeyError, AttributeError) as error:
         raise TrainError(
             f"{origin} does not fit {name} ({first_line(error)}); name the encoder it was made for"
