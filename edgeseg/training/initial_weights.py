@@ -40,18 +40,17 @@ def build_initial_network(
         TrainError: the network cannot be built, or the weights cannot be had.
     """
     weights = "none" if init else _find_weights(config.weights, root)
-    takes_over = (
-        weights == SITE and site_model and can_take_over(config.encoder, site_model.card.encoder)
-    )
+    source = None
     if weights == SITE:
-        weights = "none" if takes_over else "imagenet"
+        source = _source_of(config, site_model)
+        weights = "none" if source else "imagenet"
     network = _build_as_before(
         config, classes, rep_dim, weights, begun_card(run) or (read_card(init) if init else None)
     )
     if init:
         load_initial_weights(network, init, config)
-    elif takes_over and site_model:
-        take_over(network, config.arch, config.encoder, site_model)
+    elif source:
+        take_over(network, config.arch, config.encoder, source)
     network.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
     return network
 
@@ -94,6 +93,16 @@ def _build_as_before(
         network.normalization = earlier.normalization
         network.weights_origin = earlier.weights_origin
     return network
+
+
+def _source_of(config: LoopConfig, site_model: LoadedModel | None) -> LoadedModel | None:
+    """Return the site model to begin with; None if its encoder is of another family."""
+    if site_model is None:
+        raise TrainError(
+            "weights = site takes over those of the site model, which `edgeseg distill` alone has; "
+            "set train.weights to imagenet, none or a .safetensors file"
+        )
+    return site_model if can_take_over(config.encoder, site_model.card.encoder) else None
 
 
 def _find_weights(weights: str, root: Path) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 
+from torch import nn
+
+from edgeseg.errors import TrainError
 from edgeseg.models import Network
 from edgeseg.models.model_files import LoadedModel
-from edgeseg.models.pretrained.weights_file import load_encoder_state
+from edgeseg.models.pretrained.weights_file import first_line, load_encoder_state
 
 _WIDTHS = re.compile(r"(mobilenetv2)_(\d{3})")  # families that timm has in several widths
 
@@ -36,12 +39,23 @@ def take_over(network: Network, arch: str, encoder: str, site_model: LoadedModel
         TrainError: The encoders do not fit after all.
     """
     source, card = site_model.module, site_model.card
-    load_encoder_state(
-        network.encoder, source.encoder.model.state_dict(), encoder, "the site model"
-    )
+    if encoder == card.encoder:
+        parts = ("encoder", "decoder", "classifier") if arch == card.arch else ("encoder",)
+        for part in parts:
+            _copy(getattr(source, part), getattr(network, part), encoder)
+    else:
+        state = source.encoder.get_submodule("model").state_dict()
+        load_encoder_state(network.encoder, state, encoder, f"the site model's {card.encoder}")
     network.normalization = card.normalization
-    if (arch, encoder) == (card.arch, card.encoder):
-        network.decoder.load_state_dict(source.decoder.state_dict())
-        network.classifier.load_state_dict(source.classifier.state_dict())
     began = f", which began with {card.weights_origin}" if card.weights_origin else ""
     network.weights_origin = f"the site model's {card.encoder}{began}"
+
+
+def _copy(source: nn.Module, target: nn.Module, encoder: str) -> None:
+    try:
+        target.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        raise TrainError(
+            f"the site model's {encoder} does not fit that of the edge model "
+            f"({first_line(error)}); set distill.weights to imagenet or none"
+        ) from None
