@@ -1,4 +1,4 @@
-"""Label Studio: a JSON file of tasks, with brushes, polygons and rectangles.
+"""Label Studio: a JSON file of tasks, with brushes, polygons, rectangles and ellipses.
 
 Both the full export (JSON) and the short one (JSON-MIN) are read. Regions drawn later cover those
 before. Of several people's annotations of a task the ground truth counts, else the newest that was
@@ -14,7 +14,9 @@ import urllib.parse
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgeseg.data.label_formats.canvas import Canvas, checked_size, ring_of
+import numpy as np
+
+from edgeseg.data.label_formats.canvas import Canvas, Ring, checked_size, ring_of
 from edgeseg.data.label_formats.class_names import ClassNames
 from edgeseg.data.label_formats.export_files import ExportFiles
 from edgeseg.data.label_formats.label_export import (
@@ -27,7 +29,8 @@ from edgeseg.data.label_formats.label_export import (
 from edgeseg.data.label_formats.run_lengths import brush_bits
 from edgeseg.imaging.array_types import Mask
 
-LABELS = ("brushlabels", "polygonlabels", "rectanglelabels")
+LABELS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels")
+SIDES = 256  # of the polygon that an ellipse is drawn as
 UPLOAD_MARK = re.compile(r"^[0-9a-f]{8}-(?=.)")  # that Label Studio puts before uploaded names
 PNG_NAME = re.compile(r"task-\d+-annotation-.*\.png")
 TASK_MARKS = (b'"annotations"', b'"completions"', b'"annotation_id"', b'"annotator"')
@@ -52,11 +55,12 @@ def read(files: ExportFiles) -> LabelExport:
             "its PNG files do not tell which image they are of; export JSON from Label Studio"
         )
     names: dict[str, None] = {}
-    several = 0
+    several = left_out = 0
     for path in tables:
         for task in files.json(path):
-            regions, others = _regions(task)
+            regions, others, without_area = _regions(task)
             several += others
+            left_out += without_area
             names |= dict.fromkeys(_label(region) for region in regions)
             if regions:
                 export.images.append(_image(path, task, regions))
@@ -68,6 +72,8 @@ def read(files: ExportFiles) -> LabelExport:
             f"{several} task(s) have annotations of several people; the ground truth counts, "
             "else the newest"
         )
+    if left_out:
+        export.notes.append(f"{left_out} key points and other regions were left out")
     return export
 
 
@@ -80,16 +86,22 @@ def _tables(files: ExportFiles) -> list[Path]:
     return found
 
 
-def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
-    """Return the regions of a task in the order of painting, and whether several were annotated."""
+def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]], bool, int]:
+    """Return the regions of a task in the order of painting, and what else there is.
+
+    Returns:
+        The regions, whether several people annotated the task, and how many regions it has that
+        have no area or are of another kind.
+    """
     annotations = task.get("annotations", task.get("completions"))
     if annotations is None:  # JSON-MIN: a list of values under each tag's name
         lists = [value for value in task.values() if isinstance(value, list)]
         values = [each for value in lists for each in value if isinstance(each, dict)]
-        return [each for each in values if any(label in each for label in LABELS)], False
+        regions = [each for each in values if any(label in each for label in LABELS)]
+        return regions, False, sum(_is_other_label(each) for each in values)
     kept = [each for each in annotations if not each.get("was_cancelled") and each.get("result")]
     if not kept:
-        return [], False
+        return [], False, 0
     best = max(
         kept,
         key=lambda each: (
@@ -97,12 +109,19 @@ def _regions(task: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
             str(each.get("updated_at") or each.get("created_at") or ""),
         ),
     )
-    regions = []
+    regions, left_out = list[dict[str, Any]](), 0
     for result in best["result"]:
         if result.get("type") in LABELS:
             sizes = {key: result.get(key) for key in ("original_width", "original_height")}
             regions.append(result["value"] | sizes)
-    return regions, len(kept) > 1
+        else:  # relations and choices for the whole picture have no labels
+            left_out += _is_other_label(result.get("value"))
+    return regions, len(kept) > 1, left_out
+
+
+def _is_other_label(value: object) -> bool:
+    keys = value.keys() if isinstance(value, dict) else ()
+    return any(str(key).endswith("labels") and key not in LABELS for key in keys)
 
 
 def _label(region: dict[str, Any]) -> str:
@@ -147,12 +166,26 @@ def _paint(canvas: Canvas, region: dict[str, Any], size: Size) -> None:
         canvas.bits(name, brush_bits(region["rle"], size))
     elif "points" in region:
         canvas.polygon(name, [ring_of(region["points"], percent)])
+    elif "radiusX" in region:
+        angles = np.linspace(0, 2 * np.pi, SIDES, endpoint=False)
+        radii = region["radiusX"] * percent[0], region["radiusY"] * percent[1]
+        outline = np.stack([np.cos(angles), np.sin(angles)], 1) * radii
+        canvas.polygon(name, [_placed(outline, region, percent)])
     else:
-        if region.get("rotation"):
-            raise ValueError("has a rotated rectangle; draw it as a polygon")
-        left, top = region["x"] * percent[0], region["y"] * percent[1]
-        right = left + region["width"] * percent[0]
-        canvas.box(name, left, top, right, top + region["height"] * percent[1])
+        right, bottom = region["width"] * percent[0], region["height"] * percent[1]
+        corners = np.array([(0, 0), (right, 0), (right, bottom), (0, bottom)], float)
+        canvas.polygon(name, [_placed(corners, region, percent)])
+
+
+def _placed(points: Ring, region: dict[str, Any], percent: tuple[float, float]) -> Ring:
+    """Return points turned clockwise about (0, 0), then moved to where a region's x and y are.
+
+    That is the center of an ellipse and the upper left corner of a rectangle.
+    """
+    angle = np.deg2rad(float(region.get("rotation") or 0))
+    turned = points @ [(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))]
+    place = np.array([region["x"], region["y"]], float) * percent
+    return ring_of(turned + place)
 
 
 FORMAT = LabelFormat(
