@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.config import DataConfig
-from edgeseg.data.blocks import group_by_block, nearest_in_time, recording_of
+from edgeseg.data.blocks import block_of, group_by_block, nearest_in_time, recording_of
 from edgeseg.site import HELD_OUT, Frame, Split
 
 MIN_FRAMES_FOR_GATE = 4  # labelled frames from which gate gets one; val gets one from 2
+MIN_VAL_FRAMES = 3  # that an export asks for; val gets as many from 12 labelled frames on
 MIN_BLOCKS_FOR_ALL = 3  # blocks with a class from which labelled, val and gate should each show it
 
 
@@ -40,6 +41,8 @@ def assign_splits(
     settled: Sequence[Frame],
     pixels: Mapping[str, Sequence[int]],
     config: DataConfig,
+    *,
+    few_blocks: bool = False,
 ) -> SplitAssignment:
     """Part newly labelled frames into labelled, val and gate; the same input gives the same splits.
 
@@ -52,6 +55,9 @@ def assign_splits(
     Args:
         settled: Frames that have masks and splits.
         pixels: (C,) pixel counts of each class by frame id, for new and settled frames.
+        few_blocks: The site has no more blocks than there are shares, as one short clip: frames
+            that are labelled one by one would all follow the first. A block that has its fill of
+            labels is cut instead.
     """
     total = len(new) + len(settled)
     settled_blocks = group_by_block(settled, config.block_seconds)
@@ -60,6 +66,10 @@ def assign_splits(
     groups: list[list[Frame]] = []
     parted = 0
     for block, members in sorted(group_by_block(new, config.block_seconds).items()):
+        if block in settled_blocks and few_blocks and len(settled_blocks[block]) >= largest_group:
+            groups.extend([frame] for frame in members)
+            parted += 1
+            continue
         if block in settled_blocks:
             for frame in members:
                 following[frame.id] = nearest_in_time(frame, settled_blocks[block]).split
@@ -69,7 +79,7 @@ def assign_splits(
         groups.extend(pieces)
 
     wanted: dict[Split, int] = {
-        "val": max(1, round(config.val_share * total)) if total > 1 else 0,
+        "val": _wanted_val(total, config.val_share) if total > 1 else 0,
         "gate": max(1, round(config.gate_share * total)) if total >= MIN_FRAMES_FOR_GATE else 0,
     }
     allocator = _SplitAllocator(groups, pixels, wanted, config.seed)
@@ -83,6 +93,17 @@ def assign_splits(
     for split in HELD_OUT:
         allocator.cover_classes(split)
     return SplitAssignment({**following, **allocator.splits()}, parted)
+
+
+def has_few_blocks(frames: Iterable[Frame], config: DataConfig) -> bool:
+    """Whether a site's frames make fewer blocks than it takes for each split to have its share."""
+    blocks = {block_of(frame, config.block_seconds) for frame in frames}
+    return len(blocks) * min(config.val_share, config.gate_share) < 1
+
+
+def _wanted_val(total: int, share: float) -> int:
+    """Return how many of `total` labelled frames should be val's; 3 of 12 even at a fifth."""
+    return max(1, round(share * total), min(MIN_VAL_FRAMES, total // 4))
 
 
 def _cut(frames: list[Frame], largest: int) -> list[list[Frame]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgeseg.config import DataConfig
 from edgeseg.data.blocks import block_of
-from edgeseg.data.splits import assign_splits, known_places_note
+from edgeseg.data.splits import assign_splits, has_few_blocks, known_places_note
 from edgeseg.site import Frame
 from tests.helpers.sites import index_frame
 
@@ -136,3 +137,29 @@ def test_val_of_a_recording_that_training_knows_is_told_and_a_section_of_its_own
     assert known_places_note([*drive, *apart]) == known_places_note(drive) == ""
     note = known_places_note([*drive, *between, *apart])
     assert note.startswith("2 of 4 val frames") and "--split val" in note
+
+
+def label_one_by_one(frames: list[Frame], *, few_blocks: bool) -> Counter[str]:
+    settled: list[Frame] = []
+    pixels = with_classes(frames, 0)
+    for frame in frames:
+        result = assign_splits([frame], settled, pixels, CONFIG, few_blocks=few_blocks)
+        settled.append(replace(frame, split=result.splits[frame.id]))
+    return Counter(frame.split for frame in settled)
+
+
+def test_a_short_clip_that_is_labelled_frame_by_frame_fills_every_split() -> None:
+    """As `edgeseg label` does; 3 val frames are what an export asks for."""
+    clip = [index_frame(time) for time in (19, 17, 6, 27, 16, 7, 18, 5, 26, 15, 8, 0)]
+    assert has_few_blocks(clip, CONFIG)
+    assert label_one_by_one(clip, few_blocks=True) == {"labelled": 7, "val": 3, "gate": 2}
+    assert label_one_by_one(clip, few_blocks=False)["gate"] == 0
+
+
+def test_a_site_of_many_stretches_keeps_neighbors_together() -> None:
+    hours = [index_frame(60 * minute) for minute in range(20)]
+    assert not has_few_blocks(hours, CONFIG)
+    late = index_frame(61)  # next to one that trains
+    settled = [replace(frame, split="labelled") for frame in hours]
+    result = assign_splits([late], settled, with_classes([late, *hours], 0), CONFIG)
+    assert result.splits == {late.id: "labelled"}

@@ -27,7 +27,7 @@ from edgeseg.data.ingest.masks.mask_rules import MaskRules
 from edgeseg.data.ingest.pair_names import PairNames
 from edgeseg.data.ingest.site_writer import SiteWriter, checked_camera_name, open_site_writer
 from edgeseg.data.ingest.upright_masks import turn_mask
-from edgeseg.data.splits import assign_splits
+from edgeseg.data.splits import assign_splits, has_few_blocks
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import Mask
 from edgeseg.imaging.decoding.picture_reader import note_on_pages
@@ -327,7 +327,13 @@ def _choose_splits(
             frame.id: frame_class_pixels(writer.site, frame) for frame in settled if frame.mask
         }
     no_pixels = [0] * len(config.classes)
-    assignment = assign_splits(new, settled, defaultdict(lambda: no_pixels, pixels), config.data)
+    assignment = assign_splits(
+        new,
+        settled,
+        defaultdict(lambda: no_pixels, pixels),
+        config.data,
+        few_blocks=has_few_blocks(writer.frames(), config.data),
+    )
     if assignment.parted:
         result.notes.append(
             f"{assignment.parted} stretch(es) of {config.data.block_seconds:g} s hold so many of "
