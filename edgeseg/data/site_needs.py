@@ -163,9 +163,10 @@ def label_warnings(
         only_here = [name for name in absent[split] if name not in absent["labelled"]]
         if frames[split] < least:
             command, needed = NEEDED_BY[split]
+            number = f"{frames[split]} frame{'s' * (frames[split] != 1)}"
             need = f", and `{command}` needs {needed}" if frames[split] < needed else ""
             warnings.append(
-                f"{split} has {frames[split]} frames, too few to rely on{need}; "
+                f"{split} has {number}, too few to rely on{need}; "
                 f"use `edgeseg add labels --split {split}`"
             )
         elif only_here:

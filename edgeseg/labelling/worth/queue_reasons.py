@@ -79,8 +79,11 @@ def _rare_reason(ranked: RankedFrame, pool: LabelPool, facts: LabelFacts) -> str
 
 
 def _balance_reason(ranked: RankedFrame, pool: LabelPool, facts: LabelFacts) -> str:
+    groups = facts.groups.union(*pool.groups)
+    cameras = {group for group in groups if group[0] == "camera"}
     for group in pool.groups[ranked.place]:
-        if group not in facts.groups:
+        is_only_one = group[0] == "camera" and len(cameras) == 1
+        if group not in facts.groups and not is_only_one:
             return f"no label of {group_words(group)} yet"
     return ""
 
