@@ -58,7 +58,8 @@ def test_rare_classes_are_named_where_the_model_sees_them() -> None:
 
 def test_the_first_group_without_a_label_is_named() -> None:
     dark = pool(("camera", "b"), ("light", "b", "dark"))
-    assert why(dark) == ("no label of camera b yet",)
+    assert why(dark, groups={("camera", "a")}) == ("no label of camera b yet",)
+    assert why(dark) == ("no label of camera b in the dark yet",)  # it is the only camera
     assert why(dark, groups={("camera", "b")}) == ("no label of camera b in the dark yet",)
     hours = pool(("hours", "b", "18 and 24"))
     assert why(hours) == ("no label of camera b between 18 and 24 h UTC yet",)
