@@ -19,7 +19,7 @@ HEIGHT, WIDTH = 48, 64
 CAR = 2
 
 
-def mask_of(site: Site, folder: Path, *values: dict[str, Any]) -> tuple[Mask, tuple[str, ...]]:
+def mask_of(site: Site, folder: Path, *values: dict[str, Any]) -> tuple[Mask, list[str]]:
     """Add one picture with regions, whose first key names their kind."""
     sizes = {"original_width": WIDTH, "original_height": HEIGHT}
     result = [{"type": next(iter(value)), "value": value, **sizes} for value in values]
