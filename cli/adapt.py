@@ -92,14 +92,15 @@ def _print_figures(result: RoundResult) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console
+    from edgeseg.metrics import format_class_iou
 
     before, after, difference = (result.figures[key] for key in ("before", "after", "difference"))
     table = Table("gate", "champion", "challenger", "change")
     for name, (old, new) in result.figures["classes"].items():
         table.add_row(
             name,
-            _number(old),
-            _number(new),
+            format_class_iou(old, split="gate"),
+            format_class_iou(new, split="gate"),
             "-" if old is None or new is None else f"{new - old:+.1f}",
         )
     table.add_section()

@@ -263,12 +263,19 @@ def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
     from rich.table import Table
 
     from edgeseg.cli.shared.console import table_console
-    from edgeseg.metrics import block_length, format_interval, iou, miou, miou_interval
+    from edgeseg.metrics import (
+        block_length,
+        format_class_iou,
+        format_interval,
+        iou_of_shown,
+        miou,
+        miou_interval,
+    )
 
     name, counts, classes = evaluation
     total = counts.sum(0)
     interval = miou_interval(counts, block=block_length(len(counts))).as_json()
-    values = [None if isnan(value) else float(value) for value in iou(total)]
+    values = [None if isnan(value) else float(value) for value in iou_of_shown(total)]
     if as_json:
         by_class = {
             spec.name: None if value is None else round(value, 3)
@@ -288,7 +295,7 @@ def _print_result(evaluation: Evaluation, *, as_json: bool) -> None:
         return
     table = Table("class", "IoU", "share of pixels", box=None)
     for spec, value, share in zip(classes, values, total.sum(1) / max(1, total.sum())):
-        table.add_row(spec.name, "-" if value is None else f"{value:.1f}", f"{100 * share:.1f} %")
+        table.add_row(spec.name, format_class_iou(value, split="the masks"), f"{100 * share:.1f} %")
     table.add_row("mean", f"{miou(total):.1f}", "")
     out = table_console(120, highlight=False)
     out.print(table)

@@ -87,7 +87,7 @@ def print_result(result: RunResult, *, as_json: bool, next_command: str) -> None
     from rich.table import Table
 
     from edgeseg.cli.shared.console import console, say
-    from edgeseg.metrics import format_interval
+    from edgeseg.metrics import format_class_iou, format_interval
 
     if not result.metrics:
         return  # a child process of --devices
@@ -100,7 +100,7 @@ def print_result(result: RunResult, *, as_json: bool, next_command: str) -> None
     table = Table("class", *(heads[model] for model in models), title=title)
     for name in last["ema"]["per_class"]:
         values = (last[model]["per_class"][name] for model in models)
-        table.add_row(name, *("-" if iou is None else f"{iou:.1f}" for iou in values))
+        table.add_row(name, *map(format_class_iou, values))
     table.add_section()
     table.add_row("mIoU", *(f"{last[model]['miou']:.2f}" for model in models), style="bold")
     console.print(table)

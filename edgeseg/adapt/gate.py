@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeseg.config import AdaptConfig
-from edgeseg.metrics import Counts, MiouGain, explain_doubt, iou, miou, paired_bootstrap
+from edgeseg.metrics import Counts, MiouGain, explain_doubt, iou_of_shown, miou, paired_bootstrap
 
 MIN_PIXEL_SHARE = 0.001  # share of the judged pixels from which the IoU of a class counts
 FOUND_IOU, LOST_IOU = 1.0, 0.1  # percent
@@ -121,7 +121,7 @@ def judge_challenger(
     )
     new, old = challenger.counts.sum(0), champion.counts.sum(0)
     pixels = old.sum(1)
-    before, after = iou(old), iou(new)
+    before, after = iou_of_shown(old), iou_of_shown(new)
     checks = (
         _check_artefact(challenger, champion),
         _check_mean(difference, limits.max_drop),

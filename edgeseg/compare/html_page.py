@@ -13,7 +13,7 @@ from typing import Any
 from edgeseg.compare.comparison_folder import ComparisonSetup
 from edgeseg.compare.frame_noise import frame_gain, judged_pair
 from edgeseg.compare.recommendation import Recommendation, best_rival
-from edgeseg.compare.result_table import format_figure, table_cells, table_header
+from edgeseg.compare.result_table import table_cells, table_header
 from edgeseg.compare.results import (
     RARE_SHARE,
     SUPERVISED_ONLY,
@@ -28,7 +28,7 @@ from edgeseg.html_report.galleries import Cell, class_legend, evenly_spaced, pre
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import paint_mask
 from edgeseg.imaging.frame_fit import fit_frame
-from edgeseg.metrics import Counts, iou_margins
+from edgeseg.metrics import Counts, format_class_iou, iou_margins
 from edgeseg.models.model_files import load_model
 from edgeseg.site import FrameNames, Site
 from edgeseg.training.model_evaluation import predict
@@ -178,7 +178,7 @@ def _add_classes(
     page.paragraph(
         "IoU on val after the last step, mean over seeds; behind ± half the 95 % interval over val "
         "frames drawn anew, neighbors together, for the frames of a video are near-copies. "
-        "A class that val does not have shows a dash."
+        "A class that val does not show is in no mean, and how well it is found stays open."
     )
     for result in finished:
         drifts = [pseudo_label_divergence(run.pseudo, setup.pixels) for run in result.runs]
@@ -286,5 +286,5 @@ def _count(amount: int, word: str) -> str:
 
 def _iou_cell(value: float | None, margin: float | None) -> str:
     if value is None or margin is None:
-        return format_figure(value)
+        return format_class_iou(value)
     return f"{value:.1f} ± {margin:.1f}"

@@ -51,6 +51,18 @@ def iou(counts: Counts) -> NDArray[np.float64]:
     return result
 
 
+def iou_of_shown(counts: Counts) -> NDArray[np.float64]:
+    """`iou` of the classes that the truth shows, in percent; NaN for the others.
+
+    A class that is predicted though no frame shows it has an IoU of 0 by the formula, which says
+    nothing about how well it is found. `miou` leaves it out, and so do tables of classes.
+
+    Args:
+        counts: (..., C, C) from `confusion`.
+    """
+    return np.where(counts.sum(-1) > 0, iou(counts), np.nan)
+
+
 def miou(counts: Counts) -> float:
     """Mean of `iou` over the classes that occur in the truth; NaN if none does."""
     return float(miou_of_each(counts[None])[0])

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.metrics.confusion import Counts, iou, miou, miou_of_each
+from edgeseg.metrics.confusion import Counts, iou_of_shown, miou, miou_of_each
 from edgeseg.metrics.student_t import student_t_quantile
 
 Blocks = int | Sequence[int]  # neighbors drawn together, or the number of each frame's block
@@ -156,11 +156,11 @@ def iou_margins(
 
     Returns:
         (C,) half the width of the 95 % interval over resampled sets of frames; NaN for a class that
-        is nowhere.
+        no frame shows.
     """
     counts = _blocks(counts, block)
     weights = _resampled(counts.shape[1], draws, seed)
-    drawn = np.mean([iou(np.tensordot(weights, run, 1)) for run in counts], 0)
+    drawn = np.mean([iou_of_shown(np.tensordot(weights, run, 1)) for run in counts], 0)
     return _margins(drawn, counts.shape[1])
 
 

@@ -12,6 +12,14 @@ SMALL_GAIN = 2.0  # mIoU points that one would like to see
 MOST_NEEDED = 10_000  # frames; more are told as "more than" so many
 
 
+def format_class_iou(value: float | None, digits: int = 1, split: str = "val") -> str:
+    """Return the IoU of a class, or that the frames which judge do not show it (None).
+
+    Such a class is in no mean, and how well it is found stays open.
+    """
+    return f"not in {split}" if value is None else f"{value:.{digits}f}"
+
+
 def format_interval(
     metrics: Mapping[str, Any],  # Any: numbers or None
     split: str = "val ",

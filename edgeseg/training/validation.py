@@ -23,7 +23,7 @@ from edgeseg.distributed import all_reduce_sum, copy_from_main, rank, world_size
 from edgeseg.imaging.array_types import Image, Mask
 from edgeseg.imaging.drawing import class_legend, image_grid, paint_entropy, paint_mask, save_png
 from edgeseg.imaging.frame_fit import fit_frame
-from edgeseg.metrics import Counts, iou, miou, miou_interval
+from edgeseg.metrics import Counts, iou_of_shown, miou, miou_interval
 from edgeseg.models import Network
 from edgeseg.site import Frame, Site
 from edgeseg.training.model_evaluation import EVALUATION_BATCH, count_confusion, predict
@@ -165,11 +165,11 @@ class Validation:
         return summary
 
     def _figures(self, counts: Counts) -> dict[str, Any]:  # Any: a table
-        """mIoU and the IoU of each class in percent; None for a class that is nowhere."""
+        """mIoU and the IoU of each class in percent; None for a class that val does not show."""
         interval = miou_interval(counts, block=self.blocks(self.final_places))
         per_class = {
             name: None if np.isnan(value) else round(float(value), 3)
-            for name, value in zip(self._site.config.class_names, iou(counts.sum(0)))
+            for name, value in zip(self._site.config.class_names, iou_of_shown(counts.sum(0)))
         }
         return {
             "miou": round(interval.miou, 4),

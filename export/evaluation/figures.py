@@ -13,7 +13,7 @@ from edgeseg.metrics import (
     Counts,
     block_length,
     expected_calibration_error,
-    iou,
+    iou_of_shown,
     miou,
     near_boundary,
     paired_bootstrap,
@@ -59,16 +59,17 @@ def accuracy_metrics(
 ) -> Figures:
     """Return what the manifest says of one file.
 
-    mIoU and IoU of each class in percent, and with a reference: `drop` in mIoU points, positive
-    where the file is worse, with its 95 % interval over blocks of val frames in `drop_interval`;
-    `agreement` in percent of the pixels, and `boundary_agreement` the same within two pixels of a
-    class border; `worst_class` with the IoU points that it loses.
+    mIoU and IoU of each class in percent (None for a class that val does not show), and with a
+    reference: `drop` in mIoU points, positive where the file is worse, with its 95 % interval over
+    blocks of val frames in `drop_interval`; `agreement` in percent of the pixels, and
+    `boundary_agreement` the same within two pixels of a class border; `worst_class` with the IoU
+    points that it loses.
 
     Args:
         reference: What the file is compared with.
     """
     total = evaluation.counts.sum(0)
-    class_ious = iou(total)
+    class_ious = iou_of_shown(total)
     figures: Figures = {
         "miou": round(miou(total), 4),
         "per_class": {
@@ -81,7 +82,7 @@ def accuracy_metrics(
     change = paired_bootstrap(
         evaluation.counts, reference.counts, block=block_length(len(evaluation.counts))
     )
-    losses = np.nan_to_num(iou(reference.counts.sum(0)) - class_ious, nan=-np.inf)
+    losses = np.nan_to_num(iou_of_shown(reference.counts.sum(0)) - class_ious, nan=-np.inf)
     worst = int(np.argmax(losses))
     agreements = [
         pixel_agreement(mask, reference_mask)

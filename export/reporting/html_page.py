@@ -23,7 +23,7 @@ from edgeseg.export.reporting.model_card import (
 from edgeseg.html_report import HtmlReport
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
-from edgeseg.metrics import pixel_agreement
+from edgeseg.metrics import format_class_iou, pixel_agreement
 from edgeseg.site import FrameNames
 
 SHOWN_FRAMES = 4  # of each file
@@ -90,7 +90,7 @@ def render_report(
     page.table(
         ["IoU", *(STEP_TITLES[step] for step in steps)],
         [
-            [name, *(_format_iou(figures[step]["per_class"][name]) for step in steps)]
+            [name, *(format_class_iou(figures[step]["per_class"][name], 2) for step in steps)]
             for name in config.class_names
         ],
     )
@@ -113,10 +113,6 @@ def _add_library_verdicts(page: HtmlReport, figures: Figures) -> None:
         page.table(header, rows)
     for sentence in (*problem_sentences(figures), *library_remarks(figures)):
         page.paragraph(sentence)
-
-
-def _format_iou(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
 
 
 def _quality_row(title: str, figures: Figures) -> tuple[str, ...]:

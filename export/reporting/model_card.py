@@ -9,6 +9,7 @@ from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_FLAVOURS
 from edgeseg.bundle.manifest import Manifest
 from edgeseg.export.evaluation.library_verdicts import problem_sentences
 from edgeseg.export.reporting.library_table import TABLE_LEGEND, library_remarks, library_tables
+from edgeseg.metrics import format_class_iou
 
 # That would begin a link, emphasis, code, a tag or the next cell; inside a word "_" does nothing.
 MARKDOWN_SIGNS = re.compile(r"[\\`*|<\[\]~&]|(?<!\w)_|_(?!\w)")
@@ -152,7 +153,7 @@ def class_table(figures: Figures) -> list[str]:
     rows = []
     for name in figures["torch"]["per_class"]:
         ious = [figures[step]["per_class"][name] for step in steps]
-        rows.append((name, *("-" if value is None else f"{value:.1f}" for value in ious)))
+        rows.append((name, *map(format_class_iou, ious)))
     return _markdown_table(("IoU", *(STEP_TITLES[step] for step in steps)), rows)
 
 

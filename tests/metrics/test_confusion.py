@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.metrics import confusion_matrix, iou, miou, miou_of_each, pixel_agreement
+from edgeseg.metrics import (
+    confusion_matrix,
+    format_class_iou,
+    iou,
+    iou_of_shown,
+    miou,
+    miou_of_each,
+    pixel_agreement,
+)
 
 
 def test_confusion_counts_by_truth_and_prediction_and_skips_ignored_pixels() -> None:
@@ -32,6 +40,16 @@ def test_a_class_in_neither_truth_nor_prediction_does_not_count() -> None:
 def test_a_predicted_class_without_truth_lowers_the_others_but_is_no_class_of_its_own() -> None:
     counts = np.array([[8, 2], [0, 0]])
     assert miou(counts) == pytest.approx(80.0)
+    assert iou(counts)[1] == 0  # by the formula, of a class that no frame shows
+    shown = iou_of_shown(np.stack([counts, counts[::-1, ::-1]]))
+    assert np.isnan(shown).tolist() == [[False, True], [True, False]]
+    assert np.nanmean(shown, 1) == pytest.approx(miou_of_each(np.stack([counts] * 2)))
+
+
+def test_a_class_that_is_not_shown_is_marked_and_not_told_as_nothing() -> None:
+    assert format_class_iou(0.0) == "0.0"
+    assert format_class_iou(None) == "not in val"
+    assert format_class_iou(12.345, 2) == "12.35"
 
 
 def test_miou_of_many_matrices_equals_one_at_a_time() -> None:
