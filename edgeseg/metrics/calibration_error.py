@@ -53,8 +53,8 @@ class Reliability:
         index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
         return cls(
             np.bincount(index, minlength=bins).astype(np.float64),
-            np.bincount(index, confidence, bins),
-            np.bincount(index, is_right, bins),
+            np.bincount(index, confidence, bins).astype(np.float64),
+            np.bincount(index, is_right, bins).astype(np.float64),
         )
 
     def __add__(self, other: Reliability) -> Reliability:
