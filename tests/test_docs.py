@@ -269,6 +269,16 @@ def test_the_reader_of_records_in_the_documentation_reads_records(tmp_path: Path
         assert parts == record.parts
 
 
+def test_the_page_of_other_engines_predicts_with_onnx_runtime_alone(tmp_path: Path) -> None:
+    (program,) = python_blocks("other-engines.md")
+    names: dict[str, Any] = {}  # Any: as above
+    exec(program, names)
+    made = make_bundle(tmp_path / "bundle")
+    tiles = np.array([[0, 1], [2, 3]])
+    mask, score = names["predict"](str(made.path), painted(tiles))
+    assert mask[0, 0] == 0 and mask[0, -1] == 1 and mask[-1, 0] == 2 and 0 <= score <= 1
+
+
 def test_the_python_page_runs_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = "import edgeseg\n" + python_blocks("python-api.md")[1]
     make_bundle(tmp_path / "bundles" / "current")
