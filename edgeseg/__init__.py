@@ -7,6 +7,7 @@ imported at first use: `import edgeseg` is instant, and what a device needs neve
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from edgeseg.lazy import lazy_names
@@ -76,8 +77,13 @@ _HOMES = {
     "train": "edgeseg.training.train",
 } | {name: "edgeseg.errors" for name in __all__ if name.endswith("Error")}
 
+# From 1.29 on, ONNX Runtime's wheels for Linux and macOS send digests of models, the processor's name
+# and times to Microsoft, and keep an id of the device in ~/.cache. It asks once, when it is loaded,
+# whether it may: so this stands before every import of it. 0 in the environment allows it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __getattr__ = lazy_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__} - {"os"})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import onnxruntime
 import pytest
 
 # Before torch is imported, also in processes that tests start: small networks on several threads,
 # beside other workers of pytest, take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As edgeseg does, for tests that import ONNX Runtime first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,8 @@ def exact_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     and cut off what is larger, so that two graphs of the same integers may differ. What a test says
     about graphs must not depend on that.
     """
+    import onnxruntime
+
     make_options = onnxruntime.SessionOptions
 
     def exact_options() -> onnxruntime.SessionOptions:

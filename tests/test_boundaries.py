@@ -4,6 +4,7 @@ absent.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,3 +100,22 @@ def test_class_variables_of_the_configuration_name_their_type() -> None:
     files = sorted((Path(__file__).parents[1] / "edgeseg").rglob("*.py"))
     bare = [str(file) for file in files if ": ClassVar =" in file.read_text()]
     assert len(files) > 100 and not bare, bare
+
+
+@pytest.mark.parametrize("first", ["edgeseg", "edgeseg.runtime.backends.open_runner"])
+def test_onnx_runtime_reports_to_nobody(first: str, bundle_path: Path, tmp_path: Path) -> None:
+    silencing = ("CI", "TF_BUILD", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY")
+    environment = {name: value for name, value in os.environ.items() if name not in silencing}
+    code = (
+        f"import {first}, sys; import edgeseg\n"
+        "with edgeseg.open_runner(sys.argv[1], 'cpu') as run: print(run.backend)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(bundle_path)],
+        env=environment | {"XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "cpu\n", done.stderr
+    left = [path.name for path in tmp_path.rglob("*")]
+    assert "Microsoft" not in left and "onnxruntime.db" not in left
