@@ -77,9 +77,9 @@ _HOMES = {
     "train": "edgeseg.training.train",
 } | {name: "edgeseg.errors" for name in __all__ if name.endswith("Error")}
 
-# From 1.29 on, ONNX Runtime's wheels for Linux and macOS send digests of models, the processor's name
-# and times to Microsoft, and keep an id of the device in ~/.cache. It asks once, when it is loaded,
-# whether it may: so this stands before every import of it. 0 in the environment allows it.
+# From 1.29 on, ONNX Runtime's wheels for Linux and macOS send digests of models, the name of the
+# processor and times to Microsoft, and keep an id of the device in ~/.cache. It looks once, when it
+# is loaded, whether it may, so this stands before every import of it. 0 in the environment allows.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __getattr__ = lazy_names(__name__, _HOMES)

@@ -4,22 +4,16 @@ names.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import zipfile
+from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
+from tests.installation.conftest import FOLDERS
+
 ROOT = Path(__file__).parents[2]
-FOLDERS = {
-    "edgeseg": "edgeseg",
-    "cli": "edgeseg/cli",
-    "export": "edgeseg/export",
-    "calibration": "edgeseg/calibration",
-}
 EXTRAS = {"device", "train", "export", "review", "weights", "openvino", "tensorrt", "tensorrt-rtx"}
 
 
@@ -34,28 +28,10 @@ def in_tree() -> set[str]:
     return names
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel, built from a copy of the tree so that no build folder is left in the checkout."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for folder in FOLDERS:
-        skip = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, source / folder, symlinks=True, ignore=skip)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(out),
-        str(source),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return zipfile.ZipFile(next(out.glob("edgeseg-*.whl")))
+@pytest.fixture
+def wheel(wheel_path: Path) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(wheel_path) as opened:
+        yield opened
 
 
 def test_the_wheel_holds_nothing_but_the_package_and_its_metadata(wheel: zipfile.ZipFile) -> None:
