@@ -9,6 +9,7 @@ from edgeseg.bundle.flavours import FLAVOURS, FP32, INT8_FLAVOURS
 from edgeseg.bundle.manifest import Manifest
 from edgeseg.export.evaluation.library_verdicts import problem_sentences
 from edgeseg.export.reporting.library_table import TABLE_LEGEND, library_remarks, library_tables
+from edgeseg.installation import WHEEL
 from edgeseg.metrics import format_class_iou
 
 # That would begin a link, emphasis, code, a tag or the next cell; inside a word "_" does nothing.
@@ -46,6 +47,9 @@ def render_model_card(
         f"worth keeping from a score of {manifest.log_threshold:.4f}.",
         "- Made for the cameras and conditions of this site; anywhere else its figures say "
         "nothing.",
+        f'- To run it: `pip install "./{WHEEL}[device]"`, the file that `make wheel` makes in a '
+        "checkout of edgeseg, then `edgeseg infer BUNDLE --source VIDEO`. Other engines for ONNX "
+        "run it as well: docs/other-engines.md there.",
         "",
         f"## Figures on {val_frames} val frames",
         "",

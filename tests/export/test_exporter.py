@@ -27,6 +27,7 @@ from edgeseg.errors import ExportError
 from edgeseg.export.exporter import ExportResult, export
 from edgeseg.export.graph.torch_export import export_network
 from edgeseg.export.quantization.recipe import QuantizationRecipe, RecipeResult, SearchResult
+from edgeseg.installation import WHEEL
 from edgeseg.metrics import miou
 from edgeseg.models.model_files import load_model
 from edgeseg.runtime.backends.open_runner import open_runner
@@ -175,6 +176,7 @@ def test_calibration_is_recorded_and_saw_no_val_frame(done: Done) -> None:
 def test_the_card_names_figures_and_terms(done: Done) -> None:
     text = done.bundle.read("card.md").decode()
     assert "INT8 (CPU)" in text and "## Terms" in text and "started from random weights" in text
+    assert f'pip install "./{WHEEL}[device]"' in text
     for name in ("sky", "water", "bank"):
         assert f"| {name} |" in text
 
