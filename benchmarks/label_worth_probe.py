@@ -6,9 +6,10 @@ As benchmarks/label_worth.py, but what is trained is one layer on ImageNet featu
 on of MobileNetV2, brought to stride 8 and to 96 principal components), and mIoU is counted on
 cells of 8 x 8 pixels. The figures are far below those of a network that is trained; the order of
 the strategies is what they are for. Each seed draws three quarters of the pool anew. The rows are
-those of label_worth.py and two parts of the worth alone:
+those of label_worth.py and parts of the worth alone:
 
     coverage   what a label stands for, without the model's doubts and without rare classes
+    timeless   the whole worth, but frames near in time are like any others
     doubts     the model's doubts alone, as uncertainty sampling does
 """
 
@@ -33,7 +34,7 @@ from edgeseg.imaging.frame_fit import FrameFit, fit_frame
 from edgeseg.imaging.resize import resize_image, resize_mask
 from edgeseg.labelling.site_models import ModelView
 from edgeseg.labelling.worth.label_queue import PIXEL_SHARE, unit_spread
-from edgeseg.labelling.worth.label_ranking import LabelPool, WorthWeights, rank_frames
+from edgeseg.labelling.worth.label_ranking import LabelPool, Moment, WorthWeights, rank_frames
 from edgeseg.labelling.worth.model_doubts import ModelDoubts, look_at_frame
 from edgeseg.labelling.worth.pixel_features import describe_pixels
 from edgeseg.losses.entropy import entropy
@@ -48,7 +49,8 @@ COMPONENTS, CELLS, STEPS, STRIDE = 96, 8000, 120, 8
 GROUPS = (("camera", "a"),)  # one for all: each site has one camera
 WORTHS = {
     "worth": WorthWeights(),
-    "coverage": WorthWeights(doubt=0, rare=0, trust=1e9, evenness=0),
+    "coverage": WorthWeights(doubt=0, rare=0, trust=1e9),
+    "timeless": WorthWeights(timeless=1),
     "doubts": WorthWeights(coverage=0, rare=0, doubt=1, trust=1),
 }
 STRATEGIES = (*WORTHS, "random", "even", "kcenter")
@@ -63,6 +65,7 @@ class Features:
         labels: (N, h, w) class ids.
         pooled, pixels: (N, .) features for novelty, of the encoder and of pixels.
         val: (N,) whether a frame judges.
+        seconds: (N,) when a frame was taken.
         classes: Number of classes, C.
     """
 
@@ -72,6 +75,7 @@ class Features:
     pooled: Floats
     pixels: Floats
     val: NDArray[np.bool_]
+    seconds: NDArray[np.float64]
     classes: int
 
 
@@ -93,7 +97,9 @@ def load_features(site: Site, name: str, weights: Path, path: Path) -> Features:
         stacked["val"] = np.array([frame.split == "val" for frame in site.frames()])
         np.savez(path, **stacked)  # type: ignore[arg-type]
     with np.load(path, allow_pickle=False) as arrays:
-        return Features(**{key: arrays[key] for key in arrays}, classes=len(site.config.classes))
+        kept = {key: arrays[key] for key in arrays}
+    seconds = np.array([frame.time for frame in site.frames()])
+    return Features(**kept, seconds=seconds, classes=len(site.config.classes))
 
 
 @torch.inference_mode()
@@ -183,9 +189,17 @@ def choose_by_worth(
             areas += counts[: features.classes] / features.labels[place].size
     number = len(pool)
     groups = [GROUPS] * len(everything)
+    moments = [Moment(("", ""), float(features.seconds[place])) for place in everything]
     ranked = rank_frames(
         LabelPool(
-            points[:number], points[number:], groups[:number], groups[number:], doubts, areas
+            points[:number],
+            points[number:],
+            groups[:number],
+            groups[number:],
+            doubts,
+            areas,
+            moments[:number],
+            moments[number:],
         ),
         PER_ROUND,
         WORTHS[name],

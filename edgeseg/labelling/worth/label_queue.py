@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edgeseg.data.blocks import recording_of
 from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.errors import DataError
 from edgeseg.imaging.perceptual_hash import HashSet
@@ -13,7 +14,7 @@ from edgeseg.labelling.site_models import open_best_model
 from edgeseg.labelling.worth.frame_groups import group_frames
 from edgeseg.labelling.worth.frame_table import FrameTable, Row
 from edgeseg.labelling.worth.judging_frames import order_judging_frames, spread_order
-from edgeseg.labelling.worth.label_ranking import LabelPool, rank_frames
+from edgeseg.labelling.worth.label_ranking import LabelPool, Moment, rank_frames
 from edgeseg.labelling.worth.model_doubts import ModelDoubts, look_at_frame
 from edgeseg.labelling.worth.pixel_features import describe_pixels
 from edgeseg.labelling.worth.queue_reasons import LabelFacts, reasons_for
@@ -156,8 +157,14 @@ def _look_at(
         labelled_groups=groups[number:],
         doubts=doubts,
         class_areas=_class_areas(site, labelled).sum(0),
+        moments=_moments(candidates),
+        labelled_moments=_moments(labelled),
     )
     return pool, candidates
+
+
+def _moments(frames: Sequence[Frame]) -> list[Moment]:
+    return [Moment(recording_of(frame), frame.time) for frame in frames]
 
 
 def unit_spread(features: Row) -> Row:

@@ -4,7 +4,9 @@ A label teaches about the frames that look like it. What a set of labels covers 
 frames of the footage, of the likeness of the nearest of them ("facility location"); each frame
 counts the more the less sure the model is of it. The greedy choice is within 1 - 1/e of the best
 set (Nemhauser, Wolsey and Fisher, 1978; for active learning Wei, Iyer and Bilmes, 2015), and a
-second frame of the same moment adds nothing. Greedy k-center (Sener and Savarese, 2018), which asks
+second frame of the same moment adds nothing. Frames that are near in time are more alike than those
+that only look so: what a moving camera passes, and what light and weather make of a place, is told
+by no feature of a whole picture as reliably. Greedy k-center (Sener and Savarese, 2018), which asks
 for the frame farthest from all labels, begins with the odd ones: a blurred frame, a drop on the
 lens. With a handful of labels typical frames teach more (Hacohen, Dekel and Weinshall, 2022), so
 doubts weigh little at first and more as labels are added: a model of ten labels does not know what
@@ -19,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,13 @@ from edgeseg.labelling.worth.model_doubts import ModelDoubts
 
 Floats = NDArray[np.float32]
 Group = tuple[str, ...]  # such as ("camera", "b"): what a frame belongs to
+
+
+class Moment(NamedTuple):
+    """When a frame was taken: seconds of a recording; those of two recordings say nothing."""
+
+    recording: tuple[str, str]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,12 @@ class WorthWeights:
     """
 
     coverage: float = 1.0
-    doubt: float = 0.6
+    doubt: float = 1.2
     rare: float = 0.5
     balance: float = 0.3
     trust: float = 4
     evenness: float = 0.5
+    timeless: float = 0.3
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class LabelPool:
         labelled_groups: The same of the M.
         doubts: Those of the N; None without a model.
         class_areas: (C,) sum over the labelled frames of the share of each class.
+        moments: When each of the N was taken; empty where that does not matter.
+        labelled_moments: The same of the M.
     """
 
     features: Floats
@@ -67,6 +80,8 @@ class LabelPool:
     labelled_groups: Sequence[Sequence[Group]]
     doubts: ModelDoubts | None = None
     class_areas: Floats = field(default_factory=lambda: np.zeros(0, np.float32))
+    moments: Sequence[Moment] = ()
+    labelled_moments: Sequence[Moment] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,10 @@ def rank_frames(
     """Return the `number` frames to label first, the best first; all if there are fewer."""
     worth, total = worth or WorthWeights(), len(pool.features)
     likeness, to_labelled = likenesses(pool.features, pool.labelled)
+    if pool.moments:
+        among, to_others = time_likenesses(pool.moments, pool.labelled_moments)
+        likeness *= worth.timeless + (1 - worth.timeless) * among
+        to_labelled *= worth.timeless + (1 - worth.timeless) * to_others
     covered = to_labelled.max(1, initial=0.0)
     like_labelled = covered.copy()
     trust, unsure = 0.0, np.zeros(total, np.float32)
@@ -157,6 +176,38 @@ def likenesses(features: Floats, labelled: Floats) -> tuple[Floats, Floats]:
     neighbor = min(len(own) - 1, round(len(own) ** 0.5))
     scale = 2 * max(float(np.median(np.partition(among, neighbor, 1)[:, neighbor])), 1e-6)
     return np.exp(-among / scale), np.exp(-_squared_distances(own, others) / scale)
+
+
+def time_likenesses(own: Sequence[Moment], others: Sequence[Moment]) -> tuple[Floats, Floats]:
+    """Return how near frames are in time, 0..1: (N, N) among N of them, (N, M) to M others.
+
+    It is 1 / (1 + t / s) of the seconds t between frames of one recording, 0 between recordings. s
+    is half of what sqrt(N) of N evenly spaced frames take, so that frames far apart still differ:
+    of 400 frames, one a second, 10 s.
+    """
+    spans: dict[tuple[str, str], tuple[float, float]] = {}
+    for recording, seconds in own:
+        first, last = spans.get(recording, (seconds, seconds))
+        spans[recording] = min(first, seconds), max(last, seconds)
+    total = sum(last - first for first, last in spans.values())
+    scale = max(total / (2 * len(own) ** 0.5), 1e-6)
+    number = {recording: place for place, recording in enumerate(spans)}
+
+    def columns(moments: Sequence[Moment]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        return (
+            np.array([number.get(moment.recording, -1) for moment in moments], np.int64),
+            np.array([moment.seconds for moment in moments], np.float64),
+        )
+
+    own_recordings, own_seconds = columns(own)
+
+    def near(moments: Sequence[Moment]) -> Floats:
+        other_recordings, other_seconds = columns(moments)
+        apart = np.abs(own_seconds[:, None] - other_seconds) / scale
+        same = own_recordings[:, None] == other_recordings
+        return np.asarray(np.where(same, 1 / (1 + apart), 0), np.float32)
+
+    return near(own), near(others)
 
 
 def _squared_distances(left: Floats, right: Floats) -> Floats:

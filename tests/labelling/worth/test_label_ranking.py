@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeseg.labelling.worth.label_ranking import Floats, LabelPool, likenesses, rank_frames
+from edgeseg.labelling.worth.label_ranking import (
+    Floats,
+    LabelPool,
+    Moment,
+    likenesses,
+    rank_frames,
+    time_likenesses,
+)
 from edgeseg.labelling.worth.model_doubts import ModelDoubts
 
 CAMERA = (("camera", "a"),)
@@ -97,3 +104,26 @@ def test_likeness_is_one_for_the_same_and_fades() -> None:
 def test_pools_of_one_or_two_frames_are_ranked(number: int) -> None:
     ranked = rank_frames(pool(np.ones((number, 4), np.float32)), 9)
     assert sorted(entry.place for entry in ranked) == list(range(number))
+
+
+def test_how_near_frames_are_in_time() -> None:
+    """A hundred frames, one a second: those 5 s apart are half as near as the same moment."""
+    drive, other = ("a", "drive"), ("a", "other")
+    own = [Moment(drive, float(second)) for second in range(101)]
+    among, to_others = time_likenesses(own, [Moment(drive, 5.0), Moment(other, 0.0)])
+    half = 1 / (1 + 5 / (100 / (2 * 101**0.5)))
+    assert half == pytest.approx(0.5, abs=0.01)
+    assert among[0, 5] == to_others[0, 0] == pytest.approx(half)
+    assert among[3, 3] == 1 and (to_others[:, 1] == 0).all()
+    still, _ = time_likenesses([Moment(drive, 0.0)] * 2, [])
+    assert (still == 1).all()
+
+
+def test_frames_that_look_alike_are_spread_over_time() -> None:
+    alike = np.zeros((100, 6), np.float32)
+    moments = [Moment(("a", "drive"), float(second)) for second in range(100)]
+    chosen = sorted(entry.place for entry in rank_frames(pool(alike, moments=moments), 4))
+    assert min(np.diff(chosen)) > 15
+    labelled = [Moment(("a", "drive"), 90.0)]
+    given = pool(alike, alike[:1], moments=moments, labelled_moments=labelled)
+    assert abs(rank_frames(given, 1)[0].place - 90) > 30
