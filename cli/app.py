@@ -21,7 +21,7 @@ from edgeseg.cli.shared.interruption import EXIT_CODE, INTERRUPTED, raise_on_int
 from edgeseg.cli.shared.options import RUN_VARIABLE, SettingsCommand
 from edgeseg.cli.shared.other_habits import hint_for_arguments, hint_for_command
 from edgeseg.cli.shared.terminal_text import never_fail_to_print, terminal_line
-from edgeseg.cli.site import add, init, label, labels, status
+from edgeseg.cli.site import add, browse, init, label, labels, status
 from edgeseg.cli.training import compare, distill, methods, train
 from edgeseg.disk.faults import describe_disk_fault, is_disk_fault
 from edgeseg.errors import EdgesegError
@@ -127,6 +127,7 @@ app.command()(init.init)
 app.add_typer(add.app, name="add")
 app.command()(status.status)
 app.command()(label.label)
+app.command()(browse.browse)
 app.add_typer(labels.app, name="labels")
 app.command(cls=SettingsCommand)(train.train)
 app.command(cls=SettingsCommand)(compare.compare)

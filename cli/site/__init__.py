@@ -1,3 +1,3 @@
-"""Commands that make, fill and label a site: init, add, status, label."""
+"""Commands that make, fill and label a site: init, add, status, label, browse."""
 
-__all__ = ["add", "init", "label", "labels", "status"]
+__all__ = ["add", "browse", "init", "label", "labels", "status"]

@@ -11,6 +11,7 @@ from edgeseg.cli.shared import options
 from edgeseg.cli.shared.terminal_text import shell_word
 
 if TYPE_CHECKING:
+    from edgeseg.labelling.drafts.finished_masks import DoorState
     from edgeseg.labelling.page.server import Address
     from edgeseg.site import Site
 
@@ -83,19 +84,26 @@ def label(
         site,
         host=host,
         port=port,
-        person=person or _account(),
+        person=person or account_name(),
         opened=tell,
         source=queue,
         frame_id=frame,
     )
+    tell_waiting(site, left)
+    say("stopped; everything is saved")
+    say("next: edgeseg status")
+
+
+def tell_waiting(site: Site, left: DoorState) -> None:
+    """Say which finished masks the site does not have yet."""
+    from edgeseg.cli.shared.console import say
+
     if left.waiting:
         place = shell_word(site.root / "labelling")
         say(
             f"{len(left.waiting)} finished mask(s) wait in {place} for the next `edgeseg label`: "
             f"{left.trouble or 'the site was busy'}"
         )
-    say("stopped; everything is saved")
-    say("next: edgeseg status")
 
 
 def _print_queue(site: Site, source: str, limit: int, as_json: bool) -> None:
@@ -145,8 +153,9 @@ def _print_queue(site: Site, source: str, limit: int, as_json: bool) -> None:
     say(f"next: edgeseg label --queue {source}")
 
 
-def _account() -> str:
+def account_name() -> str:
+    """Return the name of the account; empty where it has none."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # an account without a name, as in containers
+    except (KeyError, OSError):  # as in containers
         return ""

@@ -1,3 +1,12 @@
-"""The person in the loop: which frame to label next, what to start from, and the page."""
+"""The person in the loop: what to label next, what to start from, a look at all, the pages."""
 
-__all__ = ["drafts", "frame_images", "frame_marks", "json_lines", "page", "starting_masks", "worth"]
+__all__ = [
+    "browse",
+    "drafts",
+    "frame_images",
+    "frame_marks",
+    "json_lines",
+    "page",
+    "starting_masks",
+    "worth",
+]

@@ -10,4 +10,6 @@ __all__ = [
     "mask_edits",
     "mask_runs",
     "predictions",
+    "site_masks",
+    "unfinished_drafts",
 ]

@@ -23,11 +23,11 @@ from edgeseg.labelling.drafts.label_history import LabelRecord
 from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.drafts.site_masks import NONE, SiteMaskDigests, digest_of, read_site_mask
+from edgeseg.labelling.drafts.unfinished_drafts import FOLDER, UnfinishedDrafts
 from edgeseg.site import Frame, Site
 
 BY_SITE = "the site"  # the person of steps that follow it
 MOST_OPEN = 12  # drafts kept in memory
-FOLDER = "labelling/drafts"
 
 
 class DraftStore:
@@ -43,7 +43,7 @@ class DraftStore:
         self._finished = finished
         self._digests = SiteMaskDigests(site)
         self._open: OrderedDict[str, Draft] = OrderedDict()
-        self._ends: dict[tuple[str, int, int], bool] = {}  # whether nothing is left to finish
+        self._unfinished = UnfinishedDrafts(site)
         self.lock = threading.RLock()
 
     def open(self, frame_id: str) -> Draft:
@@ -104,17 +104,7 @@ class DraftStore:
 
     def unfinished(self) -> set[str]:
         """Return the ids of frames that somebody has begun to draw on and not finished."""
-        found = set()
-        for path in (self.site.root / FOLDER).glob("*.journal"):
-            facts = path.stat()
-            key = (path.stem, facts.st_mtime_ns, facts.st_size)
-            if key not in self._ends:
-                line = _last_line(path, facts.st_size)
-                # With "site" it is either a finish or a step that follows the site.
-                self._ends[key] = b'"kind": "finish"' in line or b'"site": "' in line
-            if not self._ends[key]:
-                found.add(path.stem)
-        return found
+        return self._unfinished.frames()
 
     def waiting(self) -> tuple[str, ...]:
         """Return the ids of frames whose finished masks the site does not have yet."""
@@ -200,9 +190,3 @@ class DraftStore:
             "split": event["split"],
         }
         self._finished.put(mask, record, draft.site)
-
-
-def _last_line(path: Path, size: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(max(0, size - 1000))  # the line of a "finish" is shorter
-        return file.read().rstrip(b"\n").rpartition(b"\n")[2]

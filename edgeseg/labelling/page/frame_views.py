@@ -1,4 +1,4 @@
-"""Frames as the page shows them: pictures, drafts, predictions, and the frame before."""
+"""Frames as the page for labelling shows them: drafts, and the frame before."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from edgeseg.errors import DataError
-from edgeseg.imaging.image_codec import encode_jpeg, encode_png
-from edgeseg.imaging.opencv import cv2
 from edgeseg.labelling.drafts.draft import Draft
 from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.mask_edits import Step
@@ -19,13 +14,12 @@ from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.frame_images import read_frame_image
 from edgeseg.labelling.frame_marks import FrameMark, mark_frame, read_marks
+from edgeseg.labelling.page.frame_pictures import FramePictures
 from edgeseg.labelling.page.messages import OpenMessage
 from edgeseg.labelling.page.scissors import EdgeScissors, Point
 from edgeseg.site import Frame, FrameNames
 
-THUMBNAIL_WIDTH = 160  # pixels
 MOST_SCISSORS = 3  # frames whose edges are kept in memory
-MOST_THUMBNAILS = 2000
 View = dict[str, Any]  # Any: what JSON can hold
 
 
@@ -34,59 +28,9 @@ class FrameViews:
 
     def __init__(self, store: DraftStore, predictions: Predictions) -> None:
         self.store = store
-        self._predictions = predictions
+        self.pictures = FramePictures(store.site, store.frames, predictions)
         self._scissors: OrderedDict[str, EdgeScissors] = OrderedDict()
-        self._thumbnails: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
-
-    def site(self) -> View:
-        """Return the name and the classes of the site."""
-        config = self.store.site.config
-        classes = [
-            {"id": number, "name": spec.name, "color": spec.color}
-            for number, spec in enumerate(config.classes)
-        ]
-        return {"name": config.name or self.store.site.root.name, "classes": classes}
-
-    def image(self, frame_id: str) -> tuple[bytes, str]:
-        """Return a frame's picture and its media type."""
-        frame = self.store.frames.find(frame_id)
-        path = self.store.site.path(frame.image)
-        kind = "image/png" if path.suffix == ".png" else "image/jpeg"
-        if not path.is_file():
-            raise DataError(f"{path} is missing; add the footage again with `edgeseg add footage`")
-        return path.read_bytes(), kind
-
-    def thumbnail(self, frame_id: str) -> bytes:
-        """Return a frame's picture as a small JPEG."""
-        frame = self.store.frames.find(frame_id)
-        with self._lock:
-            known = self._thumbnails.get(frame_id)
-        if known is not None:
-            return known
-        rgb = read_frame_image(self.store.site, frame)
-        height = max(1, round(frame.height * THUMBNAIL_WIDTH / frame.width))
-        small = cv2.resize(rgb, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
-        data = encode_jpeg(np.asarray(small, np.uint8), 80)
-        with self._lock:
-            self._thumbnails[frame_id] = data
-            while len(self._thumbnails) > MOST_THUMBNAILS:
-                self._thumbnails.popitem(last=False)
-        return data
-
-    def prediction(self, frame_id: str) -> View:
-        """Return what the site's model predicts, `runs` empty where there is no model."""
-        found = self._predictions.of(self.store.frames.find(frame_id))
-        if found is None:
-            return {"runs": "", "model": ""}
-        return {"runs": encode_text(found.mask), "model": found.model}
-
-    def entropy(self, frame_id: str) -> bytes:
-        """Return how unsure the model is as a gray PNG, black where it is sure."""
-        found = self._predictions.of(self.store.frames.find(frame_id))
-        if found is None:
-            raise DataError("the site has no model yet; train one with `edgeseg train`")
-        return encode_png((np.clip(found.entropy, 0, 1) * 255).astype(np.uint8))
 
     def before(self, frame_id: str) -> View:
         """Return the mask of the nearest frame before that has one; `runs` empty without any."""

@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+ENTRANCES = ("/", "/browse")  # what a person may open from elsewhere
 MOST_TOKEN = 200  # characters that are compared
 POLICY = "; ".join(
     (
@@ -118,7 +119,7 @@ class Guard:
         if not self._access.knows_host(host):
             return _refuse("this address is not that of the server; use the one it printed")
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            is_entrance = scope["method"] == "GET" and scope["path"] == "/"
+            is_entrance = scope["method"] == "GET" and scope["path"] in ENTRANCES
             if not is_entrance or headers.get("sec-fetch-mode") != "navigate":
                 return _refuse("a page of another address must not ask this server")
         if scope["method"] not in ("GET", "HEAD") and headers.get("origin") != f"http://{host}":
@@ -131,16 +132,17 @@ class Guard:
         if access.token is None:
             return None
         address = dict(parse_qsl(scope["query_string"].decode("ascii", "replace")))
-        if scope["path"] == "/" and (given := address.get("token")) is not None:
+        if scope["path"] in ENTRANCES and (given := address.get("token")) is not None:
             if not access.knows_token(given):
                 return _refuse("this token is not that of the server; use the address it printed")
             rest = urlencode({key: value for key, value in address.items() if key != "token"})
-            answer = RedirectResponse(f"/?{rest}" if rest else "/", 303)
+            path = scope["path"]
+            answer = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
             answer.set_cookie(access.cookie, given, httponly=True, samesite="strict")
             return answer
         if access.knows_token(_token_of_cookie(scope, access.cookie)):
             return None
-        return _refuse("the token is missing; open the address that `edgeseg label` printed", 401)
+        return _refuse("the token is missing; open the address that edgeseg printed", 401)
 
 
 def _token_of_cookie(scope: Scope, name: str) -> str:

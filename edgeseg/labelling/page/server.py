@@ -10,9 +10,10 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -20,12 +21,17 @@ import uvicorn
 
 from edgeseg.atomic_files import lock_folder
 from edgeseg.errors import DataError
+from edgeseg.labelling.browse import SiteFrames, open_site_frames
+from edgeseg.labelling.browse.training_reads import TrainingReads
 from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.finished_masks import DoorState, FinishedMasks
+from edgeseg.labelling.drafts.frame_lookup import FrameLookup
 from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.page.app import PageApp
+from edgeseg.labelling.page.browse_answers import BrowseAnswers, browse_asgi
+from edgeseg.labelling.page.frame_pictures import FramePictures
 from edgeseg.labelling.page.frame_views import FrameViews
-from edgeseg.labelling.page.guards import LOOPBACK_NAMES, Access
+from edgeseg.labelling.page.guards import LOOPBACK_NAMES, Access, Guard
 from edgeseg.labelling.page.queue_rows import QueueRows
 from edgeseg.site import Site
 
@@ -73,31 +79,110 @@ def serve_page(
     Raises:
         DataError: The address cannot be listened at, or another process labels this site.
     """
-    with lock_folder(site.root / "labelling", DataError), closing(_listen(host, port)) as listening:
-        access, url = _access(site, host, listening.getsockname()[1])
-        begin = {"queue": source} if source != "footage" else {}
-        begin |= {"frame": frame_id} if frame_id else {}
-        token = {} if access.token is None else {"token": access.token}
-        query = urlencode(token | begin)
-        address = Address(f"{url}?{query}" if query else url, is_local=access.token is None)
+    begin = [("queue", source)] if source != "footage" else []
+    begin += [("frame", frame_id)] if frame_id else []
+    with lock_folder(site.root / "labelling", DataError):
+        return _serve_both(site, host, port, person, opened, "", begin)
+
+
+def serve_browsing(
+    site: Site,
+    *,
+    host: str,
+    port: int | None,
+    person: str,
+    opened: Callable[[Address], None],
+    begin: Sequence[tuple[str, str]] = (),
+) -> DoorState | None:
+    """Serve the page to browse, and that for labelling beside it unless another process has it.
+
+    Args:
+        host, port, person, opened: As in `serve_page`.
+        begin: The filters that the page begins with, as its address has them.
+
+    Returns:
+        As `serve_page`; None where only browsing was possible.
+
+    Raises:
+        DataError: The address cannot be listened at.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock_folder(site.root / "labelling", DataError))
+        except DataError:
+            frames, predictions = FrameLookup(site), Predictions(site)
+            pictures = FramePictures(site, frames, predictions)
+            answers = BrowseAnswers(open_site_frames(site), TrainingReads(site), can_label=False)
+            make = partial(browse_asgi, answers, pictures)
+            with closing(_listen(host, port)) as listening:
+                _run(site, host, listening, opened, make, "browse", begin)
+            return None
+        return _serve_both(site, host, port, person, opened, "browse", begin)
+
+
+def _serve_both(
+    site: Site,
+    host: str,
+    port: int | None,
+    person: str,
+    opened: Callable[[Address], None],
+    path: str,
+    begin: Sequence[tuple[str, str]],
+) -> DoorState:
+    """Serve all pages; the folder of labelling is held."""
+    with closing(_listen(host, port)) as listening:
         finished = FinishedMasks(site)
         predictions = Predictions(site)
         store = DraftStore(site, predictions, finished)
-        app = PageApp(FrameViews(store, predictions), QueueRows(store, predictions), access, person)
-        config = uvicorn.Config(
-            app.asgi,
-            lifespan="off",
-            ws="none",
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+        views, queues = FrameViews(store, predictions), QueueRows(store, predictions)
+        looks = SiteFrames(site, store.frames, store.unfinished)
+        answers = BrowseAnswers(looks, TrainingReads(site), can_label=True)
+
+        def make(access: Access) -> Guard:
+            return PageApp(views, queues, access, person, answers.routes).asgi
+
         finished.start()
-        with _signals_that_only_stop():
-            opened(address)
-            uvicorn.Server(config).run(sockets=[listening])
-            return finished.close()
+        try:
+            _run(site, host, listening, opened, make, path, begin)
+        finally:
+            left = finished.close()
+        return left
+
+
+def _run(
+    site: Site,
+    host: str,
+    listening: socket.socket,
+    opened: Callable[[Address], None],
+    make: Callable[[Access], Guard],
+    path: str,
+    begin: Sequence[tuple[str, str]],
+) -> None:
+    """Serve until a signal.
+
+    Args:
+        make: Makes what is served.
+        path: Of the page that is opened.
+        begin: What its address holds beside the token.
+    """
+    access, url = _access(site, host, listening.getsockname()[1])
+    token = [] if access.token is None else [("token", access.token)]
+    query = urlencode([*token, *begin])
+    address = Address(
+        f"{url}{path}?{query}" if query else f"{url}{path}", is_local=access.token is None
+    )
+    config = uvicorn.Config(
+        make(access),
+        lifespan="off",
+        ws="none",
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    with _signals_that_only_stop():
+        opened(address)
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def open_browser(address: Address) -> bool:

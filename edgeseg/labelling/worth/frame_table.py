@@ -26,18 +26,22 @@ from edgeseg.site import Frame, Site
 CHUNK = 32  # rows of a file
 MOST_CHUNK_BYTES = 64_000_000  # of a file that is read
 MOST_TABLES = 4  # kept; those of older models go
+MAKER = "made-by.txt"  # who made the rows, in a person's words
+MOST_MAKER = 300  # characters of it
 Row = NDArray[np.float32]
 
 
 class FrameTable:
     """The rows of one table of a site; `cache/worth/<name>/` may be deleted at any time."""
 
-    def __init__(self, site: Site, name: str) -> None:
+    def __init__(self, site: Site, name: str, maker: str = "") -> None:
         """Read the rows that are there.
 
         Args:
             name: Of the table: what makes the rows, with its version.
+            maker: The model that makes them, in a person's words.
         """
+        self._maker = maker
         self._site = site
         self._folder = site.root / "cache" / "worth" / name
         self._rows: dict[str, Row] = {}
@@ -67,6 +71,8 @@ class FrameTable:
             remove_leftovers(self._folder)
             _touch_table(self._folder)
             report.start(title, len(missing))
+        if self._maker and self._folder.is_dir():
+            write_atomic(self._folder / MAKER, self._maker.encode(), sync=False)
         fresh: dict[str, Row] = {}
         unreadable = 0
         try:
@@ -98,6 +104,29 @@ class FrameTable:
         np.savez(buffer, ids=np.array(list(rows)), rows=np.stack(list(rows.values())))
         # named by its first frame: a chunk that is made again replaces itself
         write_atomic(self._folder / f"{next(iter(rows))}.npz", buffer.getvalue(), sync=False)
+
+
+def newest_described_rows(site: Site, width: int) -> tuple[str, dict[str, Row]]:
+    """Return the maker and the rows by frame id of the table that a model filled last.
+
+    Args:
+        width: The numbers of each row that are wanted, the first ones.
+
+    Returns:
+        An empty text and no rows where no model has looked at a frame.
+    """
+    makers = sorted(
+        (site.root / "cache" / "worth").glob(f"*/{MAKER}"), key=lambda path: path.stat().st_mtime
+    )
+    for path in reversed(makers):
+        rows: dict[str, Row] = {}
+        for chunk in sorted(path.parent.glob("*.npz")):
+            rows |= {
+                name: row[:width] for name, row in _read_chunk(chunk).items() if len(row) >= width
+            }
+        if rows:
+            return path.read_text("utf-8", "replace")[:MOST_MAKER], rows
+    return "", {}
 
 
 def _read_chunk(path: Path) -> dict[str, Row]:

@@ -138,7 +138,7 @@ def _look_at(
     features, doubts = unit_spread(pixels), None
     with open_best_model(site, report) as model:
         if model is not None:
-            opinions = FrameTable(site, f"{model.digest[:24]}-1")
+            opinions = FrameTable(site, f"{model.digest[:24]}-1", model.name)
             opinions.fill(
                 everything,
                 lambda image: look_at_frame(model, image, classes),

@@ -2,6 +2,7 @@
 
 import { Editor } from "./editor.js";
 import { fillHelp, keyOfClass, listenToKeys } from "./keys.js";
+import { drawLight } from "./light.js";
 import { UNLABELLED } from "./mask.js";
 import { listenToPointers } from "./pointer.js";
 import { Queue, SOURCE_NAMES } from "./queue.js";
@@ -305,21 +306,9 @@ async function showUnsure() {
   const canvas = $("entropy");
   const frame = editor.frame;
   try {
-    const response = await fetch(frameAddress(frame, "entropy"));
-    if (!response.ok) throw new Error((await response.json()).error);
-    const bitmap = await createImageBitmap(await response.blob());
+    const draw = await drawLight(canvas, frameAddress(frame, "entropy"));
     if (editor.frame !== frame) return;
-    canvas.width = bitmap.width;
-    canvas.height = bitmap.height;
-    const context = canvas.getContext("2d");
-    context.drawImage(bitmap, 0, 0);
-    // Gray becomes a warm light: clear where the model is sure, glowing where it is not.
-    const image = context.getImageData(0, 0, canvas.width, canvas.height);
-    for (let i = 0; i < image.data.length; i += 4) {
-      const value = image.data[i];
-      image.data.set([255, 255 - value * 0.6, 120 - value * 0.4, Math.min(230, value * 1.3)], i);
-    }
-    context.putImageData(image, 0, 0);
+    draw();
     canvas.hidden = false;
     $("unsure").setAttribute("aria-pressed", true);
   } catch (error) {
