@@ -19,6 +19,7 @@ __all__ = [
     "Method",
     "MethodContext",
     "StepResult",
+    "framework",
     "needs_representation",
 ]
 

@@ -49,7 +49,7 @@ class Devices:
         fabric.launch()
         if not cuda:
             keep_freed_memory()
-        return cls(fabric, _computes_in_bf16(config, cuda=cuda))
+        return cls(fabric, computes_in_bf16(config, cuda=cuda))
 
     @property
     def device(self) -> torch.device:
@@ -121,7 +121,7 @@ def _require_device(config: LoopConfig) -> bool:
     return cuda
 
 
-def _computes_in_bf16(config: LoopConfig, *, cuda: bool) -> bool:
+def computes_in_bf16(config: LoopConfig, *, cuda: bool) -> bool:
     """Tell whether bfloat16 is asked for, or left open and fast on the device."""
     if config.precision == "auto":
         return torch.cuda.is_bf16_supported() if cuda else cpu_has_bf16()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import torch
 
 from edgeseg.config import LoopConfig
 from edgeseg.data.augment import weak_augment
 from edgeseg.data.batch_loader import BatchLoader, RawBatch
 from edgeseg.data.frame_reader import FrameReader
 from edgeseg.methods import Batch
-from edgeseg.training.devices import BatchShares, Devices
+from edgeseg.training.devices import BatchShares
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,19 @@ class TrainingFrames:
     labelled: FrameReader
     unlabelled: FrameReader | None
     focus: frozenset[str] = frozenset()
+
+
+class ProcessPlace(Protocol):
+    """This process among those that train together, as `edgeseg.training.devices.Devices` is."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def world_size(self) -> int: ...
 
 
 class StepBatch(NamedTuple):
@@ -53,7 +68,7 @@ class StepBatches:
         frames: TrainingFrames,
         config: LoopConfig,
         shares: BatchShares,
-        devices: Devices,
+        devices: ProcessPlace,
         parts: int,
     ) -> None:
         """Start the threads that read frames; `parts` is the number of forward passes a step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -52,25 +53,9 @@ def train(
     folder = out or site.run_folder("train", resume=resume)
     origins = remember_origins(site.root, folder, {"init": init}, resume=resume, report=report)
     init = origins["init"]
-    classes = len(site.config.classes)
-    check_method(settings.method, settings.plugins, classes)
+    check_method(settings.method, settings.plugins, len(site.config.classes))
     refuse_frozen_random_encoder(settings, init)
-    rep_dim = settings.rep_dim if needs_representation(settings) else 0
-
-    def make_student() -> Network:
-        return build_initial_network(settings, classes, init, rep_dim, root=site.root, run=folder)
-
-    def make_second_network() -> Network:
-        torch.manual_seed(settings.seed + SECOND_NETWORK_SEED)
-        network = make_student()
-        if init:
-            # Two networks that begin as one would stay one.
-            network.classifier.reset_parameters()
-        return network
-
-    def make_context(pixels: Tensor) -> MethodContext:
-        return MethodContext(make_student(), pixels, settings, make_second_network)
-
+    make_context = context_maker(site, settings, folder, init)
     report = report or NullReporter()
     if settings.method in STAGED:
         stages = SiteStages(
@@ -87,8 +72,43 @@ def train(
         config=settings,
         out=folder,
         make_method=make_method,
-        rep_dim=rep_dim,
+        rep_dim=representation_width(settings),
         focus=focus,
         title=f"train {settings.method}",
     )
     return fit(spec, resume=resume, report=report)
+
+
+def context_maker(
+    site: Site, config: TrainConfig, run: Path, init: Path | None
+) -> Callable[[Tensor], MethodContext]:
+    """Return what makes a method's parts out of the labelled pixels of each class, (C,).
+
+    Args:
+        site: The site whose classes are learned.
+        config: The method and its settings.
+        run: The run folder; a run that has begun keeps its network.
+        init: A run whose best weights are the start.
+    """
+    classes, rep_dim = len(site.config.classes), representation_width(config)
+
+    def make_student() -> Network:
+        return build_initial_network(config, classes, init, rep_dim, root=site.root, run=run)
+
+    def make_second_network() -> Network:
+        torch.manual_seed(config.seed + SECOND_NETWORK_SEED)
+        network = make_student()
+        if init:
+            # Two networks that begin as one would stay one.
+            network.classifier.reset_parameters()
+        return network
+
+    def make_context(pixels: Tensor) -> MethodContext:
+        return MethodContext(make_student(), pixels, config, make_second_network)
+
+    return make_context
+
+
+def representation_width(config: TrainConfig) -> int:
+    """Return the width of the student's representation head, 0 where the method needs none."""
+    return config.rep_dim if needs_representation(config) else 0

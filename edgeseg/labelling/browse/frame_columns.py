@@ -72,14 +72,14 @@ class FrameColumns:
                 [ORIGIN_CHOICES.index(each) for each in query.origins],
             ),
         }
-        passed = {
+        passed: dict[str, Flags] = {
             name: np.isin(column, places) if given else everything
             for name, (column, given, places) in wanted.items()
         }
         places = [MARK_CHOICES.index(each) for each in query.marks]
-        passed["mark"] = self.marks[:, places].any(1) if places else everything
+        passed["mark"] = np.asarray(self.marks[:, places].any(1), bool) if places else everything
         chosen = [place for place, name in enumerate(class_names) if name in query.classes]
-        passed["class"] = self.shown(query.seen)[:, chosen].all(1)
+        passed["class"] = np.asarray(self.shown(query.seen)[:, chosen].all(1), bool)
         passed["time"] = self._within(query.since, query.until)
         if query.text.strip():
             words = query.text.lower().split()

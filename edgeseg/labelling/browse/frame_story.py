@@ -47,7 +47,6 @@ def frame_story(entries: list[Entry]) -> list[Entry]:
     """Return what a page or a terminal shows of finished masks, newest first."""
     told = []
     for entry in reversed(entries):
-        steps = entry.get("steps")
         told.append(
             {
                 "person": str(entry.get("person", ""))[:60],
@@ -56,7 +55,7 @@ def frame_story(entries: list[Entry]) -> list[Entry]:
                 "model": str(entry.get("model", ""))[:200],
                 "changed": _number(entry.get("changed")),
                 "seconds": _number(entry.get("seconds")),
-                "steps": sum(map(int, steps.values())) if _counts(steps) else None,
+                "steps": _total(entry.get("steps")),
                 "split": str(entry.get("split", ""))[:20],
             }
         )
@@ -67,5 +66,7 @@ def _number(value: Any) -> float | None:  # Any: what JSON can hold
     return float(value) if isinstance(value, (int, float)) else None
 
 
-def _counts(steps: Any) -> bool:  # Any: what JSON can hold
-    return isinstance(steps, dict) and all(isinstance(each, int) for each in steps.values())
+def _total(steps: Any) -> int | None:  # Any: what JSON can hold
+    if not isinstance(steps, dict) or not all(isinstance(each, int) for each in steps.values()):
+        return None
+    return sum(steps.values())

@@ -19,8 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from edgeseg.errors import DataError
-from edgeseg.labelling.browse import FrameQuery, SiteFrames, Sort
-from edgeseg.labelling.browse.frame_query import LIST_CHOICES, SINGLE_NAMES
+from edgeseg.labelling.browse import LIST_CHOICES, SINGLE_NAMES, FrameQuery, SiteFrames, Sort
 from edgeseg.labelling.browse.training_reads import TrainingReads
 from edgeseg.labelling.drafts.frame_lookup import UnknownFrameError
 from edgeseg.labelling.page.answers import PictureAnswers, StaticFiles, describe_site, make_asgi

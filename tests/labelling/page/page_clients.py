@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from edgeseg.labelling.drafts.draft_store import DraftStore
@@ -19,11 +21,17 @@ PORT = 8487
 HOME = f"http://127.0.0.1:{PORT}"
 
 
-def page_client(site: Site, access: Access | None = None, home: str = HOME) -> TestClient:
+def page_client(
+    site: Site, access: Access | None = None, home: str = HOME, more: Sequence[Route] = ()
+) -> TestClient:
     predictions = Predictions(site)
     store = DraftStore(site, predictions, FinishedMasks(site))
     app = PageApp(
-        FrameViews(store, predictions), QueueRows(store, predictions), access or Access(PORT), "Ada"
+        FrameViews(store, predictions),
+        QueueRows(store, predictions),
+        access or Access(PORT),
+        "Ada",
+        more,
     )
     return TestClient(
         app.asgi, base_url=home, headers={"Origin": home}, raise_server_exceptions=False

@@ -161,7 +161,7 @@ def test_pictures(client: TestClient, site: Site) -> None:
     assert picture.content == site.path(frame.image).read_bytes()
     assert picture.headers["content-type"] == "image/png"
     small = client.get(f"/api/frames/{frame.id}/thumbnail")
-    assert PillowImage.open(io.BytesIO(small.content)).size == (160, 120)
+    assert PillowImage.open(io.BytesIO(small.content)).size == (256, 192)
     site.path(frame.image).unlink()
     gone = client.get(f"/api/frames/{frame.id}/image")
     assert gone.status_code == 400 and "add the footage again" in gone.json()["error"]

@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const PAGE = 120; // rows that are fetched at once
 const MOST_PAGES = 30; // kept
 const GAP = 6;
-const TEXT = 52; // pixels below a picture
+const TEXT = 66; // pixels below a picture
 const AHEAD = 1; // lines drawn beyond what is in sight
 const REST = 90; // ms that scrolling must rest before pictures are asked for
 
@@ -19,6 +19,7 @@ export class Grid {
     this.current = 0;
     this.asked = 0;
     this.hasLabels = false;
+    this.aspect = 16 / 9;
     this.pages = new Map();
     this.cells = new Map(); // by place
     this.question = "";
@@ -35,6 +36,8 @@ export class Grid {
     if (number !== this.asked) return null;
     this.question = question;
     this.pages = new Map([[0, content.frames]]);
+    const [first] = content.frames;
+    if (first) this.aspect = Math.min(2, Math.max(1, first.width / first.height));
     this.total = content.total;
     if (!keep) {
       this.current = 0;
@@ -110,7 +113,7 @@ export class Grid {
     const least = width < 560 ? 150 : 196;
     this.columns = Math.max(2, Math.floor(width / least));
     this.cellWidth = Math.floor(width / this.columns);
-    this.pictureHeight = Math.round(((this.cellWidth - 10) * 9) / 16);
+    this.pictureHeight = Math.round((this.cellWidth - 10 - GAP) / this.aspect);
     const height = this.pictureHeight + TEXT + GAP;
     const top = this.lineHeight ? grid.scrollTop / this.lineHeight : 0;
     const isNew = height !== this.lineHeight;

@@ -46,7 +46,7 @@ export class TrainingView {
       const content = await get(`/api/browse/batch?${asked}`);
       if (number !== this.number) return;
       this.step.value = content.step;
-      this.steps.textContent = `of ${training.steps.toLocaleString("en")}`;
+      this.steps.textContent = `0 to ${(training.steps - 1).toLocaleString("en")}`;
       this.#draw(content);
       this.changed({ verb, run, step: String(content.step) });
     } catch (error) {
@@ -91,7 +91,7 @@ export class TrainingView {
     this.opacity.addEventListener("input", () => this.#repaint());
     const opacity = labelled("Opacity of masks", this.opacity);
     opacity.className = "slider";
-    const step = labelled("Step, counted from 0 ", stepper);
+    const step = labelled("Step ", stepper);
     step.firstChild.append(this.steps);
     bar.append(labelled("Training", this.select), step, opacity);
     this.batch = document.createElement("div");
