@@ -47,9 +47,12 @@ def chromium() -> Iterator[Browser]:
 
 
 class LabelServer:
-    """`edgeseg label` of a site at a port of its own; may be killed and started again."""
+    """`edgeseg label`, or browse, of a site at a port of its own; may be killed and started again."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, verb: str = "label") -> None:
+        self.arguments = [verb, "--no-browser"]
+        if verb == "label":
+            self.arguments += ["--person", "Ada"]
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -60,8 +63,8 @@ class LabelServer:
     def start(self) -> None:
         code = (
             "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-            f"sys.argv = ['edgeseg', 'label', '--no-browser', '--port', '{self.port}', "
-            "'--person', 'Ada']; from edgeseg.cli.start import main; main()"
+            f"sys.argv = {['edgeseg', *self.arguments, '--port', str(self.port)]}; "
+            "from edgeseg.cli.start import main; main()"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -74,7 +77,7 @@ class LabelServer:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                urllib.request.urlopen(f"{self.url}api/site", timeout=5).close()
+                urllib.request.urlopen(f"{self.url}static/runs.js", timeout=5).close()
                 return
             except OSError:
                 time.sleep(0.05)

@@ -44,8 +44,9 @@ export class Filters {
       labelled: "labelled last first",
     };
     for (const sort of site.sorts) $("sort").add(new Option(names[sort] ?? sort, sort));
+    [$("since").placeholder, $("until").placeholder] = site.with_clock ? ["2026-03-04", "2026-03-05"] : ["1:30", "2:00"];
     $("time-hint").textContent = site.with_clock
-      ? "A date (UTC) of frames that know it, or a place in a source."
+      ? "A date in UTC, with or without a time, of frames that know it; or a place in a source, as 1:30."
       : "A place in a source, as 1:30.";
   }
 
