@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.errors import DataError
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.labelling.browse import FrameQuery, SiteFrames, open_site_frames, parse_moment
 from edgeseg.labelling.frame_marks import mark_frame
 from edgeseg.labelling.json_lines import append_line
 from edgeseg.progress import NullReporter
-from edgeseg.site import Site
+from edgeseg.site import Frame, Site
 from tests.labelling.browse.browse_sites import MODEL, NOON, make_browse_site
 from tests.labelling.label_sites import NAMES, SIZE, write_site_mask
 
@@ -143,14 +144,12 @@ def test_labels_are_read_once_and_again_when_they_change(
     site: Site, looks: SiteFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    from edgeseg.labelling.browse import label_classes
 
-    whole = label_classes.frame_class_pixels
-    monkeypatch.setattr(
-        label_classes,
-        "frame_class_pixels",
-        lambda site, frame: (read.append(frame.id), whole(site, frame))[1],
-    )
+    def counted(site: Site, frame: Frame) -> list[int]:
+        read.append(frame.id)
+        return frame_class_pixels(site, frame)
+
+    monkeypatch.setattr("edgeseg.labelling.browse.label_classes.frame_class_pixels", counted)
     again = open_site_frames(site)
     again.read_labels(NullReporter())
     assert read == [] and places(again, **{"class_": ["ground"]}) == [0]
