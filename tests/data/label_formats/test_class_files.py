@@ -114,5 +114,6 @@ def test_the_way_of_a_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     told = run("labels", "export", "--format", "coco", "--output", "../out")
     assert "exported 3 labelled frames" in told
     images = tmp_path / "out" / "images"
-    for words in (("../out/annotations.json", str(images)), (str(images), "../out")):
+    table = "../out/annotations/instances_default.json"
+    for words in ((table, str(images)), (str(images), "../out")):
         assert "3 already there" in run("add", "labels", *words)

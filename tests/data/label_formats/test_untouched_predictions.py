@@ -88,13 +88,13 @@ def test_label_tools_give_back_what_changed(
         )
         (out / f"{first}.json").write_text(json.dumps(table))
     elif form == "coco":
-        table = json.loads((out / "annotations.json").read_text())
+        table = json.loads((out / "annotations" / "instances_default.json").read_text())
         for name, corners in ((2, square), (3, half)):
             flat = [value for corner in corners for value in corner]
             number = next(e["id"] for e in table["images"] if Path(e["file_name"]).stem == first)
             entry = {"image_id": number, "category_id": name, "segmentation": [flat]}
             table["annotations"].append(entry)
-        (out / "annotations.json").write_text(json.dumps(table))
+        (out / "annotations" / "instances_default.json").write_text(json.dumps(table))
     elif form == "cvat":
         text = (out / "annotations.xml").read_text()
         at = text.index("</image>", text.index(first))
@@ -115,7 +115,7 @@ def test_label_tools_give_back_what_changed(
     images = None
     if form == "coco":  # as from a server: the table alone, and the images apart
         images = out / "images"
-        out = out / "annotations.json"
+        out = out / "annotations" / "instances_default.json"
     result = add_export(site, out, images, ExportOptions(split="train"))
     assert (result.added, result.untouched) == (1, 3)
 
@@ -182,7 +182,7 @@ def test_run_lengths_are_compared_pixel_by_pixel(site: Site, tmp_path: Path) -> 
     out = tmp_path / "out"
     export_log_labels(site, tmp_path / "log", out, "coco")
     assert add_export(site, out).untouched == 1
-    table = json.loads((out / "annotations.json").read_text())
+    table = json.loads((out / "annotations" / "instances_default.json").read_text())
     bits = np.zeros((48, 64), bool)
     bits[19, 30:33] = True
     runs = {"size": [48, 64], "counts": runs_of_bits(bits, by_column=True).tolist()}
@@ -191,7 +191,7 @@ def test_run_lengths_are_compared_pixel_by_pixel(site: Site, tmp_path: Path) -> 
     table["annotations"].append(
         {"image_id": image, "category_id": number, "segmentation": runs, "area": 3}
     )
-    (out / "annotations.json").write_text(json.dumps(table))
+    (out / "annotations" / "instances_default.json").write_text(json.dumps(table))
     result = add_export(site, out, None, ExportOptions(split="train"))
     assert (result.added, result.untouched) == (1, 0)
 

@@ -1,4 +1,4 @@
-"""COCO: `annotations.json` with the run lengths of each class, beside `images`."""
+"""COCO: a table with the run lengths of each class, where COCO itself has it, beside `images`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from edgeseg.data.label_formats.writers.label_writer import Target, WrittenFrame
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.json_text import to_json
 
+TABLE = "annotations/instances_default.json"  # datumaro finds no other name
+
 
 class CocoWriter:
-    """Writes `images/NAME.jpg` and `annotations.json`."""
+    """Writes `images/NAME.jpg` and `annotations/instances_default.json`."""
 
     def __init__(self, target: Target) -> None:
         """Begin with no frame."""
@@ -63,4 +65,4 @@ class CocoWriter:
             "images": self._images,
             "annotations": self._annotations,
         }
-        write_atomic(self._target.folder / "annotations.json", to_json(table).encode())
+        write_atomic(self._target.folder / TABLE, to_json(table).encode())
