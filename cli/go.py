@@ -57,6 +57,7 @@ def go(
     _make_site(folder, paths, classes)
     os.chdir(folder)
     _refuse_several_devices()
+    _require_trackers()
     _add_footage(paths)
     _add_labels(labelled)
     _require_labels()
@@ -94,6 +95,19 @@ def _refuse_several_devices() -> None:
                 f"`edgeseg go` trains on one device and {table} uses {each.devices * each.nodes}; "
                 "run `edgeseg train`, `distill` and `export` one by one"
             )
+
+
+def _require_trackers() -> None:
+    """Refuse a missing tracker now, and not when hours of training are over.
+
+    Raises:
+        ConfigError: One is not installed.
+    """
+    from edgeseg.site import Site
+    from edgeseg.tracking import require_trackers
+
+    config = Site.open().config
+    require_trackers((*config.train.trackers, *config.distill.trackers))
 
 
 def _make_site(folder: Path, footage: list[str], classes: str) -> None:

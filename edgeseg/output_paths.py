@@ -23,7 +23,17 @@ from edgeseg.imaging.file_names import is_image
 
 # What a site holds; of its runs those of `infer` are free to write to.
 SITE_FOLDERS = frozenset(
-    {"bundles", "cache", "frames", "labelling", "masks", "predictions", "rounds", "runs"}
+    {
+        "bundles",
+        "cache",
+        "frames",
+        "labelling",
+        "masks",
+        "predictions",
+        "rounds",
+        "runs",
+        "tracking",
+    }
 )
 SITE_FILES = frozenset({CONFIG_NAME, "frames.jsonl"})
 FREE_RUNS = "runs/infer"

@@ -51,6 +51,7 @@ def add_fp32_file(context: ExportContext, model: LoadedModel) -> float:
     gamma = fit_gamma(evaluation.entropies, context.config.alpha)
     context.interface = context.interface.with_thresholds(temperature, gamma)
     context.samples, context.evaluations[FP32] = samples, evaluation
+    context.add_reliability(FP32, samples, temperature)
     context.add_graph(FP32, wrap_network(context.network, context.interface))
 
     names = site.config.class_names

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from onnx import ModelProto, helper
 
 from edgeseg.bundle.flavours import FLAVOURS, FP32, Flavour
@@ -18,6 +19,7 @@ from edgeseg.export.evaluation.figures import EvaluationResult, LogitSamples
 from edgeseg.export.evaluation.latency import Latency
 from edgeseg.export.evaluation.site_frames import ValFrames
 from edgeseg.export.graph.pre_post_processing import Interface
+from edgeseg.metrics import Reliability
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 
@@ -40,6 +42,7 @@ class ExportContext:
         refused: A sentence for each file that failed its gates.
         evaluations: The evaluation on val, by flavour.
         samples: A sample of the float logits on val.
+        reliabilities: Confidence against truth on val, by flavour, each at its own temperature.
     """
 
     site: Site
@@ -54,6 +57,12 @@ class ExportContext:
     refused: list[str] = field(default_factory=list)
     evaluations: dict[Flavour, EvaluationResult] = field(default_factory=dict)
     samples: LogitSamples = field(init=False)
+    reliabilities: dict[Flavour, Reliability] = field(default_factory=dict)
+
+    def add_reliability(self, flavour: Flavour, samples: LogitSamples, temperature: float) -> None:
+        """Count how confident a file is, and how often it is right."""
+        logits = samples.logits / np.float32(temperature)
+        self.reliabilities[flavour] = Reliability.count(logits, samples.labels)
 
     def has(self, flavour: Flavour) -> bool:
         """Return whether the file of `flavour` was made, and not taken out."""

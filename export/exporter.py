@@ -301,7 +301,9 @@ def _write_record(context: ExportContext, bundle: Bundle) -> Path:
     """Write configuration, report and figures of the export to a new `runs/export/expN`."""
     folder = context.site.make_run_folder("export")
     write_atomic(folder / "config.toml", to_toml(context.site.config).encode())
-    page = render_report(context.figures, context.refused, context.val, context.evaluations)
+    page = render_report(
+        context.figures, context.refused, context.val, context.evaluations, context.reliabilities
+    )
     page.write(folder / "report.html")
     facts = {"bundle": bundle.path.name, "refused": context.refused, "figures": context.figures}
     write_json(folder / "metrics.json", facts)

@@ -80,6 +80,7 @@ def add_int8_files(context: ExportContext) -> None:
         model = best.build_graph(interface, flavour)
         data = context.add_graph(flavour, model, _metadata(best, model, len(frames)))
         context.figures[flavour] = best.figures | threshold_figures
+        context.add_reliability(flavour, best.samples, interface.temperature)
         if "checklist" in FLAVOURS[flavour].gates:
             points = run_static_checks(data, context.graph(FP32))
             context.figures[flavour]["checklist"] = checklist_summary(points)

@@ -48,6 +48,9 @@ MaxMemory = Annotated[
 ]
 Weights = Annotated[str | None, typer.Option(help="{train.weights}")]
 Seed = Annotated[int | None, typer.Option(help="{train.seed}")]
+Trackers = Annotated[
+    list[str] | None, typer.Option("--tracker", help="{train.trackers} Repeatable.")
+]
 Init = Annotated[
     Path | None,
     typer.Option(

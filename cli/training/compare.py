@@ -54,6 +54,7 @@ def compare(
     device: options.Device = None,
     workers: options.Workers = None,
     weights: options.Weights = None,
+    tracker: options.Trackers = None,
     jobs: Jobs = 1,
     threads: Threads = 0,
     ceiling: Ceiling = None,
@@ -72,6 +73,7 @@ def compare(
         device=device,
         workers=workers,
         weights=weights,
+        trackers=tracker or None,
     )
     _refuse_method_override(set_ or [])
     site, overrides = options.open_site("train", set_, flags)

@@ -67,6 +67,7 @@ def distill(
     workers: options.Workers = None,
     weights: options.Weights = None,
     seed: options.Seed = None,
+    tracker: options.Trackers = None,
     init: options.Init = None,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -85,6 +86,7 @@ def distill(
         workers=workers,
         weights=weights,
         seed=seed,
+        trackers=tracker or None,
     )
     given = {key: value for key, value in flags.items() if value is not None}
     site, overrides = options.open_site("distill", set_, _network_flags(student, encoder) | given)

@@ -32,6 +32,7 @@ def train(
     workers: options.Workers = None,
     weights: options.Weights = None,
     seed: options.Seed = None,
+    tracker: options.Trackers = None,
     init: options.Init = None,
     resume: options.Resume = False,
     as_json: options.Json = False,
@@ -51,6 +52,7 @@ def train(
         workers=workers,
         weights=weights,
         seed=seed,
+        trackers=tracker or None,
     )
     site, overrides = options.open_site("train", set_, flags)
     site, overrides = fit_machine(site, "train", overrides, preset, resume=resume)

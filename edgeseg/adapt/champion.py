@@ -25,6 +25,7 @@ from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import AdaptError
 from edgeseg.json_text import to_json
 from edgeseg.site import Frame, Site, Split
+from edgeseg.tracking import require_trackers
 
 INT8_FILE, FP16_FILE = FLAVOURS[INT8_CPU].file, FLAVOURS[FP16].file
 JUDGING_SPLITS: tuple[Split, ...] = ("val", "gate")
@@ -63,10 +64,12 @@ def find_starting_point(site: Site) -> StartingPoint:
     Raises:
         AdaptError: There is no champion, its runs are gone, or they do not fit the configuration.
         BundleError: The champion is damaged.
+        ConfigError: A tracker is not installed.
         DataError: A split is empty, or its labels teach or judge nothing.
     """
     bundle = open_champion(site)
     bundle.verify()
+    require_trackers((*site.config.train.trackers, *site.config.distill.trackers))
     require_usable_labels(site, *JUDGING_SPLITS)
     if bundle.manifest.classes != site.config.classes:
         raise AdaptError(
@@ -178,6 +181,8 @@ def round_fingerprint(site: Site, start: StartingPoint, selected: Sequence[str])
         mode="json", include={"classes", "train", "distill", "export", "adapt"}
     )
     config["adapt"].pop("review")  # a round ends as its labels let it, and those are in `masks`
+    for table in ("train", "distill"):  # whoever watches a training changes nothing in it
+        config[table].pop("trackers")
     masks = frames_digest(site, site.frames("labelled", "val", "gate"))
     parts = [sorted(selected), config, start.bundle.digest, masks]
     return hashlib.sha256(to_json(parts).encode()).hexdigest()

@@ -19,6 +19,7 @@ from edgeseg.errors import ConfigError, TrainError
 from edgeseg.models import build_network
 from edgeseg.processor import available_cores
 from edgeseg.site import Site
+from edgeseg.tracking import require_trackers
 from edgeseg.training.initial_weights import refuse_frozen_random_encoder
 
 
@@ -100,8 +101,8 @@ def plan_comparison(
         threads: CPU threads of each run, 0 to share the cores among `jobs`.
 
     Raises:
-        ConfigError: A method is unknown, a number cannot be, or the configuration is none for a
-            comparison.
+        ConfigError: A method is unknown, a number cannot be, a tracker is not installed, or the
+            configuration is none for a comparison.
         DataError: The site lacks labels or footage, or its labels teach or judge nothing.
         TrainError: The network cannot be built, or a method cannot work here.
     """
@@ -114,6 +115,7 @@ def plan_comparison(
         check_method(own.method, own.plugins, classes)
         refuse_idle_keys(own.method, own.plugins, [key for key, _ in variant.settings])
         refuse_frozen_random_encoder(own, None)
+    require_trackers(config.trackers)
     require_usable_labels(site, "val")
     if any(own.method != SUPERVISED_ONLY for own in settings):
         site.require("unlabelled")

@@ -66,10 +66,12 @@ def _read_table(path: Path) -> dict[str, Any]:  # Any: TOML values
 def saved_differences(config: Section, path: Path) -> list[str]:
     """Return the TOML lines in which a configuration and the one saved in a file differ.
 
-    Keys that an older version did not know yet stand for what it did.
+    Keys that an older version did not know yet stand for what it did, and those that only say how a
+    run is watched are left out.
     """
+    watching = {key: getattr(config, key) for key in config.WATCHING}
     try:
-        saved = to_toml(load_saved_config(type(config), path))
+        saved = to_toml(load_saved_config(type(config), path).model_copy(update=watching))
     except ConfigError:  # of a version that had other keys
         saved = path.read_text("utf-8")
     return sorted(set(to_toml(config).splitlines()) ^ set(saved.splitlines()))

@@ -19,10 +19,13 @@ class Section(BaseModel):
     Attributes:
         BEFORE: What was done before there was a key, where that is not its default: the value that
             it has in the saved configuration of a run of those days.
+        WATCHING: Keys that say how a run is watched and change nothing in it: one that goes on may
+            have other values than it was begun with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     BEFORE: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # Any: TOML values
+    WATCHING: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def complete_saved(cls, table: dict[str, Any]) -> None:  # Any: TOML values

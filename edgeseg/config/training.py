@@ -26,6 +26,7 @@ ALIASES = {  # other names under which papers and people know them
     "dcc": "cac",
 }
 PLUGIN_NAMES = tuple(PLUGINS)
+TRACKER_NAMES = ("mlflow", "wandb")  # beside TensorBoard, which every run has
 
 # Fields of LoopConfig to which [train] or [distill] give another default; the text stands once.
 Encoder = Annotated[
@@ -58,6 +59,8 @@ ScaleRange = Annotated[
 
 class LoopConfig(Section):
     """The part of a training that does not depend on what is trained."""
+
+    WATCHING: ClassVar[tuple[str, ...]] = ("trackers",)
 
     arch: str = Field(
         "deeplabv3plus",
@@ -168,6 +171,12 @@ class LoopConfig(Section):
     )
     workers: Annotated[int, Unit("threads")] = Field(
         2, ge=1, description="Threads that read frames; raise it when the GPU waits for frames."
+    )
+    trackers: tuple[Annotated[str, one_of(TRACKER_NAMES)], ...] = Field(
+        (),
+        description="Trackers that get the figures and pictures of a run beside TensorBoard: "
+        "mlflow, wandb. Both write into tracking/ of the site and send nothing, unless "
+        "MLFLOW_TRACKING_URI or WANDB_MODE say otherwise.",
     )
     compile: bool = Field(
         False,

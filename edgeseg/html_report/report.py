@@ -8,8 +8,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeseg.atomic_files import write_atomic
+from edgeseg.html_report.confusion_table import confusion_table
+from edgeseg.html_report.reliability_chart import ReliabilityCurve, reliability_chart
 from edgeseg.html_report.scatter_chart import Point, scatter_chart
 from edgeseg.html_report.style import COLORS, STYLE
 from edgeseg.html_report.svg_charts import (
@@ -109,6 +112,17 @@ class HtmlReport:
         """Named points over two axes, those on a frontier joined."""
         if points:
             self._parts.append(scatter_chart(points, x_label, y_label))
+
+    def confusion(self, counts: NDArray[np.int64], names: Sequence[str]) -> None:
+        """A confusion matrix (C, C), rows are the truth, in percent of its row."""
+        self._parts.append(confusion_table(counts, names))
+
+    def reliability(self, curves: Sequence[ReliabilityCurve]) -> None:
+        """A reliability diagram, with a legend."""
+        shown = [curve for curve in curves if curve.points]
+        if shown:
+            self.legend([(curve.name, COLORS[n % len(COLORS)]) for n, curve in enumerate(shown)])
+            self._parts.append(reliability_chart(shown))
 
     def bars(
         self,

@@ -9,6 +9,7 @@ runs/<verb>/expN  results of train, distill, infer, ...
 bundles/          published bundles; `current` points at the one in use
 rounds/           adaptation rounds
 predictions/      masks that left by `log export`, to tell what a person changed of them
+tracking/         what the trackers of trainings keep, where `trackers` names some
 labelling/        drafts of masks, and what a person said about frames
 cache/            decoded frames; may be deleted at any time
 """

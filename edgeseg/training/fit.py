@@ -26,9 +26,12 @@ from edgeseg.methods import Method
 from edgeseg.models.model_files import ModelCard, read_card, save_card
 from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
+from edgeseg.tracking import RunTrackers, TrackedRun, open_trackers, require_trackers
 from edgeseg.training.devices import Devices, share_batches
 from edgeseg.training.memory.accumulation import accumulation_parts
 from edgeseg.training.optimizer import make_optimizer
+from edgeseg.training.reporting.run_record import RunRecord
+from edgeseg.training.reporting.val_pictures import ValPictures
 from edgeseg.training.run_folder import RunFolder, RunResult
 from edgeseg.training.step_batches import StepBatches, TrainingFrames
 from edgeseg.training.trainer import StepRange, Trainer
@@ -72,9 +75,11 @@ def fit(spec: TrainingSpec, *, resume: bool = False, report: ProgressReporter) -
     """Run a training to its end; one that is resumed goes on from its newest checkpoint.
 
     Raises:
+        ConfigError: a tracker is not installed.
         TrainError: the run cannot start or cannot go on.
         DataError: frames are missing or damaged, or their labels teach or judge nothing.
     """
+    require_trackers(spec.config.trackers)
     devices = Devices.launch(spec.config)
     with lock_folder(devices.lock_path(spec.out), TrainError):
         folder = RunFolder(spec.out, spec.config, resume=resume, is_main=devices.is_main)
@@ -136,6 +141,11 @@ def _assemble(
     method.to(devices.device)
     parts = accumulation_parts(spec.out, method, config, shares, devices)
     frames = TrainingFrames(labelled, unlabelled, spec.focus)
+    trackers = RunTrackers()
+    if devices.is_main:
+        tracked = TrackedRun(site.root, site.config.name, spec.out, config.model_dump(mode="json"))
+        trackers = open_trackers(config.trackers, tracked, report)
+    evaluations = len(range(spec.step_range.first, spec.step_range.last, config.eval_every))
     return Trainer(
         method=method,
         optimizer=optimizer,
@@ -143,6 +153,15 @@ def _assemble(
         devices=devices,
         validation=validation,
         folder=folder,
+        record=RunRecord(
+            site=site,
+            title=spec.title,
+            folder=folder,
+            trackers=trackers,
+            pictures=ValPictures(site, validation, evaluations),
+            validation=validation,
+            device=devices.device,
+        ),
         steps=spec.step_range,
         config=config,
         report=report,

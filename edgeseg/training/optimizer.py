@@ -34,16 +34,21 @@ def parameter_groups(
     """Split the trained parameters into those of all encoders of the method, and the rest.
 
     Returns:
-        One group for each of the two that has parameters; `base_lr` is the peak of its schedule.
+        One group for each of the two that has parameters, by `name`; `base_lr` is the peak of its
+        schedule.
     """
     encoders = [module.encoder for module in method.modules() if isinstance(module, Network)]
     of_encoders = {id(parameter) for encoder in encoders for parameter in encoder.parameters()}
     trained = [parameter for parameter in method.parameters() if parameter.requires_grad]
-    split = (
-        ([parameter for parameter in trained if id(parameter) in of_encoders], encoder_lr),
-        ([parameter for parameter in trained if id(parameter) not in of_encoders], decoder_lr),
-    )
-    return [{"params": params, "lr": rate, "base_lr": rate} for params, rate in split if params]
+    split = {
+        "encoder": ([each for each in trained if id(each) in of_encoders], encoder_lr),
+        "decoder": ([each for each in trained if id(each) not in of_encoders], decoder_lr),
+    }
+    return [
+        {"params": params, "lr": rate, "base_lr": rate, "name": name}
+        for name, (params, rate) in split.items()
+        if params
+    ]
 
 
 def learning_rate_factor(progress: float) -> float:
@@ -64,6 +69,13 @@ def set_learning_rate(optimizer: Optimizer, progress: float) -> None:
     """Give every parameter group the rate that the schedule has at `progress` (0..1)."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * learning_rate_factor(progress)
+
+
+def learning_rates(optimizer: Optimizer) -> dict[str, float]:
+    """Return the rate of the last step by "learning_rate/<group>"."""
+    return {
+        f"learning_rate/{group['name']}": float(group["lr"]) for group in optimizer.param_groups
+    }
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter]) -> Tensor:

@@ -5,17 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from edgeseg.atomic_files import remove_leftovers, write_atomic, write_json
 from edgeseg.config import LoopConfig, saved_differences, to_toml
-from edgeseg.disk.faults import named
-from edgeseg.disk.library_paths import library_path
 from edgeseg.disk.stored_paths import find_stored_path, store_path
 from edgeseg.errors import TrainError
 from edgeseg.progress import ProgressReporter
@@ -106,8 +101,6 @@ class RunFolder:
         self.path = path
         self.checkpoints = CheckpointFolder(path / "checkpoint")
         self._config = config
-        self._tensorboard: SummaryWriter | None = None
-        self._open_paths = ExitStack()
         if not is_main:
             return
         remove_leftovers(path)
@@ -118,19 +111,6 @@ class RunFolder:
         if stored.exists():
             _require_same_run(path, config, stored, resume=resume)
         write_atomic(stored, text.encode())
-
-    def log_to_tensorboard(self, row: Row) -> None:
-        """Add a line of results to TensorBoard."""
-        step = int(row["step"])
-        if self._tensorboard is None:
-            folder = self.path / "tensorboard"
-            folder.mkdir(exist_ok=True)
-            name = self._open_paths.enter_context(library_path(folder))
-            self._tensorboard = SummaryWriter(name, purge_step=step)
-        with named(self.path / "tensorboard"):  # a thread writes, and its faults name no file
-            for name, value in row.items():
-                if name != "step":
-                    self._tensorboard.add_scalar(name, value, step)
 
     def write_rows(self, rows: list[Row]) -> None:
         """Replace results.csv; its columns are the step, then all names in alphabetical order."""
@@ -147,10 +127,6 @@ class RunFolder:
         self, metrics: dict[str, Any]
     ) -> RunResult:  # Any: numbers, lists and tables of them
         """Write metrics.json with the configuration, which marks the run as finished."""
-        if self._tensorboard is not None:
-            with named(self.path / "tensorboard"):
-                self._tensorboard.close()
-            self._open_paths.close()
         metrics = metrics | {"config": self._config.model_dump(mode="json")}
         write_json(self.path / "metrics.json", metrics)
         return RunResult(self.path, float(metrics["miou"]), metrics)

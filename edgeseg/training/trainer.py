@@ -22,17 +22,21 @@ from edgeseg.methods import Method
 from edgeseg.metrics import Counts, miou
 from edgeseg.models import Network
 from edgeseg.models.model_files import save_weights
-from edgeseg.progress import ProgressReporter, format_duration
+from edgeseg.progress import ProgressReporter
 from edgeseg.training.devices import Devices
-from edgeseg.training.optimizer import clip_gradients, require_finite, set_learning_rate
+from edgeseg.training.optimizer import (
+    clip_gradients,
+    learning_rates,
+    require_finite,
+    set_learning_rate,
+)
+from edgeseg.training.reporting.run_record import RunRecord
+from edgeseg.training.reporting.step_pace import StepPace
 from edgeseg.training.run_folder import RunFolder, RunResult
 from edgeseg.training.shipped_weights import choose_shipped, run_notes
 from edgeseg.training.step_batches import StepBatches
 from edgeseg.training.training_checkpoint import TrainingState
 from edgeseg.training.validation import Validation
-
-TIMED_STEPS = 10
-WORTH_TELLING = 120.0  # seconds that are left
 
 
 @dataclass(kw_only=True)
@@ -46,6 +50,7 @@ class Trainer:
         devices: This process among those that train together.
         validation: Measures the networks on val.
         folder: Where the results go.
+        record: Shows each evaluation and the result to people.
         steps: The steps to train.
         config: Says when to evaluate and to save, the seed, and whether to compile.
         report: Shows the progress.
@@ -58,6 +63,7 @@ class Trainer:
     devices: Devices
     validation: Validation
     folder: RunFolder
+    record: RunRecord
     steps: StepRange
     config: LoopConfig
     report: ProgressReporter
@@ -74,19 +80,20 @@ class Trainer:
 
     def run(self) -> RunResult:
         """Train from where the run stood to the last step; then write its results."""
-        self.prepare()
-        for step in range(self.state.step, self.steps.last):
-            self.train_step(step)
-            steps_done, is_last = step + 1, step + 1 == self.steps.last
-            if steps_done % self.config.eval_every == 0 or is_last:
-                self.evaluate()
-            if steps_done in self.steps.snapshots:
-                self.save_snapshot()
-            if steps_done % self.config.checkpoint_every == 0 and not is_last:
-                self.save()
-            self.report.advance(1, self._figures_now())
-            self._tell_duration()
-        return self.finish()
+        with self.record:
+            self.prepare()
+            for step in range(self.state.step, self.steps.last):
+                self.train_step(step)
+                steps_done, is_last = step + 1, step + 1 == self.steps.last
+                if steps_done % self.config.eval_every == 0 or is_last:
+                    self.evaluate()
+                if steps_done in self.steps.snapshots:
+                    self.save_snapshot()
+                if steps_done % self.config.checkpoint_every == 0 and not is_last:
+                    self.save()
+                self.report.advance(1, self._figures_now())
+                self._tell_duration()
+            return self.finish()
 
     def prepare(self) -> None:
         """Restore the newest checkpoint, and let Fabric wrap the method and the optimizer."""
@@ -127,7 +134,7 @@ class Trainer:
                     result = self._fabric_method(labelled, unlabelled, progress)
                 self.devices.fabric.backward(result.loss / len(batch.parts))
             self._loss = float(result.loss.detach())
-            self.state.add_logs(result.logs)
+            self.state.add_logs(result.logs | {"loss": result.loss.detach()})
         norm = clip_gradients(self._trained)
         require_finite(norm, result.loss.detach(), step, batch.frames)
         self._fabric_optimizer.step()
@@ -141,20 +148,22 @@ class Trainer:
         Needs all processes: they share the frames, and the main one writes.
         """
         began = time.monotonic()
-        row = self.state.take_mean_logs()
-        row["miou_ema"] = self._miou_while_training("ema", self.method.teacher)
+        row = self.state.take_mean_logs() | learning_rates(self._fabric_optimizer)
+        counts = self._count_while_training("ema", self.method.teacher)
+        row["miou_ema"] = miou(counts)
+        row |= self.validation.class_ious(counts)
         if self.config.eval_student:
-            row["miou_student"] = self._miou_while_training("student", self.method.student)
-        self.method.train()
+            student = self._count_while_training("student", self.method.student)
+            row["miou_student"] = miou(student)
         is_candidate = self.state.add_evaluation(row)
+        if self.devices.is_main:
+            if is_candidate:
+                save_weights(self.folder.path, "best", self.method.teacher)
+            is_last = self.state.step == self.steps.last
+            self.record.add_evaluation(self.state, self.method.teacher, counts, is_last=is_last)
+        self.method.train()
         self.state.evaluation_seconds += time.monotonic() - began
-        if not self.devices.is_main:
-            return
-        if is_candidate:
-            save_weights(self.folder.path, "best", self.method.teacher)
         self._read_clock()
-        self.folder.write_rows(self.state.rows)
-        self.folder.log_to_tensorboard(row)
 
     def save(self) -> None:
         """Write a checkpoint that a resumed run goes on from."""
@@ -170,7 +179,7 @@ class Trainer:
             save_weights(self.folder.path, name, self.method.teacher)
 
     def finish(self) -> RunResult:
-        """Write the last weights, metrics.json and a picture of val; needs all processes.
+        """Write the last weights, metrics.json and a page on val; needs all processes.
 
         Raises:
             TrainError: val gives no number, so nobody can say what the weights are worth.
@@ -195,18 +204,17 @@ class Trainer:
         for note in run_notes(self.state, self.validation, last, shipped):
             self.report.say(f"note: {note}")
         metrics = self.validation.summary(self.state, self._final_counts, shipped)
-        picture = self.folder.path / "val.png"
-        self.validation.picture(self.method.teacher, self.devices.device, picture)
+        metrics = self.record.write_page(self.state, self.method.teacher, shipped, metrics)
         return self.folder.finish(metrics)
 
-    def _miou_while_training(self, name: str, network: Network) -> float:
-        """mIoU of a network on some val frames, and after the last step the counts of all."""
+    def _count_while_training(self, name: str, network: Network) -> Counts:
+        """(C, C) of a network on some val frames; after the last step it keeps those of all."""
         validation, device = self.validation, self.devices.device
         if self.state.step < self.steps.last:
-            return miou(validation.count(network, validation.places, device).sum(0))
+            return np.asarray(validation.count(network, validation.places, device).sum(0))
         counts = validation.count(network, validation.final_places, device)
         self._final_counts[name] = counts
-        return miou(counts[np.isin(validation.final_places, validation.places)].sum(0))
+        return np.asarray(counts[np.isin(validation.final_places, validation.places)].sum(0))
 
     def _read_clock(self) -> None:
         self.state.seconds = time.monotonic() - self._start
@@ -217,35 +225,11 @@ class Trainer:
         return f"{loss}, mIoU {self.state.rows[-1]['miou_ema']:.1f}" if self.state.rows else loss
 
     def _tell_duration(self) -> None:
-        """Say after some steps how long the rest takes, where that is worth a sentence."""
-        each = self._pace.seconds_a_step(self.state.step, self.state.evaluation_seconds)
-        left = self.steps.last - self.state.step
-        if each is not None and each * left > WORTH_TELLING:
-            self.report.say(
-                f"{left} steps more at {each:.2f} s take about {format_duration(each * left)}, "
-                "evaluations apart; after Ctrl-C a run can go on from its last checkpoint"
-            )
-
-
-class StepPace:
-    """Times the steps after the first one, which is slower than all others."""
-
-    def __init__(self, step: int) -> None:
-        """Begin at `step`, the number of steps done before."""
-        self._first, self._last = step + 1, step + 1 + TIMED_STEPS
-        self._began = 0.0
-
-    def seconds_a_step(self, step: int, apart: float) -> float | None:
-        """Return the mean when enough steps were timed, once; None before and afterwards.
-
-        Args:
-            step: The number of steps done.
-            apart: Seconds since the start of the run that were spent on something else.
-        """
-        now = time.monotonic() - apart
-        if step == self._first:
-            self._began = now
-        return (now - self._began) / TIMED_STEPS if step == self._last else None
+        estimate = self._pace.estimate(
+            self.state.step, self.steps.last, self.state.evaluation_seconds
+        )
+        if estimate is not None:
+            self.report.say(estimate)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Validation during training: confusions on val, the summary of a run, and a picture.
+"""Validation during training: confusions on val, and the summary of a run.
 
 A finished model is evaluated by `edgeseg.training.model_evaluation`, a bundle by
 `edgeseg.runtime.bundle_evaluation`.
@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -21,16 +19,13 @@ from edgeseg.data.blocks import drawing_blocks
 from edgeseg.data.frame_reader import read_site_frame
 from edgeseg.distributed import all_reduce_sum, copy_from_main, rank, world_size
 from edgeseg.imaging.array_types import Image, Mask
-from edgeseg.imaging.drawing import class_legend, image_grid, paint_entropy, paint_mask, save_png
-from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.metrics import Counts, iou_of_shown, miou, miou_interval
 from edgeseg.models import Network
 from edgeseg.site import Frame, Site
-from edgeseg.training.model_evaluation import EVALUATION_BATCH, count_confusion, predict
+from edgeseg.training.model_evaluation import EVALUATION_BATCH, count_confusion
 from edgeseg.training.training_checkpoint import TrainingState
 
 MEMORY = 1_000_000_000  # bytes of decoded val frames kept between evaluations
-PICTURE_FRAMES = 4
 EVALUATION_SHARE = 0.1  # of the work of a training
 PASSES_OF_A_STEP = 3  # for each of its frames: forward, and twice as much backward
 LEAST_FRAMES = 32  # of val that are always looked at
@@ -73,7 +68,14 @@ class ShippedWeights:
 
 
 class Validation:
-    """The val frames, shared out among the processes and decoded once as far as memory goes."""
+    """The val frames, shared out among the processes and decoded once as far as memory goes.
+
+    Attributes:
+        frames: All of them.
+        size: The (height, width) at which networks see them.
+        places: Which of them are evaluated while a training goes on.
+        final_places: Which are evaluated at its end.
+    """
 
     def __init__(
         self,
@@ -93,7 +95,7 @@ class Validation:
             most: How many are evaluated while a training goes on, evenly spread over all.
             all_at_end: Whether the last evaluation takes all frames.
         """
-        self._site, self._frames, self._size = site, frames, size
+        self._site, self.frames, self.size = site, frames, size
         self.places = _spread(len(frames), most)
         self.final_places = list(range(len(frames))) if all_at_end else self.places
         self._blocks = drawing_blocks(frames, site.config.data.block_seconds)
@@ -116,19 +118,24 @@ class Validation:
             (frames, C, C) in the order of `places`, in all processes.
         """
         module.eval()
-        classes, size = len(self._site.config.classes), self._size
+        classes, size = len(self._site.config.classes), self.size
         fit, starts = self._site.config.data.fit, range(0, len(places), EVALUATION_BATCH)
         counts = np.zeros((len(places), classes, classes), np.int64)
         with _statistics_of_main(module):
             for start in starts[rank() :: world_size()]:
                 of_batch = slice(start, start + EVALUATION_BATCH)
-                pairs = [self._read(self._frames[place]) for place in places[of_batch]]
+                pairs = [self.read(place) for place in places[of_batch]]
                 counts[of_batch] = count_confusion(
                     module, pairs, size, classes, fit=fit, device=device
                 )
         if world_size() == 1:
             return counts
         return np.asarray(all_reduce_sum(torch.from_numpy(counts).to(device)).cpu().numpy())
+
+    def class_ious(self, counts: Counts) -> dict[str, float]:
+        """IoU in percent of each class that the frames show, by "iou/<class>"; counts (C, C)."""
+        values = zip(self._site.config.class_names, iou_of_shown(counts))
+        return {f"iou/{name}": float(value) for name, value in values if not np.isnan(value)}
 
     def summary(
         self, state: TrainingState, last: Mapping[str, Counts], shipped: ShippedWeights
@@ -149,7 +156,7 @@ class Validation:
             "interval": interval.as_json(),
             "best": {"step": shipped.step, "miou": shipped.miou},
             "last": {"step": state.step} | figures,
-            "val_frames": {"all": len(self._frames), "while_training": len(self.places)},
+            "val_frames": {"all": len(self.frames), "while_training": len(self.places)},
             "seconds": round(state.seconds, 1),
             "seconds_per_step": round(state.seconds / max(1, state.step), 4),
             "evaluation_seconds": round(state.evaluation_seconds, 1),
@@ -177,35 +184,9 @@ class Validation:
             "per_class": per_class,
         }
 
-    def picture(self, module: Network, device: torch.device, path: Path) -> None:
-        """Write rows of image, truth, prediction and entropy, for frames spread over val."""
-        module.eval()
-        spread = np.linspace(0, len(self._frames) - 1, PICTURE_FRAMES).round().astype(int)
-        rows = [
-            self._picture_row(module, device, self._frames[index]) for index in np.unique(spread)
-        ]
-        grid = image_grid(rows, ("image", "truth", "prediction", "entropy"))
-        config = self._site.config
-        legend = class_legend(config.class_names, config.palette, grid.shape[1])
-        save_png(path, np.concatenate([grid, legend]))
-
-    def _picture_row(self, module: Network, device: torch.device, frame: Frame) -> list[Image]:
-        image, truth = self._read(frame)
-        fit = fit_frame(self._site.config.data.fit, (truth.shape[0], truth.shape[1]), self._size)
-        small = fit.image(image)
-        mask, entropy = predict(module, [small], device)
-        # OpenCV takes (width, height).
-        entropy_map = np.asarray(cv2.resize(entropy[0].numpy(), self._size[::-1]), np.float32)
-        palette = self._site.config.palette
-        return [
-            small,
-            paint_mask(fit.mask(truth), palette),
-            paint_mask(mask[0].numpy(), palette),
-            paint_entropy(entropy_map),
-        ]
-
-    def _read(self, frame: Frame) -> tuple[Image, Mask]:
-        """Image and truth at their own size, from memory if they fit in there."""
+    def read(self, place: int) -> tuple[Image, Mask]:
+        """Image and truth of a val frame at their own size, from memory if they fit in there."""
+        frame = self.frames[place]
         if frame.id in self._cached:
             return self._cached[frame.id]
         image, mask = read_site_frame(self._site, frame)

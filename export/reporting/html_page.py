@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeseg.bundle.flavours import FLAVOURS, FP32, GATED, Flavour
+from edgeseg.bundle.flavours import FLAVOURS, FP32, GATED, INT8_CPU, Flavour
 from edgeseg.export.evaluation.figures import EvaluationResult
 from edgeseg.export.evaluation.library_verdicts import problem_sentences
 from edgeseg.export.evaluation.site_frames import ValFrames
@@ -20,10 +20,10 @@ from edgeseg.export.reporting.model_card import (
     parity_rows,
     recipe_rows,
 )
-from edgeseg.html_report import HtmlReport
+from edgeseg.html_report import HtmlReport, ReliabilityCurve
 from edgeseg.imaging.array_types import Image
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
-from edgeseg.metrics import format_class_iou, pixel_agreement
+from edgeseg.metrics import Reliability, format_class_iou, pixel_agreement
 from edgeseg.site import FrameNames
 
 SHOWN_FRAMES = 4  # of each file
@@ -55,6 +55,7 @@ def render_report(
     refused: list[str],
     val: ValFrames,
     evaluations: Mapping[Flavour, EvaluationResult],
+    reliabilities: Mapping[Flavour, Reliability],
 ) -> HtmlReport:
     """Return the report.
 
@@ -63,6 +64,7 @@ def render_report(
         refused: Sentences about files that failed their gates.
         val: The val frames.
         evaluations: The evaluation on val, by flavour; the others are compared with FP32's.
+        reliabilities: Confidence against truth on val, by flavour.
     """
     config = val.site.config
     page = HtmlReport(
@@ -94,11 +96,44 @@ def render_report(
             for name in config.class_names
         ],
     )
+    _add_confusion(page, figures, val, evaluations)
+    _add_reliability(page, reliabilities)
     for flavour in GATED:
         if flavour in evaluations:
             title = FLAVOURS[flavour].title
             _add_worst_frames(page, title, val, evaluations[FP32], evaluations[flavour])
     return page
+
+
+def _add_confusion(
+    page: HtmlReport,
+    figures: Figures,
+    val: ValFrames,
+    evaluations: Mapping[Flavour, EvaluationResult],
+) -> None:
+    """Show the confusion matrix of the file that a CPU runs."""
+    ships = INT8_CPU in evaluations and "refused" not in figures.get(INT8_CPU, {})
+    flavour: Flavour = INT8_CPU if ships else FP32
+    page.heading(f"What {FLAVOURS[flavour].title} takes for what")
+    page.paragraph("Percent of the val pixels of each true class, by what was predicted there.")
+    page.confusion(evaluations[flavour].counts.sum(0), val.site.config.class_names)
+
+
+def _add_reliability(page: HtmlReport, reliabilities: Mapping[Flavour, Reliability]) -> None:
+    page.heading("Confidence")
+    page.paragraph(
+        "How often val pixels are right, by how confident a file is of them once its logits are "
+        "divided by its temperature: below the diagonal it promises too much. The calibration "
+        "error is the mean distance. The bars are of the first file."
+    )
+    page.reliability(
+        [
+            ReliabilityCurve(
+                f"{FLAVOURS[flavour].title}, {100 * counted.error:.1f} %", counted.points()
+            )
+            for flavour, counted in reliabilities.items()
+        ]
+    )
 
 
 def _add_library_verdicts(page: HtmlReport, figures: Figures) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from edgeseg.training.trainer import StepPace
+from edgeseg.training.reporting.step_pace import StepPace
 
 
 def test_the_first_step_is_not_timed_and_the_rest_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("edgeseg.training.trainer.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("edgeseg.training.reporting.step_pace.time.monotonic", lambda: now[0])
     pace, told = StepPace(200), []
     for step in range(201, 230):
         now[0] += 60 if step == 201 else 2
