@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeseg.html_report import HtmlReport, Series
+from edgeseg.html_report import HtmlReport, ReliabilityCurve, Series
+from edgeseg.html_report.reliability_chart import reliability_chart
 from edgeseg.html_report.report import data_uri
 from edgeseg.html_report.scatter_chart import Point, scatter_chart
 from edgeseg.html_report.svg_charts import axis_ticks
@@ -77,6 +78,8 @@ def test_a_whole_page_is_balanced_and_needs_no_other_file(
         "mIoU",
     )
     page.bars(["before", "after"], ["fp32", "int8"], [[50.0, 49.5], [60.0, None]], "mIoU")
+    page.confusion(np.array([[9, 1], [0, 0]]), ["a<b", "absent"])
+    page.reliability([ReliabilityCurve("x<y", [(0.5, 0.4, 0.25), (0.9, 1.0, 0.75)])])
     page.write(tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     reader = Balance()
@@ -89,7 +92,7 @@ def test_a_whole_page_is_balanced_and_needs_no_other_file(
         and "<code>edgeseg adapt &lt;LOG&gt;</code>" in text
     )
     assert "http" not in text and "<script" not in text
-    assert text.count("<rect") == 3  # the missing bar leaves a gap
+    assert text.count("<rect") == 3 + 2  # the missing bar leaves a gap; the bars of confidence
     assert "empty" not in text and "nan" not in text
 
 
@@ -142,3 +145,27 @@ def test_points_of_a_frontier_are_joined_and_names_do_not_lie_on_each_other() ->
     page = HtmlReport("title")
     page.scatter([], "ms", "mIoU")
     assert "<svg" not in page.html()
+
+
+def test_a_cell_of_a_confusion_matrix_tells_its_share_of_the_row() -> None:
+    page = HtmlReport("t")
+    page.confusion(np.array([[900, 100, 0], [0, 0, 0], [1, 0, 9999]]), ["a", "b", "c"])
+    rows = re.findall(r"<tr>(.*?)</tr>", page.html())
+    cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in rows]
+    assert cells[1:] == [
+        ["90.0", "10.0", ""],
+        ["no labelled frame of them shows it"],
+        ["", "", "100.0"],
+    ]
+    strengths = [float(value) for value in re.findall(r"rgba\(76,141,214,([\d.]+)\)", rows[1])]
+    assert strengths[0] > strengths[1] > strengths[2] == 0
+
+
+def test_confidence_that_is_as_good_as_its_word_lies_on_the_diagonal() -> None:
+    points = [(0.25, 0.25, 0.5), (0.75, 0.75, 0.5)]
+    chart = reliability_chart([ReliabilityCurve("net", points)])
+    ends = re.findall(r'[xy][12]="([\d.]+)"', chart.partition("dash")[0])[-4:]
+    x1, y1, x2, y2 = map(float, ends)
+    for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart):
+        along = (float(x) - x1) / (x2 - x1)
+        assert float(y) == pytest.approx(y1 + along * (y2 - y1), abs=0.2)

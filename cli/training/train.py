@@ -111,5 +111,5 @@ def print_result(result: RunResult, *, as_json: bool, next_command: str) -> None
         f"{format_interval(result.metrics)}".rstrip()
     )
     say(f"{result.metrics['seconds_per_step']:.3f} s a step")
-    say(f"Results saved to {result.path} (look at {result.path / 'val.png'})")
+    say(f"Results saved to {result.path} (look at {result.path / 'report.html'})")
     say(f"Next: {next_command}")

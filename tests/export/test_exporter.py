@@ -251,6 +251,8 @@ def test_the_report_shows_every_step_and_the_worst_frames(
         "FP16",
         "agreement at borders",
         "How INT8 (CPU) was made",
+        "What INT8 (CPU) takes for what",
+        "share of right pixels over confidence",
         "mse",
     ):
         assert words in page
