@@ -27,6 +27,7 @@ __all__ = [
     "frame_fit",
     "image_codec",
     "mask_png",
+    "matrix_picture",
     "opencv",
     "palette",
     "perceptual_hash",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from types import TracebackType
 
@@ -103,13 +104,13 @@ def open_trackers(
         run: The run.
         report: Is told when a tracker fails, which stops nothing.
     """
-    from edgeseg.tracking.tensorboard_tracker import TensorBoardTracker  # noqa: PLC0415  # imports torch
+    from edgeseg.tracking import tensorboard_tracker  # noqa: PLC0415  # imports torch
 
     others = []
     for name in dict.fromkeys(names):
         title, _, tracker = TRACKERS[name]
-        others.append(BackgroundTracker(title, lambda tracker=tracker: tracker(run)))  # type: ignore[misc]
-    return RunTrackers([TensorBoardTracker(run.folder)], others, report)
+        others.append(BackgroundTracker(title, partial(tracker, run)))
+    return RunTrackers([tensorboard_tracker.TensorBoardTracker(run.folder)], others, report)
 
 
 def _is_installed(module: str) -> bool:

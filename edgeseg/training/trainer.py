@@ -31,9 +31,9 @@ from edgeseg.training.optimizer import (
     set_learning_rate,
 )
 from edgeseg.training.reporting.run_record import RunRecord
+from edgeseg.training.reporting.shipped_weights import choose_shipped, run_notes
 from edgeseg.training.reporting.step_pace import StepPace
 from edgeseg.training.run_folder import RunFolder, RunResult
-from edgeseg.training.shipped_weights import choose_shipped, run_notes
 from edgeseg.training.step_batches import StepBatches
 from edgeseg.training.training_checkpoint import TrainingState
 from edgeseg.training.validation import Validation

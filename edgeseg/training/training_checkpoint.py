@@ -69,7 +69,7 @@ class TrainingState:
 
     def add_evaluation(self, row: Row) -> bool:
         """Take in a line of results; return whether the weights are the candidate to ship from now
-        on should the training fall (`edgeseg.training.shipped_weights`).
+        on should the training fall (`edgeseg.training.reporting.shipped_weights`).
 
         They are if the mean over their own evaluation and the two before is the highest so far: of
         50, 53, 49, 52, 52 the means are 50, 51.5, 50.7, 51.3 and 51.

@@ -1,3 +1,3 @@
-"""What a training shows: pictures of val while it runs, and a page at its end."""
+"""What comes out of a training: pictures of val while it runs, the weights that ship, a page."""
 
-__all__ = ["run_record", "step_pace", "val_pictures"]
+__all__ = ["run_record", "shipped_weights", "step_pace", "val_pictures"]
