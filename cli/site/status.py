@@ -48,6 +48,13 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     say(f"next: {summary.next}")
 
 
+def _share_cell(share: float | None) -> str:
+    """Return a share in percent; "-" for a split without masks, "none" where none shows it."""
+    if share is None:
+        return "-"
+    return f"{share:.2f}" if share else "none"
+
+
 def _print_tables(summary: SiteSummary, out: PlainConsole) -> None:
     from rich.table import Table
 
@@ -70,7 +77,8 @@ def _print_tables(summary: SiteSummary, out: PlainConsole) -> None:
         classes.add_column(split, justify="right")
     for index, (name, shares) in enumerate(summary.classes.items()):
         cells = (
-            "-" if share is None else f"{share:.2f}" if share else "0" for share in shares.values()
+            "-" if share is None else f"{share:.2f}" if share else "none"
+            for share in shares.values()
         )
         classes.add_row(str(index), name, *cells)
     out.print(classes)

@@ -94,9 +94,14 @@ def unique_keys(figures: Mapping[str, float]) -> dict[str, float]:
     return keyed
 
 
+def server() -> str | None:
+    """Return the address of the server that the user named, if any."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
 def _store(root: Path) -> tuple[str, str | None]:
     """Return the address of the store, and where the pictures of a local one go."""
-    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+    if uri := server():
         return uri, None
     folder = root.resolve() / FOLDER
     folder.mkdir(exist_ok=True)

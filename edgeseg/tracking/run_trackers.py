@@ -11,14 +11,14 @@ from edgeseg.errors import ConfigError
 from edgeseg.imaging.array_types import Image
 from edgeseg.installation import install_command
 from edgeseg.progress import ProgressReporter
+from edgeseg.tracking import mlflow_tracker
 from edgeseg.tracking.background_tracker import BackgroundTracker
-from edgeseg.tracking.mlflow_tracker import MlflowTracker
 from edgeseg.tracking.tracker import TrackedRun, Tracker, finite
 from edgeseg.tracking.wandb_tracker import WandbTracker
 
 # By name in the configuration: the name in sentences, the modules that must be there, the tracker.
 TRACKERS: dict[str, tuple[str, tuple[str, ...], Callable[[TrackedRun], Tracker]]] = {
-    "mlflow": ("MLflow", ("mlflow", "sqlalchemy", "alembic"), MlflowTracker),
+    "mlflow": ("MLflow", ("mlflow", "sqlalchemy", "alembic"), mlflow_tracker.MlflowTracker),
     "wandb": ("Weights & Biases", ("wandb",), WandbTracker),
 }
 
@@ -85,6 +85,8 @@ def require_trackers(names: Sequence[str]) -> None:
     """
     for name in names:
         title, modules, _ = TRACKERS[name]
+        if name == mlflow_tracker.NAME and mlflow_tracker.server():
+            modules = modules[:1]  # the rest is for a store of one's own
         missing = [module for module in modules if not _is_installed(module)]
         if missing:
             raise ConfigError(

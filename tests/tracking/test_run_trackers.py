@@ -82,6 +82,7 @@ def test_a_missing_library_is_refused_with_the_command_that_brings_it(
 
     monkeypatch.setattr("edgeseg.tracking.run_trackers.find_spec", without)
     require_trackers([])
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(ConfigError, match=r"mlflow.*pip install.*mlflow.*take mlflow out"):
         require_trackers(["mlflow"])
     with pytest.raises(ConfigError, match="pip install"):
