@@ -13,7 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
-from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.array_types import IGNORE, Image
+from edgeseg.imaging.mask_png import read_mask
 from edgeseg.site import Site
 from edgeseg.training.run_folder import RunResult
 from edgeseg.training.train import train
@@ -27,10 +28,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     site = make_site(tmp_path_factory.mktemp("site"))
     for frame in site.frames("val"):
         assert frame.mask is not None
-        path = str(site.path(frame.mask))
-        mask = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        mask = read_mask(site.path(frame.mask)).copy()
         mask[mask == 2] = IGNORE
-        cv2.imwrite(path, mask)
+        cv2.imwrite(str(site.path(frame.mask)), mask)
     return site
 
 
@@ -54,6 +54,12 @@ def test_each_evaluation_has_rates_losses_and_the_classes_that_val_shows(run: Ru
     assert 0 <= run.metrics["calibration_error"] <= 100
 
 
+def decoded(data: bytes) -> Image:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.asarray(image, np.uint8)
+
+
 def test_tensorboard_has_them_with_the_same_frames_each_time(run: RunResult) -> None:
     events = EventAccumulator(str(run.path / "tensorboard"), {"scalars": 0, "images": 0})
     events.Reload()
@@ -64,10 +70,7 @@ def test_tensorboard_has_them_with_the_same_frames_each_time(run: RunResult) -> 
     for tag in tags["images"]:
         assert [event.step for event in events.Images(tag)] == [2, 4]
     first, last = events.Images("val/frame 1")
-    one, other = (
-        cv2.imdecode(np.frombuffer(event.encoded_image_string, np.uint8), 1)
-        for event in (first, last)
-    )
+    one, other = (decoded(event.encoded_image_string) for event in (first, last))
     assert one.shape == (64, 4 * 64, 3)
     assert (one[:, : 2 * 64] == other[:, : 2 * 64]).all()  # image and truth
     assert (one[:, 2 * 64 :] != other[:, 2 * 64 :]).any()  # prediction and entropy
