@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeseg.config import DistillConfig, LoopConfig, TrainConfig, load_saved_config
 from edgeseg.errors import DataError, DependencyError, EdgesegError
+from edgeseg.labelling.worth import round_lists
 from edgeseg.site import Site
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ class TrainingReads:
         """Return the runs, newest first, and what `edgeseg.toml` would train now."""
         found = []
         for verb, kind in VERBS.items():
-            for run in reversed(self._site.runs(verb)):
+            for name, run in reversed(self._runs(verb).items()):
                 try:
                     config = load_saved_config(kind, run / "config.toml")
                 except EdgesegError:
                     continue  # not begun, or of another version
-                found.append(_described(verb, run.name, config, _checkpoint_step(run)))
+                found.append(_described(verb, name, config, _checkpoint_step(run)))
             own = self._site.config.train if verb == "train" else self._site.config.distill
             found.append(_described(verb, "", own, None))
         return {"trainings": found, "has_torch": find_spec("torch") is not None}
@@ -52,7 +53,8 @@ class TrainingReads:
 
         Args:
             verb: "train" or "distill".
-            run: The name of a run, such as "exp3"; empty for what `edgeseg.toml` would train now.
+            run: A run, such as "runs/train/exp3" or "rounds/0002/train"; empty for what
+                `edgeseg.toml` would train now.
             step: Counted from 0; -1 for the one that the newest checkpoint goes on with.
 
         Raises:
@@ -60,7 +62,7 @@ class TrainingReads:
         """
         if verb not in VERBS:
             raise DataError(f"there is no training {verb[:20]!r}; choose train or distill")
-        folders = {path.name: path for path in self._site.runs(verb)}
+        folders = self._runs(verb)
         if run and run not in folders:
             raise DataError(f"the site has no {verb} run {run[:40]!r}; load the page again")
         if find_spec("torch") is None:
@@ -77,11 +79,27 @@ class TrainingReads:
                 self._inspector = None  # before the next one is built
                 from edgeseg.training.inspection import StepInspector  # noqa: PLC0415
 
-                self._inspector = StepInspector(self._site, verb, folder)
+                focus = _focus(folder) if folder is not None else frozenset()
+                self._inspector = StepInspector(self._site, verb, folder, focus)
                 self._key = key
             from edgeseg.labelling.browse.batch_content import batch_content  # noqa: PLC0415
 
             return batch_content(self._site, self._inspector, step)
+
+    def _runs(self, verb: str) -> dict[str, Path]:
+        """Return the runs of a command, then those of rounds of adaptation, oldest first."""
+        root = self._site.root
+        of_rounds = sorted((root / "rounds").glob(f"[0-9]*/{verb}/config.toml"))
+        runs = [*self._site.runs(verb), *(path.parent for path in of_rounds)]
+        return {path.relative_to(root).as_posix(): path for path in runs}
+
+
+def _focus(run: Path) -> frozenset[str]:
+    """Return the frames that a round of adaptation draws more often; none of other runs."""
+    if run.parent.parent.name != "rounds":
+        return frozenset()
+    selected = round_lists.read_round_list(run.parent, round_lists.SELECTED)
+    return frozenset(entry.frame for entry in selected)
 
 
 def _described(verb: str, run: str, config: LoopConfig, checkpoint: int | None) -> Content:

@@ -97,13 +97,16 @@ class _FirstProcess:
 class StepInspector:
     """A training that is opened to look at its steps; not safe for several threads."""
 
-    def __init__(self, site: Site, verb: str, run: Path | None) -> None:
+    def __init__(
+        self, site: Site, verb: str, run: Path | None, focus: frozenset[str] = frozenset()
+    ) -> None:
         """Open the frames and build the method.
 
         Args:
             site: The site whose frames are read.
             verb: "train" or "distill".
             run: A run folder; None for what `edgeseg.toml` would train now.
+            focus: Ids of unlabelled frames that make up half of every unlabelled batch.
 
         Raises:
             TrainError: It cannot be built, or the run is of another version.
@@ -126,7 +129,7 @@ class StepInspector:
         needs_unlabelled = self._method is None or self._method.needs_unlabelled
         world = self.config.devices * self.config.nodes
         self._batches = StepBatches(
-            TrainingFrames(labelled, self._footage(labelled) if needs_unlabelled else None),
+            TrainingFrames(labelled, self._footage(labelled) if needs_unlabelled else None, focus),
             self.config,
             share_batches(self.config, world, unlabelled=needs_unlabelled),
             _FirstProcess(self._device, world),

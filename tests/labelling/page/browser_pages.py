@@ -47,7 +47,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class LabelServer:
-    """`edgeseg label`, or browse, of a site at a port of its own; may be killed and started again."""
+    """`edgeseg label`, or browse, of a site at its own port; may be killed and started again."""
 
     def __init__(self, site: Site, verb: str = "label") -> None:
         self.arguments = [verb, "--no-browser"]

@@ -176,7 +176,7 @@ export class TrainingView {
 function titleOf({ verb, run, method, checkpoint }) {
   if (!run) return `edgeseg ${verb} as edgeseg.toml is now (${method}), from its beginning`;
   const at = checkpoint === null ? "" : `, checkpoint after ${checkpoint} steps`;
-  return `runs/${verb}/${run} (${method})${at}`;
+  return `${run} (${method})${at}`;
 }
 
 function labelled(name, field) {
