@@ -88,7 +88,8 @@ def _describe(table: Schema, kind: type, optional: Container[str] = ()) -> None:
     Titles and defaults are left out: they are made of names, and what is written needs none.
     """
     table.pop("title", None)
-    table["description"] = " ".join(inspect.getdoc(kind).split("\n\n", 1)[0].split())  # type: ignore[union-attr]  # each class has one
+    words, _, _ = inspect.cleandoc(kind.__doc__ or "").partition("\n\n")
+    table["description"] = " ".join(words.split())
     meanings = attribute_meanings(kind)
     for key, of_key in table["properties"].items():
         for made in ("title", "default"):

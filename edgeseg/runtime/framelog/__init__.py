@@ -4,4 +4,4 @@
 disk, `record_store` what happens when the disk is full, `reader` how a log is read.
 """
 
-__all__ = ["frame_log", "reader", "record_export", "record_format"]
+__all__ = ["frame_log", "reader", "record_export", "record_format", "record_header"]
