@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeseg.errors import AdaptError, BundleError, DataError
+from edgeseg.errors import AdaptError, BundleError, ConfigError, DataError
 from edgeseg.imaging.image_codec import encode_png
 from edgeseg.site import Site, Split
 from tests.helpers.rounds import (
@@ -96,6 +96,14 @@ def test_what_would_fail_hours_later_is_told_at_once(
 def test_another_network_in_the_configuration_is_told_at_once(site: Site) -> None:
     with pytest.raises(AdaptError, match=r"\[distill\] asks for deeplabv3plus/resnet18"):
         run_with(with_config(site, distill={"encoder": "resnet18"}))
+
+
+def test_a_missing_tracker_is_told_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeseg.tracking.run_trackers.find_spec", lambda name: None)
+    stand_ins = TrainingStandIns()
+    with pytest.raises(ConfigError, match="take wandb out of trackers"):
+        run_with(with_config(site, distill={"trackers": ["wandb"]}), stand_ins)
+    assert stand_ins.calls == []
 
 
 def test_other_classes_are_told_at_once(site: Site) -> None:

@@ -91,12 +91,15 @@ def test_records_of_a_rejected_round_come_back_with_the_next(site: Site) -> None
     assert len(dict(stand_ins.calls)["train"]["focus"]) == 8
 
 
-def test_the_same_round_is_not_run_twice(site: Site) -> None:
+def test_the_same_round_is_not_run_twice(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     run_with(site, TrainingStandIns(challenger=BAD))
     with pytest.raises(
         AdaptError, match=r"nothing has changed since round 0001, which was rejected"
     ):
         run_with(site)
+    monkeypatch.setattr("edgeseg.adapt.champion.require_trackers", lambda names: None)
+    with pytest.raises(AdaptError, match="nothing has changed"):  # whoever watches changes nothing
+        run_with(with_config(site, train={"trackers": ["mlflow"]}))
     changed = with_config(site, train={"decoder_lr": 1e-4})
     assert run_with(changed).number == 2
 
