@@ -7,10 +7,13 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from edgeseg.atomic_files import lock_folder
+from edgeseg.errors import EdgesegError
 from edgeseg.imaging.array_types import Image
 from edgeseg.tracking.tracker import FOLDER, TrackedRun
 from edgeseg.version import __version__
@@ -18,6 +21,7 @@ from edgeseg.version import __version__
 NAME = "mlflow"
 UNUSUAL = re.compile(r"[^\w\-. :]")  # what a name of MLflow may not hold, beside the slash
 TELLERS = ("alembic", "mlflow.store.db.utils")  # of each table that they make
+TURN_SECONDS = 300.0  # that a run waits until others have opened the store
 MOST_AT_ONCE = 100  # settings of one request; of figures it takes more
 OVER, BROKEN_OFF = "FINISHED", "KILLED"
 Item = TypeVar("Item")
@@ -34,18 +38,33 @@ class MlflowTracker:
         """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before it is imported
         from mlflow import MlflowClient  # noqa: PLC0415  # optional
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
         for teller in TELLERS:
             logging.getLogger(teller).setLevel(logging.WARNING)
-        uri, place = _store(run.root)
-        self._client = MlflowClient(tracking_uri=uri)
+        uri = server()
+        if uri:
+            self._client = MlflowClient(tracking_uri=uri)
+            self._run = self._open(run, None)
+            return
+        folder = run.root.resolve() / FOLDER
+        with _in_turn(folder):  # runs of a comparison must not make the tables at once
+            self._client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+            self._run = self._open(run, (folder / "artifacts").as_uri())
+
+    def _open(self, run: TrackedRun, place: str | None) -> str:
+        """Return the id of the run, which goes on or is begun.
+
+        Args:
+            run: The training.
+            place: Where the pictures of a local store go.
+        """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  # optional
+
         known = run.remembered(NAME)
         if known is not None:
             try:
                 self._client.update_run(known, status="RUNNING")
-                self._run = known
-                return
+                return known
             except MlflowException:
                 pass  # another store, or it was deleted there: begun anew
         experiment = _experiment(self._client, run.site, place)
@@ -54,9 +73,10 @@ class MlflowTracker:
             "edgeseg.site": run.site,
             "edgeseg.group": run.group,
         }
-        self._run = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
-        run.remember(NAME, self._run)
-        self._log_settings(run.settings())
+        begun = self._client.create_run(experiment, run_name=run.name, tags=tags).info.run_id
+        run.remember(NAME, begun)
+        self._log_settings(begun, run.settings())
+        return str(begun)
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Mapping[str, Image]) -> None:
         from mlflow.entities import Metric  # noqa: PLC0415  # optional
@@ -70,12 +90,12 @@ class MlflowTracker:
     def close(self, *, finished: bool) -> None:
         self._client.set_terminated(self._run, OVER if finished else BROKEN_OFF)
 
-    def _log_settings(self, settings: Mapping[str, Any]) -> None:
+    def _log_settings(self, run: str, settings: Mapping[str, Any]) -> None:
         from mlflow.entities import Param  # noqa: PLC0415  # optional
 
         for some in _chunks(settings.items(), MOST_AT_ONCE):
             params = [Param(key, str(value)) for key, value in some]
-            self._client.log_batch(self._run, params=params)
+            self._client.log_batch(run, params=params)
 
 
 def unique_keys(figures: Mapping[str, float]) -> dict[str, float]:
@@ -99,13 +119,24 @@ def server() -> str | None:
     return os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
-def _store(root: Path) -> tuple[str, str | None]:
-    """Return the address of the store, and where the pictures of a local one go."""
-    if uri := server():
-        return uri, None
-    folder = root.resolve() / FOLDER
-    folder.mkdir(exist_ok=True)
-    return f"sqlite:///{folder / 'mlflow.db'}", (folder / "artifacts").as_uri()
+@contextmanager
+def _in_turn(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process as soon as no other one holds it.
+
+    Raises:
+        EdgesegError: Another one did not let go.
+    """
+    until = time.monotonic() + TURN_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock_folder(folder))
+                break
+            except EdgesegError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+        yield
 
 
 def _experiment(client: Any, site: str, place: str | None) -> str:  # Any: an optional library's
