@@ -301,6 +301,12 @@ class DistillConfig(LoopConfig):
         "encoder, and the weights and rate that suit them; `edgeseg bench --students` times them. "
         "Empty takes arch and encoder as they are.",
     )
+    weights: str = Field(
+        "imagenet",
+        description="Weights that the encoder starts from: imagenet, none or a file as in [train], "
+        "or site: the site model's, where that has the same encoder or a wider one of the family "
+        "(of the same arch as well: the whole site model), else as imagenet.",
+    )
     steps: Steps = 3000
     encoder_lr: EncoderRate = 4e-4
     decoder_lr: DecoderRate = 2e-3
