@@ -1,4 +1,4 @@
-"""Small sites to label: frames of noise with a bright block, of one camera."""
+"""Small sites to label: frames of dark patches with a bright block, of one camera."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def make_label_site(
     rng = np.random.default_rng(0)
     with open_site_writer(site) as writer:
         for number in range(frames):
-            rgb = rng.integers(0, 90, (*size, 3), np.uint8)
+            patches = rng.integers(0, 90, (size[0] // 8, size[1] // 8, 3), np.uint8)
+            rgb = patches.repeat(8, 0).repeat(8, 1)
             rgb[size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 230
             writer.put_image(
                 rgb,

@@ -28,6 +28,7 @@ from edgeseg.site import Frame, Site
 
 BY_SITE = "the site"  # the person of steps that follow it
 MOST_OPEN = 12  # drafts kept in memory
+MOST_SHOWN = 24  # beginnings that tabs may still draw their first step on
 
 
 class DraftStore:
@@ -43,6 +44,7 @@ class DraftStore:
         self._finished = finished
         self._digests = SiteMaskDigests(site)
         self._open: OrderedDict[str, Draft] = OrderedDict()
+        self._shown: OrderedDict[tuple[str, str], Beginning] = OrderedDict()
         self._unfinished = UnfinishedDrafts(site)
         self.lock = threading.RLock()
 
@@ -74,10 +76,16 @@ class DraftStore:
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
             self._follow_site(frame, draft)
+            if draft.is_new:
+                self._remember(draft)
             return draft
 
     def write(self, frame_id: str, tab: str, event: Event) -> Draft:
         """Do an event of a tab that holds the frame, and keep it.
+
+        Args:
+            event: See `edgeseg.labelling.drafts.draft`. Its `beginning` is the digest of what the
+                tab began with: a first step is done on that, whatever a newer model predicts.
 
         Raises:
             DraftConflictError: Another tab holds the frame or has changed it.
@@ -91,11 +99,11 @@ class DraftStore:
             self.leases.take(frame_id, tab, event["person"])
             draft = self._open.setdefault(frame_id, draft)
             if known is not None and known.is_new and draft.is_new and draft is not known:
-                raise DraftConflictError(
-                    "stale",
-                    BY_SITE,
-                    "the site got another label of this frame since you loaded it; load it again",
-                )
+                raise _replaced()
+            shown = event.get("beginning", "")
+            event = {key: value for key, value in event.items() if key != "beginning"}
+            if draft.is_new and shown not in ("", digest_of(draft.edits.start)):
+                draft = self._begin_as_shown(draft, shown)
             if event["kind"] == "finish":
                 self._finish(draft, event)
                 event = {**event, "site": digest_of(draft.edits.mask)}
@@ -126,6 +134,29 @@ class DraftStore:
                 mask: Mask = draft.edits.mask.copy()
             return mask
         return None if frame.mask is None else read_site_mask(self.site, frame)
+
+    def _remember(self, draft: Draft) -> None:
+        """Keep what a frame begins with while tabs may show it."""
+        beginning = Beginning(draft.edits.start, draft.origin, draft.model, draft.site)
+        key = draft.frame_id, digest_of(beginning.mask)
+        self._shown[key] = beginning
+        self._shown.move_to_end(key)
+        while len(self._shown) > MOST_SHOWN:
+            self._shown.popitem(last=False)
+
+    def _begin_as_shown(self, draft: Draft, shown: str) -> Draft:
+        """Begin a draft with what its tab shows, a prediction of an earlier model.
+
+        Raises:
+            DraftConflictError: The site got a label instead, or nobody knows that beginning.
+        """
+        beginning = self._shown.get((draft.frame_id, shown))
+        if beginning is None or draft.origin == "label":
+            raise _replaced()
+        classes = len(self.site.config.classes)
+        begun = Draft(self._path(draft.frame_id), draft.frame_id, beginning, classes)
+        self._open[draft.frame_id] = begun
+        return begun
 
     def _path(self, frame_id: str) -> Path:
         return self.site.root / FOLDER / f"{frame_id}.journal"
@@ -190,3 +221,12 @@ class DraftStore:
             "split": event["split"],
         }
         self._finished.put(mask, record, draft.site)
+
+
+def _replaced() -> DraftConflictError:
+    return DraftConflictError(
+        "stale",
+        BY_SITE,
+        "the site got another label of this frame, or another model, since you loaded it; load it "
+        "again",
+    )

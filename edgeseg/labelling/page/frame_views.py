@@ -12,6 +12,7 @@ from edgeseg.labelling.drafts.draft_store import DraftStore
 from edgeseg.labelling.drafts.mask_edits import Step
 from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.drafts.site_masks import digest_of
 from edgeseg.labelling.frame_images import read_frame_image
 from edgeseg.labelling.frame_marks import FrameMark, mark_frame, read_marks
 from edgeseg.labelling.page.frame_pictures import FramePictures
@@ -67,6 +68,7 @@ class FrameViews:
             "is_labelled": frame.mask is not None,
             "runs": encode_text(edits.mask),
             "start": encode_text(edits.start),
+            "beginning": digest_of(edits.start),
             "undo": [_step(step) for step in edits.undo_steps],
             "redo": [_step(step) for step in edits.redo_steps],
             "holder": holder,

@@ -35,6 +35,7 @@ class EventMessage(_Message):
     person: Person
     name: Name
     revision: int = Field(ge=0)
+    beginning: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,64}$")] = ""
     kind: Literal["edit", "undo", "redo", "finish"]
     tool: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")] = ""
     box: list[Pixel] = Field(default=[0, 0, 0, 0], min_length=4, max_length=4)

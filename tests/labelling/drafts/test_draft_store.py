@@ -23,6 +23,7 @@ from edgeseg.labelling.drafts.journal import Journal
 from edgeseg.labelling.drafts.mask_edits import Box, EditedMask
 from edgeseg.labelling.drafts.mask_runs import encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
+from edgeseg.labelling.drafts.site_masks import digest_of
 from edgeseg.labelling.starting_masks import StartingMask
 from edgeseg.site import Frame, Site
 from tests.labelling.label_sites import (
@@ -255,6 +256,32 @@ def test_a_frame_begins_with_its_prediction(
     assert again.edits.mask[0, 0] == 2 and again.edits.mask[19, 63] == 1
 
 
+def test_a_first_step_is_done_on_the_prediction_that_the_tab_shows(
+    site: Site, frame_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer model may predict other things by the time of the first step."""
+    predicted = empty()
+
+    def of(self: Predictions, frame: Frame) -> StartingMask:
+        return StartingMask(predicted.copy(), np.zeros(predicted.shape, np.float32), "exp1")
+
+    monkeypatch.setattr(Predictions, "of", of)
+    monkeypatch.setattr("edgeseg.labelling.drafts.draft_store.MOST_OPEN", 1)
+    store = open_store(site)
+    predicted[:] = 1
+    beginning = digest_of(store.open(frame_id).edits.start)
+    predicted[:] = 2
+    store.open(site.frames()[1].id)  # the first frame's draft is let go
+    assert store.open(frame_id).edits.start[0, 0] == 2
+    first = {**edit(0, "a", (0, 0, 3, 3), 0), "beginning": beginning}
+    with pytest.raises(DraftConflictError, match="or another model"):
+        open_store(site).write(frame_id, "tab", first)  # a server that was started since
+    store.write(frame_id, "tab", first)
+    mask = open_store(site).open(frame_id).edits.mask
+    assert mask[0, 0] == 0 and mask[40, 40] == 1
+    assert "beginning" not in Path(site.root / f"labelling/drafts/{frame_id}.journal").read_text()
+
+
 def test_a_finished_draft_follows_the_sites_mask(site: Site, frame_id: str) -> None:
     finished = FinishedMasks(site)
     store = DraftStore(site, Predictions(site), finished)
@@ -299,7 +326,7 @@ def test_nothing_drawn_begins_with_a_label_that_came_meanwhile(site: Site, frame
     store = open_store(site)
     assert store.open(frame_id).origin == "empty"
     write_site_mask(site, frame_id, np.ones((48, 64), np.uint8))
-    with pytest.raises(DraftConflictError, match="another label of this frame since"):
+    with pytest.raises(DraftConflictError, match="another label of this frame"):
         store.write(frame_id, "tab", edit(0, "a", (0, 0, 4, 4), 2))
     assert store.open(frame_id).origin == "label" and not store.unfinished()
 

@@ -54,6 +54,7 @@ export class Outbox {
   constructor({ changed, refused }) {
     this.waiting = [];
     this.revisions = new Map();
+    this.beginnings = new Map(); // digests of what frames began with here
     this.changed = changed;
     this.refused = refused;
     this.isSending = false;
@@ -87,7 +88,8 @@ export class Outbox {
     while (this.waiting.length) {
       const item = this.waiting[0];
       const revision = this.revisions.get(item.frame) ?? 0;
-      const content = { ...item.step, name: item.name, revision, tab: TAB };
+      const beginning = this.beginnings.get(item.frame) ?? "";
+      const content = { ...item.step, name: item.name, revision, beginning, tab: TAB };
       const begin = performance.now();
       try {
         const answer = await post(frameAddress(item.frame, "events"), content);
