@@ -152,11 +152,7 @@ def test_a_cell_of_a_confusion_matrix_tells_its_share_of_the_row() -> None:
     page.confusion(np.array([[900, 100, 0], [0, 0, 0], [1, 0, 9999]]), ["a", "b", "c"])
     rows = re.findall(r"<tr>(.*?)</tr>", page.html())
     cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in rows]
-    assert cells[1:] == [
-        ["90.0", "10.0", ""],
-        ["no labelled frame of them shows it"],
-        ["", "", "100.0"],
-    ]
+    assert cells[1:] == [["90.0", "10.0", ""], ["no frame here shows it"], ["", "", "100.0"]]
     strengths = [float(value) for value in re.findall(r"rgba\(76,141,214,([\d.]+)\)", rows[1])]
     assert strengths[0] > strengths[1] > strengths[2] == 0
 

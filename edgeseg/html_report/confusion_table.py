@@ -27,7 +27,7 @@ def confusion_table(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     for row, name in enumerate(names):
         total = int(counts[row].sum())
         cells = (
-            f'<td class="soft" colspan="{len(names)}">no labelled frame of them shows it</td>'
+            f'<td class="soft absent" colspan="{len(names)}">no frame here shows it</td>'
             if not total
             else "".join(_cell(int(number), total) for number in counts[row])
         )

@@ -10,7 +10,7 @@ from edgeseg.html_report.svg_charts import escape_text, svg_label, svg_picture, 
 
 SIDE, LEFT, TOP, BOTTOM = 300, 66, 12, 40
 BARS = 70  # pixels of the bars below, which say how many pixels are so confident
-GAP = 34
+GAP = 28
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ th, td { padding: 7px 14px; border-bottom: 1px solid var(--line);
   text-align: right; white-space: nowrap }
 th { color: var(--soft); font-weight: 600 } th:first-child, td:first-child { text-align: left }
 .confusion th, .confusion td { padding: 4px 6px } .confusion th { text-align: left }
-.confusion td { min-width: 42px } .confusion .down { vertical-align: bottom }
+.confusion td { min-width: 42px } .confusion .absent { text-align: left }
+.confusion .down { vertical-align: bottom }
 .confusion .down span { writing-mode: vertical-rl; transform: rotate(180deg) }
 td.best { background: var(--best); font-weight: 600 }
 .tiles { display: flex; flex-wrap: wrap; gap: 12px; margin: 18px 0 }

@@ -21,7 +21,7 @@ from edgeseg.training.validation import Validation
 
 SHOWN_FRAMES = 4  # of val, evenly spread
 PANEL_WIDTH = 256  # pixels of each of the four pictures of a frame, in trackers
-MOST_EVALUATIONS = 25  # of a run whose pictures are kept: about 1 MB each
+MOST_EVALUATIONS = 25  # of a run whose pictures are kept, so that event files stay small
 TITLES = ("image", "truth", "prediction", "entropy")
 
 

@@ -78,7 +78,7 @@ def test_tensorboard_has_them_with_the_same_frames_each_time(run: RunResult) -> 
 
 def test_the_page_tells_what_is_taken_for_what_and_marks_absent_classes(run: RunResult) -> None:
     page = (run.path / "report.html").read_text()
-    assert "not in val" in page and "no labelled frame of them shows it" in page
+    assert "not in val" in page and "no frame here shows it" in page
     assert "share of right pixels over confidence" in page
     assert f"{run.metrics['miou']:.1f}" in page and "http" not in page.replace("http-equiv", "")
     assert (run.path / "val.png").is_file()
