@@ -244,6 +244,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sites", type=lambda text: text.split(","), default=list(SITES))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--strategies", type=lambda text: text.split(","), default=list(STRATEGIES))
     options = parser.parse_args()
     for name in options.sites:
         base = make_base(options.out / "bases" / name, name, options.data)
@@ -253,7 +254,7 @@ def main() -> None:
         print(f"\n{name}: mIoU of cells, mean of {options.seeds} seeds (deviation)\n")
         print("| chosen by | " + " | ".join(f"{count} labels" for count in counts) + " |")
         print("|---" * (ROUNDS + 1) + "|", flush=True)
-        for strategy in STRATEGIES:
+        for strategy in options.strategies:
             curves = np.array(
                 [run_curve(features, strategy, seed) for seed in range(options.seeds)]
             )
