@@ -60,7 +60,8 @@ class DataConfig(Section):
         0.2,
         gt=0,
         lt=1,
-        description="Share of the labelled frames that tunes thresholds and is reported as val.",
+        description="Share of the labelled frames that tunes thresholds and is reported as val; of "
+        "12 labels and more at least 3, which an export needs.",
     )
     gate_share: float = Field(
         0.15,

@@ -73,7 +73,9 @@ class LoopConfig(Section):
         "imagenet",
         description="Weights that the encoder starts from: imagenet (of an installed weight "
         "package, such as the extra weights has, else downloaded by timm), none, or the path of a "
-        ".safetensors file.",
+        ".safetensors file. For an edge model also site: those of the site model where it has the "
+        "same encoder or a wider one of the family, the whole of it where all is the same, else as "
+        "imagenet.",
     )
     imgsz: Size = Field(
         (384, 512),
@@ -291,6 +293,15 @@ class TrainConfig(LoopConfig):
         values = {key: attrgetter(key)(self) for key in sorted(idle)}
         return {key: value for key, value in values.items() if value != attrgetter(key)(usual)}
 
+    @model_validator(mode="after")
+    def _begins_by_itself(self) -> TrainConfig:
+        if self.weights == "site":
+            raise ValueError(
+                "weights = site is for [distill], whose edge model begins with the site model's; "
+                "take imagenet, none or a .safetensors file"
+            )
+        return self
+
 
 class DistillConfig(LoopConfig):
     """The training of the edge model, which learns from the site model."""
@@ -300,12 +311,6 @@ class DistillConfig(LoopConfig):
         description="Edge network by name: fast, balanced or accurate stand for an arch and an "
         "encoder, and the weights and rate that suit them; `edgeseg bench --students` times them. "
         "Empty takes arch and encoder as they are.",
-    )
-    weights: str = Field(
-        "imagenet",
-        description="Weights that the encoder starts from: imagenet, none or a file as in [train], "
-        "or site: the site model's, where that has the same encoder or a wider one of the family "
-        "(of the same arch as well: the whole site model), else as imagenet.",
     )
     steps: Steps = 3000
     encoder_lr: EncoderRate = 4e-4

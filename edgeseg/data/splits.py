@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgeseg.config import DataConfig
-from edgeseg.data.blocks import block_of, group_by_block, nearest_in_time, recording_of
+from edgeseg.data.blocks import Block, block_of, group_by_block, nearest_in_time, recording_of
 from edgeseg.site import HELD_OUT, Frame, Split
 
 MIN_FRAMES_FOR_GATE = 4  # labelled frames from which gate gets one; val gets one from 2
@@ -56,8 +56,8 @@ def assign_splits(
         settled: Frames that have masks and splits.
         pixels: (C,) pixel counts of each class by frame id, for new and settled frames.
         few_blocks: The site has no more blocks than there are shares, as one short clip: frames
-            that are labelled one by one would all follow the first. A block that has its fill of
-            labels is cut instead.
+            that are labelled one by one would all follow the first. A block of a recording that
+            trains and has its fill of labels is cut instead; one that was held back stays whole.
     """
     total = len(new) + len(settled)
     settled_blocks = group_by_block(settled, config.block_seconds)
@@ -65,10 +65,13 @@ def assign_splits(
     following: dict[str, Split] = {}
     groups: list[list[Frame]] = []
     parted = 0
+    trained = {recording_of(frame) for frame in settled if frame.split == "labelled"}
+    open_blocks: list[tuple[Block, list[Frame]]] = []
     for block, members in sorted(group_by_block(new, config.block_seconds).items()):
-        if block in settled_blocks and few_blocks and len(settled_blocks[block]) >= largest_group:
+        is_full = len(settled_blocks.get(block, ())) >= largest_group
+        if few_blocks and is_full and block[:2] in trained:
             groups.extend([frame] for frame in members)
-            parted += 1
+            open_blocks.append((block, members))
             continue
         if block in settled_blocks:
             for frame in members:
@@ -92,7 +95,11 @@ def assign_splits(
         allocator.fill(split)
     for split in HELD_OUT:
         allocator.cover_classes(split)
-    return SplitAssignment({**following, **allocator.splits()}, parted)
+    splits = {**following, **allocator.splits()}
+    for block, members in open_blocks:
+        nearest = {frame.id: nearest_in_time(frame, settled_blocks[block]) for frame in members}
+        parted += any(splits[frame.id] != nearest[frame.id].split for frame in members)
+    return SplitAssignment(splits, parted)
 
 
 def has_few_blocks(frames: Iterable[Frame], config: DataConfig) -> bool:

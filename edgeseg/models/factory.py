@@ -105,7 +105,8 @@ def build_network(
     if package:
         load_package_weights(network.encoder, package, encoder)
     elif weights not in ("imagenet", "none"):
-        load_encoder_weights(network.encoder, Path(weights), encoder)
+        narrowed = load_encoder_weights(network.encoder, Path(weights), encoder)
+        network.weights_origin += f", narrowed to {encoder}" if narrowed else ""
     return network
 
 

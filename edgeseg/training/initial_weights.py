@@ -97,11 +97,7 @@ def _build_as_before(
 
 def _source_of(config: LoopConfig, site_model: LoadedModel | None) -> LoadedModel | None:
     """Return the site model to begin with; None if its encoder is of another family."""
-    if site_model is None:
-        raise TrainError(
-            "weights = site takes over those of the site model, which `edgeseg distill` alone has; "
-            "set train.weights to imagenet, none or a .safetensors file"
-        )
+    assert site_model is not None, "TrainConfig refuses it"
     return site_model if can_take_over(config.encoder, site_model.card.encoder) else None
 
 

@@ -1,8 +1,8 @@
 """Where an edge model begins: with what of the site model it can take over.
 
 The site model's encoder has seen the site for thousands of steps, and an encoder of the same name
-or a narrower one of the family goes on from it. Networks of the same names begin as the whole site
-model.
+or a narrower one of the family goes on from it. Networks of the same names and dilation begin as
+the whole site model.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def take_over(network: Network, arch: str, encoder: str, site_model: LoadedModel
     """
     source, card = site_model.module, site_model.card
     if encoder == card.encoder:
-        parts = ("encoder", "decoder", "classifier") if arch == card.arch else ("encoder",)
+        # A decoder has learned at its dilation, which goes with the size of the input.
+        is_same = arch == card.arch and network.atrous_rates == source.atrous_rates
+        parts = ("encoder", "decoder", "classifier") if is_same else ("encoder",)
         for part in parts:
             _copy(getattr(source, part), getattr(network, part), encoder)
     else:
@@ -48,7 +50,8 @@ def take_over(network: Network, arch: str, encoder: str, site_model: LoadedModel
         load_encoder_state(network.encoder, state, encoder, f"the site model's {card.encoder}")
     network.normalization = card.normalization
     began = f", which began with {card.weights_origin}" if card.weights_origin else ""
-    network.weights_origin = f"the site model's {card.encoder}{began}"
+    narrowed = "" if encoder == card.encoder else f", narrowed to {encoder}"
+    network.weights_origin = f"the site model's {card.encoder}{narrowed}{began}"
 
 
 def _copy(source: nn.Module, target: nn.Module, encoder: str) -> None:

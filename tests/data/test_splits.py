@@ -163,3 +163,23 @@ def test_a_site_of_many_stretches_keeps_neighbors_together() -> None:
     settled = [replace(frame, split="labelled") for frame in hours]
     result = assign_splits([late], settled, with_classes([late, *hours], 0), CONFIG)
     assert result.splits == {late.id: "labelled"}
+
+
+def test_a_section_that_was_held_back_stays_whole_on_a_short_site() -> None:
+    """A frame between two of val trains no model, whatever training still lacks."""
+    settled = [index_frame(time, split="labelled", source="a.mp4") for time in range(0, 19, 2)]
+    settled += [index_frame(time, split="val", source="b.mp4") for time in range(0, 19, 4)]
+    settled += [index_frame(time, split="gate", source="c.mp4") for time in range(0, 19, 4)]
+    new = [index_frame(5, source="b.mp4"), index_frame(7, source="c.mp4")]
+    result = assign_splits(new, settled, with_classes([*new, *settled], 0), CONFIG, few_blocks=True)
+    assert [result.splits[frame.id] for frame in new] == ["val", "gate"]
+
+
+def test_a_clip_is_parted_only_where_neighbors_part() -> None:
+    settled = [index_frame(time, split="labelled") for time in (0, 2, 4)]
+    settled += [index_frame(14, split="val"), index_frame(18, split="gate")]
+    follower = index_frame(1)
+    result = assign_splits(
+        [follower], settled, with_classes([follower, *settled], 0), CONFIG, few_blocks=True
+    )
+    assert result.splits == {follower.id: "labelled"} and result.parted == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgeseg.config import DistillConfig, TrainConfig
-from edgeseg.errors import TrainError
+from edgeseg.config import DistillConfig, TrainConfig, validate_config
+from edgeseg.errors import ConfigError
 from edgeseg.models import Network, build_network
 from edgeseg.models.model_files import LoadedModel, ModelCard
 from edgeseg.models.pretrained.normalization import Normalization
@@ -98,8 +98,21 @@ def test_which_encoders_can_begin_with_which(encoder: str, source: str, is_so: b
     assert can_take_over(encoder, source) is is_so
 
 
-def test_a_site_model_has_none_to_take_over_from(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match="edgeseg distill` alone has"):
-        build_initial_network(
-            TrainConfig(weights="site", imgsz=SIZE), 3, None, root=tmp_path, run=tmp_path / "run"
-        )
+def test_a_site_model_has_none_to_take_over_from() -> None:
+    with pytest.raises(ConfigError, match=r"weights = site is for \[distill\]"):
+        validate_config(TrainConfig, {"weights": "site"}, "test")
+
+
+def test_another_dilation_keeps_its_own_decoder(tmp_path: Path) -> None:
+    """At half the size the branches are half as wide, and their weights mean other things."""
+    source = site_model("deeplabv3plus", "mobilenetv2_035")
+    network = begin(tmp_path, "deeplabv3plus", "mobilenetv2_035", source)
+    assert same_decoder(network, source.module)
+    source.module.atrous_rates = (6, 12, 18)
+    other = begin(tmp_path, "deeplabv3plus", "mobilenetv2_035", source)
+    assert network.atrous_rates != (6, 12, 18) and not same_decoder(other, source.module)
+
+
+def same_decoder(network: Network, other: Network) -> bool:
+    pairs = zip(network.decoder.state_dict().values(), other.decoder.state_dict().values())
+    return all(torch.equal(*pair) for pair in pairs)

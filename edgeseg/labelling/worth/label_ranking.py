@@ -48,6 +48,8 @@ class WorthWeights:
         trust: Labelled frames at which doubts count half of their weight.
         evenness: How much frames that look like few others gain in the coverage: 0 counts all
             frames alike, at 1 all scenes count alike however many frames show them.
+        timeless: The share of their likeness that counts for frames far apart in time, or of two
+            recordings; with 1 time does not matter.
     """
 
     coverage: float = 1.0
@@ -110,13 +112,15 @@ def rank_frames(
 ) -> list[RankedFrame]:
     """Return the `number` frames to label first, the best first; all if there are fewer."""
     worth, total = worth or WorthWeights(), len(pool.features)
-    likeness, to_labelled = likenesses(pool.features, pool.labelled)
+    alike, alike_labelled = likenesses(pool.features, pool.labelled)
+    likeness, to_labelled = alike, alike_labelled  # what a label teaches of another frame
     if pool.moments:
         among, to_others = time_likenesses(pool.moments, pool.labelled_moments)
-        likeness *= worth.timeless + (1 - worth.timeless) * among
-        to_labelled *= worth.timeless + (1 - worth.timeless) * to_others
+        likeness = alike * (worth.timeless + (1 - worth.timeless) * among)
+        to_labelled = alike_labelled * (worth.timeless + (1 - worth.timeless) * to_others)
     covered = to_labelled.max(1, initial=0.0)
-    like_labelled = covered.copy()
+    like_labelled = alike_labelled.max(1, initial=0.0)
+    shown_before = like_labelled.copy()
     trust, unsure = 0.0, np.zeros(total, np.float32)
     if pool.doubts is not None:
         trust = len(pool.labelled) / (len(pool.labelled) + worth.trust)
@@ -142,7 +146,7 @@ def rank_frames(
             parts["rare"] = worth.rare * _scaled(more, "rare", scale) * is_new
         value = np.where(available, sum(parts.values()), -np.inf)
         place = int(np.argmax(value))
-        stands_for = (likeness[:, place] > 0.5) & (likeness[:, place] > covered)
+        stands_for = (alike[:, place] > 0.5) & (alike[:, place] > shown_before)
         ranked.append(
             RankedFrame(
                 place,
@@ -155,6 +159,7 @@ def rank_frames(
         )
         available[place] = False
         covered = np.maximum(covered, likeness[:, place])
+        shown_before = np.maximum(shown_before, alike[:, place])
         balance.take(place)
         if areas is not None:
             shown += areas[place]

@@ -18,6 +18,7 @@ from torch import Tensor
 from edgeseg.models.vit import StateDict
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
+_BLOCK = re.compile(r"blocks\.(\d+)\.(\d+)\.")
 STEM = -1  # the stage whose outputs the first block reads
 
 
@@ -31,6 +32,11 @@ def is_wider(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> b
     """
     if "conv_stem.weight" not in shapes or not all(name in state for name in shapes):
         return False
+    # Deeper ones have more blocks, and gates (`se`) are no part of what is cut here.
+    if any(_BLOCK.match(name) and name not in shapes for name in state):
+        return False
+    if any(".se." in name for name in shapes):
+        return False
     pairs = [(tuple(state[name].shape), tuple(shape)) for name, shape in shapes.items()]
     alike = all(len(own) == len(other) for own, other in pairs)
     sides = [side for own, other in pairs for side in zip(own, other)]
@@ -41,17 +47,14 @@ def narrow_state(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) 
     """Return the tensors of a narrow encoder, cut out of those of a wider one.
 
     Args:
-        state, shapes: As `is_wider` takes them.
-
-    Raises:
-        KeyError: A layer has another name, as in blocks with gates.
+        state, shapes: For which `is_wider` holds.
     """
     return _Narrowing(state, shapes).state()
 
 
 def _stages(names: Mapping[str, object]) -> dict[int, int]:
     """Return the number of blocks by stage."""
-    places = [re.match(r"blocks\.(\d+)\.(\d+)\.", name) for name in names]
+    places = [_BLOCK.match(name) for name in names]
     stages: dict[int, int] = {}
     for place in filter(None, places):
         stage, block = int(place[1]), int(place[2])

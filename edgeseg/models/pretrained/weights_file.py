@@ -18,13 +18,16 @@ from edgeseg.models.pretrained.narrowed_weights import is_wider, narrow_state
 from edgeseg.models.vit import StateDict, ViTEncoder
 
 
-def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
+def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> bool:
     """Load a safetensors file with timm's names, or with Meta's for DINOv2, into an encoder.
 
     Args:
         encoder: The encoder; `encoder.model` is timm's.
         path: The file.
         name: Name of the encoder, for messages.
+
+    Returns:
+        Whether they were those of a wider sibling.
 
     Raises:
         TrainError: it is missing, no safetensors file, or does not fit.
@@ -41,10 +44,10 @@ def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
             f"{path} is no safetensors file ({first_line(error)}); "
             "convert the weights with timm first"
         ) from None
-    load_encoder_state(encoder, state, name, path)
+    return load_encoder_state(encoder, state, name, path)
 
 
-def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: object) -> None:
+def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: object) -> bool:
     """Load tensors with timm's names, or with Meta's for DINOv2, into an encoder.
 
     Those of a wider sibling are narrowed, see `narrowed_weights`.
@@ -54,6 +57,9 @@ def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: 
         state: The tensors. What the encoder does not have, such as a classifier, is left out.
         name: Name of the encoder, for messages.
         origin: Where the tensors are from, for messages.
+
+    Returns:
+        Whether they were narrowed.
 
     Raises:
         TrainError: they do not fit, or some are missing.
@@ -65,7 +71,7 @@ def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: 
             state = encoder.to_timm_names(state)
         state = _as_in_model(state, model)
         shapes = {own: tensor.shape for own, tensor in model.state_dict().items()}
-        if is_wider(state, shapes):
+        if narrowed := is_wider(state, shapes):
             state = narrow_state(state, shapes)
         missing = model.load_state_dict(state, strict=False).missing_keys
     except (RuntimeError, ValueError, KeyError, AttributeError) as error:
@@ -77,6 +83,7 @@ def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: 
             f"{origin} lacks {len(missing)} tensors of {name}, such as {missing[0]}; "
             "name the encoder it was made for"
         )
+    return narrowed
 
 
 def _as_in_model(state: StateDict, model: nn.Module) -> StateDict:

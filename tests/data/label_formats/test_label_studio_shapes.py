@@ -61,4 +61,4 @@ def test_what_has_no_area_is_told(site: Site, tmp_path: Path) -> None:
         {"keypointlabels": ["wheel"], "x": 10, "y": 10, "width": 0.5},
         {"choices": ["sharp"]},
     )
-    assert "1 key points and other regions were left out" in " ".join(notes)
+    assert "1 regions of other kinds were left out: key points" in " ".join(notes)

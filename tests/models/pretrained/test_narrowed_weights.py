@@ -66,6 +66,9 @@ def test_channels_that_carry_nothing_go_and_nothing_changes() -> None:
         (WIDE, WIDE, False),
         ("tf_efficientnet_lite0", WIDE, False),
         ("resnet18", WIDE, False),
+        ("mobilenetv2_110d", WIDE, False),  # deeper
+        ("tf_efficientnet_lite2", "tf_efficientnet_lite0", False),
+        ("efficientnet_b2", "efficientnet_b0", False),  # with gates
     ],
 )
 def test_a_wider_sibling_has_the_same_blocks(wide: str, narrow: str, is_so: bool) -> None:

@@ -73,7 +73,10 @@ def read(files: ExportFiles) -> LabelExport:
             "else the newest"
         )
     if left_out:
-        export.notes.append(f"{left_out} key points and other regions were left out")
+        export.notes.append(
+            f"{left_out} regions of other kinds were left out: key points, or areas whose label is "
+            "a separate Labels tag; label areas with BrushLabels or PolygonLabels"
+        )
     return export
 
 
