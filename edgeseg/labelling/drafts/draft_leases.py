@@ -15,7 +15,8 @@ class DraftConflictError(DataError):
     """Somebody else draws on the frame, or has drawn on it since it was loaded.
 
     Attributes:
-        kind: "held" by another tab, or "stale": the draft is no longer what was loaded.
+        kind: "held" by another tab; "stale": the draft is no longer what was loaded; "beginning":
+            it begins with something else now, and the tab has to send what it shows.
         person: Who the other is.
     """
 

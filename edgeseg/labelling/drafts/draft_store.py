@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from edgeseg.labelling.drafts.finished_masks import DoorState, FinishedMasks
 from edgeseg.labelling.drafts.frame_lookup import FrameLookup
 from edgeseg.labelling.drafts.journal import Event
 from edgeseg.labelling.drafts.label_history import LabelRecord
-from edgeseg.labelling.drafts.mask_runs import encode_text
+from edgeseg.labelling.drafts.mask_runs import decode_text, encode_text
 from edgeseg.labelling.drafts.predictions import Predictions
 from edgeseg.labelling.drafts.site_masks import NONE, SiteMaskDigests, digest_of, read_site_mask
 from edgeseg.labelling.drafts.unfinished_drafts import FOLDER, UnfinishedDrafts
@@ -28,7 +29,6 @@ from edgeseg.site import Frame, Site
 
 BY_SITE = "the site"  # the person of steps that follow it
 MOST_OPEN = 12  # drafts kept in memory
-MOST_SHOWN = 24  # beginnings that tabs may still draw their first step on
 
 
 class DraftStore:
@@ -44,7 +44,6 @@ class DraftStore:
         self._finished = finished
         self._digests = SiteMaskDigests(site)
         self._open: OrderedDict[str, Draft] = OrderedDict()
-        self._shown: OrderedDict[tuple[str, str], Beginning] = OrderedDict()
         self._unfinished = UnfinishedDrafts(site)
         self.lock = threading.RLock()
 
@@ -76,8 +75,6 @@ class DraftStore:
             while len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)
             self._follow_site(frame, draft)
-            if draft.is_new:
-                self._remember(draft)
             return draft
 
     def write(self, frame_id: str, tab: str, event: Event) -> Draft:
@@ -85,7 +82,8 @@ class DraftStore:
 
         Args:
             event: See `edgeseg.labelling.drafts.draft`. Its `beginning` is the digest of what the
-                tab began with: a first step is done on that, whatever a newer model predicts.
+                tab began with, and `start` that mask (`runs`, `origin`, `model`): a first step is
+                done on it, whatever a newer model predicts.
 
         Raises:
             DraftConflictError: Another tab holds the frame or has changed it.
@@ -100,10 +98,10 @@ class DraftStore:
             draft = self._open.setdefault(frame_id, draft)
             if known is not None and known.is_new and draft.is_new and draft is not known:
                 raise _replaced()
-            shown = event.get("beginning", "")
-            event = {key: value for key, value in event.items() if key != "beginning"}
+            event = dict(event)
+            shown, start = event.pop("beginning", ""), event.pop("start", None)
             if draft.is_new and shown not in ("", digest_of(draft.edits.start)):
-                draft = self._begin_as_shown(draft, shown)
+                draft = self._begin_as_shown(draft, shown, start)
             if event["kind"] == "finish":
                 self._finish(draft, event)
                 event = {**event, "site": digest_of(draft.edits.mask)}
@@ -135,25 +133,24 @@ class DraftStore:
             return mask
         return None if frame.mask is None else read_site_mask(self.site, frame)
 
-    def _remember(self, draft: Draft) -> None:
-        """Keep what a frame begins with while tabs may show it."""
-        beginning = Beginning(draft.edits.start, draft.origin, draft.model, draft.site)
-        key = draft.frame_id, digest_of(beginning.mask)
-        self._shown[key] = beginning
-        self._shown.move_to_end(key)
-        while len(self._shown) > MOST_SHOWN:
-            self._shown.popitem(last=False)
-
-    def _begin_as_shown(self, draft: Draft, shown: str) -> Draft:
-        """Begin a draft with what its tab shows, a prediction of an earlier model.
+    def _begin_as_shown(self, draft: Draft, shown: str, start: Mapping[str, str] | None) -> Draft:
+        """Begin a draft with what its tab shows, such as a prediction of an earlier model.
 
         Raises:
-            DraftConflictError: The site got a label instead, or nobody knows that beginning.
+            DraftConflictError: The site got a label instead, or the tab has to say what it shows.
+            DataError: What it says is no such mask.
         """
-        beginning = self._shown.get((draft.frame_id, shown))
-        if beginning is None or draft.origin == "label":
+        if draft.origin == "label":
             raise _replaced()
+        if start is None:
+            raise DraftConflictError(
+                "beginning", BY_SITE, "another model predicts this frame now; send what you show"
+            )
         classes = len(self.site.config.classes)
+        mask = decode_text(start["runs"], *draft.edits.start.shape)
+        if digest_of(mask) != shown or ((mask >= classes) & (mask != IGNORE)).any():
+            raise DataError("what this frame began with is damaged; load the page again")
+        beginning = Beginning(mask, start["origin"], start["model"], NONE)
         begun = Draft(self._path(draft.frame_id), draft.frame_id, beginning, classes)
         self._open[draft.frame_id] = begun
         return begun
@@ -227,6 +224,5 @@ def _replaced() -> DraftConflictError:
     return DraftConflictError(
         "stale",
         BY_SITE,
-        "the site got another label of this frame, or another model, since you loaded it; load it "
-        "again",
+        "the site got another label of this frame since you loaded it; load it again",
     )

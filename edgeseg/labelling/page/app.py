@@ -139,7 +139,7 @@ class PageApp:
     async def write(self, request: Request) -> Response:
         self._check_site(request)
         frame = self._store.frames.find(request.path_params["id"])
-        room = BYTES_PER_PIXEL * frame.height * frame.width + 4096
+        room = 2 * BYTES_PER_PIXEL * frame.height * frame.width + 4096  # a step and the start
         message = await read_message(request, EventMessage, room)
         event = message.model_dump(exclude={"tab"})
         draft = await run_in_threadpool(self._store.write, frame.id, message.tab, event)

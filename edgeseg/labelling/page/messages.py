@@ -28,6 +28,14 @@ class OpenMessage(_Message):
     force: bool = False
 
 
+class StartMessage(_Message):
+    """What a tab shows that a frame began with."""
+
+    runs: str
+    origin: Literal["prediction", "empty"]
+    model: str = Field("", max_length=300)
+
+
 class EventMessage(_Message):
     """An event of a draft, see `edgeseg.labelling.drafts.draft`."""
 
@@ -36,6 +44,7 @@ class EventMessage(_Message):
     name: Name
     revision: int = Field(ge=0)
     beginning: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{0,64}$")] = ""
+    start: StartMessage | None = None
     kind: Literal["edit", "undo", "redo", "finish"]
     tool: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")] = ""
     box: list[Pixel] = Field(default=[0, 0, 0, 0], min_length=4, max_length=4)

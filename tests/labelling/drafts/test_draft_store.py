@@ -14,7 +14,7 @@ import pytest
 from edgeseg.atomic_files import lock_folder
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.errors import DataError
-from edgeseg.imaging.array_types import IGNORE
+from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.labelling.drafts.draft_leases import LEASE_SECONDS, DraftConflictError, DraftLeases
 from edgeseg.labelling.drafts.draft_store import DraftStore
@@ -274,12 +274,20 @@ def test_a_first_step_is_done_on_the_prediction_that_the_tab_shows(
     store.open(site.frames()[1].id)  # the first frame's draft is let go
     assert store.open(frame_id).edits.start[0, 0] == 2
     first = {**edit(0, "a", (0, 0, 3, 3), 0), "beginning": beginning}
-    with pytest.raises(DraftConflictError, match="or another model"):
-        open_store(site).write(frame_id, "tab", first)  # a server that was started since
-    store.write(frame_id, "tab", first)
+    with pytest.raises(DraftConflictError, match="send what you show"):
+        store.write(frame_id, "tab", first)
+    shown = np.ones((48, 64), np.uint8)
+    with pytest.raises(DataError, match="is damaged"):
+        store.write(frame_id, "tab", {**first, "start": started(shown * 0)})
+    store = open_store(site)  # started again since
+    store.write(frame_id, "tab", {**first, "start": started(shown)})
     mask = open_store(site).open(frame_id).edits.mask
     assert mask[0, 0] == 0 and mask[40, 40] == 1
     assert "beginning" not in Path(site.root / f"labelling/drafts/{frame_id}.journal").read_text()
+
+
+def started(mask: Mask) -> dict[str, str]:
+    return {"runs": encode_text(mask), "origin": "prediction", "model": "exp1"}
 
 
 def test_a_finished_draft_follows_the_sites_mask(site: Site, frame_id: str) -> None:

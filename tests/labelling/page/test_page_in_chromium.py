@@ -15,6 +15,8 @@ import pytest
 
 from edgeseg.imaging.array_types import IGNORE, Mask
 from edgeseg.imaging.mask_png import read_mask
+from edgeseg.labelling.drafts.mask_runs import encode_text
+from edgeseg.labelling.drafts.site_masks import digest_of
 from edgeseg.labelling.frame_marks import read_marks
 from edgeseg.site import Site
 from tests.labelling.label_sites import make_label_site, open_store
@@ -178,6 +180,27 @@ def test_a_long_stroke_is_kept_while_it_goes_on(browser: Browser, site: Site) ->
         page.press("z")  # all parts at once
         page.saved()
         assert (page.mask() == IGNORE).all() and (kept_mask(site, page.frame()) == IGNORE).all()
+    assert not page.problems
+    page.page.close()
+
+
+def test_a_first_stroke_lands_on_what_the_page_shows(browser: Browser, site: Site) -> None:
+    """As if another model had come since the frame was opened."""
+    page = new_page(browser)
+    shown = np.ones(SIZE, np.uint8)
+    view = {"start": encode_text(shown), "beginning": digest_of(shown)}
+    view |= {"origin": "prediction", "model": "exp1"}
+    with label_server(site) as server:
+        page.open(server.url)
+        page.page.evaluate(
+            "(view) => edgesegLabel.outbox.views.set(edgesegLabel.editor.frame, view)", view
+        )
+        page.press("3")
+        page.stroke((20, 20), (60, 40))
+        page.saved()
+        drawn = page.mask() == 2
+        kept = kept_mask(site, page.frame())
+        assert drawn.any() and np.array_equal(kept, np.where(drawn, 2, shown))
     assert not page.problems
     page.page.close()
 

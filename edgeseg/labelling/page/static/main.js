@@ -117,7 +117,7 @@ async function openFrame(frame, { force = false } = {}) {
     if (view.origin === "prediction") state.hasModel = true;
     else if (view.origin === "empty" && view.revision === 0) state.hasModel = false;
     outbox.revisions.set(frame, view.revision);
-    outbox.beginnings.set(frame, view.beginning);
+    outbox.views.set(frame, view);
     editor.load(view, bitmap);
     showFrame(view);
     if (!$("entropy").hidden) {

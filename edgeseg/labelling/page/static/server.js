@@ -54,7 +54,7 @@ export class Outbox {
   constructor({ changed, refused }) {
     this.waiting = [];
     this.revisions = new Map();
-    this.beginnings = new Map(); // digests of what frames began with here
+    this.views = new Map(); // what frames began with here
     this.changed = changed;
     this.refused = refused;
     this.isSending = false;
@@ -88,8 +88,9 @@ export class Outbox {
     while (this.waiting.length) {
       const item = this.waiting[0];
       const revision = this.revisions.get(item.frame) ?? 0;
-      const beginning = this.beginnings.get(item.frame) ?? "";
+      const { beginning = "" } = this.views.get(item.frame) ?? {};
       const content = { ...item.step, name: item.name, revision, beginning, tab: TAB };
+      if (item.start) content.start = item.start;
       const begin = performance.now();
       try {
         const answer = await post(frameAddress(item.frame, "events"), content);
@@ -99,7 +100,10 @@ export class Outbox {
         this.savedMs = performance.now() - begin;
         item.resolve(true);
       } catch (error) {
-        if (error instanceof Refusal && error.isFinal) {
+        if (error.kind === "beginning" && !item.start) {
+          const { start, origin, model } = this.views.get(item.frame);
+          item.start = { runs: start, origin, model };
+        } else if (error instanceof Refusal && error.isFinal) {
           this.drop(item.frame);
           this.refused(item.frame, error);
         } else {
