@@ -12,6 +12,7 @@ a model in the first round, with the model of the round before in the others.
     random   drawn anew for each seed
     even     evenly spaced over time, at another offset for each seed
     kcenter  greedy k-center on pixel features (Sener and Savarese, 2018), for comparison
+    all      every frame from the first round on, for as many steps: what labels could reach at most
 
 Beside it stands the work that a prediction saves: the share of the labelled pixels of the five
 chosen frames that the model of the round before gets wrong, which is what a person must touch. With
@@ -61,7 +62,7 @@ from edgeseg.site import Site
 from edgeseg.training.train import train
 
 ROUNDS, PER_ROUND = 5, 5
-STRATEGIES = ("worth", "random", "even", "kcenter")
+STRATEGIES = ("worth", "random", "even", "kcenter", "all")
 SITES = {"demo": "", "camvid": "camvid-drive", "dhcn": "dhcn-begin"}  # and the plan of sites.py
 SIZES = {"camvid": (128, 160), "dhcn": (128, 128), "demo": (96, 128)}  # of the network's input
 DEMO_FRAMES, DEMO_VAL = 160, 32
@@ -128,6 +129,8 @@ def put_labels(base: Site, site: Site, labelled: Sequence[str]) -> None:
 def choose(job: Job, site: Site, labelled: Sequence[str], even: Sequence[str]) -> list[str]:
     """Return the frames that are labelled next."""
     waiting = sorted(frame.id for frame in site.frames("unlabelled"))
+    if job.strategy == "all":
+        return waiting
     if job.strategy == "worth":
         return [entry.frame for entry in build_queue(site, "footage", PER_ROUND)]
     if job.strategy == "even":
@@ -216,7 +219,7 @@ def run_job(job: Job, options: argparse.Namespace) -> None:
         note = site.root / f"chosen-{number}.json"
         if not note.exists():
             chosen = choose(job, site, labelled, even)
-            touched = touched_pixels(base, site, chosen)
+            touched = touched_pixels(base, site, chosen) if job.strategy != "all" else None
             write_atomic(note, json.dumps({"chosen": chosen, "touched": touched}).encode())
         told: dict[str, Any] = json.loads(note.read_bytes())
         labelled += told["chosen"]
