@@ -78,6 +78,20 @@ def test_extras_are_those_of_the_wheel() -> None:
         assert f"--target {target}" in page
 
 
+def test_commands_of_the_page_leave_folders_to_their_owner() -> None:
+    page = (ROOT / "docs" / "containers.md").read_text().replace("\\\n", " ")
+    commands = [line for line in page.splitlines() if re.match(r"(podman|docker) run ", line)]
+    assert {line.split()[0] for line in commands} == {"podman", "docker"}
+    for line in commands:
+        words = shlex.split(line)
+        assert words[words.index("--user") + 1] == "$(id -u):$(id -g)", line
+        assert ("--userns" in words) == (words[0] == "podman"), line
+        assert not any(re.search(r":\w*U\w*$", word) for word in words), line
+        assert not {"--rm", "--restart"} <= set(words), line
+        assert ("--device" in words) == ("--group-add" in words), line
+    assert any("--device" in line for line in commands)
+
+
 def builder() -> list[str]:
     """The builder with its options; skips where there is none that works."""
     named = shlex.split(os.environ.get("EDGESEG_BUILDER", ""))

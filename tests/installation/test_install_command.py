@@ -28,6 +28,9 @@ Requires-Dist: pillow>=11; extra == "train"
 Requires-Dist: edgeseg[device,train]; extra == "all"
 Requires-Dist: edgeseg[all]; extra == "dev"
 Requires-Dist: tensorrt>=8.6; platform_system == "Linux" and extra == "dev"
+Requires-Dist: edgeseg[engine]; (os_name == "a" or os_name == "b") and extra == "board"
+Requires-Dist: engine>=1; extra == "engine"
+Requires-Dist: driver>=1; python_version < "4" and extra == "engine"
 """
 Install = Callable[[object], None]
 
@@ -69,6 +72,41 @@ def test_a_wheel_that_is_still_there(installed: Install, tmp_path: Path) -> None
     assert words(install_command("device")) == [f"{wheel}[device]"]
 
 
+def test_another_project_beside_the_package_is_no_checkout(
+    installed: Install, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "edgeseg-of-somebody"\n')
+    assert words(install_command("device")) == ["av>=17", "pillow>=11"]
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "edgeseg"\n')
+    assert words(install_command("device")) == ["-e", f"{tmp_path}[device]"]
+
+
+def test_a_subfolder_of_a_folder_an_archive_and_a_repository(
+    installed: Install, tmp_path: Path
+) -> None:
+    inside = tmp_path / "all" / "tools" / "edgeseg"
+    inside.mkdir(parents=True)
+    whole, archive = inside.parents[1], tmp_path / "all.zip"
+    archive.touch()
+    sub = {"subdirectory": "tools/edgeseg"}
+    vcs = {"vcs": "git", "commit_id": "0" * 40}
+    expected = {
+        json.dumps({"url": whole.as_uri(), "dir_info": {}, **sub}): f"{inside}[device]",
+        json.dumps({"url": archive.as_uri(), "archive_info": {}, **sub}): (
+            f"edgeseg[device] @ {archive.as_uri()}#subdirectory=tools/edgeseg"
+        ),
+        json.dumps({"url": "https://example.org/e.git", "vcs_info": vcs, **sub}): (
+            f"edgeseg[device] @ git+https://example.org/e.git@{'0' * 40}#subdirectory=tools/edgeseg"
+        ),
+        json.dumps({"url": whole.as_uri(), "vcs_info": vcs, **sub}): (
+            f"edgeseg[device] @ git+{whole.as_uri()}@{'0' * 40}#subdirectory=tools/edgeseg"
+        ),
+    }
+    for noted, source in expected.items():
+        installed(noted)
+        assert words(install_command("device")) == [source]
+
+
 def test_a_commit_of_a_repository(installed: Install) -> None:
     vcs = {"vcs": "git", "requested_revision": "main", "commit_id": "0" * 40}
     installed({"url": "https://example.org/e.git", "vcs_info": vcs})
@@ -98,7 +136,13 @@ def test_without_an_origin_the_packages_are_named(installed: Install, noted: obj
     assert words(install_command("device")) == ["av>=17", "pillow>=11"]
     everything = ["av>=17", "pillow>=11", "torch>=2.11"]
     assert words(install_command("all")) == everything
-    assert words(install_command("dev")) == [*everything, "tensorrt>=8.6"]
+    linux = 'tensorrt>=8.6; platform_system == "Linux"'
+    assert words(install_command("dev")) == [*everything, linux]
+    either = '(os_name == "a" or os_name == "b")'
+    assert words(install_command("board")) == [
+        f"engine>=1; {either}",
+        f'driver>=1; {either} and python_version < "4"',
+    ]
     assert words(install_command()) == ["numpy>=1.24", 'tomli>=2; python_version < "3.11"']
 
 
@@ -139,6 +183,11 @@ def test_nobody_is_told_to_install_edgeseg_from_a_registry() -> None:
 
 
 def test_documents_name_the_wheel_of_this_version() -> None:
-    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        named = re.findall(r"\bedgeseg-[\w.]+-py3-none-any\.whl", path.read_text())
-        assert set(named) <= {WHEEL}, path
+    named = {
+        path.relative_to(ROOT).as_posix(): set(
+            re.findall(r"\bedgeseg-[\w.]+-py3-none-any\.whl", path.read_text())
+        )
+        for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    }
+    assert all(wheels <= {WHEEL} for wheels in named.values()), named
+    assert named["README.md"] == named["docs/on-the-device.md"] == {WHEEL}

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg import doctor
 from tests.installation.conftest import FOLDERS
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = {"device", "train", "export", "review", "weights", "openvino", "tensorrt", "tensorrt-rtx"}
+EXTRAS = set(doctor.EXTRAS) - {"base"}
 
 
 def in_tree() -> set[str]:

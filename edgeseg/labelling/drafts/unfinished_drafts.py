@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from edgeseg.site import Site
@@ -14,21 +15,26 @@ class UnfinishedDrafts:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._ends: dict[tuple[str, int, int], bool] = {}  # whether nothing is left to finish
+        # Of each frame: when its journal changed (ns), its bytes, whether something is unfinished.
+        self._known: dict[str, tuple[int, int, bool]] = {}
 
     def frames(self) -> set[str]:
         """Return the ids of the frames."""
-        found = set()
+        known: dict[str, tuple[int, int, bool]] = {}
         for path in (self._site.root / FOLDER).glob("*.journal"):
-            facts = path.stat()
-            key = (path.stem, facts.st_mtime_ns, facts.st_size)
-            if key not in self._ends:
-                line = _last_line(path, facts.st_size)
-                # With "site" it is either a finish or a step that follows the site.
-                self._ends[key] = b'"kind": "finish"' in line or b'"site": "' in line
-            if not self._ends[key]:
-                found.add(path.stem)
-        return found
+            with suppress(FileNotFoundError):  # removed since the folder was listed
+                known[path.stem] = self._state(path)
+        self._known = known
+        return {frame_id for frame_id, (*_, unfinished) in known.items() if unfinished}
+
+    def _state(self, path: Path) -> tuple[int, int, bool]:
+        facts, before = path.stat(), self._known.get(path.stem)
+        if before is not None and before[:2] == (facts.st_mtime_ns, facts.st_size):
+            return before
+        line = _last_line(path, facts.st_size)
+        # With "site" it is either a finish or a step that follows the site.
+        finished = b'"kind": "finish"' in line or b'"site": "' in line
+        return facts.st_mtime_ns, facts.st_size, not finished
 
 
 def _last_line(path: Path, size: int) -> bytes:

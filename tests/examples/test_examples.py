@@ -20,8 +20,8 @@ from edgeseg.runtime.inference import OutputTargets, infer
 from tests.helpers.bundles import make_bundle, painted
 from tests.helpers.rounds import SECTIONS, make_log, make_site
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
-REAL = Path(__file__).parent / "golden" / "dd65a29" / "bundle"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+REAL = Path(__file__).parents[1] / "golden" / "dd65a29" / "bundle"
 TILES = np.array([[0, 1], [2, 3]])
 
 
