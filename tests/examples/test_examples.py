@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,21 @@ def test_a_bundle_runs_on_pictures(tmp_path: Path) -> None:
     assert said.startswith("tiles.png: ") and "brick" in said
     mask = cv2.imread(str(tmp_path / "masks" / "tiles.png"), cv2.IMREAD_UNCHANGED)
     assert mask is not None and mask.shape[:2] == (128, 192)
+
+
+def test_masks_of_a_bundle_replace_no_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = runpy.run_path(str(EXAMPLES / "run_bundle.py"))["main"]
+    pictures = [tmp_path / "a" / "1.png", tmp_path / "b" / "1.png"]
+    for given, output, reason in (
+        (pictures[:1], tmp_path / "a", "would replace pictures"),
+        (pictures, tmp_path / "masks", "two pictures have one name"),
+    ):
+        words = ["run_bundle.py", "no bundle", *map(str, given), "--output", str(output)]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit, match=reason):
+            main()
 
 
 def test_the_openvino_example_imports_nothing_of_edgeseg() -> None:

@@ -112,7 +112,9 @@ def test_a_mask_that_cannot_be_written_leaves_the_older_one(
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "{", "[]", "7", "{}", '{"format": 1}', "[" * 100_000, "\udcff"], ids=repr
+    "text",
+    [None, "", "{", "[]", "7", "{}", '{"format": 1}', "[" * 100_000, "\udcff"],
+    ids=lambda text: repr(text)[:20],
 )
 def test_what_is_no_bundle_is_told_in_one_sentence(
     text: str | None, example: ModuleType, tmp_path: Path
