@@ -36,7 +36,7 @@ from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.perceptual_hash import dhash
 from edgeseg.imaging.resize import resize_mask
 from edgeseg.progress import NullReporter, ProgressReporter
-from edgeseg.site import Frame, Site, Split
+from edgeseg.site import Frame, FrameNames, Site, Split
 
 SplitChoice = Split | Literal["auto"]
 SPLIT_CHOICES: dict[str, SplitChoice] = {
@@ -243,12 +243,11 @@ def _add_pairs(
     result.withheld = writer.save()
     report.stop()
     if len(pairs) + len(settled) < FEW_LABELS:
-        placed = ", ".join(
-            f"{pair.files.image.name} to {splits[frame.id]}" for frame, pair in zip(frames, pairs)
-        )
+        names = FrameNames(writer.site)
+        placed = "; ".join(f"{names.of(frame)} goes to {splits[frame.id]}" for frame in frames)
         result.notes.append(
-            f"with so few labels every one counts: {placed}; "
-            "figures on so few val or gate frames mean little"
+            f"with so few labels every one counts: {placed}. "
+            "Figures on so few val or gate frames mean little"
         )
     result.notes += note_on_pages(result.with_more) + deep.notes()
     result.notes += _note_on_few_classes(writer.site, pairs)

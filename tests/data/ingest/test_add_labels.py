@@ -204,7 +204,7 @@ def _auto(empty: Site, tmp_path: Path, number: int) -> AddLabelsResult:
 def test_few_labels_are_placed_one_by_one(empty: Site, tmp_path: Path) -> None:
     result = _auto(empty, tmp_path, 5)
     assert result.splits == {"labelled": 3, "val": 1, "gate": 1}
-    assert all(f"{seed}.jpg to " in "".join(result.notes) for seed in range(5))
+    assert all(f"{seed}.jpg goes to " in "".join(result.notes) for seed in range(5))
 
 
 def test_labels_of_one_short_stretch_say_so(empty: Site, tmp_path: Path) -> None:
