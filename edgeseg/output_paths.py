@@ -20,21 +20,9 @@ from edgeseg.bundle.flavours import FP32
 from edgeseg.config import CONFIG_NAME
 from edgeseg.errors import EdgesegError
 from edgeseg.imaging.file_names import is_image
+from edgeseg.site import SITE_FOLDERS
 
-# What a site holds; of its runs those of `infer` are free to write to.
-SITE_FOLDERS = frozenset(
-    {
-        "bundles",
-        "cache",
-        "frames",
-        "labelling",
-        "masks",
-        "predictions",
-        "rounds",
-        "runs",
-        "tracking",
-    }
-)
+# Files of a site; of its runs those of `infer` are free to write to.
 SITE_FILES = frozenset({CONFIG_NAME, "frames.jsonl"})
 FREE_RUNS = "runs/infer"
 Identity = tuple[int, int]  # device and number of a file or folder

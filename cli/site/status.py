@@ -48,13 +48,6 @@ def status(as_json: options.Json = False, set_: options.Set = None) -> None:
     say(f"next: {summary.next}")
 
 
-def _share_cell(share: float | None) -> str:
-    """Return a share in percent; "-" for a split without masks, "none" where none shows it."""
-    if share is None:
-        return "-"
-    return f"{share:.2f}" if share else "none"
-
-
 def _print_tables(summary: SiteSummary, out: PlainConsole) -> None:
     from rich.table import Table
 

@@ -141,7 +141,7 @@ def read_run(path: Path, method: str, seed: int) -> ComparedRun | None:
         last=averaged["miou"],
         best=metrics["best"]["miou"],
         best_step=metrics["best"]["step"],
-        per_class=averaged["per_class"],
+        per_class=_shown_classes(path, averaged["per_class"]),
         seconds_per_step=metrics["seconds_per_step"],
         memory=memory.get("bytes"),
         on_gpu=bool(memory.get("on_gpu")),
@@ -196,6 +196,23 @@ def read_memory(path: Path) -> dict[str, Any]:  # Any: a number and a flag
     except FileNotFoundError:
         return {}
     return memory
+
+
+def _shown_classes(path: Path, per_class: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the IoU by class, None where the truth of val does not show it.
+
+    Runs that older versions finished have 0 for such a class as soon as it was predicted.
+    """
+    try:
+        shown = np.load(path / COUNTS_FILE).sum((0, 2)) > 0
+    except (OSError, ValueError):
+        return dict(per_class)
+    if len(shown) != len(per_class):
+        return dict(per_class)
+    return {
+        name: value if is_shown else None
+        for (name, value), is_shown in zip(per_class.items(), shown)
+    }
 
 
 def _read_curve(path: Path) -> tuple[tuple[float, float], ...]:

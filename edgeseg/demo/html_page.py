@@ -24,6 +24,7 @@ from edgeseg.demo.measurement import (
 from edgeseg.html_report import HtmlReport, Series
 from edgeseg.html_report.galleries import Cell, class_legend, evenly_spaced, prediction_cell
 from edgeseg.imaging.drawing import paint_entropy, paint_mask
+from edgeseg.metrics import format_class_iou
 from edgeseg.runtime.backends.open_runner import open_runner
 from edgeseg.runtime.framelog.reader import iter_records
 from edgeseg.runtime.framelog.record_format import read_record
@@ -175,7 +176,9 @@ def _add_autumn(page: HtmlReport, site: Site, done: Done, result: DemoResult) ->
     for label, step in (("before the round", "before"), ("after the round", "after")):
         figures = done[step].get(name)
         if figures is not None:
-            values = [f"{value:.1f}" for value in figures["autumn"]["per_class"]]
+            values = [
+                format_class_iou(value, split="autumn") for value in figures["autumn"]["per_class"]
+            ]
             rows.append([f"{name}, {label}", *values])
     page.table(["IoU in autumn", *site.config.class_names], rows)
 

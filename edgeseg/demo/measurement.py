@@ -19,7 +19,7 @@ from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.imaging.image_codec import read_image
 from edgeseg.imaging.mask_png import read_mask
 from edgeseg.imaging.resize import resize_mask
-from edgeseg.metrics import Counts, confusion_matrix, iou, miou
+from edgeseg.metrics import Counts, confusion_matrix, iou_of_shown, miou
 from edgeseg.runtime.backends.base import Runner
 from edgeseg.runtime.backends.frame_prediction import predict_frame
 
@@ -36,12 +36,12 @@ class SeasonMetrics:
 
     Attributes:
         miou: Mean IoU in percent.
-        per_class: IoU in percent by class.
+        per_class: IoU in percent by class; None for one that the season does not show.
         fps: Frames a second, one at a time, resizing included.
     """
 
     miou: float
-    per_class: tuple[float, ...]
+    per_class: tuple[float | None, ...]
     fps: float
 
 
@@ -93,6 +93,8 @@ def measure_season(model: Segmenter, folder: Path, season: str, classes: int) ->
         predicted, _ = model(image)
         seconds.append(time.perf_counter() - began)
         counts += confusion_matrix(mask, predicted, classes)
-    per_class = tuple(round(float(value), 2) for value in iou(counts))
+    per_class = tuple(
+        None if np.isnan(value) else round(float(value), 2) for value in iou_of_shown(counts)
+    )
     fps = round(1 / float(np.median(seconds)), 1)
     return SeasonMetrics(round(miou(counts), 2), per_class, fps)

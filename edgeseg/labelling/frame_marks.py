@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from edgeseg.labelling.json_lines import append_line, read_lines
-from edgeseg.site import Site
+from edgeseg.labelling.json_lines import append_line
+from edgeseg.site import Site, read_json_lines
 
 FrameMark = Literal["skipped", "flagged", "cleared"]  # "cleared" takes the marks before it back
 MARKS = get_args(FrameMark)
@@ -30,7 +30,7 @@ def mark_frame(site: Site, frame_id: str, mark: FrameMark) -> None:
 def read_marks(site: Site) -> dict[str, FrameMark]:
     """Return the mark that holds for each marked frame, by frame id."""
     marks: dict[str, FrameMark] = {}
-    for entry in read_lines(_path(site)):
+    for entry in read_json_lines(_path(site)):
         frame_id, mark = str(entry.get("frame")), entry.get("mark")
         if mark == "cleared":
             marks.pop(frame_id, None)

@@ -1,10 +1,8 @@
-"""Files of JSON lines that grow by whole lines, and are read past what a kill cut off."""
+"""Files of JSON lines that grow by whole lines."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +28,3 @@ def append_line(path: Path, entry: dict[str, Any]) -> None:  # Any: what JSON ca
         os.fsync(file.fileno())
     if is_new:
         fsync_dir(path.parent)
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:  # Any: what JSON can hold
-    """Yield the entries of a file, none if it is missing; what is no JSON object is passed over."""
-    if not path.is_file():
-        return
-    with named(path), open(path, "rb") as file:
-        for line in file:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict):
-                yield entry

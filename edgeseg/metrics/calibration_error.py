@@ -38,13 +38,16 @@ class Reliability:
 
     @classmethod
     def count(cls, logits: NDArray[np.float32], labels: Mask, bins: int = BINS) -> Reliability:
-        """Count pixels.
+        """Count pixels; those with a logit that is no number have no confidence and are left out.
 
         Args:
             logits: (M, C).
             labels: (M,) class ids, none of them 255.
             bins: Their number.
         """
+        is_finite = np.isfinite(logits).all(1)
+        if not is_finite.all():
+            logits, labels = logits[is_finite], labels[is_finite]
         if not len(labels):
             return cls.empty(bins)
         exponentials = np.exp(logits - logits.max(1, keepdims=True))

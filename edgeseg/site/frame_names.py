@@ -10,12 +10,12 @@ Ids stay what addresses, files and other programs use.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
 from pathlib import Path
 
 from edgeseg.imaging.file_names import is_image
 from edgeseg.site.frame import Frame
+from edgeseg.site.json_lines import finite_number, read_json_lines
 from edgeseg.site.site_folder import Site
 
 LATEST = 253402300799.0  # seconds since 1970 at the end of the year 9999
@@ -62,17 +62,11 @@ def clock_text(seconds: float) -> str:
 def read_clock_times(site: Site) -> dict[str, float]:
     """Return the device's clock, seconds since 1970, by frame id, where it was synchronized."""
     times: dict[str, float] = {}
-    path = site.root / "rounds" / "records.jsonl"
-    if not path.is_file():
-        return times
-    with open(path, "rb") as file:
-        for line in file:
-            try:
-                entry = json.loads(line)
-                if entry["clock_synced"]:
-                    times[str(entry["frame"])] = min(max(0.0, float(entry["time"])), LATEST)
-            except (ValueError, TypeError, KeyError):
-                continue  # the round that reads it says so
+    # Damaged lines are passed over: the round that reads them says so.
+    for entry in read_json_lines(site.root / "rounds" / "records.jsonl"):
+        seconds = finite_number(entry, "time")
+        if entry.get("clock_synced") and "frame" in entry and seconds is not None:
+            times[str(entry["frame"])] = min(max(0.0, seconds), LATEST)
     return times
 
 

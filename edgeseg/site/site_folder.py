@@ -28,6 +28,21 @@ from edgeseg.json_text import to_json
 from edgeseg.site.frame import Frame, Split
 from edgeseg.site.run_folders import make_run_folder, run_folders
 
+# What a site holds: never footage, and nothing else is written there.
+SITE_FOLDERS = frozenset(
+    {
+        "bundles",
+        "cache",
+        "frames",
+        "labelling",
+        "masks",
+        "predictions",
+        "rounds",
+        "runs",
+        "tracking",
+    }
+)
+
 
 class Site:
     """A site's folder and configuration; frames are read from the index when asked for."""

@@ -13,6 +13,7 @@ from edgeseg.tracking.tracker import Tracker
 WAITING = 64  # evaluations that may wait for a slow server; those beyond are left out
 CLOSING_SECONDS = 60.0  # at the end of a training
 BREAKING_OFF_SECONDS = 10.0  # after Ctrl-C
+GOES_ON = "; the training goes on without it"
 Entry = tuple[int, dict[str, float], dict[str, Image]]
 
 
@@ -27,7 +28,7 @@ class BackgroundTracker:
             open_tracker: Called in the thread; it may take long, and may fail.
         """
         self._name, self._open = name, open_tracker
-        self._entries: queue.Queue[Entry | bool] = queue.Queue(WAITING)  # a bool is the end
+        self._entries: queue.Queue[Entry | bool] = queue.Queue()  # a bool is the end
         self._fault: str | None = None
         self._left_out, self._told = 0, False
         self._thread = threading.Thread(target=self._work, name=f"tracker {name}", daemon=True)
@@ -36,23 +37,20 @@ class BackgroundTracker:
     def log(self, step: int, figures: Mapping[str, float], pictures: Mapping[str, Image]) -> None:
         if not self._thread.is_alive():
             return
-        try:
-            self._entries.put_nowait((step, dict(figures), dict(pictures)))
-        except queue.Full:
+        if self._entries.qsize() < WAITING:
+            self._entries.put((step, dict(figures), dict(pictures)))
+        else:
             self._left_out += 1
 
-    def close(self, *, finished: bool) -> None:
-        """Wait until all is written, but no longer than a minute."""
-        seconds = CLOSING_SECONDS if finished else BREAKING_OFF_SECONDS
-        until = time.monotonic() + seconds
+    def end(self, *, finished: bool) -> None:
+        """Tell it that nothing more comes; `finished` is as for `Tracker.close`."""
+        self._entries.put(finished)
+
+    def wait(self, until: float) -> None:
+        """Wait until all is written, or until an instant of `time.monotonic`."""
+        self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
-            try:
-                self._entries.put(finished, timeout=seconds)
-                self._thread.join(max(0.0, until - time.monotonic()))
-            except queue.Full:
-                pass
-        if self._thread.is_alive():
-            self._fault = self._fault or f"took more than {seconds:.0f} s to write the rest"
+            self._fault = self._fault or "did not write the rest in time"
 
     def take_note(self) -> str | None:
         """Return a sentence on what went wrong, once; None while nothing has."""
@@ -60,7 +58,7 @@ class BackgroundTracker:
             return None
         if self._fault is not None:
             self._told = True
-            return f"{self._name} {self._fault}; the training goes on without it"
+            return f"{self._name} {self._fault}{GOES_ON}"
         if self._left_out:
             self._told = True
             return (
@@ -77,7 +75,19 @@ class BackgroundTracker:
             tracker.close(finished=entry)
         # Libraries of others raise whatever they like, `SystemExit` among it.
         except BaseException as error:  # noqa: BLE001
-            reason = str(error).strip().splitlines()
-            self._fault = (
-                f"failed ({type(error).__name__}: {reason[0] if reason else 'no message'})"
-            )
+            self._fault = _reason(error)
+
+
+def closing_seconds(*, finished: bool) -> float:
+    """Return how long the end of a training may wait for all its trackers together."""
+    return CLOSING_SECONDS if finished else BREAKING_OFF_SECONDS
+
+
+def describe(error: BaseException) -> str:
+    """Return what happened to a tracker, as the end of a sentence that its name begins."""
+    return f"{_reason(error)}{GOES_ON}"
+
+
+def _reason(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"failed ({type(error).__name__}: {lines[0] if lines else 'no message'})"

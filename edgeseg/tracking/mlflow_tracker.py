@@ -63,8 +63,11 @@ class MlflowTracker:
         known = run.remembered(NAME)
         if known is not None:
             try:
-                self._client.update_run(known, status="RUNNING")
-                return known
+                pictures = str(self._client.get_run(known).info.artifact_uri)
+                # One from before the site was moved would send them to where it was.
+                if place is None or pictures.startswith(f"{place}/"):
+                    self._client.update_run(known, status="RUNNING")
+                    return known
             except MlflowException:
                 pass  # another store, or it was deleted there: begun anew
         experiment = _experiment(self._client, run.site, place)
@@ -117,6 +120,11 @@ def unique_keys(figures: Mapping[str, float]) -> dict[str, float]:
 def server() -> str | None:
     """Return the address of the server that the user named, if any."""
     return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def is_remote() -> bool:
+    """Return whether that is another program, not a database or folder that MLflow opens here."""
+    return (server() or "").startswith(("http://", "https://", "databricks"))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ from edgeseg.errors import ConfigError
 from edgeseg.imaging.array_types import Image
 from edgeseg.installation import install_command
 from edgeseg.progress import ProgressReporter
-from edgeseg.tracking import mlflow_tracker
+from edgeseg.tracking import background_tracker, mlflow_tracker
 from edgeseg.tracking.background_tracker import BackgroundTracker
 from edgeseg.tracking.tracker import TrackedRun, Tracker, finite
 from edgeseg.tracking.wandb_tracker import WandbTracker
@@ -35,11 +36,11 @@ class RunTrackers:
         """Take the trackers.
 
         Args:
-            own: Those that write into the run folder: their faults are those of its disk.
-            others: Those that may fail and be slow.
-            report: Is told of that.
+            own: Those that write into the run folder, at once; the first fault ends one.
+            others: Those that may be slow as well.
+            report: Is told of faults.
         """
-        self._own, self._others, self._report = own, others, report
+        self._own, self._others, self._report = list(own), others, report
         self._closed = False
 
     def __enter__(self) -> RunTrackers:
@@ -57,18 +58,35 @@ class RunTrackers:
         self, step: int, figures: Mapping[str, float], pictures: Mapping[str, Image] | None = None
     ) -> None:
         """Take what was measured after a step, see `Tracker.log`; what is no number is left out."""
-        for tracker in (*self._own, *self._others):
-            tracker.log(step, finite(figures), pictures or {})
+        taken = finite(figures)
+        self._ask_own(lambda tracker: tracker.log(step, taken, pictures or {}))
+        for tracker in self._others:
+            tracker.log(step, taken, pictures or {})
         self._tell()
 
     def close(self, *, finished: bool) -> None:
-        """Write everything out, once."""
+        """Write everything out, once; a minute at most is waited for all that are slow."""
         if self._closed:
             return
         self._closed = True
-        for tracker in (*self._own, *self._others):
-            tracker.close(finished=finished)
+        until = time.monotonic() + background_tracker.closing_seconds(finished=finished)
+        for tracker in self._others:
+            tracker.end(finished=finished)
+        self._ask_own(lambda tracker: tracker.close(finished=finished))
+        for tracker in self._others:
+            tracker.wait(until)
         self._tell()
+
+    def _ask_own(self, ask: Callable[[Tracker], None]) -> None:
+        """Ask each of the own trackers; one that fails is told, and asked nothing more."""
+        for tracker in [*self._own]:
+            try:
+                ask(tracker)
+            except Exception as error:  # noqa: BLE001  # no tracker is worth a training
+                self._own.remove(tracker)
+                if self._report is not None:
+                    name = type(tracker).__name__.removesuffix("Tracker")
+                    self._report.say(f"note: {name} {background_tracker.describe(error)}")
 
     def _tell(self) -> None:
         for tracker in self._others:
@@ -85,8 +103,8 @@ def require_trackers(names: Sequence[str]) -> None:
     """
     for name in names:
         title, modules, _ = TRACKERS[name]
-        if name == mlflow_tracker.NAME and mlflow_tracker.server():
-            modules = modules[:1]  # the rest is for a store of one's own
+        if name == mlflow_tracker.NAME and mlflow_tracker.is_remote():
+            modules = modules[:1]  # the rest is for stores in a database
         missing = [module for module in modules if not _is_installed(module)]
         if missing:
             raise ConfigError(

@@ -33,7 +33,6 @@ class TensorBoardTracker:
                 self._writer.add_image(tag, picture, step, dataformats="HWC")
 
     def close(self, *, finished: bool) -> None:
-        if self._writer is not None:
-            with named(self._folder):
+        with self._open_paths, named(self._folder):
+            if self._writer is not None:
                 self._writer.close()
-            self._open_paths.close()

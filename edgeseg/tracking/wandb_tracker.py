@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from edgeseg.imaging.array_types import Image
 from edgeseg.tracking.tracker import FOLDER, TrackedRun
 
 NAME = "wandb"
+REFUSED = re.compile(r"[/\\#?%:]")  # in names of projects
+LONGEST = 128  # characters of one
 STEP = "step"  # W&B's own counter goes up only, and a resumed run goes back to its checkpoint
 
 
@@ -38,7 +41,7 @@ class WandbTracker:
             # Offline it is not asked what the server knows: a further file of the same id begins.
             resume="allow" if known and mode == "online" else None,
             mode=mode,
-            project=os.environ.get("WANDB_PROJECT", run.site),
+            project=os.environ.get("WANDB_PROJECT") or project_name(run.site),
             name=run.name,
             group=run.group,
             job_type=run.name.partition("/")[0],
@@ -57,3 +60,8 @@ class WandbTracker:
 
     def close(self, *, finished: bool) -> None:
         self._run.finish(exit_code=0 if finished else 1)
+
+
+def project_name(site: str) -> str:
+    """Return the name of a site as one that W&B takes: "yard: a/b" becomes "yard_ a_b"."""
+    return REFUSED.sub("_", site)[:LONGEST]

@@ -143,7 +143,9 @@ def _assemble(
     frames = TrainingFrames(labelled, unlabelled, spec.focus)
     trackers = RunTrackers()
     if devices.is_main:
-        tracked = TrackedRun(site.root, site.config.name, spec.out, config.model_dump(mode="json"))
+        tracked = TrackedRun(
+            site.root, site.config.name or site.root.name, spec.out, config.model_dump(mode="json")
+        )
         trackers = open_trackers(config.trackers, tracked, report)
     evaluations = len(range(spec.step_range.first, spec.step_range.last, config.eval_every))
     return Trainer(
@@ -161,6 +163,7 @@ def _assemble(
             pictures=ValPictures(site, validation, evaluations),
             validation=validation,
             device=devices.device,
+            report=report,
         ),
         steps=spec.step_range,
         config=config,

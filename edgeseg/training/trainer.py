@@ -179,7 +179,7 @@ class Trainer:
             save_weights(self.folder.path, name, self.method.teacher)
 
     def finish(self) -> RunResult:
-        """Write the last weights, metrics.json and a page on val; needs all processes.
+        """Write the last weights and metrics.json, then a page on val; needs all processes.
 
         Raises:
             TrainError: val gives no number, so nobody can say what the weights are worth.
@@ -204,8 +204,8 @@ class Trainer:
         for note in run_notes(self.state, self.validation, last, shipped):
             self.report.say(f"note: {note}")
         metrics = self.validation.summary(self.state, self._final_counts, shipped)
-        metrics = self.record.write_page(self.state, self.method.teacher, shipped, metrics)
-        return self.folder.finish(metrics)
+        result = self.folder.finish(metrics)  # whatever happens from here on, the run is over
+        return self.record.write_page(self.state, self.method.teacher, shipped, result)
 
     def _count_while_training(self, name: str, network: Network) -> Counts:
         """(C, C) of a network on some val frames; after the last step it keeps those of all."""

@@ -97,7 +97,7 @@ def render_report(
         ],
     )
     _add_confusion(page, figures, val, evaluations)
-    _add_reliability(page, reliabilities)
+    _add_reliability(page, figures, reliabilities)
     for flavour in GATED:
         if flavour in evaluations:
             title = FLAVOURS[flavour].title
@@ -119,7 +119,10 @@ def _add_confusion(
     page.confusion(evaluations[flavour].counts.sum(0), val.site.config.class_names)
 
 
-def _add_reliability(page: HtmlReport, reliabilities: Mapping[Flavour, Reliability]) -> None:
+def _add_reliability(
+    page: HtmlReport, figures: Figures, reliabilities: Mapping[Flavour, Reliability]
+) -> None:
+    """Draw the files that ship; those that their gates refused are not among them."""
     page.heading("Confidence")
     page.paragraph(
         "How often val pixels are right, by how confident a file is of them once its logits are "
@@ -132,6 +135,7 @@ def _add_reliability(page: HtmlReport, reliabilities: Mapping[Flavour, Reliabili
                 f"{FLAVOURS[flavour].title}, {100 * counted.error:.1f} %", counted.points()
             )
             for flavour, counted in reliabilities.items()
+            if "refused" not in figures.get(flavour, {})
         ]
     )
 

@@ -42,6 +42,16 @@ def test_a_network_that_is_right_as_often_as_it_says_has_no_error() -> None:
     assert expected_calibration_error(sure_of(0.8, 10), labels) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_pixel_without_a_number_is_left_out(value: float) -> None:
+    logits = sure_of(0.8, 11)
+    logits[3, 1] = value
+    labels = np.array([0] * 9 + [1] * 2, np.uint8)
+    assert Reliability.count(logits, labels).pixels.sum() == 10
+    assert expected_calibration_error(logits, labels) == pytest.approx(0, abs=1e-6)
+    assert Reliability.count(np.full((2, 3), value, np.float32), labels[:2]).error == 0
+
+
 def test_no_pixel_is_no_error() -> None:
     nothing = Reliability.count(np.zeros((0, 3), np.float32), np.zeros(0, np.uint8))
     assert nothing.error == 0 and nothing.points() == []

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgeseg.config import SiteConfig
-from edgeseg.site import Frame, FrameNames, FrameOrigin, Site
+from edgeseg.labelling.browse.device_records import read_device_records
+from edgeseg.site import Frame, FrameNames, FrameOrigin, Site, read_clock_times
 
 
 def frame(
@@ -52,6 +53,23 @@ def site_at(root: Path) -> Site:
 )
 def test_footage_names_its_source(tmp_path: Path, source: str, time: float, name: str) -> None:
     assert FrameNames(site_at(tmp_path)).of(frame(source, time)) == name
+
+
+def test_damaged_lines_of_devices_cost_nothing(tmp_path: Path) -> None:
+    (tmp_path / "rounds").mkdir()
+    whole = {"frame": "yard-1", "time": 1772625933.25, "clock_synced": True, "score": 0.5}
+    huge = '{"frame": "yard-2", "clock_synced": true, "time": 1%s, "score": 1%s}'
+    lines = [
+        huge % ("0" * 400, "0" * 400),
+        "[" * 100_000,
+        '{"frame": "yard-3", "clock_synced": true, "time": NaN, "score": NaN}',
+        "[1]",
+        '{"frame": "yard-4", "clock_sy',
+        json.dumps(whole),
+    ]
+    (tmp_path / "rounds" / "records.jsonl").write_text("\n".join(lines))
+    assert read_clock_times(site_at(tmp_path)) == {"yard-1": 1772625933.25}
+    assert list(read_device_records(site_at(tmp_path))) == ["yard-1"]
 
 
 def test_what_came_home_has_a_date_where_the_clock_was_set(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edgeseg.errors import ConfigError
 from edgeseg.tracking import TrackedRun, background_tracker, open_trackers, require_trackers
 from edgeseg.tracking.mlflow_tracker import unique_keys
+from edgeseg.tracking.wandb_tracker import project_name
 
 PATIENCE = 200.0  # seconds: libraries are read from a disk that others use
 PICTURES = {"val/frame 1": np.full((8, 12, 3), 90, np.uint8)}
@@ -89,6 +90,24 @@ def test_a_missing_library_is_refused_with_the_command_that_brings_it(
         require_trackers(["wandb"])
 
 
+def test_a_store_in_a_database_needs_more_than_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "edgeseg.tracking.run_trackers._is_installed", lambda module: module == "mlflow"
+    )
+    for uri in ("https://mlflow.example", "http://10.0.0.2:5000", "databricks"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        require_trackers(["mlflow"])
+    for uri in ("sqlite:///shared/mlflow.db", "/shared/mlruns", "postgresql://db/mlflow", ""):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with pytest.raises(ConfigError, match="sqlalchemy, alembic"):
+            require_trackers(["mlflow"])
+
+
+def test_names_of_sites_become_names_that_wandb_takes() -> None:
+    assert project_name("yard: north/south #1? 5%\\") == "yard_ north_south _1_ 5__"
+    assert project_name("river") == "river" and len(project_name("a" * 200)) == 128
+
+
 def test_names_of_classes_become_names_that_mlflow_takes() -> None:
     figures = {"loss": 1.0, "iou/car|van": 2.0, "iou/car_van": 3.0, "iou/..": 4.0, "iou/a/b": 5.0}
     assert unique_keys(figures) == {
@@ -136,11 +155,17 @@ def test_mlflow_keeps_a_run_in_the_site_and_goes_on_in_it(
     moved = tmp_path / "moved"
     moved.mkdir()
     (tmp_path / "tracking").rename(moved / "tracking")
+    (tmp_path / "runs").rename(moved / "runs")
+    resumed = tracked_run(moved)
+    with open_trackers(["mlflow"], resumed) as trackers:
+        trackers.log(30, {"loss": 0.4}, PICTURES)
+    assert json.loads((resumed.folder / "mlflow.json").read_text())["run"] != known
+    assert not (tmp_path / "tracking").exists()
     again = tracked_run(moved, "runs/train/exp2")
     with open_trackers(["mlflow"], again) as trackers:
         trackers.log(1, {"loss": 1.0}, PICTURES)
     assert not (tmp_path / "tracking").exists()
-    assert len(list((moved / "tracking" / "artifacts").rglob("*.png"))) == 3
+    assert len(list((moved / "tracking" / "artifacts").rglob("*.png"))) == 4
 
 
 def test_wandb_writes_files_in_the_site_and_sends_nothing(

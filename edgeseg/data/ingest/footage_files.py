@@ -10,10 +10,7 @@ from pathlib import Path
 from edgeseg.errors import DataError
 from edgeseg.imaging.file_names import is_image, is_video, natural_sort_key
 from edgeseg.imaging.footage_walk import is_named, named_files
-from edgeseg.site import Site
-
-# Of a site; never footage.
-SITE_FOLDERS = ("frames", "masks", "runs", "bundles", "rounds", "labelling", "predictions")
+from edgeseg.site import SITE_FOLDERS, Site
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ def list_footage(paths: Iterable[str | Path], site: Site) -> FootageFiles:
         DataError: A path or pattern matches nothing, or nothing in it is an image or a video.
     """
     files: dict[Path, None] = {}  # in order, each once
-    site_folders = [site.root / name for name in SITE_FOLDERS]
+    site_folders = [site.root / name for name in sorted(SITE_FOLDERS)]
     for text in paths:
         files.update(dict.fromkeys(_named_files(text, site_folders)))
     images: dict[Path, list[Path]] = defaultdict(list)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-from edgeseg.labelling.json_lines import read_lines
-from edgeseg.site import Site
+from edgeseg.site import Site, finite_number, read_json_lines
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,11 @@ class DeviceRecord:
 def read_device_records(site: Site) -> dict[str, DeviceRecord]:
     """Return the accounts by frame id; damaged lines are passed over."""
     records: dict[str, DeviceRecord] = {}
-    for entry in read_lines(site.root / "rounds" / "records.jsonl"):
-        score = entry.get("score")
-        if isinstance(score, (int, float)) and math.isfinite(score):
+    for entry in read_json_lines(site.root / "rounds" / "records.jsonl"):
+        score = finite_number(entry, "score")
+        if score is not None:
             reason, device, model = (_text(entry, key) for key in ("reason", "device", "model"))
-            records[_text(entry, "frame")] = DeviceRecord(float(score), reason, device, model)
+            records[_text(entry, "frame")] = DeviceRecord(score, reason, device, model)
     return records
 
 

@@ -6,8 +6,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from edgeseg.labelling.json_lines import read_lines
-from edgeseg.site import Site
+from edgeseg.site import Site, read_json_lines
 
 Entry = dict[str, Any]  # Any: what JSON can hold
 Stamp = tuple[int, int]
@@ -28,7 +27,7 @@ class LabelStories:
             stamp = self.stamp()
             if stamp != self._stamp:
                 entries: dict[str, list[Entry]] = defaultdict(list)
-                for entry in read_lines(self._path):
+                for entry in read_json_lines(self._path):
                     if isinstance(entry.get("time"), (int, float)):
                         entries[str(entry.get("frame"))].append(entry)
                 self._entries, self._stamp = dict(entries), stamp

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypedDict
 
-from edgeseg.labelling.json_lines import append_line, read_lines
-from edgeseg.site import Site
+from edgeseg.labelling.json_lines import append_line
+from edgeseg.site import Site, read_json_lines
 
 
 class LabelRecord(TypedDict):
@@ -48,7 +48,7 @@ class LabelHistory:
     def __init__(self, site: Site) -> None:
         """Read the names of the events that it holds."""
         self._path: Path = site.root / "labelling" / "history.jsonl"
-        self._names = {str(entry.get("name")) for entry in read_lines(self._path)}
+        self._names = {str(entry.get("name")) for entry in read_json_lines(self._path)}
 
     def add(self, record: LabelRecord) -> None:
         """Add a record, unless it is there: a kill may let one be added twice.

@@ -19,6 +19,7 @@ from edgeseg.imaging.frame_fit import fit_frame
 from edgeseg.metrics import Counts, Reliability, format_class_iou, format_interval, iou_of_shown
 from edgeseg.models import Network
 from edgeseg.models.model_files import load_weights
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import FrameNames, Site
 from edgeseg.training.model_evaluation import normalize_images
 from edgeseg.training.reporting.val_pictures import TITLES, shown_places, val_picture_row
@@ -26,7 +27,21 @@ from edgeseg.training.training_checkpoint import Row, TrainingState
 from edgeseg.training.validation import ShippedWeights, Validation
 
 MOST_FRAMES = 200  # of val that confidence is counted on
-NO_LOSS = ("step", "miou_", "iou/", "learning_rate/", "pseudo/", "kept")
+LOSSES = frozenset(  # that methods log; what else they log is a share, an accuracy or a plug-in's
+    {
+        "correction",
+        "corrector",
+        "detector",
+        "extra",
+        "imitation",
+        "judge",
+        "loss",
+        "matching",
+        "opinion",
+        "supervised",
+        "unlabelled",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -53,8 +68,14 @@ class FinishedRun:
 
     @property
     def counts(self) -> Counts:
-        """(C, C) of the network that ships, over all val frames."""
+        """(C, C) of the network that ships, over the val frames that it was evaluated on."""
         return np.asarray(self.shipped.counts.sum(0))
+
+    @property
+    def evaluated(self) -> str:
+        """How many val frames that are; stages but the last take some of them."""
+        number, frames = len(self.shipped.counts), len(self.validation.frames)
+        return f"{number} val frames" if number == frames else f"{number} of {frames} val frames"
 
 
 def shipped_network(run: Path, teacher: Network, shipped: ShippedWeights, step: int) -> Network:
@@ -73,12 +94,16 @@ def shipped_network(run: Path, teacher: Network, shipped: ShippedWeights, step: 
     return network.eval()
 
 
-def count_reliability(run: FinishedRun) -> Reliability:
-    """Count confidence against truth on val frames, MOST_FRAMES at most, at the logits' size."""
+def count_reliability(run: FinishedRun, report: ProgressReporter) -> Reliability:
+    """Count confidence against truth on evaluated val frames, MOST_FRAMES at most, at the logits'
+    size.
+    """
     counted, validation = Reliability.empty(), run.validation
-    places = np.linspace(0, len(validation.frames) - 1, MOST_FRAMES).round().astype(int)
-    for place in np.unique(places):
-        image, truth = validation.read(int(place))
+    evaluated = validation.final_places
+    chosen = np.unique(np.linspace(0, len(evaluated) - 1, MOST_FRAMES).round().astype(int))
+    report.start(f"looking at val {run.folder.name}", len(chosen))
+    for index in chosen:
+        image, truth = validation.read(evaluated[index])
         logits = _logits(run, image)
         size = (logits.shape[1], logits.shape[2])
         fit = fit_frame(run.site.config.data.fit, (truth.shape[0], truth.shape[1]), size)
@@ -86,6 +111,7 @@ def count_reliability(run: FinishedRun) -> Reliability:
         labelled = labels != IGNORE
         pixels = logits.reshape(len(logits), -1).T[labelled]
         counted += Reliability.count(pixels, labels[labelled])
+        report.advance()
     return counted
 
 
@@ -113,12 +139,12 @@ def write_run_page(
     page = HtmlReport(
         f"{config.name}: {run.title}",
         f"{state.step} steps; everything here is of the weights that ship, those of step "
-        f"{run.shipped.step}, on {len(frames)} val frames.",
+        f"{run.shipped.step}, on {run.evaluated}.",
     )
     page.tiles(
         [
             (f"{run.shipped.miou:.1f}", f"mIoU on val {format_interval(metrics)}".rstrip()),
-            (f"{100 * reliability.error:.1f} %", "calibration error"),
+            (f"{100 * reliability.error:.1f} %", "calibration error, without temperature"),
             (f"{state.seconds / 60:.0f} min", "of training"),
         ]
     )
@@ -160,8 +186,16 @@ def _add_curves(page: HtmlReport, rows: Sequence[Row]) -> None:
     titles = {"miou_ema": "averaged weights", "miou_student": "student"}
     mious = [_series(rows, name, titles[name]) for name in names if name in titles]
     page.curves(mious, "steps", "mIoU on val")
-    losses = [_series(rows, name, name) for name in names if not name.startswith(NO_LOSS)]
+    losses = [_series(rows, name, name) for name in names if name in LOSSES]
     page.curves([line for line in losses if any(line.y)], "steps", "loss and its parts")
+    others = [_series(rows, name, name) for name in names if _is_of_method(name)]
+    if others:
+        page.curves(others, "steps", "what else the method tells, such as shares")
+
+
+def _is_of_method(name: str) -> bool:
+    """Return whether a figure is a method's own, and no loss: "kept", "upright"."""
+    return "/" not in name and name not in LOSSES | {"step", "miou_ema", "miou_student"}
 
 
 def _series(rows: Sequence[Row], name: str, title: str) -> Series:

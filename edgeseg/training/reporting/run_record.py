@@ -1,15 +1,19 @@
-"""What a run leaves for people: a line and pictures of each evaluation, and a page at its end."""
+"""What a run leaves for people: a line and pictures of each evaluation, and a page at its end.
+
+Pictures and the page are worth less than the training: a fault in them is a note.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
 
 import torch
 
+from edgeseg.imaging.array_types import Image
 from edgeseg.metrics import Counts
 from edgeseg.models import Network
+from edgeseg.progress import ProgressReporter
 from edgeseg.site import Site
 from edgeseg.tracking import RunTrackers
 from edgeseg.training.reporting.run_page import (
@@ -19,7 +23,7 @@ from edgeseg.training.reporting.run_page import (
     write_run_page,
 )
 from edgeseg.training.reporting.val_pictures import ValPictures
-from edgeseg.training.run_folder import RunFolder
+from edgeseg.training.run_folder import RunFolder, RunResult
 from edgeseg.training.training_checkpoint import Row, TrainingState
 from edgeseg.training.validation import ShippedWeights, Validation
 
@@ -36,6 +40,7 @@ class RunRecord:
         pictures: Makes the pictures.
         validation: The val frames.
         device: Where networks are.
+        report: Is told of faults, and of the work on the page.
     """
 
     site: Site
@@ -45,6 +50,7 @@ class RunRecord:
     pictures: ValPictures
     validation: Validation
     device: torch.device
+    report: ProgressReporter
 
     def __enter__(self) -> RunRecord:
         return self
@@ -70,41 +76,60 @@ class RunRecord:
         """
         self.folder.write_rows(state.rows)
         number = len(state.rows)
-        pictures = self.pictures.of_evaluation(
-            number, network, counts, self.device, is_last=is_last
-        )
+        pictures: dict[str, Image] = {}
+        try:
+            pictures = self.pictures.of_evaluation(
+                number, network, counts, self.device, is_last=is_last
+            )
+        except Exception as error:  # noqa: BLE001  # no picture is worth a day of training
+            self._tell(f"the pictures of val at step {state.step}", error)
         self.trackers.log(state.step, _without_step(state.rows[-1]), pictures)
 
     def write_page(
-        self,
-        state: TrainingState,
-        teacher: Network,
-        shipped: ShippedWeights,
-        metrics: dict[str, Any],  # Any: the content of metrics.json
-    ) -> dict[str, Any]:
-        """Write the page about the weights that ship, and return `metrics` with what it adds.
+        self, state: TrainingState, teacher: Network, shipped: ShippedWeights, result: RunResult
+    ) -> RunResult:
+        """Write the page about the weights that ship; return the result with what it adds.
+
+        A fault is told, and leaves the result as it is.
 
         Args:
             state: The finished training.
             teacher: The averaged network after the last step.
             shipped: Which weights ship.
-            metrics: What the run says of itself so far.
+            result: The finished run, whose metrics.json is written.
         """
-        run = FinishedRun(
-            folder=self.folder.path,
-            title=f"{self.title} {self.folder.path.name}",
-            site=self.site,
-            validation=self.validation,
-            network=shipped_network(self.folder.path, teacher, shipped, state.step),
-            shipped=shipped,
-            device=self.device,
+        try:
+            run = FinishedRun(
+                folder=self.folder.path,
+                title=f"{self.title} {self.folder.path.name}",
+                site=self.site,
+                validation=self.validation,
+                network=shipped_network(self.folder.path, teacher, shipped, state.step),
+                shipped=shipped,
+                device=self.device,
+            )
+            reliability = count_reliability(run, self.report)
+            calibration = round(100 * reliability.error, 3)
+            added = {"calibration_error_untempered": calibration}
+            result = self.folder.finish(result.metrics | added)
+            figures = {"miou": shipped.miou, **added}
+            self.trackers.log(
+                state.step, {f"shipped/{name}": value for name, value in figures.items()}
+            )
+            write_run_page(run, state, reliability, result.metrics)
+        except Exception as error:  # noqa: BLE001  # the run is over, its weights are safe
+            self._tell(f"the page {self.folder.path / 'report.html'}", error)
+        finally:
+            self.report.stop()
+        return result
+
+    def _tell(self, what: str, error: Exception) -> None:
+        reason = str(error).strip().splitlines()
+        self.report.say(
+            f"note: {what} could not be made ({type(error).__name__}: "
+            f"{reason[0] if reason else 'no message'}); the weights and figures of the run are "
+            "not touched by it"
         )
-        reliability = count_reliability(run)
-        write_run_page(run, state, reliability, metrics)
-        error = round(100 * reliability.error, 3)
-        figures = {"shipped/miou": shipped.miou, "shipped/calibration_error": error}
-        self.trackers.log(state.step, figures)
-        return metrics | {"calibration_error": error}
 
 
 def _without_step(row: Row) -> Row:

@@ -19,7 +19,7 @@ from edgeseg.atomic_files import lock_folder
 from edgeseg.data.ingest.add_footage import add_footage
 from edgeseg.data.ingest.add_labels import add_labels
 from edgeseg.errors import DataError
-from edgeseg.site import Site
+from edgeseg.site import SITE_FOLDERS, Site, site_folder
 from tests.helpers.footage import file_contents, huge_png, new_site, save_image, save_video, scene
 
 
@@ -186,6 +186,11 @@ def test_patterns_files_and_folders_at_once(empty: Site, tmp_path: Path) -> None
 def test_the_site_itself_is_no_footage(empty: Site, tmp_path: Path) -> None:
     save_image(empty.root / "input" / "one.jpg", scene(0))
     add_footage(empty, [empty.root / "input"])
+    told = (site_folder.__doc__ or "").splitlines()
+    folders = {line.split("/")[0] for line in told if "/" in line.split(" ")[0]}
+    assert folders == SITE_FOLDERS  # every folder that the docstring names
+    for folder in folders:
+        save_image(empty.root / folder / "deep" / "two.png", scene(7))
     before = file_contents(empty.root)
     assert add_footage(empty, [empty.root]).read == 1
     assert file_contents(empty.root) == before

@@ -13,11 +13,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from edgeseg.cli.app import app
+from edgeseg.errors import TrainError
 from edgeseg.imaging.array_types import IGNORE, Image
 from edgeseg.imaging.mask_png import read_mask
+from edgeseg.progress import NullReporter
 from edgeseg.site import Site
+from edgeseg.tracking.tensorboard_tracker import TensorBoardTracker
+from edgeseg.training.reporting import run_record
+from edgeseg.training.reporting.val_pictures import ValPictures
 from edgeseg.training.run_folder import RunResult
 from edgeseg.training.train import train
+from edgeseg.training.trainer import Trainer
 from tests.helpers.methods import config
 from tests.helpers.sites import TINY, make_site
 
@@ -51,7 +57,7 @@ def test_each_evaluation_has_rates_losses_and_the_classes_that_val_shows(run: Ru
         assert "iou/c2" not in row  # which val does not show
         assert float(row["miou_ema"]) == pytest.approx(np.mean(classes), abs=1e-3)
     assert run.metrics["last"]["ema"]["per_class"]["c2"] is None
-    assert 0 <= run.metrics["calibration_error"] <= 100
+    assert 0 <= run.metrics["calibration_error_untempered"] <= 100
 
 
 def decoded(data: bytes) -> Image:
@@ -65,7 +71,7 @@ def test_tensorboard_has_them_with_the_same_frames_each_time(run: RunResult) -> 
     events.Reload()
     tags = events.Tags()
     assert {"learning_rate/encoder", "loss", "iou/c1", "miou_ema"} <= set(tags["scalars"])
-    assert {"shipped/miou", "shipped/calibration_error"} <= set(tags["scalars"])
+    assert {"shipped/miou", "shipped/calibration_error_untempered"} <= set(tags["scalars"])
     assert set(tags["images"]) == {"val/confusion", *(f"val/frame {n}" for n in (1, 2, 3))}
     for tag in tags["images"]:
         assert [event.step for event in events.Images(tag)] == [2, 4]
@@ -85,16 +91,81 @@ def test_the_page_tells_what_is_taken_for_what_and_marks_absent_classes(run: Run
 
 
 def test_a_resumed_run_may_be_watched_in_another_way_but_not_be_another_one(
-    site: Site, tmp_path: Path
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = config(method="suponly", steps=2, eval_every=2)
-    first = train(site, settings, tmp_path / "run")
+    settings = config(method="suponly", steps=2, eval_every=2, checkpoint_every=1)
+    with monkeypatch.context() as broken:
+        broken.setattr(Trainer, "evaluate", _break_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(site, settings, tmp_path / "run")
     saved = (tmp_path / "run" / "config.toml").read_text()
     (tmp_path / "run" / "config.toml").write_text(
         saved.replace("trackers = []", 'trackers = ["mlflow"]')
     )
     assert saved != (tmp_path / "run" / "config.toml").read_text()
-    assert train(site, settings, tmp_path / "run", resume=True).miou == first.miou
+    other = settings.model_copy(update={"seed": 7})
+    with pytest.raises(TrainError, match="begun with another configuration"):
+        train(site, other, tmp_path / "run", resume=True)
+    resumed = train(site, settings, tmp_path / "run", resume=True)
+    assert resumed.metrics["last"]["step"] == 2
+
+
+class Told(NullReporter):
+    """A progress reporter that keeps bars and what is said."""
+
+    def __init__(self) -> None:
+        self.bars: list[str] = []
+        self.said: list[str] = []
+
+    def start(self, title: str, total: int | None) -> None:
+        self.bars.append(title)
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def test_a_fault_in_pictures_and_page_is_a_note_of_a_finished_run(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object, **__: object) -> None:
+        raise ValueError("cannot draw")
+
+    monkeypatch.setattr(run_record, "write_run_page", fault)
+    monkeypatch.setattr(ValPictures, "of_evaluation", fault)
+    monkeypatch.setattr(TensorBoardTracker, "log", fault)
+    told = Told()
+    settings = config(method="suponly", steps=2, eval_every=2)
+    run = train(site, settings, tmp_path / "run", report=told)
+    written = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert written == json.loads(json.dumps(run.metrics)) and written["miou"] == run.miou
+    assert "calibration_error_untempered" in written
+    faults = [note for note in told.said if "cannot draw" in note]
+    assert [words in note for words, note in zip(("pictures", "TensorBoard", "page"), faults)] == [
+        True
+    ] * 3
+    assert told.bars[-1] == "looking at val run"
+
+
+def test_a_run_that_is_killed_while_its_page_is_made_is_finished(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = config(method="suponly", steps=2, eval_every=2)
+    monkeypatch.setattr(run_record, "count_reliability", _break_off)
+    with pytest.raises(KeyboardInterrupt):
+        train(site, settings, tmp_path / "run")
+    again = train(site, settings, tmp_path / "run", resume=True)  # nothing is left to do
+    assert again.miou == json.loads((tmp_path / "run" / "metrics.json").read_text())["miou"]
+
+
+def _break_off(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_shares_of_a_method_are_not_drawn_as_losses(site: Site, tmp_path: Path) -> None:
+    settings = config(method="s4l", steps=2, eval_every=2)
+    page = (train(site, settings, tmp_path / "run").path / "report.html").read_text()
+    losses = page.index("loss and its parts")
+    assert page.index("supervised") < losses < page.index("upright")
 
 
 def test_a_missing_tracker_is_refused_before_anything_is_left_behind(
