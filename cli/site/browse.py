@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgeseg.site import Site
 
 ListOf = list[str] | None
+DEFAULT_LIMIT = 20
 
 
 def browse(
@@ -66,10 +67,21 @@ def browse(
     training: Annotated[
         bool, typer.Option("--training", help="Open the view of what training reads.")
     ] = False,
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu",
+            help="Make the batches of trainings that mean a GPU on it, as they do; takes memory "
+            "beside what trains there.",
+        ),
+    ] = False,
     host: Annotated[
-        str,
-        typer.Option(help="Address to serve at; beyond this machine the page asks for a token."),
-    ] = "127.0.0.1",
+        str | None,
+        typer.Option(
+            help="Address to serve at, 127.0.0.1 if left out; beyond this machine the page asks "
+            "for a token."
+        ),
+    ] = None,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port; the next free one from 8487 on.")
     ] = None,
@@ -77,7 +89,9 @@ def browse(
     as_list: Annotated[
         bool, typer.Option("--list", help="Print the frames; open no page.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Frames that --list prints at most.")] = 20,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Frames that --list prints at most; 20 if left out.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the frames as JSON on stdout, as --list does.")
     ] = False,
@@ -92,6 +106,15 @@ def browse(
     from edgeseg.labelling.browse import FrameQuery
     from edgeseg.site import Site
 
+    is_list = as_list or as_json
+    of_page = {
+        "--frame": bool(frame),
+        "--training": training,
+        "--gpu": gpu,
+        "--host": host is not None,
+        "--port": port is not None,
+    }
+    _refuse_pairs(is_list, "--json" if as_json else "--list", of_page, limit)
     site = Site.open(overrides=set_)
     frames = site.frames()
     if not frames:
@@ -113,19 +136,40 @@ def browse(
             raise DataError(f"there is no camera {name!r}; the site has {', '.join(known)}")
     if frame and frame not in {each.id for each in frames}:
         raise DataError(f"{site.root} has no frame {frame!r}; ids are in {site.index.name}")
-    if as_list or as_json:
-        _print_frames(site, query, limit, as_json)
+    if is_list:
+        _print_frames(site, query, limit or DEFAULT_LIMIT, as_json)
         return
     begin = [(name, value) for name, values in lists.items() for value in values]
     defaults = {"seen": "either", "sort": "place"}
     begin += [(name, value) for name, value in single.items() if value != defaults.get(name, "")]
     begin += [("frame", frame)] if frame else []
     begin += [("view", "training")] if training else []
-    _serve(site, host, port, browser, begin)
+    _serve(site, host or "127.0.0.1", port, browser, begin, gpu)
+
+
+def _refuse_pairs(
+    is_list: bool, list_name: str, of_page: dict[str, bool], limit: int | None
+) -> None:
+    from edgeseg.errors import ConfigError
+
+    given = [name for name, is_given in of_page.items() if is_given]
+    if is_list and given:
+        raise ConfigError(
+            f"{given[0]} is for the page, and {list_name} opens none; leave one of the two out"
+        )
+    if not is_list and limit is not None:
+        raise ConfigError(
+            "--limit is for what --list and --json print; give one of them, or leave --limit out"
+        )
 
 
 def _serve(
-    site: Site, host: str, port: int | None, browser: bool, begin: list[tuple[str, str]]
+    site: Site,
+    host: str,
+    port: int | None,
+    browser: bool,
+    begin: list[tuple[str, str]],
+    on_gpu: bool,
 ) -> None:
     from edgeseg.cli.shared.console import say
     from edgeseg.cli.site.label import account_name, tell_waiting
@@ -136,11 +180,14 @@ def _serve(
         if browser and not open_browser(address):
             say("open it in a browser; there is no screen here to open one on")
         if not address.is_local:
-            say("whoever has this address sees the site, and can label; trust the network")
+            can = ", and can label" if address.can_label else ""
+            say(f"whoever has this address sees the site{can}; trust the network")
+        if not address.can_label:
+            say("note: another process labels this site, so this page only looks")
         say("Ctrl-C stops the page")
 
     left = serve_browsing(
-        site, host=host, port=port, person=account_name(), opened=tell, begin=begin
+        site, host=host, port=port, person=account_name(), opened=tell, begin=begin, on_gpu=on_gpu
     )
     if left is not None:
         tell_waiting(site, left)
@@ -161,7 +208,12 @@ def _print_frames(site: Site, query: FrameQuery, limit: int, as_json: bool) -> N
     rows = looks.rows(answer, 0, limit)
     total = len(answer.places)
     if as_json:
-        images = {frame.id: str(site.path(frame.image)) for frame in site.frames()}
+        shown = {row["frame"] for row in rows}
+        images = {
+            frame.id: str(site.path(frame.image))
+            for frame in answer.columns.frames
+            if frame.id in shown
+        }
         told = {
             "total": total,
             "counts": answer.counts,

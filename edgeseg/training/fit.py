@@ -30,6 +30,7 @@ from edgeseg.tracking import RunTrackers, TrackedRun, open_trackers, require_tra
 from edgeseg.training.devices import Devices, share_batches
 from edgeseg.training.memory.accumulation import accumulation_parts
 from edgeseg.training.optimizer import make_optimizer
+from edgeseg.training.reporting.frames_read import remember_frames
 from edgeseg.training.reporting.run_record import RunRecord
 from edgeseg.training.reporting.val_pictures import ValPictures
 from edgeseg.training.run_folder import RunFolder, RunResult
@@ -109,6 +110,8 @@ def _assemble(
     require_labelled_pixels(site, "val")
     if devices.is_main and spec.step_range.first == 0:
         _tell_shortcomings(spec, pixels, report)
+    if devices.is_main:
+        remember_frames(site, spec.out)
 
     torch.manual_seed(config.seed)
     method = spec.make_method(pixels).to(memory_format=torch.channels_last)

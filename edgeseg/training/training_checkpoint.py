@@ -12,6 +12,8 @@ import hashlib
 import json
 import math
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from edgeseg.errors import TrainError
 from edgeseg.json_text import to_json
 
 KEPT = 2  # checkpoints: the newest, and the one before in case the disk damaged the newest
+MODULE = "module."  # begins the names of the method's tensors
 SMOOTHED = 3  # evaluations whose mean is compared, since one alone is chance
 Row = dict[str, float]
 
@@ -125,20 +128,57 @@ class CheckpointFolder:
             if _digest(data) != path.stem.rsplit("-", 1)[1]:
                 path.unlink()  # damaged on disk; the one before still stands
                 continue
-            try:
-                with library_path(path) as name, safe_open(name, "pt") as file:
-                    state = TrainingState(**_nan_for_null(json.loads(file.metadata()["progress"])))
+            with _refusals(path):
+                state = _read_state(path)
                 _load_tensors(load(data), module, optimizer)
-            except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
-                what = str(error).splitlines()[0]
-                raise TrainError(
-                    f"{path} was made by another version or network ({what}); start a new run"
-                ) from None
+            return state
+        return None
+
+    def look(self, module: nn.Module) -> TrainingState | None:
+        """Put the newest sound checkpoint into `module` alone, and change nothing on disk.
+
+        Memory is taken for the tensors of the module, not for the optimizer's.
+
+        Returns:
+            Where the run stood, or None without a sound checkpoint.
+
+        Raises:
+            TrainError: it was made by another version or network.
+            OSError: it has just been replaced by a newer one.
+        """
+        for path in reversed(self._oldest_first()):
+            if _digest(path.read_bytes()) != path.stem.rsplit("-", 1)[1]:
+                continue
+            with _refusals(path):
+                state = _read_state(path)
+                with library_path(path) as name, safe_open(name, "pt") as file:
+                    own = {
+                        key.removeprefix(MODULE): file.get_tensor(key)
+                        for key in file.keys()  # noqa: SIM118  # no mapping
+                        if key.startswith(MODULE)
+                    }
+                module.load_state_dict(own)
             return state
         return None
 
     def _oldest_first(self) -> list[Path]:
         return sorted(self._folder.glob("step-*.safetensors"))
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        what = str(error).splitlines()[0]
+        raise TrainError(
+            f"{path} was made by another version or network ({what}); start a new run"
+        ) from None
+
+
+def _read_state(path: Path) -> TrainingState:
+    with library_path(path) as name, safe_open(name, "pt") as file:
+        return TrainingState(**_nan_for_null(json.loads(file.metadata()["progress"])))
 
 
 def _nan_for_null(value: Any) -> Any:  # Any: numbers, and lists and tables of them
@@ -160,11 +200,10 @@ def _load_tensors(tensors: dict[str, Tensor], module: nn.Module, optimizer: Opti
     `module.<name>` belong to the method and `optimizer.<index>.<name>` to the optimizer, whose
     groups keep the learning rates of the configuration.
     """
-    prefix = "module."
     of_module = {
-        name.removeprefix(prefix): tensor
+        name.removeprefix(MODULE): tensor
         for name, tensor in tensors.items()
-        if name.startswith(prefix)
+        if name.startswith(MODULE)
     }
     module.load_state_dict(of_module)
     moments: dict[int, dict[str, Tensor]] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from edgeseg.atomic_files import lock_folder
 from edgeseg.cli.app import app
 from edgeseg.labelling.page import server
 from edgeseg.site import Site
@@ -46,9 +47,29 @@ def test_as_json_it_names_pictures_and_counts(site: Site) -> None:
     assert told["total"] == 1 and told["model"] == MODEL and told["counts"]["origin"]["log"] == 1
 
 
+def test_only_pictures_that_are_printed_are_looked_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_images: list[str] = []
+    path = Site.path
+
+    def counted(site: Site, name: str) -> Path:
+        of_images.extend([name] * name.startswith("frames/"))
+        return path(site, name)
+
+    monkeypatch.setattr(Site, "path", counted)
+    (frame,) = json.loads(run("--json", "--limit", "1")[0])["frames"]
+    assert len(of_images) == 1 and frame["image"].endswith(of_images[0])
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["--list", "--frame", "x"], "--frame is for the page, and --list opens none"),
+        (["--json", "--training"], "--training is for the page, and --json opens none"),
+        (["--list", "--host", "0.0.0.0"], "--host is for the page"),
+        (["--list", "--port", "8000"], "--port is for the page"),
+        (["--limit", "3"], "--limit is for what --list and --json print"),
         (["--camera", "north"], "there is no camera 'north'; the site has cam, yard"),
         (["--class", "lava"], "there is no class 'lava'; choose ground, water, bank"),
         (["--since", "soon"], "'soon' is no time; write a date in UTC"),
@@ -77,3 +98,30 @@ def test_the_address_holds_the_filters(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sort", "score"),
         ("view", "training"),
     ]
+
+
+def test_what_it_says_of_the_page_is_what_is_served(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, str] = {}
+
+    def stand_in(*given: Any, **more: Any) -> None:
+        told["while"] = run_label()
+
+    def run_label() -> str:
+        result = CliRunner().invoke(app, ["label", "--no-browser"])
+        assert result.exit_code == 1
+        return re.sub(r"\s+", " ", result.output)
+
+    monkeypatch.setattr(server.uvicorn.Server, "run", stand_in)
+    said = run("--no-browser", "--host", "0.0.0.0")[1]
+    assert "and can label" in said and "only looks" not in said
+    assert re.search(r"its page is at http://\S+:\d+/browse, and can label", told["while"])
+    assert "token=" not in told["while"]
+    assert not (site.root / "labelling" / "page.json").exists()
+
+    monkeypatch.setattr(server.uvicorn.Server, "run", lambda *given, **more: None)
+    with lock_folder(site.root / "labelling"):
+        said = run("--no-browser", "--host", "0.0.0.0")[1]
+        assert "its page is at" not in run_label()
+    assert "sees the site; trust the network" in said and "this page only looks" in said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edgeseg.imaging.array_types import IGNORE
 from edgeseg.imaging.image_codec import encode_jpeg
 from edgeseg.labelling.drafts.mask_runs import encode_text
-from edgeseg.site import FrameNames, Site
 
 if TYPE_CHECKING:
     from edgeseg.training.inspection import StepInspector
@@ -23,20 +22,18 @@ Content = dict[str, Any]  # Any: what JSON can hold
 Bytes = NDArray[np.uint8]
 
 
-def batch_content(site: Site, inspector: StepInspector, step: int) -> Content:
+def batch_content(inspector: StepInspector, name_of: Callable[[str], str], step: int) -> Content:
     """Return the groups of frames of a step.
 
     Args:
-        site: The site.
         inspector: The training.
+        name_of: Gives the name of the frame of an id.
         step: Counted from 0; -1 for the one that is worth most to look at.
 
     Raises:
         DataError: There is no such step, or a frame cannot be read.
     """
     reading = inspector.read(inspector.default_step if step < 0 else step)
-    names = FrameNames(site)
-    found = {frame.id: names.of(frame) for frame in site.frames()}
 
     def group(
         title: str, text: str, images: Bytes, masks: Bytes | None, ids: Sequence[str] = ()
@@ -48,7 +45,7 @@ def batch_content(site: Site, inspector: StepInspector, step: int) -> Content:
             _cell(images[place], None if masks is None else masks[place]) for place in range(shown)
         ]
         for cell, frame_id in zip(cells, ids):
-            cell |= {"frame": frame_id, "name": found.get(frame_id, frame_id)}
+            cell |= {"frame": frame_id, "name": name_of(frame_id)}
         return {"title": title, "text": text, "cells": cells}
 
     groups = [

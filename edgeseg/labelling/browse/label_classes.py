@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from edgeseg.site import Frame, Site
 
 FORMAT = 1
 MOST_BYTES = 500_000_000  # of the file that is read
-KEEP_EVERY = 500  # masks
+TELL_SECONDS = 1.0  # between news for those who look
+KEEP_SECONDS = 60.0  # between writes of the table, which takes seconds when it is long
 Stamp = tuple[int, int]  # time in nanoseconds, size
 
 
@@ -56,18 +58,29 @@ class LabelClasses:
         self.left = len(missing)
         if missing:
             report.start("reading labels", len(missing))
-        for number, (frame, stamp) in enumerate(missing, 1):
-            report.advance()
-            try:
-                pixels = tuple(frame_class_pixels(self._site, frame))
-            except EdgesegError:
-                pixels = ()  # `edgeseg status` names it
-            self._known[frame.id] = stamp, pixels
-            self.left -= 1
-            if number % KEEP_EVERY == 0 or number == len(missing):
+        kept = told = time.monotonic()
+        try:
+            for frame, stamp in missing:
+                report.advance()
+                try:
+                    pixels = tuple(frame_class_pixels(self._site, frame))
+                except (EdgesegError, OSError, ValueError, MemoryError):
+                    pixels = ()  # `edgeseg status` names it
+                self._known[frame.id] = stamp, pixels
+                self.left -= 1
+                now = time.monotonic()
+                if now - told > TELL_SECONDS:
+                    self.version += 1
+                    told = now
+                if now - kept > KEEP_SECONDS:
+                    self._keep()
+                    kept = time.monotonic()
+        finally:
+            self.left = 0  # whatever ended it: nobody waits for the rest
+            if missing:
                 self._keep()
                 self.version += 1
-        report.stop()
+            report.stop()
 
     def read_beside(self, frames: Sequence[Frame]) -> None:
         """Have a thread read the labels; `version` and `left` tell how far it has come."""
@@ -90,7 +103,12 @@ class LabelClasses:
                 if not asked:
                     self._worker = None
                     return
-            self.read(asked)
+            try:
+                self.read(asked)
+            except BaseException:
+                with self._lock:
+                    self._worker = None  # the next one who asks starts another
+                raise
 
     def _stamp(self, frame: Frame) -> Stamp | None:
         try:

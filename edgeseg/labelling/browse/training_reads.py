@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeseg.config import DistillConfig, LoopConfig, TrainConfig, load_saved_config
-from edgeseg.errors import DataError, DependencyError, EdgesegError
+from edgeseg.errors import DataError, DependencyError, EdgesegError, TrainError
+from edgeseg.labelling.drafts.frame_lookup import FrameLookup
 from edgeseg.labelling.worth import round_lists
-from edgeseg.site import Site
+from edgeseg.site import FrameNames, Site
 
 if TYPE_CHECKING:
     from edgeseg.training.inspection import StepInspector
@@ -22,15 +23,27 @@ VERBS: dict[str, type[TrainConfig] | type[DistillConfig]] = {
     "train": TrainConfig,
     "distill": DistillConfig,
 }
+IDLE_SECONDS = 300  # until an opened training is closed again
 Content = dict[str, Any]  # Any: what JSON can hold
 
 
 class TrainingReads:
     """The trainings of a site as the page shows them; one is kept open at a time."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(
+        self, site: Site, frames: FrameLookup | None = None, *, on_gpu: bool = False
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            frames: The index, which other parts of the page may share.
+            on_gpu: Whether trainings that mean a GPU are looked at on one.
+        """
+        self._site, self._on_gpu = site, on_gpu
+        self._frames = frames or FrameLookup(site)
+        self._names = FrameNames(site)
         self._lock = threading.Lock()
+        self._idle: threading.Timer | None = None
         self._key: tuple[object, ...] = ()
         self._inspector: StepInspector | None = None
 
@@ -58,7 +71,8 @@ class TrainingReads:
             step: Counted from 0; -1 for the one that the newest checkpoint goes on with.
 
         Raises:
-            EdgesegError: There is no such run, or the training could not begin.
+            EdgesegError: There is no such run, the training could not begin, or it takes more
+                memory than there is.
         """
         if verb not in VERBS:
             raise DataError(f"there is no training {verb[:20]!r}; choose train or distill")
@@ -73,18 +87,55 @@ class TrainingReads:
         folder = folders.get(run)
         with self._lock:
             key = (verb, run, _stamps(self._site, folder))
-            if self._inspector is None or key != self._key:
-                if self._inspector is not None:
-                    self._inspector.close()
-                self._inspector = None  # before the next one is built
-                from edgeseg.training.inspection import StepInspector  # noqa: PLC0415
+            try:
+                if self._inspector is None or key != self._key:
+                    self._drop()  # before the next one is built
+                    self._open(verb, folder)
+                    self._key = key
+                assert self._inspector is not None
+                from edgeseg.labelling.browse.batch_content import batch_content  # noqa: PLC0415
 
-                focus = _focus(folder) if folder is not None else frozenset()
-                self._inspector = StepInspector(self._site, verb, folder, focus)
-                self._key = key
-            from edgeseg.labelling.browse.batch_content import batch_content  # noqa: PLC0415
+                return batch_content(self._inspector, self._name, step)
+            except (RuntimeError, MemoryError) as error:  # of torch, which says so in many lines
+                self._drop()
+                what = (str(error).strip() or "there is not enough memory").splitlines()[0]
+                raise TrainError(
+                    f"this batch cannot be made here ({what}); end what else takes memory, or "
+                    "look at another training"
+                ) from None
+            finally:
+                self._wait_for_the_next()
 
-            return batch_content(self._site, self._inspector, step)
+    def close(self) -> None:
+        """Free what is open."""
+        with self._lock:
+            if self._idle is not None:
+                self._idle.cancel()
+            self._drop()
+
+    def _open(self, verb: str, run: Path | None) -> None:
+        from edgeseg.training.inspection import StepInspector  # noqa: PLC0415
+
+        focus = _focus(run) if run is not None else frozenset()
+        self._inspector = StepInspector(self._site, verb, run, focus, on_gpu=self._on_gpu)
+        self._names = FrameNames(self._site)  # with the clocks of frames that came home since
+
+    def _drop(self) -> None:
+        if self._inspector is not None:
+            self._inspector.close()
+        self._inspector = None
+
+    def _wait_for_the_next(self) -> None:
+        """Free the memory when nobody has looked for a while."""
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = threading.Timer(IDLE_SECONDS, self.close)
+        self._idle.daemon = True
+        self._idle.start()
+
+    def _name(self, frame_id: str) -> str:
+        frame = self._frames.all().get(frame_id)
+        return frame_id if frame is None else self._names.of(frame)
 
     def _runs(self, verb: str) -> dict[str, Path]:
         """Return the runs of a command, then those of rounds of adaptation, oldest first."""

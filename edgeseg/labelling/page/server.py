@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import secrets
 import signal
@@ -12,14 +13,14 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import uvicorn
 
-from edgeseg.atomic_files import lock_folder
+from edgeseg.atomic_files import lock_folder, write_json
 from edgeseg.errors import DataError
 from edgeseg.labelling.browse import SiteFrames, open_site_frames
 from edgeseg.labelling.browse.training_reads import TrainingReads
@@ -38,6 +39,7 @@ from edgeseg.site import Site
 DEFAULT_PORT = 8487
 TRIES = 20  # ports from the default one on
 GRACE_SECONDS = 3
+ADDRESS = "page.json"  # in labelling, while a page that can label is served
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,12 @@ class Address:
     Attributes:
         url: To be opened in a browser; holds the token, if there is one.
         is_local: Whether only this machine reaches it.
+        can_label: Whether the page for labelling is served, too.
     """
 
     url: str
     is_local: bool
+    can_label: bool = True
 
 
 def serve_page(
@@ -81,7 +85,13 @@ def serve_page(
     """
     begin = [("queue", source)] if source != "footage" else []
     begin += [("frame", frame_id)] if frame_id else []
-    with lock_folder(site.root / "labelling", DataError):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock_folder(site.root / "labelling", DataError))
+        except DataError as error:
+            if (url := served_address(site)) is None:
+                raise
+            raise DataError(f"{error}; its page is at {url}, and can label") from None
         return _serve_both(site, host, port, person, opened, "", begin)
 
 
@@ -93,12 +103,14 @@ def serve_browsing(
     person: str,
     opened: Callable[[Address], None],
     begin: Sequence[tuple[str, str]] = (),
+    on_gpu: bool = False,
 ) -> DoorState | None:
     """Serve the page to browse, and that for labelling beside it unless another process has it.
 
     Args:
         host, port, person, opened: As in `serve_page`.
         begin: The filters that the page begins with, as its address has them.
+        on_gpu: Whether batches of trainings that mean a GPU are made on one.
 
     Returns:
         As `serve_page`; None where only browsing was possible.
@@ -112,12 +124,17 @@ def serve_browsing(
         except DataError:
             frames, predictions = FrameLookup(site), Predictions(site)
             pictures = FramePictures(site, frames, predictions)
-            answers = BrowseAnswers(open_site_frames(site), TrainingReads(site), can_label=False)
+            reads = TrainingReads(site, frames, on_gpu=on_gpu)
+            answers = BrowseAnswers(open_site_frames(site), reads, can_label=False)
             make = partial(browse_asgi, answers, pictures)
+
+            def tell(address: Address) -> None:
+                opened(replace(address, can_label=False))
+
             with closing(_listen(host, port)) as listening:
-                _run(site, host, listening, opened, make, "browse", begin)
+                _run(site, host, listening, tell, make, "browse", begin)
             return None
-        return _serve_both(site, host, port, person, opened, "browse", begin)
+        return _serve_both(site, host, port, person, opened, "browse", begin, on_gpu=on_gpu)
 
 
 def _serve_both(
@@ -128,6 +145,8 @@ def _serve_both(
     opened: Callable[[Address], None],
     path: str,
     begin: Sequence[tuple[str, str]],
+    *,
+    on_gpu: bool = False,
 ) -> DoorState:
     """Serve all pages; the folder of labelling is held."""
     with closing(_listen(host, port)) as listening:
@@ -136,17 +155,38 @@ def _serve_both(
         store = DraftStore(site, predictions, finished)
         views, queues = FrameViews(store, predictions), QueueRows(store, predictions)
         looks = SiteFrames(site, store.frames, store.unfinished)
-        answers = BrowseAnswers(looks, TrainingReads(site), can_label=True)
+        reads = TrainingReads(site, store.frames, on_gpu=on_gpu)
+        answers = BrowseAnswers(looks, reads, can_label=True)
+        kept = site.root / "labelling" / ADDRESS
+
+        def tell(address: Address) -> None:
+            # without the token: whoever may read the site need not be who may label it
+            write_json(
+                kept, {"pid": os.getpid(), "url": urlsplit(address.url)._replace(query="").geturl()}
+            )
+            opened(address)
 
         def make(access: Access) -> Guard:
             return PageApp(views, queues, access, person, answers.routes).asgi
 
         finished.start()
         try:
-            _run(site, host, listening, opened, make, path, begin)
+            _run(site, host, listening, tell, make, path, begin)
         finally:
+            kept.unlink(missing_ok=True)
             left = finished.close()
         return left
+
+
+def served_address(site: Site) -> str | None:
+    """Return where the process that holds a site's labelling serves its page; None if unknown."""
+    folder = site.root / "labelling"
+    try:
+        stored = json.loads((folder / ADDRESS).read_bytes())
+        holder = int((folder / ".lock").read_text())
+        return str(stored["url"]) if int(stored["pid"]) == holder else None
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _run(

@@ -1,8 +1,11 @@
 """The batch of any step of a training, as the trainer makes it, without training.
 
-Which frames a step reads, how they are cropped, flipped, recolored and mixed depends on the seed
-and the step alone; pseudo-labels depend on the teacher. The newest checkpoint of a run has it, so
-the step that goes on from there is shown exactly as the run would make it.
+Which frames a step reads, how they are cropped, flipped, recolored and mixed depends on the site's
+frames, the seed and the step; pseudo-labels depend on the teacher. The newest checkpoint of a run
+has it, so the step that goes on from there is shown exactly as the run would make it, on the
+processor that the run trains on.
+
+A training may run beside: the GPU is left to it unless asked for, and no activations are kept.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +31,17 @@ from edgeseg.methods import METHODS, STAGED, Batch, Method
 from edgeseg.methods.framework.online_method import OnlineMethod
 from edgeseg.models.model_files import load_model, load_weights
 from edgeseg.site import Site
-from edgeseg.training.devices import computes_in_bf16, share_batches, trains_on_cuda
+from edgeseg.training.devices import BatchShares, computes_in_bf16, share_batches, trains_on_cuda
 from edgeseg.training.distill import Distillation
 from edgeseg.training.initial_weights import build_initial_network
-from edgeseg.training.inspection.view_recorder import Recording, record_views
-from edgeseg.training.optimizer import make_optimizer
+from edgeseg.training.inspection.view_recorder import (
+    GradientNeededError,
+    Recording,
+    record_views,
+    without_activations,
+)
+from edgeseg.training.memory.budget import possible_parts
+from edgeseg.training.reporting.frames_read import likeness_of_frames
 from edgeseg.training.run_folder import remember_origins
 from edgeseg.training.step_batches import StepBatches, TrainingFrames
 from edgeseg.training.train import context_maker
@@ -98,7 +108,13 @@ class StepInspector:
     """A training that is opened to look at its steps; not safe for several threads."""
 
     def __init__(
-        self, site: Site, verb: str, run: Path | None, focus: frozenset[str] = frozenset()
+        self,
+        site: Site,
+        verb: str,
+        run: Path | None,
+        focus: frozenset[str] = frozenset(),
+        *,
+        on_gpu: bool = False,
     ) -> None:
         """Open the frames and build the method.
 
@@ -107,6 +123,8 @@ class StepInspector:
             verb: "train" or "distill".
             run: A run folder; None for what `edgeseg.toml` would train now.
             focus: Ids of unlabelled frames that make up half of every unlabelled batch.
+            on_gpu: Whether a training that means a GPU is looked at on one, whose random numbers
+                are others than the CPU's.
 
         Raises:
             TrainError: It cannot be built, or the run is of another version.
@@ -121,25 +139,31 @@ class StepInspector:
             self.config.method if isinstance(self.config, TrainConfig) else "distillation"
         )
         is_staged = self._method_name in STAGED
-        cuda = trains_on_cuda(self.config) and torch.cuda.is_available()
+        self._means_gpu = trains_on_cuda(self.config)
+        cuda = on_gpu and self._means_gpu and torch.cuda.is_available()
         self._bf16 = computes_in_bf16(self.config, cuda=cuda)
         self._device = torch.device("cuda" if cuda else "cpu")
         labelled = SiteFrameReader(site, site.require("labelled"), self.config.imgsz)
         self._method = None if is_staged else self._make_method(labelled)
         needs_unlabelled = self._method is None or self._method.needs_unlabelled
-        world = self.config.devices * self.config.nodes
-        self._batches = StepBatches(
-            TrainingFrames(labelled, self._footage(labelled) if needs_unlabelled else None, focus),
-            self.config,
-            share_batches(self.config, world, unlabelled=needs_unlabelled),
-            _FirstProcess(self._device, world),
-            _parts(run, self.config),
-        )
+        self._frames = "same" if run is None else likeness_of_frames(site, run)
         self._at: int | None = None  # the step of the checkpoint
         self._is_trained = False
+        self._lacks_state = False  # of a method that trains more than what the run has kept
+        self._keeps_activations = False
         if self._method is not None:
             self._restore(self._method)
             self._state = copy.deepcopy(self._method.state_dict())
+        world = self.config.devices * self.config.nodes
+        shares = share_batches(self.config, world, unlabelled=needs_unlabelled)
+        footage = self._footage(labelled) if needs_unlabelled else None
+        self._batches = StepBatches(  # last, for it starts threads
+            TrainingFrames(labelled, footage, focus),
+            self.config,
+            shares,
+            _FirstProcess(self._device, world),
+            _parts(run, self.config, shares, unlabelled=needs_unlabelled),
+        )
 
     @property
     def default_step(self) -> int:
@@ -169,9 +193,7 @@ class StepInspector:
         batch = self._batches.read(step)
         recordings = []
         if self._method is not None:
-            self._method.load_state_dict(self._state)
-            self._method.train()
-            recordings = [self._record(self._method, step, part) for part in batch.parts]
+            recordings = self._record(self._method, step, batch.parts)
         labelled = [part for part, _ in batch.parts]
         unlabelled = [part for _, part in batch.parts if part is not None]
         number = sum(len(part.images) for part in labelled)
@@ -248,11 +270,10 @@ class StepInspector:
         if self._run is None:
             return
         checkpoints = CheckpointFolder(self._run / "checkpoint")
-        optimizer = make_optimizer(method, self.config)
         try:
-            state = checkpoints.restore(method, optimizer)
+            state = checkpoints.look(method)
         except OSError:  # a training that goes on has just replaced it
-            state = checkpoints.restore(method, optimizer)
+            state = checkpoints.look(method)
         if state is not None:
             self._at, self._is_trained = state.step, True
             return
@@ -261,13 +282,31 @@ class StepInspector:
             for network in (method.student, method.teacher):
                 load_weights(network, weights)
             self._is_trained = True
+            self._lacks_state = not _is_whole(method)
 
-    def _record(self, method: Method, step: int, part: tuple[Batch, Batch | None]) -> Recording:
-        progress = step / self.config.steps
-        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)
-        with record_views(method) as recording, autocast:
-            method(*part, progress)
-        return recording
+    def _record(
+        self, method: Method, step: int, parts: Sequence[tuple[Batch, Batch | None]]
+    ) -> list[Recording]:
+        """Return what each pass of a step shows the student, from the state that was restored."""
+        progress, cuda = step / self.config.steps, self._device.type == "cuda"
+        numbers = torch.get_rng_state(), torch.cuda.get_rng_state() if cuda else None
+        method.load_state_dict(self._state)
+        method.train()
+        recordings = []
+        try:
+            for part in parts:
+                autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16)
+                memory = nullcontext() if self._keeps_activations else without_activations()
+                with record_views(method) as recording, autocast, memory:
+                    method(*part, progress)
+                recordings.append(recording)
+        except GradientNeededError:
+            self._keeps_activations = True
+            torch.set_rng_state(numbers[0])
+            if numbers[1] is not None:
+                torch.cuda.set_rng_state(numbers[1])
+            return self._record(method, step, parts)
+        return recordings
 
     def _views(self, recordings: Sequence[Recording], counts: Sequence[int]) -> list[StudentView]:
         """Return the views of the unlabelled frames, those of all parts joined."""
@@ -281,7 +320,7 @@ class StepInspector:
             labels = torch.cat([target.label for target in targets])
             kept = labels.masked_fill(weights <= 0, IGNORE)
             counted = float((kept != IGNORE).float().mean())
-            masks = _masks([kept]) if self._is_trained else None
+            masks = _masks([kept]) if self._is_trained and not self._lacks_state else None
             views.append(StudentView(_images([t.images for t in targets]), masks, counted))
         if views:
             return views
@@ -299,27 +338,38 @@ class StepInspector:
         return self._method.schedule.at(step / self.config.steps) > 0
 
     def _notes(self, step: int) -> list[str]:
-        where = "GPU" if self._device.type == "cuda" else "CPU"
         notes = []
+        reads = {
+            "same": f"Frames, crops, colors and boxes are those of step {step}",
+            "other": "The site's frames or labels are others than this run began with, so this is "
+            f"not what its step {step} read, but what it would read now",
+            "unknown": "This run does not tell which frames and labels it began with: frames and "
+            f"crops are those of step {step} if the site has not changed since",
+        }[self._frames]
         if self._method is None:
             notes.append(
                 f"{self._method_name} trains in stages; these are its frames after scale, crop and "
                 "flip, with the newest pseudo-labels of the run, if there are any."
             )
-        elif self._at is not None and step == self._at:
+        elif self._at is not None and step == self._at and self._is_exact:
             notes.append(
                 f"The checkpoint after {self._at} steps goes on with this very batch, "
                 "pseudo-labels included."
             )
         elif self._at is not None:
             notes.append(
-                f"Frames, crops, colors and boxes are those of step {step}; pseudo-labels are made "
-                f"by the teacher of the checkpoint after {self._at} steps."
+                f"{reads}; pseudo-labels are made by the teacher of the checkpoint after "
+                f"{self._at} steps."
+            )
+        elif self._lacks_state:
+            notes.append(
+                f"{reads}; the run has no checkpoint, and its weights are not all that "
+                f"{self._method_name} makes pseudo-labels with, so those are not shown."
             )
         elif self._is_trained:
             notes.append(
-                f"Frames, crops, colors and boxes are those of step {step}; the run has no "
-                "checkpoint, so pseudo-labels are made by its last teacher."
+                f"{reads}; the run has no checkpoint, so pseudo-labels are made by its last "
+                "teacher."
             )
         else:
             notes.append(
@@ -330,17 +380,55 @@ class StepInspector:
             notes.append(f"Step {step} is in the warm-up: unlabelled frames do not teach yet.")
         world = self.config.devices * self.config.nodes
         first = f", the first of {world} processes" if world > 1 else ""
+        where = "GPU" if self._device.type == "cuda" else "CPU"
         notes.append(f"Random numbers are those of a training on the {where}{first}.")
+        if self._means_gpu and where == "CPU":
+            notes.append(
+                "This training means a GPU, which draws other crops, colors and boxes, of the "
+                "same kind; `edgeseg browse --gpu` shows its own, and takes memory there."
+            )
+        if self._may_differ_in_parts:
+            notes.append(
+                "A training with max_memory measures in how many parts it takes a batch; here it "
+                "is as many as there can be."
+            )
         return notes
 
+    @property
+    def _is_exact(self) -> bool:
+        """Whether the step after the checkpoint is shown to the last bit."""
+        is_there = (self._device.type == "cuda") == self._means_gpu
+        return self._frames == "same" and is_there and not self._may_differ_in_parts
 
-def _parts(run: Path | None, config: LoopConfig) -> int:
-    """Return the forward passes of a step, as the run measured them."""
+    @property
+    def _may_differ_in_parts(self) -> bool:
+        run = self._run
+        return bool(self.config.max_memory) and not (run and (run / "parts.json").is_file())
+
+
+def _is_whole(method: Method) -> bool:
+    """Tell whether a method trains or gathers nothing but its student and its teacher."""
+    given = ("student.", "teacher.", "class_weight")
+    if isinstance(method, Distillation):
+        given += ("source.",)  # the site model, which is loaded
+    return all(name.startswith(given) for name in method.state_dict())
+
+
+def _parts(run: Path | None, config: LoopConfig, shares: BatchShares, *, unlabelled: bool) -> int:
+    """Return the forward passes of a step, as the run measured them.
+
+    Where `max_memory` is to be kept and nothing is measured yet, they are as many as can be.
+    """
+    assumed = config.accumulate
+    if config.max_memory:
+        assumed = max(
+            possible_parts(shares.labelled, [shares.unlabelled] * unlabelled), default=assumed
+        )
     try:
         stored = None if run is None else json.loads((run / "parts.json").read_bytes())
-        return config.accumulate if stored is None else max(1, int(stored["parts"]))
+        return assumed if stored is None else max(1, int(stored["parts"]))
     except FileNotFoundError:
-        return config.accumulate
+        return assumed
     except (OSError, ValueError, TypeError, KeyError):
         raise TrainError(f"{run}/parts.json is damaged; start a new run") from None
 

@@ -33,6 +33,30 @@ class Recording:
     views: list[tuple[PseudoTarget, Tensor]] = field(default_factory=list)
 
 
+class GradientNeededError(Exception):
+    """A method computes gradients inside its step, so what they need must be kept."""
+
+
+@contextmanager
+def without_activations() -> Iterator[None]:
+    """Compute inside a `with` block as if for gradients, and keep nothing that they would need.
+
+    It takes the memory of a prediction, not that of a training.
+
+    Raises:
+        GradientNeededError: Gradients are asked for all the same.
+    """
+
+    def forget(tensor: Tensor) -> None:
+        return None
+
+    def refuse(forgotten: None) -> Tensor:
+        raise GradientNeededError
+
+    with torch.autograd.graph.saved_tensors_hooks(forget, refuse):
+        yield
+
+
 @contextmanager
 def record_views(method: Method) -> Iterator[Recording]:
     """Record the forward passes of a method inside a `with` block; it computes the same."""

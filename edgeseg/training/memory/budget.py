@@ -68,11 +68,7 @@ def plan_accumulation(
     Raises:
         TrainError: not even the smallest part fits.
     """
-    part_counts = [
-        count
-        for count in range(batch // SMALLEST_PART, 0, -1)
-        if all(size % count == 0 for size in (batch, *other_batches))
-    ]
+    part_counts = possible_parts(batch, other_batches)
     part_sizes = [batch // count for count in part_counts]  # from small to large
     peaks: list[int] = []
     try:
@@ -97,6 +93,20 @@ def plan_accumulation(
         f"but max_memory is {budget / 1e9:.2f} GB; raise it, take another batch, "
         "a smaller imgsz or encoder"
     )
+
+
+def possible_parts(batch: int, other_batches: Sequence[int] = ()) -> list[int]:
+    """Return the numbers of parts that a batch splits into, the most first.
+
+    Args:
+        batch: Frames of a step.
+        other_batches: Batch sizes that are split into as many parts.
+    """
+    return [
+        count
+        for count in range(batch // SMALLEST_PART, 0, -1)
+        if all(size % count == 0 for size in (batch, *other_batches))
+    ]
 
 
 def predicted_peak(sizes: Sequence[int], peaks: Sequence[int], size: int) -> float:

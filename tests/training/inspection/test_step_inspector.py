@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,18 @@ from torch import Tensor
 from edgeseg.config import DistillConfig
 from edgeseg.errors import DataError
 from edgeseg.imaging.array_types import IGNORE
-from edgeseg.methods import METHODS
+from edgeseg.methods import METHODS, Batch, Method
+from edgeseg.methods.framework.method import StepResult
 from edgeseg.site import Site
 from edgeseg.training.distill import distill
 from edgeseg.training.inspection import StepInspector, StepReading
-from edgeseg.training.inspection.view_recorder import Recording, record_views
+from edgeseg.training.inspection.view_recorder import (
+    GradientNeededError,
+    Recording,
+    record_views,
+    without_activations,
+)
+from edgeseg.training.reporting.frames_read import likeness_of_frames, remember_frames
 from edgeseg.training.step_batches import StepBatch, StepBatches
 from edgeseg.training.train import train
 from edgeseg.training.trainer import Trainer
@@ -117,6 +127,81 @@ def test_an_edge_model_sees_both_kinds_recolored(
     (view,) = reading.views
     assert np.array_equal(view.images, shown[number:]) and view.masks is None
     inspector.close()
+
+
+def test_a_site_that_has_changed_is_not_told_as_what_a_run_read(site: Site) -> None:
+    settings = config(method="cps", steps=4, checkpoint_every=2, warmup=0.0, ramp=0.0)
+    run = train(site, settings).path
+    checkpoints = run / "checkpoint"
+    (newest,) = checkpoints.iterdir()
+    damaged = checkpoints / newest.name.replace("step-00000002", "step-00000003")
+    damaged.write_bytes(newest.read_bytes()[:-9])
+    assert "this very batch" in first_note(site, run)
+    assert damaged.exists()  # who looks deletes nothing
+
+    mask = site.root / str(site.frames("labelled")[0].mask)
+    before = mask.read_bytes()
+    mask.write_bytes((site.root / str(site.frames("labelled")[1].mask)).read_bytes())
+    assert "are others than this run began with" in first_note(site, run)
+    mask.write_bytes(before)
+    assert "this very batch" in first_note(site, run)
+    remember_frames(site, run)  # a start without a change in between
+    assert likeness_of_frames(site, run) == "same"
+    mask.write_bytes((site.root / str(site.frames("labelled")[1].mask)).read_bytes())
+    remember_frames(site, run)  # the run went on with other labels than it began with
+    mask.write_bytes(before)
+    remember_frames(site, run)
+    assert likeness_of_frames(site, run) == "other"
+    (run / "frames.json").unlink()  # as of runs of earlier versions
+    assert "does not tell which frames" in first_note(site, run)
+
+    shutil.rmtree(checkpoints)  # of the two networks only one average is left
+    inspector = StepInspector(site, "train", run)
+    reading = inspector.read(STEP)
+    assert reading.views and all(view.masks is None for view in reading.views)
+    assert "are not shown" in reading.notes[0]
+    inspector.close()
+
+
+def first_note(site: Site, run: Path) -> str:
+    inspector = StepInspector(site, "train", run)
+    note = inspector.read(STEP).notes[0]
+    inspector.close()
+    return note
+
+
+def test_looking_keeps_no_activations_unless_a_step_needs_them() -> None:
+    weight = torch.ones(3, requires_grad=True)
+    with without_activations():
+        loss = (weight * weight).sum()
+    with pytest.raises(GradientNeededError):
+        loss.backward()
+
+
+def test_max_memory_is_kept_to_and_methods_with_gradients_of_their_own_work(site: Site) -> None:
+    many = {"batch": 4, "batch_unlabelled": 4, "max_memory": "1GB"}
+    settings = config(method="cct", steps=8, warmup=0.0, ramp=0.0, **many)
+    site.config = site.config.model_copy(update={"train": settings})
+    inspector = StepInspector(site, "train", None)
+    with record_passes() as passes:
+        reading = inspector.read(3)
+    assert len(reading.labelled) == 4 and reading.notes[0].startswith("Nothing is trained yet")
+    assert set(passes) == {2}  # frames at a time
+    assert any("max_memory" in note for note in reading.notes)
+    inspector.close()
+
+
+@contextmanager
+def record_passes() -> Iterator[list[int]]:
+    forward, passes = Method.forward, []
+
+    def recorded(method: Method, labelled: Batch, *rest: Any) -> StepResult:
+        passes.append(len(labelled.images))
+        return forward(method, labelled, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Method, "forward", recorded)
+        yield passes
 
 
 def test_before_a_training_its_frames_are_known_and_its_labels_are_not(site: Site) -> None:

@@ -197,7 +197,7 @@ export class FrameView {
     link.textContent = row.is_labelled ? "Correct its label" : "Label this frame";
     const facts = [
       ["Camera", row.camera],
-      row.time !== null && ["Taken", new Date(row.time * 1000).toLocaleString()],
+      row.time !== null && ["Taken", utc(row.time)],
       ["Source", row.source],
       ["Origin", { footage: "footage", labels: "added with its label", log: "a device's frame log" }[row.origin]],
       ["Split", row.split === "withheld" ? "unlabelled, withheld: too near val or gate" : row.split],
@@ -253,9 +253,14 @@ export class FrameView {
   }
 }
 
+function utc(seconds) {
+  // As names of frames tell it: "2026-03-04 12:05:33 UTC".
+  return `${new Date(seconds * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+}
+
 function storyItem(entry) {
   const item = document.createElement("li");
-  const when = new Date(entry.time * 1000).toLocaleString();
+  const when = utc(entry.time);
   item.append(text("div", `${entry.person || "somebody"}, ${when}`));
   const began = `from ${BEGAN[entry.origin] ?? entry.origin}${entry.model ? ` ${entry.model}` : ""}`;
   const did = [began];

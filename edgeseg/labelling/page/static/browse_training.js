@@ -28,6 +28,10 @@ export class TrainingView {
     const wanted = `${address.get("verb") ?? ""}/${address.get("run") ?? ""}`;
     const known = this.trainings.findIndex((each) => `${each.verb}/${each.run}` === wanted);
     if (known >= 0) this.select.value = known;
+    else if (address.get("run") || address.get("verb")) {
+      this.#ask(`The site has no training ${address.get("run") || address.get("verb")}; choose another one above.`);
+      return;
+    }
     const step = address.get("step");
     this.step.value = step ?? "";
     await this.read();
@@ -36,6 +40,7 @@ export class TrainingView {
   async read() {
     const number = ++this.number;
     const training = this.trainings[this.select.value];
+    if (!training) return;
     const { verb, run } = training;
     const asked = new URLSearchParams({ verb, run });
     if (/^\d+$/.test(this.step.value)) asked.set("step", this.step.value);
@@ -56,6 +61,16 @@ export class TrainingView {
     } finally {
       if (number === this.number) this.batch.removeAttribute("aria-busy");
     }
+  }
+
+  #ask(sentence) {
+    this.number++; // what is still being read is not drawn over it
+    this.select.value = "";
+    this.step.value = "";
+    this.steps.textContent = "";
+    this.batch.removeAttribute("aria-busy");
+    this.batch.replaceChildren(text("p", sentence));
+    this.batch.firstChild.className = "waits";
   }
 
   #build(hasTorch) {
