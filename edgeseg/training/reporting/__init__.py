@@ -1,3 +1,3 @@
 """What comes out of a training: pictures of val while it runs, the weights that ship, a page."""
 
-__all__ = ["run_record", "shipped_weights", "step_pace", "val_pictures"]
+__all__ = ["frames_read", "run_record", "shipped_weights", "step_pace", "val_pictures"]
