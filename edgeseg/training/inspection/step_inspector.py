@@ -408,7 +408,7 @@ class StepInspector:
 
 def _is_whole(method: Method) -> bool:
     """Tell whether a method trains or gathers nothing but its student and its teacher."""
-    given = ("student.", "teacher.", "class_weight")
+    given: tuple[str, ...] = ("student.", "teacher.", "class_weight")
     if isinstance(method, Distillation):
         given += ("source.",)  # the site model, which is loaded
     return all(name.startswith(given) for name in method.state_dict())
