@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from typer.testing import CliRunner
 
 from edgeseg.atomic_files import lock_folder
@@ -113,14 +114,14 @@ def test_what_it_says_of_the_page_is_what_is_served(
         assert result.exit_code == 1
         return re.sub(r"\s+", " ", result.output)
 
-    monkeypatch.setattr(server.uvicorn.Server, "run", stand_in)
+    monkeypatch.setattr(uvicorn.Server, "run", stand_in)
     said = run("--no-browser", "--host", "0.0.0.0")[1]
     assert "and can label" in said and "only looks" not in said
     assert re.search(r"its page is at http://\S+:\d+/browse, and can label", told["while"])
     assert "token=" not in told["while"]
     assert not (site.root / "labelling" / "page.json").exists()
 
-    monkeypatch.setattr(server.uvicorn.Server, "run", lambda *given, **more: None)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *given, **more: None)
     with lock_folder(site.root / "labelling"):
         said = run("--no-browser", "--host", "0.0.0.0")[1]
         assert "its page is at" not in run_label()

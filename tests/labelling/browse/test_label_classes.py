@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeseg.data.class_pixels import frame_class_pixels
 from edgeseg.labelling.browse import label_classes
 from edgeseg.labelling.browse.label_classes import LabelClasses
 from edgeseg.site import Frame, Site
@@ -38,7 +39,7 @@ def test_a_thread_that_dies_leaves_nobody_waiting(
 def test_a_mask_that_takes_too_much_memory_is_passed_over(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = label_classes.frame_class_pixels
+    read = frame_class_pixels
     first = next(frame for frame in site.frames() if frame.mask)
 
     def fail_once(site: Site, frame: Frame) -> list[int]:
