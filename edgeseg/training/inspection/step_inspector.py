@@ -34,6 +34,7 @@ from edgeseg.site import Site
 from edgeseg.training.devices import BatchShares, computes_in_bf16, share_batches, trains_on_cuda
 from edgeseg.training.distill import Distillation
 from edgeseg.training.initial_weights import build_initial_network
+from edgeseg.training.inspection.reading_notes import ReadingFacts, notes_on_reading
 from edgeseg.training.inspection.view_recorder import (
     GradientNeededError,
     Recording,
@@ -211,7 +212,7 @@ class StepInspector:
             unlabelled_masks=_masks([part.masks for part in unlabelled], size),
             seen=None if seen is None or np.array_equal(seen, images) else seen,
             views=tuple(self._views(recordings, counts)),
-            notes=tuple(self._notes(step)),
+            notes=tuple(notes_on_reading(self._facts(step))),
         )
 
     def close(self) -> None:
@@ -337,62 +338,22 @@ class StepInspector:
             return True
         return self._method.schedule.at(step / self.config.steps) > 0
 
-    def _notes(self, step: int) -> list[str]:
-        notes = []
-        reads = {
-            "same": f"Frames, crops, colors and boxes are those of step {step}",
-            "other": "The site's frames or labels are others than this run began with, so this is "
-            f"not what its step {step} read, but what it would read now",
-            "unknown": "This run does not tell which frames and labels it began with: frames and "
-            f"crops are those of step {step} if the site has not changed since",
-        }[self._frames]
-        if self._method is None:
-            notes.append(
-                f"{self._method_name} trains in stages; these are its frames after scale, crop and "
-                "flip, with the newest pseudo-labels of the run, if there are any."
-            )
-        elif self._at is not None and step == self._at and self._is_exact:
-            notes.append(
-                f"The checkpoint after {self._at} steps goes on with this very batch, "
-                "pseudo-labels included."
-            )
-        elif self._at is not None:
-            notes.append(
-                f"{reads}; pseudo-labels are made by the teacher of the checkpoint after "
-                f"{self._at} steps."
-            )
-        elif self._lacks_state:
-            notes.append(
-                f"{reads}; the run has no checkpoint, and its weights are not all that "
-                f"{self._method_name} makes pseudo-labels with, so those are not shown."
-            )
-        elif self._is_trained:
-            notes.append(
-                f"{reads}; the run has no checkpoint, so pseudo-labels are made by its last "
-                "teacher."
-            )
-        else:
-            notes.append(
-                "Nothing is trained yet, so pseudo-labels would be noise and are not shown; what "
-                "is mixed by class rather than by box depends on them."
-            )
-        if not self._taught_by_footage(step):
-            notes.append(f"Step {step} is in the warm-up: unlabelled frames do not teach yet.")
-        world = self.config.devices * self.config.nodes
-        first = f", the first of {world} processes" if world > 1 else ""
-        where = "GPU" if self._device.type == "cuda" else "CPU"
-        notes.append(f"Random numbers are those of a training on the {where}{first}.")
-        if self._means_gpu and where == "CPU":
-            notes.append(
-                "This training means a GPU, which draws other crops, colors and boxes, of the "
-                "same kind; `edgeseg browse --gpu` shows its own, and takes memory there."
-            )
-        if self._may_differ_in_parts:
-            notes.append(
-                "A training with max_memory measures in how many parts it takes a batch; here it "
-                "is as many as there can be."
-            )
-        return notes
+    def _facts(self, step: int) -> ReadingFacts:
+        return ReadingFacts(
+            step=step,
+            method=self._method_name,
+            frames=self._frames,
+            is_staged=self._method is None,
+            checkpoint=self._at,
+            is_exact=self._is_exact,
+            lacks_state=self._lacks_state,
+            is_trained=self._is_trained,
+            footage_teaches=self._taught_by_footage(step),
+            processes=self.config.devices * self.config.nodes,
+            on_gpu=self._device.type == "cuda",
+            means_gpu=self._means_gpu,
+            may_differ_in_parts=self._may_differ_in_parts,
+        )
 
     @property
     def _is_exact(self) -> bool:
