@@ -135,7 +135,7 @@ def parse_memory(text: str | None) -> str | None:
 
 def parse_weights(text: str | None) -> str | Path | None:
     """Make a file a path, which becomes absolute in the configuration saved beside the run."""
-    return text if text in (None, "imagenet", "none", "site") else Path(text)
+    return text if text in (None, "imagenet", "none") else Path(text)
 
 
 def training_flags(
@@ -151,7 +151,7 @@ def training_flags(
     Args:
         imgsz: "256" or "256x320".
         batch: Labelled frames of a step, and as many unlabelled ones.
-        weights: "imagenet", "none", "site" or a file.
+        weights: "imagenet", "none" or a file.
         max_memory: An amount such as "6GB".
         flags: Those whose value is taken as it is.
 

@@ -73,9 +73,7 @@ class LoopConfig(Section):
         "imagenet",
         description="Weights that the encoder starts from: imagenet (of an installed weight "
         "package, such as the extra weights has, else downloaded by timm), none, or the path of a "
-        ".safetensors file. For an edge model also site: those of the site model where it has the "
-        "same encoder or a wider one of the family, the whole of it where all is the same, else as "
-        "imagenet.",
+        ".safetensors file.",
     )
     imgsz: Size = Field(
         (384, 512),
@@ -292,15 +290,6 @@ class TrainConfig(LoopConfig):
         idle = METHOD_KEYS - keys_read(self.method, self.plugins)
         values = {key: attrgetter(key)(self) for key in sorted(idle)}
         return {key: value for key, value in values.items() if value != attrgetter(key)(usual)}
-
-    @model_validator(mode="after")
-    def _begins_by_itself(self) -> TrainConfig:
-        if self.weights == "site":
-            raise ValueError(
-                "weights = site is for [distill], whose edge model begins with the site model's; "
-                "take imagenet, none or a .safetensors file"
-            )
-        return self
 
 
 class DistillConfig(LoopConfig):

@@ -105,8 +105,7 @@ def build_network(
     if package:
         load_package_weights(network.encoder, package, encoder)
     elif weights not in ("imagenet", "none"):
-        narrowed = load_encoder_weights(network.encoder, Path(weights), encoder)
-        network.weights_origin += f", narrowed to {encoder}" if narrowed else ""
+        load_encoder_weights(network.encoder, Path(weights), encoder)
     return network
 
 

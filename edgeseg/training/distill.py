@@ -80,12 +80,7 @@ def distill(
 
     def make_method(pixels: Tensor) -> Method:
         student = build_initial_network(
-            settings,
-            len(site.config.classes),
-            init,
-            root=site.root,
-            run=folder,
-            site_model=site_model,
+            settings, len(site.config.classes), init, root=site.root, run=folder
         )
         return Distillation(student, pixels, settings, site_model.module)
 

@@ -8,21 +8,11 @@ from edgeseg.config import LoopConfig
 from edgeseg.disk.stored_paths import find_stored_path, home_path
 from edgeseg.errors import TrainError
 from edgeseg.models import Network, build_network
-from edgeseg.models.model_files import LoadedModel, ModelCard, load_weights, read_card
-from edgeseg.training.site_start import can_take_over, take_over
-
-SITE = "site"  # the weights that an edge model takes over from its site model
+from edgeseg.models.model_files import ModelCard, load_weights, read_card
 
 
 def build_initial_network(
-    config: LoopConfig,
-    classes: int,
-    init: Path | None,
-    rep_dim: int = 0,
-    *,
-    root: Path,
-    run: Path,
-    site_model: LoadedModel | None = None,
+    config: LoopConfig, classes: int, init: Path | None, rep_dim: int = 0, *, root: Path, run: Path
 ) -> Network:
     """Build a network to train, with its first weights and its savings of memory.
 
@@ -33,24 +23,16 @@ def build_initial_network(
         rep_dim: Width of the representation head, 0 without.
         root: The folder of the site, where a weights file is looked for as well.
         run: The run folder. A run that goes on keeps the network that it began with.
-        site_model: What the weights "site" are taken from; those of ImageNet where that has
-            another encoder.
 
     Raises:
         TrainError: the network cannot be built, or the weights cannot be had.
     """
     weights = "none" if init else _find_weights(config.weights, root)
-    source = None
-    if weights == SITE:
-        source = _source_of(config, site_model)
-        weights = "none" if source else "imagenet"
     network = _build_as_before(
         config, classes, rep_dim, weights, begun_card(run) or (read_card(init) if init else None)
     )
     if init:
         load_initial_weights(network, init, config)
-    elif source:
-        take_over(network, config.arch, config.encoder, source)
     network.save_memory(freeze_encoder=config.freeze_encoder, checkpointing=config.checkpointing)
     return network
 
@@ -95,15 +77,9 @@ def _build_as_before(
     return network
 
 
-def _source_of(config: LoopConfig, site_model: LoadedModel | None) -> LoadedModel | None:
-    """Return the site model to begin with; None if its encoder is of another family."""
-    assert site_model is not None, "TrainConfig refuses it"
-    return site_model if can_take_over(config.encoder, site_model.card.encoder) else None
-
-
 def _find_weights(weights: str, root: Path) -> str:
     """Return a weights file as it is found here: from the working directory, or in the site."""
-    if weights in ("imagenet", "none", SITE):
+    if weights in ("imagenet", "none"):
         return weights
     path = home_path(Path(weights))  # no shell sees what stands in a file or behind --set
     inside = path if path.exists() else find_stored_path(root, str(path))

@@ -14,20 +14,16 @@ from torch import nn
 
 from edgeseg.disk.library_paths import library_path
 from edgeseg.errors import TrainError
-from edgeseg.models.pretrained.narrowed_weights import is_wider, narrow_state
 from edgeseg.models.vit import StateDict, ViTEncoder
 
 
-def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> bool:
+def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> None:
     """Load a safetensors file with timm's names, or with Meta's for DINOv2, into an encoder.
 
     Args:
         encoder: The encoder; `encoder.model` is timm's.
         path: The file.
         name: Name of the encoder, for messages.
-
-    Returns:
-        Whether they were those of a wider sibling.
 
     Raises:
         TrainError: it is missing, no safetensors file, or does not fit.
@@ -44,22 +40,17 @@ def load_encoder_weights(encoder: nn.Module, path: Path, name: str) -> bool:
             f"{path} is no safetensors file ({first_line(error)}); "
             "convert the weights with timm first"
         ) from None
-    return load_encoder_state(encoder, state, name, path)
+    load_encoder_state(encoder, state, name, path)
 
 
-def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: object) -> bool:
+def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: object) -> None:
     """Load tensors with timm's names, or with Meta's for DINOv2, into an encoder.
-
-    Those of a wider sibling are narrowed, see `narrowed_weights`.
 
     Args:
         encoder: The encoder; `encoder.model` is timm's.
         state: The tensors. What the encoder does not have, such as a classifier, is left out.
         name: Name of the encoder, for messages.
         origin: Where the tensors are from, for messages.
-
-    Returns:
-        Whether they were narrowed.
 
     Raises:
         TrainError: they do not fit, or some are missing.
@@ -69,11 +60,7 @@ def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: 
     try:
         if isinstance(encoder, ViTEncoder):
             state = encoder.to_timm_names(state)
-        state = _as_in_model(state, model)
-        shapes = {own: tensor.shape for own, tensor in model.state_dict().items()}
-        if narrowed := is_wider(state, shapes):
-            state = narrow_state(state, shapes)
-        missing = model.load_state_dict(state, strict=False).missing_keys
+        missing = model.load_state_dict(_as_in_model(state, model), strict=False).missing_keys
     except (RuntimeError, ValueError, KeyError, AttributeError) as error:
         raise TrainError(
             f"{origin} does not fit {name} ({first_line(error)}); name the encoder it was made for"
@@ -83,7 +70,6 @@ def load_encoder_state(encoder: nn.Module, state: StateDict, name: str, origin: 
             f"{origin} lacks {len(missing)} tensors of {name}, such as {missing[0]}; "
             "name the encoder it was made for"
         )
-    return narrowed
 
 
 def _as_in_model(state: StateDict, model: nn.Module) -> StateDict:
